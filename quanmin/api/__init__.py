@@ -1,0 +1,1 @@
+"""The door for machines: FHIR over HTTP."""

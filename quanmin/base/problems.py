@@ -1,0 +1,145 @@
+"""Everything that can go wrong and be told to someone, in one closed family.
+
+A problem is raised where it is noticed and mapped once: the door turns it into an OperationOutcome,
+the pages into an error page, the command line into one sentence. Nothing here may carry personal
+data: texts name elements, rules and limits, never values taken from a record.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Severity = Literal["fatal", "error", "warning", "information"]
+
+
+class Issue(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One thing that is wrong, where it is and how to mend it.
+
+    `code` is a FHIR issue-type code (R4 `http://hl7.org/fhir/issue-type`); `text` is for people and
+    says how to mend it; `expression` is a FHIRPath location, empty when the fault is not inside a
+    resource.
+    """
+
+    severity: Severity
+    code: str
+    text: str
+    expression: str = ""
+
+
+class Problem(Exception):  # noqa: N818 - "problem" is the word for a refusal in this project
+    """A refusal with at least one issue; subclasses fix the HTTP status and the issue code."""
+
+    status: int = 500
+    code: str = "exception"
+
+    def __init__(
+        self, text: str, *, issues: tuple[Issue, ...] = (), retry_after_seconds: int | None = None
+    ) -> None:
+        super().__init__(text)
+        self.text = text
+        self.issues = issues or (Issue("error", self.code, text),)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class Malformed(Problem):
+    """The bytes are not what they claim to be (JSON, encoding, parameters): 400."""
+
+    status, code = 400, "structure"
+
+
+class Invalid(Problem):
+    """Well formed, but breaks a rule of FHIR or of this node: 422. One issue for each fault."""
+
+    status, code = 422, "invalid"
+
+
+class Unauthenticated(Problem):
+    """Nobody known is asking: 401."""
+
+    status, code = 401, "login"
+
+
+class Forbidden(Problem):
+    """Known, but not allowed: 403."""
+
+    status, code = 403, "forbidden"
+
+
+class NotFound(Problem):
+    """No such record, or none that the asker may know of: 404."""
+
+    status, code = 404, "not-found"
+
+
+class Gone(Problem):
+    """The record was here and has been deleted: 410."""
+
+    status, code = 410, "deleted"
+
+
+class NotAllowed(Problem):
+    """The address exists and does not take this method: 405."""
+
+    status, code = 405, "not-supported"
+
+
+class NotAcceptable(Problem):
+    """No representation that the asker accepts: 406."""
+
+    status, code = 406, "not-supported"
+
+
+class Conflict(Problem):
+    """Another write was first, or the record's state forbids this one: 409."""
+
+    status, code = 409, "conflict"
+
+
+class PreconditionFailed(Problem):
+    """`If-Match` named another version, or criteria matched more than one record: 412."""
+
+    status, code = 412, "conflict"
+
+
+class TooLarge(Problem):
+    """Larger than a named limit: 413."""
+
+    status, code = 413, "too-long"
+
+
+class UnsupportedMedia(Problem):
+    """A media type this node does not read: 415."""
+
+    status, code = 415, "not-supported"
+
+
+class TooMany(Problem):
+    """The asker is over its quota: 429, with `Retry-After`."""
+
+    status, code = 429, "throttled"
+
+
+class NotSupported(Problem):
+    """Asks for something this node does not do; the text says what it does instead: 400."""
+
+    status, code = 400, "not-supported"
+
+
+class TooCostly(Problem):
+    """Would take longer or more than a named limit; the text says how to narrow it: 400."""
+
+    status, code = 400, "too-costly"
+
+
+class Overloaded(Problem):
+    """This node cannot take the work now; nothing was done: 503, with `Retry-After`."""
+
+    status, code = 503, "transient"
+
+
+class StorageFull(Problem):
+    """The disk is full or nearly so: writes are refused, reads go on: 507."""
+
+    status, code = 507, "no-store"

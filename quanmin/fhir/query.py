@@ -1,0 +1,142 @@
+"""A search, parsed: what is asked, in typed clauses that the store plans and Python checks."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Literal
+
+import msgspec
+
+from quanmin.base.problems import Issue
+from quanmin.fhir.values import SearchParameter
+
+Prefix = Literal["eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"]
+
+
+class TokenOperand(msgspec.Struct, frozen=True):
+    """`code` (system None: any), `system|code`, `|code` (system ""), `system|` (code None)."""
+
+    system: str | None
+    code: str | None
+
+
+class StringOperand(msgspec.Struct, frozen=True):
+    """A text to find; how it is compared is the clause's modifier."""
+
+    text: str
+
+
+class DateOperand(msgspec.Struct, frozen=True):
+    """A date or time as the half-open interval [low, high) in microseconds since the epoch."""
+
+    prefix: Prefix
+    low: int
+    high: int
+
+
+class NumberOperand(msgspec.Struct, frozen=True):
+    """A number with the implicit range [low, high) of its precision (R4 search 3.1.1.4.3)."""
+
+    prefix: Prefix
+    value: Decimal
+    low: Decimal
+    high: Decimal
+
+
+class QuantityOperand(msgspec.Struct, frozen=True):
+    """A number with optional unit.
+
+    `system` None means any, "" none stated; `code` None means any unit.
+    """
+
+    prefix: Prefix
+    value: Decimal
+    low: Decimal
+    high: Decimal
+    system: str | None
+    code: str | None
+
+
+class ReferenceOperand(msgspec.Struct, frozen=True):
+    """`Type/id`, a bare `id` (type None), or an absolute or canonical `url`."""
+
+    type: str | None
+    id: str | None
+    url: str | None = None
+
+
+class UriOperand(msgspec.Struct, frozen=True):
+    """A URI to equal."""
+
+    value: str
+
+
+class MissingOperand(msgspec.Struct, frozen=True):
+    """`:missing=true` or `:missing=false`."""
+
+    missing: bool
+
+
+Operand = (
+    TokenOperand
+    | StringOperand
+    | DateOperand
+    | NumberOperand
+    | QuantityOperand
+    | ReferenceOperand
+    | UriOperand
+    | MissingOperand
+)
+
+
+class Clause(msgspec.Struct, frozen=True):
+    """One parameter of the request: any operand is enough; all clauses of a query must hold.
+
+    `modifier` is without its colon, None when absent. `:[type]` is folded into the operand's type
+    and `:missing` into MissingOperand, so neither is left in `modifier`.
+    """
+
+    param: SearchParameter
+    modifier: Literal["exact", "contains", "not", "identifier"] | None
+    operands: tuple[Operand, ...]
+
+
+class Include(msgspec.Struct, frozen=True):
+    """`_include` / `_revinclude`: `source` type, `param` name, `target` type.
+
+    `param` "*" means all of them, `target` None any type.
+    """
+
+    source: str
+    param: str
+    target: str | None
+
+
+class SortKey(msgspec.Struct, frozen=True):
+    """One key of `_sort`."""
+
+    param: SearchParameter
+    descending: bool
+
+
+class Query(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole search. `type` None searches every type (with common parameters only).
+
+    `compartment` is (type, id) or None. `ignored` holds a warning for each parameter left out under
+    lenient handling. `pairs` are the parameters that were used, in canonical order, for the self
+    link.
+    """
+
+    type: str | None
+    clauses: tuple[Clause, ...] = ()
+    includes: tuple[Include, ...] = ()
+    revincludes: tuple[Include, ...] = ()
+    sort: tuple[SortKey, ...] = ()
+    count: int | None = None
+    total: Literal["none", "estimate", "accurate"] | None = None
+    summary: Literal["true", "text", "data", "count", "false"] | None = None
+    elements: tuple[str, ...] = ()
+    compartment: tuple[str, str] | None = None
+    cursor: str | None = None
+    ignored: tuple[Issue, ...] = ()
+    pairs: tuple[tuple[str, str], ...] = ()

@@ -1,0 +1,102 @@
+"""What a search parameter finds in a record: typed values, ready to be indexed or compared."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Literal
+
+import msgspec
+
+Kind = Literal[
+    "token", "string", "date", "number", "quantity", "reference", "uri", "composite", "special"
+]
+
+
+class SearchParameter(msgspec.Struct, frozen=True):
+    """One search parameter of one resource type, as the compact table gives it.
+
+    `bit` numbers the parameters of a type from 0 (stable for a FHIR release) and is the record's
+    place in its presence mask. `implied_system` is the only code system its codes can have (a
+    `code` element with a required binding), so that `system|code` and `code` find the same.
+    """
+
+    name: str
+    type: str
+    kind: Kind
+    bit: int
+    expression: str
+    targets: tuple[str, ...] = ()
+    implied_system: str | None = None
+
+
+class Token(msgspec.Struct, frozen=True):
+    """A code. `system` is None when none is stated; `code` is None for a Coding with a system only.
+
+    `alone` says that the element can never have a system (code, boolean, string, id).
+    """
+
+    system: str | None
+    code: str | None
+    alone: bool = False
+
+
+class Text(msgspec.Struct, frozen=True):
+    """A string as written."""
+
+    value: str
+
+
+class When(msgspec.Struct, frozen=True):
+    """The half-open interval [low, high) an element covers, in microseconds since the epoch.
+
+    None is open: a Period without a start or an end. Precision is the width: 2020 covers the year
+    in the node's zone.
+    """
+
+    low: int | None
+    high: int | None
+
+
+class Number(msgspec.Struct, frozen=True):
+    """A number as the exact interval [low, high] that the element itself states.
+
+    Both are equal for a plain decimal.
+    """
+
+    low: Decimal | None
+    high: Decimal | None
+
+
+class Quantity(msgspec.Struct, frozen=True):
+    """A number with a unit; `system` and `code` as given.
+
+    `unit` is the human text, searchable when there is no code.
+    """
+
+    low: Decimal | None
+    high: Decimal | None
+    system: str | None
+    code: str | None
+    unit: str | None
+
+
+class Link(msgspec.Struct, frozen=True):
+    """A reference.
+
+    Local (`type` and `id`), absolute or canonical (`url`), or by business identifier
+    (`identifier`).
+    """
+
+    type: str | None
+    id: str | None
+    url: str | None = None
+    identifier: Token | None = None
+
+
+class Uri(msgspec.Struct, frozen=True):
+    """A URI as written."""
+
+    value: str
+
+
+Value = Token | Text | When | Number | Quantity | Link | Uri

@@ -1,0 +1,1 @@
+"""Who is who: which source Patients are one person."""

@@ -1,0 +1,1 @@
+"""The store: versions, transactions, search and the feed of changes."""

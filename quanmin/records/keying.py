@@ -1,0 +1,72 @@
+"""Turns what is searched for into 8-byte keys that tell nothing without this node's index key.
+
+Every key folds in the resource type and the parameter, so one array or one B-tree serves all
+parameters of a type and a planner's statistics for a key are those of one question. Keyed by
+BLAKE2b: an unkeyed hash of an identity number could be enumerated in minutes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+
+_SEPARATOR = "\x00"
+
+
+class Keying:
+    """Makes keys under one index key (16 to 64 bytes).
+
+    A new index key means indexing everything again.
+    """
+
+    def __init__(self, index_key: bytes) -> None:
+        # Codes repeat without end and identifiers never: a bounded cache serves the first and
+        # bears the second.
+        @lru_cache(maxsize=65536)
+        def key(text: str) -> int:
+            digest = hashlib.blake2b(
+                text.encode("utf-8", "surrogatepass"), digest_size=8, key=index_key
+            ).digest()
+            return int.from_bytes(digest, "big", signed=True)
+
+        self._key = key
+
+    def code(self, type_: str, param: str, code: str) -> int:
+        """The key of a code, whatever its system."""
+        return self._key(f"{type_}{_SEPARATOR}{param}{_SEPARATOR}c{code}")
+
+    def coded(self, type_: str, param: str, system: str, code: str) -> int:
+        """The key of a code in one system; `system` "" says that it has none."""
+        return self._key(f"{type_}{_SEPARATOR}{param}{_SEPARATOR}s{system}{_SEPARATOR}{code}")
+
+    def system(self, type_: str, param: str, system: str) -> int:
+        """The key of any code of one system."""
+        return self._key(f"{type_}{_SEPARATOR}{param}{_SEPARATOR}y{system}")
+
+    def reference(self, type_: str, param: str, rid: int) -> int:
+        """The key of a reference to a record of this node, by its record key."""
+        return self._key(f"{type_}{_SEPARATOR}{param}{_SEPARATOR}r{rid}")
+
+    def uri(self, type_: str, param: str, uri: str) -> int:
+        """The key of a URI, or of a reference to something outside this node."""
+        return self._key(f"{type_}{_SEPARATOR}{param}{_SEPARATOR}u{uri}")
+
+    def identified(self, type_: str, param: str, system: str, value: str) -> int:
+        """The key of a reference by business identifier (`:identifier`)."""
+        return self._key(f"{type_}{_SEPARATOR}{param}{_SEPARATOR}i{system}{_SEPARATOR}{value}")
+
+    def word(self, type_: str, param: str, gram: str) -> int:
+        """The key of a piece of a text (a character, a pair, a run of letters)."""
+        return self._key(f"{type_}{_SEPARATOR}{param}{_SEPARATOR}w{gram}")
+
+    def ranged(self, type_: str, param: str, unit: str) -> int:
+        """The key of a number (`unit` "") or of a quantity in one canonical unit."""
+        return self._key(f"{type_}{_SEPARATOR}{param}{_SEPARATOR}n{unit}")
+
+    def dated(self, type_: str, param: str) -> int:
+        """The key of a date parameter."""
+        return self._key(f"{type_}{_SEPARATOR}{param}{_SEPARATOR}d")
+
+    def label(self, system: str, code: str) -> int:
+        """The key of a security label, the same for every type: visibility asks across types."""
+        return self._key(f"{_SEPARATOR}label{_SEPARATOR}{system}{_SEPARATOR}{code}")

@@ -1,0 +1,109 @@
+"""What an asker may see, as a closed algebra over the columns every record has.
+
+`trust` compiles its rules and the residents' consents to one of these values; `records` alone turns
+it into SQL and evaluates it on single records. Both forms are held equal by a property test. There
+is no default: every read and every search names its visibility.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Everything(msgspec.Struct, frozen=True):
+    """Every record of this node."""
+
+
+class Nothing(msgspec.Struct, frozen=True):
+    """No record."""
+
+
+class OfSender(msgspec.Struct, frozen=True):
+    """Records whose sender, the institution that wrote them first, is one of these numbers."""
+
+    senders: frozenset[int]
+
+
+class OfPatient(msgspec.Struct, frozen=True):
+    """Records in the compartment of one of these source Patients (record keys), itself included."""
+
+    patients: frozenset[int]
+
+
+class OfNobody(msgspec.Struct, frozen=True):
+    """Records in no patient's compartment: institutions, practitioners, terminology."""
+
+
+class OfType(msgspec.Struct, frozen=True):
+    """Records of one of these resource types."""
+
+    types: frozenset[str]
+
+
+class Labelled(msgspec.Struct, frozen=True):
+    """Records that carry one of these security labels (keys of `_security` tokens)."""
+
+    labels: frozenset[int]
+
+
+class Since(msgspec.Struct, frozen=True):
+    """Records whose main time is at or after this moment, in microseconds since the epoch."""
+
+    low: int
+
+
+class Granted(msgspec.Struct, frozen=True):
+    """Records of the source Patients who have granted something to this grantee.
+
+    Read from the projection `records.granted`.
+    """
+
+    grantee: int
+
+
+class Both(msgspec.Struct, frozen=True):
+    """All of the parts."""
+
+    parts: tuple[Visibility, ...]
+
+
+class Either(msgspec.Struct, frozen=True):
+    """At least one of the parts."""
+
+    parts: tuple[Visibility, ...]
+
+
+class Except(msgspec.Struct, frozen=True):
+    """Not the part."""
+
+    part: Visibility
+
+
+Visibility = (
+    Everything
+    | Nothing
+    | OfSender
+    | OfPatient
+    | OfNobody
+    | OfType
+    | Labelled
+    | Since
+    | Granted
+    | Both
+    | Either
+    | Except
+)
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """What of a record decides its visibility, the same columns that SQL sees.
+
+    `grantees` are those to whom the record's source Patient has granted something.
+    """
+
+    sender: int
+    patient: int | None
+    type: str
+    labels: frozenset[int]
+    time: int | None
+    grantees: frozenset[int] = frozenset()

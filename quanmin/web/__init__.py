@@ -1,0 +1,1 @@
+"""The page kit: how anything looks, reads and answers to a person."""
