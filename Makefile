@@ -1,0 +1,61 @@
+# Every target prepares what it needs from nothing and is quick the second time.
+#   make demo        a running node with an invented province in it; prints the address
+#   make test        all tests but the long ones (under 15 minutes on two cores)
+#   make test-full   the long ones too: properties, crashes, sizes (under 45 minutes)
+#   make check       format, lint, types, layers, tidiness, locks (under a minute)
+#   make audit       known vulnerabilities of the locked packages
+#   make bench       the numbers, against their targets
+#   make bundle      everything needed to install without a network, in dist/
+#   make lock        renew the lock files (make lock UPGRADE=1: with the newest versions)
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-full check audit bench bundle lock set-up browser
+
+PYTHON_IN := .venv/bin/python
+# Measured: see docs/how-to/develop.md.
+WORKERS ?= 2
+PEOPLE ?= 2000
+QUICK := $(wildcard $(addprefix tests/,unit contract property golden journeys tidy))
+
+help:
+	@grep -E '^#   make' Makefile | cut -c5-
+
+set-up:
+	@tools/set_up.sh dev
+
+browser:
+	@tools/set_up.sh browser
+
+demo:
+	@tools/set_up.sh runtime
+	@.venv/bin/quanmin demo --people $(PEOPLE)
+
+test: set-up browser
+	@echo "== tests: $(notdir $(QUICK)), $(WORKERS) at a time"
+	@$(PYTHON_IN) -m pytest $(QUICK) -n $(WORKERS) --dist loadgroup -q
+
+test-full: set-up browser
+	@echo "== all tests, the long ones too, $(WORKERS) at a time"
+	@$(PYTHON_IN) -m pytest tests -n $(WORKERS) --dist loadgroup -q
+
+check: set-up
+	@echo "== format" && .venv/bin/ruff format --check --quiet .
+	@echo "== lint" && .venv/bin/ruff check --quiet .
+	@echo "== types" && .venv/bin/mypy
+	@echo "== layers" && .venv/bin/lint-imports --no-logo
+	@echo "== locks" && $(PYTHON_IN) tools/lock.py --check
+	@echo "== tidiness" && $(PYTHON_IN) -m pytest tests/tidy -q
+
+audit: set-up
+	@$(PYTHON_IN) tools/audit.py
+
+bench: set-up
+	@$(PYTHON_IN) benchmarks/run.py
+
+bundle: set-up
+	@$(PYTHON_IN) tools/bundle.py
+
+lock: set-up
+	@$(PYTHON_IN) tools/lock.py $(if $(UPGRADE),--upgrade)

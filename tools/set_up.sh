@@ -1,0 +1,91 @@
+#!/usr/bin/env bash
+# Prepares what a make target needs, from nothing; the second time it finds everything there.
+#
+#   tools/set_up.sh runtime    a virtual environment with the locked packages a node runs on
+#   tools/set_up.sh dev        the same, with what tests and checks need
+#   tools/set_up.sh browser    a browser and Chinese fonts, for the tests that drive pages
+#
+# Packages are taken by hash from the lock files, so that nothing else can be installed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { printf '== %s\n' "$*"; }
+fail() { printf 'set-up stopped: %s\n' "$*" >&2; exit 2; }
+
+ensure_python() {
+    local python=${PYTHON:-python3}
+    command -v "$python" >/dev/null || fail "no $python here: install Python 3.11 or later"
+    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+        fail "$("$python" --version) is too old: set PYTHON to a Python 3.11 or later"
+    [[ -x .venv/bin/python ]] && return
+    say "creating the virtual environment .venv"
+    "$python" -m venv .venv && return
+    rm -rf .venv
+    (( EUID == 0 )) && command -v apt-get >/dev/null ||
+        fail "this Python has no venv module: install it (Debian: apt-get install python3-venv)"
+    say "this Python has no venv module: installing python3-venv"
+    apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-venv
+    "$python" -m venv .venv
+}
+
+install_locked() {
+    local lock=$1 stamp
+    stamp=.venv/set-up-$(cat "$lock" pyproject.toml | sha256sum | cut -c1-16)-$(basename "$lock")
+    [[ -e $stamp ]] && return
+    say "installing the packages of $lock"
+    .venv/bin/python -m pip install --disable-pip-version-check --require-hashes -r "$lock"
+    # Without isolation and dependencies nothing is fetched here beyond the lock.
+    say "installing quanmin itself, in place"
+    local builder=.venv/bin/python
+    "$builder" -c 'import hatchling' 2>/dev/null ||
+        "$builder" -m pip install --disable-pip-version-check --quiet --require-hashes \
+            -r <(build_requirements)
+    "$builder" -m pip install --disable-pip-version-check --quiet --no-deps \
+        --no-build-isolation --editable .
+    rm -f .venv/set-up-*-"$(basename "$lock")"
+    touch "$stamp"
+}
+
+# hatchling and what it needs, with their hashes, out of the development lock.
+build_requirements() {
+    awk '/^[A-Za-z0-9]/ { keep = /^(hatchling|packaging|pathspec|pluggy|trove-classifiers)==/ }
+         keep' requirements-dev.lock
+}
+
+ensure_browser() {
+    local missing=()
+    command -v chromium >/dev/null || command -v chromium-browser >/dev/null ||
+        missing+=(chromium)
+    fc-list 2>/dev/null | grep -qi 'noto.*cjk' || missing+=(fontconfig fonts-noto-cjk)
+    (( ${#missing[@]} == 0 )) && return
+    if (( EUID != 0 )) || ! command -v apt-get >/dev/null; then
+        say "missing: ${missing[*]}; the tests that drive a browser will skip and say so." \
+            "Install these packages, or run this as root on Debian or Ubuntu"
+        return
+    fi
+    say "installing ${missing[*]}"
+    if ! { apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends "${missing[@]}"; }; then
+        say "could not install ${missing[*]}; the tests that drive a browser will skip and say so"
+    fi
+}
+
+# Two targets started at once must not write into one environment.
+exec 9>.set-up.lock
+flock 9
+
+case ${1:-} in
+    runtime)
+        # The development environment holds the runtime one.
+        lock=requirements.lock
+        compgen -G '.venv/set-up-*-requirements-dev.lock' >/dev/null && lock=requirements-dev.lock
+        ensure_python
+        install_locked "$lock"
+        ;;
+    dev)
+        ensure_python
+        install_locked requirements-dev.lock
+        ;;
+    browser) ensure_browser ;;
+    *) fail "say what to prepare: runtime, dev or browser" ;;
+esac
