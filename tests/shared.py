@@ -1,9 +1,8 @@
 """Where third-party data lies that tests read but the repository does not carry.
 
 Named by the environment variable QUANMIN_SHARED, or a folder `shared` beside the project. A test
-Named by the environment variable QUANMIN_SHARED, or a folder `shared` beside the project. A test
-that needs it takes an archive by `archive(...)`; where it is absent the test is skipped and says
-why.
+that needs it takes an archive by `archive(...)`; where it is absent the test skips and says why.
+"""
 
 from __future__ import annotations
 
