@@ -143,3 +143,9 @@ class StorageFull(Problem):
     """The disk is full or nearly so: writes are refused, reads go on: 507."""
 
     status, code = 507, "no-store"
+
+
+class Unusable(Problem):
+    """This node cannot run as it is set up; the text says how to mend it. Told at start, never to a client."""
+
+    status, code = 500, "exception"

@@ -1,0 +1,118 @@
+"""What every test may ask for: a real PostgreSQL, fresh and migrated, within milliseconds.
+
+- `postgres`: one embedded server for the whole session, in a folder of its own, run by an unprivileged account when
+  we are root. It does not fsync (nothing here outlives the session); tests of durability start their own.
+- `database`: the DSN of a database of this test's own, cloned from a migrated template, dropped afterwards.
+- `pool`: an open connection pool on `database`.
+
+Tests and fixtures may be `async def`: anyio's pytest plugin (it comes with httpx) runs them on uvloop, a loop for each
+test. No marker is needed. A synchronous test that needs a coroutine uses `asyncio.run`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from importlib import resources
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from quanmin.base.cluster import Cluster
+from quanmin.base.migrations import migrate, read_migrations
+from quanmin.base.postgres import connect, open_pool
+
+_TEMPLATE = "migrated"
+_numbers = itertools.count(1)
+
+# Nothing of this server outlives the session, so it need not wait for the disk; a random password of 256 bits needs
+# no key stretching, and thousands of tests connect.
+_HURRIED = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "shared_buffers": "256MB",
+    "max_wal_size": "2GB",
+    "max_connections": "100",
+    "autovacuum_naptime": "10min",
+    "logging_collector": "off",
+}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.option.anyio_mode = "auto"
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    return "asyncio", {"use_uvloop": True}
+
+
+@pytest.fixture(scope="session")
+def passable_folder() -> Iterator[Path]:
+    """A folder that an unprivileged account may pass through (pytest's own are closed to others)."""
+    folder = Path(tempfile.mkdtemp(prefix="quanmin-test-"))
+    folder.chmod(0o711)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres(passable_folder: Path) -> Iterator[Cluster]:
+    copies = Path(os.environ.get("QUANMIN_POSTGRES_PROGRAMS", passable_folder / "programs"))
+    cluster = Cluster(passable_folder / "postgres", copies=copies, parameters=_HURRIED)
+    cluster.create()
+    cluster.start()
+    asyncio.run(_make_template(cluster))
+    yield cluster
+    cluster.stop()
+
+
+async def _make_template(cluster: Cluster) -> None:
+    await _administer(cluster, f"create database {_TEMPLATE}")
+    connection = await connect(cluster.dsn(_TEMPLATE))
+    try:
+        await migrate(connection, read_migrations(resources.files("quanmin.node") / "migrations"))
+    finally:
+        await connection.close()
+
+
+async def _administer(cluster: Cluster, statement: str) -> None:
+    connection = await connect(cluster.dsn("postgres"))
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+@pytest.fixture
+def database(postgres: Cluster) -> Iterator[str]:
+    """The DSN of a migrated, empty database that no other test sees."""
+    name = f"test_{next(_numbers)}"
+    asyncio.run(
+        _administer(postgres, f"create database {name} template {_TEMPLATE} strategy file_copy")
+    )
+    yield postgres.dsn(name)
+    asyncio.run(_administer(postgres, f"drop database {name} with (force)"))
+
+
+@pytest.fixture
+def empty_database(postgres: Cluster) -> Iterator[str]:
+    """The DSN of a database with no table in it, for tests of migrations."""
+    name = f"test_{next(_numbers)}"
+    asyncio.run(_administer(postgres, f"create database {name}"))
+    yield postgres.dsn(name)
+    asyncio.run(_administer(postgres, f"drop database {name} with (force)"))
+
+
+@pytest.fixture
+async def pool(database: str) -> AsyncIterator[asyncpg.Pool[asyncpg.Record]]:
+    """An open pool on `database`."""
+    opened = await open_pool(database, name="test", connections_max=10)
+    yield opened
+    await opened.close()
