@@ -17,7 +17,8 @@ class SearchParameter(msgspec.Struct, frozen=True):
 
     `bit` numbers the parameters of a type from 0 (stable for a FHIR release) and is the record's
     place in its presence mask. `implied_system` is the only code system its codes can have (a
-    `code` element with a required binding), so that `system|code` and `code` find the same.
+    `code` element with a required binding), so that `system|code` and `code` find the same. `components` are the (parameter,
+    expression) pairs of a composite.
     """
 
     name: str
@@ -27,6 +28,7 @@ class SearchParameter(msgspec.Struct, frozen=True):
     expression: str
     targets: tuple[str, ...] = ()
     implied_system: str | None = None
+    components: tuple[tuple[str, str], ...] = ()
 
 
 class Token(msgspec.Struct, frozen=True):
