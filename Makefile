@@ -3,6 +3,7 @@
 #   make test        all tests but the long ones (under 15 minutes on two cores)
 #   make test-full   the long ones too: properties, crashes, sizes (under 45 minutes)
 #   make check       format, lint, types, layers, tidiness, locks (under a minute)
+#   make format      lay out code; wrap comments and docstrings that are too wide
 #   make audit       known vulnerabilities of the locked packages
 #   make bench       the numbers, against their targets
 #   make bundle      everything needed to install without a network, in dist/
@@ -11,7 +12,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full check audit bench bundle lock set-up browser
+.PHONY: help demo test test-full check format audit bench bundle lock set-up browser
 
 PYTHON_IN := .venv/bin/python
 # Measured: see docs/how-to/develop.md.
@@ -47,6 +48,10 @@ check: set-up
 	@echo "== layers" && .venv/bin/lint-imports --no-logo
 	@echo "== locks" && $(PYTHON_IN) tools/lock.py --check
 	@echo "== tidiness" && $(PYTHON_IN) -m pytest tests/tidy -q
+
+format: set-up
+	@$(PYTHON_IN) tools/wrap.py
+	@.venv/bin/ruff check --select I --fix --quiet . && .venv/bin/ruff format .
 
 audit: set-up
 	@$(PYTHON_IN) tools/audit.py
