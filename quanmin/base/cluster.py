@@ -1,7 +1,8 @@
 """Runs a PostgreSQL of our own: its files, its configuration and its process.
 
-One folder, one server, one parent: the server is our child, listens on a Unix socket only, asks everyone for a
-password that lies in a file of ours, ends when we end, and is never started twice on the same data.
+One folder, one server, one parent: the server is our child, listens on a Unix socket only, asks
+everyone for a password that lies in a file of ours, ends when we end, and is never started twice on
+the same data.
 
     home/               ours, passable
       postgresql.conf   written anew at each start: nothing a broken-in server could change
@@ -25,7 +26,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, TypedDict
 
 from quanmin.base.account import Account, choose_account, program_folder
 from quanmin.base.postgres import MAJOR
@@ -40,7 +41,8 @@ _POLL_SECONDS: Final = 0.02
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
-# A finding, not a preference: each line is here because its default loses data, leaks data or misplans.
+# A finding, not a preference: each line is here because its default loses data, leaks data or
+# misplans.
 PARAMETERS: Final[Mapping[str, str]] = {
     "listen_addresses": "",
     "port": "5432",
@@ -59,7 +61,8 @@ PARAMETERS: Final[Mapping[str, str]] = {
     "timezone": "UTC",
     "log_timezone": "UTC",
     "lc_messages": "C",
-    # The server's log must not repeat what people are called: no statements, no parameters, no DETAIL with row values.
+    # The server's log must not repeat what people are called: no statements, no parameters, no
+    # DETAIL with row values.
     "log_min_error_statement": "panic",
     "log_error_verbosity": "terse",
     "log_parameter_max_length_on_error": "0",
@@ -76,7 +79,8 @@ PARAMETERS: Final[Mapping[str, str]] = {
     "autovacuum_analyze_scale_factor": "0.02",
     "autovacuum_vacuum_insert_scale_factor": "0.05",
     "autovacuum_vacuum_cost_limit": "2000",
-    # A worker that was killed leaves no one to end its transaction; the row locks it holds would stop the others.
+    # A worker that was killed leaves no one to end its transaction; the row locks it holds would
+    # stop the others.
     "idle_in_transaction_session_timeout": "5min",
     "tcp_keepalives_idle": "60",
 }
@@ -87,10 +91,18 @@ local   replication  {owner}  scram-sha-256
 """
 
 
+class _Identity(TypedDict):
+    user: int | None
+    group: int | None
+    extra_groups: list[int] | None
+    umask: int
+
+
 class Cluster:
     """An embedded PostgreSQL in `home`; `parameters` go before PARAMETERS.
 
-    Building one touches nothing. `copies` is where root keeps programs that the unprivileged account can read.
+    Building one touches nothing. `copies` is where root keeps programs that the unprivileged
+    account can read.
     """
 
     def __init__(
@@ -111,11 +123,11 @@ class Cluster:
         self._process: subprocess.Popen[bytes] | None = None
         self._lock: IO[str] | None = None
 
-    # ---- names -------------------------------------------------------------------------------------------------
+    # ---- names -----------------------------------------------------------------------------------
 
     @property
     def socket_folder(self) -> Path:
-        """Where the socket is: in `home`, or below the system's temporary folder when that path is too long."""
+        """Where the socket is: in `home`, or in the temporary folder when that path is too long."""
         folder = self.home / "socket"
         if len(os.fsencode(folder / _SOCKET_NAME)) <= _SOCKET_PATH_LENGTH_MAX:
             return folder
@@ -151,14 +163,14 @@ class Cluster:
             self._programs = program_folder(self.account, self._copies)
         return self._programs / name
 
-    # ---- life --------------------------------------------------------------------------------------------------
+    # ---- life ------------------------------------------------------------------------------------
 
     def exists(self) -> bool:
         """Whether a data folder has been made here."""
         return (self.data / "PG_VERSION").is_file()
 
     def create(self) -> None:
-        """Make the data folder, UTF-8 and with checksums; a half-made one left by a crash is removed first.
+        """Make the data folder, UTF-8 and with checksums; one left half-made is removed first.
 
         Raises Unusable when the account cannot enter `home`, with how to mend it.
         """
@@ -193,7 +205,8 @@ class Cluster:
                 "--builtin-locale=C.UTF-8",
                 "--data-checksums",
                 "--no-instructions",
-                # The folder is renamed into place only when whole, and a checkpoint follows before any record.
+                # The folder is renamed into place only when whole, and a checkpoint follows before
+                # any record.
                 "--no-sync",
             ],
             capture_output=True,
@@ -209,9 +222,9 @@ class Cluster:
     def start(self, *, wait_seconds_max: float = 60.0) -> None:
         """Start the server and return when it takes connections, crash recovery included.
 
-        What a killed server or a killed parent left behind (its lock file, its orphans) is cleared away first.
-        Raises Unusable when another program runs on this data, when the data is of another major version, and when
-        the server does not come up in time.
+        What a killed server or a killed parent left behind (its lock file, its orphans) is cleared
+        away first. Raises Unusable when another program runs on this data, when the data is of
+        another major version, and when the server does not come up in time.
         """
         self._prepare_folders()
         self._take_lock()
@@ -252,19 +265,21 @@ class Cluster:
             if time.monotonic() > end:
                 self.stop()
                 raise Unusable(
-                    f"PostgreSQL was not ready after {wait_seconds_max:.0f} s: {self._last_words()} "
+                    f"PostgreSQL was not ready after {wait_seconds_max:.0f} s: "
+                    f"{self._last_words()} "
                     "After a crash it may need longer: raise `postgres.start_seconds_max`."
                 )
             time.sleep(_POLL_SECONDS)
 
     def is_alive(self) -> bool:
-        """Whether our server is running; False after a crash or a kill, when `start` brings it back."""
+        """Whether our server runs; False after a crash or a kill, when `start` brings it back."""
         return self._process is not None and self._process.poll() is None
 
     def stop(self, *, wait_seconds_max: float = 60.0) -> None:
-        """Stop the server after a checkpoint, connections closed; returns when it is gone. No-op when not running.
+        """Close connections, write a checkpoint and end; returns when gone, at once if not running.
 
-        A server that does not end in time is ended at once: its next start recovers, nothing acknowledged is lost.
+        A server that does not end in time is ended at once: its next start recovers, nothing
+        acknowledged is lost.
         """
         process = self._process
         if process is not None and process.poll() is None:
@@ -278,12 +293,12 @@ class Cluster:
         self._release_lock()
 
     def reload(self) -> None:
-        """Write the configuration anew and have the server read it; settings that need a start wait for one."""
+        """Write the configuration anew and have the server read it, all but what needs a start."""
         self._write_configuration()
         if self._process is not None:
             self._process.send_signal(signal.SIGHUP)
 
-    # ---- files -------------------------------------------------------------------------------------------------
+    # ---- files -----------------------------------------------------------------------------------
 
     def _prepare_folders(self) -> None:
         self.home.mkdir(mode=0o711, parents=True, exist_ok=True)
@@ -291,13 +306,15 @@ class Cluster:
             self.home.chmod(0o711)
         if not self.account.may_enter(self.home):
             raise Unusable(
-                f"PostgreSQL runs as {self.account.name!r}, who may not enter {self.home}: choose another folder "
-                "with `node.directory`, or allow all users to pass through the folders above it (`chmod o+x`)."
+                f"PostgreSQL runs as {self.account.name!r}, who may not enter {self.home}: choose "
+                f"another folder "
+                "with `node.directory`, or allow all users to pass through the folders above it "
+                "(`chmod o+x`)."
             )
         self._own(self.socket_folder)
 
     def _own(self, folder: Path) -> None:
-        """Make `folder` for the account alone, or hold that it already is: a stranger's folder is refused."""
+        """Make `folder` the account's alone; a folder that is a stranger's is refused."""
         folder.mkdir(mode=0o700, exist_ok=True)
         seen = folder.lstat()
         if folder.is_symlink() or seen.st_uid not in {os.geteuid(), self.account.uid}:
@@ -313,7 +330,8 @@ class Cluster:
         version = (self.data / "PG_VERSION").read_text().strip()
         if version != str(MAJOR):
             raise Unusable(
-                f"{self.data} was written by PostgreSQL {version}, and this program brings PostgreSQL {MAJOR}: "
+                f"{self.data} was written by PostgreSQL {version}, and this program brings "
+                f"PostgreSQL {MAJOR}: "
                 "restore a backup with the version that wrote it and upgrade with pg_upgrade."
             )
 
@@ -339,7 +357,8 @@ class Cluster:
         except OSError as error:
             lock.close()
             raise Unusable(
-                f"Another program already runs the database in {self.home}: stop it first (`quanmin node stop`)."
+                f"Another program already runs the database in {self.home}: stop it first "
+                f"(`quanmin node stop`)."
             ) from error
         self._lock = lock
 
@@ -348,11 +367,11 @@ class Cluster:
             self._lock.close()
             self._lock = None
 
-    # ---- process -----------------------------------------------------------------------------------------------
+    # ---- process ---------------------------------------------------------------------------------
 
-    def _as_account(self) -> dict[str, int | list[int]]:
+    def _as_account(self) -> _Identity:
         if self.account.is_ours:
-            return {"umask": 0o077}
+            return {"user": None, "group": None, "extra_groups": None, "umask": 0o077}
         return {
             "user": self.account.uid,
             "group": self.account.gid,
@@ -372,8 +391,8 @@ class Cluster:
     def _clear_remains(self) -> None:
         """End what a killed server or parent left running on this data, then remove its lock files.
 
-        We hold the lock of `home`, so whatever still runs here has lost its parent. An orphan is first asked to end
-        cleanly; its backends end by themselves when their server is gone.
+        We hold the lock of `home`, so whatever still runs here has lost its parent. An orphan is
+        first asked to end cleanly; its backends end by themselves when their server is gone.
         """
         end = time.monotonic() + _ORPHAN_SECONDS_MAX
         quick = end - _ORPHAN_SECONDS_MAX / 2
@@ -381,7 +400,8 @@ class Cluster:
         while orphans := self._orphans():
             if time.monotonic() > end:
                 raise Unusable(
-                    f"PostgreSQL processes {sorted(orphans)} still run on {self.data}: end them first."
+                    f"PostgreSQL processes {sorted(orphans)} still run on {self.data}: end them "
+                    f"first."
                 )
             for orphan in orphans - asked:
                 _signal(orphan, signal.SIGINT if self._is_server(orphan) else signal.SIGQUIT)
@@ -406,11 +426,11 @@ class Cluster:
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
                 try:
-                    where = os.readlink(entry / "cwd")
-                    is_postgres = Path(os.readlink(entry / "exe")).name.startswith("postgres")
+                    where = (entry / "cwd").readlink()
+                    is_postgres = (entry / "exe").readlink().name.startswith("postgres")
                 except OSError:  # gone meanwhile, or another user's
                     continue
-                if is_postgres and where == str(self.data):
+                if is_postgres and where == self.data:
                     found.add(int(entry.name))
         return found
 

@@ -1,6 +1,7 @@
-"""Brings a database's tables to the form this program needs: forward only, one step at a time, under a lock.
+"""Brings a database's tables to the form this program needs: forward only, under a lock.
 
-A migration that has run is history: it is never edited and never undone. What was wrong is mended by the next one.
+A migration that has run is history: it is never edited and never undone. What was wrong is mended
+by the next one.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class Migration(msgspec.Struct, frozen=True):
 
 
 def read_migrations(folder: Traversable) -> tuple[Migration, ...]:
-    """The steps in `folder`, in order. Raises Unusable on a misnamed file and on a gap in the numbers."""
+    """The steps in `folder`, in order. Raises Unusable on a misnamed file and on a gap."""
     found = []
     for entry in folder.iterdir():
         if not entry.name.endswith(".sql"):
@@ -55,7 +56,8 @@ def read_migrations(folder: Traversable) -> tuple[Migration, ...]:
     found.sort(key=lambda migration: migration.number)
     if [each.number for each in found] != list(range(1, len(found) + 1)):
         raise Unusable(
-            "Migrations must be numbered 0001, 0002, ... without a gap: this installation is not whole."
+            "Migrations must be numbered 0001, 0002, ... without a gap: this installation is not "
+            "whole."
         )
     return tuple(found)
 
@@ -63,10 +65,11 @@ def read_migrations(folder: Traversable) -> tuple[Migration, ...]:
 async def migrate(
     connection: asyncpg.Connection[asyncpg.Record], migrations: tuple[Migration, ...]
 ) -> tuple[Migration, ...]:
-    """Apply the steps the database does not have yet, each in its own transaction; returns those applied.
+    """Apply the steps the database lacks, each in its own transaction; returns those applied.
 
-    Several programs may call this at the same time: one works, the others wait and find nothing to do. Raises
-    Unusable, with nothing changed, when an applied step has another text now or the database is newer than we are.
+    Several programs may call this at the same time: one works, the others wait and find nothing to
+    do. Raises Unusable, with nothing changed, when an applied step has another text now or the
+    database is newer than we are.
     """
     await connection.execute("select pg_advisory_lock($1)", _LOCK)
     try:
@@ -102,13 +105,15 @@ def _pending(migrations: tuple[Migration, ...], applied: dict[int, str]) -> tupl
     newest = max(applied, default=0)
     if newest > len(migrations):
         raise Unusable(
-            f"The database is at step {newest} and this program knows {len(migrations)}: it was opened by a newer "
+            f"The database is at step {newest} and this program knows {len(migrations)}: it was "
+            f"opened by a newer "
             "version before. Install that version again, or restore a backup made by this one."
         )
     for migration in migrations[:newest]:
         if applied.get(migration.number) != migration.checksum:
             raise Unusable(
-                f"Migration {migration.number:04d} ({migration.name}) has another text than the one this database "
+                f"Migration {migration.number:04d} ({migration.name}) has another text than the "
+                f"one this database "
                 "ran: restore the installed files; a change of tables belongs in a new migration."
             )
     return migrations[newest:]

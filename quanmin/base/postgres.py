@@ -1,7 +1,7 @@
 """Connects to PostgreSQL and says whether a server is fit to hold a population's records.
 
-The same checks meet the embedded server and one given by `--dsn`, so that a laptop and a province fail for the same
-reasons, at start and not in the middle of a year.
+The same checks meet the embedded server and one given by `--dsn`, so that a laptop and a province
+fail for the same reasons, at start and not in the middle of a year.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from quanmin.base.problems import Unusable
 
 MAJOR: Final = 18
 
-# What every connection is given, whoever runs the server: values are skewed (one code on half of all records), so a
-# plan made without them is wrong for someone; and moments are kept as integers, so a zone could only confuse.
+# What every connection is given, whoever runs the server: values are skewed (one code on half of
+# all records), so a plan made without them is wrong for someone; and moments are kept as integers,
+# so a zone could only confuse.
 _SESSION: Final = {
     "plan_cache_mode": "force_custom_plan",
     "jit": "off",
@@ -26,9 +27,10 @@ _SESSION: Final = {
 
 _FITNESS: Final = """
     select current_setting('server_version_num')::int / 10000 as major,
-           pg_encoding_to_char(encoding) as encoding, datctype as ctype, datlocprovider::text as provider,
-           coalesce(datlocale, '') as locale,
-           current_setting('fsync') as fsync, current_setting('synchronous_commit') as synchronous_commit,
+           pg_encoding_to_char(encoding) as encoding, datctype as ctype,
+           datlocprovider::text as provider, coalesce(datlocale, '') as locale,
+           current_setting('fsync') as fsync,
+           current_setting('synchronous_commit') as synchronous_commit,
            current_setting('full_page_writes') as full_page_writes,
            current_setting('server_version') as version
     from pg_database where datname = current_database()
@@ -67,7 +69,8 @@ async def open_pool(
             min_size=connections_min,
             max_size=connections_max,
             command_timeout=command_seconds_max,
-            # Statements are prepared once for the life of a connection; the default forgets them after five minutes.
+            # Statements are prepared once for the life of a connection; the default forgets them
+            # after five minutes.
             max_cached_statement_lifetime=0,
             statement_cache_size=512,
             server_settings=_SESSION | {"application_name": name},
@@ -77,7 +80,7 @@ async def open_pool(
 
 
 async def connect(dsn: str, *, name: str = "quanmin") -> asyncpg.Connection[asyncpg.Record]:
-    """One connection with the pool's session settings; the caller closes it. Raises Unusable like `open_pool`."""
+    """One connection like those of `open_pool`; the caller closes it. Raises Unusable."""
     try:
         return await asyncpg.connect(dsn, server_settings=_SESSION | {"application_name": name})
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
@@ -85,7 +88,8 @@ async def connect(dsn: str, *, name: str = "quanmin") -> asyncpg.Connection[asyn
 
 
 def _unreachable(error: Exception) -> Unusable:
-    # The driver's text names host, database and user, never the password; a DSN itself is never repeated.
+    # The driver's text names host, database and user, never the password; a DSN itself is never
+    # repeated.
     return Unusable(
         f"PostgreSQL cannot be reached ({type(error).__name__}: {error}). "
         "Check that the server runs and that `postgres.dsn` names it, its database and its user."
@@ -103,26 +107,30 @@ async def describe(connection: asyncpg.Connection[asyncpg.Record]) -> Server:
 
 
 def is_utf8_locale(name: str) -> bool:
-    """Whether a locale's name ends in a UTF-8 codeset (`C.UTF-8`, `zh_CN.utf8`) or is one of PostgreSQL's own."""
+    """Whether a locale's codeset is UTF-8 (`C.UTF-8`, `zh_CN.utf8`, PostgreSQL's own)."""
     return name.lower().replace("-", "").endswith(".utf8") or name == "PG_UNICODE_FAST"
 
 
 def unfitness(server: Server, *, must_be_durable: bool = True) -> tuple[str, ...]:
-    """Why this server must not hold records, one sentence a reason, each with how to mend it; empty when fit."""
+    """Why this server must not hold records, a sentence each with how to mend it; empty if fit."""
     reasons: list[str] = []
     if server.major != MAJOR:
         reasons.append(
             f"PostgreSQL {server.version} is not supported: this program needs PostgreSQL {MAJOR}. "
-            f"Upgrade the server with pg_upgrade, or point `postgres.dsn` at one of version {MAJOR}."
+            f"Upgrade the server with pg_upgrade, or point `postgres.dsn` at one of version "
+            f"{MAJOR}."
         )
     if server.encoding != "UTF8":
         reasons.append(
-            f"the database's encoding is {server.encoding}: create the database with `encoding 'UTF8'`."
+            f"the database's encoding is {server.encoding}: create the database with `encoding "
+            f"'UTF8'`."
         )
-    # Under lc_ctype `C` no Chinese character is a letter: pg_trgm extracts nothing and lower() changes nothing.
+    # Under lc_ctype `C` no Chinese character is a letter: pg_trgm extracts nothing and lower()
+    # changes nothing.
     if not is_utf8_locale(server.ctype):
         reasons.append(
-            f"the database's lc_ctype is {server.ctype!r}, under which Chinese text has no letters: create the "
+            f"the database's lc_ctype is {server.ctype!r}, under which Chinese text has no "
+            f"letters: create the "
             "database with `lc_ctype 'C.UTF-8' template template0`, or with another UTF-8 locale."
         )
     if server.provider == "b" and not is_utf8_locale(server.locale):
@@ -138,13 +146,15 @@ def unfitness(server: Server, *, must_be_durable: bool = True) -> tuple[str, ...
 def _losses(server: Server) -> list[str]:
     kept = {"fsync": server.fsync, "full_page_writes": server.full_page_writes}
     losses = [
-        f"{name} is off, so a power cut would lose acknowledged records: set `{name} = on` in postgresql.conf."
+        f"{name} is off, so a power cut would lose acknowledged records: set `{name} = on` in "
+        f"postgresql.conf."
         for name, value in kept.items()
         if value != "on"
     ]
     if server.synchronous_commit == "off":
         losses.append(
-            "synchronous_commit is off, so a crash would lose acknowledged records: set `synchronous_commit = on`."
+            "synchronous_commit is off, so a crash would lose acknowledged records: set "
+            "`synchronous_commit = on`."
         )
     return losses
 
