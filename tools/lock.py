@@ -89,7 +89,7 @@ def renew(root: Path, *, upgrade: bool) -> None:
         (DEVELOPMENT, ["--group", "pyproject.toml:dev", "--constraint", RUNTIME]),
     ):
         print(f"locking {name} ...", flush=True)
-        subprocess.run(  # noqa: S603 - a fixed command of our own tool
+        subprocess.run(
             [
                 *(sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", *extra),
                 *("--universal", "--python-version", "3.11", "--generate-hashes", "--quiet"),

@@ -24,12 +24,12 @@ def columns(line: str) -> int:
     return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in line)
 
 
-def fill(text: str, indent: str) -> list[str]:
+def fill(text: str, indent: str, columns_max: int = COLUMNS_MAX) -> list[str]:
     """The words of `text` in lines that fit, each after `indent`."""
     lines, line = [], indent
     for word in text.split():
         wider = f"{line} {word}" if line != indent else line + word
-        if columns(wider) > COLUMNS_MAX and line != indent:
+        if columns(wider) > columns_max and line != indent:
             lines.append(line)
             line = indent + word
         else:
@@ -105,6 +105,10 @@ def wrap_docstrings(text: str) -> str:
         indent = held[0][: len(held[0]) - len(held[0].lstrip())]
         if held[-1].strip() != '"""':
             held = [*held[:-1], held[-1].removesuffix('"""'), indent + '"""']
+        if len(held) == 2:
+            # The formatter draws the closing quotes up to a single line, so it must have room.
+            lines[first : last + 1] = [*fill(held[0], indent, COLUMNS_MAX - 3), held[1]]
+            continue
         lines[first : last + 1] = [*wrap_paragraphs(held[:-1], indent), held[-1]]
     return "\n".join(lines)
 
