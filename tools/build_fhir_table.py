@@ -2,11 +2,11 @@
 
     python tools/build_fhir_table.py EXAMPLES_ARCHIVE EXPANSIONS_ARCHIVE [OUT_FOLDER]
 
-EXAMPLES_ARCHIVE is the official package hl7.fhir.r4.examples 4.0.1 (it holds every StructureDefinition,
-SearchParameter, CompartmentDefinition and OperationDefinition of the release as published),
-EXPANSIONS_ARCHIVE is hl7.fhir.r4.expansions 4.0.1. Both are CC0. Other redistributions of the
-definitions change them: one widely used npm package backports elements of later releases into
-EvidenceVariable, ResearchStudy, Binary and Meta, so it is not the source here.
+EXAMPLES_ARCHIVE is the official package hl7.fhir.r4.examples 4.0.1 (it holds every
+StructureDefinition, SearchParameter, CompartmentDefinition and OperationDefinition of the release
+as published), EXPANSIONS_ARCHIVE is hl7.fhir.r4.expansions 4.0.1. Both are CC0. Other
+redistributions of the definitions change them: one widely used npm package backports elements of
+later releases into EvidenceVariable, ResearchStudy, Binary and Meta, so it is not the source here.
 
 The output is deterministic: the same archives give the same bytes.
 """
@@ -79,8 +79,13 @@ def element_types(element: Json, path: str, *, has_children: bool) -> list[list[
         return [["", []]]  # settled by the caller: `id` in resources, `string` in data types
     result = []
     for element_type in element["type"]:
-        targets = [target.removeprefix(STRUCTURE) for target in element_type.get("targetProfile", [])]
-        anything = "Resource" in targets or type_code(element_type) not in {"Reference", "canonical"}
+        targets = [
+            target.removeprefix(STRUCTURE) for target in element_type.get("targetProfile", [])
+        ]
+        anything = "Resource" in targets or type_code(element_type) not in {
+            "Reference",
+            "canonical",
+        }
         result.append([type_code(element_type), [] if anything else sorted(set(targets))])
     return result
 
@@ -289,7 +294,7 @@ def build(examples: Path, expansions: Path) -> dict[str, bytes]:
         and definition["fhirVersion"] == RELEASE
         and definition["url"] == STRUCTURE + definition["id"]
     ]
-    kept = [d for d in structures if not (d["abstract"] and d["id"] not in {"Element"})]
+    kept = [d for d in structures if not (d["abstract"] and d["id"] != "Element")]
     resources = sorted(d["id"] for d in kept if d["kind"] == "resource")
     shapes: dict[str, list[list[Any]]] = {}
     for definition in kept:

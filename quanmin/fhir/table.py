@@ -20,14 +20,14 @@ _DEFINITIONS = Path(__file__).resolve().parent.parent / "definitions"
 
 
 class ElementType(msgspec.Struct, frozen=True, array_like=True):
-    """A type an element may have. `code` names a primitive or a shape; `targets` is empty for any."""
+    """A type an element may have: `code` is a primitive or a shape; no `targets` means any."""
 
     code: str
     targets: tuple[str, ...]
 
 
 class Element(msgspec.Struct, frozen=True, array_like=True):
-    """One element of a shape. `max` 0 is unbounded; `binding` is the value set of a required binding.
+    """One element of a shape. `max` 0 is unbounded; `binding` is a required value set.
 
     A choice element is named without `[x]`; its JSON names are `name` + capitalised type.
     """

@@ -1,0 +1,331 @@
+"""JSON in and out without losing anything: digits, order, escapes and white space stay as sent.
+
+What a client sends is stored as its own bytes. The few values the server owns (id, version, last
+update) and the references a transaction resolves are spliced into those bytes; nothing is decoded
+and written again.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from quanmin.base.problems import Malformed
+from quanmin.fhir.table import Element, load_table
+
+Json = Any
+"""A decoded JSON value: dict, list, str, int, Decimal, bool or None."""
+
+_DECODER = msgspec.json.Decoder(float_hook=Decimal)
+_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
+_STRING = msgspec.json.Decoder(str)
+
+_SPACE = rb"[ \t\r\n]*+"
+_MEMBER = re.compile(_SPACE + rb'("(?:[^"\\]|\\.)*+")' + _SPACE + b":" + _SPACE)
+_COMMA = re.compile(_SPACE + rb"([,}\]])")
+_BLANK = re.compile(_SPACE)
+_OFFSET = re.compile(r"\(byte (\d+)\)")
+_REFERENCE = re.compile(rb'("reference"' + _SPACE + b":" + _SPACE + rb')("(?:[^"\\]|\\.)*+")')
+_PLAIN = re.compile(rb'"([^"\\]*+)"')
+_LINKS = re.compile(r"""((?:href|src)\s*=\s*)(?:"([^"]*)"|'([^']*)')""")
+_LINKING_TYPES = frozenset({"uri", "url", "oid", "uuid", "canonical"})
+
+
+def decode(raw: bytes) -> dict[str, Json]:
+    """The JSON object in `raw`; integers as int, other numbers as Decimal with every digit.
+
+    Raises Malformed with line and column when it is not UTF-8, not JSON, not an object or nested
+    too deeply. Of a repeated key the last value counts here; validation refuses repeated keys.
+    """
+    value = decode_any(raw)
+    if not isinstance(value, dict):
+        raise Malformed("The body must be a JSON object: { ... }")
+    return value
+
+
+def decode_any(raw: bytes) -> Json:
+    """Like `decode`, for any JSON value."""
+    try:
+        return _DECODER.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise malformed(raw, error) from None
+
+
+def malformed(raw: bytes, error: Exception) -> Malformed:
+    """What is wrong with bytes the decoder refused, and where."""
+    if isinstance(error, RecursionError):
+        return Malformed("The JSON is nested too deeply: flatten it")
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError as fault:
+        return Malformed(f"The body is not UTF-8 {_place(raw, fault.start)}: send it as UTF-8")
+    if raw.startswith(b"\xef\xbb\xbf"):
+        return Malformed("The body starts with a byte order mark: send JSON without one")
+    text = str(error)
+    found = _OFFSET.search(text)
+    if found:
+        what = text[: found.start()].removeprefix("JSON is malformed: ").strip()
+        return Malformed(f"The body is not JSON: {what} {_place(raw, int(found[1]))}")
+    if "truncated" in text:
+        return Malformed(f"The body is not JSON: it ends too early {_place(raw, len(raw))}")
+    return Malformed("The body is not JSON: a number or an escape in it cannot be read")
+
+
+def _place(raw: bytes, offset: int) -> str:
+    before = raw[:offset]
+    line = before.count(b"\n") + 1
+    column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")) + 1
+    return f"at line {line}, column {column}"
+
+
+def has_repeated_keys(raw: bytes) -> bool:
+    """Whether any object in `raw` (which is JSON) has a key twice; exact, for the suspicious."""
+
+    def check(pairs: list[tuple[str, Json]]) -> None:
+        if len({key for key, _ in pairs}) != len(pairs):
+            raise KeyError
+
+    try:
+        json.loads(raw, object_pairs_hook=check, parse_int=str, parse_float=str)
+    except KeyError:
+        return True
+    return False
+
+
+def members(raw: bytes) -> Iterator[tuple[str, int, int]]:
+    """(key, start, end of its value) of each member of the object that `raw` is, in order.
+
+    Raises Malformed when `raw` is not a JSON object or repeats a key.
+    """
+    values = _decoded_members(raw)
+    at = raw.index(b"{") + 1
+    for key, value in values.items():
+        found = _MEMBER.match(raw, at)
+        start = found.end() if found else at
+        end = start + len(memoryview(value))
+        after = _COMMA.match(raw, end)
+        if found is None or after is None:
+            break
+        yield key, start, end
+        at = after.end()
+    if values and raw[at - 1 : at] != b"}":
+        raise Malformed("The JSON has a key twice in one object: keep one of them")
+
+
+def _decoded_members(raw: bytes) -> dict[str, msgspec.Raw]:
+    try:
+        return _MEMBERS.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise malformed(raw, error) from None
+
+
+def splice(raw: bytes, *, id: str, version: int, updated_text: str) -> bytes:
+    """`raw` with `id`, `meta.versionId` and `meta.lastUpdated` set; every other byte as it was.
+
+    The rest of a meta that was sent is kept. `updated_text` is an instant. Raises Malformed when
+    `raw` is not a JSON object with a resourceType.
+    """
+    name = b'"' + id.encode() + b'"'
+    stamp = f'{{"versionId":"{version}","lastUpdated":"{updated_text}"'.encode()
+    head = _HEAD.match(raw)
+    if head and _is_whole(raw, head):
+        rest = raw[head.end() :]
+        if head[3] is None:
+            return head[1] + b',"id":' + name + b',"meta":' + stamp + b"}" + rest
+        return head[1] + b',"id":' + name + b',"meta":' + stamp + b"," + rest
+    spans = _owned_spans(raw)
+    if "resourceType" not in spans:
+        raise Malformed("The body has no resourceType: it is not a FHIR resource")
+    edits = []
+    added = b""
+    if "id" in spans:
+        edits.append((*spans["id"], name))
+    else:
+        added = b',"id":' + name
+    if "meta" in spans:
+        start, end = spans["meta"]
+        edits.append((start, end, _stamped(raw[start:end], stamp)))
+    else:
+        added += b',"meta":' + stamp + b"}"
+    if added:
+        end = spans["resourceType"][1]
+        edits.append((end, end, added))
+    return _edited(raw, edits)
+
+
+_OWNED = frozenset({"resourceType", "id", "meta"})
+_HEAD = re.compile(
+    rb'(\{"resourceType":"[A-Za-z]++")(,"id":"[A-Za-z0-9.-]++")?+(,"meta":\{(?=["]))?+'
+)
+
+
+def _is_whole(raw: bytes, head: re.Match[bytes]) -> bool:
+    """Whether the head holds every member that the server owns, as it mostly does."""
+    if head[2] is None and b'"id"' in raw:
+        return False
+    if head[3] is None:
+        return b'"meta"' not in raw
+    return b'"versionId"' not in raw and b'"lastUpdated"' not in raw
+
+
+def _owned_spans(raw: bytes) -> dict[str, tuple[int, int]]:
+    """Where the values of the members that the server owns are."""
+    # Without white space or escapes the places follow from the lengths alone, at a third of the
+    # cost of looking for them; if they do not add up to the whole, look.
+    spans, at = {}, 1
+    for key, value in _decoded_members(raw).items():
+        start = at + len(key) + 3
+        at = start + len(memoryview(value)) + 1
+        if key in _OWNED:
+            spans[key] = (start, at - 1)
+    if at == len(raw):
+        return spans
+    return {key: (start, end) for key, start, end in members(raw) if key in _OWNED}
+
+
+def _stamped(meta: bytes, stamp: bytes) -> bytes:
+    """A meta object with the server's members first and the client's others after them."""
+    kept = b"".join(
+        b',"' + key.encode() + b'":' + meta[start:end]
+        for key, start, end in members(meta)
+        if key not in {"versionId", "lastUpdated"}
+    )
+    return stamp + kept + b"}"
+
+
+def _edited(raw: bytes, edits: list[tuple[int, int, bytes]]) -> bytes:
+    pieces: list[bytes] = []
+    at = 0
+    for start, end, new in sorted(edits):
+        pieces += (raw[at:start], new)
+        at = end
+    pieces.append(raw[at:])
+    return b"".join(pieces)
+
+
+def rewrite_references(raw: bytes, mapping: Mapping[str, str]) -> bytes:
+    """`Rewriting(mapping).apply(raw)`, for a single resource."""
+    return Rewriting(mapping).apply(raw)
+
+
+class Rewriting:
+    """Replaces the links that a transaction has resolved in its entries (R4 http.html).
+
+    Links are Reference.reference, elements of type uri, url, oid, uuid and canonical, and href and
+    src in narratives. Other strings, such as the value of an Identifier, are left alone even when
+    they are equal to a key of `mapping`.
+    """
+
+    def __init__(self, mapping: Mapping[str, str]) -> None:
+        self._mapping = mapping
+        # A search (`Type?...`) can stand in a Reference only, so it never asks for the second look.
+        addresses = [key for key in mapping if "?" not in key]
+        self._has_urns = any(key.startswith("urn:") for key in addresses)
+        self._others = frozenset(key.encode() for key in addresses if not key.startswith("urn:"))
+
+    def apply(self, raw: bytes) -> bytes:
+        """`raw`, a valid resource, with every such link replaced and every other byte as it was."""
+        rewritten = _REFERENCE.sub(self._replace, raw)
+        if not self._may_hold(rewritten):
+            return rewritten
+        resource = decode(rewritten)
+        changes = dict(_links(resource.get("resourceType"), resource, self._mapping, ()))
+        return _changed(rewritten, changes) if changes else rewritten
+
+    def _replace(self, found: re.Match[bytes]) -> bytes:
+        new = self._mapping.get(_STRING.decode(found[2]))
+        return found[0] if new is None else found[1] + msgspec.json.encode(new)
+
+    def _may_hold(self, raw: bytes) -> bool:
+        """Whether some string of `raw` may still hold a key; errs on the side of yes."""
+        if self._has_urns and b"urn:" in raw:
+            return True
+        return bool(self._others) and (
+            b"\\" in raw or not self._others.isdisjoint(_PLAIN.findall(raw))
+        )
+
+
+Path = tuple[str | int, ...]
+
+
+def _links(
+    shape: object, value: Json, mapping: Mapping[str, str], at: Path
+) -> Iterator[tuple[Path, str]]:
+    """(path, new text) of each link of `value`, an object of this shape, that is to be replaced."""
+    elements = load_table().shapes.get(shape, ()) if isinstance(shape, str) else ()
+    if not isinstance(value, dict):
+        return
+    for element in elements:
+        for name, code in json_names(element):
+            if name in value:
+                yield from _element_links(code, value[name], mapping, (*at, name))
+            if "_" + name in value:
+                yield from _element_links("Element", value["_" + name], mapping, (*at, "_" + name))
+
+
+def _element_links(
+    code: str, value: Json, mapping: Mapping[str, str], at: Path
+) -> Iterator[tuple[Path, str]]:
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _element_links(code, item, mapping, (*at, index))
+    elif isinstance(value, str):
+        if code in _LINKING_TYPES and value in mapping:
+            yield at, mapping[value]
+        elif code == "xhtml":
+            div = _LINKS.sub(lambda found: _relinked(found, mapping), value)
+            if div != value:
+                yield at, div
+    elif isinstance(value, dict):
+        shape = value.get("resourceType") if code == "Resource" else code
+        yield from _links(shape, value, mapping, at)
+
+
+def _relinked(found: re.Match[str], mapping: Mapping[str, str]) -> str:
+    target = found[2] if found[2] is not None else found[3]
+    new = mapping.get(target)
+    return found[0] if new is None else f'{found[1]}"{new}"'
+
+
+def json_names(element: Element) -> tuple[tuple[str, str], ...]:
+    """(JSON name, type) of each way to write an element: several for a choice."""
+    if not element.is_choice:
+        return ((element.name, element.types[0].code),)
+    return tuple(
+        (element.name + kind.code[0].upper() + kind.code[1:], kind.code) for kind in element.types
+    )
+
+
+def _changed(raw: bytes, changes: Mapping[Path, str]) -> bytes:
+    """`raw` with the strings at these paths replaced, all other bytes as they were."""
+    if () in changes:
+        return msgspec.json.encode(changes[()])
+    groups: dict[str | int, dict[Path, str]] = {}
+    for path, new in changes.items():
+        groups.setdefault(path[0], {})[path[1:]] = new
+    spans: Iterator[tuple[str | int, int, int]]
+    spans = items(raw) if raw.lstrip()[:1] == b"[" else iter(members(raw))
+    edits = [
+        (start, end, _changed(raw[start:end], groups[key]))
+        for key, start, end in spans
+        if key in groups
+    ]
+    return _edited(raw, edits)
+
+
+def items(raw: bytes) -> Iterator[tuple[int, int, int]]:
+    """(index, start, end) of each item of the array that `raw` is."""
+    at = raw.index(b"[") + 1
+    for index, value in enumerate(_ITEMS.decode(raw)):
+        blank = _BLANK.match(raw, at)
+        start = blank.end() if blank else at
+        end = start + len(memoryview(value))
+        yield index, start, end
+        after = _COMMA.match(raw, end)
+        at = after.end() if after else end
