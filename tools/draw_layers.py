@@ -37,8 +37,8 @@ def purposes(root: Path) -> dict[str, str]:
     """
     found = {}
     for package in sorted((root / "quanmin").iterdir()):
-        modules = [*package.rglob("*.py")] if package.is_dir() else []
-        if any(module.name != "__init__.py" for module in modules):
+        files = [path for path in package.rglob("*.*") if path.suffix != ".pyc"]
+        if any(path.name != "__init__.py" for path in files):
             opening = ast.get_docstring(ast.parse((package / "__init__.py").read_text("utf-8")))
             sentence = re.split(r"(?<=\.)\s", " ".join((opening or "").split()))[0]
             found[package.name] = sentence.removesuffix(".")
