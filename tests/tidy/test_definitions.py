@@ -33,10 +33,11 @@ def headless(files: Mapping[str, str | None]) -> list[str]:
             if speaker not in files:
                 found.append(f"{path}: lay a source.toml beside it with {', '.join(HEADER)}")
             continue
-        head = tomllib.loads(text)
+        whole = tomllib.loads(text)
+        head = whole.get("definition", whole)
         missing = [key for key in HEADER if not head.get(key)]
         if missing:
-            found.append(f"{path}: say its {', '.join(missing)} at the top")
+            found.append(f"{path}: say its {', '.join(missing)} at the top, or under [definition]")
     return found
 
 
@@ -58,6 +59,7 @@ def test_every_definition_has_source_owner_version_and_effective_date() -> None:
 def test_a_definition_without_header_is_noticed() -> None:
     full = 'source = "a"\nowner = "b"\nversion = "1"\neffective = 2020-01-01\n'
     assert headless({"quanmin/definitions/a.toml": full}) == []
+    assert headless({"quanmin/definitions/a.toml": f"[definition]\n{full}"}) == []
     assert headless({"quanmin/definitions/a.toml": full.replace("owner", "holder")})
     assert headless({"quanmin/definitions/a/b.zst": None})
     assert (
