@@ -8,7 +8,15 @@ from typing import Literal
 import msgspec
 
 Kind = Literal[
-    "token", "string", "date", "number", "quantity", "reference", "uri", "composite", "special"
+    "token",
+    "string",
+    "date",
+    "number",
+    "quantity",
+    "reference",
+    "uri",
+    "composite",
+    "special",
 ]
 
 

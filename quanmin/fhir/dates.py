@@ -1,0 +1,90 @@
+"""Dates and times as FHIR writes them, read as the interval they cover.
+
+2020 covers the whole year, 2020-05-01T10:00:00Z one second. What has no zone is read in the node's.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_YEAR_MAX = 9999
+_MINUTE_LENGTH = len("2020-05-01T10:00")
+_SECOND_LENGTH = len("2020-05-01T10:00:00")
+_ZONE = re.compile(r"(Z|[+-]\d\d:\d\d)\Z")
+_FORM = re.compile(
+    r"\d{4}(-\d\d(-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)?)?)?)?\Z", re.ASCII
+)
+
+
+def interval(text: str, zone: tzinfo) -> tuple[int, int] | None:
+    """The half-open interval [low, high) that a date or time covers, in microseconds since 1970.
+
+    None when `text` is not a date of the calendar in FHIR's form (minutes may stand without
+    seconds, as in searches). A leap second is read as the end of the second before it.
+    """
+    if len(text) <= 10:
+        return _day(text, zone)
+    if not _FORM.match(text):
+        return None
+    return _moment(text, zone)
+
+
+def _moment(text: str, zone: tzinfo) -> tuple[int, int] | None:
+    found = _ZONE.search(text)
+    local = text[: found.start()] if found else text
+    leap = local[17:19] == "60"
+    if leap:
+        text = text[:17] + "59" + text[19:]
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=zone)
+    low = (moment - _EPOCH) // _MICROSECOND + (1_000_000 if leap else 0)
+    return low, low + _width(local)
+
+
+def _width(local: str) -> int:
+    if len(local) == _MINUTE_LENGTH:
+        return 60_000_000
+    digits = len(local) - _SECOND_LENGTH - 1
+    return int(10 ** (6 - min(digits, 6))) if digits > 0 else 1_000_000
+
+
+# Days repeat (birth dates, visits of one day) and cost a look into the zone's history each.
+@lru_cache(maxsize=16384)
+def _day(text: str, zone: tzinfo) -> tuple[int, int] | None:
+    if not _FORM.match(text):
+        return None
+    year, month, day = int(text[:4]), int(text[5:7] or 0), int(text[8:10] or 0)
+    try:
+        start = datetime(year, month or 1, day or 1, tzinfo=zone)
+    except ValueError:
+        return None
+    if day:
+        return _micros(start), _next_midnight(start)
+    if month == 12 or not month:
+        return _micros(start), _new_year(year + 1, zone)
+    return _micros(start), _micros(start.replace(month=month + 1))
+
+
+def _micros(moment: datetime) -> int:
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def _next_midnight(start: datetime) -> int:
+    if start.year == _YEAR_MAX and start.month == 12 and start.day == 31:
+        return _new_year(_YEAR_MAX + 1, start.tzinfo or UTC)
+    return _micros((start.replace(tzinfo=None) + timedelta(days=1)).replace(tzinfo=start.tzinfo))
+
+
+def _new_year(year: int, zone: tzinfo) -> int:
+    if year <= _YEAR_MAX:
+        return _micros(datetime(year, 1, 1, tzinfo=zone))
+    # The calendar of the library ends here; the year after is not needed to the minute.
+    return _micros(datetime(_YEAR_MAX, 12, 31, tzinfo=zone)) + 86_400_000_000
