@@ -60,7 +60,7 @@ bench: set-up
 	@$(PYTHON_IN) benchmarks/run.py
 
 bundle: set-up
-	@$(PYTHON_IN) tools/bundle.py
+	@$(PYTHON_IN) tools/bundle/bundle.py
 
 lock: set-up
 	@$(PYTHON_IN) tools/lock.py $(if $(UPGRADE),--upgrade)
