@@ -25,8 +25,8 @@ class SearchParameter(msgspec.Struct, frozen=True):
 
     `bit` numbers the parameters of a type from 0 (stable for a FHIR release) and is the record's
     place in its presence mask. `implied_system` is the only code system its codes can have (a
-    `code` element with a required binding), so that `system|code` and `code` find the same. `components` are the (parameter,
-    expression) pairs of a composite.
+    `code` element with a required binding), so that `system|code` and `code` find the same.
+    `components` are the (parameter, expression) pairs of a composite.
     """
 
     name: str

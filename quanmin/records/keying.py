@@ -59,9 +59,9 @@ class Keying:
         """The key of a piece of a text (a character, a pair, a run of letters)."""
         return self._key(f"{type_}{_SEPARATOR}{param}{_SEPARATOR}w{gram}")
 
-    def ranged(self, type_: str, param: str, unit: str) -> int:
-        """The key of a number (`unit` "") or of a quantity in one canonical unit."""
-        return self._key(f"{type_}{_SEPARATOR}{param}{_SEPARATOR}n{unit}")
+    def ranged(self, type_: str, param: str, system: str, unit: str) -> int:
+        """The key of a number (`unit` "") or of a quantity in one unit as written."""
+        return self._key(f"{type_}{_SEPARATOR}{param}{_SEPARATOR}n{system}{_SEPARATOR}{unit}")
 
     def dated(self, type_: str, param: str) -> int:
         """The key of a date parameter."""
@@ -70,3 +70,9 @@ class Keying:
     def label(self, system: str, code: str) -> int:
         """The key of a security label, the same for every type: visibility asks across types."""
         return self._key(f"{_SEPARATOR}label{_SEPARATOR}{system}{_SEPARATOR}{code}")
+
+    def narrow(self, system: str) -> int:
+        """32 bits that tell one system from another where `records.keyed` filters by system ("" for
+        none).
+        """
+        return self._key(f"{_SEPARATOR}system{_SEPARATOR}{system}") >> 32

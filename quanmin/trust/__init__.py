@@ -1,1 +1,20 @@
-"""Who asks, what for, and what they may see: the only way to personal data from above."""
+"""Actors, rules, the guard and the access log: the only way to personal data for everyone above."""
+
+from quanmin.records.model import Batch, EntryOutcome, Hits, Outcome, Stored
+from quanmin.trust.access_log import AccessLog
+from quanmin.trust.actors import Actor, Actors
+from quanmin.trust.guard import Guard, GuardedRecords, Timeline
+
+__all__ = [
+    "AccessLog",
+    "Actor",
+    "Actors",
+    "Batch",
+    "EntryOutcome",
+    "Guard",
+    "GuardedRecords",
+    "Hits",
+    "Outcome",
+    "Stored",
+    "Timeline",
+]

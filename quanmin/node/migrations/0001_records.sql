@@ -59,11 +59,64 @@ create table records.record (
     labels bigint[],
     tokens bigint[],
     refs bigint[],
-    words bigint[],
-    primary key (type, rid, bucket)
+    words bigint[]
 ) partition by list (type);
 alter table records.record alter column body set storage external;
-alter table records.record alter column body set compression default;
+
+-- A partition for each type of which there are many: its statistics are those of one type, and its indexes need no type.
+-- `<> 1` rather than `= 0`: without statistics the planner takes the first for nearly all rows, the second for a few.
+-- The numbers are those of the compact table (alphabetical, stable for R4). GIN without a pending list: a list must be
+-- scanned by every read and turns plans into sequential scans.
+do $$
+declare
+    part record;
+begin
+    for part in select * from (values
+        ('patient', 103),
+        ('observation', 96),
+        ('encounter', 44),
+        ('condition', 28),
+        ('procedure', 110),
+        ('medicationrequest', 79),
+        ('medicationdispense', 77),
+        ('diagnosticreport', 40),
+        ('claim', 19),
+        ('explanationofbenefit', 53),
+        ('immunization', 62),
+        ('chargeitem', 17),
+        ('careplan', 14),
+        ('practitioner', 108),
+        ('practitionerrole', 109),
+        ('organization', 100),
+        ('location', 71),
+        ('documentreference', 42),
+        ('servicerequest', 124),
+        ('auditevent', 7),
+        ('provenance', 111),
+        ('task', 140),
+        ('appointment', 5),
+        ('composition', 26)
+    ) as t (name, number)
+    loop
+        execute format('create table records.record_%s partition of records.record for values in (%s)',
+                       part.name, part.number);
+        execute format('alter table records.record_%1$s add primary key (rid, bucket);
+            create index on records.record_%1$s (low desc nulls last, rid) where flags & 1 <> 1;
+            create index on records.record_%1$s (updated, rid)', part.name);
+    end loop;
+end
+$$;
+create table records.record_other partition of records.record default;
+alter table records.record_other add primary key (rid, bucket);
+create index on records.record_other (type, low desc nulls last, rid) where flags & 1 <> 1;
+create index on records.record_other (type, updated, rid);
+create index record_feed on records.record (bucket, seq);
+create index record_patient on records.record (patient, low desc nulls last, rid) where patient is not null;
+-- Main dates wider than a day are few; the others are found by `low` within a day.
+create index record_wide on records.record (high) where high - 86400000000 > low;
+create index record_tokens on records.record using gin (tokens) with (fastupdate = off);
+create index record_refs on records.record using gin (refs) with (fastupdate = off);
+create index record_words on records.record using gin (words) with (fastupdate = off);
 
 -- Versions that have been replaced, by the month in which they were current first.
 create table records.history (
@@ -82,20 +135,23 @@ create table records.history (
     primary key (rid, version, updated, bucket)
 ) partition by range (updated);
 alter table records.history alter column body set storage external;
+-- Months get partitions of their own ahead of time; what fits none is kept here.
+create table records.history_other partition of records.history default;
 create index history_feed on records.history (bucket, seq);
 create index history_type on records.history (type, updated, rid, version);
 
--- Searched by time (the parameter `code`) or nearly unique (identifiers): a covering B-tree instead
--- of GIN.
+-- Searched by time (the parameter `code`) or nearly unique (identifiers): a covering B-tree instead of GIN. One row for
+-- a coding serves `code` and `system|code`: `system` (32 bits of the key of the system) is a filter, not part of the
+-- order, since a code rarely stands in two systems.
 create table records.keyed (
     key bigint not null,
     low bigint,
     rid bigint not null,
+    system int not null,
     type smallint not null,
     bucket smallint not null
 );
-create index keyed_key on records.keyed (key, low desc nulls last, rid);
-create index keyed_rid on records.keyed (rid) where low is null;
+create index keyed_key on records.keyed (key, low desc nulls last, rid) include (system);
 
 -- Dates other than the main one. Rows wider than a day are few and have an index of their own.
 create table records.dated (
@@ -109,8 +165,8 @@ create table records.dated (
 create index dated_low on records.dated (key, low, high, rid);
 create index dated_wide on records.dated (key, high, low, rid) where high - 86400000000 > low;
 
--- Numbers and quantities (unit in the key). high is null for a point, so that points need one index
--- only.
+-- Numbers and quantities as written: the key holds type, parameter and unit. A question in another unit is converted
+-- to each commensurable unit in use. high is null for a point, so that points need one index only.
 create table records.ranged (
     key bigint not null,
     low numeric not null,
@@ -121,6 +177,16 @@ create table records.ranged (
 );
 create index ranged_low on records.ranged (key, low, rid);
 create index ranged_wide on records.ranged (key, high, low, rid) where high is not null;
+
+-- The units in use for a parameter of a type; `code` is the unit's code, or its text where there is no code.
+create table records.unit (
+    type smallint not null,
+    param text not null,
+    system text not null,
+    code text not null,
+    key bigint not null,
+    primary key (type, param, system, code)
+);
 
 -- Which source Patient has granted something to whom; the consent projection of trust fills it.
 create table records.granted (

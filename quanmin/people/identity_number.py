@@ -1,0 +1,107 @@
+"""Citizens' identity numbers: which are valid, and what they say about their holder (GB 11643)."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from quanmin.base.decision import Decision
+
+_FILE = Path(__file__).resolve().parent.parent / "definitions" / "identity" / "identity_number.toml"
+
+
+class _Number(msgspec.Struct, frozen=True):
+    systems: frozenset[str]
+    length: int
+    weights: tuple[int, ...]
+    check_characters: str
+    birth_date: tuple[int, int]
+    sequence: tuple[int, int]
+
+
+class _Dummies(msgspec.Struct, frozen=True):
+    numbers: frozenset[str]
+    birth_dates: frozenset[str]
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """The definition file, read."""
+
+    number: _Number
+    dummies: _Dummies
+
+
+@cache
+def rule() -> Rule:
+    """The rule in force."""
+    return msgspec.convert(tomllib.loads(_FILE.read_text("utf-8")), Rule)
+
+
+def number_of(patient: Mapping[str, Any]) -> str | None:
+    """The identity number a Patient resource states, normalised (upper case, no blanks); None when
+    it has none.
+    """
+    for identifier in patient.get("identifier") or ():
+        if identifier.get("system") in rule().number.systems and identifier.get("value"):
+            return str(identifier["value"]).strip().upper()
+    return None
+
+
+def judge(number: str, patient: Mapping[str, Any]) -> Decision:
+    """Whether the number is valid and agrees with the Patient's own birth date and sex.
+
+    A birth date or sex that is not stated cannot disagree. Reasons: "valid", "birth-date-agrees",
+    "sex-agrees", or the first rule that is broken.
+    """
+    fault = _fault(number)
+    if fault is not None:
+        return Decision(allowed=False, reasons=(fault,))
+    reasons = ["valid"]
+    born = patient.get("birthDate")
+    if born:
+        if str(born) != str(_born(number)):
+            return Decision(allowed=False, reasons=("valid", "birth-date-disagrees"))
+        reasons.append("birth-date-agrees")
+    sex = patient.get("gender")
+    if sex in {"male", "female"}:
+        if sex != _sex(number):
+            return Decision(allowed=False, reasons=("valid", "sex-disagrees"))
+        reasons.append("sex-agrees")
+    return Decision(allowed=True, reasons=tuple(reasons))
+
+
+def _fault(number: str) -> str | None:
+    form = rule().number
+    if len(number) != form.length or not number.isascii() or not number[:-1].isdigit():
+        return "not-of-the-form"
+    total = sum(
+        int(digit) * weight for digit, weight in zip(number[:-1], form.weights, strict=True)
+    )
+    if form.check_characters[total % len(form.check_characters)] != number[-1]:
+        return "check-character-wrong"
+    born = _born(number)
+    if born is None:
+        return "birth-date-impossible"
+    dummies = rule().dummies
+    if number in dummies.numbers or str(born) in dummies.birth_dates:
+        return "a-dummy"
+    return None
+
+
+def _born(number: str) -> date | None:
+    start, end = rule().number.birth_date
+    try:
+        return date.fromisoformat(number[start:end])
+    except ValueError:
+        return None
+
+
+def _sex(number: str) -> str:
+    start, end = rule().number.sequence
+    return "male" if int(number[start:end]) % 2 else "female"

@@ -1,0 +1,260 @@
+"""Bundles of requests: what each entry asks for, in the order that FHIR gives them, and nothing
+half done.
+
+Source of the rules: FHIR R4 http.html#transaction (3.1.0.11).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Literal
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from quanmin.base.problems import Invalid, Issue, Malformed, NotSupported, Problem, TooLarge
+from quanmin.fhir.grammar import QueryLimits, parse_query
+from quanmin.fhir.json import malformed
+from quanmin.fhir.query import Query
+from quanmin.records.context import Context
+from quanmin.records.operation import Operation
+
+_ETAG = re.compile(r'(?:W/)?"?(\d{1,9})"?')
+_ORDER = {"delete": 0, "create": 1, "update": 2}
+
+
+class _Request(msgspec.Struct, rename="camel"):
+    method: str
+    url: str
+    if_match: str | None = None
+    if_none_match: str | None = None
+    if_none_exist: str | None = None
+    if_modified_since: str | None = None
+
+
+class _Entry(msgspec.Struct, rename="camel"):
+    request: _Request | None = None
+    full_url: str | None = None
+    resource: msgspec.Raw | None = None
+
+
+class _Bundle(msgspec.Struct, rename="camel"):
+    resource_type: str
+    type: str
+    entry: list[_Entry] = []
+
+
+class _ResourceId(msgspec.Struct):
+    id: str | None = None
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """An entry that reads: a record, one of its versions, a history, or a search (`query`)."""
+
+    type: str | None
+    id: str | None = None
+    version: int | None = None
+    is_history: bool = False
+    query: Query | None = None
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One entry: where it stood in the bundle and what it asks for; `problem` when it cannot be
+    understood.
+    """
+
+    position: int
+    operation: Operation | None = None
+    reading: Reading | None = None
+    problem: Problem | None = None
+
+
+class Requests(msgspec.Struct, frozen=True):
+    """A bundle of requests, understood."""
+
+    kind: Literal["transaction", "batch"]
+    entries: tuple[Entry, ...]
+
+    def writes(self) -> list[Entry]:
+        """The entries that write, in order of execution: deletions, creations, updates."""
+        found = [entry for entry in self.entries if entry.operation is not None]
+        return sorted(found, key=lambda entry: _ORDER[_kind(entry)])
+
+
+def _kind(entry: Entry) -> str:
+    return entry.operation.kind if entry.operation is not None else ""
+
+
+_decoder = msgspec.json.Decoder(_Bundle)
+_id_decoder = msgspec.json.Decoder(_ResourceId)
+
+
+def read_requests(context: Context, body: bytes) -> Requests:
+    """What the bundle asks for.
+
+    Raises Malformed when it is no JSON bundle, Invalid with one issue for each entry of a
+    transaction that cannot be understood (in a batch such an entry carries its problem), TooLarge
+    above `bundle_entries_max`.
+    """
+    try:
+        bundle = _decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise malformed(body, error) from error
+    if bundle.resource_type != "Bundle":
+        raise Malformed(
+            "the base address takes a Bundle of type transaction or batch; send others to /{type}"
+        )
+    if bundle.type not in {"transaction", "batch"}:
+        raise NotSupported(
+            f"a Bundle of type {bundle.type[:32]!r} is not a request:"
+            " send transaction or batch, or store it at /Bundle"
+        )
+    if len(bundle.entry) > context.limits.bundle_entries_max:
+        raise TooLarge(
+            f"the bundle has {len(bundle.entry)} entries; this node takes"
+            f" {context.limits.bundle_entries_max} at a time: send it in parts"
+        )
+    entries = tuple(
+        _understand(context, position, entry) for position, entry in enumerate(bundle.entry)
+    )
+    if bundle.type == "transaction":
+        _refuse_problems(entries)
+    return Requests("transaction" if bundle.type == "transaction" else "batch", entries)
+
+
+def _refuse_problems(entries: Sequence[Entry]) -> None:
+    issues = tuple(
+        Issue("error", issue.code, issue.text, f"Bundle.entry[{entry.position}]")
+        for entry in entries
+        if entry.problem is not None
+        for issue in entry.problem.issues
+    )
+    if issues:
+        raise Invalid(
+            "entries of the transaction cannot be understood; nothing was stored", issues=issues
+        )
+
+
+def _understand(context: Context, position: int, entry: _Entry) -> Entry:
+    try:
+        if entry.request is None:
+            raise Invalid("the entry has no request: give request.method and request.url")
+        if entry.request.method in {"GET", "HEAD"}:
+            return Entry(position, reading=_reading(context, entry.request))
+        operation = _operation(context, entry, entry.request)
+        return Entry(position, operation=msgspec.structs.replace(operation, position=position))
+    except Problem as problem:
+        return Entry(position, problem=problem)
+
+
+def _operation(context: Context, entry: _Entry, request: _Request) -> Operation:
+    path, _, terms = request.url.partition("?")
+    type_, _, id_ = path.strip("/").partition("/")
+    context.definition(type_)
+    body = None if entry.resource is None else bytes(entry.resource)
+    if_match = _version(request.if_match)
+    match request.method:
+        case "POST":
+            if id_:
+                raise NotSupported("POST takes the address of a type: no operations in bundles")
+            criteria = _criteria(context, type_, request.if_none_exist)
+            return Operation(
+                kind="create",
+                type=type_,
+                body=_need(body),
+                criteria=criteria,
+                full_url=entry.full_url,
+            )
+        case "PUT":
+            sent_id = id_of_body(_need(body))
+            if id_ and sent_id != id_:
+                raise Invalid("the resource's id must be the one in request.url")
+            criteria = None if id_ else _criteria(context, type_, terms)
+            if not id_ and criteria is None:
+                raise Invalid("PUT needs an id or search criteria in request.url")
+            return Operation(
+                kind="update",
+                type=type_,
+                id=id_ or sent_id,
+                body=body,
+                criteria=criteria,
+                if_match=if_match,
+                if_none_match=request.if_none_match == "*",
+                full_url=entry.full_url,
+            )
+        case "DELETE":
+            criteria = None if id_ else _criteria(context, type_, terms)
+            if not id_ and criteria is None:
+                raise Invalid("DELETE needs an id or search criteria in request.url")
+            return Operation(
+                kind="delete", type=type_, id=id_ or None, criteria=criteria, if_match=if_match
+            )
+    raise NotSupported(
+        f"request.method {request.method[:16]!r} is not served: use GET, HEAD, POST, PUT or DELETE"
+    )
+
+
+def _need(body: bytes | None) -> bytes:
+    if body is None:
+        raise Invalid("the entry has no resource")
+    return body
+
+
+def id_of_body(body: bytes) -> str | None:
+    """The id a resource states; None without. Raises Malformed."""
+    try:
+        return _id_decoder.decode(body).id
+    except msgspec.DecodeError as error:
+        raise malformed(body, error) from error
+
+
+def _version(etag: str | None) -> int | None:
+    if etag is None:
+        return None
+    found = _ETAG.fullmatch(etag.strip())
+    if found is None:
+        raise Malformed('ifMatch must be a version like W/"3"')
+    return int(found[1])
+
+
+def _criteria(context: Context, type_: str, terms: str | None) -> Query | None:
+    if not terms:
+        return None
+    return _query(context, type_, terms.removeprefix("?").removeprefix(f"{type_}?"))
+
+
+def _query(context: Context, type_: str | None, terms: str) -> Query:
+    pairs = parse_qsl(terms, keep_blank_values=True)
+    query = parse_query(type_, pairs, strict=True, zone=context.zone, limits=QueryLimits())
+    if not query.clauses and not pairs:
+        raise Invalid("conditional criteria must name at least one search parameter")
+    return query
+
+
+def _reading(context: Context, request: _Request) -> Reading:
+    path, _, terms = request.url.partition("?")
+    parts = [part for part in path.strip("/").split("/") if part]
+    if parts:
+        context.definition(parts[0])
+    match parts:
+        case [type_, id_, "_history", version] if version.isdecimal():
+            return Reading(type_, id_, int(version[:9]))
+        case [type_, id_, "_history"]:
+            return Reading(type_, id_, is_history=True)
+        case [type_, "_history"]:
+            return Reading(type_, is_history=True)
+        case ["_history"]:
+            return Reading(None, is_history=True)
+        case [type_, id_]:
+            return Reading(type_, id_)
+        case [type_]:
+            return Reading(type_, query=_search(context, type_, terms))
+        case []:
+            return Reading(None, query=_search(context, None, terms))
+    raise NotSupported("this request.url is no read, history or search: no operations in bundles")
+
+
+def _search(context: Context, type_: str | None, terms: str) -> Query:
+    pairs = parse_qsl(terms, keep_blank_values=True)
+    return parse_query(type_, pairs, strict=True, zone=context.zone, limits=QueryLimits())

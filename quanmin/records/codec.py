@@ -1,0 +1,226 @@
+"""Bodies at rest: packed with a dictionary of their type, then sealed under the data key of their
+holder.
+
+The holder is the source Patient, or the sender where there is none: erasing a person destroys the
+data keys of all their Patients, and linking persons re-encrypts nothing. Type, record key and
+version are authenticated with each body, so a body moved to another row does not open.
+"""
+
+from __future__ import annotations
+
+import secrets
+import struct
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib import resources
+
+import msgspec
+import zstandard
+
+from quanmin.base.crypto import SUITES, Suite, Tampered
+from quanmin.base.database import Connection
+from quanmin.base.keys import KeyPort
+
+PATIENT, SENDER = 0, 1
+
+_HEADER = struct.Struct(">BH")  # suite, dictionary
+_PLACE = struct.Struct(">BqiBH")  # type, record key, version, suite, dictionary
+_KEY_PLACE = struct.Struct(">HBq")  # bucket, kind, holder
+_LEVEL = 3
+
+
+class Holder(msgspec.Struct, frozen=True):
+    """Whose data key seals a body: `kind` PATIENT with a record key, or SENDER with a sender's
+    number.
+    """
+
+    bucket: int
+    kind: int
+    number: int
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Which version of which record a body is: the number of its type, its key, its version."""
+
+    type: int
+    rid: int
+    version: int
+
+    def bound(self, suite: int, dictionary: int) -> bytes:
+        """What is authenticated with the body."""
+        return _PLACE.pack(self.type, self.rid, self.version, suite, dictionary)
+
+
+class Packing:
+    """Compression with one trained dictionary per resource type, versioned: a row names the one it
+    was packed with.
+
+    Dictionaries are trained on synthetic data only, since whatever is in them is readable by
+    everyone.
+    """
+
+    def __init__(self) -> None:
+        self._dictionaries: dict[int, bytes] = {}
+        self._newest: dict[str, int] = {}
+        for number, type_, data in _dictionaries():
+            self._dictionaries[number] = data
+            self._newest[type_] = max(number, self._newest.get(type_, 0))
+        self._packers: dict[int, zstandard.ZstdCompressor] = {}
+        self._unpackers: dict[int, zstandard.ZstdDecompressor] = {}
+
+    def pack(self, type_: str, body: bytes) -> tuple[int, bytes]:
+        """The dictionary's number (0: none) and the packed body."""
+        number = self._newest.get(type_, self._newest.get("Resource", 0))
+        packer = self._packers.get(number)
+        if packer is None:
+            packer = self._packers[number] = zstandard.ZstdCompressor(
+                level=_LEVEL, dict_data=self._dictionary(number), write_dict_id=False
+            )
+        return number, packer.compress(body)
+
+    def unpack(self, number: int, packed: bytes) -> bytes:
+        """The body again; KeyError when this program does not have dictionary `number`."""
+        unpacker = self._unpackers.get(number)
+        if unpacker is None:
+            unpacker = self._unpackers[number] = zstandard.ZstdDecompressor(
+                dict_data=self._dictionary(number)
+            )
+        return unpacker.decompress(packed)
+
+    def _dictionary(self, number: int) -> zstandard.ZstdCompressionDict | None:
+        if number == 0:
+            return None
+        return zstandard.ZstdCompressionDict(self._dictionaries[number])
+
+
+class Codec:
+    """Seals and opens bodies, and keeps the data keys it has opened at hand, at most `keys_max` of
+    them.
+    """
+
+    def __init__(self, keys: KeyPort, suite: Suite, *, keys_max: int = 50_000) -> None:
+        self._keys = keys
+        self._suite = suite
+        self._packing = Packing()
+        self._opened: OrderedDict[Holder, bytes] = OrderedDict()
+        # Made in transactions that have not ended: a search of such a transaction reads its own
+        # row, and a key of a transaction that is rolled back would seal bodies that nobody can
+        # open. So these are never kept at hand.
+        self._pending: set[Holder] = set()
+        self._keys_max = keys_max
+
+    def seal(self, key: bytes, type_: str, place: Place, body: bytes) -> bytes:
+        """The bytes to store for `body`, a resource of type `type_`, at this place."""
+        dictionary, packed = self._packing.pack(type_, body)
+        bound = place.bound(self._suite.number, dictionary)
+        header = _HEADER.pack(self._suite.number, dictionary)
+        return header + self._suite.seal(key, packed, bound)
+
+    def open(self, key: bytes, place: Place, sealed: bytes) -> bytes:
+        """The body. Raises Tampered when it was not sealed for this place under this key."""
+        suite, dictionary = _HEADER.unpack_from(sealed)
+        if suite not in SUITES:
+            raise Tampered
+        bound = place.bound(suite, dictionary)
+        return self._packing.unpack(
+            dictionary, SUITES[suite].open(key, sealed[_HEADER.size :], bound)
+        )
+
+    async def data_keys(
+        self, connection: Connection, holders: Iterable[Holder]
+    ) -> dict[Holder, bytes]:
+        """The data keys of the holders that have one; a holder without (erased, or new) is left
+        out.
+        """
+        found: dict[Holder, bytes] = {}
+        missing: list[Holder] = []
+        for holder in set(holders):
+            key = self._opened.get(holder)
+            if key is None:
+                missing.append(holder)
+            else:
+                found[holder] = key
+        if missing:
+            found |= await self._read(connection, missing)
+        return found
+
+    async def _read(self, connection: Connection, holders: list[Holder]) -> dict[Holder, bytes]:
+        rows = await connection.fetch(
+            """
+            select k.bucket, k.kind, k.holder, k.wrapped
+            from unnest($1::smallint[], $2::smallint[], $3::bigint[]) as h (bucket, kind, holder)
+            join records.data_key k using (bucket, kind, holder)
+            """,
+            [holder.bucket for holder in holders],
+            [holder.kind for holder in holders],
+            [holder.number for holder in holders],
+        )
+        found = {}
+        for row in rows:
+            holder = Holder(row["bucket"], row["kind"], row["holder"])
+            found[holder] = self._keys.unwrap(row["wrapped"], _place(holder))
+        self._keep({holder: key for holder, key in found.items() if holder not in self._pending})
+        return found
+
+    async def make_keys(
+        self, connection: Connection, holders: Iterable[Holder]
+    ) -> dict[Holder, bytes]:
+        """New data keys for holders without one, in the caller's transaction.
+
+        The caller calls `settle` when the transaction has ended, with what became of it.
+        """
+        made = {holder: secrets.token_bytes(self._suite.key_bytes) for holder in holders}
+        ordered = sorted(made, key=lambda holder: (holder.bucket, holder.kind, holder.number))
+        kept = await connection.fetch(
+            """
+            insert into records.data_key (bucket, kind, holder, wrapped)
+            select * from unnest($1::smallint[], $2::smallint[], $3::bigint[], $4::bytea[])
+            on conflict do nothing
+            returning bucket, kind, holder
+            """,
+            [holder.bucket for holder in ordered],
+            [holder.kind for holder in ordered],
+            [holder.number for holder in ordered],
+            [self._keys.wrap(made[holder], _place(holder)) for holder in ordered],
+        )
+        ours = {Holder(row["bucket"], row["kind"], row["holder"]) for row in kept}
+        self._pending |= ours
+        theirs = [holder for holder in ordered if holder not in ours]
+        found = await self._read(connection, theirs) if theirs else {}
+        return {holder: made[holder] for holder in ours} | found
+
+    def settle(self, made: Mapping[Holder, bytes], *, committed: bool) -> None:
+        """The transaction that made these keys has ended."""
+        self._pending.difference_update(made)
+        if committed:
+            self._keep(made)
+
+    def _keep(self, keys: Mapping[Holder, bytes]) -> None:
+        self._opened.update(keys)
+        while len(self._opened) > self._keys_max:
+            self._opened.popitem(last=False)
+
+    def forget(self, holder: Holder) -> None:
+        """Drop a key whose row has been destroyed."""
+        self._opened.pop(holder, None)
+
+
+def _place(holder: Holder) -> bytes:
+    return _KEY_PLACE.pack(holder.bucket, holder.kind, holder.number)
+
+
+@cache
+def _dictionaries() -> tuple[tuple[int, str, bytes], ...]:
+    """(number, type, bytes) of every dictionary shipped; the number is the first part of the file's
+    name.
+    """
+    found = []
+    folder = resources.files("quanmin.records") / "dictionaries"
+    if not folder.is_dir():
+        return ()
+    for file in folder.iterdir():
+        if file.name.endswith(".zdict"):
+            number, type_ = file.name.removesuffix(".zdict").split("-", 1)
+            found.append((int(number), type_, file.read_bytes()))
+    return tuple(found)

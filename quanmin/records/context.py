@@ -1,0 +1,144 @@
+"""What every part of the store shares: the language's table, keys, codec, the form of ids and the
+named limits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import asyncpg
+import msgspec
+
+from quanmin.base.crypto import Suite
+from quanmin.base.database import Connection
+from quanmin.base.keys import KeyPort
+from quanmin.base.problems import NotFound
+from quanmin.fhir.table import Table, TypeDefinition
+from quanmin.records.codec import PATIENT, SENDER, Codec, Holder, Place
+from quanmin.records.index import Indexer
+from quanmin.records.keying import Keying
+from quanmin.records.model import Stored
+from quanmin.records.rid import BUCKETS, bucket_of, id_of, rid_of
+from quanmin.records.visibility import Facts
+
+DELETED, CHOSEN, SEVERAL = 1, 2, 4
+
+ROW = "r.rid, r.type, r.version, r.updated, r.sender, r.patient, r.low, r.labels, r.flags, r.body"
+
+
+class StoreLimits(msgspec.Struct, frozen=True):
+    """How far the store goes before it says so; each is a setting of the node."""
+
+    bundle_entries_max: int = 10_000
+    sort_rows_max: int = 10_000
+    count_rows_max: int = 1_000_000
+    include_rows_max: int = 1_000
+    search_seconds_max: float = 20.0
+    write_attempts_max: int = 4
+
+
+class _Identified(msgspec.Struct):
+    id: str
+
+
+class Context:
+    """Bound to one node; holds no connection and no state of a request."""
+
+    def __init__(
+        self,
+        table: Table,
+        keys: KeyPort,
+        suite: Suite,
+        *,
+        prefix: str,
+        zone: ZoneInfo,
+        limits: StoreLimits,
+    ) -> None:
+        self.table = table
+        self.prefix = prefix
+        self.zone = zone
+        self.limits = limits
+        self.keying = Keying(keys.derive("index"))
+        self.codec = Codec(keys, suite)
+        self.indexer = Indexer(self.keying, self.rid_of)
+        self.patient_paths: dict[str, tuple[tuple[str, ...], ...]] = {}
+        self._by_number = {definition.number: definition for definition in table.types.values()}
+        self._identified = msgspec.json.Decoder(_Identified)
+
+    def definition(self, type_: str) -> TypeDefinition:
+        """The definition of a resource type. Raises NotFound for a name that is none."""
+        definition = self.table.types.get(type_)
+        if definition is None:
+            raise NotFound(f"{type_[:64]!r} is not a resource type of FHIR R4")
+        return definition
+
+    def named(self, number: int) -> TypeDefinition:
+        """The definition of the type with this number."""
+        return self._by_number[number]
+
+    def rid_of(self, type_: str, id_: str) -> int | None:
+        """The record key of `type/id`; None when there can be no such record."""
+        definition = self.table.types.get(type_)
+        if definition is None:
+            return None
+        return rid_of(definition.number, id_, self.prefix)
+
+    def holder(self, patient: int | None, sender: int) -> Holder:
+        """Whose data key seals a record of this source Patient and sender."""
+        if patient is None:
+            return Holder(sender % BUCKETS, SENDER, sender)
+        return Holder(bucket_of(patient), PATIENT, patient)
+
+    def instant(self, moment: int) -> str:
+        """A moment as a FHIR instant in the node's zone, to the millisecond."""
+        when = datetime.fromtimestamp(moment // 1_000_000, UTC).astimezone(self.zone)
+        text = when.isoformat(timespec="seconds")
+        return f"{text[:19]}.{moment // 1000 % 1000:03d}{text[19:]}"
+
+    async def open(self, connection: Connection, rows: Sequence[asyncpg.Record]) -> list[Stored]:
+        """The versions in rows with the columns of ROW, in order.
+
+        A version whose data key has been destroyed is left out: its person has been erased.
+        """
+        holders = [self.holder(row["patient"], row["sender"]) for row in rows]
+        keys = await self.codec.data_keys(connection, holders)
+        return [
+            self._stored(row, keys[holder])
+            for row, holder in zip(rows, holders, strict=True)
+            if holder in keys
+        ]
+
+    def _stored(self, row: Any, key: bytes) -> Stored:
+        rid, number, version, flags = row["rid"], row["type"], row["version"], row["flags"]
+        body = self.codec.open(key, Place(number, rid, version), row["body"])
+        id_ = id_of(rid, self.prefix) if rid > 0 else self._identified.decode(body).id
+        return Stored(
+            type=self._by_number[number].name,
+            id=id_,
+            rid=rid,
+            version=version,
+            updated=row["updated"],
+            method=method_of(flags, version),
+            body=None if flags & DELETED else body,
+            facts=self.facts(row),
+        )
+
+    def facts(self, row: Any) -> Facts:
+        """What of a row with the columns of ROW decides its visibility; without its grantees."""
+        return Facts(
+            sender=row["sender"],
+            patient=row["patient"],
+            type=self._by_number[row["type"]].name,
+            labels=frozenset(row["labels"] or ()),
+            time=row["low"],
+        )
+
+
+def method_of(flags: int, version: int) -> str:
+    """The interaction that made a version with these flags."""
+    if flags & DELETED:
+        return "DELETE"
+    return "POST" if version == 1 and not flags & CHOSEN else "PUT"

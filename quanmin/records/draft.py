@@ -1,0 +1,159 @@
+"""From the bytes a sender gave to everything that is stored of a version: validated, named,
+indexed, not yet written.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from quanmin.base.problems import Invalid
+from quanmin.fhir.extraction import index_values
+from quanmin.fhir.json import decode, rewrite_references, splice
+from quanmin.fhir.table import TypeDefinition
+from quanmin.fhir.validation import validate
+from quanmin.records.compartment import patient_of
+from quanmin.records.context import CHOSEN, DELETED, SEVERAL, Context
+from quanmin.records.index import IndexEntry
+from quanmin.records.model import Stored
+from quanmin.records.rid import is_assigned
+
+
+class Current(msgspec.Struct, frozen=True):
+    """The version that holds now, locked against other writers, and the columns a new version
+    keeps.
+    """
+
+    stored: Stored
+    bucket: int
+    flags: int
+
+
+class Draft(msgspec.Struct):
+    """A version about to be written. `body` is sealed by then; `seq` is its place in its bucket's
+    changes.
+    """
+
+    definition: TypeDefinition
+    rid: int
+    id: str
+    bucket: int
+    version: int
+    updated: int
+    flags: int
+    sender: int
+    patient: int | None
+    body: bytes
+    resource: dict[str, Any] | None
+    entry: IndexEntry
+    current: Current | None = None
+    old: IndexEntry | None = None
+    sealed: bytes = b""
+    seq: int = 0
+
+
+class Bytes(msgspec.Struct, frozen=True):
+    """A body as sent with what its references mean: `mapping` from what the sender wrote to
+    `Type/id`.
+    """
+
+    sent: bytes
+    mapping: dict[str, str]
+
+    def rewritten(self) -> bytes:
+        """The body with references to this node's records."""
+        return rewrite_references(self.sent, self.mapping) if self.mapping else self.sent
+
+
+def draft_version(
+    context: Context,
+    definition: TypeDefinition,
+    content: Bytes,
+    current: Current | None,
+    *,
+    rid: int,
+    id_: str,
+    bucket: int,
+    sender: int,
+    now: int,
+) -> Draft | None:
+    """The next version of a record; None when it would be the same as the current one.
+
+    Raises Invalid with every fault of the content.
+    """
+    raw = content.rewritten()
+    issues = [issue for issue in validate(definition.name, raw) if issue.severity in _BREAKING]
+    if issues:
+        raise Invalid(f"the {definition.name} breaks rules of FHIR R4", issues=tuple(issues))
+    if current is not None and _is_same(context, raw, current):
+        return None
+    version = 1 if current is None else current.stored.version + 1
+    updated = now if current is None else max(now, current.stored.updated + 1000)
+    body = splice(raw, id=id_, version=version, updated_text=context.instant(updated))
+    resource = decode(body)
+    entry = context.indexer.entry(definition, index_values(definition.name, resource, context.zone))
+    flags = 0 if is_assigned(rid) else CHOSEN
+    return Draft(
+        definition,
+        rid,
+        id_,
+        bucket,
+        version,
+        updated,
+        flags | SEVERAL if entry.several else flags,
+        sender,
+        patient_of(context, definition, resource, rid),
+        body,
+        resource,
+        entry,
+        current,
+        None if current is None else index_again(context, current),
+    )
+
+
+def draft_deletion(
+    context: Context, definition: TypeDefinition, current: Current, now: int
+) -> Draft:
+    """The version that says the record is deleted; it keeps whose it was, and nothing that finds
+    it.
+    """
+    stored = current.stored
+    return Draft(
+        definition,
+        stored.rid,
+        stored.id,
+        current.bucket,
+        stored.version + 1,
+        max(now, stored.updated + 1000),
+        current.flags & CHOSEN | DELETED,
+        stored.facts.sender,
+        stored.facts.patient,
+        msgspec.json.encode({"resourceType": definition.name, "id": stored.id}),
+        None,
+        IndexEntry(),
+        current,
+        index_again(context, current),
+    )
+
+
+def index_again(context: Context, current: Current) -> IndexEntry:
+    """The index entry of the current version, to find its rows in the side tables."""
+    if current.stored.body is None:
+        return IndexEntry()
+    definition = context.definition(current.stored.type)
+    values = index_values(definition.name, decode(current.stored.body), context.zone)
+    return context.indexer.entry(definition, values)
+
+
+def _is_same(context: Context, raw: bytes, current: Current) -> bool:
+    stored = current.stored
+    if stored.body is None:
+        return False
+    as_current = splice(
+        raw, id=stored.id, version=stored.version, updated_text=context.instant(stored.updated)
+    )
+    return as_current == stored.body
+
+
+_BREAKING = frozenset({"error", "fatal"})

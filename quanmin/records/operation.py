@@ -1,0 +1,70 @@
+"""What a sender asks the store to do to one record, and what became of it; and what others hear of
+a change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from quanmin.base.database import Connection
+from quanmin.fhir.query import Query
+from quanmin.records.visibility import Visibility
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """One write. `criteria` makes it conditional; `full_url` is what other entries of its bundle
+    call it.
+
+    `body` are the bytes of the resource as sent, None for a deletion. `id` is None for a creation.
+    `position` is its place in a bundle, so that issues can name it.
+    """
+
+    kind: Literal["create", "update", "delete"]
+    type: str
+    id: str | None = None
+    body: bytes | None = None
+    criteria: Query | None = None
+    if_match: int | None = None
+    if_none_match: bool = False
+    full_url: str | None = None
+    position: int | None = None
+
+
+class Sender(msgspec.Struct, frozen=True):
+    """Who writes: the interned number of the institution, and what of the store it may change."""
+
+    number: int
+    writable: Visibility
+
+
+class Change(msgspec.Struct, frozen=True):
+    """A new version, told to projections in the transaction that makes it. `resource` is None for a
+    deletion.
+    """
+
+    type: str
+    id: str
+    rid: int
+    bucket: int
+    version: int
+    sender: int
+    patient: int | None
+    updated: int
+    resource: dict[str, Any] | None
+
+
+class Projection(Protocol):
+    """Something derived from records that must never disagree with them (person links, consents,
+    terminology).
+
+    Registered by `node`; runs inside the writing transaction, so it commits or vanishes with the
+    records.
+    """
+
+    types: frozenset[str]
+
+    async def apply(self, connection: Connection, changes: Sequence[Change]) -> None:
+        """Bring the projection up to these changes, all of its types."""

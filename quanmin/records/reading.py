@@ -1,0 +1,193 @@
+"""Reading by identity: a record, a version, a history. Every row passes the asker's visibility."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from quanmin.base.database import Connection
+from quanmin.base.problems import Gone, Malformed, NotFound
+from quanmin.records.context import DELETED, ROW, Context
+from quanmin.records.model import Batch, Stored
+from quanmin.records.rid import bucket_of, is_assigned
+from quanmin.records.visibility import Facts, Visibility
+from quanmin.records.visibility_sql import allows, mentions_grants, visibility_sql
+
+_ASSIGNED = f"""
+    select {ROW} from records.record r where r.type = $1 and r.rid = $2 and r.bucket = $3
+"""
+
+_CHOSEN = f"""
+    select {ROW} from records.record r
+    where r.type = $1 and r.rid = $2
+        and r.bucket = (select p.bucket from records.place p where p.home = $3 and p.rid = $2)
+"""
+
+
+async def read(
+    connection: Connection, context: Context, visibility: Visibility, type_: str, id_: str
+) -> Stored:
+    """The current version. Raises NotFound when there is none the asker may see, Gone when it has
+    been deleted.
+    """
+    row = await _current_row(connection, context, visibility, type_, id_)
+    if row["flags"] & DELETED:
+        raise Gone(f"this {type_} has been deleted; its history can still be read")
+    return await _open_one(connection, context, row)
+
+
+async def read_version(
+    connection: Connection,
+    context: Context,
+    visibility: Visibility,
+    type_: str,
+    id_: str,
+    *,
+    version: int,
+) -> Stored:
+    """One version of a record that the asker may see as it is now and as it was then.
+
+    Raises NotFound, or Gone when that version is a deletion.
+    """
+    row = await _current_row(connection, context, visibility, type_, id_)
+    if row["version"] != version:
+        found = await connection.fetchrow(
+            f"select {ROW} from records.history r where r.rid = $1 and r.version = $2",
+            row["rid"],
+            version,
+        )
+        if found is None or not await _is_visible(connection, context, visibility, found):
+            raise NotFound(f"there is no version {version} of this {type_}")
+        row = found
+    if row["flags"] & DELETED:
+        raise Gone(f"version {version} is the deletion of this {type_}")
+    return await _open_one(connection, context, row)
+
+
+async def read_patient(
+    connection: Connection, context: Context, visibility: Visibility, rid: int
+) -> Stored:
+    """The current version of the Patient with this record key. Raises NotFound, Gone."""
+    number = context.definition("Patient").number
+    row = await connection.fetchrow(_ASSIGNED, number, rid, bucket_of(rid))
+    if row is None or row["flags"] & DELETED:
+        raise NotFound("there is no Patient with this key")
+    if not await _is_visible(connection, context, visibility, row):
+        raise NotFound("there is no Patient with this key")
+    return await _open_one(connection, context, row)
+
+
+async def _current_row(
+    connection: Connection, context: Context, visibility: Visibility, type_: str, id_: str
+) -> Any:
+    definition = context.definition(type_)
+    rid = context.rid_of(type_, id_)
+    row = None
+    if rid is not None:
+        statement = _ASSIGNED if is_assigned(rid) else _CHOSEN
+        row = await connection.fetchrow(statement, definition.number, rid, bucket_of(rid))
+    if row is None or not await _is_visible(connection, context, visibility, row):
+        raise NotFound(f"there is no {type_} with this id")
+    return row
+
+
+async def _open_one(connection: Connection, context: Context, row: Any) -> Stored:
+    opened = await context.open(connection, [row])
+    if not opened:
+        raise Gone("the record's person has been erased")
+    return opened[0]
+
+
+async def _is_visible(
+    connection: Connection, context: Context, visibility: Visibility, row: Any
+) -> bool:
+    facts: Facts = context.facts(row)
+    if facts.patient is not None and mentions_grants(visibility):
+        grantees = await connection.fetchval(
+            "select array_agg(grantee) from records.granted where patient = $1", facts.patient
+        )
+        facts = msgspec.structs.replace(facts, grantees=frozenset(grantees or ()))
+    return allows(visibility, facts)
+
+
+class HistoryQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which versions: of one record, of a type, or of everything; `since` and `before` in
+    microseconds.
+
+    `since` is inclusive and `before` exclusive on the moment a version was made; `cursor` continues
+    a Batch.
+    """
+
+    type: str | None = None
+    id: str | None = None
+    since: int | None = None
+    before: int | None = None
+    count: int = 50
+    cursor: str | None = None
+
+
+async def history(
+    connection: Connection, context: Context, visibility: Visibility, query: HistoryQuery
+) -> Batch:
+    """Versions, newest first. A version is shown when the asker may see it and the record as it is
+    now.
+    """
+    conditions: list[str] = []
+    arguments: list[Any] = []
+
+    def bind(value: object) -> str:
+        arguments.append(value)
+        return f"${len(arguments)}"
+
+    if query.type is not None and query.id is not None:
+        row = await _current_row(connection, context, visibility, query.type, query.id)
+        conditions.append(f"r.rid = {bind(row['rid'])}")
+    if query.type is not None:
+        number = context.definition(query.type).number
+        conditions.append(f"r.type = {bind(number)}::smallint")
+    if query.since is not None:
+        conditions.append(f"r.updated >= {bind(query.since)}")
+    if query.before is not None:
+        conditions.append(f"r.updated < {bind(query.before)}")
+    if query.cursor is not None:
+        position = ", ".join(bind(part) for part in _read_cursor(query.cursor))
+        conditions.append(f"(r.updated, r.rid, r.version) < ({position})")
+    seen = visibility_sql(visibility, bind, "r")
+    seen_now = visibility_sql(visibility, bind, "c")
+    where = " and ".join([*conditions, "true"])
+    limit = bind(query.count + 1)
+    rows = await connection.fetch(
+        f"""
+        select * from (
+            (select {ROW} from records.record r where {where} and {seen}
+             order by r.updated desc, r.rid desc, r.version desc limit {limit})
+            union all
+            (select {ROW} from records.history r where {where} and {seen}
+             and exists (select from records.record c
+                         where c.type = r.type and c.rid = r.rid and c.bucket = r.bucket
+                         and {seen_now})
+             order by r.updated desc, r.rid desc, r.version desc limit {limit})
+        ) r order by updated desc, rid desc, version desc limit {limit}
+        """,
+        *arguments,
+    )
+    shown = rows[: query.count]
+    versions = await context.open(connection, shown)
+    rest = len(rows) > query.count
+    return Batch(tuple(versions), _write_cursor(shown[-1]) if rest and shown else None)
+
+
+def _write_cursor(row: Any) -> str:
+    position: Sequence[int] = (row["updated"], row["rid"], row["version"])
+    return base64.urlsafe_b64encode(msgspec.json.encode(position)).decode()
+
+
+def _read_cursor(cursor: str) -> tuple[int, int, int]:
+    try:
+        return msgspec.json.decode(base64.urlsafe_b64decode(cursor), type=tuple[int, int, int])
+    except (binascii.Error, ValueError, msgspec.DecodeError) as error:
+        raise Malformed("the cursor is not one this node gave: start again without it") from error

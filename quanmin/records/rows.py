@@ -1,0 +1,175 @@
+"""Writes drafts: one COPY a table for what is new, whatever the number of records."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from quanmin.base.database import Connection
+from quanmin.records.draft import Draft
+from quanmin.records.index import IndexEntry, Unit
+
+_COLUMNS = [
+    "rid",
+    "seq",
+    "updated",
+    "patient",
+    "low",
+    "high",
+    "present",
+    "version",
+    "sender",
+    "bucket",
+    "type",
+    "flags",
+    "body",
+    "labels",
+    "tokens",
+    "refs",
+    "words",
+]
+
+_UPDATE = f"""
+    update records.record set {", ".join(f"{name} = ${i}" for i, name in enumerate(_COLUMNS, 1))}
+    where type = $11 and rid = $1 and bucket = $10
+"""
+
+_TO_HISTORY = """
+    insert into records.history
+        (rid, seq, updated, patient, low, version, sender, bucket, type, flags, body, labels)
+    select r.rid, r.seq, r.updated, r.patient, r.low, r.version, r.sender, r.bucket, r.type,
+        r.flags, r.body, r.labels
+    from unnest($1::smallint[], $2::bigint[]) as t (type, rid)
+    join records.record r on r.type = t.type and r.rid = t.rid
+"""
+
+
+async def write_drafts(
+    connection: Connection, drafts: Sequence[Draft], known_units: set[tuple[int, Unit]]
+) -> set[tuple[int, Unit]]:
+    """Write sealed drafts in the caller's transaction; gives the units it saw for the first time.
+
+    Takes the clocks of the drafts' buckets, in order, until the transaction ends: within a bucket
+    the order of `seq` is the order of commits.
+    """
+    if not drafts:
+        return set()
+    await _take_clocks(connection, drafts)
+    replaced = [draft for draft in drafts if draft.current is not None]
+    if replaced:
+        await _replace(connection, replaced)
+    fresh = [_row(draft) for draft in drafts if draft.current is None]
+    if fresh:
+        await connection.copy_records_to_table(
+            "record", schema_name="records", columns=_COLUMNS, records=fresh
+        )
+    await _write_side(connection, drafts)
+    return await _write_units(connection, drafts, known_units)
+
+
+async def _take_clocks(connection: Connection, drafts: Sequence[Draft]) -> None:
+    counts = Counter(draft.bucket for draft in drafts)
+    buckets = sorted(counts)
+    if len(buckets) > 1:
+        # An update of several rows locks them in no order anybody promises; a sorted FOR UPDATE
+        # does.
+        await connection.execute(
+            "select 1 from records.clock where bucket = any($1) order by bucket for update", buckets
+        )
+    rows = await connection.fetch(
+        """
+        update records.clock c set seq = c.seq + t.count
+        from unnest($1::smallint[], $2::int[]) as t (bucket, count)
+        where c.bucket = t.bucket returning c.bucket, c.seq - t.count as seq
+        """,
+        buckets,
+        [counts[bucket] for bucket in buckets],
+    )
+    last = {row["bucket"]: row["seq"] for row in rows}
+    for draft in drafts:
+        last[draft.bucket] += 1
+        draft.seq = last[draft.bucket]
+
+
+async def _replace(connection: Connection, drafts: Sequence[Draft]) -> None:
+    types = [draft.definition.number for draft in drafts]
+    rids = [draft.rid for draft in drafts]
+    await connection.execute(_TO_HISTORY, types, rids)
+    await connection.executemany(_UPDATE, [_row(draft) for draft in drafts])
+    old = [(draft.rid, draft.old) for draft in drafts if draft.old is not None]
+    for table, pairs in (
+        ("keyed", [(key, rid) for rid, entry in old for key, _ in entry.keyed]),
+        ("dated", [(key, rid) for rid, entry in old for key, _, _ in entry.dated]),
+        ("ranged", [(key, rid) for rid, entry in old for key, _, _ in entry.ranged]),
+    ):
+        if pairs:
+            await connection.execute(
+                f"delete from records.{table} s"
+                " using unnest($1::bigint[], $2::bigint[]) as o (key, rid)"
+                " where s.key = o.key and s.rid = o.rid",
+                [key for key, _ in pairs],
+                [rid for _, rid in pairs],
+            )
+
+
+def _row(draft: Draft) -> tuple[object, ...]:
+    entry = draft.entry
+    return (
+        draft.rid,
+        draft.seq,
+        draft.updated,
+        draft.patient,
+        entry.low,
+        entry.high,
+        entry.present,
+        draft.version,
+        draft.sender,
+        draft.bucket,
+        draft.definition.number,
+        draft.flags,
+        draft.sealed,
+        _array(entry.labels),
+        _array(entry.tokens),
+        _array(entry.refs),
+        _array(entry.words),
+    )
+
+
+def _array(keys: set[int]) -> list[int] | None:
+    return list(keys) if keys else None
+
+
+async def _write_side(connection: Connection, drafts: Sequence[Draft]) -> None:
+    keyed: list[tuple[object, ...]] = []
+    dated: list[tuple[object, ...]] = []
+    ranged: list[tuple[object, ...]] = []
+    for draft in drafts:
+        entry: IndexEntry = draft.entry
+        tail = (draft.rid, draft.definition.number, draft.bucket)
+        keyed += ((key, system, entry.low, *tail) for key, system in entry.keyed)
+        dated += ((*span, *tail) for span in entry.dated)
+        ranged += ((*span, *tail) for span in entry.ranged)
+    for table, columns, rows in (
+        ("keyed", ("key", "system", "low", "rid", "type", "bucket"), keyed),
+        ("dated", ("key", "low", "high", "rid", "type", "bucket"), dated),
+        ("ranged", ("key", "low", "high", "rid", "type", "bucket"), ranged),
+    ):
+        if rows:
+            await connection.copy_records_to_table(
+                table, schema_name="records", columns=columns, records=rows
+            )
+
+
+async def _write_units(
+    connection: Connection, drafts: Sequence[Draft], known: set[tuple[int, Unit]]
+) -> set[tuple[int, Unit]]:
+    seen = {(draft.definition.number, unit) for draft in drafts for unit in draft.entry.units}
+    new = seen - known
+    if new:
+        ordered = sorted(new, key=lambda item: (item[0], item[1].key))
+        await connection.executemany(
+            "insert into records.unit (type, param, system, code, key) values ($1, $2, $3, $4, $5)"
+            " on conflict do nothing",
+            [(number, unit.param, unit.system, unit.code, unit.key) for number, unit in ordered],
+        )
+    return new

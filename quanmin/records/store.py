@@ -1,0 +1,282 @@
+"""The record store of one node: units of work, snapshots, and the order in which what happened is
+told to others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+
+import asyncpg
+import msgspec
+
+from quanmin.base.database import Connection
+from quanmin.base.problems import Conflict, Invalid, Issue, Problem, StorageFull
+from quanmin.records.codec import Holder, Place
+from quanmin.records.context import Context, method_of
+from quanmin.records.draft import Bytes, Draft, draft_deletion, draft_version
+from quanmin.records.index import Unit
+from quanmin.records.model import Outcome, Stored
+from quanmin.records.numbers import Numbers
+from quanmin.records.operation import Change, Operation, Projection, Sender
+from quanmin.records.rows import write_drafts
+from quanmin.records.targets import Target, Targets
+from quanmin.records.visibility import Facts
+
+# CPU-bound work gives way after this many records, so that a large bundle does not hold up every
+# other request.
+_YIELD_EVERY = 16
+
+BeforeCommit = Callable[[Connection, "list[Outcome | None]"], Awaitable[None]]
+
+
+class Store:
+    """What is written goes through `write`, what is read through `reading` or `glancing`."""
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool[asyncpg.Record],
+        context: Context,
+        now: Callable[[], int],
+        projections: Sequence[Projection] = (),
+        may_write: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """`now` gives microseconds since 1970-01-01T00:00Z; `may_write` says whether there is room
+        on the disk; it is asked before every write.
+        """
+        self.context = context
+        self._pool = pool
+        self._now = now
+        self._projections = tuple(projections)
+        self._may_write = may_write
+        self._numbers = Numbers()
+        self._units: set[tuple[int, Unit]] = set()
+        self._senders: dict[str, int] = {}
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Connection]:
+        """A read-only snapshot: everything read from it is of one moment."""
+        async with (
+            self._pool.acquire() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            yield connection
+
+    @asynccontextmanager
+    async def glancing(self) -> AsyncIterator[Connection]:
+        """A connection for one statement, which is a moment of its own; cheaper than a snapshot."""
+        async with self._pool.acquire() as connection:
+            yield connection
+
+    async def sender(self, code: str) -> int:
+        """The number of an institution; the first time it is seen it gets one."""
+        number = self._senders.get(code)
+        if number is None:
+            async with self._pool.acquire() as connection:
+                number = await connection.fetchval(
+                    "select sender from records.sender where code = $1", code
+                )
+                if number is None:
+                    number = await connection.fetchval(
+                        "insert into records.sender (code) values ($1)"
+                        " on conflict (code) do update set code = excluded.code returning sender",
+                        code,
+                    )
+            self._senders[code] = number
+        return int(number)
+
+    async def write(
+        self,
+        sender: Sender,
+        operations: Sequence[Operation],
+        before_commit: BeforeCommit | None = None,
+    ) -> list[Outcome | None]:
+        """Do all operations in one transaction, or none; durable when this returns.
+
+        One outcome for each operation, None for a deletion that found nothing. Raises the Problem
+        that stopped it: Invalid carries every fault of every body, located in the bundle when there
+        are several operations. A collision with another writer is tried again from the beginning,
+        at most `write_attempts_max` times.
+        """
+        if not self._may_write():
+            raise StorageFull(
+                "the node's disk is nearly full: nothing is written until there is room;"
+                " reading goes on",
+                retry_after_seconds=300,
+            )
+        for attempt in range(self.context.limits.write_attempts_max):
+            try:
+                return await self._attempt(sender, operations, before_commit)
+            except (
+                asyncpg.DeadlockDetectedError,
+                asyncpg.SerializationError,
+                asyncpg.UniqueViolationError,
+            ):
+                await asyncio.sleep(0.02 * 2**attempt)
+            except (asyncpg.DiskFullError, asyncpg.OutOfMemoryError) as error:
+                raise StorageFull(
+                    "the database has no room to write: nothing was stored; reading goes on",
+                    retry_after_seconds=300,
+                ) from error
+        raise Conflict("other writers changed the same records at the same time: send it again")
+
+    async def _attempt(
+        self, sender: Sender, operations: Sequence[Operation], before_commit: BeforeCommit | None
+    ) -> list[Outcome | None]:
+        async with self._pool.acquire() as connection:
+            unit = _Unit(self.context, connection, sender, self._numbers, self._units)
+            committed = False
+            try:
+                async with connection.transaction():
+                    outcomes = await unit.apply(operations, self._now())
+                    for projection in self._projections:
+                        heard = [c for c in unit.changes if c.type in projection.types]
+                        if heard:
+                            await projection.apply(connection, heard)
+                    if before_commit is not None:
+                        await before_commit(connection, outcomes)
+                committed = True
+            finally:
+                unit.settle(committed=committed)
+        return outcomes
+
+
+class _Unit:
+    """One attempt at a write; its transaction is the caller's."""
+
+    def __init__(
+        self,
+        context: Context,
+        connection: Connection,
+        sender: Sender,
+        numbers: Numbers,
+        units: set[tuple[int, Unit]],
+    ) -> None:
+        self.changes: list[Change] = []
+        self._context = context
+        self._connection = connection
+        self._sender = sender
+        self._numbers = numbers
+        self._units = units
+        self._new_units: set[tuple[int, Unit]] = set()
+        self._made: dict[Holder, bytes] = {}
+
+    async def apply(self, operations: Sequence[Operation], now: int) -> list[Outcome | None]:
+        # The body shows milliseconds, and the column must not know more than the body.
+        now -= now % 1000
+        resolver = Targets(self._context, self._connection, self._sender, self._numbers)
+        targets = await resolver.resolve(operations)
+        drafts = await self._draft(targets, resolver.mapping, now)
+        await self._seal(list(drafts.values()))
+        self._new_units = await write_drafts(self._connection, list(drafts.values()), self._units)
+        self.changes = [_change(draft) for draft in drafts.values()]
+        return [self._outcome(target, drafts.get(target.rid)) for target in targets]
+
+    def settle(self, *, committed: bool) -> None:
+        self._context.codec.settle(self._made, committed=committed)
+        if committed:
+            self._units |= self._new_units
+
+    async def _draft(
+        self, targets: Sequence[Target], mapping: dict[str, str], now: int
+    ) -> dict[int, Draft]:
+        drafts: dict[int, Draft] = {}
+        issues: list[Issue] = []
+        for position, target in enumerate(targets):
+            if not target.is_open:
+                continue
+            try:
+                draft = self._draft_one(target, mapping, now)
+            except Problem as problem:
+                place = target.operation.position
+                if place is None:
+                    raise
+                issues += [_located(issue, place) for issue in problem.issues]
+                continue
+            if draft is None and target.current is not None:
+                target.settled = Outcome(target.current.stored, unchanged=True)
+            elif draft is not None:
+                drafts[draft.rid] = draft
+            if position % _YIELD_EVERY == 0:
+                await asyncio.sleep(0)
+        if issues:
+            raise Invalid("nothing of the transaction was stored", issues=tuple(issues))
+        return drafts
+
+    def _draft_one(self, target: Target, mapping: dict[str, str], now: int) -> Draft | None:
+        operation, current = target.operation, target.current
+        if operation.kind == "delete":
+            return (
+                None
+                if current is None
+                else draft_deletion(self._context, target.definition, current, now)
+            )
+        return draft_version(
+            self._context,
+            target.definition,
+            Bytes(operation.body or b"", mapping),
+            current,
+            rid=target.rid,
+            id_=target.id,
+            bucket=target.bucket,
+            sender=self._sender.number if current is None else current.stored.facts.sender,
+            now=now,
+        )
+
+    async def _seal(self, drafts: Sequence[Draft]) -> None:
+        context = self._context
+        holders = [context.holder(draft.patient, draft.sender) for draft in drafts]
+        keys = await context.codec.data_keys(self._connection, holders)
+        missing = {holder for holder in holders if holder not in keys}
+        if missing:
+            self._made = await context.codec.make_keys(self._connection, missing)
+            keys |= self._made
+        for draft, holder in zip(drafts, holders, strict=True):
+            definition = draft.definition
+            place = Place(definition.number, draft.rid, draft.version)
+            draft.sealed = context.codec.seal(keys[holder], definition.name, place, draft.body)
+
+    def _outcome(self, target: Target, draft: Draft | None) -> Outcome | None:
+        if target.settled is not None:
+            return target.settled
+        if draft is None:
+            return None
+        was_there = draft.current is not None and draft.current.stored.body is not None
+        is_created = not was_there and draft.resource is not None
+        return Outcome(_stored(draft), created=is_created)
+
+
+def _stored(draft: Draft) -> Stored:
+    name, low = draft.definition.name, draft.entry.low
+    return Stored(
+        type=name,
+        id=draft.id,
+        rid=draft.rid,
+        version=draft.version,
+        updated=draft.updated,
+        method=method_of(draft.flags, draft.version),
+        body=None if draft.resource is None else draft.body,
+        facts=Facts(draft.sender, draft.patient, name, frozenset(draft.entry.labels), low),
+    )
+
+
+def _change(draft: Draft) -> Change:
+    return Change(
+        draft.definition.name,
+        draft.id,
+        draft.rid,
+        draft.bucket,
+        draft.version,
+        draft.sender,
+        draft.patient,
+        draft.updated,
+        draft.resource,
+    )
+
+
+def _located(issue: Issue, position: int) -> Issue:
+    """The issue as seen from the whole bundle."""
+    where = f"Bundle.entry[{position}].resource"
+    inner = issue.expression.partition(".")[2]
+    return msgspec.structs.replace(issue, expression=f"{where}.{inner}" if inner else where)

@@ -1,0 +1,290 @@
+"""Which records a set of operations concerns: criteria matched, references resolved, new records
+numbered.
+
+Locks are taken in one order everywhere (criteria, then records by key, then buckets by number), so
+that writers wait for each other instead of deadlocking; what still collides is tried again from the
+beginning.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from quanmin.base.database import Connection
+from quanmin.base.problems import Forbidden, Gone, Invalid, PreconditionFailed
+from quanmin.fhir.grammar import QueryLimits, parse_query
+from quanmin.fhir.json import decode
+from quanmin.fhir.query import Query
+from quanmin.fhir.table import TypeDefinition
+from quanmin.records.compartment import patient_of
+from quanmin.records.context import DELETED, ROW, Context
+from quanmin.records.draft import Current
+from quanmin.records.model import Outcome, Stored
+from quanmin.records.numbers import Numbers
+from quanmin.records.operation import Operation, Sender
+from quanmin.records.rid import assign, bucket_of, id_of, is_assigned
+from quanmin.records.search import search
+from quanmin.records.visibility import OfSender
+from quanmin.records.visibility_sql import allows
+
+_CONDITIONAL = re.compile(rb'"reference"\s*:\s*("[A-Z][A-Za-z]+\?(?:[^"\\]|\\.)*")')
+
+
+class Target(msgspec.Struct):
+    """The record an operation turns out to concern; `settled` or `is_nothing` when there is nothing
+    left to write.
+    """
+
+    operation: Operation
+    definition: TypeDefinition
+    rid: int = 0
+    id: str = ""
+    bucket: int = -1
+    current: Current | None = None
+    settled: Outcome | None = None
+    is_nothing: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something is left to write."""
+        return self.settled is None and not self.is_nothing
+
+
+class Targets:
+    """Resolves operations of one sender inside the caller's transaction.
+
+    `mapping` afterwards says what the references in the bodies stand for: full URLs and conditional
+    references.
+    """
+
+    def __init__(
+        self, context: Context, connection: Connection, sender: Sender, numbers: Numbers
+    ) -> None:
+        self._context = context
+        self._connection = connection
+        self._sender = sender
+        self._numbers = numbers
+        self.mapping: dict[str, str] = {}
+
+    async def resolve(self, operations: Sequence[Operation]) -> list[Target]:
+        """One target for each operation, its current version locked. Raises the Problem that stops
+        them all.
+        """
+        await self._claim_criteria([op for op in operations if op.criteria is not None])
+        targets = [await self._match(operation) for operation in operations]
+        await self._resolve_references(op.body for op in operations if op.body is not None)
+        for target in targets:
+            self._name(target)
+        await self._number([target for target in targets if target.is_open and not target.rid])
+        _refuse_repetition(targets)
+        await self._lock([target for target in targets if target.is_open])
+        return targets
+
+    async def _claim_criteria(self, operations: Sequence[Operation]) -> None:
+        """Two racing writers with the same criteria meet here; the second then finds what the first
+        made.
+        """
+        claims = sorted(_claim(self._sender.number, operation) for operation in operations)
+        if len(set(claims)) < len(claims):
+            raise Invalid(
+                "two entries of a transaction have the same conditional criteria: send one of them"
+            )
+        for claim in claims:
+            await self._connection.execute("select pg_advisory_xact_lock($1)", claim)
+
+    async def _match(self, operation: Operation) -> Target:
+        target = Target(operation, self._context.definition(operation.type), id=operation.id or "")
+        if operation.criteria is None:
+            return target
+        matches = await self._own(operation.criteria)
+        if len(matches) > 1:
+            raise PreconditionFailed(
+                f"the criteria for {operation.type} match more than one of your records:"
+                " narrow them"
+            )
+        if not matches:
+            target.is_nothing = operation.kind == "delete"
+            return target
+        if operation.kind == "create":
+            target.settled = Outcome(matches[0], unchanged=True)
+        if target.id and target.id != matches[0].id:
+            raise Invalid(
+                "the resource's id is not that of the record its criteria match: leave the id out"
+            )
+        target.rid, target.id = matches[0].rid, matches[0].id
+        return target
+
+    async def _own(self, criteria: Query) -> tuple[Stored, ...]:
+        # Among the sender's own records only: a condition must not tell what others have.
+        own = OfSender(frozenset({self._sender.number}))
+        two = msgspec.structs.replace(criteria, count=2, sort=(), total="none")
+        return (await search(self._connection, self._context, two, own)).matches
+
+    async def _resolve_references(self, bodies: Iterable[bytes]) -> None:
+        for text in sorted(set(_conditional_references(bodies))):
+            type_, _, terms = text.partition("?")
+            query = parse_query(
+                type_,
+                parse_qsl(terms, keep_blank_values=True),
+                strict=True,
+                zone=self._context.zone,
+                limits=QueryLimits(),
+            )
+            matches = await self._own(query)
+            if len(matches) != 1:
+                found = "more than one of your records" if matches else "none of your records"
+                raise PreconditionFailed(
+                    f"a conditional reference to {type_} matches {found}: send that record first,"
+                    " or refer to it by its id"
+                )
+            self.mapping[text] = f"{matches[0].type}/{matches[0].id}"
+
+    def _name(self, target: Target) -> None:
+        """Give the target its record key where its id is known already."""
+        if target.id and not target.rid:
+            rid = self._context.rid_of(target.definition.name, target.id)
+            if rid is None:
+                raise Invalid(
+                    f"{target.definition.name} cannot have the id of another type's record"
+                )
+            target.rid = rid
+        if target.id and target.operation.full_url:
+            self.mapping[target.operation.full_url] = f"{target.definition.name}/{target.id}"
+
+    async def _number(self, fresh: list[Target]) -> None:
+        numbers = await self._numbers.take(self._connection, len(fresh))
+        # Patients first: a new record lives in the bucket of its source Patient, which must have
+        # its key by then.
+        fresh.sort(key=lambda target: target.definition.name != "Patient")
+        for target, number in zip(fresh, numbers, strict=True):
+            name = target.definition.name
+            patient = self._patient(target) if name != "Patient" else None
+            target.bucket = _spread(number) if patient is None else bucket_of(patient)
+            target.rid = assign(number, target.bucket, target.definition.number)
+            target.id = id_of(target.rid, self._context.prefix)
+            if target.operation.full_url:
+                self.mapping[target.operation.full_url] = f"{name}/{target.id}"
+
+    def _patient(self, target: Target) -> int | None:
+        body = target.operation.body
+        if body is None:
+            return None
+        return patient_of(self._context, target.definition, decode(body), mapping=self.mapping)
+
+    async def _lock(self, targets: Sequence[Target]) -> None:
+        """Lock the current versions and say for each whether the operation may go on."""
+        known = sorted((t for t in targets if t.bucket < 0), key=lambda target: target.rid)
+        there = await self._current(known) if known else {}
+        for target in known:
+            target.current = there.get(target.rid)
+            if target.current is None:
+                await self._place(target)
+            if target.current is not None:
+                target.bucket = target.current.bucket
+                self._refuse_foreign(target.current)
+        for target in targets:
+            _check_conditions(target)
+
+    async def _place(self, target: Target) -> None:
+        """Claim an id of the sender's choosing for a record that is not there yet."""
+        if is_assigned(target.rid):
+            if target.operation.kind == "update":
+                raise Invalid(
+                    f"ids that begin with {self._context.prefix!r} in this form are given by this"
+                    " node and there is no such record: choose another id, or create without one"
+                )
+            return
+        if target.operation.kind == "delete":
+            return
+        patient = self._patient(target)
+        bucket = bucket_of(target.rid if patient is None else patient)
+        claimed = await self._connection.fetchval(
+            "insert into records.place (home, rid, bucket) values ($1, $2, $3)"
+            " on conflict do nothing returning bucket",
+            bucket_of(target.rid),
+            target.rid,
+            bucket,
+        )
+        target.bucket = bucket
+        if claimed is None:  # another writer has just made it
+            target.current = (await self._current([target])).get(target.rid)
+
+    def _refuse_foreign(self, current: Current) -> None:
+        if not allows(self._sender.writable, current.stored.facts):
+            raise Forbidden(
+                "the record is not yours to change, or the id is not free: choose another id"
+            )
+
+    async def _current(self, targets: Sequence[Target]) -> dict[int, Current]:
+        rows = await self._connection.fetch(
+            f"""
+            select {ROW}, r.bucket
+            from unnest($1::smallint[], $2::bigint[]) as t (type, rid)
+            join records.record r on r.type = t.type and r.rid = t.rid
+            order by r.rid for update of r
+            """,
+            [target.definition.number for target in targets],
+            [target.rid for target in targets],
+        )
+        opened = await self._context.open(self._connection, rows)
+        if len(opened) < len(rows):
+            raise Gone("the record's person has been erased")
+        return {
+            row["rid"]: Current(stored, row["bucket"], row["flags"])
+            for row, stored in zip(rows, opened, strict=True)
+        }
+
+
+def _check_conditions(target: Target) -> None:
+    operation, current = target.operation, target.current
+    is_there = current is not None and not current.flags & DELETED
+    if operation.if_match is not None:
+        if current is None or not is_there:
+            raise PreconditionFailed("If-Match names a version of a record that is not there")
+        if current.stored.version != operation.if_match:
+            raise PreconditionFailed(
+                f"If-Match names version {operation.if_match}, the record is at version"
+                f" {current.stored.version}: read it again and repeat your change"
+            )
+    if operation.if_none_match and is_there:
+        raise PreconditionFailed(
+            "If-None-Match: * asks that there be no such record, and there is one"
+        )
+    if operation.kind == "delete" and not is_there:
+        target.is_nothing = True
+
+
+def _claim(sender: int, operation: Operation) -> int:
+    query = operation.criteria
+    pairs = sorted(query.pairs) if query is not None else []
+    text = f"{sender}\x00{operation.type}\x00{pairs!r}"
+    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)
+
+
+def _conditional_references(bodies: Iterable[bytes]) -> Iterator[str]:
+    for body in bodies:
+        if b"?" in body:
+            for found in _CONDITIONAL.findall(body):
+                yield msgspec.json.decode(found, type=str)
+
+
+def _refuse_repetition(targets: Sequence[Target]) -> None:
+    seen: set[int] = set()
+    for target in targets:
+        if target.rid and target.rid in seen:
+            raise Invalid(
+                f"the transaction names {target.definition.name} with the same identity twice:"
+                " an entry may change a record once"
+            )
+        seen.add(target.rid)
+
+
+def _spread(number: int) -> int:
+    """A bucket for a record of its own; consecutive numbers land far apart."""
+    return number * 0x9E3779B1 >> 12 & 1023

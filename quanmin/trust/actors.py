@@ -1,0 +1,108 @@
+"""Who may ask: the actors this node knows. Their tokens are kept as hashes; a token is shown once,
+when it is made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from typing import Literal
+
+import asyncpg
+import msgspec
+
+from quanmin.base.problems import Conflict
+
+_TOKEN_BYTES = 24
+
+
+class Actor(msgspec.Struct, frozen=True):
+    """Someone who asks. `sender` is the code of the institution the actor writes for, "" for a
+    resident.
+
+    `person` is the person a resident is, by the number of the identity index.
+    """
+
+    code: str
+    role: Literal["operator", "institution", "resident"]
+    name: str
+    sender: str
+    person: str | None = None
+
+
+class Actors:
+    """The actors of one node, in its database."""
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+        self._pool = pool
+
+    async def by_token(self, token: str) -> Actor | None:
+        """Who holds this token; None when nobody active does."""
+        row = await self._pool.fetchrow(
+            "select code, role, name, sender, person from trust.actor"
+            " where token_hash = $1 and is_active",
+            _hash(token),
+        )
+        return None if row is None else _actor(row)
+
+    async def by_code(self, code: str) -> Actor | None:
+        """The active actor with this code."""
+        row = await self._pool.fetchrow(
+            "select code, role, name, sender, person from trust.actor"
+            " where code = $1 and is_active",
+            code,
+        )
+        return None if row is None else _actor(row)
+
+    async def enrol(self, actor: Actor) -> str:
+        """Remember a new actor; the token returned is the only copy. Raises Conflict when the code
+        is taken.
+        """
+        token = secrets.token_urlsafe(_TOKEN_BYTES)
+        made = await self._pool.fetchval(
+            "insert into trust.actor (code, role, name, sender, person, token_hash)"
+            " values ($1, $2, $3, $4, $5, $6) on conflict (code) do nothing returning code",
+            actor.code,
+            actor.role,
+            actor.name,
+            actor.sender,
+            None if actor.person is None else int(actor.person),
+            _hash(token),
+        )
+        if made is None:
+            raise Conflict(f"there is an actor {actor.code!r} already: give it a new token instead")
+        return token
+
+    async def renew(self, code: str) -> str | None:
+        """A new token for an actor; the old one stops working at once. None when there is no such
+        actor.
+        """
+        token = secrets.token_urlsafe(_TOKEN_BYTES)
+        done = await self._pool.fetchval(
+            "update trust.actor set token_hash = $2, is_active = true"
+            " where code = $1 returning code",
+            code,
+            _hash(token),
+        )
+        return None if done is None else token
+
+    async def retire(self, code: str) -> None:
+        """The actor's token stops working at once."""
+        await self._pool.execute("update trust.actor set is_active = false where code = $1", code)
+
+
+def _hash(token: str) -> bytes:
+    # A token has 192 random bits, so a plain hash cannot be searched; a slow one would cost every
+    # request.
+    return hashlib.sha256(token.encode()).digest()
+
+
+def _actor(row: asyncpg.Record) -> Actor:
+    person = row["person"]
+    return Actor(
+        row["code"],
+        row["role"],
+        row["name"],
+        row["sender"],
+        None if person is None else str(person),
+    )

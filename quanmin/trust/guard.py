@@ -1,0 +1,414 @@
+"""The one guarded door to personal data: every read, search, count, history and write passes here.
+
+A `GuardedRecords` belongs to one actor, one purpose and one request. It compiles the actor's rights
+on the ground of this very moment, hands them to the store (which has no default), and writes the
+access log before it answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import msgspec
+
+from quanmin.base.database import Connection
+from quanmin.base.problems import Forbidden, Invalid, NotFound, Problem
+from quanmin.fhir.query import Query
+from quanmin.people import PersonIndex
+from quanmin.records.bundle import Entry, Reading, Requests, id_of_body, read_requests
+from quanmin.records.model import Batch, EntryOutcome, Hits, Outcome, Stored
+from quanmin.records.operation import Operation, Sender
+from quanmin.records.reading import HistoryQuery, history, read, read_patient, read_version
+from quanmin.records.search import search, timeline
+from quanmin.records.store import BeforeCommit, Store
+from quanmin.trust.access_log import Access, AccessLog
+from quanmin.trust.actors import Actor
+from quanmin.trust.rules import Ground, Rights, compile_rights
+
+_HISTORY_IN_BUNDLES = 50
+
+
+class Timeline(msgspec.Struct, frozen=True):
+    """One person across institutions, newest first: the linked source Patients, the asked one
+    first, and a slice.
+    """
+
+    patients: tuple[Stored, ...]
+    entries: tuple[Stored, ...]
+    next: str | None
+
+
+class Guard:
+    """Hands out guarded records; knows the store, the persons and the log of one process."""
+
+    def __init__(
+        self, store: Store, people: PersonIndex, log: AccessLog, now: Callable[[], int]
+    ) -> None:
+        """`now` gives microseconds since 1970-01-01T00:00Z."""
+        self.store = store
+        self.people = people
+        self.log = log
+        self.now = now
+
+    def records(self, actor: Actor, *, purpose: str, request_id: str) -> GuardedRecords:
+        """The records as this actor may see and change them, for this purpose, in this request."""
+        return GuardedRecords(self, actor, purpose, request_id)
+
+    async def rights(self, actor: Actor) -> tuple[int, Rights]:
+        """The number the actor's writes are signed with, and what they may do now."""
+        sender = await self.store.sender(actor.sender or f"actor:{actor.code}")
+        patients: frozenset[int] = frozenset()
+        if actor.role == "resident" and actor.person is not None:
+            async with self.store.glancing() as connection:
+                found = await self.people.patients_of(connection, int(actor.person))
+            patients = frozenset(found)
+        return sender, compile_rights(actor, Ground(sender, patients))
+
+
+class GuardedRecords:
+    """The records through the eyes of one actor. Problems are raised as the store raises them."""
+
+    def __init__(self, guard: Guard, actor: Actor, purpose: str, request_id: str) -> None:
+        self._guard = guard
+        self._store = guard.store
+        self.context = guard.store.context
+        self.actor = actor
+        self.purpose = purpose
+        self.request_id = request_id
+
+    # Reading
+
+    async def read(self, type_: str, id_: str) -> Stored:
+        """The current version. Raises NotFound, Gone."""
+        _, rights = await self._guard.rights(self.actor)
+        try:
+            async with self._store.glancing() as connection:
+                found = await read(connection, self.context, rights.readable, type_, id_)
+        except Problem as problem:
+            await self._note("read", type_, problem.code)
+            raise
+        await self._note("read", type_, "ok", (found,))
+        return found
+
+    async def version(self, type_: str, id_: str, version: int) -> Stored:
+        """One version. Raises NotFound, Gone."""
+        _, rights = await self._guard.rights(self.actor)
+        try:
+            async with self._store.reading() as connection:
+                found = await read_version(
+                    connection, self.context, rights.readable, type_, id_, version=version
+                )
+        except Problem as problem:
+            await self._note("vread", type_, problem.code)
+            raise
+        await self._note("vread", type_, "ok", (found,))
+        return found
+
+    async def history(
+        self,
+        type_: str | None,
+        id_: str | None,
+        *,
+        since: int | None = None,
+        before: int | None = None,
+        count: int,
+        cursor: str | None = None,
+    ) -> Batch:
+        """Versions of one record, of a type or of all, newest first. See `HistoryQuery`."""
+        _, rights = await self._guard.rights(self.actor)
+        query = HistoryQuery(
+            type=type_, id=id_, since=since, before=before, count=count, cursor=cursor
+        )
+        try:
+            async with self._store.reading() as connection:
+                found = await history(connection, self.context, rights.readable, query)
+        except Problem as problem:
+            await self._note("history", type_, problem.code)
+            raise
+        await self._note("history", type_, "ok", found.versions)
+        return found
+
+    async def search(self, query: Query) -> Hits:
+        """A slice of what the query finds among what the actor may see."""
+        _, rights = await self._guard.rights(self.actor)
+        try:
+            async with self._store.reading() as connection:
+                hits = await search(connection, self.context, query, rights.readable)
+        except Problem as problem:
+            await self._note("search", query.type, problem.code)
+            raise
+        await self._note("search", query.type, "ok", (*hits.matches, *hits.included))
+        return hits
+
+    async def timeline(
+        self,
+        patient_id: str,
+        *,
+        types: tuple[str, ...] = (),
+        count: int,
+        cursor: str | None = None,
+    ) -> Timeline:
+        """What is recorded of this Patient's person anywhere, newest first by clinical time."""
+        _, rights = await self._guard.rights(self.actor)
+        async with self._store.reading() as connection:
+            first = await read(connection, self.context, rights.readable, "Patient", patient_id)
+            patients = await self._same_person(connection, rights, first)
+            rids = [patient.rid for patient in patients]
+            slice_ = await timeline(
+                connection, self.context, rids, types, rights.readable, count, cursor
+            )
+        await self._note("timeline", None, "ok", (*patients, *slice_.matches))
+        return Timeline(tuple(patients), slice_.matches, slice_.next)
+
+    async def registrations(self, patients: Sequence[Stored]) -> dict[str, int]:
+        """For each of these Patients (by id) how many Patients its person has; 1 for one that is
+        not linked.
+        """
+        async with self._store.glancing() as connection:
+            counts = await self._guard.people.counts(connection, [p.rid for p in patients])
+        return {patient.id: counts.get(patient.rid, 1) for patient in patients}
+
+    async def _same_person(
+        self, connection: Connection, rights: Rights, first: Stored
+    ) -> list[Stored]:
+        people = self._guard.people
+        person = await people.person_of(connection, first.rid)
+        if person is None:
+            return [first]
+        found = [first]
+        for rid in await people.patients_of(connection, person):
+            if rid != first.rid:
+                try:
+                    found.append(await read_patient(connection, self.context, rights.readable, rid))
+                except NotFound:
+                    continue
+        return found
+
+    # Writing
+
+    async def create(
+        self, type_: str, body: bytes, *, if_none_exist: Query | None = None
+    ) -> Outcome:
+        """A new record, or the one record of the actor's own that the criteria match."""
+        operation = Operation(kind="create", type=type_, body=body, criteria=if_none_exist)
+        return _written(await self._write("create", operation))
+
+    async def update(
+        self,
+        type_: str,
+        id_: str,
+        body: bytes,
+        *,
+        if_match: int | None = None,
+        if_none_match: bool = False,
+    ) -> Outcome:
+        """The next version of the record, its first when there was none, or the same when nothing
+        changed.
+        """
+        operation = Operation(
+            kind="update",
+            type=type_,
+            id=id_,
+            body=body,
+            if_match=if_match,
+            if_none_match=if_none_match,
+        )
+        return _written(await self._write("update", operation))
+
+    async def update_where(
+        self, query: Query, body: bytes, *, if_match: int | None = None
+    ) -> Outcome:
+        """Update the one record of the actor's own that the query finds, or create it when there is
+        none.
+        """
+        operation = Operation(
+            kind="update",
+            type=_type_of(query),
+            id=id_of_body(body),
+            body=body,
+            criteria=query,
+            if_match=if_match,
+        )
+        return _written(await self._write("update", operation))
+
+    async def delete(self, type_: str, id_: str, *, if_match: int | None = None) -> Outcome | None:
+        """The deletion; None when there was nothing to delete."""
+        operation = Operation(kind="delete", type=type_, id=id_, if_match=if_match)
+        return await self._write("delete", operation)
+
+    async def delete_where(self, query: Query) -> Outcome | None:
+        """Delete the one record of the actor's own that the query finds; None without one."""
+        operation = Operation(kind="delete", type=_type_of(query), criteria=query)
+        return await self._write("delete", operation)
+
+    async def bundle(
+        self, body: bytes
+    ) -> tuple[Literal["transaction", "batch"], list[EntryOutcome]]:
+        """Carry out a Bundle of requests: a transaction as one, a batch entry by entry; answers in
+        its order.
+        """
+        requests = read_requests(self.context, body)
+        if requests.kind == "transaction":
+            return "transaction", await self._transaction(requests)
+        return "batch", [await self._batch_entry(entry) for entry in requests.entries]
+
+    async def _transaction(self, requests: Requests) -> list[EntryOutcome]:
+        writes = requests.writes()
+        answers: dict[int, EntryOutcome] = {}
+        sender, rights = await self._guard.rights(self.actor)
+
+        async def read_and_note(connection: Connection, outcomes: Sequence[Outcome | None]) -> None:
+            for entry in requests.entries:
+                if entry.reading is not None:
+                    answers[entry.position] = await self._answer(
+                        connection, rights, entry.reading, entry.position
+                    )
+            await self._note_writes(connection, "transaction", outcomes)
+
+        operations = [entry.operation for entry in writes if entry.operation is not None]
+        outcomes = await self._carry_out("transaction", sender, rights, operations, read_and_note)
+        for entry, outcome in zip(writes, outcomes, strict=True):
+            answers[entry.position] = _answer_write(outcome)
+        return [answers[entry.position] for entry in requests.entries]
+
+    async def _answer(
+        self, connection: Connection, rights: Rights, reading: Reading, position: int
+    ) -> EntryOutcome:
+        try:
+            answer = await _read_entry(connection, self, rights, reading)
+        except Problem as problem:
+            where = f"Bundle.entry[{position}]"
+            issues = tuple(
+                msgspec.structs.replace(issue, expression=where) for issue in problem.issues
+            )
+            raise Invalid(
+                "an entry of the transaction cannot be read; nothing was stored", issues=issues
+            ) from problem
+        await self._guard.log.note_in(
+            connection, [self._access("read", reading.type, "ok", answer)]
+        )
+        return answer
+
+    async def _batch_entry(self, entry: Entry) -> EntryOutcome:
+        try:
+            if entry.problem is not None:
+                raise entry.problem
+            if entry.operation is not None:
+                kind = entry.operation.kind
+                operation = msgspec.structs.replace(entry.operation, position=None)
+                return _answer_write(await self._write(kind, operation))
+            reading = entry.reading or Reading(None)
+            _, rights = await self._guard.rights(self.actor)
+            async with self._store.reading() as connection:
+                answer = await _read_entry(connection, self, rights, reading)
+            await self._guard.log.note(self._access("read", reading.type, "ok", answer))
+            return answer  # noqa: TRY300 - the log belongs to the attempt
+        except Problem as problem:
+            return EntryOutcome(problem.status, issues=problem.issues)
+
+    async def _write(self, action: str, operation: Operation) -> Outcome | None:
+        sender, rights = await self._guard.rights(self.actor)
+
+        async def note(connection: Connection, outcomes: Sequence[Outcome | None]) -> None:
+            await self._note_writes(connection, action, outcomes)
+
+        return (await self._carry_out(action, sender, rights, [operation], note))[0]
+
+    async def _carry_out(
+        self,
+        action: str,
+        sender: int,
+        rights: Rights,
+        operations: list[Operation],
+        before_commit: BeforeCommit,
+    ) -> list[Outcome | None]:
+        try:
+            if not rights.may_create.allowed:
+                raise Forbidden(f"you may not write here ({', '.join(rights.may_create.reasons)})")
+            return await self._store.write(
+                Sender(sender, rights.writable), operations, before_commit
+            )
+        except Problem as problem:
+            type_ = operations[0].type if len(operations) == 1 else None
+            await self._note(action, type_, problem.code)
+            raise
+
+    # The access log
+
+    async def _note(
+        self, action: str, type_: str | None, outcome: str, versions: Sequence[Stored] = ()
+    ) -> None:
+        await self._guard.log.note(self._entry(action, type_, outcome, versions))
+
+    async def _note_writes(
+        self, connection: Connection, action: str, outcomes: Sequence[Outcome | None]
+    ) -> None:
+        versions = [outcome.stored for outcome in outcomes if outcome is not None]
+        types = {version.type for version in versions}
+        type_ = types.pop() if len(types) == 1 else None
+        await self._guard.log.note_in(connection, [self._entry(action, type_, "ok", versions)])
+
+    def _access(self, action: str, type_: str | None, outcome: str, answer: EntryOutcome) -> Access:
+        versions: list[Stored] = [] if answer.stored is None else [answer.stored]
+        if answer.hits is not None:
+            versions += (*answer.hits.matches, *answer.hits.included)
+        if answer.history is not None:
+            versions += answer.history.versions
+        return self._entry(action, type_, outcome, versions)
+
+    def _entry(
+        self, action: str, type_: str | None, outcome: str, versions: Sequence[Stored]
+    ) -> Access:
+        patients = {version.facts.patient for version in versions}
+        return Access(
+            at=self._guard.now(),
+            request=self.request_id,
+            actor=self.actor.code,
+            role=self.actor.role,
+            purpose=self.purpose,
+            action=action,
+            type=type_,
+            outcome=outcome,
+            hits=len(versions),
+            records=tuple(version.rid for version in versions),
+            patients=tuple(patient for patient in patients if patient is not None),
+        )
+
+
+async def _read_entry(
+    connection: Connection, records: GuardedRecords, rights: Rights, reading: Reading
+) -> EntryOutcome:
+    context, seen = records.context, rights.readable
+    if reading.query is not None:
+        hits = await search(connection, context, reading.query, seen)
+        return EntryOutcome(200, hits=hits)
+    if reading.is_history:
+        query = HistoryQuery(type=reading.type, id=reading.id, count=_HISTORY_IN_BUNDLES)
+        return EntryOutcome(200, history=await history(connection, context, seen, query))
+    type_, id_ = reading.type or "", reading.id or ""
+    if reading.version is not None:
+        found = await read_version(connection, context, seen, type_, id_, version=reading.version)
+    else:
+        found = await read(connection, context, seen, type_, id_)
+    return EntryOutcome(200, stored=found)
+
+
+def _answer_write(outcome: Outcome | None) -> EntryOutcome:
+    if outcome is None:
+        return EntryOutcome(204)
+    if outcome.stored.body is None:
+        return EntryOutcome(204, stored=outcome.stored)
+    return EntryOutcome(201 if outcome.created else 200, stored=outcome.stored)
+
+
+def _written(outcome: Outcome | None) -> Outcome:
+    if outcome is None:
+        raise NotFound("nothing was written")
+    return outcome
+
+
+def _type_of(query: Query) -> str:
+    if query.type is None:
+        raise Invalid("conditional criteria belong to a type: send them to /{type}?...")
+    return query.type
