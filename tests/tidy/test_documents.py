@@ -18,6 +18,7 @@ _PICTURE = re.compile(r"!\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
 _TARGET = re.compile(r"\bmake ([a-z][a-z-]+)\b")
 _FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+_PART = re.compile(r"`((?:quanmin|tests|tools|docs|benchmarks)/[\w./-]*\w/?)(?:::(test_\w+))?`")
 _SPOKEN = re.compile(r"`([^`\n]+)`|^ {4}(.+)$", re.MULTILINE)
 
 
@@ -90,6 +91,27 @@ def unknown_targets(pages: Mapping[str, str], makefile: str) -> list[str]:
     ]
 
 
+def unknown_parts(pages: Mapping[str, str], files: Mapping[str, str]) -> list[str]:
+    """Paths and tests of this tree that a document names in code and that are not there."""
+    folders = {str(parent) for path in files for parent in PurePosixPath(path).parents}
+    found = []
+    for page, text in pages.items():
+        for path, test in _PART.findall(_FENCE.sub("", text)):
+            place = path.rstrip("/")
+            if place not in files and place not in folders:
+                found.append(f"{page}: `{path}` is not there")
+            elif test and not re.search(rf"^(?:async )?def {test}\b", files[place], re.MULTILINE):
+                found.append(f"{page}: {path} has no test {test}")
+    return found
+
+
+def unanswered(text: str) -> list[str]:
+    """Threats whose row names neither a test nor says that there is none yet."""
+    rows = [line for line in text.splitlines() if re.match(r"\| [STRIDE]\d+ \|", line)]
+    found = [row for row in rows if "`tests/" not in row and "**not yet**" not in row]
+    return [f"{row[:40]}...: name its test, or say **not yet** and why" for row in found]
+
+
 def all_pages() -> dict[str, str]:
     return {file.path: file.text for file in sources(".md")}
 
@@ -110,6 +132,18 @@ def test_every_page_can_be_reached() -> None:
 def test_commands_in_documents_exist() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert_clean(unknown_targets(all_pages(), makefile))
+
+
+def test_parts_and_tests_named_in_documents_exist() -> None:
+    files = dict.fromkeys(paths(), "") | {file.path: file.text for file in sources(".py")}
+    pages = {page: text for page, text in all_pages().items() if page != "CHANGELOG.md"}
+    assert_clean(unknown_parts(pages, files))
+
+
+def test_every_threat_has_a_test_or_says_that_it_has_none() -> None:
+    threats = (ROOT / "docs/threats.md").read_text(encoding="utf-8")
+    assert threats.count("`tests/") > 10
+    assert_clean(unanswered(threats))
 
 
 def test_the_licence_is_apache_2() -> None:
@@ -134,3 +168,16 @@ def test_a_lost_page_is_noticed() -> None:
 def test_an_unknown_command_is_noticed() -> None:
     assert unknown_targets({"a.md": "run `make tea`"}, "test:\n")
     assert unknown_targets({"a.md": "run `make test`, which will make sense"}, "test:\n") == []
+
+
+def test_an_unknown_part_or_test_is_noticed() -> None:
+    files = {"tests/unit/test_a.py": "async def test_a_read_is_logged() -> None: ..."}
+    assert unknown_parts({"a.md": "`tests/unit/test_a.py::test_a_read_is_logged`"}, files) == []
+    assert unknown_parts({"a.md": "`tests/unit/test_a.py::test_a_read`"}, files)
+    assert unknown_parts({"a.md": "`quanmin/lost.py`"}, files)
+    assert unknown_parts({"a.md": "`tests/unit/`"}, files) == []
+
+
+def test_an_unanswered_threat_is_noticed() -> None:
+    assert unanswered("| S1 | pretending | `quanmin/api` | |")
+    assert unanswered("| S1 | pretending | **not yet**: loopback only | |") == []
