@@ -92,11 +92,12 @@ def code_lists(files: Iterable[Source]) -> list[str]:
     found = []
     for file in files:
         for node in ast.walk(file.tree()):
-            parts: list[ast.expr] = []
             if isinstance(node, ast.List | ast.Set | ast.Tuple):
                 parts = node.elts
             elif isinstance(node, ast.Dict):
                 parts = [key for key in node.keys if key is not None]
+            else:
+                continue
             strings = [p.value for p in parts if isinstance(p, ast.Constant)]
             for form, pattern in CODE_FORMS.items():
                 codes = [s for s in strings if isinstance(s, str) and pattern.match(s)]
