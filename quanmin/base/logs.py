@@ -48,13 +48,14 @@ FIELDS: Final = frozenset(
         "worker",
     }
 )
-_SEVERITIES: Final = {
-    logging.DEBUG: "debug",
-    logging.INFO: "information",
-    logging.WARNING: "warning",
-    logging.ERROR: "error",
-    logging.CRITICAL: "fatal",
+SEVERITIES: Final = {
+    "debug": logging.DEBUG,
+    "information": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+    "fatal": logging.CRITICAL,
 }
+_NAMES: Final = {number: name for name, number in SEVERITIES.items()}
 _encode = msgspec.json.Encoder().encode
 
 
@@ -69,7 +70,7 @@ class JsonLines(logging.Formatter):
         """One line of JSON, without its end."""
         line: dict[str, object] = {
             "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "severity": _SEVERITIES.get(record.levelno, "information"),
+            "severity": _NAMES.get(record.levelno, "information"),
             "source": record.name,
             "text": record.msg if isinstance(record.msg, str) else type(record.msg).__name__,
         }

@@ -1,0 +1,136 @@
+"""Where a node keeps its things, and what it tells other processes about itself.
+
+directory/
+  settings.toml   the operator's
+  node.lock       held by the running node; says which process it is
+  state.json      what `node status` shows
+  tokens.json     0600: the tokens of the first actors
+  fictional       there while the records are a demonstration's
+  keys/           0700: what the records are encrypted with
+  postgres/       the embedded database
+  node.log
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+from quanmin.base.problems import Unusable
+
+
+class State(msgspec.Struct, frozen=True):
+    """What a running node says of itself; `started_at` in microseconds since 1970 in UTC."""
+
+    process: int
+    port: int
+    started_at: int
+    is_ready: bool
+    is_embedded: bool
+    workers: tuple[int, ...] = ()
+    postgres: int | None = None
+
+
+class Enrolled(msgspec.Struct, frozen=True):
+    """An actor that the node enrolled by itself, with the token that was shown for it."""
+
+    code: str
+    role: str
+    name: str
+    token: str
+
+
+class Places:
+    """The files of one node."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory.resolve()
+        self.keys = self.directory / "keys"
+        self.postgres = self.directory / "postgres"
+        self.log = self.directory / "node.log"
+        self._lock_path = self.directory / "node.lock"
+        self._state = self.directory / "state.json"
+        self._tokens = self.directory / "tokens.json"
+        self._fictional = self.directory / "fictional"
+
+    def prepare(self) -> None:
+        """Make the folder; raises Unusable where that is not allowed."""
+        try:
+            self.directory.mkdir(mode=0o711, parents=True, exist_ok=True)
+        except OSError as error:
+            raise Unusable(
+                f"The folder {self.directory} cannot be made ({error.strerror}): choose another "
+                "with `node.directory`."
+            ) from error
+        if not os.access(self.directory, os.W_OK | os.X_OK):
+            raise Unusable(
+                f"The folder {self.directory} cannot be written to: choose another with "
+                "`node.directory`, or run as its owner."
+            )
+
+    def lock(self) -> IO[str] | None:
+        """Take the node's lock until the file is closed; None when a node runs here."""
+        file = self._lock_path.open("a+")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.close()
+            return None
+        return file
+
+    def running(self) -> State | None:
+        """What the running node says of itself; None when none runs, whatever lies about."""
+        if not self._lock_path.exists():
+            return None
+        free = self.lock()
+        if free is not None:
+            free.close()
+            return None
+        state: State | None = _read(self._state, State)
+        return state
+
+    def keep_state(self, state: State) -> None:
+        """Tell others; never read half-written."""
+        _write(self._state, msgspec.json.encode(state))
+
+    def forget_state(self) -> None:
+        """The node has ended."""
+        self._state.unlink(missing_ok=True)
+
+    def tokens(self) -> tuple[Enrolled, ...]:
+        """The actors enrolled by the node itself, with their tokens."""
+        return _read(self._tokens, tuple[Enrolled, ...]) or ()
+
+    def keep_tokens(self, enrolled: tuple[Enrolled, ...]) -> None:
+        """Keep them, readable by the owner only."""
+        _write(self._tokens, msgspec.json.format(msgspec.json.encode(enrolled)))
+
+    @property
+    def holds_fictional_data(self) -> bool:
+        """Whether a demonstration has been loaded, so that every page must say so."""
+        return self._fictional.exists()
+
+    def mark_fictional(self) -> None:
+        """From now on every page says that its people are invented."""
+        self._fictional.touch()
+
+
+def _read(path: Path, kind: Any) -> Any:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+
+
+def _write(path: Path, content: bytes) -> None:
+    part = path.with_suffix(".part")
+    part.unlink(missing_ok=True)
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    part.rename(path)

@@ -1,0 +1,151 @@
+"""Puts a node together: settings, database, keys, store, persons, guard, door and pages.
+
+Every process of a node that touches records (each worker, and the loading of files) opens the same
+whole here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import asyncpg
+import msgspec
+from starlette.applications import Starlette
+
+from quanmin.api import build as build_door
+from quanmin.base.clock import Clock
+from quanmin.base.crypto import suite_named
+from quanmin.base.keys import FileKeys, KeysUnreadable
+from quanmin.base.postgres import open_pool
+from quanmin.base.problems import Unusable
+from quanmin.fhir.table import load_table
+from quanmin.node.database import Room
+from quanmin.node.places import Places
+from quanmin.node.settings import Settings
+from quanmin.people import PersonIndex
+from quanmin.records.context import Context
+from quanmin.records.store import Store
+from quanmin.trust import AccessLog, Actors, Guard
+from quanmin.web import KitSettings, Text
+from quanmin.web import build as build_pages
+
+log = logging.getLogger("quanmin.node")
+
+_READY_SECONDS_MAX: Final = 2.0
+
+# What asyncpg raises while the server is down, starting or shutting down: the answer is 503, not
+# 500.
+UNAVAILABLE: Final[tuple[type[Exception], ...]] = (
+    ConnectionError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+)
+
+
+class Node(msgspec.Struct, frozen=True):
+    """An open node: what is needed to serve, to load and to administer."""
+
+    settings: Settings
+    places: Places
+    keys: FileKeys
+    pool: Any
+    guard: Guard
+    actors: Actors
+
+
+def open_keys(places: Places, *, is_new: bool) -> FileKeys:
+    """The node's keys; made only for a new database: new ones would open no old record.
+
+    Raises Unusable with the way out.
+    """
+    try:
+        return FileKeys.create(places.keys) if is_new else FileKeys(places.keys)
+    except KeysUnreadable as error:
+        raise Unusable(f"The node's keys cannot be used: {error}.") from error
+
+
+@asynccontextmanager
+async def open_node(
+    settings: Settings, dsn: str, *, connections_max: int | None = None
+) -> AsyncIterator[Node]:
+    """Open the node over a database that has been made ready; everything is closed on leaving."""
+    places = Places(settings.node.directory)
+    keys = open_keys(places, is_new=False)
+    limit = connections_max or settings.postgres.connections_per_worker_max
+    pool = await open_pool(dsn, name="quanmin worker", connections_min=2, connections_max=limit)
+    try:
+        yield _assemble(settings, places, keys, pool)
+    finally:
+        await pool.close()
+
+
+def _assemble(
+    settings: Settings, places: Places, keys: FileKeys, pool: asyncpg.Pool[asyncpg.Record]
+) -> Node:
+    clock = Clock()
+    context = Context(
+        load_table(),
+        keys,
+        suite_named(settings.node.cipher_suite),
+        prefix=settings.node.id_prefix,
+        zone=settings.zone,
+        limits=settings.store,
+    )
+    people = PersonIndex(context.keying)
+    room = None if settings.postgres.dsn else Room(places.postgres, settings.disk.free_bytes_min)
+    store = Store(
+        pool,
+        context,
+        clock.now,
+        projections=(people,),
+        # The disk of an external server is not ours to see; it says itself when it is full.
+        may_write=room.is_enough if room else _always,
+    )
+    guard = Guard(store, people, AccessLog(pool), clock.now)
+    return Node(settings, places, keys, pool, guard, Actors(pool))
+
+
+def _always() -> bool:
+    return True
+
+
+def build_application(node: Node) -> Any:
+    """The ASGI application: the door in front, the pages behind it."""
+    settings = node.settings
+    kit = KitSettings(
+        secret=node.keys.derive("pages"),
+        zone=settings.zone,
+        title=Text(zh=settings.node.title_zh, en=settings.node.title_en),
+        level=settings.node.level,
+        is_fictional=node.places.holds_fictional_data,
+        session_hours_max=settings.node.session_hours_max,
+        link_hours_max=settings.node.link_hours_max,
+    )
+    return build_door(
+        node.guard,
+        node.actors,
+        settings.door,
+        link_key=node.keys.derive("links"),
+        zone=settings.zone,
+        is_ready=_readiness(node.pool),
+        unavailable=UNAVAILABLE,
+        beyond=Starlette(routes=build_pages(node.guard, node.actors, kit)),
+    )
+
+
+def _readiness(pool: asyncpg.Pool[asyncpg.Record]) -> Callable[[], Awaitable[bool]]:
+    async def is_ready() -> bool:
+        try:
+            async with asyncio.timeout(_READY_SECONDS_MAX):
+                return bool(await pool.fetchval("select true"))
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            return False
+
+    return is_ready

@@ -1,0 +1,486 @@
+"""Every setting of a node: one typed table, read from a file and the environment, and checked.
+
+A setting `section.name` is `name` under `[section]` in the file and `QUANMIN_SECTION_NAME` in the
+environment, which goes before the file. The page `docs/how-to/settings.md` is generated from this
+table.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+import zoneinfo
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from quanmin.api.limits import DoorLimits
+from quanmin.base.problems import Unusable
+from quanmin.records.context import StoreLimits
+
+FILE_NAME: Final = "settings.toml"
+_PREFIX: Final = "QUANMIN_"
+_UNITS: Final = (
+    ("per_second", "a second"),
+    ("mebibytes", "MiB"),
+    ("bytes", "bytes"),
+    ("seconds", "seconds"),
+    ("minutes", "minutes"),
+    ("hours", "hours"),
+    ("days", "days"),
+    ("months", "months"),
+)
+
+
+def home_folder() -> Path:
+    """Where a node lives unless told otherwise: a system folder for root, else the user's own."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/quanmin")
+    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(data) / "quanmin"
+
+
+class NodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The node itself."""
+
+    directory: Annotated[
+        Path,
+        Meta(
+            description="The folder of everything the node keeps: database, keys, tokens, logs. "
+            "As root `/var/lib/quanmin`, else `~/.local/share/quanmin`."
+        ),
+    ] = msgspec.field(default_factory=home_folder)
+    title_zh: Annotated[
+        str, Meta(description="The node's name on Chinese pages.", max_length=60)
+    ] = "全民健康信息平台"
+    title_en: Annotated[
+        str, Meta(description="The node's name on English pages.", max_length=60)
+    ] = "Population Health Platform"
+    level: Annotated[
+        Literal["county", "city", "province", "nation"],
+        Meta(description="The node's rank; it decides which applications are offered."),
+    ] = "county"
+    id_prefix: Annotated[
+        str,
+        Meta(
+            description="What the ids of this node's own records begin with; fixed at the first "
+            "start. Give each node of a province its own.",
+            pattern=r"^[A-Za-z0-9.\-]{0,16}$",
+        ),
+    ] = ""
+    zone: Annotated[
+        str, Meta(description="The time zone that dates without one are read in, by its IANA name.")
+    ] = "Asia/Shanghai"
+    cipher_suite: Annotated[
+        Literal["international", "gm"],
+        Meta(
+            description="What records are encrypted with: AES-256-GCM, or SM4-GCM of the national "
+            "algorithms. New records follow a change at once, old ones stay readable."
+        ),
+    ] = "international"
+    port: Annotated[
+        int,
+        Meta(
+            description="The port of the door and the pages, on this machine only.", ge=1, le=65535
+        ),
+    ] = 8080
+    workers: Annotated[
+        int,
+        Meta(
+            description="How many processes answer requests; one a core is a good start.",
+            ge=1,
+            le=256,
+        ),
+    ] = 2
+    start_seconds_max: Annotated[
+        float, Meta(description="How long the workers may take to become ready.", gt=0)
+    ] = 60.0
+    drain_seconds_max: Annotated[
+        int,
+        Meta(description="How long a stopping worker may finish the requests it has begun.", ge=1),
+    ] = 20
+    link_hours_max: Annotated[int, Meta(description="How long a link of a page works.", ge=1)] = 24
+    session_hours_max: Annotated[
+        int, Meta(description="How long one may stay signed in on the pages.", ge=1)
+    ] = 12
+
+
+class PostgresSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The database: embedded, or any other by its DSN."""
+
+    dsn: Annotated[
+        str,
+        Meta(
+            description="An external server's address (`postgresql://user@host/database`); empty "
+            "for the embedded one. Keep a password in a passfile (`?passfile=...`) rather than "
+            "here."
+        ),
+    ] = ""
+    user: Annotated[
+        str,
+        Meta(
+            description="The account the embedded server runs under when the node is started by "
+            "root; made when missing.",
+            pattern=r"^[a-z_][a-z0-9_\-]{0,31}$",
+        ),
+    ] = "quanmin"
+    programs: Annotated[
+        Path,
+        Meta(
+            description="Where root keeps a copy of PostgreSQL's programs that the account can "
+            "read."
+        ),
+    ] = Path("/var/lib/quanmin/postgresql")
+    shared_buffers_mebibytes: Annotated[
+        int,
+        Meta(
+            description="Memory of the embedded server's page cache; 0: a quarter of the machine, "
+            "8 GiB at most.",
+            ge=0,
+        ),
+    ] = 0
+    work_mem_mebibytes: Annotated[
+        int, Meta(description="Memory one sort or hash may take before it goes to disk.", ge=1)
+    ] = 32
+    maintenance_work_mem_mebibytes: Annotated[
+        int, Meta(description="Memory of one index build or vacuum.", ge=16)
+    ] = 256
+    max_wal_size_mebibytes: Annotated[
+        int, Meta(description="How much log may gather between two checkpoints.", ge=128)
+    ] = 8192
+    wal_compression: Annotated[
+        Literal["off", "pglz"],
+        Meta(
+            description="Whether whole pages in the log are compressed: less disk, more "
+            "processor. Records are encrypted and do not shrink."
+        ),
+    ] = "off"
+    connections_max: Annotated[
+        int, Meta(description="How many connections the embedded server takes.", ge=20, le=2000)
+    ] = 100
+    connections_per_worker_max: Annotated[
+        int, Meta(description="How many connections one worker holds at most.", ge=2, le=200)
+    ] = 12
+    start_seconds_max: Annotated[
+        float,
+        Meta(
+            description="How long the server may take to start; after a crash it recovers first.",
+            gt=0,
+        ),
+    ] = 300.0
+
+
+class DiskSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The disk the embedded database is on."""
+
+    free_bytes_min: Annotated[
+        int,
+        Meta(description="Below this much free space writes are refused and reads go on.", ge=0),
+    ] = 2 << 30
+    free_bytes_warned: Annotated[
+        int, Meta(description="Below this much free space `doctor` and the log warn.", ge=0)
+    ] = 10 << 30
+
+
+class LogSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The node's own log, `node.log` in its folder."""
+
+    severity: Annotated[
+        Literal["debug", "information", "warning", "error"],
+        Meta(description="The least severity that is written."),
+    ] = "information"
+    bytes_max: Annotated[
+        int,
+        Meta(
+            description="A log larger than this is put aside at the next start; one old one is "
+            "kept.",
+            ge=65536,
+        ),
+    ] = 64 << 20
+
+
+class BackupSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Backup of the embedded database."""
+
+    directory: Annotated[
+        Path | None,
+        Meta(
+            description="Where backups and the continuous log archive go, best on another "
+            "machine's disk; none: no archive is kept. Changing it takes effect at the next "
+            "start."
+        ),
+    ] = None
+    archive_seconds_max: Annotated[
+        int,
+        Meta(
+            description="The most that a lost disk can cost: the log is archived at least this "
+            "often.",
+            ge=1,
+        ),
+    ] = 60
+    compression_level: Annotated[
+        int, Meta(description="The zstd level of backups.", ge=1, le=19)
+    ] = 3
+
+
+class LoadSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Loading files from the command line."""
+
+    batch_entries: Annotated[
+        int,
+        Meta(
+            description="How many single resources are written in one transaction.", ge=1, le=10_000
+        ),
+    ] = 200
+    file_bytes_max: Annotated[
+        int, Meta(description="A file, or a line of NDJSON, larger than this is refused.", ge=1024)
+    ] = 64 << 20
+    writers: Annotated[
+        int, Meta(description="How many transactions run at the same time.", ge=1, le=64)
+    ] = 4
+
+
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All settings of a node."""
+
+    node: NodeSettings = msgspec.field(default_factory=NodeSettings)
+    postgres: PostgresSettings = msgspec.field(default_factory=PostgresSettings)
+    disk: DiskSettings = msgspec.field(default_factory=DiskSettings)
+    log: LogSettings = msgspec.field(default_factory=LogSettings)
+    backup: BackupSettings = msgspec.field(default_factory=BackupSettings)
+    load: LoadSettings = msgspec.field(default_factory=LoadSettings)
+    door: DoorLimits = msgspec.field(default_factory=DoorLimits)
+    store: StoreLimits = msgspec.field(default_factory=StoreLimits)
+
+    @property
+    def zone(self) -> zoneinfo.ZoneInfo:
+        """The node's time zone."""
+        return zoneinfo.ZoneInfo(self.node.zone)
+
+
+# The limits of the door and the store are declared where they are kept; a sentence for each stands
+# here.
+_SENTENCES: Final = {
+    "door.resource_bytes_max": "The largest body that is not a bundle, after decompression.",
+    "door.bundle_bytes_max": "The largest transaction or batch, after decompression.",
+    "door.form_bytes_max": "The largest search sent by POST.",
+    "door.held_bytes_max": "The bodies of all requests that one worker holds together.",
+    "door.surplus_bytes_max": "How much of a refused body is still read, so that its sender sees "
+    "the refusal.",
+    "door.address_bytes_max": "The longest address of a request.",
+    "door.link_bytes_max": "The longest `next` link that is still read.",
+    "door.running_max": "How many requests one worker answers at once.",
+    "door.waiting_max": "How many more may wait; beyond that the answer is 503.",
+    "door.waiting_seconds_max": "How long a request may wait for its turn before the answer is "
+    "503.",
+    "door.client_running_max": "How many requests of one client may run or wait in one worker.",
+    "door.client_requests_per_second": "How many requests a client may send to one worker; "
+    "beyond: 429.",
+    "door.client_burst_requests": "How many requests a quiet client may save up.",
+    "door.stranger_requests_per_second": "The same for one address without a valid token.",
+    "door.stranger_burst_requests": "How many requests such an address may save up.",
+    "door.clients_max": "How many clients' quotas one worker remembers.",
+    "door.request_seconds_max": "How long a request may take before it is given up.",
+    "door.body_seconds_max": "How long a body may take to arrive.",
+    "door.actor_seconds_max": "How long a revoked token may still work.",
+    "door.actors_max": "How many actors one worker remembers.",
+    "door.link_seconds_max": "How long a `next` link works.",
+    "door.count_default": "How many hits a page of a search has when `_count` is not given.",
+    "door.count_max": "The largest `_count`.",
+    "door.compress_bytes_min": "Answers shorter than this are not compressed.",
+    "store.bundle_entries_max": "How many entries a transaction or batch may have.",
+    "store.sort_rows_max": "How many hits are sorted by a parameter that no index orders.",
+    "store.count_rows_max": "How far hits are counted exactly.",
+    "store.include_rows_max": "How many records `_include` and `_revinclude` add to a page.",
+    "store.search_seconds_max": "How long a search may take before it is given up.",
+    "store.write_attempts_max": "How often a write that collided with another is tried.",
+}
+
+
+class Setting(Struct, frozen=True):
+    """One row of the table, as documentation, the environment and messages speak of it."""
+
+    name: str
+    kind: str
+    default: str
+    unit: str
+    sentence: str
+
+    @property
+    def variable(self) -> str:
+        """Its name in the environment."""
+        return _PREFIX + self.name.replace(".", "_").upper()
+
+
+def table() -> tuple[Setting, ...]:
+    """Every setting, section by section, in the order of the classes above."""
+    return tuple(
+        _row(section.name, field)
+        for section in msgspec.structs.fields(Settings)
+        for field in msgspec.structs.fields(section.type)
+    )
+
+
+def _row(section: str, field: msgspec.structs.FieldInfo) -> Setting:
+    name = f"{section}.{field.name}"
+    meta = next(
+        (each for each in getattr(field.type, "__metadata__", ()) if isinstance(each, Meta)), None
+    )
+    sentence = (meta.description if meta else None) or _SENTENCES.get(name, "")
+    return Setting(name, _kind(field.type), _default(field), _unit(field.name), sentence)
+
+
+def _kind(declared: Any) -> str:
+    bare = getattr(declared, "__origin__", declared)
+    if bare is Literal:
+        return " or ".join(f"`{choice}`" for choice in declared.__args__)
+    if bare is not declared:
+        return _kind(bare)
+    names = {
+        str: "text",
+        int: "whole number",
+        float: "number",
+        bool: "true or false",
+        Path: "folder",
+    }
+    return names.get(bare, "folder or nothing")
+
+
+def _default(field: msgspec.structs.FieldInfo) -> str:
+    if field.default is msgspec.NODEFAULT:
+        return "see below" if field.name == "directory" else ""
+    if field.default is None or field.default == "":
+        return ""
+    return str(field.default)
+
+
+def _unit(name: str) -> str:
+    return next((unit for word, unit in _UNITS if word in name), "")
+
+
+def load_settings(
+    environment: Mapping[str, str] | None = None,
+    *,
+    file: Path | None = None,
+    given: Mapping[str, str] | None = None,
+) -> Settings:
+    """The settings in force: defaults, the file, the environment, what the command line gave.
+
+    `file` defaults to QUANMIN_SETTINGS, then to `settings.toml` in the node's folder. `given` has
+    names like `node.port`. Raises Unusable naming the first setting that is wrong, what it may be,
+    and where it was set.
+    """
+    environment = os.environ if environment is None else environment
+    values = _from_environment(environment)
+    for name, value in (given or {}).items():
+        section, key = name.split(".", 1)
+        values.setdefault(section, {})[key] = value
+    path = _choose_file(environment, file, values)
+    merged = _read_file(path) if path is not None else {}
+    for section, several in values.items():
+        kept = merged.setdefault(section, {})
+        if not isinstance(kept, dict):
+            raise Unusable(
+                f"{path}: `{section}` must be a table: write `[{section}]` above its settings."
+            )
+        kept.update(several)
+    return _convert(merged)
+
+
+def _choose_file(
+    environment: Mapping[str, str], file: Path | None, values: Mapping[str, Mapping[str, Any]]
+) -> Path | None:
+    named = file or (
+        Path(environment["QUANMIN_SETTINGS"]) if "QUANMIN_SETTINGS" in environment else None
+    )
+    if named is not None:
+        if not named.is_file():
+            raise Unusable(
+                f"There is no settings file {named}: make it, or leave QUANMIN_SETTINGS unset."
+            )
+        return named
+    usual = Path(values.get("node", {}).get("directory", home_folder())) / FILE_NAME
+    return usual if usual.is_file() else None
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise Unusable(f"The settings file {path} cannot be read: {error}.") from error
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """Values by section; a variable of a section that names no setting is refused as a slip."""
+    known = {setting.variable: setting.name for setting in table()}
+    sections = tuple(
+        f"{_PREFIX}{field.name.upper()}_" for field in msgspec.structs.fields(Settings)
+    )
+    found: dict[str, dict[str, Any]] = {}
+    for variable, value in environment.items():
+        if variable in known:
+            section, key = known[variable].split(".", 1)
+            found.setdefault(section, {})[key] = value
+        elif variable.startswith(sections):
+            raise Unusable(f"{variable} names no setting{_meant(variable, known)}.")
+    return found
+
+
+def _meant(word: str, known: Mapping[str, Any]) -> str:
+    near = difflib.get_close_matches(word, known, n=1)
+    return f": did you mean {near[0]}?".rstrip("?") + "?" if near else ""
+
+
+def _convert(values: dict[str, Any]) -> Settings:
+    try:
+        # Not strict: the environment can only speak in text. A float for a whole number is refused
+        # all the same.
+        settings = msgspec.convert(values, Settings, strict=False, dec_hook=_decode)
+    except msgspec.ValidationError as error:
+        raise Unusable(_explain(str(error))) from error
+    try:
+        zoneinfo.ZoneInfo(settings.node.zone)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError) as error:
+        raise Unusable(
+            "The setting `node.zone` must be a time zone's name such as `Asia/Shanghai`."
+        ) from error
+    return settings
+
+
+def _decode(kind: type, value: Any) -> Any:
+    if kind is Path and isinstance(value, str) and value:
+        return Path(value).expanduser()
+    raise ValueError("Expected a folder's path")
+
+
+def _explain(text: str) -> str:
+    """Turn msgspec's finding into a sentence that names the setting as its writer does."""
+    located = re.search(r"`\$\.?([\w.\[\]]*)`", text)
+    name = located[1] if located else ""
+    unknown = re.search(r"unknown field `(\w+)`", text)
+    if unknown:
+        wrong = f"{name}.{unknown[1]}" if name else unknown[1]
+        names = {setting.name: None for setting in table()} | dict.fromkeys(_sections())
+        return f"There is no setting `{wrong}`{_meant(wrong, names)}."
+    reason = text.split(" - at ", 1)[0].replace("Expected", "must be").replace("`", "")
+    variable = _PREFIX + name.replace(".", "_").upper()
+    return f"The setting `{name}` {reason} (in the environment: {variable})."
+
+
+def _sections() -> Iterator[str]:
+    return (field.name for field in msgspec.structs.fields(Settings))
+
+
+def pack(settings: Settings) -> bytes:
+    """The settings as another process of this node reads them with `unpack`."""
+    return msgspec.json.encode(settings, enc_hook=str)
+
+
+def unpack(packed: bytes) -> Settings:
+    """The settings packed by `pack`."""
+    return msgspec.json.decode(packed, type=Settings, dec_hook=_decode)

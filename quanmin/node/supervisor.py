@@ -1,0 +1,241 @@
+"""Keeps a node running: its PostgreSQL, its workers and what must be done from time to time.
+
+One process per node. It opens the socket and starts workers that share it; whatever dies is started
+again; asked to end, it lets the workers finish, then stops the database. Killed itself, it takes
+all of them along, and the next start clears up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import select
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Final
+
+from quanmin.base.clock import Clock
+from quanmin.base.cluster import Cluster
+from quanmin.base.problems import Problem, Unusable
+from quanmin.node.archive import Archivist, archive_parameters, open_archive
+from quanmin.node.database import (
+    Room,
+    embedded,
+    is_new,
+    make_database,
+    make_months,
+    make_ready,
+)
+from quanmin.node.first_actors import enrol_first_actors
+from quanmin.node.places import Places, State
+from quanmin.node.server import open_keys
+from quanmin.node.settings import Settings
+from quanmin.node.workforce import Workforce
+
+log = logging.getLogger("quanmin.node")
+
+HOST: Final = "127.0.0.1"
+_BACKLOG: Final = 2048
+_TICK_SECONDS: Final = 0.5
+_DUTY_SECONDS: Final = 60.0
+_MONTHS_SECONDS: Final = 6 * 3600.0
+
+
+class Supervisor:
+    """Runs one node in this process; `announce` is called once, when it takes requests."""
+
+    def __init__(self, settings: Settings, announce: Callable[[State], None]) -> None:
+        self._settings = settings
+        self._places = Places(settings.node.directory)
+        self._announce = announce
+        self._cluster: Cluster | None = None
+        self._archivist: Archivist | None = None
+        self._workforce: Workforce | None = None
+        self._dsn = settings.postgres.dsn
+        self._started_at = Clock().now()
+        self._asked: set[int] = set()
+        self._due: dict[Callable[[], None], float] = {}
+
+    def run(self) -> None:
+        """Start everything, keep it running, and return when asked to end and all is stopped.
+
+        Raises Unusable, with everything stopped again, when the node cannot start.
+        """
+        self._places.prepare()
+        lock = self._places.lock()
+        if lock is None:
+            raise Unusable(
+                f"A node already runs in {self._places.directory}: `quanmin node status` shows "
+                "it, `quanmin node stop` ends it."
+            )
+        with lock, self._signals() as woken, self._listening() as listening:
+            try:
+                self._start(listening)
+                self._watch(woken)
+            finally:
+                self._stop()
+
+    # ---- start and stop --------------------------------------------------------------------------
+
+    def _start(self, listening: socket.socket) -> None:
+        began = time.monotonic()
+        if self._dsn:
+            open_keys(self._places, is_new=asyncio.run(is_new(self._dsn)))
+        else:
+            self._dsn = self._start_database()
+        applied = asyncio.run(make_ready(self._dsn))
+        if applied:
+            log.info("tables brought up to date", extra={"migration": applied[-1].number})
+        asyncio.run(enrol_first_actors(self._dsn, self._places))
+        self._workforce = Workforce(self._settings, self._dsn, listening.fileno())
+        self._workforce.start(self._is_asked_to_end)
+        state = self._keep_state()
+        log.info(
+            "node started",
+            extra={
+                "port": state.port,
+                "worker": len(state.workers),
+                "duration_ms": round((time.monotonic() - began) * 1000),
+            },
+        )
+        self._announce(state)
+
+    def _start_database(self) -> str:
+        settings, places = self._settings, self._places
+        cluster = embedded(settings, places, archive_parameters(settings.backup, places))
+        # Keys before data: a data folder without keys is a loss, keys without data are nothing.
+        keys = open_keys(places, is_new=not cluster.exists())
+        if not cluster.exists():
+            cluster.create()
+        if settings.backup.directory is not None:
+            archive = open_archive(settings.backup, keys, settings.node.cipher_suite)
+            self._archivist = Archivist(archive, places, cluster)
+            self._archivist.prepare()
+            self._archivist.start()
+        self._cluster = cluster
+        cluster.start(wait_seconds_max=settings.postgres.start_seconds_max)
+        asyncio.run(make_database(cluster))
+        return cluster.dsn()
+
+    def _stop(self) -> None:
+        if self._workforce is not None:
+            self._workforce.stop()
+        # PostgreSQL archives its last segment while it stops, so the archivist leaves after it.
+        if self._cluster is not None:
+            self._cluster.stop()
+        if self._archivist is not None:
+            self._archivist.stop()
+        self._places.forget_state()
+        log.info("node stopped")
+
+    @contextmanager
+    def _listening(self) -> Iterator[socket.socket]:
+        port = self._settings.node.port
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as opened:
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                # Loopback only, whatever the operator would like: there is no sign-in yet.
+                opened.bind((HOST, port))
+            except OSError as error:
+                raise Unusable(
+                    f"Port {port} is taken by another program ({error.strerror}): end it, or "
+                    "choose another port with `--port` or the setting `node.port`."
+                ) from error
+            opened.listen(_BACKLOG)
+            opened.set_inheritable(True)
+            yield opened
+
+    # ---- watching --------------------------------------------------------------------------------
+
+    @contextmanager
+    def _signals(self) -> Iterator[int]:
+        """Signals wake a `select` through a pipe; what they ask is done between two looks."""
+        reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        before = {
+            number: signal.signal(number, self._note)
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+        }
+        earlier = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+        try:
+            yield reading
+        finally:
+            signal.set_wakeup_fd(earlier)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            os.close(reading)
+            os.close(writing)
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        self._asked.add(number)
+
+    def _is_asked_to_end(self) -> bool:
+        return bool(self._asked & {signal.SIGTERM, signal.SIGINT})
+
+    def _watch(self, woken: int) -> None:
+        while not self._is_asked_to_end():
+            if select.select([woken], [], [], _TICK_SECONDS)[0]:
+                os.read(woken, 4096)
+            self._revive()
+            if signal.SIGHUP in self._asked:
+                self._asked.discard(signal.SIGHUP)
+                self._workers().renew(self._is_asked_to_end)
+                self._keep_state()
+            self._do(self._look_at_disk, _DUTY_SECONDS)
+            self._do(self._make_months, _MONTHS_SECONDS)
+
+    def _workers(self) -> Workforce:
+        if self._workforce is None:
+            raise RuntimeError
+        return self._workforce
+
+    def _revive(self) -> None:
+        """Start again whatever has died."""
+        if self._cluster is not None and not self._cluster.is_alive():
+            log.error("PostgreSQL has died and is started again")
+            self._cluster.start(wait_seconds_max=self._settings.postgres.start_seconds_max)
+            self._keep_state()
+        if self._workers().revive():
+            self._keep_state()
+
+    def _do(self, duty: Callable[[], None], every_seconds: float) -> None:
+        """Do a duty when it is due; one that fails is tried next time, the node goes on."""
+        now = time.monotonic()
+        if now < self._due.get(duty, 0.0):
+            return
+        self._due[duty] = now + every_seconds
+        try:
+            duty()
+        except (OSError, Problem):
+            log.exception("a duty of the node failed and is tried again later")
+
+    def _look_at_disk(self) -> None:
+        if self._cluster is None:
+            return
+        room = Room(self._cluster.home, self._settings.disk.free_bytes_min)
+        free = room.free_bytes()
+        if free < self._settings.disk.free_bytes_min:
+            log.error("disk is full: writes are refused", extra={"free_bytes": free})
+        elif free < self._settings.disk.free_bytes_warned:
+            log.warning("disk is filling", extra={"free_bytes": free})
+
+    def _make_months(self) -> None:
+        for _ in asyncio.run(make_months(self._dsn)):
+            log.info("a month's tables made ahead")
+
+    def _keep_state(self) -> State:
+        state = State(
+            process=os.getpid(),
+            port=self._settings.node.port,
+            started_at=self._started_at,
+            is_ready=True,
+            is_embedded=self._cluster is not None,
+            workers=self._workforce.processes() if self._workforce else (),
+            postgres=self._cluster.process_id if self._cluster else None,
+        )
+        self._places.keep_state(state)
+        return state

@@ -1,0 +1,95 @@
+"""One worker process: answers requests on the socket that the supervisor opened.
+
+It is told everything on standard input, so that no secret stands among the arguments that every
+user can list. It ends when the supervisor asks, finishing what it has begun, and when the
+supervisor dies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import signal
+import socket
+import sys
+from typing import Final
+
+import msgspec
+import uvicorn
+import uvloop
+
+from quanmin.base.logs import SEVERITIES, write_logs
+from quanmin.base.problems import Problem
+from quanmin.node.server import build_application, open_node
+from quanmin.node.settings import Settings, unpack
+
+_PR_SET_PDEATHSIG: Final = 1
+_BACKLOG: Final = 2048
+READY: Final = b"ready\n"
+
+
+class Orders(msgspec.Struct, frozen=True):
+    """What the supervisor tells a worker: its settings, the database, two inherited descriptors."""
+
+    settings: bytes
+    dsn: str
+    socket: int
+    report: int
+    parent: int
+
+
+class _Server(uvicorn.Server):
+    """Reports when it answers."""
+
+    def __init__(self, config: uvicorn.Config, report: int) -> None:
+        super().__init__(config)
+        self._report = report
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        os.write(self._report, READY)
+        os.close(self._report)
+
+
+def main() -> None:
+    """Serve until told to stop; what keeps it from starting goes to the report."""
+    orders = msgspec.json.decode(sys.stdin.buffer.read(), type=Orders)
+    _end_with(orders.parent)
+    settings = unpack(orders.settings)
+    write_logs(SEVERITIES[settings.log.severity])
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(settings, orders))
+    except Problem as problem:
+        os.write(orders.report, problem.text.encode())
+        sys.exit(1)
+
+
+def _end_with(parent: int) -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:  # it died before we could ask to be told
+        sys.exit(0)
+
+
+async def _serve(settings: Settings, orders: Orders) -> None:
+    async with open_node(settings, orders.dsn) as node:
+        config = uvicorn.Config(
+            build_application(node),
+            loop="none",
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            backlog=_BACKLOG,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=settings.node.drain_seconds_max,
+        )
+        await _Server(config, orders.report).serve([socket.socket(fileno=orders.socket)])
+
+
+if __name__ == "__main__":
+    main()
