@@ -50,16 +50,22 @@ def empty_names(listed: Iterable[str]) -> list[str]:
     return sorted(found)
 
 
-def declared(file: Source) -> Iterator[tuple[int, str]]:
-    """Line and name of every function, class, parameter and annotated attribute."""
+def held(file: Source) -> Iterator[tuple[int, str]]:
+    """Line and name of every parameter and annotated attribute."""
     for node in ast.walk(file.tree()):
         match node:
-            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
-                yield node.lineno, node.name
             case ast.arg():
                 yield node.lineno, node.arg
             case ast.AnnAssign(target=ast.Name(id=name)):
                 yield node.lineno, name
+
+
+def declared(file: Source) -> Iterator[tuple[int, str]]:
+    """Line and name of every function, class, parameter and annotated attribute."""
+    yield from held(file)
+    for node in ast.walk(file.tree()):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.lineno, node.name
 
 
 def words(name: str) -> list[str]:
@@ -85,7 +91,7 @@ def without_unit(files: Iterable[Source]) -> list[str]:
     return [
         f"{file.path}:{line}: '{name}' has no unit; say for example {WITHOUT_UNIT[name]}"
         for file in files
-        for line, name in declared(file)
+        for line, name in held(file)
         if name in WITHOUT_UNIT
     ]
 

@@ -32,6 +32,13 @@ UNFINISHED = re.compile(r"\b(?:TODO|FIXME|XXX|HACK)\b|not (?:yet )?implemented",
 SUPPRESSION = re.compile(r"#\s*(noqa|type:\s*ignore)(?P<rest>.*)$")
 ARGUED = re.compile(r"^(?::\s*[A-Z]+\d+(?:,\s*[A-Z]+\d+)*|\[[a-z0-9, -]+\])\s*(?:-|—|#)\s*\S+\s\S+")
 
+# What a browser would fetch by itself from elsewhere; a link that a person follows is none.
+FETCHED = re.compile(
+    r"""<(?:script|img|iframe|source|video|audio)\b[^>]*\bsrc=["']?(?:https?:)?//"""
+    r"""|<link\b[^>]*\bhref=["']?(?:https?:)?//|url\(["']?(?:https?:)?//|@import\s+["'](?:https?:)?//""",
+    re.IGNORECASE,
+)
+
 CODE_FORMS = {
     "ICD-10": re.compile(r"^[A-TV-Z]\d\d(?:\.\d{1,2})?$"),
     "LOINC": re.compile(r"^\d{1,5}-\d$"),
@@ -64,6 +71,11 @@ def registries(files: Iterable[Source]) -> list[str]:
 def makings(files: Iterable[Source]) -> list[str]:
     """Words about how the project is written."""
     return mentions(MAKING, "say what the platform does, not how it was written", files)
+
+
+def fetched(files: Iterable[Source]) -> list[str]:
+    """What pages would fetch from third parties."""
+    return mentions(FETCHED, "a page asks nobody else; lay the file under static/", files)
 
 
 def unfinished(files: Iterable[Source]) -> list[str]:
@@ -121,6 +133,10 @@ def test_nothing_speaks_of_how_it_was_written() -> None:
     assert_clean(makings(sources(*TEXT)))
 
 
+def test_no_page_asks_a_third_party() -> None:
+    assert_clean(fetched(sources(".html", ".css", ".js", under="quanmin/")))
+
+
 def test_nothing_is_left_for_later_in_a_comment() -> None:
     assert_clean(unfinished(sources(".py", ".sql", ".html", ".css", ".js", ".sh")))
 
@@ -147,6 +163,13 @@ def test_a_registry_is_noticed() -> None:
 def test_a_word_about_the_writing_is_noticed() -> None:
     assert makings([Source("a.md", "written by the house engineer")])
     assert makings([Source("a.md", "a hospital engineer reads the refusal")]) == []
+
+
+def test_a_foreign_script_or_font_is_noticed() -> None:
+    assert fetched([Source("a.html", '<script src="https://cdn.example/a.js"></script>')])
+    assert fetched([Source("a.html", '<link rel="stylesheet" href="//cdn.example/a.css">')])
+    assert fetched([Source("a.css", "@font-face { src: url(https://fonts.example/a.woff2) }")])
+    assert fetched([Source("a.html", '<a href="https://example.org">more</a>')]) == []
 
 
 def test_a_promise_in_a_comment_is_noticed() -> None:
