@@ -1,1 +1,29 @@
-"""The page kit: how anything looks, reads and answers to a person."""
+"""The page kit: what every page of a node shares, so that an application is only its own matter.
+
+A page is declared with its access, receives a `Visit` (who asks, in which language, how to answer)
+and, in an application, the records that the application has declared. The kit does the rest:
+sign-in by token, languages, the large-text mode, forms that cannot be forged, security headers,
+static files, error pages. Every page works with JavaScript off; there is no script at all.
+"""
+
+from quanmin.web.application import Application, Level
+from quanmin.web.house import KitSettings
+from quanmin.web.records import DeclaredRecords
+from quanmin.web.route import Access, Page, page
+from quanmin.web.text import Language, Text
+from quanmin.web.visit import Visit
+from quanmin.web.whole import build
+
+__all__ = [
+    "Access",
+    "Application",
+    "DeclaredRecords",
+    "KitSettings",
+    "Language",
+    "Level",
+    "Page",
+    "Text",
+    "Visit",
+    "build",
+    "page",
+]

@@ -1,0 +1,113 @@
+"""The pages of one record: read it, read an earlier version, see what changed between versions."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+from starlette.responses import Response
+
+from quanmin.applications.person_record.person import Person, read_person
+from quanmin.base.problems import Gone, NotFound
+from quanmin.fhir.json import decode
+from quanmin.trust import Stored
+from quanmin.web import DeclaredRecords, Page, Visit, page
+from quanmin.web.dates import from_micros, tell_moment
+from quanmin.web.differences import differences
+from quanmin.web.labels import tell_code, tell_type
+from quanmin.web.route import SIGNED_IN
+
+_VERSIONS = 20
+_PATIENT = re.compile(r"Patient/([A-Za-z0-9\-.]{1,64})")
+
+
+@page("/record/{type}/{id}", access=SIGNED_IN)
+async def record(visit: Visit, records: DeclaredRecords) -> Response:
+    """One record, readable, with its JSON underneath."""
+    stored = await records.read(visit.path("type"), visit.path("id"))
+    return await _record_page(visit, records, stored)
+
+
+@page("/record/{type}/{id}/version/{version:int}", access=SIGNED_IN)
+async def version(visit: Visit, records: DeclaredRecords) -> Response:
+    """One version of a record."""
+    stored = await records.version(visit.path("type"), visit.path("id"), int(visit.path("version")))
+    if stored.body is None:
+        raise Gone("this version is the deletion of the record")
+    return await _record_page(visit, records, stored)
+
+
+@page("/record/{type}/{id}/history", access=SIGNED_IN)
+async def history(visit: Visit, records: DeclaredRecords) -> Response:
+    """Every version of a record and what each changed."""
+    type_, id_ = visit.path("type"), visit.path("id")
+    cursor = visit.kept(visit.asked("from"))["cursor"] if visit.asked("from") else None
+    batch = await records.history(type_, id_, count=_VERSIONS, cursor=cursor)
+    if not batch.versions:
+        raise NotFound("this record has no history that is open to you")
+    bodies = [decode(stored.body) if stored.body else {} for stored in batch.versions]
+    zone = visit.house.settings.zone
+    versions = [
+        {
+            "number": stored.version,
+            "when": tell_moment(from_micros(stored.updated, zone), visit.language),
+            "method": tell_code("method", stored.method.lower(), visit.language),
+            "is_deleted": stored.body is None,
+            "differences": differences(bodies[at + 1], bodies[at]) if at + 1 < len(bodies) else (),
+            "has_earlier": at + 1 < len(bodies),
+        }
+        for at, stored in enumerate(batch.versions)
+    ]
+    return visit.page(
+        "person_record/history.html",
+        type=type_,
+        id=id_,
+        label=tell_type(type_, visit.language),
+        versions=versions,
+        person=await _person_of(visit, records, type_, id_, bodies[0]),
+        more=visit.keep({"cursor": batch.next}) if batch.next else None,
+    )
+
+
+async def _record_page(visit: Visit, records: DeclaredRecords, stored: Stored) -> Response:
+    type_, id_ = visit.path("type"), visit.path("id")
+    body = stored.body or b"{}"
+    resource = decode(body)
+    moment = from_micros(stored.updated, visit.house.settings.zone)
+
+    def address(target: tuple[str, str]) -> str:
+        return "/record/{}/{}".format(*target) if records.may_read(target[0]) else ""
+
+    return visit.page(
+        "person_record/record.html",
+        type=type_,
+        id=id_,
+        label=tell_type(type_, visit.language),
+        version=stored.version,
+        when=tell_moment(moment, visit.language),
+        fields=visit.reader.fields(resource),
+        address=address,
+        raw=msgspec.json.format(body, indent=2).decode(),
+        person=await _person_of(visit, records, type_, id_, resource),
+    )
+
+
+async def _person_of(
+    visit: Visit, records: DeclaredRecords, type_: str, id_: str, resource: dict[str, Any]
+) -> Person | None:
+    """The person a record is about, for the head of the page; None when it is about nobody."""
+    target = id_ if type_ == "Patient" else ""
+    for name in ("subject", "patient", "beneficiary"):
+        reference = resource.get(name)
+        found = (
+            _PATIENT.match(str(reference.get("reference"))) if isinstance(reference, dict) else None
+        )
+        target = target or (found[1] if found else "")
+    try:
+        return await read_person(visit, records, target) if target else None
+    except (NotFound, Gone):
+        return None
+
+
+RECORD_PAGES: tuple[Page, ...] = (record, version, history)

@@ -1,0 +1,76 @@
+"""What an application is.
+
+One typed value in one folder, found by the kernel, wired nowhere else.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from quanmin.web.route import Page, Role, checked
+from quanmin.web.text import Text
+
+Level = Literal["county", "city", "province", "nation"]
+
+
+class Application(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole declaration of an application; the kit wires, limits and lists it from here.
+
+    `reads` and `writes` are resource types, and they are limits: the records handed to the pages
+    refuse every other type. `purpose` is the purpose of use (HL7 v3 PurposeOfUse) under which its
+    reading is logged. `home` is the path its entry in the menu leads to.
+    """
+
+    name: str
+    title: Text
+    summary: Text
+    levels: frozenset[Level]
+    roles: frozenset[Role]
+    reads: frozenset[str]
+    writes: frozenset[str] = frozenset()
+    purpose: str = "TREAT"
+    home: str = "/"
+    pages: tuple[Page, ...]
+
+
+class Installed(msgspec.Struct, frozen=True):
+    """An application and the folder it was found in."""
+
+    application: Application
+    folder: Path
+
+
+def discover(package: str = "quanmin.applications") -> tuple[Installed, ...]:
+    """Every application in the folders of a package, by name: adding a folder adds one.
+
+    Raises TypeError, naming the folder, when one has no `application.APPLICATION` or declares what
+    it may not.
+    """
+    root = importlib.import_module(package)
+    found = [
+        _installed(f"{package}.{entry.name}", entry.name)
+        for entry in pkgutil.iter_modules(root.__path__)
+        if entry.ispkg
+    ]
+    return tuple(sorted(found, key=lambda installed: installed.application.name))
+
+
+def _installed(module_name: str, folder_name: str) -> Installed:
+    module = importlib.import_module(f"{module_name}.application")
+    application = getattr(module, "APPLICATION", None)
+    if not isinstance(application, Application):
+        message = f"{module_name}.application must hold an Application named APPLICATION"
+        raise TypeError(message)
+    if application.name != folder_name:
+        message = f"{module_name} calls itself {application.name}; the folder's name is its name"
+        raise TypeError(message)
+    for page in checked(application.pages, module_name):
+        if page.access.roles is None or not page.access.roles <= application.roles:
+            message = f"{module_name}: {page.path} admits roles that the application does not have"
+            raise TypeError(message)
+    return Installed(application, Path(str(module.__file__)).parent)

@@ -1,0 +1,131 @@
+"""What all pages of one node share.
+
+Settings, templates in both languages, seals, files, the menu.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from gettext import NullTranslations
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import jinja2
+import msgspec
+from markupsafe import Markup, escape
+
+from quanmin.trust import Actors, Guard
+from quanmin.web.application import Installed, Level
+from quanmin.web.assets import Assets
+from quanmin.web.labels import Label
+from quanmin.web.languages import KIT_FOLDER, translations
+from quanmin.web.route import Role
+from quanmin.web.seal import Seal
+from quanmin.web.text import LANGUAGES, Language, Text
+
+_HAN_FIRST = 0x2E80
+
+
+class KitSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the node decides for its pages.
+
+    `secret` (16 bytes or more, the same in every worker) closes cookies, forms and list positions.
+    `is_fictional` puts the banner on every page. `is_secure` marks cookies for HTTPS only.
+    """
+
+    secret: bytes
+    zone: ZoneInfo
+    title: Text = Text(zh="全民健康信息平台", en="Population Health Platform")
+    level: Level = "county"
+    is_fictional: bool = False
+    is_secure: bool = False
+    session_hours_max: int = 12
+    form_bytes_max: int = 65_536
+    link_hours_max: int = 24
+
+
+class House:
+    """Made once at start; holds no state of any visit."""
+
+    def __init__(
+        self, guard: Guard, actors: Actors, settings: KitSettings, installed: tuple[Installed, ...]
+    ) -> None:
+        self.guard = guard
+        self.actors = actors
+        self.settings = settings
+        self.seal = Seal(settings.secret)
+        self.assets = Assets()
+        self.applications = tuple(
+            one.application for one in installed if settings.level in one.application.levels
+        )
+        folders = {"kit": KIT_FOLDER} | {one.application.name: one.folder for one in installed}
+        said = translations(folders.values())
+        loader = jinja2.PrefixLoader(
+            {
+                name: jinja2.FileSystemLoader(folder / "templates")
+                for name, folder in folders.items()
+            }
+        )
+        self._translations = said
+        self._templates = {
+            language: self._environment(language, loader, said[language]) for language in LANGUAGES
+        }
+
+    def render(self, template: str, language: Language, values: Mapping[str, Any]) -> str:
+        """The page as HTML.
+
+        A name that the template uses and nobody gives is an error, not a gap.
+        """
+        return self._templates[language].get_template(template).render(values)
+
+    def say(self, message: str, language: Language) -> str:
+        """A message of the sources in a language."""
+        return self._translations[language].gettext(message)
+
+    def menu(self, role: Role, language: Language) -> list[tuple[str, str]]:
+        """(words, path) of every application a role may open."""
+        return [
+            (application.title.told(language), application.home)
+            for application in self.applications
+            if role in application.roles
+        ]
+
+    def today(self) -> date:
+        """The day it is where the node stands."""
+        return datetime.now(self.settings.zone).date()
+
+    def _environment(
+        self, language: Language, loader: jinja2.BaseLoader, said: NullTranslations
+    ) -> jinja2.Environment:
+        environment = jinja2.Environment(
+            loader=loader,
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            extensions=["jinja2.ext.i18n"],
+        )
+        environment.policies["ext.i18n.trimmed"] = True
+        # Newstyle formats with `%` after translating, so no message may hold a bare one; a test
+        # keeps it.
+        install = environment.install_gettext_translations  # type: ignore[attr-defined]  # by i18n
+        install(said, newstyle=True)
+        environment.globals["asset"] = self.assets.address
+        environment.filters["spoken"] = lambda words: spoken(words, language)
+        return environment
+
+
+def spoken(words: str | Label, page_language: Language) -> Markup:
+    """Words of a record, their language marked where it is not the page's, to be read out rightly.
+
+    Digits and signs belong to every language and are left alone.
+    """
+    text = words.text if isinstance(words, Label) else words
+    if page_language == "en" and any(ord(character) >= _HAN_FIRST for character in text):
+        return Markup('<span lang="zh">{}</span>').format(text)
+    is_english = any(character.isascii() and character.isalpha() for character in text)
+    has_chinese = any(ord(character) >= _HAN_FIRST for character in text)
+    if page_language == "zh" and is_english and not has_chinese:
+        return Markup('<span lang="en">{}</span>').format(text)
+    return escape(text)

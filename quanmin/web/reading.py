@@ -1,0 +1,327 @@
+"""Turns any FHIR resource into something a person can read: labelled fields, told in one language.
+
+Data types are recognised by their shape, so that one reader serves every resource type, extensions
+and contained resources included. Nothing is left out but what the page shows elsewhere (type, id,
+meta) and the narrative, whose HTML comes from outside.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from quanmin.web.dates import tell_fhir
+from quanmin.web.labels import Label, before_choice, tell_code, tell_element, tell_type
+from quanmin.web.text import Language
+
+_HIDDEN = frozenset({"resourceType", "id", "meta", "implicitRules", "div"})
+_LOCAL = re.compile(r"([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]+)?")
+_DATE = re.compile(r"\d{4}(-\d\d(-\d\d(T\d\d:\d\d.*)?)?)?")
+_DATE_NAMES = ("date", "Date", "Time", "On", "start", "end", "issued", "started", "lastUpdated")
+_DATE_BASES = frozenset(
+    [
+        "effective",
+        "onset",
+        "abatement",
+        "performed",
+        "occurrence",
+        "authored",
+        "recorded",
+        "deceased",
+        "serviced",
+        "created",
+        "received",
+        "value",
+        "sent",
+    ]
+)
+# Deeper than any real record nests; a hostile one must not exhaust the stack of the page.
+_DEPTH_MAX = 16
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True):
+    """One value: its words, what stands beside them in small, where it leads, or the fields within.
+
+    `language` is the language of the words when they are the page's own, None when they come from
+    the record.
+    """
+
+    text: str = ""
+    detail: str = ""
+    language: Language | None = None
+    reference: tuple[str, str] | None = None
+    fields: tuple[Field, ...] = ()
+
+
+class Field(msgspec.Struct, frozen=True):
+    """An element: its name in the resource, its label, and its values."""
+
+    name: str
+    label: Label
+    values: tuple[Value, ...]
+
+
+Shape = Literal["concept", "coding", "quantity", "money", "period", "range", "ratio", "name",
+                "address", "contact", "identifier", "reference", "group"]  # fmt: skip
+
+
+class Reader:
+    """Reads resources in one language and one zone."""
+
+    def __init__(self, language: Language, zone: ZoneInfo) -> None:
+        self.language = language
+        self.zone = zone
+
+    def fields(self, resource: dict[str, Any], depth: int = 0) -> tuple[Field, ...]:
+        """The elements of a resource or of a part of one, in the order they were sent."""
+        if depth > _DEPTH_MAX:
+            return ()
+        return tuple(
+            field
+            for name, value in resource.items()
+            if name not in _HIDDEN and not name.startswith("_")
+            for field in [self._field(name, value, depth)]
+            if field.values
+        )
+
+    def concept(self, concept: Any) -> Value:
+        """A CodeableConcept or Coding.
+
+        Its own words, then a known word for its code, then the code.
+        """
+        if not isinstance(concept, dict):
+            return Value(text=str(concept or ""))
+        codings = concept["coding"] if _is_list(concept.get("coding")) else [concept]
+        codings = [coding for coding in codings if isinstance(coding, dict)]
+        text = str(concept.get("text") or "") if "coding" in concept or "text" in concept else ""
+        told = next((known for known in map(self._known, codings) if known), None)
+        if told is not None:
+            return Value(text=told.text, language=told.language, detail=_codes(codings))
+        text = text or next((str(c["display"]) for c in codings if c.get("display")), "")
+        if not text:
+            return Value(text=_codes(codings))
+        return Value(text=text, detail=_codes(codings))
+
+    def quantity(self, quantity: dict[str, Any]) -> str:
+        """`132 mmHg`, with the comparator and every digit as sent."""
+        number = _number(quantity.get("value"))
+        unit = quantity.get("unit") or quantity.get("code") or ""
+        return f"{quantity.get('comparator', '')}{number} {unit}".strip()
+
+    def date(self, text: str) -> str:
+        """A FHIR date or time in words."""
+        return tell_fhir(text, self.language, self.zone)
+
+    def period(self, period: dict[str, Any]) -> str:
+        """From when to when; an open end stays open."""
+        start, end = (str(period.get(side) or "") for side in ("start", "end"))
+        if start and start == end:
+            return self.date(start)
+        return f"{self.date(start) if start else '…'} – {self.date(end) if end else '…'}"
+
+    def _field(self, name: str, value: Any, depth: int) -> Field:
+        values = value if isinstance(value, list) else [value]
+        told = tuple(self._value(name, one, depth) for one in values if one not in (None, "", {}))
+        return Field(name, tell_element(name, self.language), told)
+
+    def _value(self, name: str, value: Any, depth: int) -> Value:
+        if isinstance(value, dict):
+            return self._structure(name, value, depth)
+        if isinstance(value, bool):
+            yes, no = ("是", "否") if self.language == "zh" else ("Yes", "No")
+            return Value(text=yes if value else no, language=self.language)
+        if isinstance(value, int | Decimal):
+            return Value(text=_number(value))
+        text = str(value)
+        known = tell_code(name, text, self.language) or tell_code("status", text, self.language)
+        if known is not None and name in _CODED:
+            return Value(text=known.text, language=known.language)
+        if _DATE.fullmatch(text) and _holds_date(name):
+            return Value(text=self.date(text), language=self.language)
+        return Value(text=text)
+
+    def _structure(self, name: str, value: dict[str, Any], depth: int) -> Value:
+        shape = _shape(value)
+        if shape in {"concept", "coding"}:
+            return self.concept(value)
+        if shape == "reference":
+            return self._reference(value)
+        if shape == "group":
+            return self._group(name, value, depth)
+        if shape == "period":
+            return Value(text=self.period(value), language=self.language)
+        return Value(text=self._plain(shape, value), detail=self._beside(shape, value))
+
+    def _plain(self, shape: Shape, value: dict[str, Any]) -> str:
+        match shape:
+            case "quantity":
+                return self.quantity(value)
+            case "money":
+                return f"{_number(value['value'])} {value['currency']}"
+            case "range":
+                return " – ".join(self.quantity(value.get(side) or {}) for side in ("low", "high"))
+            case "ratio":
+                sides = ("numerator", "denominator")
+                return " / ".join(self.quantity(value.get(side) or {}) for side in sides)
+            case "name":
+                return tell_name(value)
+            case "address":
+                return tell_address(value)
+            case _:
+                return str(value.get("value", ""))
+
+    def _beside(self, shape: Shape, value: dict[str, Any]) -> str:
+        if shape == "contact":
+            return self._kind_of_contact(value)
+        if shape == "identifier":
+            return self._kind_of_identifier(value)
+        return self._use(value) if shape in {"name", "address"} else ""
+
+    def _group(self, name: str, value: dict[str, Any], depth: int) -> Value:
+        if name in {"extension", "modifierExtension"}:
+            url = str(value.get("url", ""))
+            return Value(
+                text=url.rpartition("/")[2], fields=self.fields(_without_url(value), depth + 1)
+            )
+        title = ""
+        if isinstance(value.get("resourceType"), str):
+            title = tell_type(value["resourceType"], self.language).text
+        return Value(text=title, fields=self.fields(value, depth + 1))
+
+    def _reference(self, value: dict[str, Any]) -> Value:
+        target = str(value.get("reference") or "")
+        shown = str(value.get("display") or "")
+        identifier = value.get("identifier")
+        if not shown and isinstance(identifier, dict):
+            shown = str(identifier.get("value", ""))
+        found = _LOCAL.fullmatch(target)
+        if found is None:
+            return Value(text=shown or target, detail=target if shown else "")
+        own_words = self.language if not shown else None
+        shown = shown or tell_type(found[1], self.language).text
+        return Value(text=shown, language=own_words, reference=(found[1], found[2]))
+
+    def _known(self, coding: dict[str, Any]) -> Label | None:
+        system = str(coding.get("system") or "").rpartition("/")[2]
+        return tell_code(system, str(coding.get("code") or ""), self.language)
+
+    def _use(self, value: dict[str, Any]) -> str:
+        told = tell_code("use", str(value.get("use") or ""), self.language)
+        return told.text if told else ""
+
+    def _kind_of_contact(self, value: dict[str, Any]) -> str:
+        kind = tell_code("system", str(value.get("system") or ""), self.language)
+        return " · ".join(part for part in (kind.text if kind else "", self._use(value)) if part)
+
+    def _kind_of_identifier(self, value: dict[str, Any]) -> str:
+        kind = self.concept(value["type"]).text if isinstance(value.get("type"), dict) else ""
+        return kind or str(value.get("system") or "")
+
+
+# Elements of type `code` in plain text form; any other string is shown as it was written.
+_CODED = frozenset(
+    [
+        "gender",
+        "status",
+        "intent",
+        "priority",
+        "use",
+        "system",
+        "criticality",
+        "category",
+        "severity",
+        "mode",
+        "docStatus",
+    ]
+)
+
+
+def tell_name(name: dict[str, Any]) -> str:
+    """A HumanName as one says it.
+
+    Its text; else family and given name, closed up when they are Chinese.
+    """
+    if name.get("text"):
+        return str(name["text"])
+    given = name.get("given")
+    given = [str(part) for part in given] if isinstance(given, list) else []
+    family = str(name.get("family") or "")
+    if any(ord(character) > 0x2E7F for character in family):
+        return family + "".join(given)
+    return " ".join([*given, family]).strip()
+
+
+def tell_address(address: dict[str, Any]) -> str:
+    """An Address in one line, from the province down, in the Chinese order."""
+    if address.get("text"):
+        return str(address["text"])
+    lines = address.get("line")
+    parts = [str(address.get(part) or "") for part in ("state", "city", "district")]
+    return "".join([*parts, *(map(str, lines) if isinstance(lines, list) else [])])
+
+
+def _shape(value: dict[str, Any]) -> Shape:
+    keys = value.keys() - {"id", "extension"}
+    if "coding" in keys or keys == {"text"}:
+        return "concept"
+    if "reference" in keys and keys <= {"reference", "display", "type", "identifier"}:
+        return "reference"
+    if keys and keys <= {"start", "end"}:
+        return "period"
+    if "value" in keys and "currency" in keys:
+        return "money"
+    if "value" in keys and keys <= {"value", "unit", "system", "code", "comparator"}:
+        return _valued(value, keys)
+    if "code" in keys and keys <= {"system", "version", "code", "display", "userSelected"}:
+        return "coding"
+    for shape, needed, allowed in _SHAPES:
+        if keys & needed and keys <= allowed:
+            return shape
+    return "group"
+
+
+def _valued(value: dict[str, Any], keys: set[str]) -> Shape:
+    if isinstance(value["value"], int | Decimal):
+        return "quantity"
+    system = str(value.get("system") or "")
+    return "identifier" if ":" in system or "system" not in keys else "contact"
+
+
+_SHAPES: tuple[tuple[Shape, frozenset[str], frozenset[str]], ...] = (
+    ("range", frozenset({"low", "high"}), frozenset({"low", "high"})),
+    ("ratio", frozenset({"numerator"}), frozenset({"numerator", "denominator"})),
+    ("name", frozenset({"family", "given"}),
+     frozenset({"use", "text", "family", "given", "prefix", "suffix", "period"})),
+    ("address", frozenset({"line", "city", "district", "state", "country"}),
+     frozenset({"use", "type", "text", "line", "city", "district", "state", "postalCode",
+                "country", "period"})),
+    ("identifier", frozenset({"value"}),
+     frozenset({"use", "type", "system", "value", "period", "assigner"})),
+    ("contact", frozenset({"value"}), frozenset({"system", "value", "use", "rank", "period"})),
+    ("name", frozenset({"text"}), frozenset({"use", "text"})),
+)  # fmt: skip
+
+
+def _codes(codings: list[dict[str, Any]]) -> str:
+    return ", ".join(str(coding["code"]) for coding in codings if coding.get("code"))
+
+
+def _number(value: Any) -> str:
+    # `str` of a Decimal may be scientific; `f` keeps every digit as it was sent.
+    return f"{value:f}" if isinstance(value, Decimal) else str(value if value is not None else "")
+
+
+def _holds_date(name: str) -> bool:
+    return name.endswith(_DATE_NAMES) or before_choice(name) in _DATE_BASES
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list) and bool(value)
+
+
+def _without_url(value: dict[str, Any]) -> dict[str, Any]:
+    return {name: part for name, part in value.items() if name != "url"}

@@ -1,0 +1,107 @@
+"""The records an application gets: the guarded ones, narrowed to the types it has declared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from quanmin.base.problems import Forbidden
+from quanmin.fhir.grammar import QueryLimits, parse_query
+from quanmin.fhir.query import Query
+from quanmin.trust import Batch, GuardedRecords, Hits, Outcome, Stored, Timeline
+from quanmin.web.application import Application
+
+
+class DeclaredRecords:
+    """Reads and writes what `application` has declared and raises Forbidden for every other type.
+
+    The guard decides what the actor may see; this decides what the application may ask for. Both
+    must agree.
+    """
+
+    def __init__(self, records: GuardedRecords, application: Application, zone: ZoneInfo) -> None:
+        self._records = records
+        self._application = application
+        self._zone = zone
+
+    async def read(self, type_: str, id_: str) -> Stored:
+        """The current version. Raises NotFound or Gone."""
+        return await self._records.read(self._readable(type_), id_)
+
+    async def version(self, type_: str, id_: str, version: int) -> Stored:
+        """One version, current or not. Raises NotFound or Gone."""
+        return await self._records.version(self._readable(type_), id_, version)
+
+    async def history(
+        self, type_: str, id_: str, *, count: int, cursor: str | None = None
+    ) -> Batch:
+        """The versions of one record, newest first."""
+        return await self._records.history(self._readable(type_), id_, count=count, cursor=cursor)
+
+    async def search(self, query: Query) -> Hits:
+        """The hits of a query over a declared type.
+
+        Every type it includes must be declared as well.
+        """
+        self._readable(query.type)
+        for include in (*query.includes, *query.revincludes):
+            self._readable(include.source)
+            if include.target is not None:
+                self._readable(include.target)
+        hits = await self._records.search(query)
+        for stored in hits.included:  # an include without a target type may bring any
+            self._readable(stored.type)
+        return hits
+
+    async def find(
+        self, type_: str, *pairs: tuple[str, str], count: int, cursor: str | None = None
+    ) -> Hits:
+        """The hits of a search given as names and values, `count` at most, from `cursor` on."""
+        asked = (*pairs, ("_count", str(count)))
+        query = parse_query(type_, asked, strict=True, zone=self._zone, limits=QueryLimits())
+        return await self.search(msgspec.structs.replace(query, cursor=cursor))
+
+    async def timeline(
+        self, patient_id: str, *, types: tuple[str, ...] = (), count: int, cursor: str | None = None
+    ) -> Timeline:
+        """One person over all institutions, newest first; no types means all that are declared."""
+        wanted = tuple(self._readable(type_) for type_ in types) or tuple(
+            sorted(self._application.reads)
+        )
+        return await self._records.timeline(patient_id, types=wanted, count=count, cursor=cursor)
+
+    async def registrations(self, patients: Sequence[Stored]) -> dict[str, int]:
+        """For each Patient (by id) how many the person has that it belongs to."""
+        self._readable("Patient")
+        return await self._records.registrations(patients)
+
+    async def create(
+        self, type_: str, body: bytes, *, if_none_exist: Query | None = None
+    ) -> Outcome:
+        """A new record, or the one that already meets `if_none_exist`."""
+        return await self._records.create(self._writable(type_), body, if_none_exist=if_none_exist)
+
+    async def update(
+        self, type_: str, id_: str, body: bytes, *, if_match: int | None = None
+    ) -> Outcome:
+        """A new version; with `if_match` only on top of that version."""
+        return await self._records.update(self._writable(type_), id_, body, if_match=if_match)
+
+    def may_read(self, type_: str) -> bool:
+        """Whether the application has declared that it reads this type.
+
+        A link to it can be offered.
+        """
+        return type_ in self._application.reads
+
+    def _readable(self, type_: str | None) -> str:
+        if type_ is None or type_ not in self._application.reads:
+            raise Forbidden(f"{self._application.name} does not declare that it reads {type_}")
+        return type_
+
+    def _writable(self, type_: str) -> str:
+        if type_ not in self._application.writes:
+            raise Forbidden(f"{self._application.name} does not declare that it writes {type_}")
+        return type_

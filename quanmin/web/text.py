@@ -1,0 +1,53 @@
+"""The two languages of the pages, and which one an asker reads."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import msgspec
+
+Language = Literal["zh", "en"]
+LANGUAGES: tuple[Language, ...] = get_args(Language)
+
+
+class Text(msgspec.Struct, frozen=True):
+    """A short text in both languages; neither may be missing."""
+
+    zh: str
+    en: str
+
+    def told(self, language: Language) -> str:
+        """The text in one language."""
+        return self.zh if language == "zh" else self.en
+
+
+def as_language(word: str | None) -> Language | None:
+    """The language a tag names (`zh-CN`, `en_GB`), None when it is neither of ours."""
+    head = (word or "").strip().lower().replace("_", "-").partition("-")[0]
+    return next((language for language in LANGUAGES if language == head), None)
+
+
+def preferred(accept_language: str) -> Language:
+    """Our language of most weight in an Accept-Language header; Chinese when it names neither.
+
+    A header that is not understood counts as none: a page in the second-best language beats an
+    error.
+    """
+    wishes: list[tuple[float, int, Language]] = []
+    for place, part in enumerate(accept_language.split(",")[:20]):
+        tag, _, weight = part.partition(";")
+        language = as_language(tag)
+        if language is not None:
+            wishes.append((-_weight(weight), place, language))
+    wishes.sort()
+    return wishes[0][2] if wishes and wishes[0][0] < 0 else "zh"
+
+
+def _weight(text: str) -> float:
+    name, _, value = text.strip().partition("=")
+    if name.strip() != "q":
+        return 1.0
+    try:
+        return min(max(float(value), 0.0), 1.0)
+    except ValueError:
+        return 0.0

@@ -1,0 +1,146 @@
+"""One request of one person, as a page sees it.
+
+Who asks, in which language, what was sent, and how to answer.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from quanmin.base.problems import Malformed, TooLarge
+from quanmin.trust import Actor
+from quanmin.web.house import House
+from quanmin.web.labels import Label
+from quanmin.web.reading import Reader
+from quanmin.web.text import Language
+
+_FORM, _STATE = "form", "state"
+_FIELDS_MAX = 100
+_HOUR_SECONDS = 3600
+
+
+@dataclass(slots=True)
+class Visit:
+    """Made by the kit for each request; `actor` is None only on pages open to anybody.
+
+    `holder` is what sealed values are bound to: they open for the same actor (or browser, before
+    entering) only.
+    """
+
+    request: Request
+    house: House
+    language: Language
+    is_large: bool
+    actor: Actor | None
+    holder: str
+    correlation: str
+    sent: dict[str, str]
+
+    @property
+    def reader(self) -> Reader:
+        """Reads resources in the language of the page."""
+        return Reader(self.language, self.house.settings.zone)
+
+    @property
+    def today(self) -> date:
+        """The day it is where the node stands."""
+        return self.house.today()
+
+    def path(self, name: str) -> str:
+        """A part of the path, by its name in the page's declaration."""
+        return str(self.request.path_params[name])
+
+    def asked(self, name: str) -> str:
+        """What the address says after the question mark; empty when nothing."""
+        return self.request.query_params.get(name, "")
+
+    def here_with(self, **changes: str) -> str:
+        """The address of this page with some of what stands after its question mark changed."""
+        asked = {**self.request.query_params, **changes}
+        return f"{self.request.url.path}?{urlencode(asked)}"
+
+    def say(self, message: str) -> str:
+        """A message of the sources in the language of the page."""
+        return self.house.say(message, self.language)
+
+    def keep(self, state: dict[str, Any]) -> str:
+        """State of a page as text that a form or link carries for this visitor and nobody reads."""
+        return self.house.seal.close(_STATE, self.holder, json.dumps(state).encode())
+
+    def kept(self, text: str) -> dict[str, Any]:
+        """What `keep` was given.
+
+        Raises Malformed when it was not made for this visitor or is too old.
+        """
+        hours = self.house.settings.link_hours_max
+        content = self.house.seal.open(
+            _STATE, self.holder, text, age_seconds_max=hours * _HOUR_SECONDS
+        )
+        state: dict[str, Any] = json.loads(content)
+        return state
+
+    def form_token(self) -> str:
+        """What every form that changes or searches must send back as `token`."""
+        return self.house.seal.close(_FORM, self.holder, b"")
+
+    def page(self, template: str, *, status: int = 200, **values: Any) -> Response:
+        """A template as the answer, with what the frame of every page needs."""
+        html = self.house.render(template, self.language, {**self._frame(), **values})
+        return HTMLResponse(html, status_code=status)
+
+    def go(self, path: str) -> Response:
+        """Send the browser on to a page of this node, by GET."""
+        return RedirectResponse(path, status_code=303)
+
+    def _frame(self) -> dict[str, Any]:
+        settings = self.house.settings
+        return {
+            "visit": self,
+            "language": self.language,
+            "is_large": self.is_large,
+            "actor": self.actor,
+            "site": settings.title.told(self.language),
+            "is_fictional": settings.is_fictional,
+            "menu": self.house.menu(self.actor.role, self.language) if self.actor else [],
+            "here": self.request.url.path,
+            "token": self.form_token(),
+            # A page made by POST has no address that would show it again: the links that change its
+            # language or size become buttons that send its state once more.
+            "again": None,
+        }
+
+
+def check_form(visit: Visit) -> None:
+    """Raise Malformed unless the form was made by this node for this visitor, lately."""
+    hours = visit.house.settings.session_hours_max
+    visit.house.seal.open(
+        _FORM, visit.holder, visit.sent.get("token", ""), age_seconds_max=hours * _HOUR_SECONDS
+    )
+
+
+async def read_form(request: Request, bytes_max: int) -> dict[str, str]:
+    """The fields of a form, the last of each name. Raises TooLarge or Malformed."""
+    if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        raise Malformed("this page takes its own form only")
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > bytes_max:
+            raise TooLarge(f"a form may have {bytes_max} bytes")
+    try:
+        pairs = parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=_FIELDS_MAX)
+    except ValueError as error:
+        raise Malformed("the form is not UTF-8 text or has too many fields") from error
+    return dict(pairs)
+
+
+def told(label: Label | None) -> str:
+    """The words of a label; empty for none."""
+    return label.text if label else ""

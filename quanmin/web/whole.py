@@ -1,0 +1,224 @@
+"""Puts the pages of a node together.
+
+Every declared page behind the same door, and nothing beside them.
+"""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import re
+from collections.abc import Awaitable, Callable
+from uuid import uuid4
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import BaseRoute, Mount, Route
+
+from quanmin.base.problems import Forbidden, NotAllowed, NotFound, Problem
+from quanmin.trust import Actors, Guard
+from quanmin.web import entry
+from quanmin.web.application import Application, Installed, discover
+from quanmin.web.house import House, KitSettings
+from quanmin.web.problem_page import tell_problem
+from quanmin.web.records import DeclaredRecords
+from quanmin.web.route import Page, checked
+from quanmin.web.text import Language, as_language, preferred
+from quanmin.web.visit import Visit, check_form, read_form
+
+log = logging.getLogger("quanmin.web")
+
+_LANGUAGE, _LARGE = "quanmin_language", "quanmin_large"
+_YEAR_SECONDS = 31_536_000
+_SANE_ID = re.compile(r"[A-Za-z0-9._\-]{1,64}")
+_PACK_BYTES_MIN = 1024
+
+# `same-origin` and not `no-referrer`: under the latter browsers send `Origin: null` with a page's
+# own forms, and the check of where a form came from could not be made.
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
+        "object-src 'none'; script-src 'none'"
+    ),
+    "Cache-Control": "no-store",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+Call = Callable[[Visit], Awaitable[Response]]
+
+
+def build(
+    guard: Guard,
+    actors: Actors,
+    kit: KitSettings,
+    *,
+    installed: tuple[Installed, ...] | None = None,
+) -> list[BaseRoute]:
+    """The routes of every page of the node; the last takes every other path, so mount them last.
+
+    Without `installed`, every application found is served. Raises TypeError when a page does not
+    state its access or two pages claim one path.
+    """
+    found = discover() if installed is None else installed
+    house = House(guard, actors, kit, found)
+    declared: list[tuple[Page, Application | None]] = [(page, None) for page in entry.PAGES]
+    for application in house.applications:
+        declared += [(page, application) for page in application.pages]
+    checked(tuple(page for page, _ in declared), "the node")
+    door = Door(house)
+    routes: list[BaseRoute] = [door.route(page, application) for page, application in declared]
+    rest = Starlette(routes=routes, exception_handlers={404: door.missing, 405: door.not_allowed})
+    return [house.assets.mount(), Mount("/", app=rest)]
+
+
+class Door:
+    """Everything that happens around a page: language, actor, access, form, problems, headers."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+
+    def route(self, page: Page, application: Application | None) -> Route:
+        """The page as a route behind this door."""
+
+        async def call(visit: Visit) -> Response:
+            if application is None:
+                return await page.call(visit)
+            if visit.actor is None:
+                raise Forbidden("nobody has entered")
+            records = self._house.guard.records(
+                visit.actor, purpose=application.purpose, request_id=visit.correlation
+            )
+            narrowed = DeclaredRecords(records, application, self._house.settings.zone)
+            return await page.call(visit, narrowed)
+
+        async def answer(request: Request) -> Response:
+            return await self._answer(request, call, page)
+
+        return Route(page.path, answer, methods=list(page.methods), name=page.name)
+
+    async def missing(self, request: Request, _error: Exception) -> Response:
+        """No page has this path."""
+        return await self._answer(request, _raise(NotFound("no page has this address")), None)
+
+    async def not_allowed(self, request: Request, _error: Exception) -> Response:
+        """The page does not take this method."""
+        problem = NotAllowed("this page cannot be opened like this; start from the first page")
+        return await self._answer(request, _raise(problem), None)
+
+    async def _answer(self, request: Request, call: Call, page: Page | None) -> Response:
+        visit = await self._visit(request)
+        try:
+            response = await self._admitted(visit, call, page)
+        except Problem as problem:
+            response = tell_problem(visit, problem)
+        except Exception:
+            # Personal data must not reach the log, so the traceback goes without the request's
+            # values.
+            log.exception("a page failed", extra={"correlation": visit.correlation})
+            response = tell_problem(visit, Problem("the node failed to make this page"))
+        self._remember(visit, response)
+        return _packed(request, response)
+
+    async def _admitted(self, visit: Visit, call: Call, page: Page | None) -> Response:
+        request = visit.request
+        if request.method == "POST":
+            _check_origin(request)
+            visit.sent = await read_form(request, self._house.settings.form_bytes_max)
+            check_form(visit)
+            visit.language = as_language(visit.sent.get("lang")) or visit.language
+            visit.is_large = _wish(visit.sent.get("large"), otherwise=visit.is_large)
+        role = visit.actor.role if visit.actor else None
+        if page is not None and not page.access.admits(role):
+            if visit.actor is None:
+                return visit.go(entry.ENTER)
+            raise Forbidden("this page is not open to you")
+        return await call(visit)
+
+    async def _visit(self, request: Request) -> Visit:
+        actor = await entry.who(request, self._house)
+        asked = request.query_params
+        return Visit(
+            request=request,
+            house=self._house,
+            language=_language(request),
+            is_large=_wish(asked.get("large"), otherwise=request.cookies.get(_LARGE) == "1"),
+            actor=actor,
+            holder=actor.code if actor else entry.browser_of(request),
+            correlation=_correlation(request),
+            sent={},
+        )
+
+    def _remember(self, visit: Visit, response: Response) -> None:
+        entry.remember_browser(visit, response)
+        large = "1" if visit.is_large else "0"
+        for name, value in ((_LANGUAGE, visit.language), (_LARGE, large)):
+            has_asked = {"lang", "large"} & (visit.request.query_params.keys() | visit.sent.keys())
+            if has_asked and visit.request.cookies.get(name) != value:
+                response.set_cookie(
+                    name,
+                    value,
+                    max_age=_YEAR_SECONDS,
+                    httponly=True,
+                    samesite="lax",
+                    secure=self._house.settings.is_secure,
+                )
+        response.headers.update(_HEADERS)
+        response.headers["X-Request-Id"] = visit.correlation
+
+
+def _check_origin(request: Request) -> None:
+    """Raise Forbidden when a form was sent from another site or the browser does not say where."""
+    fetched_from = request.headers.get("sec-fetch-site")
+    origin = request.headers.get("origin")
+    if fetched_from is not None and fetched_from not in {"same-origin", "none"}:
+        raise Forbidden("this form was sent from another site")
+    if origin is not None:
+        if origin.partition("://")[2] != request.headers.get("host", ""):
+            raise Forbidden("this form was sent from another site")
+    elif fetched_from is None:
+        raise Forbidden("the browser does not say where this form comes from")
+
+
+def _language(request: Request) -> Language:
+    return (
+        as_language(request.query_params.get("lang"))
+        or as_language(request.cookies.get(_LANGUAGE))
+        or preferred(request.headers.get("accept-language", ""))
+    )
+
+
+def _wish(text: str | None, *, otherwise: bool) -> bool:
+    return text == "1" if text in {"0", "1"} else otherwise
+
+
+def _correlation(request: Request) -> str:
+    sent = request.headers.get("x-request-id", "")
+    return sent if _SANE_ID.fullmatch(sent) else uuid4().hex
+
+
+def _raise(problem: Problem) -> Call:
+    async def call(_visit: Visit) -> Response:
+        raise problem
+
+    return call
+
+
+def _packed(request: Request, response: Response) -> Response:
+    """The response in gzip where the browser takes it.
+
+    The form token is sealed anew on every page, so the packed size tells nothing about it.
+    """
+    if isinstance(response, StreamingResponse) or len(response.body) < _PACK_BYTES_MIN:
+        return response
+    response.headers["Vary"] = "Accept-Encoding"
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        response.body = gzip.compress(bytes(response.body), 5)
+        response.headers["Content-Encoding"] = "gzip"
+        response.headers["Content-Length"] = str(len(response.body))
+    return response

@@ -1,0 +1,108 @@
+"""Brings the catalogues of the pages up to date: every message of the sources, none that is gone.
+
+Run it after a text has changed, then write what is still empty. `--check` writes nothing and ends
+with 1 when a catalogue is not as this would leave it, or has a message without translation.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import jinja2.ext
+from babel.messages.catalog import Catalog
+from babel.messages.extract import DEFAULT_KEYWORDS, extract, extract_python
+from babel.messages.pofile import write_po
+
+from quanmin.web.languages import KIT_FOLDER, SOURCE_LANGUAGE, catalogue_path, read_catalogue
+from quanmin.web.text import LANGUAGES, Language
+
+ROOT = Path(__file__).resolve().parent.parent
+APPLICATIONS = ROOT / "quanmin" / "applications"
+KEYWORDS = {**DEFAULT_KEYWORDS, "say": None}
+OPTIONS = {"trimmed": "true", "newstyle_gettext": "true", "silent": "false"}
+
+
+def folders() -> Iterator[Path]:
+    """The kit's folder and each application's."""
+    yield KIT_FOLDER
+    yield from sorted(path.parent for path in APPLICATIONS.glob("*/application.py"))
+
+
+def messages(folder: Path) -> Catalog:
+    """Every message that the templates and modules of a folder say, without translations."""
+    said = Catalog()
+    for path in sorted([*folder.glob("*.py"), *folder.glob("templates/*.html")]):
+        method = extract_python if path.suffix == ".py" else jinja2.ext.babel_extract
+        with path.open("rb") as file:
+            for _, message, comments, context in extract(
+                method, file, keywords=KEYWORDS, options=OPTIONS
+            ):
+                place = (path.relative_to(folder).as_posix(), None)
+                said.add(message, locations=[place], auto_comments=comments, context=context)
+    return said
+
+
+def renewed(folder: Path, language: Language) -> Catalog:
+    """The catalogue of a folder as it should be: its translations, for the messages said now."""
+    kept = read_catalogue(folder, language)
+    fresh = Catalog(locale=language, charset="utf-8", fuzzy=False)
+    for message in messages(folder):
+        if message.id:
+            known = kept.get(message.id, message.context)
+            fresh.add(
+                message.id,
+                known.string if known else None,
+                locations=message.locations,
+                context=message.context,
+            )
+    return fresh
+
+
+def as_text(catalogue: Catalog) -> bytes:
+    """The catalogue as its file, without dates, so that it changes only with its messages."""
+    written = io.BytesIO()
+    write_po(written, catalogue, width=96, omit_header=True, sort_output=True)
+    header = (
+        '# The words of this folder\'s pages. Renew with tools/build_translations.py\nmsgid ""\n'
+    )
+    header += 'msgstr ""\n"Content-Type: text/plain; charset=utf-8\\n"\n'
+    header += f'"Language: {catalogue.locale_identifier}\\n"\n'
+    header += f'"Plural-Forms: {catalogue.plural_forms}\\n"\n\n'
+    return header.encode() + written.getvalue()
+
+
+def untranslated(catalogue: Catalog) -> list[str]:
+    """The messages that have no words in the catalogue's language."""
+    missing = []
+    for message in catalogue:
+        strings = message.string if isinstance(message.string, tuple | list) else [message.string]
+        if message.id and not all(strings):
+            missing.append(str(message.id))
+    return missing
+
+
+def main(arguments: list[str]) -> int:
+    """Renew or check every catalogue; 1 when something is to be done."""
+    faults = []
+    for folder in folders():
+        for language in LANGUAGES:
+            if language == SOURCE_LANGUAGE:
+                continue
+            path = catalogue_path(folder, language)
+            fresh = renewed(folder, language)
+            content = as_text(fresh)
+            place = path.relative_to(ROOT)
+            if "--check" not in arguments:
+                path.write_bytes(content)
+            elif not path.exists() or path.read_bytes() != content:
+                faults.append(f"{place} is not up to date: run tools/build_translations.py")
+            faults += [f"{place} has no words for: {message}" for message in untranslated(fresh)]
+    print("\n".join(faults) or "every catalogue is complete")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
