@@ -1,4 +1,4 @@
-"""The actors that a node knows from its first start, since there is no other way in yet.
+"""The actors that a node knows from its first start, since there is no other way in yet."""
 
 from __future__ import annotations
 
