@@ -10,7 +10,7 @@ import msgspec
 
 from quanmin.base.problems import Invalid
 from quanmin.fhir.extraction import index_values
-from quanmin.fhir.json import decode, rewrite_references, splice
+from quanmin.fhir.json import decode, splice
 from quanmin.fhir.table import TypeDefinition
 from quanmin.fhir.validation import validate
 from quanmin.records.compartment import patient_of
@@ -53,23 +53,10 @@ class Draft(msgspec.Struct):
     seq: int = 0
 
 
-class Bytes(msgspec.Struct, frozen=True):
-    """A body as sent with what its references mean: `mapping` from what the sender wrote to
-    `Type/id`.
-    """
-
-    sent: bytes
-    mapping: dict[str, str]
-
-    def rewritten(self) -> bytes:
-        """The body with references to this node's records."""
-        return rewrite_references(self.sent, self.mapping) if self.mapping else self.sent
-
-
 def draft_version(
     context: Context,
     definition: TypeDefinition,
-    content: Bytes,
+    raw: bytes,
     current: Current | None,
     *,
     rid: int,
@@ -80,9 +67,10 @@ def draft_version(
 ) -> Draft | None:
     """The next version of a record; None when it would be the same as the current one.
 
+    `raw` is the resource as sent, its references within a bundle resolved.
+
     Raises Invalid with every fault of the content.
     """
-    raw = content.rewritten()
     issues = [issue for issue in validate(definition.name, raw) if issue.severity in _BREAKING]
     if issues:
         raise Invalid(f"the {definition.name} breaks rules of FHIR R4", issues=tuple(issues))

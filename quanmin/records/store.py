@@ -13,9 +13,10 @@ import msgspec
 
 from quanmin.base.database import Connection
 from quanmin.base.problems import Conflict, Invalid, Issue, Problem, StorageFull
+from quanmin.fhir.json import Rewriting
 from quanmin.records.codec import Holder, Place
 from quanmin.records.context import Context, method_of
-from quanmin.records.draft import Bytes, Draft, draft_deletion, draft_version
+from quanmin.records.draft import Draft, draft_deletion, draft_version
 from quanmin.records.index import Unit
 from quanmin.records.model import Outcome, Stored
 from quanmin.records.numbers import Numbers
@@ -183,11 +184,12 @@ class _Unit:
     ) -> dict[int, Draft]:
         drafts: dict[int, Draft] = {}
         issues: list[Issue] = []
+        rewriting = Rewriting(mapping) if mapping else None
         for position, target in enumerate(targets):
             if not target.is_open:
                 continue
             try:
-                draft = self._draft_one(target, mapping, now)
+                draft = self._draft_one(target, rewriting, now)
             except Problem as problem:
                 place = target.operation.position
                 if place is None:
@@ -204,8 +206,9 @@ class _Unit:
             raise Invalid("nothing of the transaction was stored", issues=tuple(issues))
         return drafts
 
-    def _draft_one(self, target: Target, mapping: dict[str, str], now: int) -> Draft | None:
+    def _draft_one(self, target: Target, rewriting: Rewriting | None, now: int) -> Draft | None:
         operation, current = target.operation, target.current
+        body = operation.body or b""
         if operation.kind == "delete":
             return (
                 None
@@ -215,7 +218,7 @@ class _Unit:
         return draft_version(
             self._context,
             target.definition,
-            Bytes(operation.body or b"", mapping),
+            rewriting.apply(body) if rewriting else body,
             current,
             rid=target.rid,
             id_=target.id,

@@ -1,0 +1,221 @@
+"""What the store promises of writes: versions, conditions, all or nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import asyncpg
+import msgspec
+import pytest
+from stores import create, delete, observation, patient, update
+
+from quanmin.base.problems import (
+    Forbidden,
+    Gone,
+    Invalid,
+    NotFound,
+    PreconditionFailed,
+    StorageFull,
+)
+from quanmin.records.model import Outcome, Stored
+from quanmin.records.operation import Operation, Sender
+from quanmin.records.reading import HistoryQuery, history, read, read_version
+from quanmin.records.store import Store
+from quanmin.records.visibility import Everything, OfSender
+
+
+async def write(store: Store, sender: Sender, *operations: Operation) -> list[Outcome]:
+    outcomes = await store.write(sender, operations)
+    return [outcome for outcome in outcomes if outcome is not None]
+
+
+async def fetch(store: Store, type_: str, id_: str) -> Stored:
+    async with store.reading() as connection:
+        return await read(connection, store.context, Everything(), type_, id_)
+
+
+async def test_a_created_record_is_read_as_it_was_sent(store: Store, sender: Sender) -> None:
+    [made] = await write(store, sender, create("Observation", observation(value="5.4000")))
+    found = await fetch(store, "Observation", made.stored.id)
+    assert found.body is not None
+    assert b'"value":5.4000' in found.body
+    assert json.loads(found.body)["id"] == made.stored.id
+    assert json.loads(found.body)["meta"]["versionId"] == "1"
+    assert (found.version, found.method, made.created) == (1, "POST", True)
+
+
+async def test_an_update_makes_a_version_and_keeps_the_old_one(
+    store: Store, sender: Sender
+) -> None:
+    [made] = await write(store, sender, create("Observation", observation(value="1")))
+    id_ = made.stored.id
+    body = observation(value="2", id=id_)
+    [changed] = await write(store, sender, update("Observation", id_, body))
+    assert changed.stored.version == 2
+    async with store.reading() as connection:
+        old = await read_version(
+            connection, store.context, Everything(), "Observation", id_, version=1
+        )
+        versions = await history(
+            connection, store.context, Everything(), HistoryQuery(type="Observation", id=id_)
+        )
+    assert old.body is not None
+    assert b'"value":1,' in old.body
+    assert [version.version for version in versions.versions] == [2, 1]
+
+
+async def test_an_update_that_changes_nothing_makes_no_version(
+    store: Store, sender: Sender
+) -> None:
+    [made] = await write(store, sender, update("Observation", "mine", observation(id="mine")))
+    [again] = await write(store, sender, update("Observation", "mine", observation(id="mine")))
+    assert made.created
+    assert again.unchanged
+    assert again.stored.version == 1
+
+
+async def test_a_deleted_record_is_gone_and_an_update_brings_it_back(
+    store: Store, sender: Sender
+) -> None:
+    await write(store, sender, update("Observation", "x", observation(id="x")))
+    [gone] = await write(store, sender, delete("Observation", "x"))
+    assert (gone.stored.version, gone.stored.body, gone.stored.id) == (2, None, "x")
+    with pytest.raises(Gone):
+        await fetch(store, "Observation", "x")
+    [back] = await write(store, sender, update("Observation", "x", observation(id="x")))
+    assert (back.stored.version, back.created) == (3, True)
+    assert (await fetch(store, "Observation", "x")).version == 3
+
+
+async def test_deleting_what_is_not_there_does_nothing(store: Store, sender: Sender) -> None:
+    assert await store.write(sender, [delete("Observation", "never")]) == [None]
+
+
+@pytest.mark.parametrize("version", [1, 3])
+async def test_if_match_refuses_another_version(store: Store, sender: Sender, version: int) -> None:
+    await write(store, sender, update("Observation", "x", observation(id="x", value="1")))
+    await write(store, sender, update("Observation", "x", observation(id="x", value="2")))
+    operation = update("Observation", "x", observation(id="x", value="3"), if_match=version)
+    with pytest.raises(PreconditionFailed):
+        await store.write(sender, [operation])
+    assert (await fetch(store, "Observation", "x")).version == 2
+
+
+async def test_a_client_cannot_take_an_id_of_the_nodes_own_form(
+    store: Store, sender: Sender
+) -> None:
+    [made] = await write(store, sender, create("Observation", observation()))
+    with pytest.raises(Invalid, match="another type"):
+        await store.write(sender, [update("Patient", made.stored.id, patient(id=made.stored.id))])
+
+
+async def test_another_institution_cannot_change_the_record(store: Store, sender: Sender) -> None:
+    await write(store, sender, update("Observation", "x", observation(id="x")))
+    number = await store.sender("hospital-b")
+    other = Sender(number, OfSender(frozenset({number})))
+    with pytest.raises(Forbidden):
+        await store.write(other, [update("Observation", "x", observation(id="x", value="9"))])
+    with pytest.raises(Forbidden):
+        await store.write(other, [delete("Observation", "x")])
+
+
+async def test_invalid_content_is_refused_with_every_fault_and_nothing_is_kept(
+    store: Store, sender: Sender
+) -> None:
+    bad = b'{"resourceType":"Observation","status":"done","colour":"red"}'
+    with pytest.raises(Invalid) as refusal:
+        await store.write(sender, [create("Observation", bad)])
+    places = {issue.expression for issue in refusal.value.issues}
+    assert {"Observation.status", "Observation.colour"} <= places
+    async with store.reading() as connection:
+        assert await connection.fetchval("select count(*) from records.record") == 0
+
+
+async def test_all_of_several_operations_or_none(store: Store, sender: Sender) -> None:
+    good = msgspec.structs.replace(create("Observation", observation()), position=0)
+    bad = msgspec.structs.replace(
+        create("Observation", b'{"resourceType":"Observation"}'), position=1
+    )
+    with pytest.raises(Invalid) as refusal:
+        await store.write(sender, [good, bad])
+    assert all(
+        issue.expression.startswith("Bundle.entry[1].resource") for issue in refusal.value.issues
+    )
+    async with store.reading() as connection:
+        assert await connection.fetchval("select count(*) from records.record") == 0
+
+
+async def test_a_full_disk_refuses_writes_and_reads_go_on(
+    store: Store, sender: Sender, pool: asyncpg.Pool[asyncpg.Record]
+) -> None:
+    [made] = await write(store, sender, create("Observation", observation()))
+    full = Store(pool, store.context, lambda: 0, may_write=lambda: False)
+    with pytest.raises(StorageFull):
+        await full.write(sender, [create("Observation", observation())])
+    assert (await fetch(full, "Observation", made.stored.id)).version == 1
+
+
+async def test_the_body_in_the_database_is_unreadable(
+    store: Store, sender: Sender, pool: asyncpg.Pool[asyncpg.Record]
+) -> None:
+    await write(store, sender, create("Patient", patient(name="欧阳明月")))
+    sealed = await pool.fetchval("select body from records.record")
+    assert "欧阳".encode() not in sealed
+    assert b"Patient" not in sealed
+
+
+async def test_destroying_the_data_key_erases_the_patients_records(
+    store: Store, sender: Sender, pool: asyncpg.Pool[asyncpg.Record]
+) -> None:
+    [made] = await write(store, sender, create("Patient", patient()))
+    await write(store, sender, create("Observation", observation(f"Patient/{made.stored.id}")))
+    await pool.execute("delete from records.data_key where kind = 0")
+    fresh = Store(pool, store.context, lambda: 0)
+    for holder in list(store.context.codec._opened):
+        store.context.codec.forget(holder)
+    with pytest.raises(Gone):
+        await fetch(fresh, "Patient", made.stored.id)
+
+
+async def test_32_writers_leave_a_history_without_gaps(store: Store, sender: Sender) -> None:
+    await write(store, sender, update("Observation", "x", observation(id="x", value="0")))
+
+    async def change(value: int) -> None:
+        await store.write(
+            sender, [update("Observation", "x", observation(id="x", value=str(value)))]
+        )
+
+    await asyncio.gather(*(change(value) for value in range(1, 33)))
+    async with store.reading() as connection:
+        batch = await history(
+            connection,
+            store.context,
+            Everything(),
+            HistoryQuery(type="Observation", id="x", count=100),
+        )
+    assert [version.version for version in batch.versions] == list(range(33, 0, -1))
+
+
+async def test_of_racing_updates_with_one_version_only_one_wins(
+    store: Store, sender: Sender
+) -> None:
+    await write(store, sender, update("Observation", "x", observation(id="x", value="0")))
+
+    async def change(value: int) -> bool:
+        body = observation(id="x", value=str(value))
+        try:
+            await store.write(sender, [update("Observation", "x", body, if_match=1)])
+        except PreconditionFailed:
+            return False
+        return True
+
+    won = await asyncio.gather(*(change(value) for value in range(1, 17)))
+    assert sum(won) == 1
+
+
+async def test_a_record_nobody_wrote_is_not_found(store: Store) -> None:
+    with pytest.raises(NotFound):
+        await fetch(store, "Observation", "nothing")
+    with pytest.raises(NotFound):
+        await fetch(store, "Nonsense", "nothing")

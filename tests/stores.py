@@ -1,0 +1,105 @@
+"""Builds the real store and guard on a test's own database, and the bodies tests send to them."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import asyncpg
+
+from quanmin.base.crypto import suite_named
+from quanmin.base.keys import FileKeys
+from quanmin.fhir.table import load_table
+from quanmin.people import PersonIndex
+from quanmin.records.context import Context, StoreLimits
+from quanmin.records.operation import Operation
+from quanmin.records.store import Store
+from quanmin.trust import AccessLog, Guard
+
+START = 1_790_000_000_000_000
+IDENTITY_NUMBERS = "urn:oid:2.16.156.10011.1.3"
+
+
+def open_context(folder: Path, suite: str = "international", **limits: Any) -> Context:
+    """A context with new keys in `folder`."""
+    return Context(
+        load_table(),
+        FileKeys.create(folder / "keys"),
+        suite_named(suite),
+        prefix="q",
+        zone=ZoneInfo("Asia/Shanghai"),
+        limits=StoreLimits(**limits),
+    )
+
+
+def open_store(pool: asyncpg.Pool[asyncpg.Record], context: Context) -> Store:
+    """A store whose clock goes on by a second with every write."""
+    ticks = itertools.count(START, 1_000_000)
+    people = PersonIndex(context.keying)
+    return Store(pool, context, lambda: next(ticks), [people])
+
+
+def open_guard(pool: asyncpg.Pool[asyncpg.Record], context: Context) -> Guard:
+    """A guard over such a store."""
+    ticks = itertools.count(START, 1_000_000)
+    people = PersonIndex(context.keying)
+    store = Store(pool, context, lambda: next(ticks), [people])
+    return Guard(store, people, AccessLog(pool), lambda: next(ticks))
+
+
+def create(type_: str, body: bytes, **more: Any) -> Operation:
+    return Operation(kind="create", type=type_, body=body, **more)
+
+
+def update(type_: str, id_: str, body: bytes, **more: Any) -> Operation:
+    return Operation(kind="update", type=type_, id=id_, body=body, **more)
+
+
+def delete(type_: str, id_: str, **more: Any) -> Operation:
+    return Operation(kind="delete", type=type_, id=id_, **more)
+
+
+def observation(patient: str | None = None, *, value: str = "5.40", **more: Any) -> bytes:
+    """A laboratory result; `value` is written as it is, so that its digits can be looked for."""
+    body: dict[str, Any] = {
+        "resourceType": "Observation",
+        "status": "final",
+        "code": {"coding": [{"system": "http://loinc.org", "code": "2339-0"}]},
+        "effectiveDateTime": "2026-03-01",
+        **more,
+    }
+    if patient is not None:
+        body["subject"] = {"reference": patient}
+    text = json.dumps(body, ensure_ascii=False)
+    quantity = f'"valueQuantity":{{"value":{value},"unit":"mmol/L"}}'
+    return f"{text[:-1]},{quantity}}}".encode()
+
+
+def patient(number: str | None = None, name: str = "欧阳明月", **more: Any) -> bytes:
+    """A source Patient; `number` is an identity number."""
+    body: dict[str, Any] = {"resourceType": "Patient", "name": [{"text": name}], **more}
+    if number is not None:
+        body["identifier"] = [{"system": IDENTITY_NUMBERS, "value": number}]
+    return json.dumps(body, ensure_ascii=False).encode()
+
+
+def bundle(kind: str, *entries: dict[str, Any]) -> bytes:
+    """A Bundle of requests."""
+    return json.dumps(
+        {"resourceType": "Bundle", "type": kind, "entry": list(entries)}, ensure_ascii=False
+    ).encode()
+
+
+def post(body: bytes, full_url: str | None = None, **request: Any) -> dict[str, Any]:
+    """An entry that creates."""
+    resource = json.loads(body)
+    entry: dict[str, Any] = {
+        "resource": resource,
+        "request": {"method": "POST", "url": resource["resourceType"], **request},
+    }
+    if full_url is not None:
+        entry["fullUrl"] = full_url
+    return entry
