@@ -76,7 +76,8 @@ def picture(
                 rows.append(f"{head} (to come)")
                 continue
             rows.append(f"{head} {purpose[name]}")
-            below = sorted(known.get(name, set()) & low_to_high.keys(), key=low_to_high.__getitem__)
+            known_here = known.get(name, set()) & low_to_high.keys()
+            below = sorted(known_here, key=lambda other: (low_to_high[other], other))
             if below:
                 rows.append(f"{' ' * 15} -> {', '.join(below)}")
     return "\n".join(rows)
