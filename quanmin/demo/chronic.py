@@ -15,18 +15,20 @@ import msgspec
 from quanmin.demo.dice import Dice
 from quanmin.demo.households import FIRST_DAY, LAST_DAY, Human
 from quanmin.demo.institutions import Institution
-from quanmin.demo.tables import MEDICINES, PANELS, POPULATION, Medicine, Panel
+from quanmin.demo.tables import INSTITUTIONS, MEDICINES, PANELS, POPULATION, Medicine, Panel
 from quanmin.demo.visits import (
     Diagnosis,
     Finding,
     Visit,
     blood_pressure,
+    choose_doctor,
     draw_panels,
     measure,
     named,
     report,
 )
 
+_PROGRAMME = (INSTITUTIONS.departments.public_health,)
 _QUARTER_DAYS = 91
 _SOON_DAYS = 14
 _PRESSURE_MEDICINES = ("amlodipine", "valsartan", "enalapril", "nifedipine", "hydrochlorothiazide")
@@ -34,8 +36,11 @@ _SUGAR_MEDICINES = ("metformin", "gliclazide", "acarbose", "insulin_glargine")
 
 
 class Found(msgspec.Struct, frozen=True):
-    """What a follow-up found: the disease, what was measured, and whether it is under control."""
+    """What a follow-up found: by which doctor, the disease, what was measured, and whether it
+    is under control.
+    """
 
+    doctor: int
     diagnosis: Diagnosis
     vitals: list[Finding]
     is_satisfactory: bool
@@ -51,13 +56,14 @@ def hypertension_follow_ups(dice: Dice, human: Human, place: Institution) -> Ite
     usual = (131.0, 79.0) if dice.chance(rates.controlled) else (151.0, 91.0)
     medicine = MEDICINES[dice.pick(_PRESSURE_MEDICINES)]
     limits = rates.satisfied_below
+    doctor = choose_doctor(human, LAST_DAY, place, _PROGRAMME)
     day = max(since, FIRST_DAY) + timedelta(days=dice.below(_QUARTER_DAYS))
     while day <= LAST_DAY and human.lives(day):
         wait = _QUARTER_DAYS + dice.between(-12, 12)
         if dice.chance(rates.visit_kept):
             pressure = blood_pressure(dice, *usual)
             satisfied = int(pressure[0].text) < limits[0] and int(pressure[1].text) < limits[1]
-            found = Found(named("hypertension", since), pressure, satisfied)
+            found = Found(doctor, named("hypertension", since), pressure, satisfied)
             yield _follow_up(dice, place, day, found, medicine)
             if not satisfied and dice.chance(0.25):
                 wait = _SOON_DAYS
@@ -72,12 +78,13 @@ def diabetes_follow_ups(dice: Dice, human: Human, place: Institution) -> Iterato
     usual = 6.3 if dice.chance(rates.controlled) else 8.8
     medicine = MEDICINES[dice.pick(_SUGAR_MEDICINES)]
     limit = rates.satisfied_below
+    doctor = choose_doctor(human, LAST_DAY, place, _PROGRAMME)
     day = max(since, FIRST_DAY) + timedelta(days=dice.below(_QUARTER_DAYS))
     while day <= LAST_DAY and human.lives(day):
         if dice.chance(rates.visit_kept):
             sugar = report("fasting_glucose", dice.near(usual, 0.7))
             satisfied = float(sugar.text) < limit
-            found = Found(named("diabetes", since), [sugar], satisfied)
+            found = Found(doctor, named("diabetes", since), [sugar], satisfied)
             visit = _follow_up(dice, place, day, found, medicine)
             if dice.chance(0.2):
                 visit.vitals.append(report("hba1c", 2.6 + float(sugar.text) * 0.63))
@@ -103,7 +110,7 @@ def yearly_check_ups(dice: Dice, human: Human, place: Institution) -> Iterator[V
             place=place,
             day=day,
             minute=dice.between(450, 620),
-            doctor=0,
+            doctor=choose_doctor(human, day, place, _PROGRAMME),
             diagnoses=[named("check_up")],
             vitals=[
                 *blood_pressure(dice, *((142, 84) if ill else (128, 76))),
@@ -130,7 +137,7 @@ def _follow_up(
         place=place,
         day=day,
         minute=dice.between(480, 1020),
-        doctor=1,
+        doctor=found.doctor,
         diagnoses=[found.diagnosis],
         vitals=found.vitals,
         medicines=[medicine],

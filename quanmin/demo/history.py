@@ -13,10 +13,11 @@ from quanmin.demo.dice import Dice, Weighted
 from quanmin.demo.households import FIRST_DAY, LAST_DAY, Household, Human
 from quanmin.demo.infection import Case, background, outbreak_case
 from quanmin.demo.institutions import CAPITAL, Institution, centre, clinic, secondary, tertiary
-from quanmin.demo.tables import MEDICINES, POPULATION, VACCINES, Vaccine
+from quanmin.demo.tables import INSTITUTIONS, MEDICINES, POPULATION, VACCINES, Vaccine
 from quanmin.demo.visits import (
     Diagnosis,
     Visit,
+    choose_doctor,
     draw_diagnosis,
     draw_medicines,
     draw_panels,
@@ -25,6 +26,7 @@ from quanmin.demo.visits import (
     report,
 )
 
+_DEPARTMENTS = INSTITUTIONS.departments
 _RATES = POPULATION.visits
 _PLACES = Weighted(zip(("clinic", "centre", "secondary", "tertiary"), _RATES.places, strict=True))
 _VISIT_AGES = [upper for upper, _, _ in _RATES.by_age]
@@ -69,7 +71,7 @@ def history(seed: int, household: Household, human: Human) -> list[Visit]:
     planted = outbreak_case(seed, human, household.township.county.code)
     if planted is not None:
         cases.append(planted)
-    visits.extend(_infection(dice, case, near) for case in cases)
+    visits.extend(_infection(dice, human, case, near) for case in cases)
     visits.sort(key=_moment)
     return visits
 
@@ -117,7 +119,7 @@ def _outpatient(dice: Dice, human: Human, near: Around, day: date) -> Visit:
         place=place,
         day=day,
         minute=dice.between(480, 1050),
-        doctor=dice.below(len(place.staff)),
+        doctor=choose_doctor(human, day, place, group.departments),
         diagnoses=[Diagnosis(group.code, group.name)],
         vitals=[measure(dice, "temperature", spread=2.2)]
         if dice.chance(_RATES.temperature_taken)
@@ -142,7 +144,7 @@ def _inpatient(dice: Dice, human: Human, near: Around, day: date) -> Visit:
         place=place,
         day=day,
         minute=dice.between(480, 1320),
-        doctor=dice.below(len(place.staff)),
+        doctor=choose_doctor(human, day, place, group.departments),
         days=days,
         diagnoses=diagnoses,
         vitals=[
@@ -161,14 +163,14 @@ def _admitting(dice: Dice, near: Around) -> Institution:
     return near.tertiary if dice.chance(_RATES.admitted_at_home) else near.capital
 
 
-def _infection(dice: Dice, case: Case, near: Around) -> Visit:
+def _infection(dice: Dice, human: Human, case: Case, near: Around) -> Visit:
     place = near.centre if dice.chance(_RATES.infection_at_centre) else near.secondary
     return Visit(
         kind="outpatient",
         place=place,
         day=case.day,
         minute=dice.between(480, 1050),
-        doctor=dice.below(len(place.staff)),
+        doctor=choose_doctor(human, case.day, place, _DEPARTMENTS.infections),
         diagnoses=[Diagnosis(case.code, case.name, notifiable=case.notifiable)],
         vitals=[measure(dice, "temperature", shift=5.0)],
         panels=draw_panels(dice, case.panels, 1.5),
@@ -188,7 +190,7 @@ def _birth(dice: Dice, human: Human, near: Around) -> Iterator[Visit]:
         place=near.secondary,
         day=human.born,
         minute=600,
-        doctor=3,
+        doctor=choose_doctor(human, human.born, near.secondary, ()),
         days=2 if human.born < LAST_DAY - timedelta(days=3) else 0,
         diagnoses=[named("newborn")],
         vitals=[
@@ -212,7 +214,7 @@ def _deliveries(dice: Dice, household: Household, human: Human, near: Around) ->
             place=near.secondary,
             day=day,
             minute=560,
-            doctor=2,
+            doctor=choose_doctor(human, day, near.secondary, (_DEPARTMENTS.delivery,)),
             days=5 if caesarean else 3,
             diagnoses=[named("caesarean" if caesarean else "delivery")],
             vitals=[
@@ -233,15 +235,17 @@ def _immunizations(dice: Dice, human: Human, place: Institution) -> Iterator[Vis
             late = dice.below(VACCINES.days_late_max) if months else 0
             day = human.born + timedelta(days=round(months * 30.44) + late)
             if not dice.chance(VACCINES.missed_share) and _is_possible(human, day):
-                yield _dose(dice, place, day, vaccine, dose)
+                yield _dose(dice, human, place, day, (vaccine, dose))
 
 
-def _dose(dice: Dice, place: Institution, day: date, vaccine: Vaccine, dose: int) -> Visit:
+def _dose(
+    dice: Dice, human: Human, place: Institution, day: date, vaccine: tuple[Vaccine, int]
+) -> Visit:
     return Visit(
         kind="immunization",
         place=place,
         day=day,
         minute=dice.between(490, 690),
-        doctor=1,
-        vaccine=(vaccine, dose),
+        doctor=choose_doctor(human, day, place, (_DEPARTMENTS.public_health,)),
+        vaccine=vaccine,
     )

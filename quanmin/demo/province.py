@@ -188,7 +188,7 @@ class Province:
     def _open(self, sheet: Sheet, book: Book, household: Household, *, is_first: bool) -> Chart:
         registration = book.registration
         patient = add_patient(sheet, registration, household)
-        coverage = add_coverage(sheet, registration, patient)
+        coverage = add_coverage(sheet, registration, patient, is_first=is_first)
         if is_first and registration.differs != "newborn":
             add_allergy(sheet, registration, patient)
             human = registration.human

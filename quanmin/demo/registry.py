@@ -68,8 +68,7 @@ def add_institution(
             "mode": "instance",
             "address": _address(institution.place, institution.division, ""),
             "managingOrganization": organization,
-        },
-        unless=_criteria(SYSTEMS.place_number, institution.code),
+        }
     )
     for staff in institution.staff:
         _add_staff(sheet, staff, organization)
@@ -99,8 +98,7 @@ def _add_staff(sheet: Sheet, staff: Staff, organization: dict[str, str]) -> None
             "organization": organization,
             "code": [{"text": staff.title}],
             "specialty": [{"text": staff.department}],
-        },
-        unless=_criteria(SYSTEMS.staff_number, staff.number),
+        }
     )
 
 
@@ -164,21 +162,25 @@ def add_patient(sheet: Sheet, registration: Registration, household: Household) 
 
 
 def add_coverage(
-    sheet: Sheet, registration: Registration, patient: dict[str, str]
+    sheet: Sheet, registration: Registration, patient: dict[str, str], *, is_first: bool
 ) -> dict[str, str]:
-    """Adds the basic medical insurance under which an institution bills for a person."""
-    number = [{"system": f"{registration.system}/coverage", "value": registration.number}]
+    """Adds the basic medical insurance under which an institution bills for a person.
+
+    Only when it may have been sent before (`is_first` false) is the node asked to look for it.
+    """
+    system = f"{registration.system}/coverage"
+    criteria = _criteria(system, registration.number)
     return sheet.add(
         {
             "resourceType": "Coverage",
             "meta": FICTIONAL,
-            "identifier": number,
+            "identifier": [{"system": system, "value": registration.number}],
             "status": "active",
             "type": {"text": "城乡居民基本医疗保险"},
             "beneficiary": patient,
             "payor": [_INSURANCE],
         },
-        unless=_criteria(f"{registration.system}/coverage", registration.number),
+        unless=None if is_first else criteria,
     )
 
 

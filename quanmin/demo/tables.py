@@ -153,6 +153,16 @@ class InstitutionKind(msgspec.Struct, frozen=True):
     inpatients: bool
 
 
+class Departments(msgspec.Struct, frozen=True):
+    """Departments that the histories name themselves."""
+
+    children: str
+    children_age_max: int
+    delivery: str
+    public_health: str
+    infections: tuple[str, ...]
+
+
 class OwnSender(msgspec.Struct, frozen=True):
     """An institution that sends under its own name."""
 
@@ -165,6 +175,7 @@ class Institutions(Source, frozen=True, kw_only=True):
     """The kinds of institution, and those that send for themselves."""
 
     kinds: tuple[InstitutionKind, ...]
+    departments: Departments
     own_senders: tuple[OwnSender, ...]
 
 
@@ -239,6 +250,7 @@ class DiagnosisGroup(msgspec.Struct, frozen=True):
     """Diagnoses treated alike; a row is code, name, weight, youngest, oldest, sex."""
 
     key: str
+    departments: tuple[str, ...]
     medicines: tuple[str, ...]
     panels: tuple[str, ...]
     stay_days: int

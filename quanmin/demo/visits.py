@@ -12,7 +12,16 @@ import msgspec
 from quanmin.demo.dice import Dice, Weighted
 from quanmin.demo.households import Human
 from quanmin.demo.institutions import Institution
-from quanmin.demo.tables import DIAGNOSES, MEASUREMENTS, MEDICINES, PANELS, Medicine, Panel, Vaccine
+from quanmin.demo.tables import (
+    DIAGNOSES,
+    INSTITUTIONS,
+    MEASUREMENTS,
+    MEDICINES,
+    PANELS,
+    Medicine,
+    Panel,
+    Vaccine,
+)
 
 VisitKind = Literal["outpatient", "inpatient", "check_up", "follow_up", "delivery", "immunization"]
 Outcome = Literal["satisfied", "unsatisfied"]
@@ -66,6 +75,7 @@ class Group(msgspec.Struct, frozen=True):
 
     code: str
     name: str
+    departments: tuple[str, ...]
     medicines: tuple[str, ...]
     panels: tuple[str, ...]
     stay_days: int
@@ -83,7 +93,9 @@ def _diagnoses_by_age(*, admitted: bool) -> dict[tuple[int, bool], Weighted[Grou
         if admitted and not group.stay_days:
             continue
         for code, name, weight, youngest, oldest, sex in group.rows:
-            row = Group(code, name, group.medicines, group.panels, group.stay_days)
+            row = Group(
+                code, name, group.departments, group.medicines, group.panels, group.stay_days
+            )
             for age in range(youngest, min(oldest, _AGES - 1) + 1):
                 for male in (True, False):
                     if sex in {"", "male" if male else "female"}:
@@ -99,6 +111,24 @@ def draw_diagnosis(dice: Dice, human: Human, day: date, *, admitted: bool) -> Gr
     """Something a person of this age and sex comes with."""
     age = max(0, min(human.age(day), _AGES - 1))
     return dice.draw((_INPATIENT if admitted else _OUTPATIENT)[age, human.male])
+
+
+def choose_doctor(human: Human, day: date, place: Institution, wanted: tuple[str, ...]) -> int:
+    """The number of the doctor a person sees at a place for what these departments treat.
+
+    Always the same one of a department; children are seen by the children's department where
+    there is one.
+    """
+    departments = INSTITUTIONS.departments
+    if human.age(day) <= departments.children_age_max and departments.delivery not in wanted:
+        wanted = (departments.children, *wanted)
+    for department in wanted:
+        found = [
+            number for number, staff in enumerate(place.staff) if staff.department == department
+        ]
+        if found:
+            return found[human.serial % len(found)]
+    return 0
 
 
 def named(key: str, since: date | None = None) -> Diagnosis:
