@@ -27,10 +27,10 @@ STRUCTURE = "http://hl7.org/fhir/StructureDefinition/"
 FHIR_TYPE = STRUCTURE + "structuredefinition-fhir-type"
 COMMON_PARAMS = ("_id", "_lastUpdated", "_profile", "_security", "_source", "_tag")
 
-# Code systems without end, or kept by others: the first two are checked by their form, the rest are
-# left to terminology, which knows UCUM and LOINC.
+# Code systems without end, or kept by others: the first two are checked by their form (R4 lets a
+# format be a bare `xml` or `json` too), the rest are left to terminology (UCUM, LOINC).
 PATTERNS = {
-    "http://hl7.org/fhir/ValueSet/mimetypes": r"[^\s/;]+/[^\s/;]+(\s*;.*)?",
+    "http://hl7.org/fhir/ValueSet/mimetypes": r"[^\s/;]+(/[^\s/;]+(\s*;.*)?)?",
     "http://hl7.org/fhir/ValueSet/languages": r"[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*",
 }
 LEFT_TO_TERMINOLOGY = frozenset(
@@ -91,7 +91,7 @@ def element_types(element: Json, path: str, *, has_children: bool) -> list[list[
 
 
 def shapes_of(definition: Json) -> dict[str, list[list[Any]]]:
-    """The type and each of its inner types as a list of [name, min, max, choice, types, binding]."""
+    """[name, min, max, choice, types, binding] of each element of the type and its inner types."""
     elements = definition["snapshot"]["element"]
     inner = {element["path"].rpartition(".")[0] for element in elements}
     shapes: dict[str, list[list[Any]]] = {definition["id"]: []}
@@ -127,7 +127,7 @@ def concepts(contains: list[Json]) -> list[tuple[str, str]]:
 
 
 def value_sets(shapes: dict[str, list[list[Any]]], expansions: list[Json]) -> dict[str, Json]:
-    """What each required binding allows: codes by system, a pattern, or a note that it stays open."""
+    """What each required binding allows: codes by system, a pattern, or that it stays open."""
     by_url = {resource["url"]: resource for resource in expansions}
     used = {element[5] for elements in shapes.values() for element in elements if element[5]}
     result: dict[str, Json] = {}
@@ -267,7 +267,7 @@ def operations(definitions: list[Json]) -> list[list[Any]]:
 
 
 def invariants(definitions: list[Json]) -> list[list[str]]:
-    """[path, key, severity, human text, expression] for each rule, at the element that states it."""
+    """[path, key, severity, human text, expression] of each rule, where it is stated."""
     rows = {
         (element["path"], rule["key"]): [
             element["path"],

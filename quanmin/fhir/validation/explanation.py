@@ -1,0 +1,339 @@
+"""Walks a resource and tells everything that is wrong with it, in one pass.
+
+The slow and complete half of validation: plain reading of the table, no shortcuts. Whatever the
+fast half accepts, this one must find nothing in; a property test holds them to it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Iterable
+from decimal import Decimal
+
+import msgspec
+
+from quanmin.base.problems import Issue, Malformed
+from quanmin.fhir.json import Json, decode, has_repeated_keys
+from quanmin.fhir.table import Element, ElementType, load_table
+from quanmin.fhir.validation.fields import Member, members_of
+from quanmin.fhir.validation.literals import compiled, literal_fault
+from quanmin.fhir.validation.references import reference_fault
+
+ISSUES_MAX = 100
+DEPTH_MAX = 100
+_SHOWN_MAX = 12
+
+
+class Scope(msgspec.Struct, frozen=True):
+    """The resource an element belongs to: what `#id` can mean in it."""
+
+    contained: frozenset[str] = frozenset()
+    is_contained: bool = False
+
+
+class _Enough(Exception):  # noqa: N818 - not an error: the list is long enough
+    """As many issues as anyone will read."""
+
+
+def explain(type_name: str, raw: bytes, *, at: str, may_search: bool) -> list[Issue]:
+    """Every issue of `raw` as a resource of this type, at most ISSUES_MAX. Raises Malformed."""
+    resource = decode(raw)
+    if has_repeated_keys(raw):
+        raise Malformed("The JSON has a key twice in one object: keep one of them")
+    walk = _Walk(may_search=may_search)
+    try:
+        walk.resource(resource, at, expected=type_name)
+    except _Enough:
+        pass
+    except RecursionError:
+        raise Malformed("The JSON is nested too deeply: flatten it") from None
+    return walk.issues
+
+
+class _Walk:
+    """One walk over one resource; `issues` is what it found so far."""
+
+    def __init__(self, *, may_search: bool) -> None:
+        self.issues: list[Issue] = []
+        self._may_search = may_search
+
+    def _tell(self, code: str, text: str, at: str) -> None:
+        self.issues.append(Issue("error", code, text, at))
+        if len(self.issues) >= ISSUES_MAX:
+            self.issues[-1] = Issue("error", "too-costly", "There is more: mend these first", at)
+            raise _Enough
+
+    # ---- resources -------------------------------------------------------------------------------
+
+    def resource(
+        self, value: Json, at: str, *, expected: str | None = None, scope: Scope | None = None
+    ) -> None:
+        """A whole resource; `scope` is that of the container when it is a contained one."""
+        if not isinstance(value, dict):
+            self._tell("structure", f"{at} must be a resource: an object with resourceType", at)
+            return
+        name = value.get("resourceType")
+        if not isinstance(name, str) or name not in load_table().types:
+            self._tell("structure", _unknown_type(at, name, expected), at)
+            return
+        if expected not in {None, name}:
+            self._tell("structure", f"The body is a {name}, but a {expected} belongs here", at)
+            return
+        if scope is None:
+            scope = self._scope(value, at)
+        members = {key: item for key, item in value.items() if key != "resourceType"}
+        self._members(name, members, at, scope)
+
+    def _scope(self, value: dict[str, Json], at: str) -> Scope:
+        """The scope that this resource opens; its contained resources are checked on the way."""
+        contained = value.get("contained")
+        if not isinstance(contained, list):
+            return Scope()
+        ids = [item.get("id") for item in contained if isinstance(item, dict)]
+        texts = Counter(_strings(value))
+        for index, item in enumerate(contained):
+            if isinstance(item, dict):
+                self._contained(item, f"{at}.contained[{index}]", ids, texts)
+        return Scope(frozenset(id_ for id_ in ids if isinstance(id_, str)))
+
+    def _contained(
+        self, item: dict[str, Json], at: str, ids: list[Json], texts: Counter[str]
+    ) -> None:
+        id_ = item.get("id")
+        if not isinstance(id_, str):
+            self._tell("invariant", f"{at} needs an id, so that it can be referred to as #id", at)
+        elif ids.count(id_) > 1:
+            self._tell("invariant", f"{at}.id: two contained resources have this id", at)
+        elif not texts["#" + id_] and "#" not in set(_strings(item)):
+            self._tell(
+                "invariant", f"{at}: nothing refers to it by #id: refer to it, or leave it out", at
+            )
+        if "contained" in item:
+            self._tell(
+                "invariant", f"{at}.contained: a contained resource may not contain others", at
+            )
+        meta = item.get("meta")
+        for name in ("versionId", "lastUpdated", "security"):
+            if isinstance(meta, dict) and name in meta:
+                self._tell(
+                    "invariant", f"{at}.meta.{name}: a contained resource may not have it", at
+                )
+
+    # ---- objects ---------------------------------------------------------------------------------
+
+    def _object(self, shape: str, value: Json, at: str, scope: Scope) -> None:
+        if not isinstance(value, dict):
+            self._tell("structure", f"{at} must be an object {{ ... }}, not {_kind(value)}", at)
+        elif not value.keys() - {"id"}:
+            self._tell("structure", f"{at} is empty: give it content, or leave it out", at)
+        else:
+            self._members(shape, value, at, scope)
+
+    def _members(self, shape: str, value: dict[str, Json], at: str, scope: Scope) -> None:
+        if at.count(".") > DEPTH_MAX:
+            self._tell(
+                "too-costly", f"Nested deeper than {DEPTH_MAX} elements: flatten it", at[:200]
+            )
+            return
+        known = members_of(shape)
+        self._unknown(value, known, at)
+        for element in load_table().shapes[shape]:
+            written = [
+                member
+                for member in known.values()
+                if member.element is element
+                and (member.name in value or (member.is_primitive and "_" + member.name in value))
+            ]
+            self._count(element, written, at)
+            for member in written:
+                self._member(member, value, at, scope)
+
+    def _unknown(self, value: dict[str, Json], known: dict[str, Member], at: str) -> None:
+        for key in value:
+            member = known.get(key.removeprefix("_"))
+            if member and (not key.startswith("_") or member.is_primitive):
+                continue
+            near = difflib.get_close_matches(key[:64], known, n=1)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            text = f"{at} has no element {key[:64]!r}{hint}: remove it, or send it as an extension"
+            self._tell("structure", text, at)
+
+    def _count(self, element: Element, written: list[Member], at: str) -> None:
+        where = f"{at}.{element.name}"
+        if len(written) > 1:
+            names = ", ".join(member.name for member in written)
+            self._tell("structure", f"{where} is given more than once ({names}): keep one", where)
+        if element.min and not written:
+            shown = f"{element.name}[x]" if element.is_choice else element.name
+            choices = _choices(element)
+            self._tell("required", f"{at}.{shown} is missing: it is mandatory{choices}", where)
+
+    def _member(self, member: Member, value: dict[str, Json], at: str, scope: Scope) -> None:
+        element = member.element
+        where = f"{at}.{element.name}"
+        if element.is_choice:
+            where = f"{where}.ofType({member.type.code})"
+        given, sibling = value.get(member.name), value.get("_" + member.name)
+        for name in (member.name, "_" + member.name):
+            if name in value and value[name] is None:
+                self._tell("structure", f"{where}: {name} is null: leave it out", where)
+        if element.is_list:
+            self._list(member, given, sibling, where, scope)
+            return
+        if isinstance(given, list):
+            self._tell("structure", f"{where} may be given once only: send it without [ ]", where)
+        elif given is not None:
+            self._value(member, given, where, scope)
+        if sibling is not None and member.is_primitive:
+            self._object("Element", sibling, where, scope)
+
+    def _list(self, member: Member, given: Json, sibling: Json, at: str, scope: Scope) -> None:
+        for items in (given, sibling):
+            if items is not None and not isinstance(items, list):
+                self._tell("structure", f"{at} may repeat: send a list [ ... ]", at)
+                return
+            if items == []:
+                self._tell("structure", f"{at} is an empty list: leave it out", at)
+        values, siblings = given or [], (sibling if member.is_primitive else None) or []
+        element = member.element
+        count = max(len(values), len(siblings))
+        if element.max and count > element.max:
+            self._tell("structure", f"{at} has {count} items, at most {element.max} may be", at)
+        if count < element.min and (given or sibling):
+            self._tell("required", f"{at} has {count} items, at least {element.min} must be", at)
+        for index in range(count):
+            item = values[index] if index < len(values) else None
+            extra = siblings[index] if index < len(siblings) else None
+            where = f"{at}[{index}]"
+            if item is None and extra is None:
+                self._tell("structure", f"{where} is null: leave it out", where)
+            if item is not None:
+                self._value(member, item, where, scope)
+            if extra is not None:
+                self._object("Element", extra, where, scope)
+
+    # ---- values ----------------------------------------------------------------------------------
+
+    def _value(self, member: Member, value: Json, at: str, scope: Scope) -> None:
+        if member.is_primitive:
+            fault = literal_fault(member.type.code, value)
+            if fault:
+                self._tell("value", f"{at} {fault}", at)
+            elif member.element.binding:
+                self._code(member.element.binding, value, at)
+        elif member.type.code == "Resource":
+            is_contained = member.name == "contained"
+            inner = Scope(scope.contained, is_contained=True) if is_contained else None
+            self.resource(value, at, scope=inner)
+        else:
+            self._object(member.type.code, value, at, scope)
+            if isinstance(value, dict):
+                self._special(member, value, at, scope)
+
+    def _special(self, member: Member, value: dict[str, Json], at: str, scope: Scope) -> None:
+        if member.type.code == "Reference":
+            self._reference(member.type, value, at, scope)
+        elif member.type.code == "CodeableConcept" and member.element.binding:
+            self._concept(member.element.binding, value, at)
+
+    def _code(self, binding: str, value: str, at: str) -> None:
+        codes = load_table().value_sets[binding]
+        if codes.pattern:
+            if not compiled(codes.pattern).search(value):
+                self._tell("code-invalid", f"{at} is not of the form {codes.pattern}", at)
+        elif not codes.open and value not in codes.codes:
+            self._tell("code-invalid", f"{at} must be {_options(codes.codes, value)}", at)
+
+    def _concept(self, binding: str, value: dict[str, Json], at: str) -> None:
+        codes = load_table().value_sets[binding]
+        codings = value.get("coding")
+        if codes.open or codes.pattern or (codings is None and "extension" in value):
+            return
+        if not is_bound(codings, codes.systems):
+            shown = "; ".join(
+                f"{system}: {', '.join(names[:_SHOWN_MAX])}"
+                for system, names in codes.systems.items()
+            )
+            self._tell("code-invalid", f"{at} needs a coding with system and code of {shown}", at)
+
+    def _reference(self, kind: ElementType, value: dict[str, Json], at: str, scope: Scope) -> None:
+        text = value.get("reference")
+        stated = value.get("type")
+        if isinstance(stated, str) and not _fits(stated, kind.targets):
+            where = f"{at}.type"
+            self._tell("value", f"{where} must be one of {', '.join(kind.targets)}", where)
+        if not isinstance(text, str) or not text:
+            return
+        where = f"{at}.reference"
+        fault = reference_fault(text, kind.targets, may_search=self._may_search)
+        if fault:
+            self._tell("value", f"{where} {fault}", where)
+        elif text.startswith("#"):
+            self._fragment(text[1:], where, scope)
+
+    def _fragment(self, id_: str, at: str, scope: Scope) -> None:
+        if id_ and id_ not in scope.contained:
+            self._tell("not-found", f"{at}: no contained resource has this id", at)
+        elif not id_ and not scope.is_contained:
+            self._tell("value", f"{at}: # alone may stand only in a contained resource", at)
+
+
+def is_bound(codings: Json, systems: dict[str, tuple[str, ...]]) -> bool:
+    """Whether at least one of these codings is in the value set."""
+    return isinstance(codings, list) and any(
+        isinstance(coding, dict)
+        and isinstance(coding.get("system"), str)
+        and coding.get("code") in systems.get(coding["system"], ())
+        for coding in codings
+    )
+
+
+def _fits(type_name: str, targets: tuple[str, ...]) -> bool:
+    """Whether a Reference.type is among the targets; logical models are not ours to judge."""
+    return not targets or type_name in targets or type_name not in load_table().types
+
+
+def _strings(value: Json) -> Iterable[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _strings(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _strings(item)
+
+
+def _kind(value: Json) -> str:
+    if isinstance(value, bool) or value is None:
+        return "true, false or null"
+    if isinstance(value, (int, Decimal)):
+        return "a number"
+    return "a list" if isinstance(value, list) else "a text"
+
+
+def _choices(element: Element) -> str:
+    if not element.is_choice:
+        return ""
+    names = [kind.code[0].upper() + kind.code[1:] for kind in element.types]
+    shown = ", ".join(element.name + name for name in names[:_SHOWN_MAX])
+    return f"; send one of {shown}{' ...' if len(names) > _SHOWN_MAX else ''}"
+
+
+def _options(codes: tuple[str, ...], value: str) -> str:
+    if len(codes) <= _SHOWN_MAX:
+        return f"one of {', '.join(codes)}"
+    near = difflib.get_close_matches(value[:64], codes, n=3)
+    hint = f" (near: {', '.join(near)})" if near else ""
+    return f"one of {len(codes)} codes such as {', '.join(codes[:_SHOWN_MAX])}{hint}"
+
+
+def _unknown_type(at: str, name: Json, expected: str | None) -> str:
+    if not isinstance(name, str):
+        return f"{at} has no resourceType: begin with " + (
+            f'"resourceType": "{expected}"' if expected else '"resourceType"'
+        )
+    near = difflib.get_close_matches(name[:64], load_table().types, n=1)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    return f"{at}: {name[:64]!r} is no resource type of FHIR R4{hint}"

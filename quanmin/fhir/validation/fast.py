@@ -1,0 +1,119 @@
+"""The fast yes: one compiled decode that accepts only what is certainly right.
+
+It may refuse what is right after all (primitives given by an extension only, unusual references);
+the explanation then finds nothing wrong. It must never accept what the explanation refuses.
+"""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from quanmin.fhir.json import has_repeated_keys
+from quanmin.fhir.table import load_table
+from quanmin.fhir.validation.shapes import Shaped, decoder_of
+
+# The decoder has no opinion on these; each is rare enough to look closer when it turns up.
+_CONTROL_ESCAPE = re.compile(rb"\\(?:u00[01]|[bf])")
+_EMPTY = re.compile(rb'\{[ \t\r\n]*(?:"id"[ \t\r\n]*:[ \t\r\n]*"[^"]*"[ \t\r\n]*)?\}')
+_FRAGMENT = re.compile(rb'"reference"[ \t\r\n]*:[ \t\r\n]*"#([^"\\]*)"')
+_SPACED_COLONS = (b'" :', b'"\n:', b'"\t:', b'"\r:')
+_ENCODER = msgspec.json.Encoder()
+_HOLDERS = frozenset({"Bundle", "Parameters"})
+
+
+class _Peek(msgspec.Struct):
+    resourceType: str  # noqa: N815 - FHIR's name
+
+
+_PEEK = msgspec.json.Decoder(_Peek)
+
+
+def is_clean(type_name: str, raw: bytes) -> bool:
+    """True only if `raw` is right as a resource of this type; False says to look closer."""
+    if b"\\" in raw and _CONTROL_ESCAPE.search(raw):
+        return False
+    if _EMPTY.search(raw):
+        return False
+    if b'"#' in raw and type_name in _HOLDERS:
+        return False
+    return _decode(type_name, raw) is not None
+
+
+def _decode(type_name: str, raw: bytes) -> Shaped | None:
+    try:
+        shaped = decoder_of(type_name).decode(raw)
+    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    if _repeats_keys(raw, shaped):
+        return None
+    is_right = _are_contained_clean(shaped, raw) and (
+        type_name not in _HOLDERS or _are_held_clean(shaped)
+    )
+    return shaped if is_right else None
+
+
+def _repeats_keys(raw: bytes, shaped: Shaped) -> bool:
+    """Whether a key stands twice in one object: then fewer keys come out again than went in."""
+    if any(colon in raw for colon in _SPACED_COLONS):
+        return has_repeated_keys(raw)
+    # A quote inside a text is escaped on both sides, so that `\":` cancels out.
+    again = _ENCODER.encode(shaped)
+    before = raw.count(b'":') - raw.count(b'\\":')
+    return before != again.count(b'":') - again.count(b'\\":')
+
+
+def _are_contained_clean(shaped: Shaped, raw: bytes) -> bool:
+    contained = getattr(shaped, "contained", msgspec.UNSET)
+    if contained is msgspec.UNSET:
+        return b'"#' not in raw or not _FRAGMENT.search(raw)
+    ids = set()
+    for item in contained:
+        inner = _decode_any(bytes(item))
+        if inner is None or not _may_be_contained(inner, raw):
+            return False
+        ids.add(inner.id.encode())
+    fragments = {found for found in _FRAGMENT.findall(raw) if found}
+    has_bare = b'"#"' in raw
+    return len(ids) == len(contained) and fragments <= ids and not has_bare
+
+
+def _may_be_contained(inner: Shaped, raw: bytes) -> bool:
+    if inner.id is msgspec.UNSET or getattr(inner, "contained", msgspec.UNSET) is not msgspec.UNSET:
+        return False
+    if inner.meta is not msgspec.UNSET:
+        return False
+    return b'"#' + inner.id.encode() + b'"' in raw
+
+
+def _decode_any(raw: bytes) -> Shaped | None:
+    try:
+        name = _PEEK.decode(raw).resourceType
+    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return _decode(name, raw) if name in load_table().types else None
+
+
+def _are_held_clean(shaped: Shaped) -> bool:
+    held = _entries(shaped) if hasattr(shaped, "entry") else _parameters(shaped.parameter)
+    return all(_decode_any(bytes(raw)) is not None for raw in held)
+
+
+def _entries(bundle: Shaped) -> list[msgspec.Raw]:
+    if bundle.entry is msgspec.UNSET:
+        return []
+    held = [entry.resource for entry in bundle.entry]
+    held += [
+        entry.response.outcome for entry in bundle.entry if entry.response is not msgspec.UNSET
+    ]
+    return [raw for raw in held if raw is not msgspec.UNSET]
+
+
+def _parameters(parameters: object) -> list[msgspec.Raw]:
+    if not isinstance(parameters, list):
+        return []
+    held = [item.resource for item in parameters if item.resource is not msgspec.UNSET]
+    for item in parameters:
+        held += _parameters(item.part)
+    return held

@@ -1,0 +1,52 @@
+"""The forms a Reference may have, and the types it may point at."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from quanmin.fhir.table import load_table
+from quanmin.fhir.validation.primitives import ID
+
+_VERSION = rf"(?:/_history/{ID})?"
+_RELATIVE = re.compile(rf"([A-Za-z]+)/{ID}{_VERSION}\Z")
+_ABSOLUTE = re.compile(rf"(?:https?)://\S+?/([A-Za-z]+)/{ID}{_VERSION}\Z", re.ASCII)
+_SEARCH = re.compile(r"([A-Za-z]+)\?\S+\Z", re.ASCII)
+_OTHER = re.compile(r"(?:#|[A-Za-z][A-Za-z0-9+.-]*:)\S*\Z", re.ASCII)
+
+
+@lru_cache(maxsize=1024)
+def plain_pattern(targets: tuple[str, ...]) -> str:
+    """A pattern for the usual forms of a reference to one of `targets`; others are rare."""
+    names = "|".join(targets or load_table().types)
+    return (
+        rf"(?a)\A(?:(?:https?://\S+/)?(?:{names})/{ID}{_VERSION}"
+        r"|#[A-Za-z0-9.-]*|urn:(?:uuid|oid):\S+)\Z"
+    )
+
+
+def reference_fault(text: str, targets: tuple[str, ...], *, may_search: bool) -> str | None:
+    """What is wrong with a literal reference, and how to mend it, or None.
+
+    `targets` empty allows any type. `may_search` allows `Type?...`, as transactions do.
+    """
+    types = load_table().types
+    found = _RELATIVE.match(text) or (_SEARCH.match(text) if may_search else None)
+    if found:
+        if found[1] not in types:
+            return f"points at {found[1][:64]}, which is no resource type"
+        return _target_fault(found[1], targets)
+    absolute = _ABSOLUTE.match(text)
+    if absolute and absolute[1] in types:
+        return _target_fault(absolute[1], targets)
+    if _OTHER.match(text):
+        return None
+    if _SEARCH.match(text):
+        return "is a search: conditional references are allowed in transactions only"
+    return "must be Type/id, an absolute URL, urn:uuid:..., urn:oid:... or #id of a contained one"
+
+
+def _target_fault(name: str, targets: tuple[str, ...]) -> str | None:
+    if not targets or name in targets:
+        return None
+    return f"points at {name}, but may point only at {', '.join(targets)}"

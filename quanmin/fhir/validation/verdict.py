@@ -1,0 +1,21 @@
+"""The two ways to a verdict, put together: the fast yes, then the slow why not."""
+
+from __future__ import annotations
+
+from quanmin.base.problems import Issue
+from quanmin.fhir.validation.explanation import explain
+from quanmin.fhir.validation.fast import is_clean
+
+
+def validate(type_name: str, raw: bytes, *, at: str = "", may_search: bool = False) -> list[Issue]:
+    """Everything that is wrong with `raw` as a resource of this type; empty when it is right.
+
+    Covers structure, types, cardinality, choices, unknown elements, references, required bindings,
+    formats of primitives, narratives and contained resources; FHIRPath invariants are not evaluated
+    yet. Locations are FHIRPath, beginning with `at` (default: the type's name). `may_search` allows
+    conditional references, as a transaction before it is resolved has them. Raises Malformed when
+    `raw` is not a JSON object. At most 100 issues are told.
+    """
+    if is_clean(type_name, raw):
+        return []
+    return explain(type_name, raw, at=at or type_name, may_search=may_search)
