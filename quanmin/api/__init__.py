@@ -1,1 +1,6 @@
-"""The door for machines: FHIR over HTTP."""
+"""The FHIR door of a node: the HTTP interface for machines, in front of the guarded records."""
+
+from quanmin.api.limits import DoorLimits
+from quanmin.api.opening import build
+
+__all__ = ["DoorLimits", "build"]

@@ -1,0 +1,116 @@
+"""The CapabilityStatement, written from what there is: the interaction table and the R4 table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from quanmin import __version__
+from quanmin.api.reply import Reply
+from quanmin.fhir.table import Table, TypeDefinition
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from quanmin.api.call import Call
+    from quanmin.api.interactions import Interaction
+
+# Kinds of search parameter that the search grammar does not serve yet; it says so when asked.
+UNSERVED_KINDS = frozenset({"composite", "special"})
+_R4 = "http://hl7.org/fhir"
+_SECURITY = (
+    "Every address but this one needs a bearer token of this node (Authorization: Bearer). "
+    "X-Purpose-Of-Use states the purpose; without it treatment is assumed. Each read is logged."
+)
+_NOTES = (
+    "Links to the next page are sealed: they hold the search in encrypted form, work for the actor "
+    "they were given to, and expire. Conditional criteria match only among the sender's own records."
+)
+
+
+async def describe(call: Call) -> Reply:
+    """What this door can do."""
+    return Reply(200, call.desk.describe(call.base))
+
+
+def write_statement(
+    interactions: Iterable[Interaction], table: Table, *, base: str, date: str
+) -> bytes:
+    """The statement as JSON; `date` is when this door opened, `base` where it stands."""
+    listed = tuple(interactions)
+    statement = {
+        "resourceType": "CapabilityStatement",
+        "status": "active",
+        "date": date,
+        "publisher": "quanmin",
+        "kind": "instance",
+        "software": {"name": "quanmin", "version": __version__},
+        "implementation": {"description": "quanmin FHIR R4 interface", "url": base},
+        "fhirVersion": table.release,
+        "format": ["application/fhir+json", "json"],
+        "rest": [
+            {
+                "mode": "server",
+                "documentation": _NOTES,
+                "security": {"description": _SECURITY},
+                "resource": [
+                    _resource(listed, definition) for _, definition in sorted(table.types.items())
+                ],
+                "interaction": _system(listed),
+                "searchParam": _common(table),
+            }
+        ],
+    }
+    return msgspec.json.encode(statement)
+
+
+def _codes(interactions: Iterable[Interaction], level: str) -> list[str]:
+    return list(dict.fromkeys(one.code for one in interactions if one.level == level))
+
+
+def _system(interactions: tuple[Interaction, ...]) -> list[dict[str, str]]:
+    codes = _codes(interactions, "system")
+    if "transaction" in codes:  # one address takes both kinds of Bundle
+        codes.append("batch")
+    return [{"code": code} for code in codes]
+
+
+def _conditions(interactions: tuple[Interaction, ...]) -> dict[str, Any]:
+    conditional = {one.code for one in interactions if one.is_conditional}
+    codes = {one.code for one in interactions}
+    return {
+        "versioning": "versioned-update",
+        "readHistory": "vread" in codes,
+        "updateCreate": "update" in codes,
+        "conditionalCreate": "create" in codes,
+        "conditionalRead": "full-support" if "read" in codes else "not-supported",
+        "conditionalUpdate": "update" in conditional,
+        "conditionalDelete": "single" if "delete" in conditional else "not-supported",
+    }
+
+
+def _resource(interactions: tuple[Interaction, ...], definition: TypeDefinition) -> dict[str, Any]:
+    served = [param for param in definition.params.values() if param.kind not in UNSERVED_KINDS]
+    links = [f"{definition.name}:{param.name}" for param in served if param.kind == "reference"]
+    return {
+        "type": definition.name,
+        "profile": f"{_R4}/StructureDefinition/{definition.name}",
+        "interaction": [{"code": code} for code in _codes(interactions, "type")],
+        **_conditions(interactions),
+        "searchInclude": ["*", *links],
+        "searchRevInclude": ["*"],
+        "searchParam": [{"name": param.name, "type": param.kind} for param in served],
+    }
+
+
+def _common(table: Table) -> list[dict[str, str]]:
+    """The parameters that every type has: those a search over all types can use."""
+    params = [definition.params for definition in table.types.values()]
+    names = set(params[0]).intersection(*params)
+    first = params[0]
+    return [
+        {"name": name, "type": first[name].kind}
+        for name in sorted(names)
+        if first[name].kind not in UNSERVED_KINDS
+    ]

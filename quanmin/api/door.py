@@ -1,0 +1,267 @@
+"""The door: one plain ASGI application in front of the guarded records.
+
+What is the same for all interactions happens here once: finding the interaction, who asks and why,
+quotas, places, time limits, the correlation id, problems into OperationOutcomes, the log. There is
+no stack of middleware: a read is answered in a fraction of a millisecond, and each layer of
+wrapping would take a good part of that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, MutableMapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from quanmin.api.address import Pairs, base_of, parse_pairs, parse_path
+from quanmin.api.call import Call, Desk
+from quanmin.api.negotiation import (
+    FHIR_JSON,
+    Preference,
+    accept,
+    check_content_type,
+    format_of,
+    prefer,
+)
+from quanmin.api.reply import Reply, Send, pretty, refuse, send_reply
+from quanmin.api.request import Disconnected, Receive, Request
+from quanmin.base.logs import correlation_id
+from quanmin.base.problems import NotAllowed, Overloaded, Problem, Unauthenticated
+
+if TYPE_CHECKING:
+    from quanmin.api.admission import Admission, Held, Quota
+    from quanmin.api.callers import Callers, Purposes
+    from quanmin.api.interactions import Interaction
+    from quanmin.api.limits import DoorLimits
+    from quanmin.api.metering import Meters
+    from quanmin.api.routing import Routes
+    from quanmin.trust import Actor, Guard
+
+BASE_PATH = "/fhir"
+
+_log = logging.getLogger("quanmin.api")
+_PLAIN = Preference()
+_STRANGERS_SURPLUS_BYTES = 1 << 20  # whoever is not known gets no bandwidth for the asking
+
+
+class Gate(msgspec.Struct, frozen=True, kw_only=True):
+    """What lets requests in: who they are, what each may spend, and how much goes on at once."""
+
+    callers: Callers
+    purposes: Purposes
+    clients: Quota
+    strangers: Quota
+    admission: Admission
+    held: Held
+
+
+class Door:
+    """Answers every request below `/fhir`."""
+
+    def __init__(
+        self,
+        guard: Guard,
+        routes: Routes,
+        gate: Gate,
+        desk: Desk,
+        meters: Meters,
+        *,
+        base_url: str | None,
+        unavailable: tuple[type[Exception], ...],
+        now: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._guard = guard
+        self._routes = routes
+        self._gate = gate
+        self._desk = desk
+        self._limits: DoorLimits = desk.limits
+        self._meters = meters
+        self._base_url = base_url
+        self._unavailable = unavailable
+        self._now = now
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Answer one request, whatever it is, and write one line about it."""
+        started = self._now()
+        request = Request(scope, receive)
+        mark = correlation_id.set(request.id)
+        try:
+            status, sent = await self._serve(request, send)
+            self._note(request, status, sent, self._now() - started)
+        finally:
+            correlation_id.reset(mark)
+
+    async def _serve(self, request: Request, send: Send) -> tuple[int, int]:
+        try:
+            reply = await self._answer(request)
+        except Disconnected:
+            return 499, 0  # nobody is left to answer; the number is the one proxies write
+        except Problem as problem:
+            reply = refuse(problem)
+        except self._unavailable:
+            _log.warning("the store cannot be reached", exc_info=True)
+            reply = refuse(
+                Overloaded(
+                    "the record store cannot be reached at this moment; repeat it in a second",
+                    retry_after_seconds=1,
+                )
+            )
+        except Exception:  # noqa: BLE001 - the one place where a defect of this program ends
+            # The text of a defect may repeat what was sent: the client gets the number under which
+            # the log tells more.
+            _log.exception("a request failed")
+            reply = refuse(Problem(f"a fault in this node; report it with the number {request.id}"))
+        if reply.status >= 400:
+            await self._let_the_client_finish(request)
+        if b"_pretty=true" in request.query:
+            reply = pretty(reply)
+        sent = await send_reply(
+            reply,
+            send,
+            request_id=request.id,
+            accepts_gzip=b"gzip" in request.headers.get(b"accept-encoding", b""),
+            compress_bytes_min=self._limits.compress_bytes_min,
+            is_head=request.method == "HEAD",
+        )
+        return reply.status, sent
+
+    async def _let_the_client_finish(self, request: Request) -> None:
+        surplus = self._limits.surplus_bytes_max if request.actor else _STRANGERS_SURPLUS_BYTES
+        with suppress(Disconnected, TimeoutError):
+            async with asyncio.timeout(self._limits.body_seconds_max):
+                await request.throw_away(surplus)
+
+    async def _answer(self, request: Request) -> Reply:
+        parts = parse_path(request.path[len(BASE_PATH) :])
+        methods = self._routes.find(parts)
+        interaction = methods.get(request.method)
+        if interaction is None:
+            return _refuse_method(request, methods)
+        request.route = interaction.shape
+        request.interaction = interaction.code
+        pairs = request.pairs(self._limits.address_bytes_max)
+        if interaction.access == "open":
+            self._gate.strangers.spend(request.client)
+            return await self._perform(interaction, self._call(request, parts, pairs, b""))
+        actor = await self._identify(request)
+        purpose = self._gate.purposes.stated(request.headers.get(b"x-purpose-of-use"))
+        body = await self._receive(request, interaction)
+        try:
+            call = self._call(request, parts, pairs, body, form=interaction.body == "form")
+            records = self._guard.records(actor, purpose=purpose, request_id=request.id)
+            call = msgspec.structs.replace(call, guarded=records, actor=actor.code)
+            return await self._in_turn(interaction, call)
+        finally:
+            self._gate.held.give_back(len(body))
+
+    async def _identify(self, request: Request) -> Actor:
+        try:
+            actor = await self._gate.callers.find(request.headers.get(b"authorization"))
+        except Unauthenticated:
+            self._gate.strangers.spend(request.client)
+            raise
+        request.actor = actor.code
+        self._gate.clients.spend(actor.code)
+        return actor
+
+    async def _receive(self, request: Request, interaction: Interaction) -> bytes:
+        if interaction.body == "none":
+            return b""
+        is_form = interaction.body == "form"
+        # A search may be posted without a body, all its parameters in the query.
+        if not is_form or request.headers.get(b"content-length", b"0") != b"0":
+            check_content_type(request.header(b"content-type") or "", is_form=is_form)
+        limits = self._limits
+        bytes_max = {
+            "form": limits.form_bytes_max,
+            "resource": limits.resource_bytes_max,
+            "bundle": limits.bundle_bytes_max,
+        }[interaction.body]
+        try:
+            async with asyncio.timeout(limits.body_seconds_max):
+                body = await request.body(bytes_max, self._gate.held)
+        except TimeoutError:
+            text = f"the body did not arrive within {limits.body_seconds_max:g} s; send it again"
+            raise Overloaded(text, retry_after_seconds=1) from None
+        request.received_bytes = len(body)
+        return body
+
+    def _call(
+        self, request: Request, parts: list[str], pairs: Pairs, body: bytes, *, form: bool = False
+    ) -> Call:
+        if form:
+            pairs = pairs + parse_pairs(body, "the form")
+        header = request.headers.get(b"prefer")
+        content_type = None
+        if pairs:
+            asked = [value for name, value in pairs if name == "_format"]
+            content_type = format_of(asked[-1]) if asked else None
+            pairs = [pair for pair in pairs if pair[0] not in {"_format", "_pretty"}]
+        if content_type is None:
+            content_type = accept(request.header(b"accept") or "")
+        request.content_type = content_type
+        return Call(
+            request=request,
+            desk=self._desk,
+            base=self._base_url or base_of(request.headers, request.scheme, BASE_PATH),
+            parts=parts,
+            pairs=pairs,
+            preference=_PLAIN if header is None else prefer(header.decode("latin-1")),
+            body=body,
+        )
+
+    async def _in_turn(self, interaction: Interaction, call: Call) -> Reply:
+        await self._gate.admission.enter(call.actor)
+        try:
+            return await self._perform(interaction, call)
+        finally:
+            self._gate.admission.leave(call.actor)
+
+    async def _perform(self, interaction: Interaction, call: Call) -> Reply:
+        limits = self._limits
+        is_bundle = interaction.body == "bundle"
+        seconds = limits.bundle_seconds_max if is_bundle else limits.request_seconds_max
+        try:
+            async with asyncio.timeout(seconds):
+                reply = await interaction.perform(call)
+        except TimeoutError:
+            raise Overloaded(
+                f"not done within {seconds:g} s and given up; ask for less at a time. Whether a "
+                "write took place can be seen by reading",
+                retry_after_seconds=5,
+            ) from None
+        if call.request.content_type is FHIR_JSON:
+            return reply
+        return msgspec.structs.replace(reply, content_type=call.request.content_type)
+
+    def _note(self, request: Request, status: int, sent: int, seconds: float) -> None:
+        self._meters.count(
+            request.interaction,
+            status,
+            seconds=seconds,
+            received=request.received_bytes,
+            sent=sent,
+        )
+        if _log.isEnabledFor(logging.INFO):
+            said = {
+                "method": request.method,
+                "route": request.route,
+                "interaction": request.interaction,
+                "status": status,
+                "duration_ms": round(seconds * 1000, 3),
+                "bytes": sent,
+                "actor": request.actor,
+            }
+            _log.info("answered", extra=said)
+
+
+def _refuse_method(request: Request, methods: dict[str, Interaction]) -> Reply:
+    allow = ((b"allow", ", ".join(sorted({*methods, "OPTIONS"})).encode("ascii")),)
+    if request.method == "OPTIONS":
+        return Reply(204, b"", allow)
+    text = f"this address takes {', '.join(sorted(methods))}"
+    return msgspec.structs.replace(refuse(NotAllowed(text)), headers=allow)

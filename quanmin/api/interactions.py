@@ -1,0 +1,166 @@
+"""Every interaction of the FHIR door, declared once: the dispatcher and the CapabilityStatement
+are both made from this table, so neither can promise what the other does not do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Literal
+
+import msgspec
+
+from quanmin.api.call import Call
+from quanmin.api.capability import describe
+from quanmin.api.reading import read, read_history, read_version
+from quanmin.api.reply import Reply
+from quanmin.api.searching import go_on, search, search_by_form
+from quanmin.api.transacting import transact
+from quanmin.api.writing import create, delete, delete_where, update, update_where
+
+Access = Literal["open", "actor"]
+Body = Literal["none", "form", "resource", "bundle"]
+Level = Literal["system", "type", "none"]
+
+
+class Interaction(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that can be done at the door.
+
+    `code` is the R4 restful-interaction code, `level` where the CapabilityStatement lists it.
+    `shape` is the path below the base; `[type]`, `[id]`, `[version]` and `[kind]` stand for parts.
+    `access` has no useful default: a door with an interaction that declares none does not open.
+    """
+
+    code: str
+    method: str
+    shape: str
+    perform: Callable[[Call], Awaitable[Reply]]
+    access: Access | None = None
+    body: Body = "none"
+    level: Level = "type"
+    is_conditional: bool = False
+
+
+INTERACTIONS: tuple[Interaction, ...] = (
+    Interaction(code="read", method="GET", shape="[type]/[id]", access="actor", perform=read),
+    Interaction(
+        code="vread",
+        method="GET",
+        shape="[type]/[id]/_history/[version]",
+        access="actor",
+        perform=read_version,
+    ),
+    Interaction(
+        code="create",
+        method="POST",
+        shape="[type]",
+        access="actor",
+        body="resource",
+        perform=create,
+    ),
+    Interaction(
+        code="update",
+        method="PUT",
+        shape="[type]/[id]",
+        access="actor",
+        body="resource",
+        perform=update,
+    ),
+    Interaction(
+        code="update",
+        method="PUT",
+        shape="[type]",
+        access="actor",
+        body="resource",
+        perform=update_where,
+        is_conditional=True,
+    ),
+    Interaction(
+        code="delete", method="DELETE", shape="[type]/[id]", access="actor", perform=delete
+    ),
+    Interaction(
+        code="delete",
+        method="DELETE",
+        shape="[type]",
+        access="actor",
+        perform=delete_where,
+        is_conditional=True,
+    ),
+    Interaction(
+        code="history-instance",
+        method="GET",
+        shape="[type]/[id]/_history",
+        access="actor",
+        perform=read_history,
+    ),
+    Interaction(
+        code="history-type",
+        method="GET",
+        shape="[type]/_history",
+        access="actor",
+        perform=read_history,
+    ),
+    Interaction(
+        code="history-system",
+        method="GET",
+        shape="_history",
+        access="actor",
+        level="system",
+        perform=read_history,
+    ),
+    Interaction(code="search-type", method="GET", shape="[type]", access="actor", perform=search),
+    Interaction(
+        code="search-type",
+        method="POST",
+        shape="[type]/_search",
+        access="actor",
+        body="form",
+        perform=search_by_form,
+    ),
+    Interaction(
+        code="search-type",
+        method="GET",
+        shape="[type]/[id]/[kind]",
+        access="actor",
+        perform=search,
+    ),
+    Interaction(
+        code="search-type",
+        method="POST",
+        shape="[type]/[id]/[kind]/_search",
+        access="actor",
+        body="form",
+        perform=search_by_form,
+    ),
+    Interaction(
+        code="search-system", method="GET", shape="", access="actor", level="system", perform=search
+    ),
+    Interaction(
+        code="search-system",
+        method="POST",
+        shape="_search",
+        access="actor",
+        body="form",
+        level="system",
+        perform=search_by_form,
+    ),
+    Interaction(
+        code="transaction",
+        method="POST",
+        shape="",
+        access="actor",
+        body="bundle",
+        level="system",
+        perform=transact,
+    ),
+    Interaction(
+        code="capabilities",
+        method="GET",
+        shape="metadata",
+        access="open",
+        level="none",
+        perform=describe,
+    ),
+    Interaction(
+        code="page", method="GET", shape="_page", access="actor", level="none", perform=go_on
+    ),
+)

@@ -1,0 +1,198 @@
+"""Opens the door: puts its parts together and adds the addresses that watch over the node."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from quanmin.api.admission import Admission, Held, Quota
+from quanmin.api.call import Desk
+from quanmin.api.callers import Callers, load_purposes
+from quanmin.api.capability import write_statement
+from quanmin.api.door import BASE_PATH, Door, Gate
+from quanmin.api.interactions import INTERACTIONS
+from quanmin.api.limits import DoorLimits
+from quanmin.api.metering import CONTENT_TYPE, Meters
+from quanmin.api.negotiation import PLAIN_JSON
+from quanmin.api.paging import Seal
+from quanmin.api.reply import Reply, Send, refuse, send_reply
+from quanmin.api.request import Receive, Request
+from quanmin.api.routing import Routes
+from quanmin.base.problems import Forbidden, NotAllowed, NotFound, Problem
+from quanmin.fhir.grammar import QueryLimits
+from quanmin.fhir.table import load_table
+
+if TYPE_CHECKING:
+    from quanmin.trust import Actors, Guard
+
+Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+
+
+async def _always_ready() -> bool:
+    return True
+
+
+def build(
+    guard: Guard,
+    actors: Actors,
+    limits: DoorLimits | None = None,
+    *,
+    link_key: bytes,
+    zone: ZoneInfo,
+    query_limits: QueryLimits | None = None,
+    base_url: str | None = None,
+    is_ready: Callable[[], Awaitable[bool]] = _always_ready,
+    unavailable: tuple[type[Exception], ...] = (ConnectionError,),
+    beyond: Application | None = None,
+) -> Application:
+    """The ASGI application of a node: `/fhir`, `/health`, `/ready`, `/metrics`; the rest `beyond`.
+
+    `link_key` (32 bytes, the same in all workers) seals page links. `base_url` is how the outside
+    addresses `/fhir`; None trusts each request's Host header. `is_ready` says whether work can be
+    done, `unavailable` are the exceptions that mean the database cannot be reached.
+    """
+    limits = limits or DoorLimits()
+    table = load_table()
+    opened_on = datetime.now(UTC).date().isoformat()
+
+    @lru_cache(maxsize=16)
+    def describe(base: str) -> bytes:
+        return write_statement(INTERACTIONS, table, base=base, date=opened_on)
+
+    desk = Desk(
+        limits=limits,
+        query_limits=query_limits or QueryLimits(),
+        seal=Seal(link_key, seconds_max=limits.link_seconds_max, bytes_max=limits.link_bytes_max),
+        zone=zone,
+        describe=describe,
+    )
+    gate = open_gate(actors, limits)
+    meters = Meters()
+    door = Door(
+        guard,
+        Routes(INTERACTIONS, table.types.keys()),
+        gate,
+        desk,
+        meters,
+        base_url=base_url,
+        unavailable=unavailable,
+    )
+    return Front(door, Watch(gate, meters, is_ready), beyond)
+
+
+def open_gate(actors: Actors, limits: DoorLimits) -> Gate:
+    """What lets requests in, under `limits`."""
+    return Gate(
+        callers=Callers(actors, seconds_max=limits.actor_seconds_max, actors_max=limits.actors_max),
+        purposes=load_purposes(),
+        clients=Quota(
+            limits.client_requests_per_second, limits.client_burst_requests, limits.clients_max
+        ),
+        strangers=Quota(
+            limits.stranger_requests_per_second, limits.stranger_burst_requests, limits.clients_max
+        ),
+        admission=Admission(limits),
+        held=Held(limits.held_bytes_max),
+    )
+
+
+class Watch:
+    """Whether the node lives, whether it can work, and what it has counted."""
+
+    def __init__(self, gate: Gate, meters: Meters, is_ready: Callable[[], Awaitable[bool]]) -> None:
+        self._gate = gate
+        self._meters = meters
+        self._is_ready = is_ready
+        self.addresses = {
+            "/health": self._health,
+            "/ready": self._ready,
+            "/metrics": self._metrics,
+        }
+
+    async def _health(self, _: Request) -> Reply:
+        return Reply(200, b'{"status":"up"}', (), PLAIN_JSON)
+
+    async def _ready(self, _: Request) -> Reply:
+        if await self._is_ready():
+            return Reply(200, b'{"status":"ready"}', (), PLAIN_JSON)
+        return Reply(503, b'{"status":"not ready"}', ((b"retry-after", b"1"),), PLAIN_JSON)
+
+    async def _metrics(self, request: Request) -> Reply:
+        """The numbers, for this machine itself or an operator."""
+        if not _is_from_here(request):
+            actor = await self._gate.callers.find(request.headers.get(b"authorization"))
+            if actor.role != "operator":
+                raise Forbidden("the numbers of the node are for its operators")
+        admission = self._gate.admission
+        text = self._meters.write(running=admission.running, waiting=admission.waiting)
+        return Reply(200, text, (), CONTENT_TYPE)
+
+
+def _is_from_here(request: Request) -> bool:
+    if b"x-forwarded-for" in request.headers or b"forwarded" in request.headers:
+        return False  # a proxy on this machine speaks for somebody elsewhere
+    try:
+        return ip_address(request.client).is_loopback
+    except ValueError:
+        return False
+
+
+class Front:
+    """Sends a request to the door, to the watch or beyond; `/fhir` comes first."""
+
+    def __init__(self, door: Door, watch: Watch, beyond: Application | None) -> None:
+        self._door = door
+        self._watch = watch
+        self._beyond = beyond
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """The ASGI entry."""
+        if scope["type"] == "http":
+            path: str = scope["path"]
+            if path.startswith(BASE_PATH) and path[len(BASE_PATH) :][:1] in {"", "/"}:
+                await self._door(scope, receive, send)
+                return
+            if path in self._watch.addresses:
+                await self._tell(Request(scope, receive), send)
+                return
+        if self._beyond is not None:
+            await self._beyond(scope, receive, send)
+        elif scope["type"] == "http":
+            request = Request(scope, receive)
+            await _send(
+                refuse(NotFound("there is nothing here; records are below /fhir")), request, send
+            )
+        elif scope["type"] == "lifespan":
+            await _live(receive, send)
+
+    async def _tell(self, request: Request, send: Send) -> None:
+        try:
+            if request.method not in {"GET", "HEAD"}:
+                raise NotAllowed("this address takes GET and HEAD")
+            reply = await self._watch.addresses[request.path.decode("latin-1")](request)
+        except Problem as problem:
+            reply = refuse(problem)
+        await _send(reply, request, send)
+
+
+async def _send(reply: Reply, request: Request, send: Send) -> None:
+    await send_reply(
+        reply,
+        send,
+        request_id=request.id,
+        accepts_gzip=False,
+        compress_bytes_min=0,
+        is_head=request.method == "HEAD",
+    )
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

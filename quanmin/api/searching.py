@@ -1,0 +1,81 @@
+"""Searches: of a type, of a compartment, of everything; and where they go on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from quanmin.api.bundles import bundle, found_entry, warning_entry
+from quanmin.api.reading import read_history
+from quanmin.api.reply import Reply
+from quanmin.api.summary import subset
+from quanmin.base.problems import Malformed
+
+if TYPE_CHECKING:
+    from quanmin.api.call import Call
+    from quanmin.fhir.query import Query
+    from quanmin.trust import Hits
+
+
+async def search(call: Call) -> Reply:
+    """A slice of what a search finds."""
+    query = parse_search(call)
+    hits = await call.records.search(query)
+    return Reply(200, write_hits(call, query, hits))
+
+
+async def search_by_form(call: Call) -> Reply:
+    """The same with the parameters in the body, so that none of them stands in an address."""
+    shown = msgspec.structs.replace(call, parts=call.parts[:-1], is_private=True)
+    return await search(shown)
+
+
+async def go_on(call: Call) -> Reply:
+    """The next slice of a search or a history, from a link this node gave out."""
+    links = [value for name, value in call.pairs if name == "c"]
+    if len(links) != 1:
+        raise Malformed("_page takes one link in c, as this node gave it out")
+    place = call.desk.seal.open(links[0], call.actor)
+    onward = msgspec.structs.replace(
+        call,
+        parts=place.path,
+        pairs=list(place.pairs),
+        position=place.position,
+        own_link=f"{call.base}/_page?c={links[0]}",
+        preference=msgspec.structs.replace(call.preference, is_strict=place.is_strict),
+        is_private=True,
+    )
+    is_history = bool(place.path) and place.path[-1] == "_history"
+    return await (read_history if is_history else search)(onward)
+
+
+def parse_search(call: Call) -> Query:
+    """The query for the path and the parameters of a search."""
+    compartment, type_ = None, call.parts[0] if call.parts else None
+    if len(call.parts) > 1:
+        holder, id_, kind = call.parts
+        compartment, type_ = (holder, id_), None if kind == "*" else kind
+    query = call.parse(type_, call.pairs, is_strict=call.preference.is_strict)
+    limits = call.desk.limits
+    count = limits.count_default if query.count is None else min(query.count, limits.count_max)
+    return msgspec.structs.replace(
+        query, compartment=compartment, count=count, cursor=call.position
+    )
+
+
+def write_hits(call: Call, query: Query, hits: Hits) -> bytes:
+    """The searchset of one slice."""
+    links = call.links(list(query.pairs), hits.next)
+    if query.summary == "count":
+        return bundle("searchset", (), links=links[:1], total=hits.total)
+    part = subset(query.summary, query.elements)
+    part_of_included = None if query.elements else part
+    entries = [found_entry(stored, call.base, "match", part) for stored in hits.matches]
+    entries.extend(
+        found_entry(stored, call.base, "include", part_of_included) for stored in hits.included
+    )
+    issues = (*query.ignored, *hits.issues)
+    if issues:
+        entries.append(warning_entry(issues))
+    return bundle("searchset", entries, links=links, total=hits.total)

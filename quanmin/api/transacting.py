@@ -1,0 +1,100 @@
+"""Transactions and batches: a whole Bundle goes in, an answer for each of its entries comes out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from quanmin.api.address import parse_pairs, parse_path
+from quanmin.api.bundles import answer_entry, bundle, version_entry
+from quanmin.api.reply import Reply
+from quanmin.api.searching import parse_search, write_hits
+from quanmin.base.problems import Issue
+
+if TYPE_CHECKING:
+    from quanmin.api.call import Call
+    from quanmin.trust import Batch, EntryOutcome, Hits
+
+_READS = frozenset({"GET", "HEAD"})
+
+
+class _Asked(msgspec.Struct):
+    """What one entry asked for; its resource is skipped over."""
+
+    method: str = ""
+    url: str = ""
+
+
+class _Entry(msgspec.Struct):
+    request: _Asked = _Asked()
+
+
+class _Bundle(msgspec.Struct):
+    entry: list[_Entry] = []
+
+
+_DECODER = msgspec.json.Decoder(_Bundle)
+
+
+async def transact(call: Call) -> Reply:
+    """Perform a transaction (all or nothing) or a batch (each entry for itself).
+
+    Written records come back only under `Prefer: return=representation`; what was read always does.
+    """
+    kind, outcomes = await call.records.bundle(call.body)
+    asked = _DECODER.decode(call.body).entry
+    entries = [
+        _answer(call, entry.request, outcome)
+        for entry, outcome in zip(asked, outcomes, strict=True)
+    ]
+    return Reply(200, bundle(f"{kind}-response", entries))
+
+
+def _answer(call: Call, asked: _Asked, outcome: EntryOutcome) -> bytes:
+    zone, stored = call.desk.zone, outcome.stored
+    issues = outcome.issues
+    if outcome.hits is not None:
+        found = _searchset(call, asked, outcome.hits)
+        return answer_entry(outcome.status, zone=zone, resource=found, issues=issues)
+    if outcome.history is not None:
+        versions = _history(call, asked, outcome.history)
+        return answer_entry(outcome.status, zone=zone, resource=versions, issues=issues)
+    is_read = asked.method in _READS
+    if not is_read and not issues and call.preference.returns == "OperationOutcome":
+        issues = (Issue("information", "informational", "done as asked"),)
+    is_shown = is_read or call.preference.returns == "representation"
+    return answer_entry(
+        outcome.status,
+        zone=zone,
+        stored=stored,
+        has_location=not is_read and asked.method != "DELETE",
+        resource=stored.body if stored is not None and is_shown else None,
+        full_url=f"{call.base}/{stored.type}/{stored.id}"
+        if stored is not None and is_shown
+        else None,
+        issues=issues,
+    )
+
+
+def _inner(call: Call, asked: _Asked) -> Call:
+    """The call that this entry would have been on its own."""
+    path, _, query = asked.url.removeprefix(f"{call.base}/").partition("?")
+    return msgspec.structs.replace(
+        call,
+        parts=parse_path(path.encode("utf-8")),
+        pairs=parse_pairs(query.encode("utf-8")),
+        is_private=True,
+    )
+
+
+def _searchset(call: Call, asked: _Asked, hits: Hits) -> bytes:
+    inner = _inner(call, asked)
+    return write_hits(inner, parse_search(inner), hits)
+
+
+def _history(call: Call, asked: _Asked, batch: Batch) -> bytes:
+    inner = _inner(call, asked)
+    entries = (version_entry(v, call.base, call.desk.zone, None) for v in batch.versions)
+    links = inner.links(inner.pairs, batch.next)
+    return bundle("history", entries, links=links, total=batch.total)

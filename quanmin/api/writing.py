@@ -1,0 +1,91 @@
+"""Writes: create, update, delete, each also on a condition."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from quanmin.api.negotiation import only_if_absent, version_matched
+from quanmin.api.reply import Headers, Reply, version_headers
+from quanmin.base.problems import Issue
+from quanmin.fhir.outcome import operation_outcome
+
+if TYPE_CHECKING:
+    from quanmin.api.call import Call
+    from quanmin.trust import Outcome
+
+_TEXTS = {
+    200: "the record is stored",
+    201: "the record is stored; it is new",
+    204: "the record is deleted, or was not there",
+}
+
+
+async def create(call: Call) -> Reply:
+    """A new record; with `If-None-Exist` only when none of the sender's meets the criteria."""
+    (type_,) = call.parts
+    header = call.request.header(b"if-none-exist")
+    criteria = None if header is None else call.criteria_in(type_, header)
+    outcome = await call.records.create(type_, call.body, if_none_exist=criteria)
+    return _written(call, outcome)
+
+
+async def update(call: Call) -> Reply:
+    """A new version of a record, or the first one under an id of the client's choosing."""
+    type_, id_ = call.parts
+    none_match = call.request.header(b"if-none-match")
+    outcome = await call.records.update(
+        type_,
+        id_,
+        call.body,
+        if_match=_if_match(call),
+        if_none_match=none_match is not None and only_if_absent(none_match),
+    )
+    return _written(call, outcome)
+
+
+async def update_where(call: Call) -> Reply:
+    """A new version of the one record of the sender's that meets the criteria, or a new record."""
+    (type_,) = call.parts
+    criteria = call.criteria(type_, call.pairs)
+    outcome = await call.records.update_where(criteria, call.body, if_match=_if_match(call))
+    return _written(call, outcome)
+
+
+async def delete(call: Call) -> Reply:
+    """The record is gone from reads and searches; its history stays."""
+    type_, id_ = call.parts
+    return _deleted(call, await call.records.delete(type_, id_, if_match=_if_match(call)))
+
+
+async def delete_where(call: Call) -> Reply:
+    """The same for the one record of the sender's that meets the criteria."""
+    (type_,) = call.parts
+    return _deleted(call, await call.records.delete_where(call.criteria(type_, call.pairs)))
+
+
+def _if_match(call: Call) -> int | None:
+    header = call.request.header(b"if-match")
+    return None if header is None else version_matched(header)
+
+
+def _written(call: Call, outcome: Outcome) -> Reply:
+    stored = outcome.stored
+    status = 201 if outcome.created else 200
+    location = f"{call.base}/{stored.type}/{stored.id}/_history/{stored.version}"
+    headers: Headers = (*version_headers(stored), (b"location", location.encode("latin-1")))
+    if call.preference.returns == "minimal":
+        return Reply(status, b"", headers)
+    if call.preference.returns == "OperationOutcome":
+        return Reply(status, _told(status), headers)
+    return Reply(status, stored.body or b"", headers)
+
+
+def _deleted(call: Call, outcome: Outcome | None) -> Reply:
+    headers = () if outcome is None else version_headers(outcome.stored)[:1]
+    if call.preference.returns == "OperationOutcome":
+        return Reply(200, _told(204), headers)
+    return Reply(204, b"", headers)
+
+
+def _told(status: int) -> bytes:
+    return operation_outcome((Issue("information", "informational", _TEXTS[status]),))
