@@ -36,7 +36,7 @@ class _Request(msgspec.Struct, rename="camel"):
 class _Entry(msgspec.Struct, rename="camel"):
     request: _Request | None = None
     full_url: str | None = None
-    resource: msgspec.Raw | None = None
+    resource: msgspec.Raw = msgspec.Raw()
 
 
 class _Bundle(msgspec.Struct, rename="camel"):
@@ -99,6 +99,8 @@ def read_requests(context: Context, body: bytes) -> Requests:
     """
     try:
         bundle = _decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise Malformed(f"The body is not a Bundle of requests: {error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise malformed(body, error) from error
     if bundle.resource_type != "Bundle":
@@ -152,7 +154,7 @@ def _operation(context: Context, entry: _Entry, request: _Request) -> Operation:
     path, _, terms = request.url.partition("?")
     type_, _, id_ = path.strip("/").partition("/")
     context.definition(type_)
-    body = None if entry.resource is None else bytes(entry.resource)
+    body = bytes(entry.resource) or None
     if_match = _version(request.if_match)
     match request.method:
         case "POST":

@@ -110,13 +110,13 @@ create table records.record_other partition of records.record default;
 alter table records.record_other add primary key (rid, bucket);
 create index on records.record_other (type, low desc nulls last, rid) where flags & 1 <> 1;
 create index on records.record_other (type, updated, rid);
-create index record_feed on records.record (bucket, seq);
-create index record_patient on records.record (patient, low desc nulls last, rid) where patient is not null;
+create index record_by_feed on records.record (bucket, seq);
+create index record_by_patient on records.record (patient, low desc nulls last, rid) where patient is not null;
 -- Main dates wider than a day are few; the others are found by `low` within a day.
-create index record_wide on records.record (high) where high - 86400000000 > low;
-create index record_tokens on records.record using gin (tokens) with (fastupdate = off);
-create index record_refs on records.record using gin (refs) with (fastupdate = off);
-create index record_words on records.record using gin (words) with (fastupdate = off);
+create index record_by_wide on records.record (high) where high - 86400000000 > low;
+create index record_by_tokens on records.record using gin (tokens) with (fastupdate = off);
+create index record_by_refs on records.record using gin (refs) with (fastupdate = off);
+create index record_by_words on records.record using gin (words) with (fastupdate = off);
 
 -- Versions that have been replaced, by the month in which they were current first.
 create table records.history (
