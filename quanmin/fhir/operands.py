@@ -1,0 +1,180 @@
+"""Reads one value of a search parameter into a typed operand (R4 search.html 3.1.1.4)."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from datetime import tzinfo
+from decimal import Decimal
+from typing import cast, get_args
+
+from quanmin.base.problems import Malformed
+from quanmin.fhir.dates import interval
+from quanmin.fhir.query import (
+    DateOperand,
+    NumberOperand,
+    Operand,
+    Prefix,
+    QuantityOperand,
+    ReferenceOperand,
+    StringOperand,
+    TokenOperand,
+    UriOperand,
+)
+from quanmin.fhir.table import load_table
+from quanmin.fhir.values import SearchParameter
+
+_PREFIXES = frozenset(get_args(Prefix))
+_PREFIXED = re.compile(r"([a-z]{2})(?=[0-9.+-])")
+_NUMBER = re.compile(r"[+-]?[0-9]{1,100}(\.[0-9]{1,100})?([eE][+-]?[0-9]{1,3})?\Z")
+_ID = re.compile(r"[A-Za-z0-9.-]{1,64}\Z")
+_TYPED = re.compile(r"([A-Z][A-Za-z]+)/([A-Za-z0-9.-]{1,64})\Z")
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+\Z")
+_LOST_PLUS = re.compile(r"(T[0-9:.]+) ([0-9]{2}:[0-9]{2})\Z")
+_EXPONENT_MAX = 300
+# R4 search 3.1.1.4.5: "approximately the same", a tenth of the value or of the gap to now.
+_ROUGHLY = Decimal("0.1")
+
+
+def split(text: str, separator: str) -> list[str]:
+    """The parts between separators that no backslash escapes; escapes stay in the parts."""
+    parts, part, at = [], "", 0
+    while at < len(text):
+        if text[at] == "\\" and at + 1 < len(text):
+            part += text[at : at + 2]
+            at += 2
+            continue
+        if text[at] == separator:
+            parts.append(part)
+            part = ""
+        else:
+            part += text[at]
+        at += 1
+    return [*parts, part]
+
+
+def unescape(text: str) -> str:
+    r"""The text itself: `\,` `\|` `\$` and `\\` mean the second character."""
+    return re.sub(r"\\([,|$\\])", r"\1", text)
+
+
+def read_operand(param: SearchParameter, text: str, zone: tzinfo) -> Operand:
+    """The operand that `text`, one value without its commas, is for this parameter.
+
+    Raises Malformed, naming the parameter and the form it takes, never the value.
+    """
+    return _READERS[param.kind](param, text, zone)
+
+
+def token(param: SearchParameter, text: str, _: tzinfo) -> TokenOperand:
+    """`code`, `system|code`, `|code` or `system|`."""
+    parts = [unescape(part) for part in split(text, "|")]
+    if len(parts) == 1 and parts[0]:
+        return TokenOperand(None, parts[0])
+    if len(parts) == 2 and any(parts):
+        return TokenOperand(parts[0], parts[1] or None)
+    raise _malformed(param, "code, system|code, |code or system|")
+
+
+def reference(param: SearchParameter, text: str, type_name: str | None = None) -> ReferenceOperand:
+    """`Type/id`, a bare id or a URL; `type_name` is what a `:[type]` modifier said."""
+    value = unescape(text)
+    typed = _TYPED.match(value)
+    if typed and typed[1] in load_table().types:
+        if type_name not in {None, typed[1]}:
+            raise _malformed(param, f"an id of the {type_name} that the modifier names")
+        return ReferenceOperand(typed[1], typed[2])
+    if _ID.match(value):
+        only = param.targets[0] if len(param.targets) == 1 else None
+        return ReferenceOperand(type_name or only, value)
+    if _ADDRESS.match(value):
+        return ReferenceOperand(None, None, value)
+    raise _malformed(param, "Type/id, id or an absolute URL")
+
+
+def _reference(param: SearchParameter, text: str, _: tzinfo) -> ReferenceOperand:
+    return reference(param, text)
+
+
+def _string(param: SearchParameter, text: str, _: tzinfo) -> StringOperand:
+    value = unescape(text)
+    if not value.strip():
+        raise _malformed(param, "a text")
+    return StringOperand(value)
+
+
+def _uri(_param: SearchParameter, text: str, _: tzinfo) -> UriOperand:
+    return UriOperand(unescape(text))
+
+
+def _date(param: SearchParameter, text: str, zone: tzinfo) -> DateOperand:
+    prefix, rest = _prefix(param, text)
+    # A plus sign that was not percent-encoded arrives as a space.
+    rest = _LOST_PLUS.sub(r"\1+\2", rest)
+    found = interval(rest, zone)
+    if found is None:
+        raise _malformed(
+            param, "a date such as 2026, 2026-11, 2026-11-22 or 2026-11-22T08:30+08:00"
+        )
+    low, high = found
+    if prefix == "ap":
+        gap = abs(time.time_ns() // 1000 - low) // 10
+        low, high = low - gap, high + gap
+    return DateOperand(prefix, low, high)
+
+
+def _number(param: SearchParameter, text: str, _: tzinfo) -> NumberOperand:
+    prefix, rest = _prefix(param, text)
+    return NumberOperand(prefix, *_range(param, prefix, rest))
+
+
+def _quantity(param: SearchParameter, text: str, _: tzinfo) -> QuantityOperand:
+    parts = [unescape(part) for part in split(text, "|")]
+    if len(parts) not in {1, 3}:
+        raise _malformed(param, "number, number|system|code or number||code")
+    prefix, rest = _prefix(param, parts[0])
+    value, low, high = _range(param, prefix, rest)
+    if len(parts) == 1:
+        return QuantityOperand(prefix, value, low, high, None, None)
+    code = parts[2] or None
+    system = parts[1] if parts[1] or code else None
+    return QuantityOperand(prefix, value, low, high, system, code)
+
+
+def _prefix(param: SearchParameter, text: str) -> tuple[Prefix, str]:
+    found = _PREFIXED.match(text)
+    if not found:
+        return "eq", text
+    if found[1] not in _PREFIXES:
+        raise _malformed(param, f"one of the prefixes {', '.join(sorted(_PREFIXES))}")
+    return cast("Prefix", found[1]), text[2:]
+
+
+def _range(param: SearchParameter, prefix: Prefix, text: str) -> tuple[Decimal, Decimal, Decimal]:
+    """The number, and the range its digits cover: 100 is 99.5 up to 100.5, 1e2 is 95 to 105."""
+    if not _NUMBER.match(text):
+        raise _malformed(param, "a number such as 5.4, -3 or 1.2e3")
+    value = Decimal(text)
+    exponent = value.as_tuple().exponent
+    if not isinstance(exponent, int) or abs(exponent) > _EXPONENT_MAX:
+        raise _malformed(param, f"a number with an exponent of at most {_EXPONENT_MAX}")
+    half = Decimal((0, (5,), exponent - 1))
+    if prefix == "ap":
+        half = max(half, abs(value) * _ROUGHLY)
+    return value, value - half, value + half
+
+
+def _malformed(param: SearchParameter, form: str) -> Malformed:
+    return Malformed(f"The value of {param.name} must be {form}")
+
+
+_READERS: dict[str, Callable[[SearchParameter, str, tzinfo], Operand]] = {
+    "token": token,
+    "reference": _reference,
+    "string": _string,
+    "uri": _uri,
+    "date": _date,
+    "number": _number,
+    "quantity": _quantity,
+}
