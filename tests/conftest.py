@@ -19,6 +19,7 @@ import itertools
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator
 from importlib import resources
 from pathlib import Path
@@ -29,6 +30,7 @@ import pytest
 from quanmin.base.cluster import Cluster
 from quanmin.base.migrations import migrate, read_migrations
 from quanmin.base.postgres import connect, open_pool
+from quanmin.records.months import ensure_months
 
 _TEMPLATE = "migrated"
 _numbers = itertools.count(1)
@@ -71,9 +73,11 @@ def postgres(passable_folder: Path) -> Iterator[Cluster]:
     cluster = Cluster(passable_folder / "postgres", copies=copies, parameters=_HURRIED)
     cluster.create()
     cluster.start()
-    asyncio.run(_make_template(cluster))
-    yield cluster
-    cluster.stop()
+    try:
+        asyncio.run(_make_template(cluster))
+        yield cluster
+    finally:
+        cluster.stop()
 
 
 async def _make_template(cluster: Cluster) -> None:
@@ -81,6 +85,7 @@ async def _make_template(cluster: Cluster) -> None:
     connection = await connect(cluster.dsn(_TEMPLATE))
     try:
         await migrate(connection, read_migrations(resources.files("quanmin.node") / "migrations"))
+        await ensure_months(connection, time.time_ns() // 1000)
     finally:
         await connection.close()
 

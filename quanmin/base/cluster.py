@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import IO, Final, TypedDict
 
 from quanmin.base.account import Account, choose_account, program_folder
+from quanmin.base.disk import make_on_disk, replace_on_disk, sync_folder
 from quanmin.base.postgres import MAJOR
 from quanmin.base.problems import Unusable
 
@@ -174,7 +175,7 @@ class Cluster:
 
         Raises Unusable when the account cannot enter `home`, with how to mend it.
         """
-        self._prepare_folders()
+        self.prepare()
         half_made = self.home / "data.part"
         if half_made.exists():
             shutil.rmtree(half_made)
@@ -183,32 +184,37 @@ class Cluster:
         handover = self.home / "initdb.password"
         handover.unlink(missing_ok=True)
         try:
-            _write_private(handover, password)
+            make_on_disk(handover, password.encode())
             os.chown(handover, self.account.uid, self.account.gid)
             self._initialise(half_made, handover)
         finally:
             handover.unlink(missing_ok=True)
-        _write_private(self.passfile, f"*:*:*:{OWNER}:{password}\n")
+        replace_on_disk(self.passfile, f"*:*:*:{OWNER}:{password}\n".encode())
         half_made.rename(self.data)
+        sync_folder(self.home)
 
     def _initialise(self, folder: Path, password_file: Path) -> None:
-        done = subprocess.run(  # noqa: S603 - a program of ours, no shell, no words of others
-            [
-                self.program("initdb"),
-                f"--pgdata={folder}",
-                f"--username={OWNER}",
-                f"--pwfile={password_file}",
-                "--auth=scram-sha-256",
-                "--encoding=UTF8",
-                "--locale=C.UTF-8",
-                "--locale-provider=builtin",
-                "--builtin-locale=C.UTF-8",
-                "--data-checksums",
-                "--no-instructions",
-                # The folder is renamed into place only when whole, and a checkpoint follows before
-                # any record.
-                "--no-sync",
-            ],
+        done = self.run(
+            "initdb",
+            f"--pgdata={folder}",
+            f"--username={OWNER}",
+            f"--pwfile={password_file}",
+            "--auth=scram-sha-256",
+            "--encoding=UTF8",
+            "--locale=C.UTF-8",
+            "--locale-provider=builtin",
+            "--builtin-locale=C.UTF-8",
+            "--data-checksums",
+            "--no-instructions",
+            *(["--no-sync"] if self._parameters.get("fsync") == "off" else []),
+        )
+        if done.returncode != 0:
+            raise Unusable(f"PostgreSQL's data folder could not be made: {_tail(done.stderr)}")
+
+    def run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run one of PostgreSQL's programs to its end, as the account; the caller judges it."""
+        return subprocess.run(  # noqa: S603 - a program of ours, no shell, no words of others
+            [self.program(program), *arguments],
             capture_output=True,
             text=True,
             check=False,
@@ -216,8 +222,12 @@ class Cluster:
             env=_environment(),
             **self._as_account(),
         )
-        if done.returncode != 0:
-            raise Unusable(f"PostgreSQL's data folder could not be made: {_tail(done.stderr)}")
+
+    def hand_over(self, folder: Path) -> None:
+        """Make a folder of ours, with all that is in it, the account's alone."""
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, self.account.uid, self.account.gid, follow_symlinks=False)
+            path.chmod(0o700 if path.is_dir() else 0o600)
 
     def start(self, *, wait_seconds_max: float = 60.0) -> None:
         """Start the server and return when it takes connections, crash recovery included.
@@ -226,7 +236,7 @@ class Cluster:
         away first. Raises Unusable when another program runs on this data, when the data is of
         another major version, and when the server does not come up in time.
         """
-        self._prepare_folders()
+        self.prepare()
         self._take_lock()
         try:
             self._require_version()
@@ -300,7 +310,8 @@ class Cluster:
 
     # ---- files -----------------------------------------------------------------------------------
 
-    def _prepare_folders(self) -> None:
+    def prepare(self) -> None:
+        """Make `home` and the socket's folder. Raises Unusable where the account cannot come."""
         self.home.mkdir(mode=0o711, parents=True, exist_ok=True)
         if not self.account.is_ours:
             self.home.chmod(0o711)
@@ -465,16 +476,6 @@ def _signal(process: int, number: signal.Signals) -> None:
 
 def _tail(text: str, lines: int = 6) -> str:
     return " / ".join(line.strip() for line in text.strip().splitlines()[-lines:])
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner may read, whatever stood there before."""
-    path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _write_atomically(path: Path, text: str) -> None:

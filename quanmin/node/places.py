@@ -20,6 +20,7 @@ from typing import IO, Any
 
 import msgspec
 
+from quanmin.base.disk import replace_on_disk
 from quanmin.base.problems import Unusable
 
 
@@ -95,7 +96,7 @@ class Places:
 
     def keep_state(self, state: State) -> None:
         """Tell others; never read half-written."""
-        _write(self._state, msgspec.json.encode(state))
+        replace_on_disk(self._state, msgspec.json.encode(state))
 
     def forget_state(self) -> None:
         """The node has ended."""
@@ -107,7 +108,7 @@ class Places:
 
     def keep_tokens(self, enrolled: tuple[Enrolled, ...]) -> None:
         """Keep them, readable by the owner only."""
-        _write(self._tokens, msgspec.json.format(msgspec.json.encode(enrolled)))
+        replace_on_disk(self._tokens, msgspec.json.format(msgspec.json.encode(enrolled)))
 
     @property
     def holds_fictional_data(self) -> bool:
@@ -124,13 +125,3 @@ def _read(path: Path, kind: Any) -> Any:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except (FileNotFoundError, msgspec.DecodeError):
         return None
-
-
-def _write(path: Path, content: bytes) -> None:
-    part = path.with_suffix(".part")
-    part.unlink(missing_ok=True)
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    part.rename(path)

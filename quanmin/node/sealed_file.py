@@ -21,6 +21,7 @@ from typing import IO, Final, cast
 import zstandard
 
 from quanmin.base.crypto import SUITES, Suite, Tampered, derive
+from quanmin.base.disk import sync_folder
 from quanmin.base.problems import Unusable
 
 _MAGIC: Final = b"QMSF1"
@@ -162,12 +163,3 @@ class SealedReader:
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
-
-
-def sync_folder(folder: Path) -> None:
-    """A new name survives a power cut only when its folder is on disk too."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,0 +1,153 @@
+"""Brings a lost database back: a base backup, then the log up to a chosen moment.
+
+What stood there before is moved aside, never deleted. The result is checked three times: every
+piece was sealed by this node, every file has the checksum of the manifest, and PostgreSQL itself
+has replayed the log to the end.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from quanmin.base.clock import Clock
+from quanmin.base.cluster import Cluster
+from quanmin.base.disk import replace_on_disk
+from quanmin.base.keys import KeyPort
+from quanmin.base.problems import Unusable
+from quanmin.node.archive import (
+    SUFFIX,
+    Archivist,
+    archive_parameters,
+    open_archive,
+    restore_parameters,
+)
+from quanmin.node.backup import Base, base_folder, list_bases, verify_digest
+from quanmin.node.database import embedded
+from quanmin.node.places import Places
+from quanmin.node.sealed_file import SealedReader
+from quanmin.node.settings import Settings
+
+_RECOVERY_SECONDS_MAX: Final = 24 * 3600.0
+# What says how far to replay stands in the folder's own file, which a start without us would not
+# find.
+_SIGNAL: Final = "recovery.signal"
+
+
+def choose_base(directory: Path, moment: int | None) -> Base:
+    """The newest backup finished before `moment` (microseconds); raises Unusable without one."""
+    bases = list_bases(directory)
+    if not bases:
+        raise Unusable(f"There is no backup in {directory}: name the right folder with --from.")
+    usable = [base for base in bases if moment is None or base.finished_at <= moment]
+    if not usable:
+        raise Unusable(
+            f"The oldest backup was finished at {as_text(bases[0].finished_at)}: a moment before "
+            "it cannot be reached."
+        )
+    return usable[-1]
+
+
+def as_text(moment: int) -> str:
+    """A moment as people and PostgreSQL read it, in UTC."""
+    when = datetime.fromtimestamp(moment // 1_000_000, UTC)
+    return f"{when:%Y-%m-%d %H:%M:%S}.{moment % 1_000_000:06d}+00"
+
+
+def restore(
+    settings: Settings,
+    keys: KeyPort,
+    moment: int | None,
+    progress: Callable[[str], None],
+) -> Base:
+    """Replace the database by its state at `moment` (microseconds), or at the archive's end.
+
+    The node must be stopped; its lock is the caller's to hold. `progress` hears what is being done.
+    Raises Unusable with what stands in the way; a database that was there then lies in
+    `data.before-...` beside the new one.
+    """
+    directory = settings.backup.directory
+    if directory is None:
+        raise Unusable("No backup folder is named: say where it is with --from.")
+    places = Places(settings.node.directory)
+    base = choose_base(directory, moment)
+    progress(f"checking the backup of {as_text(base.finished_at)}")
+    verify_digest(directory, base)
+    archive = open_archive(settings.backup, keys, settings.node.cipher_suite)
+    cluster = embedded(settings, places, _parameters(settings, places, moment))
+    archivist = Archivist(archive, places, cluster)
+    secret = keys.derive("backup")
+    folder = base_folder(directory)
+    progress(f"unpacking {base.plain_bytes / 1e6:,.0f} MB")
+    _unpack(folder / f"{base.name}{SUFFIX}", secret, cluster)
+    _restore_node_files(folder / f"{base.name}.node{SUFFIX}", secret, places)
+    progress("replaying the log")
+    archivist.prepare()
+    archivist.start()
+    try:
+        cluster.start(wait_seconds_max=_RECOVERY_SECONDS_MAX)
+    except Unusable as error:
+        raise _explain(error, archive.names()) from error
+    finally:
+        cluster.stop()
+        archivist.stop()
+    return base
+
+
+def _parameters(settings: Settings, places: Places, moment: int | None) -> dict[str, str]:
+    target = {} if moment is None else {"recovery_target_time": as_text(moment)}
+    return (
+        archive_parameters(settings.backup, places)
+        | restore_parameters(places)
+        | {"recovery_target_action": "promote"}
+        | target
+    )
+
+
+def _unpack(path: Path, secret: bytes, cluster: Cluster) -> None:
+    """Put the backup's data folder in place, verified; what was there is moved aside."""
+    cluster.prepare()
+    part = cluster.home / "data.part"
+    if part.exists():
+        shutil.rmtree(part)
+    part.mkdir(mode=0o700)
+    with SealedReader(path, secret) as source, tarfile.open(fileobj=source, mode="r|") as archive:
+        archive.extractall(part, filter="data")
+    (part / _SIGNAL).touch()
+    cluster.hand_over(part)
+    _verify(cluster, part)
+    if cluster.data.exists():
+        cluster.data.rename(cluster.home / f"data.before-{Clock().now()}")
+    part.rename(cluster.data)
+
+
+def _verify(cluster: Cluster, folder: Path) -> None:
+    """Hold every file against the manifest that was made with the backup."""
+    done = cluster.run("pg_verifybackup", "--quiet", f"--ignore={_SIGNAL}", str(folder))
+    if done.returncode != 0:
+        raise Unusable(f"The backup is damaged: {done.stderr.strip()}. Choose an earlier one.")
+
+
+def _restore_node_files(path: Path, secret: bytes, places: Places) -> None:
+    """The password that the restored database knows; the rest only where it is missing."""
+    with SealedReader(path, secret) as source, tarfile.open(fileobj=source, mode="r|") as archive:
+        for member in archive:
+            content = archive.extractfile(member)
+            is_password = member.name == "passfile"
+            home = places.postgres if is_password else places.directory
+            target = home / member.name
+            if content is not None and (is_password or not target.exists()):
+                replace_on_disk(target, content.read())
+
+
+def _explain(error: Unusable, pieces: list[str]) -> Unusable:
+    if "before configured recovery target was reached" not in error.text:
+        return error
+    return Unusable(
+        "The archive ends before that moment (its last piece is "
+        f"{pieces[-1] if pieces else 'none'}): leave out --to to recover all there is."
+    )
