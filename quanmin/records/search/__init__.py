@@ -1,0 +1,8 @@
+"""Search: a parsed query in, a slice of visible records in order out; SQL with bound values
+between.
+"""
+
+from quanmin.records.search.executing import search
+from quanmin.records.search.timeline import timeline
+
+__all__ = ["search", "timeline"]

@@ -1,0 +1,152 @@
+"""Clauses on codes and URIs: keys in the row's `tokens`, or in `records.keyed` for what is
+searched by time.
+"""
+
+from __future__ import annotations
+
+from quanmin.fhir.query import Clause, TokenOperand, UriOperand
+from quanmin.fhir.table import TypeDefinition
+from quanmin.records.index import is_keyed
+from quanmin.records.search.term import (
+    Scope,
+    Term,
+    Walk,
+    Write,
+    any_key,
+    any_rid,
+    either,
+    is_present,
+)
+from quanmin.records.visibility_sql import Bind
+
+
+def id_term(scope: Scope, clause: Clause) -> Term:
+    """Records by id. An id that no record of the type can have finds nothing."""
+    ids = [
+        operand.code
+        for operand in clause.operands
+        if isinstance(operand, TokenOperand) and operand.code is not None
+    ]
+    rids = {
+        scope.context.rid_of(definition.name, id_)
+        for definition in scope.definitions
+        for id_ in ids
+    }
+    return Term(clause, row=any_rid({rid for rid in rids if rid is not None}), drives=True)
+
+
+def token_term(scope: Scope, clause: Clause) -> Term:
+    """Codes. Of a keyed parameter only `system|` is answered by the row itself."""
+    definition = scope.definitions[0]
+    if is_keyed(definition, clause.param):
+        return _keyed_term(scope, definition, clause)
+    keys: set[int] = set()
+    is_exact, rows = True, []
+    for operand in clause.operands:
+        if not isinstance(operand, TokenOperand):
+            continue
+        if operand.code is None and operand.system == clause.param.implied_system:
+            # Every value is of the one system its codes can have.
+            rows.append(is_present(scope, clause.param.name))
+            continue
+        for one in scope.definitions:
+            is_exact = _add_keys(scope, one, clause.param.name, operand, keys) and is_exact
+    return Term(clause, row=either(any_key("tokens", keys), *rows), is_exact=is_exact)
+
+
+def uri_term(scope: Scope, clause: Clause) -> Term:
+    """URIs, equal as written."""
+    keys = {
+        scope.context.keying.uri(definition.name, clause.param.name, operand.value)
+        for definition in scope.definitions
+        for operand in clause.operands
+        if isinstance(operand, UriOperand)
+    }
+    return Term(clause, row=any_key("tokens", keys))
+
+
+def _add_keys(
+    scope: Scope, definition: TypeDefinition, name: str, operand: TokenOperand, keys: set[int]
+) -> bool:
+    """Add the keys of an operand; whether they find nothing but what it asks for."""
+    keying, type_ = scope.context.keying, definition.name
+    implied = definition.params[name].implied_system
+    code, system = operand.code, operand.system
+    if code is None:
+        keys.add(keying.system(type_, name, system or ""))
+    elif system is None or system == implied:
+        keys.add(keying.code(type_, name, code))
+    elif system == "":
+        # Codes that can have no system have no key of their own for saying so.
+        keys.add(keying.code(type_, name, code))
+        return False
+    else:
+        keys.add(keying.coded(type_, name, system, code))
+    return True
+
+
+def _keyed_term(scope: Scope, definition: TypeDefinition, clause: Clause) -> Term:
+    keying, type_, name = scope.context.keying, definition.name, clause.param.name
+    pairs: dict[tuple[int, int | None], None] = {}
+    systems: set[int] = set()
+    for operand in clause.operands:
+        if not isinstance(operand, TokenOperand):
+            continue
+        if operand.code is None:
+            systems.add(keying.system(type_, name, operand.system or ""))
+        else:
+            system = None if operand.system is None else keying.narrow(operand.system)
+            pairs[keying.code(type_, name, operand.code), system] = None
+    row = any_key("tokens", systems) if systems else None
+    if not pairs:
+        return Term(clause, row=row)
+    walk = Walk(tuple(pairs))
+    return Term(
+        clause,
+        row=row,
+        found=(_codes(walk),),
+        probe=_probe(walk),
+        walk=None if row else walk,
+        is_point=name == "identifier" and row is None,
+    )
+
+
+def _codes(walk: Walk) -> Write:
+    return lambda bind: f"select k.rid from records.keyed k where {keyed_condition(walk, bind)}"
+
+
+def keyed_condition(walk: Walk, bind: Bind) -> str:
+    """A condition on a row `k` of `records.keyed`: it is one of these codes."""
+    keys = sorted({key for key, _ in walk.pairs})
+    plain = sorted({key for key, system in walk.pairs if system is None})
+    told = [(key, system) for key, system in walk.pairs if system is not None and key not in plain]
+    any_code = (
+        f"k.key = any({bind(keys)}::bigint[])" if len(keys) > 1 else f"k.key = {bind(keys[0])}"
+    )
+    if not told:
+        return any_code
+    if len(keys) == 1:
+        systems = bind(sorted({system for _, system in told}))
+        return f"{any_code} and k.system = any({systems}::int[])"
+    paired = (
+        f"(k.key, k.system) in (select * from unnest({bind([key for key, _ in told])}::bigint[],"
+        f" {bind([system for _, system in told])}::int[]))"
+    )
+    return f"{any_code} and (k.key = any({bind(plain)}::bigint[]) or {paired})"
+
+
+def _probe(walk: Walk) -> Write:
+    """Ask the index for one row by (key, low, rid).
+
+    LIMIT keeps the planner from turning the question into a hash of every row with the code, which
+    for a common code costs more than the whole search.
+    """
+
+    def write(bind: Bind) -> str:
+        of_row = f"select true from records.keyed k where {keyed_condition(walk, bind)}"
+        return (
+            f"(case when r.low is null then ({of_row} and k.low is null and k.rid = r.rid limit 1)"
+            f" else ({of_row} and k.low = r.low and k.rid = r.rid limit 1) end)"
+        )
+
+    return write

@@ -1,0 +1,45 @@
+"""Decides clauses on decrypted records, where keys only narrow: texts, and what no key can tell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from zoneinfo import ZoneInfo
+
+from quanmin.fhir.extraction import index_values
+from quanmin.fhir.json import decode
+from quanmin.fhir.matching import holds
+from quanmin.fhir.query import Clause, StringOperand
+from quanmin.fhir.values import Text, Value
+from quanmin.records.model import Stored
+from quanmin.records.words import is_found
+
+Values = dict[str, list[Value]]
+
+
+def values_of(stored: Stored, zone: ZoneInfo) -> Values:
+    """What the record's search parameters find in it, by name; empty for a deletion."""
+    if stored.body is None:
+        return {}
+    found = index_values(stored.type, decode(stored.body), zone)
+    return {param.name: values for param, values in found}
+
+
+def is_hit(stored: Stored, clauses: Sequence[Clause], zone: ZoneInfo) -> bool:
+    """Whether every clause holds for the record."""
+    if not clauses:
+        return True
+    values = values_of(stored, zone)
+    return all(_holds(clause, values.get(clause.param.name, [])) for clause in clauses)
+
+
+def _holds(clause: Clause, values: list[Value]) -> bool:
+    if clause.param.kind != "string":
+        return holds(clause, values)
+    texts = [value.value for value in values if isinstance(value, Text)]
+    modifier = clause.modifier if clause.modifier in {"exact", "contains"} else None
+    found = any(
+        is_found(clause.param.name, modifier, operand.text, texts)
+        for operand in clause.operands
+        if isinstance(operand, StringOperand)
+    )
+    return found is not (clause.modifier == "not")

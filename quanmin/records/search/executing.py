@@ -1,0 +1,134 @@
+"""Carries out a search: what is asked is measured, chosen, read, counted and completed."""
+
+from __future__ import annotations
+
+from quanmin.base.database import Connection
+from quanmin.fhir.query import Query
+from quanmin.records.context import Context
+from quanmin.records.model import Hits, Stored
+from quanmin.records.search.including import included
+from quanmin.records.search.linked import compartment_row
+from quanmin.records.search.narrowing import narrow
+from quanmin.records.search.order import Order, can_walk, order_of
+from quanmin.records.search.reader import Reader
+from quanmin.records.search.selection import Selection
+from quanmin.records.search.slices import Slices
+from quanmin.records.search.sorting import sorted_slice
+from quanmin.records.search.term import Scope, Write
+from quanmin.records.search.terms import terms_of
+from quanmin.records.search.totals import Total, total_of
+from quanmin.records.visibility import Both, Everything, OfPatient, Visibility
+from quanmin.records.visibility_sql import visibility_sql
+
+
+async def search(
+    connection: Connection, context: Context, query: Query, visibility: Visibility
+) -> Hits:
+    """The records a query finds among those visible, one slice of them.
+
+    To be of one moment it wants a connection in a snapshot. Raises TooCostly, saying how to narrow,
+    beyond the store's limits of time, sorting and counting; Malformed for a cursor of another
+    search.
+    """
+    reader = Reader(connection, context)
+    scope = _scope(context, query)
+    order = order_of(scope, query.sort)
+    selection = await _select(reader, scope, query, visibility, order)
+    matches, cursor = await _matches(reader, selection, query, order)
+    others, issues = await included(reader, context, query, matches, visibility)
+    total = await _total(reader, selection, query, None if cursor else matches)
+    return Hits(
+        tuple(matches),
+        tuple(others),
+        total=None if total is None else total.number,
+        total_is_exact=total is None or total.is_exact,
+        next=cursor,
+        issues=(*query.ignored, *issues),
+    )
+
+
+def _scope(context: Context, query: Query) -> Scope:
+    if query.type is not None:
+        return Scope(context, (context.definition(query.type),))
+    types = context.table.types
+    if query.compartment is None:
+        return Scope(context, tuple(types.values()))
+    kind = query.compartment[0]
+    members = context.table.compartments.get(kind, {})
+    return Scope(context, tuple(types[name] for name in types if name in members or name == kind))
+
+
+async def _select(
+    reader: Reader, scope: Scope, query: Query, visibility: Visibility, order: Order | None
+) -> Selection:
+    """Which records the query is about, and by which of their indexes they are best reached."""
+    always: list[Write] = [
+        _of_types(scope),
+        lambda _: "r.flags & 1 <> 1",
+        lambda bind: visibility_sql(visibility, bind, "r"),
+    ]
+    if query.compartment is not None:
+        always.append(compartment_row(scope, *query.compartment))
+    terms = await terms_of(reader, scope, query.clauses)
+    narrowed = await narrow(
+        reader,
+        scope,
+        terms,
+        is_driven=query.compartment is not None or _is_of_patients(visibility),
+        is_timed=can_walk(order),
+    )
+    is_all = isinstance(visibility, Everything) and query.compartment is None
+    return Selection(
+        scope,
+        (*always, *narrowed.reading),
+        (*always, *narrowed.counting),
+        narrowed.undecided,
+        walk=narrowed.walk,
+        walked=(*always, *narrowed.walked),
+        only_set=narrowed.only_set if is_all else None,
+    )
+
+
+def _of_types(scope: Scope) -> Write:
+    numbers = scope.numbers
+    if len(numbers) == 1:
+        return lambda bind: f"r.type = {bind(numbers[0])}::smallint"
+    if len(numbers) == len(scope.context.table.types):
+        return lambda _: "true"
+    return lambda bind: f"r.type = any({bind(numbers)}::smallint[])"
+
+
+def _is_of_patients(visibility: Visibility) -> bool:
+    """Whether only the records of a few patients are visible at all."""
+    match visibility:
+        case OfPatient():
+            return True
+        case Both(parts):
+            return any(_is_of_patients(part) for part in parts)
+        case _:
+            return False
+
+
+def _is_counting(query: Query) -> bool:
+    return query.summary == "count" or query.count == 0
+
+
+async def _matches(
+    reader: Reader, selection: Selection, query: Query, order: Order | None
+) -> tuple[list[Stored], str | None]:
+    if _is_counting(query):
+        return [], None
+    count = query.count or selection.scope.context.limits.search_count_default
+    if order is None:
+        return await sorted_slice(reader, selection, query.sort, query.cursor, count)
+    return await Slices(reader, selection, order).after(query.cursor, count)
+
+
+async def _total(
+    reader: Reader, selection: Selection, query: Query, last: list[Stored] | None
+) -> Total | None:
+    """The total asked for. `last` are the hits when no slice follows them."""
+    is_whole = last is not None and query.cursor is None and not _is_counting(query)
+    if is_whole and last is not None and query.total in {"accurate", "estimate"}:
+        return Total(len(last), is_exact=True)
+    return await total_of(reader, selection, query)

@@ -1,0 +1,118 @@
+"""Clauses on references, and compartments: keys in the row's `refs`, and the row's own patient."""
+
+from __future__ import annotations
+
+from quanmin.base.problems import NotSupported
+from quanmin.fhir.query import Clause, ReferenceOperand, TokenOperand
+from quanmin.fhir.table import TypeDefinition
+from quanmin.fhir.values import SearchParameter
+from quanmin.records.search.term import Scope, Term, Write, any_key, any_rid, either, is_present
+from quanmin.records.visibility_sql import Bind
+
+# What refers to one of these is little, however large the store grows.
+_SMALL = {"Patient", "Encounter"}
+
+
+def reference_term(scope: Scope, clause: Clause) -> Term:
+    """References to records of this node, to addresses elsewhere, or by business identifier."""
+    if clause.modifier == "identifier":
+        return _identified_term(scope, clause)
+    definition, name, keying = scope.definitions[0], clause.param.name, scope.context.keying
+    links: set[tuple[str, int]] = set()
+    addresses: set[int] = set()
+    for operand in clause.operands:
+        if not isinstance(operand, ReferenceOperand):
+            continue
+        if operand.url is not None:
+            addresses.add(keying.uri(definition.name, name, operand.url))
+        elif operand.id is not None:
+            links |= _links(scope, clause.param, operand.type, operand.id)
+    keys = {keying.reference(definition.name, name, rid) for _, rid in links}
+    patients = {rid for type_, rid in links if type_ == "Patient"}
+    only_patients = bool(links) and not addresses and len(patients) == len(links)
+    if only_patients and is_owner(definition, clause.param) and clause.modifier != "not":
+        return Term(clause, row=_of_patients(patients, keys), drives=True)
+    rows = [any_key("refs", keys)] if keys or not addresses else []
+    if addresses:
+        rows.append(any_key("tokens", addresses))
+    picks_few = bool(links) and not addresses and {type_ for type_, _ in links} <= _SMALL
+    return Term(clause, row=either(*rows), drives=picks_few)
+
+
+def _links(
+    scope: Scope, param: SearchParameter, type_: str | None, id_: str
+) -> set[tuple[str, int]]:
+    """The records an operand may mean; a bare id means any type the parameter can point at."""
+    types = (type_,) if type_ is not None else param.targets or tuple(scope.context.table.types)
+    found = ((one, scope.context.rid_of(one, id_)) for one in types)
+    return {(one, rid) for one, rid in found if rid is not None}
+
+
+def is_owner(definition: TypeDefinition, param: SearchParameter) -> bool:
+    """Whether a Patient that this parameter points at is always the row's own patient.
+
+    So it is when the parameter looks at the element that says first whose record it is, and that
+    element has one value.
+    """
+    if not definition.patient_params:
+        return False
+    main = _element(definition, definition.params[definition.patient_params[0]])
+    return main is not None and main == _element(definition, param)
+
+
+def _element(definition: TypeDefinition, param: SearchParameter) -> str | None:
+    path = param.expression.removesuffix(".where(resolve() is Patient)")
+    head, _, name = path.partition(".")
+    single = {element.name for element in definition.elements if element.max == 1}
+    return name if head == definition.name and name in single else None
+
+
+def _of_patients(patients: set[int], keys: set[int]) -> Write:
+    def write(bind: Bind) -> str:
+        # The reference itself must still be there: the row's patient may come from another element.
+        # "is true" keeps the planner from serving this part by GIN, where it knows less.
+        owned = f"r.patient = any({bind(sorted(patients))}::bigint[])"
+        return f"({owned} and (r.refs && {bind(sorted(keys))}::bigint[]) is true)"
+
+    return write
+
+
+def _identified_term(scope: Scope, clause: Clause) -> Term:
+    definition, name, keying = scope.definitions[0], clause.param.name, scope.context.keying
+    keys: set[int] = set()
+    is_exact, rows = True, []
+    for operand in clause.operands:
+        if not isinstance(operand, TokenOperand):
+            continue
+        if operand.code is None:
+            rows.append(is_present(scope, name))
+            is_exact = False
+        else:
+            system = "*" if operand.system is None else operand.system
+            keys.add(keying.identified(definition.name, name, system, operand.code))
+    return Term(clause, row=either(any_key("tokens", keys), *rows), is_exact=is_exact)
+
+
+def compartment_row(scope: Scope, type_: str, id_: str) -> Write:
+    """The row is in the compartment of one record: it refers to it by a parameter R4 names, or
+    is it.
+    """
+    context = scope.context
+    members = context.table.compartments.get(type_)
+    if members is None:
+        known = ", ".join(sorted(context.table.compartments))
+        message = f"there is no compartment of {type_}: R4 has those of {known}"
+        raise NotSupported(message)
+    rid = context.rid_of(type_, id_)
+    if rid is None:
+        return any_rid(set())
+    keys = {
+        context.keying.reference(definition.name, name, rid)
+        for definition in scope.definitions
+        for name in members.get(definition.name, ())
+        if name in definition.params
+    }
+    rows = [any_key("refs", keys)]
+    if any(definition.name == type_ for definition in scope.definitions):
+        rows.append(any_rid({rid}))
+    return either(*rows)

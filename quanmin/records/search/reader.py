@@ -1,0 +1,68 @@
+"""Runs the statements of one search within the time that one search may take."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from quanmin.base.database import Connection
+from quanmin.base.problems import TooCostly
+from quanmin.records.context import Context
+from quanmin.records.model import Stored
+
+
+class Statement:
+    """SQL in the making: its text may name what it binds."""
+
+    def __init__(self) -> None:
+        self.arguments: list[object] = []
+
+    def bind(self, value: object) -> str:
+        """Take a value in; the placeholder that stands for it."""
+        self.arguments.append(value)
+        return f"${len(self.arguments)}"
+
+
+class Reader:
+    """A connection for one search. The clock starts when it is made."""
+
+    def __init__(self, connection: Connection, context: Context) -> None:
+        self._connection = connection
+        self._context = context
+        self._seconds = context.limits.search_seconds_max
+        self._end = asyncio.get_running_loop().time() + self._seconds
+
+    def check_time(self) -> float:
+        """The seconds left. Raises TooCostly when there are none."""
+        left = self._end - asyncio.get_running_loop().time()
+        if left <= 0:
+            raise self._too_long()
+        return left
+
+    async def rows(self, text: str, statement: Statement) -> list[Any]:
+        """The rows of a statement. Raises TooCostly when the search's time is over."""
+        try:
+            return await self._connection.fetch(
+                text, *statement.arguments, timeout=self.check_time()
+            )
+        except TimeoutError:
+            raise self._too_long() from None
+
+    async def open(self, rows: Sequence[Any]) -> list[Stored]:
+        """The records in rows; those of erased persons are left out."""
+        return await self._context.open(self._connection, rows) if rows else []
+
+    async def cost(self, text: str, statement: Statement) -> tuple[float, int]:
+        """What the planner thinks of a statement: its cost, and how many rows it gives."""
+        rows = await self.rows(f"explain (format json) {text}", statement)
+        plan = msgspec.json.decode(rows[0][0])[0]["Plan"]
+        return float(plan["Total Cost"]), int(plan["Plan Rows"])
+
+    def _too_long(self) -> TooCostly:
+        return TooCostly(
+            f"the search took longer than {self._seconds:g} seconds: narrow it by patient, by a"
+            " code or identifier, or by a shorter time, and leave out _total=accurate"
+        )

@@ -1,0 +1,124 @@
+"""Sorts by parameters that no index keeps in order: after reading all hits, so only when they
+are few.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from quanmin.base.problems import TooCostly
+from quanmin.base.text import fold
+from quanmin.fhir.query import SortKey
+from quanmin.fhir.values import Link, Number, Quantity, Text, Token, Uri, Value, When
+from quanmin.records.model import Stored
+from quanmin.records.search.deciding import is_hit, values_of
+from quanmin.records.search.order import decode_cursor, write_cursor
+from quanmin.records.search.reader import Reader
+from quanmin.records.search.selection import Selection
+
+_BATCH = 500
+
+
+class Place(msgspec.Struct, frozen=True, array_like=True):
+    """How many hits have been given out, and the last of them."""
+
+    given: int
+    rid: int
+
+
+async def sorted_slice(
+    reader: Reader, selection: Selection, sort: Sequence[SortKey], cursor: str | None, count: int
+) -> tuple[list[Stored], str | None]:
+    """`count` hits after the cursor in the order asked for, and where the next begin.
+
+    A record comes by its least value, descending by its greatest; without a value it comes last.
+    Raises TooCostly when more than `sort_rows_max` records would have to be read.
+    """
+    hits = await _all_hits(reader, selection)
+    zone = selection.scope.context.zone
+    keyed = [(stored, values_of(stored, zone)) for stored in hits]
+    keyed.sort(key=lambda pair: pair[0].rid)
+    for key in reversed(sort):
+        keyed = _sorted(keyed, key)
+    ordered = [stored for stored, _ in keyed]
+    start = _start(ordered, cursor)
+    shown = ordered[start : start + count]
+    if not shown or start + count >= len(ordered):
+        return shown, None
+    return shown, write_cursor(Place(start + count, shown[-1].rid))
+
+
+async def _all_hits(reader: Reader, selection: Selection) -> list[Stored]:
+    context = selection.scope.context
+    limit = context.limits.sort_rows_max
+    rows = await reader.rows(*selection.all_rows(limit + 1))
+    if len(rows) > limit:
+        raise TooCostly(
+            f"more than {limit} records would have to be sorted: narrow the search, or sort by"
+            " _lastUpdated, _id or the type's main date"
+        )
+    hits: list[Stored] = []
+    for start in range(0, len(rows), _BATCH):
+        reader.check_time()
+        opened = await reader.open(rows[start : start + _BATCH])
+        hits += [one for one in opened if is_hit(one, selection.undecided, context.zone)]
+    return hits
+
+
+def _start(ordered: list[Stored], cursor: str | None) -> int:
+    if cursor is None:
+        return 0
+    place = decode_cursor(cursor, Place)
+    after = next((at for at, stored in enumerate(ordered) if stored.rid == place.rid), None)
+    # The last one given may have been deleted since; then as many are skipped as were given.
+    return place.given if after is None else after + 1
+
+
+_Keyed = list[tuple[Stored, dict[str, list[Value]]]]
+
+
+def _sorted(keyed: _Keyed, key: SortKey) -> _Keyed:
+    found: list[tuple[Any, tuple[Stored, dict[str, list[Value]]]]] = []
+    without: _Keyed = []
+    for pair in keyed:
+        value = _sort_value(pair[0], pair[1], key)
+        if value is None:
+            without.append(pair)
+        else:
+            found.append((value, pair))
+    found.sort(key=lambda each: each[0], reverse=key.descending)
+    return [pair for _, pair in found] + without
+
+
+def _sort_value(stored: Stored, values: dict[str, list[Value]], key: SortKey) -> Any:
+    if key.param.name == "_lastUpdated":
+        return stored.updated
+    if key.param.name == "_id":
+        return stored.id
+    keys = [_comparable(value) for value in values.get(key.param.name, [])]
+    present = [each for each in keys if each is not None]
+    if not present:
+        return None
+    return max(present) if key.descending else min(present)
+
+
+def _comparable(value: Value) -> int | str | Decimal | None:
+    match value:
+        case Text(text):
+            return fold(text)
+        case Token(_, code):
+            return code
+        case When(low, high):
+            return low if low is not None else high
+        case Number(low, high):
+            return low if low is not None else high
+        case Quantity():
+            return value.low if value.low is not None else value.high
+        case Link():
+            return value.url if value.id is None else f"{value.type}/{value.id}"
+        case Uri(uri):
+            return uri

@@ -1,0 +1,109 @@
+"""One clause of a query, made ready for the database: what to ask of rows and of side tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from quanmin.fhir.query import Clause
+from quanmin.fhir.table import TypeDefinition
+from quanmin.records.context import Context
+from quanmin.records.visibility_sql import Bind
+
+Write = Callable[[Bind], str]
+"""Writes a piece of SQL, taking its values into the statement it becomes part of."""
+
+
+class Scope(msgspec.Struct, frozen=True):
+    """The types a search is about; more than one only with parameters that every type has."""
+
+    context: Context
+    definitions: tuple[TypeDefinition, ...]
+
+    @property
+    def numbers(self) -> list[int]:
+        """The numbers of the types."""
+        return [definition.number for definition in self.definitions]
+
+
+class Term(msgspec.Struct, frozen=True):
+    """A clause holds for a row `r` when `row` holds or `found` gives its `r.rid`.
+
+    `found` are subselects of record keys from side tables; `probe` tells for one row what they tell
+    for all. When the term is not exact, they hold for every record where the clause does and for
+    some others, and the clause is decided on the decrypted record. `drives` says that the condition
+    on the row picks few records, `is_point` that `found` gives nearly none.
+    """
+
+    clause: Clause
+    row: Write | None = None
+    found: tuple[Write, ...] = ()
+    probe: Write | None = None
+    walk: Walk | None = None
+    is_exact: bool = True
+    drives: bool = False
+    is_point: bool = False
+
+    @property
+    def is_negative(self) -> bool:
+        """Whether records are wanted for which the operands do not hold."""
+        return self.clause.modifier == "not"
+
+
+class Walk(msgspec.Struct, frozen=True):
+    """Codes of a keyed parameter, to be walked by time: (key, narrowed system or None for any)."""
+
+    pairs: tuple[tuple[int, int | None], ...]
+
+
+def never(_: Bind) -> str:
+    """Holds for no row."""
+    return "false"
+
+
+def always(_: Bind) -> str:
+    """Holds for every row."""
+    return "true"
+
+
+def any_key(column: str, keys: set[int]) -> Write:
+    """The row's `column`, an array of keys, has one of these."""
+    if not keys:
+        return never
+    return lambda bind: f"r.{column} && {bind(sorted(keys))}::bigint[]"
+
+
+def any_rid(rids: set[int]) -> Write:
+    """The row is one of these records."""
+    if not rids:
+        return never
+    return lambda bind: f"r.rid = any({bind(sorted(rids))}::bigint[])"
+
+
+def either(*writes: Write) -> Write:
+    """At least one holds."""
+    if len(writes) == 1:
+        return writes[0]
+    return lambda bind: "(" + " or ".join(write(bind) for write in writes) + ")"
+
+
+def is_present(scope: Scope, name: str, *, is_missing: bool = False) -> Write:
+    """The row has a value for the parameter, or with `is_missing` has none."""
+    masks: dict[int, list[int]] = {}
+    for definition in scope.definitions:
+        masks.setdefault(_mask(definition.params[name].bit), []).append(definition.number)
+    sign = "=" if is_missing else "<>"
+
+    def write(bind: Bind) -> str:
+        parts = []
+        for mask, numbers in masks.items():
+            of_types = f"r.type = any({bind(numbers)}::smallint[])" if len(masks) > 1 else "true"
+            parts.append(f"({of_types} and r.present & {bind(mask)}::bigint {sign} 0)")
+        return "(" + " or ".join(parts) + ")"
+
+    return write
+
+
+def _mask(bit: int) -> int:
+    return 1 << bit if bit < 63 else -(1 << 63)

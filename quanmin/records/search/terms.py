@@ -1,0 +1,92 @@
+"""Makes each clause of a query ready for the database, by the kind of its parameter."""
+
+from __future__ import annotations
+
+from quanmin.base.problems import NotSupported
+from quanmin.fhir.query import Clause, MissingOperand, QuantityOperand, StringOperand
+from quanmin.records.index import Unit
+from quanmin.records.search.coded import id_term, token_term, uri_term
+from quanmin.records.search.linked import reference_term
+from quanmin.records.search.term import Scope, Term, Write, always, either, is_present, never
+from quanmin.records.search.timed import date_term, number_term, units_in_use
+from quanmin.records.visibility_sql import Bind
+from quanmin.records.words import Needed, needed_keys
+
+_ALWAYS_THERE = {"_id", "_lastUpdated"}
+
+
+async def terms_of(reader: Reader, scope: Scope, clauses: tuple[Clause, ...]) -> list[Term]:
+    """The terms of a query, in its order. Raises NotSupported for a clause no type has an answer
+    to.
+    """
+    measured = {
+        clause.param.name
+        for clause in clauses
+        if any(isinstance(operand, QuantityOperand) for operand in clause.operands)
+    }
+    units = await units_in_use(reader, scope.definitions[0], measured) if measured else []
+    return [_term(scope, clause, units) for clause in clauses]
+
+
+def _term(scope: Scope, clause: Clause, units: list[Unit]) -> Term:
+    name = clause.param.name
+    if any(name not in definition.params for definition in scope.definitions):
+        raise NotSupported(
+            f"{name} is not a parameter of every type: name one type to search by it"
+        )
+    if clause.operands and isinstance(clause.operands[0], MissingOperand):
+        return Term(clause, row=_missing(scope, clause))
+    if name == "_id":
+        return id_term(scope, clause)
+    match clause.param.kind:
+        case "token":
+            return token_term(scope, clause)
+        case "uri":
+            return uri_term(scope, clause)
+        case "reference":
+            return reference_term(scope, clause)
+        case "date":
+            return date_term(scope, clause)
+        case "number" | "quantity":
+            return number_term(scope, clause, units)
+        case "string":
+            return _string_term(scope, clause)
+        case kind:
+            raise NotSupported(f"parameters of kind {kind} ({name}) are not searched yet")
+
+
+def _missing(scope: Scope, clause: Clause) -> Write:
+    wanted = {operand.missing for operand in clause.operands if isinstance(operand, MissingOperand)}
+    if len(wanted) > 1:
+        return always
+    is_missing = wanted.pop()
+    if clause.param.name in _ALWAYS_THERE:
+        return never if is_missing else always
+    return is_present(scope, clause.param.name, is_missing=is_missing)
+
+
+def _string_term(scope: Scope, clause: Clause) -> Term:
+    """Candidates by pieces of the text; a text that no key narrows leaves all that have the
+    parameter.
+    """
+    definition = scope.definitions[0]
+    modifier = clause.modifier if clause.modifier in {"exact", "contains"} else None
+    rows: list[Write] = []
+    for operand in clause.operands:
+        if isinstance(operand, StringOperand):
+            needed = needed_keys(
+                scope.context.keying, definition.name, clause.param.name, modifier, operand.text
+            )
+            rows.append(_pieces(needed) if needed else is_present(scope, clause.param.name))
+    return Term(clause, row=either(*rows) if rows else never, is_exact=False)
+
+
+def _pieces(needed: Needed) -> Write:
+    def write(bind: Bind) -> str:
+        groups = [
+            "(" + " or ".join(f"r.words @> {bind(list(keys))}::bigint[]" for keys in group) + ")"
+            for group in needed
+        ]
+        return "(" + " and ".join(groups) + ")"
+
+    return write

@@ -1,0 +1,140 @@
+"""Clauses on dates, numbers and quantities: the row's own extent, or rows of `dated` and
+`ranged`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+
+from quanmin.fhir.query import Clause, DateOperand, NumberOperand, QuantityOperand
+from quanmin.fhir.table import TypeDefinition
+from quanmin.fhir.units import canonical
+from quanmin.fhir.values import SearchParameter
+from quanmin.records.context import SEVERAL
+from quanmin.records.index import Unit, is_main_date
+from quanmin.records.search.intervals import Bounds, date_condition, number_arms
+from quanmin.records.search.reader import Reader, Statement
+from quanmin.records.search.term import Scope, Term, Write, either, is_present
+from quanmin.records.visibility_sql import Bind
+
+_UCUM = "http://unitsofmeasure.org"
+
+
+def date_term(scope: Scope, clause: Clause) -> Term:
+    """Dates: when a record was written, its main date, or any other."""
+    operands = [one for one in clause.operands if isinstance(one, DateOperand)]
+    if clause.param.name == "_lastUpdated":
+        return Term(clause, row=_any_date(operands, "r.updated", "(r.updated + 1)"))
+    definition = scope.definitions[0]
+    key = scope.context.keying.dated(definition.name, clause.param.name)
+    others = _dated(key, operands)
+    if not is_main_date(definition, clause.param):
+        return Term(clause, found=others)
+    own = _any_date(operands, "r.low", "r.high")
+    if len(definition.time_params) > 1:
+        own = _all(is_present(scope, clause.param.name), own)
+    if not may_repeat(definition, clause.param):
+        return Term(clause, row=own)
+    return Term(clause, row=_own_or_several(own, others))
+
+
+def _any_date(operands: Sequence[DateOperand], low: str, high: str) -> Write:
+    return either(*(_one_date(operand, low, high) for operand in operands))
+
+
+def _one_date(operand: DateOperand, low: str, high: str) -> Write:
+    return lambda bind: date_condition(operand, bind, low, high)
+
+
+def _all(*writes: Write) -> Write:
+    return lambda bind: "(" + " and ".join(write(bind) for write in writes) + ")"
+
+
+def _dated(key: int, operands: Sequence[DateOperand]) -> tuple[Write, ...]:
+    def arm(operand: DateOperand) -> Write:
+        return lambda bind: (
+            f"select d.rid from records.dated d where d.key = {bind(key)}::bigint"
+            f" and {date_condition(operand, bind, 'd.low', 'd.high')}"
+        )
+
+    return tuple(arm(operand) for operand in operands)
+
+
+def _own_or_several(own: Write, others: Iterable[Write]) -> Write:
+    """Rows with one extent by themselves; those with several (few, if any) by their rows in
+    `dated`.
+    """
+
+    def write(bind: Bind) -> str:
+        several = " union all ".join(other(bind) for other in others)
+        return f"((r.flags & {SEVERAL} = 0 and {own(bind)}) or r.rid = any(array({several})))"
+
+    return write
+
+
+def may_repeat(definition: TypeDefinition, param: SearchParameter) -> bool:
+    """Whether a record can have several values for this date, as far as its elements tell."""
+    paths = set(
+        re.findall(rf"\b{definition.name}\.(\w+(?:\.\w+)*)", _without_types(param.expression))
+    )
+    maximum = {element.name: element.max for element in definition.elements}
+    return len(paths) != 1 or any(maximum.get(path) != 1 for path in paths)
+
+
+def _without_types(expression: str) -> str:
+    return re.sub(r"\.(?:as|ofType)\(\w+\)", "", expression)
+
+
+async def units_in_use(
+    reader: Reader, definition: TypeDefinition, params: Iterable[str]
+) -> list[Unit]:
+    """The units that records of this type have been written with, for these parameters."""
+    statement = Statement()
+    rows = await reader.rows(
+        "select u.param, u.system, u.code, u.key from records.unit u"
+        f" where u.type = {statement.bind(definition.number)}::smallint"
+        f" and u.param = any({statement.bind(list(params))}::text[])",
+        statement,
+    )
+    return [Unit(row["param"], row["system"], row["code"], row["key"]) for row in rows]
+
+
+def number_term(scope: Scope, clause: Clause, units: Sequence[Unit]) -> Term:
+    """Numbers and quantities; a quantity in every unit in use that can be converted to the one
+    asked for.
+    """
+    definition, name = scope.definitions[0], clause.param.name
+    found: list[Write] = []
+    for operand in clause.operands:
+        if isinstance(operand, NumberOperand):
+            key = scope.context.keying.ranged(definition.name, name, "", "")
+            found += number_arms(Bounds.of(operand), [key])
+        elif isinstance(operand, QuantityOperand):
+            mine = [unit for unit in units if unit.param == name]
+            for factor, keys in _commensurable(operand, mine).items():
+                found += number_arms(Bounds.of(operand, factor), keys)
+    return Term(clause, found=tuple(found))
+
+
+def _commensurable(operand: QuantityOperand, units: Iterable[Unit]) -> dict[Decimal, list[int]]:
+    """Keys of units by what a number in the operand's unit is multiplied with to be in theirs."""
+    found: dict[Decimal, list[int]] = {}
+    for unit in units:
+        factor = _factor(operand, unit)
+        if factor is not None:
+            found.setdefault(factor, []).append(unit.key)
+    return found
+
+
+def _factor(operand: QuantityOperand, unit: Unit) -> Decimal | None:
+    if operand.code is None:
+        return Decimal(1) if operand.system in {None, unit.system} else None
+    if operand.code == unit.code and operand.system in {None, "", unit.system}:
+        return Decimal(1)
+    if operand.system == _UCUM == unit.system:
+        asked, used = canonical(operand.code), canonical(unit.code)
+        if asked is not None and used is not None and asked[0] == used[0]:
+            return asked[1] / used[1]
+    return None

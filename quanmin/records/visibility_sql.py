@@ -1,0 +1,143 @@
+"""The two readings of a Visibility: as SQL over rows for sets, in Python over Facts for one record.
+
+A property test holds them equal. The SQL binds every value, needs no join, and asks for grants by
+one uncorrelated subselect, since a correlated one under OR is evaluated for each row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from quanmin.fhir.table import load_table
+from quanmin.records.visibility import (
+    Both,
+    Either,
+    Everything,
+    Except,
+    Facts,
+    Granted,
+    Labelled,
+    Nothing,
+    OfNobody,
+    OfPatient,
+    OfSender,
+    OfType,
+    Since,
+    Visibility,
+)
+
+Bind = Callable[[object], str]
+"""Takes a value into the statement's arguments and gives its placeholder."""
+
+
+def visibility_sql(visibility: Visibility, bind: Bind, alias: str) -> str:
+    """A condition on a row `alias` of `records.record` or `records.history`: true where visible.
+
+    It may be null instead of false; a caller that negates it must not.
+    """
+    return _Writer(bind, alias).write(visibility, is_strict=False)
+
+
+def mentions_grants(visibility: Visibility) -> bool:
+    """Whether `Facts.grantees` must be filled to decide this."""
+    match visibility:
+        case Granted():
+            return True
+        case Both(parts) | Either(parts):
+            return any(mentions_grants(part) for part in parts)
+        case Except(part):
+            return mentions_grants(part)
+        case _:
+            return False
+
+
+def allows(visibility: Visibility, facts: Facts) -> bool:  # noqa: C901, PLR0911 - one arm for each kind
+    """Whether a record with these facts is visible."""
+    match visibility:
+        case Everything():
+            return True
+        case Nothing():
+            return False
+        case OfSender(senders):
+            return facts.sender in senders
+        case OfPatient(patients):
+            return facts.patient in patients
+        case OfNobody():
+            return facts.patient is None
+        case OfType(types):
+            return facts.type in types
+        case Labelled(labels):
+            return not labels.isdisjoint(facts.labels)
+        case Since(low):
+            return facts.time is not None and facts.time >= low
+        case Granted(grantee):
+            return facts.patient is not None and grantee in facts.grantees
+        case Both(parts):
+            return all(allows(part, facts) for part in parts)
+        case Either(parts):
+            return any(allows(part, facts) for part in parts)
+        case Except(part):
+            return not allows(part, facts)
+
+
+class _Writer:
+    def __init__(self, bind: Bind, alias: str) -> None:
+        self._bind = bind
+        self._alias = alias
+
+    def write(self, visibility: Visibility, *, is_strict: bool) -> str:
+        """`is_strict`: below a negation, where null would become a record that is shown."""
+        match visibility:
+            case Everything():
+                return "true"
+            case Nothing():
+                return "false"
+            case Both(parts):
+                return self._join("and", parts, "true", is_strict=is_strict)
+            case Either(parts):
+                return self._join("or", parts, "false", is_strict=is_strict)
+            case Except(part):
+                return f"not {self.write(part, is_strict=True)}"
+            case OfNobody():
+                return f"{self._alias}.patient is null"
+            case _:
+                column, condition = self._atom(visibility)
+                if is_strict and column not in {"sender", "type"}:
+                    return f"({self._alias}.{column} is not null and {condition})"
+                return condition
+
+    def _atom(self, visibility: Visibility) -> tuple[str, str]:
+        alias, bind = self._alias, self._bind
+        match visibility:
+            case OfSender(senders):
+                return "sender", f"{alias}.sender = any({bind(sorted(senders))}::int[])"
+            case OfPatient(patients):
+                return "patient", f"{alias}.patient = any({bind(sorted(patients))}::bigint[])"
+            case OfType(types):
+                return "type", f"{alias}.type = any({bind(_numbers(types))}::smallint[])"
+            case Labelled(labels):
+                return "labels", f"{alias}.labels && {bind(sorted(labels))}::bigint[]"
+            case Since(low):
+                return "low", f"{alias}.low >= {bind(low)}::bigint"
+            case Granted(grantee):
+                granted = (
+                    "select g.patient from records.granted g"
+                    f" where g.grantee = {bind(grantee)}::bigint"
+                )
+                return "patient", f"{alias}.patient = any(array({granted}))"
+            case _:
+                message = f"no SQL is known for {type(visibility).__name__}"
+                raise TypeError(message)
+
+    def _join(
+        self, word: str, parts: tuple[Visibility, ...], empty: str, *, is_strict: bool
+    ) -> str:
+        if not parts:
+            return empty
+        written = (self.write(part, is_strict=is_strict) for part in parts)
+        return "(" + f" {word} ".join(written) + ")"
+
+
+def _numbers(types: frozenset[str]) -> list[int]:
+    known = load_table().types
+    return sorted(known[type_].number for type_ in types if type_ in known)
