@@ -37,6 +37,8 @@ class StoreLimits(msgspec.Struct, frozen=True):
     count_rows_max: int = 1_000_000
     include_rows_max: int = 1_000
     search_seconds_max: float = 20.0
+    search_count_default: int = 20
+    estimate_rows_max: int = 10_000
     write_attempts_max: int = 4
 
 
