@@ -55,7 +55,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> tuple[str, dict[str, bool]]:
-    return "asyncio", {"use_uvloop": True}
+    # Not uvloop: it waits for ever for a connection that a failed test has left open.
+    return "asyncio", {"use_uvloop": False}
 
 
 @pytest.fixture(scope="session")

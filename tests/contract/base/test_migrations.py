@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from importlib import resources
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from quanmin.base.migrations import Migration, migrate, read_migrations, schema_version
 from quanmin.base.postgres import connect
 from quanmin.base.problems import Unusable
+from quanmin.records.months import ensure_months
 
 OURS = resources.files("quanmin.node") / "migrations"
 FIRST = Migration(1, "first", "create table first (id int)", "a")
@@ -49,6 +51,7 @@ async def test_every_earlier_version_reaches_the_newest(
     await migrate(connection, read_migrations(OURS)[:earlier])
     assert await schema_version(connection) == earlier
     await migrate(connection, read_migrations(OURS))
+    await ensure_months(connection, time.time_ns() // 1000)
     assert await tables(connection) == await tables(newest)
     await connection.close()
     await newest.close()
