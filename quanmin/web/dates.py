@@ -68,6 +68,7 @@ def tell_fhir(text: str, language: Language, zone: ZoneInfo) -> str:
         if day:
             return tell_date(date(int(year), int(month), int(day)), language)
         if month:
+            date(int(year), int(month), 1)  # raises when there is no such month
             return tell_month(int(year), int(month), language)
     except (ValueError, IndexError, OverflowError):
         return text

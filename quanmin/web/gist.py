@@ -61,6 +61,9 @@ _PLACES = [
     "organization",
 ]
 
+# Interpretations (HL7 v3 ObservationInterpretation) that need nobody's attention.
+_USUAL = frozenset({"N", "NEG", ""})
+
 
 def time_of(resource: dict[str, Any]) -> str:
     """When it happened, as the record says it; empty when it does not."""
@@ -80,8 +83,9 @@ def place_of(resource: dict[str, Any]) -> tuple[str, str]:
         for one in found if isinstance(found, list) else [found]:
             actor = one.get("actor", one) if isinstance(one, dict) else {}
             target = str(actor.get("reference") or "") if isinstance(actor, dict) else ""
-            if target.startswith("Organization/"):
-                return target.split("/")[1], str(actor.get("display") or "")
+            if target.startswith("Organization"):  # or a conditional reference to one
+                is_here = target.startswith("Organization/")
+                return target.split("/")[1] if is_here else "", str(actor.get("display") or "")
     return "", ""
 
 
@@ -122,8 +126,20 @@ def value_of(resource: dict[str, Any], reader: Reader) -> str:
         money = resource.get(name)
         if isinstance(money, dict) and money.get("value") is not None:
             return f"{reader.quantity(money)} {money.get('currency', '')}".strip()
-    reasons = [reader.concept(one).text for one in _dicts(resource.get("reasonCode"))]
-    return " · ".join(reasons)
+    told = [*_dicts(resource.get("reasonCode"))]
+    if resource.get("resourceType") == "Encounter" and isinstance(
+        resource.get("serviceType"), dict
+    ):
+        told.append(resource["serviceType"])
+    return " · ".join(words for words in (reader.concept(one).text for one in told) if words)
+
+
+def flag_of(resource: dict[str, Any], reader: Reader) -> Value | None:
+    """What the laboratory says of its own value where it is out of range; None within."""
+    for one in _dicts(resource.get("interpretation")):
+        if reader.code(one) not in _USUAL:
+            return reader.concept(one)
+    return None
 
 
 def _measured(resource: dict[str, Any], reader: Reader) -> str:

@@ -84,10 +84,10 @@ def tell_type(type_: str, language: Language) -> Label:
 def tell_element(name: str, language: Language) -> Label:
     """The name of an element; a choice element is found by the part before its type."""
     elements = _table("elements")["elements"]
-    found = elements.get(name) or elements.get(before_choice(name))
-    if isinstance(found, str):
-        found = {"zh": found, "en": taken_apart(before_choice(name))}
-    return _label(found, before_choice(name), language)
+    known = name if name in elements else before_choice(name)
+    found = elements.get(known)
+    told = {"zh": found, "en": taken_apart(known)} if found else None
+    return _label(told, known, language)
 
 
 def tell_code(group: str, code: str, language: Language) -> Label | None:
@@ -95,6 +95,11 @@ def tell_code(group: str, code: str, language: Language) -> Label | None:
     codes = _table("codes")["codes"]
     found = codes.get(group, {}).get(code)
     return _label(found, code, language) if found else None
+
+
+def print_unit(unit: str) -> str:
+    """A unit as it is printed: a bare UCUM code by its sign, any other as it was written."""
+    return str(_table("codes")["units"].get(unit, unit))
 
 
 def before_choice(name: str) -> str:

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from quanmin.web.dates import tell_fhir
-from quanmin.web.labels import Label, before_choice, tell_code, tell_element, tell_type
+from quanmin.web.labels import Label, before_choice, print_unit, tell_code, tell_element, tell_type
 from quanmin.web.text import Language
 
 _HIDDEN = frozenset({"resourceType", "id", "meta", "implicitRules", "div"})
@@ -95,9 +95,8 @@ class Reader:
         """
         if not isinstance(concept, dict):
             return Value(text=str(concept or ""))
-        codings = concept["coding"] if _is_list(concept.get("coding")) else [concept]
-        codings = [coding for coding in codings if isinstance(coding, dict)]
-        text = str(concept.get("text") or "") if "coding" in concept or "text" in concept else ""
+        codings = _codings(concept)
+        text = str(concept.get("text") or "")
         told = next((known for known in map(self._known, codings) if known), None)
         if told is not None:
             return Value(text=told.text, language=told.language, detail=_codes(codings))
@@ -106,10 +105,15 @@ class Reader:
             return Value(text=_codes(codings))
         return Value(text=text, detail=_codes(codings))
 
+    def code(self, concept: Any) -> str:
+        """The first code of a CodeableConcept; empty when it has none."""
+        codings = _codings(concept) if isinstance(concept, dict) else []
+        return str(codings[0].get("code") or "") if codings else ""
+
     def quantity(self, quantity: dict[str, Any]) -> str:
         """`132 mmHg`, with the comparator and every digit as sent."""
         number = _number(quantity.get("value"))
-        unit = quantity.get("unit") or quantity.get("code") or ""
+        unit = print_unit(str(quantity.get("unit") or quantity.get("code") or ""))
         return f"{quantity.get('comparator', '')}{number} {unit}".strip()
 
     def date(self, text: str) -> str:
@@ -183,14 +187,21 @@ class Reader:
 
     def _group(self, name: str, value: dict[str, Any], depth: int) -> Value:
         if name in {"extension", "modifierExtension"}:
-            url = str(value.get("url", ""))
-            return Value(
-                text=url.rpartition("/")[2], fields=self.fields(_without_url(value), depth + 1)
-            )
+            return self._extension(value, depth)
         title = ""
         if isinstance(value.get("resourceType"), str):
             title = tell_type(value["resourceType"], self.language).text
         return Value(text=title, fields=self.fields(value, depth + 1))
+
+    def _extension(self, value: dict[str, Any], depth: int) -> Value:
+        title = str(value.get("url", "")).rpartition("/")[2]
+        parts = {name: part for name, part in value.items() if name != "url"}
+        told = self.fields(parts, depth + 1)
+        if len(told) == 1 and len(told[0].values) == 1 and not told[0].values[0].fields:
+            only = told[0].values[0]
+            beside = " · ".join(part for part in (title, only.detail) if part)
+            return msgspec.structs.replace(only, detail=beside)
+        return Value(text=title, fields=told)
 
     def _reference(self, value: dict[str, Any]) -> Value:
         target = str(value.get("reference") or "")
@@ -275,22 +286,24 @@ def _shape(value: dict[str, Any]) -> Shape:
     if "value" in keys and "currency" in keys:
         return "money"
     if "value" in keys and keys <= {"value", "unit", "system", "code", "comparator"}:
-        return _valued(value, keys)
+        return "quantity" if isinstance(value["value"], int | Decimal) else _told_as(value)
     if "code" in keys and keys <= {"system", "version", "code", "display", "userSelected"}:
         return "coding"
+    if "value" in keys and keys <= _CONTACT | _IDENTIFIER:
+        return _told_as(value)
     for shape, needed, allowed in _SHAPES:
         if keys & needed and keys <= allowed:
             return shape
     return "group"
 
 
-def _valued(value: dict[str, Any], keys: set[str]) -> Shape:
-    if isinstance(value["value"], int | Decimal):
-        return "quantity"
-    system = str(value.get("system") or "")
-    return "identifier" if ":" in system or "system" not in keys else "contact"
+def _told_as(value: dict[str, Any]) -> Shape:
+    # An Identifier's system is a URI; a ContactPoint's is one of a few plain words.
+    return "contact" if str(value.get("system") or ":").isalpha() else "identifier"
 
 
+_IDENTIFIER = frozenset({"use", "type", "system", "value", "period", "assigner"})
+_CONTACT = frozenset({"system", "value", "use", "rank", "period"})
 _SHAPES: tuple[tuple[Shape, frozenset[str], frozenset[str]], ...] = (
     ("range", frozenset({"low", "high"}), frozenset({"low", "high"})),
     ("ratio", frozenset({"numerator"}), frozenset({"numerator", "denominator"})),
@@ -299,9 +312,6 @@ _SHAPES: tuple[tuple[Shape, frozenset[str], frozenset[str]], ...] = (
     ("address", frozenset({"line", "city", "district", "state", "country"}),
      frozenset({"use", "type", "text", "line", "city", "district", "state", "postalCode",
                 "country", "period"})),
-    ("identifier", frozenset({"value"}),
-     frozenset({"use", "type", "system", "value", "period", "assigner"})),
-    ("contact", frozenset({"value"}), frozenset({"system", "value", "use", "rank", "period"})),
     ("name", frozenset({"text"}), frozenset({"use", "text"})),
 )  # fmt: skip
 
@@ -319,9 +329,6 @@ def _holds_date(name: str) -> bool:
     return name.endswith(_DATE_NAMES) or before_choice(name) in _DATE_BASES
 
 
-def _is_list(value: Any) -> bool:
-    return isinstance(value, list) and bool(value)
-
-
-def _without_url(value: dict[str, Any]) -> dict[str, Any]:
-    return {name: part for name, part in value.items() if name != "url"}
+def _codings(concept: dict[str, Any]) -> list[dict[str, Any]]:
+    found = concept.get("coding", concept)
+    return [one for one in (found if isinstance(found, list) else [found]) if isinstance(one, dict)]

@@ -54,7 +54,7 @@ def page(
 ) -> Callable[[PageFunction], Page]:
     """Declare the function below as a page; raises TypeError when the access is not an `Access`."""
     # Python would accept any truthy thing here and the mistake would show as an open page.
-    if not isinstance(access, Access):
+    if not _is_access(access):
         message = f"the page {path} must state its access as an Access value"
         raise TypeError(message)
 
@@ -62,6 +62,10 @@ def page(
         return Page(path, access, methods, call, getattr(call, "__name__", path))
 
     return declared
+
+
+def _is_access(value: object) -> bool:
+    return isinstance(value, Access)
 
 
 def checked(pages: tuple[Any, ...], owner: str) -> tuple[Page, ...]:

@@ -13,18 +13,14 @@ from starlette.responses import Response
 
 from quanmin.applications.person_record.finding import TERM_LENGTH_MAX, searches, tidied
 from quanmin.applications.person_record.kinds import kind_named, kinds
-from quanmin.applications.person_record.person import (
-    Registration,
-    contributions,
-    read_person,
-    tell_registrations,
-)
 from quanmin.applications.person_record.record_pages import RECORD_PAGES
 from quanmin.applications.person_record.rows import make_rows
+from quanmin.applications.person_record.visits import read_visits
 from quanmin.base.problems import Malformed
 from quanmin.trust import Hits
 from quanmin.web import DeclaredRecords, Page, Visit, page
 from quanmin.web.dates import tell_month
+from quanmin.web.heads import Registration, read_person, tell_registrations
 from quanmin.web.route import SIGNED_IN
 from quanmin.web.sheet import sheet
 
@@ -82,11 +78,10 @@ async def timeline(visit: Visit, records: DeclaredRecords) -> Response:
     cursor = visit.kept(visit.asked("from"))["cursor"] if visit.asked("from") else None
     person = await read_person(visit, records, id_)
     found = await records.timeline(id_, types=types, count=_ROWS, cursor=cursor)
-    rows = await make_rows(visit, records, found.entries)
-    given, is_whole = await contributions(visit, records, id_)
+    visits = await read_visits(visit, records, id_)
+    rows = await make_rows(visit, records, found.entries, visits)
     months = [
-        (tell_month(*month, visit.language) if month else visit.say("Without a date"), list(group))
-        for month, group in groupby(rows, key=lambda row: row.month)
+        (_tell(visit, month), list(group)) for month, group in groupby(rows, key=lambda r: r.month)
     ]
     return visit.page(
         "person_record/timeline.html",
@@ -96,8 +91,8 @@ async def timeline(visit: Visit, records: DeclaredRecords) -> Response:
         kind=kind,
         more=visit.keep({"cursor": found.next}) if found.next else None,
         is_first=cursor is None,
-        contributions=given,
-        is_whole=is_whole,
+        contributions=visits.contributions,
+        is_whole=visits.is_whole,
     )
 
 
@@ -110,11 +105,12 @@ async def timeline_sheet(visit: Visit, records: DeclaredRecords) -> Response:
     # The first batch is read before anything is sent, so that a refusal is a page and not half a
     # sheet.
     first = await records.timeline(id_, types=types, count=_SHEET_ROWS)
+    visits = await read_visits(visit, records, id_)
 
     async def rows() -> AsyncIterator[list[str]]:
         batch = first
         while True:
-            for row in await make_rows(visit, records, batch.entries):
+            for row in await make_rows(visit, records, batch.entries, visits):
                 yield [row.time, row.type_label.text, row.title.text, row.title.detail, row.value,
                        row.place, f"/record/{row.type}/{row.id}"]  # fmt: skip
             if batch.next is None:
@@ -125,6 +121,10 @@ async def timeline_sheet(visit: Visit, records: DeclaredRecords) -> Response:
     heading = [say("When"), say("Kind"), say("What"), say("Code"), say("Value"), say("Where"),
                say("Address of the page")]  # fmt: skip
     return sheet("timeline", heading, rows())
+
+
+def _tell(visit: Visit, month: tuple[int, int] | None) -> str:
+    return tell_month(*month, language=visit.language) if month else visit.say("Without a date")
 
 
 def _state(visit: Visit) -> dict[str, Any]:

@@ -8,13 +8,14 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
-from quanmin.applications.person_record.person import Person, read_person
 from quanmin.base.problems import Gone, NotFound
 from quanmin.fhir.json import decode
 from quanmin.trust import Stored
 from quanmin.web import DeclaredRecords, Page, Visit, page
 from quanmin.web.dates import from_micros, tell_moment
 from quanmin.web.differences import differences
+from quanmin.web.gist import flag_of, title_of, value_of
+from quanmin.web.heads import Person, read_person
 from quanmin.web.labels import tell_code, tell_type
 from quanmin.web.route import SIGNED_IN
 
@@ -53,6 +54,7 @@ async def history(visit: Visit, records: DeclaredRecords) -> Response:
             "number": stored.version,
             "when": tell_moment(from_micros(stored.updated, zone), visit.language),
             "method": tell_code("method", stored.method.lower(), visit.language),
+            "who": str(bodies[at].get("meta", {}).get("source") or ""),
             "is_deleted": stored.body is None,
             "differences": differences(bodies[at + 1], bodies[at]) if at + 1 < len(bodies) else (),
             "has_earlier": at + 1 < len(bodies),
@@ -84,6 +86,9 @@ async def _record_page(visit: Visit, records: DeclaredRecords, stored: Stored) -
         type=type_,
         id=id_,
         label=tell_type(type_, visit.language),
+        title=title_of(resource, visit.reader),
+        value=value_of(resource, visit.reader),
+        flag=flag_of(resource, visit.reader),
         version=stored.version,
         when=tell_moment(moment, visit.language),
         fields=visit.reader.fields(resource),

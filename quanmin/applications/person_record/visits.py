@@ -1,37 +1,17 @@
-"""One person over all their registrations.
-
-The head of every page about them, and who contributed what.
-"""
+"""The visits of a person: which institution contributed how many and when, and where each was."""
 
 from __future__ import annotations
-
-from collections.abc import Iterable
 
 import msgspec
 
 from quanmin.fhir.json import decode
-from quanmin.trust import Stored
 from quanmin.web import DeclaredRecords, Visit
 from quanmin.web.dates import short_fhir
 from quanmin.web.gist import place_of, time_of
 from quanmin.web.institutions import institution_names
-from quanmin.web.persons import Told, tell_patient
-from quanmin.web.reading import Value
 
-_ALLERGIES_MAX = 20
-# More visits than one person has; above it the contributions say that they are of the newest only.
-VISITS_MAX = 500
-_ENTERED_IN_ERROR = "entered-in-error"
-
-
-class Registration(msgspec.Struct, frozen=True):
-    """One source Patient of the person: its id, what it says, and the institution's id and name."""
-
-    id: str
-    told: Told
-    organization: str
-    institution: str
-    is_asked: bool
+# More visits than nearly anybody has; where there are more, the page says that it counts these.
+_VISITS_MAX = 500
 
 
 class Contribution(msgspec.Struct, frozen=True):
@@ -44,74 +24,38 @@ class Contribution(msgspec.Struct, frozen=True):
     last: str
 
 
-class Person(msgspec.Struct, frozen=True):
-    """The head of a page: who it is, what they must not be given, and where they are registered."""
+class Visits(msgspec.Struct, frozen=True):
+    """What each institution contributed, the latest first, and whether all visits were counted.
 
-    id: str
-    told: Told
-    allergies: tuple[Value, ...]
-    registrations: tuple[Registration, ...]
-
-
-async def read_person(visit: Visit, records: DeclaredRecords, patient_id: str) -> Person:
-    """The person a source Patient belongs to.
-
-    Raises NotFound or Gone when the asker may not know of it.
+    `organizations` tells for the id of each Encounter the id of its institution, `names` for that
+    id the name.
     """
-    timeline = await records.timeline(
-        patient_id, types=("AllergyIntolerance",), count=_ALLERGIES_MAX
-    )
-    registrations = await tell_registrations(visit, records, timeline.patients)
-    asked = next((one for one in registrations if one.id == patient_id), registrations[0])
-    found = [decode(entry.body or b"{}") for entry in timeline.entries]
-    allergies = {
-        told.text: told
-        for one in found
-        if visit.reader.concept(one.get("verificationStatus")).detail != _ENTERED_IN_ERROR
-        for told in [visit.reader.concept(one.get("code"))]
-    }
-    return Person(patient_id, asked.told, tuple(allergies.values()), registrations)
+
+    contributions: tuple[Contribution, ...]
+    is_whole: bool
+    organizations: dict[str, str]
+    names: dict[str, str]
 
 
-async def tell_registrations(
-    visit: Visit, records: DeclaredRecords, patients: Iterable[Stored]
-) -> tuple[Registration, ...]:
-    """Each source Patient with the name of the institution that registered it.
-
-    The first is the asked one.
-    """
-    kept = []
-    for stored in patients:
-        resource = decode(stored.body or b"{}")
-        told = tell_patient(resource, visit.language, visit.today)
-        target, words = told.institution or ("", "")
-        kept.append((stored.id, told, target.removeprefix("Organization/"), words))
-    names = await institution_names(
-        records, (kept_id for _, _, kept_id, words in kept if not words)
-    )
-    return tuple(
-        Registration(id_, told, organization, words or names.get(organization, ""), at == 0)
-        for at, (id_, told, organization, words) in enumerate(kept)
-    )
-
-
-async def contributions(
-    visit: Visit, records: DeclaredRecords, patient_id: str
-) -> tuple[tuple[Contribution, ...], bool]:
-    """What each institution contributed, the latest first, and whether all visits were counted."""
-    timeline = await records.timeline(patient_id, types=("Encounter",), count=VISITS_MAX)
+async def read_visits(visit: Visit, records: DeclaredRecords, patient_id: str) -> Visits:
+    """The visits of the person a source Patient belongs to, the newest 500 of them."""
+    timeline = await records.timeline(patient_id, types=("Encounter",), count=_VISITS_MAX)
     days: dict[str, list[str]] = {}
-    shown: dict[str, str] = {}
+    names: dict[str, str] = {}
+    organizations: dict[str, str] = {}
     for stored in timeline.entries:
         resource = decode(stored.body or b"{}")
         organization, words = place_of(resource)
-        days.setdefault(organization, []).append(
-            short_fhir(time_of(resource), visit.house.settings.zone)
-        )
-        shown[organization] = shown.get(organization) or words
-    names = await institution_names(records, (id_ for id_, words in shown.items() if not words))
+        day = short_fhir(time_of(resource), visit.house.settings.zone)
+        days.setdefault(organization, []).append(day)
+        organizations[stored.id] = organization
+        if words:
+            names[organization] = words
+    unnamed = (one for one in days if one not in names)
+    names |= await institution_names(records, unnamed)
     told = [
-        Contribution(shown[one] or names.get(one, ""), one, len(dates), min(dates), max(dates))
+        Contribution(names.get(one, ""), one, len(dates), min(dates), max(dates))
         for one, dates in days.items()
     ]
-    return tuple(sorted(told, key=lambda one: one.last, reverse=True)), timeline.next is None
+    told.sort(key=lambda one: one.last, reverse=True)
+    return Visits(tuple(told), timeline.next is None, organizations, names)

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from quanmin.web.application import discover
+from quanmin.web.route import ANYBODY, SIGNED_IN, STAFF, Access, checked, page
+
+GOOD = """
+from quanmin.web import Application, Text
+from quanmin.web.route import STAFF, page
+
+@page("/blood", access=STAFF)
+async def stock(visit, records):
+    raise NotImplementedError
+
+APPLICATION = Application(
+    name="blood", title=Text(zh="血液", en="Blood"), summary=Text(zh="库存", en="Stock"),
+    levels=frozenset({"county"}), roles=frozenset({"operator", "institution"}),
+    reads=frozenset({"Patient"}), pages=(stock,),
+)
+"""
+
+
+def lay(folder: Path, monkeypatch: pytest.MonkeyPatch, code: str, name: str = "blood") -> str:
+    package = f"applications_of_{folder.name}".replace("-", "_")
+    place = folder / package / name
+    place.mkdir(parents=True)
+    (folder / package / "__init__.py").touch()
+    (place / "__init__.py").touch()
+    (place / "application.py").write_text(textwrap.dedent(code), encoding="utf-8")
+    monkeypatch.syspath_prepend(str(folder))
+    for known in [known for known in sys.modules if known.startswith(package)]:
+        monkeypatch.delitem(sys.modules, known)
+    return package
+
+
+def test_a_new_folder_is_a_new_application(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (installed,) = discover(lay(tmp_path, monkeypatch, GOOD))
+    assert installed.application.name == "blood"
+    assert installed.folder.name == "blood"
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (("APPLICATION =", "OTHER ="), "must hold an Application"),
+        (('name="blood"', 'name="plasma"'), "the folder's name is its name"),
+        (('{"operator", "institution"}', '{"operator"}'), "roles that the application does not"),
+        (("access=STAFF", "access=ANYBODY"), "roles that the application does not"),
+        (("pages=(stock,)", "pages=(stock, stock)"), "twice"),
+        (("pages=(stock,)", "pages=(print,)"), "declare it with"),
+    ],
+)
+def test_an_application_that_declares_what_it_may_not_stops_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: tuple[str, str], complaint: str
+) -> None:
+    code = GOOD.replace(*change).replace("import STAFF", "import ANYBODY, STAFF")
+    package = lay(tmp_path, monkeypatch, code)
+    with pytest.raises(TypeError, match=complaint):
+        discover(package)
+
+
+def test_a_page_without_access_cannot_be_declared() -> None:
+    declare: Any = page
+    with pytest.raises(TypeError, match="access"):
+        declare("/x")
+    with pytest.raises(TypeError, match="must state its access"):
+        declare("/x", access="everybody")
+
+
+def test_access_admits_its_roles_only() -> None:
+    assert ANYBODY.admits(None)
+    assert SIGNED_IN.admits("resident")
+    assert not SIGNED_IN.admits(None)
+    assert not STAFF.admits("resident")
+    assert not Access(frozenset()).admits("operator")
+
+
+def test_what_is_no_declared_page_is_refused() -> None:
+    async def bare() -> None: ...
+
+    with pytest.raises(TypeError, match="declare it with"):
+        checked((bare,), "the kit")
+    one = page("/x", access=SIGNED_IN)(bare)
+    with pytest.raises(TypeError, match="twice"):
+        checked((one, one), "the kit")

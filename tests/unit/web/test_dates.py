@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from datetime import date
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from quanmin.web.dates import from_micros, short_fhir, tell_age, tell_fhir
+
+CHINA = ZoneInfo("Asia/Shanghai")
+
+
+@pytest.mark.parametrize(
+    ("text", "chinese", "english"),
+    [
+        ("2020", "2020年", "2020"),
+        ("2020-05", "2020年5月", "May 2020"),
+        ("2020-05-03", "2020年5月3日", "3 May 2020"),
+        ("2020-05-03T23:30:00Z", "2020年5月4日 07:30", "4 May 2020 07:30"),
+        ("2020-05-03T10:20:30.123+08:00", "2020年5月3日 10:20", "3 May 2020 10:20"),
+        ("2020-13", "2020-13", "2020-13"),
+        ("2020-02-30", "2020-02-30", "2020-02-30"),
+        ("0001-01-01T00:00:00+14:00", "0001-01-01T00:00:00+14:00", "0001-01-01T00:00:00+14:00"),
+        ("yesterday", "yesterday", "yesterday"),
+    ],
+)
+def test_a_date_is_told_as_precisely_as_it_was_given(text: str, chinese: str, english: str) -> None:
+    assert tell_fhir(text, "zh", CHINA) == chinese
+    assert tell_fhir(text, "en", CHINA) == english
+
+
+def test_the_day_of_a_time_is_its_day_in_the_nodes_zone() -> None:
+    assert short_fhir("2020-05-03T23:30:00Z", CHINA) == "2020-05-04"
+    assert short_fhir("2020-05", CHINA) == "2020-05"
+    assert short_fhir("2020-05-03Tmorning", CHINA) == "2020-05-03"
+
+
+@pytest.mark.parametrize(
+    ("birth", "chinese", "english"),
+    [
+        ("2026-11-22", "0天", "0 days"),
+        ("2026-11-21", "1天", "1 day"),
+        ("2026-10-26", "27天", "27 days"),
+        ("2026-10-22", "1个月", "1 month"),
+        ("2025-01-23", "21个月", "21 months"),
+        ("2023-11-22", "3岁", "3 years"),
+        ("2023-11-23", "35个月", "35 months"),
+        ("1980-11-23", "45岁", "45 years"),
+        ("1980-11", "46岁", "46 years"),
+        ("1980", "46岁", "46 years"),
+        ("2027-01-01", "", ""),
+        ("2027", "", ""),
+        ("unknown", "", ""),
+        ("2026-11-00", "", ""),
+        ("", "", ""),
+    ],
+)
+def test_an_age_is_told_in_the_unit_of_that_age(birth: str, chinese: str, english: str) -> None:
+    today = date(2026, 11, 22)
+    assert tell_age(birth, today, "zh") == chinese
+    assert tell_age(birth, today, "en") == english
+
+
+def test_a_moment_of_the_store_keeps_its_microseconds() -> None:
+    moment = from_micros(1_790_000_000_123_457, CHINA)
+    assert moment.microsecond == 123_457
+    assert moment.isoformat().startswith("2026-09-21T22:13:20.123457+08:00")
