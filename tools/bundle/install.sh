@@ -29,10 +29,12 @@ echo "== installing into $folder"
 # Whatever this machine tells pip elsewhere does not hold here.
 export PIP_CONFIG_FILE=/dev/null
 # Hashes are checked again, package by package; nothing outside this folder is looked at.
-"$folder/bin/python" -m pip --isolated install --disable-pip-version-check --no-index --no-cache-dir \
-    --find-links wheels --only-binary :all: --require-hashes --requirement requirements.lock
-"$folder/bin/python" -m pip --isolated install --disable-pip-version-check --no-index --no-cache-dir \
-    --no-deps --force-reinstall wheels/quanmin-*.whl
+install() {
+    "$folder/bin/python" -m pip --isolated install --disable-pip-version-check \
+        --no-index --no-cache-dir "$@"
+}
+install --find-links wheels --only-binary :all: --require-hashes --requirement requirements.lock
+install --no-deps --force-reinstall wheels/quanmin-*.whl
 
 echo "== installed quanmin $(made_for version)"
 echo "start a node:          $folder/bin/quanmin node start"
