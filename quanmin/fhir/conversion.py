@@ -260,7 +260,14 @@ def _link(text: Json, kind: str | None, token: Token | None) -> Link | None:
 def _canonical(element: Json, out: list[Value], _: tzinfo) -> None:
     if type(element) is str and element and element[0] != "#":
         local = _RELATIVE.match(element)
-        out.append(Link(local[1], local[2]) if local else Link(None, None, element))
+        if local:
+            out.append(Link(local[1], local[2]))
+            return
+        out.append(Link(None, None, element))
+        # A search by url alone finds every version of what is named (R4 search 3.1.1.4.14).
+        unversioned, bar, _version = element.partition("|")
+        if bar and unversioned:
+            out.append(Link(None, None, unversioned))
 
 
 def _resource(element: Json, out: list[Value], _: tzinfo) -> None:

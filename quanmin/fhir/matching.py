@@ -1,0 +1,197 @@
+"""Whether values found in a record answer a search clause: the meaning of search, in plain Python.
+
+The store searches by indexes and asks here where an index alone cannot tell; tests ask here what
+the right answer is. Pinyin is the store's addition and not known here.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import assert_never
+
+from quanmin.fhir.query import (
+    Clause,
+    DateOperand,
+    MissingOperand,
+    NumberOperand,
+    Operand,
+    QuantityOperand,
+    ReferenceOperand,
+    StringOperand,
+    TokenOperand,
+    UriOperand,
+)
+from quanmin.fhir.units import canonical
+from quanmin.fhir.values import (
+    Link,
+    Number,
+    Quantity,
+    SearchParameter,
+    Text,
+    Token,
+    Uri,
+    Value,
+    When,
+)
+
+UCUM = "http://unitsofmeasure.org"
+_FIRST, _LAST = -(2**63), 2**63 - 1
+_LOWEST, _HIGHEST = Decimal("-Infinity"), Decimal("Infinity")
+_WORD = re.compile(r"\w+")
+
+
+def holds(clause: Clause, values: Sequence[Value], *, is_present: bool | None = None) -> bool:
+    """Whether the values of the clause's parameter in one record satisfy it.
+
+    Any operand is enough. `:not` holds when no value matches, so also without values. `:missing`
+    asks whether the parameter has an element at all: `is_present`, which defaults to having values.
+    """
+    here = bool(values) if is_present is None else is_present
+    found = False
+    for operand in clause.operands:
+        if isinstance(operand, MissingOperand):
+            found = found or operand.missing is not here
+        else:
+            found = found or any(_matches(clause, operand, value) for value in values)
+    return not found if clause.modifier == "not" else found
+
+
+def _matches(clause: Clause, operand: Operand, value: Value) -> bool:
+    match operand:
+        case TokenOperand():
+            if clause.modifier == "identifier":
+                return isinstance(value, Link) and _is_identified(operand, value)
+            return isinstance(value, Token) and _is_code(clause.param, operand, value)
+        case StringOperand():
+            return isinstance(value, Text) and _is_text(clause.modifier, operand.text, value.value)
+        case DateOperand():
+            return isinstance(value, When) and _is_when(operand, value)
+        case NumberOperand():
+            return isinstance(value, Number) and _is_number(operand, value, Decimal(1))
+        case QuantityOperand():
+            return isinstance(value, Quantity) and _is_quantity(operand, value)
+        case ReferenceOperand():
+            return isinstance(value, Link) and _is_link(operand, value)
+        case UriOperand():
+            return isinstance(value, Uri) and value.value == operand.value
+        case MissingOperand():
+            return False
+    assert_never(operand)
+
+
+# ---- codes, texts, links -------------------------------------------------------------------------
+
+
+def _is_code(param: SearchParameter, operand: TokenOperand, value: Token) -> bool:
+    if operand.code is not None and operand.code != value.code:
+        return False
+    if operand.system is None:
+        return True
+    if operand.system == "":
+        return value.system is None
+    stated = param.implied_system if value.alone else value.system
+    return operand.system == stated
+
+
+def _is_identified(operand: TokenOperand, value: Link) -> bool:
+    identifier = value.identifier
+    if identifier is None or operand.code not in {None, identifier.code}:
+        return False
+    return operand.system is None or operand.system == (identifier.system or "")
+
+
+def _is_link(operand: ReferenceOperand, value: Link) -> bool:
+    if operand.url is not None:
+        return value.url == operand.url
+    return value.id == operand.id and operand.type in {None, value.type}
+
+
+def fold(text: str) -> str:
+    """A text as it is compared: without case, accents and differences of width."""
+    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    bare = "".join(mark for mark in decomposed if not unicodedata.combining(mark))
+    return unicodedata.normalize("NFKC", bare).casefold()
+
+
+def _is_text(modifier: str | None, asked: str, text: str) -> bool:
+    if modifier == "exact":
+        return text == asked
+    wanted, folded = fold(asked), fold(text)
+    if modifier == "contains":
+        return wanted in folded
+    # From the beginning of any word: of 欧阳 and of names of several words the second part counts.
+    return folded.startswith(wanted) or any(
+        folded.startswith(wanted, word.start()) for word in _WORD.finditer(folded)
+    )
+
+
+# ---- dates and numbers ---------------------------------------------------------------------------
+
+
+def _is_when(operand: DateOperand, value: When) -> bool:
+    """R4 search 3.1.1.4.5 on half-open intervals."""
+    low = _FIRST if value.low is None else value.low
+    high = _LAST if value.high is None else value.high
+    is_within = operand.low <= low and high <= operand.high
+    answers: dict[str, Callable[[], bool]] = {
+        "eq": lambda: is_within,
+        "ne": lambda: not is_within,
+        "gt": lambda: high > operand.high,
+        "lt": lambda: low < operand.low,
+        "ge": lambda: is_within or high > operand.high,
+        "le": lambda: is_within or low < operand.low,
+        "sa": lambda: low >= operand.high,
+        "eb": lambda: high <= operand.low,
+        "ap": lambda: low < operand.high and high > operand.low,
+    }
+    return answers[operand.prefix]()
+
+
+def _is_number(
+    operand: NumberOperand | QuantityOperand, value: Number | Quantity, factor: Decimal
+) -> bool:
+    """Like dates, on closed intervals; `factor` brings the operand into the value's unit.
+
+    Only eq, ne and ap look at the precision of what was asked; the others take it as exact.
+    """
+    low = _LOWEST if value.low is None else value.low
+    high = _HIGHEST if value.high is None else value.high
+    asked, first, last = operand.value * factor, operand.low * factor, operand.high * factor
+    is_within = first <= low and high < last
+    answers: dict[str, Callable[[], bool]] = {
+        "eq": lambda: is_within,
+        "ne": lambda: not is_within,
+        "gt": lambda: high > asked,
+        "lt": lambda: low < asked,
+        "ge": lambda: high >= asked,
+        "le": lambda: low <= asked,
+        "sa": lambda: low > asked,
+        "eb": lambda: high < asked,
+        "ap": lambda: high >= first and low < last,
+    }
+    return answers[operand.prefix]()
+
+
+def _is_quantity(operand: QuantityOperand, value: Quantity) -> bool:
+    factor = unit_factor(operand, value.system, value.code or value.unit)
+    return factor is not None and _is_number(operand, value, factor)
+
+
+def unit_factor(operand: QuantityOperand, system: str | None, code: str | None) -> Decimal | None:
+    """What a number in the operand's unit is multiplied by to be in this one; None if it cannot be.
+
+    Without a code in the operand every unit will do (of its system, if it names one). UCUM units of
+    one dimension are converted; others must be written the same.
+    """
+    if operand.code is None:
+        return Decimal(1) if operand.system in {None, system or ""} else None
+    if operand.code == code and operand.system in {None, "", system}:
+        return Decimal(1)
+    if operand.system == UCUM == system and code is not None:
+        asked, used = canonical(operand.code), canonical(code)
+        if asked and used and asked[0] == used[0]:
+            return asked[1] / used[1]
+    return None

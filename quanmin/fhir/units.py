@@ -1,0 +1,185 @@
+"""UCUM units brought to one base form, so that 1 g/L and 100 mg/dL are found as the same.
+
+Exact: factors are fractions until the last step. Units that convert by a function (Cel, [pH]), that
+are unknown or not well formed have no base form and are compared as written.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from decimal import Decimal, localcontext
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+
+import msgspec
+
+_TABLE = Path(__file__).resolve().parent.parent / "definitions" / "ucum" / "units.toml"
+_LENGTH_MAX = 100
+_EXPONENT_MAX = 60
+_DIGITS = 34
+
+_TOKEN = re.compile(
+    r"(?P<sign>[./])|(?P<open>\()|(?P<close>\))|(?P<note>\{[!-z|~]*\})"
+    r"|(?P<unit>(?:10[*^]|(?:\[[!-Z^-~\\]*\]|[!-'*,:-Z^-z|~])+))(?P<exponent>[+-]?[0-9]{1,2})?"
+    r"|(?P<number>[0-9]{1,20})"
+)
+
+
+class _Measure(msgspec.Struct, frozen=True):
+    """A factor and the powers of the base units it multiplies."""
+
+    factor: Fraction
+    powers: dict[str, int]
+
+    def times(self, other: _Measure, sign: int = 1) -> _Measure:
+        """The product with `other`, or with its reciprocal when `sign` is -1."""
+        powers = dict(self.powers)
+        for base, power in other.powers.items():
+            powers[base] = powers.get(base, 0) + sign * power
+        return _Measure(self.factor * other.factor**sign, {b: p for b, p in powers.items() if p})
+
+    def to(self, exponent: int) -> _Measure:
+        """This measure to a power."""
+        return _Measure(
+            self.factor**exponent, {base: power * exponent for base, power in self.powers.items()}
+        )
+
+
+_ONE = _Measure(Fraction(1), {})
+
+
+class _Table(msgspec.Struct, frozen=True):
+    prefixes: dict[str, Fraction]
+    bases: frozenset[str]
+    units: dict[str, tuple[str, str, bool]]
+
+
+class _UnreadableError(Exception):
+    """The code is not a linear UCUM unit."""
+
+
+@lru_cache(maxsize=4096)
+def canonical(code: str) -> tuple[str, Decimal] | None:
+    """The base form of a UCUM code and what a number in the unit is multiplied by to be in it.
+
+    `mg/dL` is ("g.m-3", 10). None for units without a linear base form; never raises. The factor
+    has 34 digits where it does not end.
+    """
+    try:
+        measure = _measure(code)
+    except _UnreadableError:
+        return None
+    base = ".".join(
+        f"{name}{power if power != 1 else ''}" for name, power in sorted(measure.powers.items())
+    )
+    with localcontext() as context:
+        context.prec = _DIGITS
+        factor = Decimal(measure.factor.numerator) / Decimal(measure.factor.denominator)
+    return base or "1", factor
+
+
+@lru_cache(maxsize=1)
+def _table() -> _Table:
+    content = tomllib.loads(_TABLE.read_text("utf-8"))
+    kinds = content["kinds"]
+    return _Table(
+        {code: Fraction(factor) for code, factor in content["prefixes"].items()},
+        frozenset(kinds["bases"]) | frozenset(kinds["arbitrary"]),
+        {code: tuple(row) for code, row in content["units"].items()},
+    )
+
+
+def _measure(code: str) -> _Measure:
+    if not code or len(code) > _LENGTH_MAX:
+        raise _UnreadableError
+    tokens, at = [], 0
+    while at < len(code):
+        found = _TOKEN.match(code, at)
+        if found is None:
+            raise _UnreadableError
+        tokens.append(found)
+        at = found.end()
+    measure, at = _term(tokens, 0)
+    if at != len(tokens):
+        raise _UnreadableError
+    return measure
+
+
+def _term(tokens: list[re.Match[str]], at: int) -> tuple[_Measure, int]:
+    """A product of components, from token `at` to the end or to a closing bracket."""
+    measure, sign = _ONE, 1
+    if at < len(tokens) and tokens[at]["sign"] == "/":
+        sign, at = -1, at + 1
+    while True:
+        component, at = _component(tokens, at)
+        measure = measure.times(component, sign)
+        if at == len(tokens) or tokens[at]["close"]:
+            return measure, at
+        if not tokens[at]["sign"]:
+            raise _UnreadableError
+        sign, at = (-1 if tokens[at]["sign"] == "/" else 1), at + 1
+
+
+def _component(tokens: list[re.Match[str]], at: int) -> tuple[_Measure, int]:
+    measure, at = _bare_component(tokens, at)
+    # An {annotation} says what is counted; it does not change the size of the unit before it.
+    return measure, at + 1 if at < len(tokens) and tokens[at]["note"] else at
+
+
+def _bare_component(tokens: list[re.Match[str]], at: int) -> tuple[_Measure, int]:
+    if at == len(tokens):
+        raise _UnreadableError
+    token = tokens[at]
+    if token["open"]:
+        measure, at = _term(tokens, at + 1)
+        if at == len(tokens):
+            raise _UnreadableError
+        return measure, at + 1
+    if token["note"]:
+        return _ONE, at + 1
+    if token["number"]:
+        return _Measure(_positive(token["number"]), {}), at + 1
+    if not token["unit"]:
+        raise _UnreadableError
+    measure = _unit(token["unit"])
+    if token["exponent"]:
+        exponent = int(token["exponent"])
+        if abs(exponent) > _EXPONENT_MAX:
+            raise _UnreadableError
+        measure = measure.to(exponent)
+    return measure, at + 1
+
+
+def _positive(number: str) -> Fraction:
+    if int(number) == 0:
+        raise _UnreadableError
+    return Fraction(int(number))
+
+
+def _unit(code: str) -> _Measure:
+    """An atom, or a prefix and a metric atom."""
+    plain = _atom(code)
+    if plain is not None:
+        return plain[0]
+    for length in (2, 1):
+        factor = _table().prefixes.get(code[:length])
+        atom = _atom(code[length:]) if factor is not None else None
+        if factor is not None and atom is not None and atom[1]:
+            return _Measure(factor, {}).times(atom[0])
+    raise _UnreadableError
+
+
+@lru_cache(maxsize=1024)
+def _atom(code: str) -> tuple[_Measure, bool] | None:
+    """A unit of the table and whether it takes prefixes; None when it is not in it."""
+    table = _table()
+    if code in table.bases:
+        is_metric = table.units[code][2] if code in table.units else True
+        return _Measure(Fraction(1), {code: 1}), is_metric
+    row = table.units.get(code)
+    if row is None:
+        return None
+    of = _ONE if row[1] == "1" else _measure(row[1])
+    return _Measure(Fraction(row[0]), {}).times(of), row[2]
