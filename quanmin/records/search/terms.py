@@ -7,6 +7,7 @@ from quanmin.fhir.query import Clause, MissingOperand, QuantityOperand, StringOp
 from quanmin.records.index import Unit
 from quanmin.records.search.coded import id_term, token_term, uri_term
 from quanmin.records.search.linked import reference_term
+from quanmin.records.search.reader import Reader
 from quanmin.records.search.term import Scope, Term, Write, always, either, is_present, never
 from quanmin.records.search.timed import date_term, number_term, units_in_use
 from quanmin.records.visibility_sql import Bind
