@@ -6,12 +6,11 @@ the right answer is. Pinyin is the store's addition and not known here.
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import assert_never
 
+from quanmin.base.text import fold
 from quanmin.fhir.query import (
     Clause,
     DateOperand,
@@ -40,7 +39,6 @@ from quanmin.fhir.values import (
 UCUM = "http://unitsofmeasure.org"
 _FIRST, _LAST = -(2**63), 2**63 - 1
 _LOWEST, _HIGHEST = Decimal("-Infinity"), Decimal("Infinity")
-_WORD = re.compile(r"\w+")
 
 
 def holds(clause: Clause, values: Sequence[Value], *, is_present: bool | None = None) -> bool:
@@ -109,23 +107,16 @@ def _is_link(operand: ReferenceOperand, value: Link) -> bool:
     return value.id == operand.id and operand.type in {None, value.type}
 
 
-def fold(text: str) -> str:
-    """A text as it is compared: without case, accents and differences of width."""
-    decomposed = unicodedata.normalize("NFKD", text.casefold())
-    bare = "".join(mark for mark in decomposed if not unicodedata.combining(mark))
-    return unicodedata.normalize("NFKC", bare).casefold()
-
-
 def _is_text(modifier: str | None, asked: str, text: str) -> bool:
     if modifier == "exact":
         return text == asked
     wanted, folded = fold(asked), fold(text)
+    if not wanted:
+        return False
     if modifier == "contains":
         return wanted in folded
-    # From the beginning of any word: of 欧阳 and of names of several words the second part counts.
-    return folded.startswith(wanted) or any(
-        folded.startswith(wanted, word.start()) for word in _WORD.finditer(folded)
-    )
+    # From the beginning of any word: of names of several words the second part counts too.
+    return (" " + folded).find(" " + wanted) >= 0
 
 
 # ---- dates and numbers ---------------------------------------------------------------------------

@@ -66,12 +66,12 @@ def _make(shape: str, tag: str | None = None, targets: _ReferenceTargets = ()) -
         if element.min and not element.is_choice:
             required.append((attribute, hint))
         else:
-            optional.append((attribute, Union[hint, UnsetType], UNSET))  # noqa: UP007
+            optional.append((attribute, _or_unset(hint), UNSET))
         if member.is_primitive and not element.is_choice and not element.is_list:
             _make("Element")
             rename["_" + member.name] = "_" + member.name
-            element_hint: Any = ForwardRef(_name("Element"))
-            optional.append(("_" + member.name, Union[element_hint, UnsetType], UNSET))  # noqa: UP007
+            sibling = _or_unset(ForwardRef(_name("Element")))
+            optional.append(("_" + member.name, sibling, UNSET))
     _MADE[name] = msgspec.defstruct(
         name,
         [*required, *optional],
@@ -84,6 +84,10 @@ def _make(shape: str, tag: str | None = None, targets: _ReferenceTargets = ()) -
         forbid_unknown_fields=True,
         gc=False,
     )
+
+
+def _or_unset(hint: Any) -> Any:
+    return Union[hint, UnsetType]  # noqa: UP007 - hints are values here, and names have no |
 
 
 def _attribute(name: str) -> str:
