@@ -1,10 +1,12 @@
-"""Trains the compression dictionaries of bodies at rest, one for each frequent type and one for the rest.
+"""Trains the compression dictionaries of bodies at rest, one for each frequent type and one for the
+rest.
 
-Only on synthetic data, since whatever is in a dictionary is readable by everyone who has the program: the demo
-province, and any folder of synthetic bundles named on the command line. A new training takes new numbers; files in
-use are never changed, because rows name the dictionary they were packed with.
+Only on synthetic data, since whatever is in a dictionary is readable by everyone who has the
+program: the demo province, and any folder of synthetic bundles named on the command line. A new
+training takes new numbers; files in use are never changed, because rows name the dictionary they
+were packed with.
 
-    python tools/train_dictionaries.py [--people 400] [FOLDER ...]
+python tools/train_dictionaries.py [--people 400] [FOLDER ...]
 """
 
 from __future__ import annotations
@@ -67,6 +69,7 @@ def _samples(people: int, folders: list[Path]) -> dict[str, list[bytes]]:
 
 
 def main() -> None:
+    """Train, write the files and print what each one saves."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--people", type=int, default=400)
     parser.add_argument("folders", nargs="*", type=Path)

@@ -71,7 +71,7 @@ async def take(connection: Connection, consumer: str, count: int) -> Sequence[En
             order by c.seq - u.seq desc limit $2
         ), share as (
             -- Each bucket gets its part, so that a busy one cannot keep the others waiting.
-            select greatest(1, $2 / count(*)) as size from behind
+            select greatest(1, $2 / greatest(1, count(*))) as size from behind
         )
         select v.* from behind b cross join share s cross join lateral (
             select * from (

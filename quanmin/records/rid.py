@@ -9,6 +9,7 @@ reference to a record that is not here yet has a key already.
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
 BUCKETS = 1024
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -30,6 +31,7 @@ def id_of(rid: int, prefix: str) -> str:
     return f"{prefix}{digits}{_ALPHABET[rid % _CHECK]}"
 
 
+@lru_cache(maxsize=65536)
 def rid_of(type_number: int, id_: str, prefix: str) -> int | None:
     """The key of `type/id`; None when the id has this node's own form but belongs to another type.
 

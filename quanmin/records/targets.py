@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -18,10 +19,9 @@ import msgspec
 from quanmin.base.database import Connection
 from quanmin.base.problems import Forbidden, Gone, Invalid, PreconditionFailed
 from quanmin.fhir.grammar import QueryLimits, parse_query
-from quanmin.fhir.json import decode
 from quanmin.fhir.query import Query
 from quanmin.fhir.table import TypeDefinition
-from quanmin.records.compartment import patient_of
+from quanmin.records.compartment import patient_in
 from quanmin.records.context import DELETED, ROW, Context
 from quanmin.records.draft import Current
 from quanmin.records.model import Outcome, Stored
@@ -174,7 +174,7 @@ class Targets:
         body = target.operation.body
         if body is None:
             return None
-        return patient_of(self._context, target.definition, decode(body), mapping=self.mapping)
+        return patient_in(self._context, target.definition, body, self.mapping)
 
     async def _lock(self, targets: Sequence[Target]) -> None:
         """Lock the current versions and say for each whether the operation may go on."""
@@ -271,7 +271,9 @@ def _conditional_references(bodies: Iterable[bytes]) -> Iterator[str]:
     for body in bodies:
         if b"?" in body:
             for found in _CONDITIONAL.findall(body):
-                yield msgspec.json.decode(found, type=str)
+                # What is no JSON string is no reference either; validation will say so.
+                with suppress(msgspec.DecodeError, UnicodeDecodeError):
+                    yield msgspec.json.decode(found, type=str)
 
 
 def _refuse_repetition(targets: Sequence[Target]) -> None:

@@ -1,4 +1,4 @@
-"""The change feed skips nothing, repeats nothing, and keeps the order of commits within a bucket."""
+"""The change feed skips and repeats nothing, and keeps the order of commits within a bucket."""
 
 from __future__ import annotations
 
