@@ -25,7 +25,7 @@ def id_term(scope: Scope, clause: Clause) -> Term:
     ids = [
         operand.code
         for operand in clause.operands
-        if isinstance(operand, TokenOperand) and operand.code is not None
+        if isinstance(operand, TokenOperand) and operand.code and not operand.system
     ]
     rids = {
         scope.context.rid_of(definition.name, id_)
@@ -74,7 +74,7 @@ def _add_keys(
     code, system = operand.code, operand.system
     if code is None:
         keys.add(keying.system(type_, name, system or ""))
-    elif system is None or system == implied:
+    elif system is None or (implied is not None and system in {"", implied}):
         keys.add(keying.code(type_, name, code))
     elif system == "":
         # Codes that can have no system have no key of their own for saying so.

@@ -23,8 +23,9 @@ WIDE = 86_400_000_000
 
 def date_condition(operand: DateOperand, bind: Bind, low: str, high: str) -> str:
     """A condition on columns `low` and `high` (half-open) that holds for the operand."""
-    first = f"{bind(operand.low)}::bigint"
-    last = f"{bind(operand.high)}::bigint"
+    # PostgreSQL refuses a value that no part of the statement uses.
+    first = f"{bind(operand.low)}::bigint" if operand.prefix not in {"gt", "sa"} else ""
+    last = f"{bind(operand.high)}::bigint" if operand.prefix not in {"lt", "eb"} else ""
     match operand.prefix:
         case "eq":
             return f"({low} >= {first} and {low} < {last} and {high} <= {last})"

@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
+from quanmin.fhir.matching import unit_factor
 from quanmin.fhir.query import Clause, DateOperand, NumberOperand, QuantityOperand
 from quanmin.fhir.table import TypeDefinition
-from quanmin.fhir.units import canonical
 from quanmin.fhir.values import SearchParameter
 from quanmin.records.context import SEVERAL
 from quanmin.records.index import Unit, is_main_date
@@ -18,8 +18,6 @@ from quanmin.records.search.intervals import Bounds, date_condition, number_arms
 from quanmin.records.search.reader import Reader, Statement
 from quanmin.records.search.term import Scope, Term, Write, either, is_present
 from quanmin.records.visibility_sql import Bind
-
-_UCUM = "http://unitsofmeasure.org"
 
 
 def date_term(scope: Scope, clause: Clause) -> Term:
@@ -122,19 +120,7 @@ def _commensurable(operand: QuantityOperand, units: Iterable[Unit]) -> dict[Deci
     """Keys of units by what a number in the operand's unit is multiplied with to be in theirs."""
     found: dict[Decimal, list[int]] = {}
     for unit in units:
-        factor = _factor(operand, unit)
+        factor = unit_factor(operand, unit.system or None, unit.code or None)
         if factor is not None:
             found.setdefault(factor, []).append(unit.key)
     return found
-
-
-def _factor(operand: QuantityOperand, unit: Unit) -> Decimal | None:
-    if operand.code is None:
-        return Decimal(1) if operand.system in {None, unit.system} else None
-    if operand.code == unit.code and operand.system in {None, "", unit.system}:
-        return Decimal(1)
-    if operand.system == _UCUM == unit.system:
-        asked, used = canonical(operand.code), canonical(unit.code)
-        if asked is not None and used is not None and asked[0] == used[0]:
-            return asked[1] / used[1]
-    return None
