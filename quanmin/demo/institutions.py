@@ -109,15 +109,9 @@ def clinic(township: Township, village: int) -> Institution:
     return msgspec.structs.replace(made, parent=centre(township).code)
 
 
-def of_prefecture(prefecture: str) -> list[Institution]:
-    """The institutions that a prefecture has whoever lives there: its hospital, and two in
-    each county.
-    """
-    counties = next(place.counties for place in PLACES.prefectures if place.code == prefecture)
-    found = [tertiary(prefecture)]
-    for code, _ in counties:
-        found += [secondary(code), cdc(code)]
-    return found
+def of_county(county: str) -> list[Institution]:
+    """The institutions that serve a whole county: its hospital and its CDC."""
+    return [secondary(county), cdc(county)]
 
 
 def of_township(township: Township) -> list[Institution]:

@@ -28,6 +28,7 @@ class Pace(msgspec.Struct, frozen=True):
     """How hard the node is pressed, and how long a silent one is waited for."""
 
     at_once: int = 4
+    wait_seconds_least: float = 0.001
     wait_seconds_first: float = 0.2
     wait_seconds_max: float = 10.0
     silence_seconds_max: float = 180.0
@@ -188,7 +189,7 @@ class Poster:
                     " it goes on where it stopped"
                 )
             await asyncio.sleep(min(wait, self._pace.wait_seconds_max))
-            waited += wait
+            waited += max(wait, self._pace.wait_seconds_least)
             pause = min(pause * 2, self._pace.wait_seconds_max)
 
 

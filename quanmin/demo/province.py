@@ -7,6 +7,8 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Iterator
 from functools import cached_property
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 
 import msgspec
@@ -25,8 +27,8 @@ from quanmin.demo.households import (
     size_of,
 )
 from quanmin.demo.infection import Outbreak, count_outbreak, outbreak_case
-from quanmin.demo.institutions import Institution, Sender, centre
-from quanmin.demo.places import Township
+from quanmin.demo.institutions import CAPITAL, Institution, Sender, centre
+from quanmin.demo.places import COUNTIES, Township
 from quanmin.demo.registrations import Registration, Truth, register, truth_of
 from quanmin.demo.registry import add_coverage, add_institution, add_patient
 from quanmin.demo.sheet import ENTRIES_MAX, DemoBundle, Sheet
@@ -95,28 +97,31 @@ class Province:
         return [lived_in[code] for code in sorted(lived_in)]
 
     def institutions(self) -> Iterator[DemoBundle]:
-        """The bundles that register institutions and staff; all must be stored before any
-        household's.
+        """The bundles that register institutions and staff where somebody lives, and the capital's
+        great hospital; all must be stored before any household's.
         """
-        number = 0
-        for prefecture in PLACES.prefectures:
-            for institution in institutions.of_prefecture(prefecture.code):
-                number += 1
-                yield self._institution_bundle(number, institution.code, [institution])
-        for township in self.townships():
-            yield self._institution_bundle(
-                int(township.code), township.code, institutions.of_township(township)
-            )
+        townships = self.townships()
+        counties = sorted({township.county.code for township in townships})
+        prefectures = {CAPITAL.code, *(COUNTIES[county].prefecture for county in counties)}
+        groups = [
+            *([institutions.tertiary(prefecture)] for prefecture in sorted(prefectures)),
+            *(institutions.of_county(county) for county in counties),
+            *(institutions.of_township(township) for township in townships),
+        ]
+        for group in groups:
+            for _, listed in groupby(group, key=attrgetter("sender")):
+                yield self._institution_bundle(list(listed))
 
-    def _institution_bundle(self, number: int, code: str, listed: list[Institution]) -> DemoBundle:
-        sheet = Sheet(number)
+    @staticmethod
+    def _institution_bundle(listed: list[Institution]) -> DemoBundle:
+        sheet = Sheet(Dice(listed[0].code).below(2**48))
         parents: dict[str, dict[str, str]] = {}
         for institution in listed:
             parents[institution.code] = add_institution(
                 sheet, institution, parents.get(institution.parent or "")
             )
         # Institutions are the same for every seed, and so is their mark.
-        return sheet.close(f"demo-place-{code}", listed[0].sender, LAST_DAY)
+        return sheet.close(f"demo-place-{listed[0].code}", listed[0].sender, LAST_DAY)
 
     def households(self) -> Iterator[Household]:
         """All households in order of their number."""
