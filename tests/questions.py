@@ -1,4 +1,6 @@
-"""Questions made from what records hold: for each value of each parameter the ways to ask for it."""
+"""Questions made from what records hold: for each value of each parameter the ways to ask for
+it.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +66,14 @@ def _token(name: str, system: str | None, code: str | None) -> Iterator[tuple[st
 
 
 def _text(name: str, text: str) -> Iterator[tuple[str, str]]:
-    for part in {text, text[:3], text[-2:], text[1:5], text.split(" ")[-1], text.upper()}:
+    for part in {
+        text,
+        text[:3],
+        text[-2:],
+        text[1:5],
+        text.rsplit(" ", maxsplit=1)[-1],
+        text.upper(),
+    }:
         if part.strip():
             yield name, _escaped(part)
             yield f"{name}:contains", _escaped(part)

@@ -1,0 +1,106 @@
+"""However a clause is asked, by what it measures, the hits and their order are the same."""
+
+from __future__ import annotations
+
+import random
+
+import msgspec
+import pytest
+from shelf import Shelf, asked_of, find_all, made_up, put_away, query_of
+
+from quanmin.fhir.query import Query, SortKey
+from quanmin.fhir.table import load_table
+from quanmin.records.model import Stored
+from quanmin.records.search import narrowing, search
+from quanmin.records.store import Store
+from quanmin.records.visibility import Everything, OfPatient
+
+
+@pytest.fixture(params=[(1_000, 8_000), (1, 4), (0, 0)], ids=["few", "some", "many"])
+def measured(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Limits so low that small sets are asked for as large ones are."""
+    monkeypatch.setattr(narrowing, "FEW", request.param[0])
+    monkeypatch.setattr(narrowing, "MANY", request.param[1])
+
+
+def _conjunctions(shelf: Shelf) -> list[Query]:
+    """Pairs of clauses on one type, with every order that indexes keep."""
+    chance = random.Random(7)  # noqa: S311 - a repeatable choice, no secret
+    by_type: dict[str, list[Query]] = {}
+    for query in asked_of(shelf, seed=3, each=6):
+        by_type.setdefault(query.type or "", []).append(query)
+    found = []
+    for type_, queries in by_type.items():
+        for _ in range(150):
+            one, other = chance.choice(queries), chance.choice(queries)
+            sort = _sort(type_, chance)
+            found.append(Query(type=type_, clauses=(*one.clauses, *other.clauses), sort=sort))
+    return found
+
+
+def _sort(type_: str, chance: random.Random) -> tuple[SortKey, ...]:
+    definition = load_table().types[type_]
+    names = ["_lastUpdated", "_id", *definition.time_params[:1]]
+    chosen = chance.sample(names, chance.randint(0, len(names)))
+    return tuple(SortKey(definition.params[name], chance.random() < 0.5) for name in chosen)
+
+
+def _is_ordered(found: list[Stored], sort: tuple[SortKey, ...]) -> bool:
+    if not sort or sort[0].param.name == "_id":
+        return True
+    times = [
+        one.updated if sort[0].param.name == "_lastUpdated" else one.facts.time for one in found
+    ]
+    known = [time for time in times if time is not None]
+    is_last = all(time is None for time in times[len(known) :])
+    return is_last and known == sorted(known, reverse=sort[0].descending)
+
+
+@pytest.mark.usefixtures("measured")
+async def test_hits_are_the_same_by_every_plan(store: Store) -> None:
+    shelf = await put_away(store, made_up())
+    wrong = []
+    for query in _conjunctions(shelf):
+        found = await find_all(store, query, Everything(), size=3)
+        rids = [stored.rid for stored in found]
+        if set(rids) != shelf.expected(query) or len(set(rids)) != len(rids):
+            wrong.append(query)
+        if not _is_ordered(found, query.sort):
+            wrong.append(query)
+    assert wrong == []
+
+
+@pytest.mark.usefixtures("measured")
+async def test_totals_are_the_same_by_every_plan(store: Store) -> None:
+    shelf = await put_away(store, made_up())
+    wrong = []
+    for query in _conjunctions(shelf)[::3]:
+        counted = msgspec.structs.replace(query, count=1, total="accurate")
+        async with store.reading() as connection:
+            hits = await search(connection, store.context, counted, Everything())
+        if hits.total != len(shelf.expected(query)) or not hits.total_is_exact:
+            wrong.append((query, hits.total))
+    assert wrong == []
+
+
+@pytest.mark.usefixtures("measured")
+async def test_a_visibility_of_few_patients_changes_the_plan_and_not_the_meaning(
+    store: Store,
+) -> None:
+    shelf = await put_away(store, made_up())
+    one = store.context.rid_of("Patient", "one")
+    assert one is not None
+    visible = OfPatient(frozenset({one}))
+    mine = {
+        stored.rid
+        for rows in shelf.by_type.values()
+        for stored, _ in rows
+        if stored.facts.patient == one
+    }
+    wrong = []
+    for query in _conjunctions(shelf)[::4]:
+        found = await find_all(store, query, visible, size=3)
+        if {stored.rid for stored in found} != shelf.expected(query) & mine:
+            wrong.append(query)
+    assert wrong == []
+    assert await find_all(store, query_of("Observation"), visible)
