@@ -201,7 +201,7 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-# ---- keys ----------------------------------------------------------------------------------------
+# ---- keys ------------------------------------------------------------------------------------
 
 
 def back_up_keys(places: Places, target: Path, passphrase: str) -> int:

@@ -134,6 +134,7 @@ def build_application(node: Node) -> Any:
         settings.door,
         link_key=node.keys.derive("links"),
         zone=settings.zone,
+        query_limits=settings.search,
         is_ready=_readiness(node.pool),
         unavailable=UNAVAILABLE,
         beyond=Starlette(routes=build_pages(node.guard, node.actors, kit)),

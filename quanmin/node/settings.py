@@ -21,6 +21,7 @@ from msgspec import Meta, Struct
 
 from quanmin.api.limits import DoorLimits
 from quanmin.base.problems import Unusable
+from quanmin.fhir.grammar import QueryLimits
 from quanmin.records.context import StoreLimits
 
 FILE_NAME: Final = "settings.toml"
@@ -255,6 +256,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     backup: BackupSettings = msgspec.field(default_factory=BackupSettings)
     load: LoadSettings = msgspec.field(default_factory=LoadSettings)
     door: DoorLimits = msgspec.field(default_factory=DoorLimits)
+    search: QueryLimits = msgspec.field(default_factory=QueryLimits)
     store: StoreLimits = msgspec.field(default_factory=StoreLimits)
 
     @property
@@ -293,6 +295,12 @@ _SENTENCES: Final = {
     "door.count_default": "How many hits a page of a search has when `_count` is not given.",
     "door.count_max": "The largest `_count`.",
     "door.compress_bytes_min": "Answers shorter than this are not compressed.",
+    "search.count_max": "The largest `_count`; a larger one is lowered to it.",
+    "search.clauses_max": "How many parameters a search may have.",
+    "search.values_max": "How many values, joined by commas, a parameter may have.",
+    "search.value_length_max": "How many characters a value may have.",
+    "search.includes_max": "How many `_include` and `_revinclude` a search may have.",
+    "search.sort_keys_max": "By how many parameters a search may be sorted.",
     "store.bundle_entries_max": "How many entries a transaction or batch may have.",
     "store.sort_rows_max": "How many hits are sorted by a parameter that no index orders.",
     "store.count_rows_max": "How far hits are counted exactly.",

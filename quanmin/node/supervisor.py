@@ -80,7 +80,7 @@ class Supervisor:
             finally:
                 self._stop()
 
-    # ---- start and stop --------------------------------------------------------------------------
+    # ---- start and stop -----------------------------------------------------------------------
 
     def _start(self, listening: socket.socket) -> None:
         began = time.monotonic()
@@ -150,7 +150,7 @@ class Supervisor:
             opened.set_inheritable(True)
             yield opened
 
-    # ---- watching --------------------------------------------------------------------------------
+    # ---- watching -----------------------------------------------------------------------------
 
     @contextmanager
     def _signals(self) -> Iterator[int]:

@@ -1,0 +1,96 @@
+"""Fills a running node with the invented province, through its own front door."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+from rich.console import Console
+
+from quanmin.base.postgres import open_pool
+from quanmin.base.problems import Unusable
+from quanmin.demo.guide import find_hints
+from quanmin.demo.province import Province
+from quanmin.demo.show import fill
+from quanmin.fhir.grammar import parse_query
+from quanmin.node.first_actors import OPERATOR, RESIDENT, keep
+from quanmin.node.places import Enrolled, Places
+from quanmin.node.reach import reached_database
+from quanmin.node.server import Node, open_node
+from quanmin.node.settings import Settings
+from quanmin.node.starting import renew_workers
+from quanmin.node.supervisor import HOST
+from quanmin.trust import Actor, Actors
+
+_IDENTITY_NUMBER: Final = re.compile(r"\d{17}[\dX]")
+
+
+def demonstrate(settings: Settings, *, people: int, seed: int, console: Console) -> None:
+    """Send the province to the running node and say what to try; a second run goes on.
+
+    From now on every page says that its people are invented, and the resident among the first
+    actors is one of them. Raises Unusable when the node does not run.
+    """
+    places = Places(settings.node.directory)
+    state = places.running()
+    if state is None:
+        raise Unusable("The node does not run: start it first with `quanmin node start`.")
+    province = Province(seed=seed, people=people)
+    if not places.holds_fictional_data:
+        places.mark_fictional()
+        renew_workers(places)
+    with reached_database(settings) as dsn:
+        tokens = asyncio.run(_tokens_of_senders(dsn, places, province))
+        fill(f"http://{HOST}:{state.port}", tokens, province, console)
+        asyncio.run(_embody_resident(settings, dsn, province))
+
+
+async def _tokens_of_senders(dsn: str, places: Places, province: Province) -> Mapping[str, str]:
+    """A token for each sender; one that is unknown or whose token is lost gets a new one."""
+    known = {each.code: each.token for each in places.tokens()}
+    pool = await open_pool(dsn, name="quanmin demo", connections_max=1)
+    made = []
+    try:
+        actors = Actors(pool)
+        for sender in province.senders():
+            if sender.code not in known:
+                actor = Actor(sender.code, "institution", sender.name, sender.code)
+                is_known = await actors.by_code(sender.code) is not None
+                token = await (actors.renew(sender.code) if is_known else actors.enrol(actor))
+                made.append(Enrolled(actor.code, actor.role, actor.name, token or ""))
+    finally:
+        await pool.close()
+    keep(places, tuple(made))
+    return known | {each.code: each.token for each in made}
+
+
+async def _embody_resident(settings: Settings, dsn: str, province: Province) -> None:
+    """Let the first resident be the person whom the guide names by identity number."""
+    numbers = [hint.term for hint in find_hints(province) if _IDENTITY_NUMBER.fullmatch(hint.term)]
+    async with open_node(settings, dsn, connections_max=2) as node:
+        for number in numbers:
+            person = await _person_with(node, settings, number)
+            if person is not None:
+                await node.pool.execute(
+                    "update trust.actor set person = $2 where code = $1", RESIDENT.code, person
+                )
+                return
+
+
+async def _person_with(node: Node, settings: Settings, number: str) -> int | None:
+    query = parse_query(
+        "Patient",
+        [("identifier", number)],
+        strict=True,
+        zone=settings.zone,
+        limits=settings.search,
+    )
+    records = node.guard.records(OPERATOR, purpose="HSYSADMIN", request_id="demo")
+    hits = await records.search(msgspec.structs.replace(query, count=1))
+    async with node.guard.store.glancing() as connection:
+        for patient in hits.matches:
+            return await node.guard.people.person_of(connection, patient.rid)
+    return None

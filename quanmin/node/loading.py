@@ -1,0 +1,335 @@
+"""Loads files of records: bundles, NDJSON, folders and archives of them, in any number.
+
+What is read is never held as a whole: pieces go to a few processes of this program, each of which
+writes through the guard like any other client. A transaction that is refused is refused whole;
+single resources are written together and, when one of them is wrong, one by one, so that the others
+get in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import tarfile
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import AsyncExitStack
+from multiprocessing import get_context
+from pathlib import Path
+from typing import IO, Final, Literal
+
+import msgspec
+import uvloop
+
+from quanmin.base.logs import write_logs
+from quanmin.base.problems import Issue, Problem, Unusable
+from quanmin.node.server import Node, open_node
+from quanmin.node.settings import LoadSettings, Settings, pack, unpack
+from quanmin.trust import Actor, EntryOutcome
+
+_ARCHIVES: Final = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
+_LINES: Final = (".ndjson", ".ndjson.gz", ".jsonl", ".jsonl.gz")
+_WHOLE: Final = (".json", ".json.gz")
+_OUTSTANDING_A_WRITER: Final = 2
+_REASONS_MAX: Final = 20
+
+
+class Piece(msgspec.Struct, frozen=True):
+    """Something to write: a Bundle of requests, or resources with the line where each stood."""
+
+    source: str
+    kind: Literal["requests", "resources"]
+    bodies: tuple[bytes, ...]
+    lines: tuple[int, ...]
+
+
+class Refusal(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What was not written and why; `line` counts the lines or entries of the source from 1."""
+
+    source: str
+    line: int
+    type: str
+    reasons: tuple[str, ...]
+
+
+class Written(msgspec.Struct, frozen=True):
+    """What became of a piece: how many records of each type, and what was refused."""
+
+    counts: dict[str, int]
+    refusals: tuple[Refusal, ...]
+
+
+class _Entry(msgspec.Struct, rename="camel"):
+    resource: msgspec.Raw = msgspec.Raw(b"")
+
+
+class _Head(msgspec.Struct, rename="camel"):
+    resource_type: str = ""
+    id: str = ""
+    type: str = ""
+
+
+class _Bundle(msgspec.Struct, rename="camel"):
+    entry: list[_Entry] = []
+
+
+_head = msgspec.json.Decoder(_Head)
+_bundle = msgspec.json.Decoder(_Bundle)
+
+
+# ---- reading -----------------------------------------------------------------------------------
+
+
+class Reader:
+    """Walks over files in order and cuts them into pieces; what it cannot read is a refusal."""
+
+    def __init__(self, limits: LoadSettings, refuse: Callable[[Refusal], None]) -> None:
+        self._limits = limits
+        self._refuse = refuse
+        self.skipped = 0
+
+    def pieces(self, paths: Iterable[Path], progress: Callable[[int], None]) -> Iterator[Piece]:
+        """The pieces of all files of `paths`; `progress` hears of the bytes read of them."""
+        done = 0
+        for path in files_below(paths):
+            with path.open("rb") as file:
+                for piece in self._cut(path.name, file):
+                    progress(done + file.tell())
+                    yield piece
+            done += path.stat().st_size
+            progress(done)
+
+    def _cut(self, name: str, file: IO[bytes]) -> Iterator[Piece]:
+        lower = name.lower()
+        try:
+            if lower.endswith(".zip"):
+                yield from self._zip(name, file)
+            elif lower.endswith(_ARCHIVES):
+                yield from self._tar(name, file)
+            elif lower.endswith(".gz"):
+                with gzip.GzipFile(fileobj=file) as opened:
+                    yield from self._cut(name[:-3], opened)  # type: ignore[arg-type]  # reads bytes like any file
+            elif lower.endswith(_LINES):
+                yield from self._ndjson(name, file)
+            elif lower.endswith(_WHOLE):
+                yield from self._json(name, file)
+            else:
+                self.skipped += 1
+        except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile) as error:
+            self._refuse(Refusal(name, 0, "", (f"the file is damaged: {type(error).__name__}",)))
+
+    def _zip(self, name: str, file: IO[bytes]) -> Iterator[Piece]:
+        with zipfile.ZipFile(file) as archive:
+            for member in archive.infolist():
+                if not member.is_dir():
+                    with archive.open(member) as opened:
+                        yield from self._cut(f"{name}!{member.filename}", opened)
+
+    def _tar(self, name: str, file: IO[bytes]) -> Iterator[Piece]:
+        with tarfile.open(fileobj=file, mode="r|*") as archive:
+            for member in archive:
+                opened = archive.extractfile(member) if member.isfile() else None
+                if opened is not None:
+                    yield from self._cut(f"{name}!{member.name}", opened)
+
+    def _json(self, name: str, file: IO[bytes]) -> Iterator[Piece]:
+        body = file.read(self._limits.file_bytes_max + 1)
+        if len(body) > self._limits.file_bytes_max:
+            self._refuse(Refusal(name, 0, "", (self._too_large("file"),)))
+            return
+        head = _head_of(body)
+        if head is None:
+            self._refuse(
+                Refusal(name, 0, "", ("not a JSON object: check its end, and that it is UTF-8",))
+            )
+        elif head.resource_type == "Bundle" and head.type in {"transaction", "batch"}:
+            yield Piece(name, "requests", (body,), (0,))
+        elif head.resource_type == "Bundle" and head.type in {"collection", "searchset"}:
+            entries = [bytes(entry.resource) for entry in _bundle.decode(body).entry]
+            yield from self._gather(name, enumerate(entries, 1))
+        else:
+            yield Piece(name, "resources", (body,), (0,))
+
+    def _ndjson(self, name: str, file: IO[bytes]) -> Iterator[Piece]:
+        yield from self._gather(name, self._lines(name, file))
+
+    def _lines(self, name: str, file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+        limit, number = self._limits.file_bytes_max, 0
+        while line := file.readline(limit + 1):
+            number += 1
+            if len(line) <= limit:
+                if line.strip():
+                    yield number, line
+                continue
+            self._refuse(Refusal(name, number, "", (self._too_large("line"),)))
+            while line and not line.endswith(b"\n"):
+                line = file.readline(limit)
+
+    def _gather(self, name: str, numbered: Iterable[tuple[int, bytes]]) -> Iterator[Piece]:
+        bodies: list[bytes] = []
+        lines: list[int] = []
+        for number, body in numbered:
+            bodies.append(body)
+            lines.append(number)
+            if len(bodies) == self._limits.batch_entries:
+                yield Piece(name, "resources", tuple(bodies), tuple(lines))
+                bodies, lines = [], []
+        if bodies:
+            yield Piece(name, "resources", tuple(bodies), tuple(lines))
+
+    def _too_large(self, what: str) -> str:
+        return (
+            f"the {what} is larger than `load.file_bytes_max` ({self._limits.file_bytes_max} bytes)"
+        )
+
+
+def files_below(paths: Iterable[Path]) -> Iterator[Path]:
+    """The files of `paths` and their folders, in order. Raises Unusable for one not there."""
+    for path in paths:
+        if path.is_dir():
+            yield from (each for each in sorted(path.rglob("*")) if each.is_file())
+        elif path.is_file():
+            yield path
+        else:
+            raise Unusable(f"There is no file or folder {path}.")
+
+
+def _head_of(body: bytes) -> _Head | None:
+    try:
+        return _head.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+# ---- writing -----------------------------------------------------------------------------------
+
+
+class Writer:
+    """Writes pieces as one actor."""
+
+    def __init__(self, node: Node, actor: Actor) -> None:
+        self._records = node.guard.records(actor, purpose="HOPERAT", request_id="load")
+
+    async def write(self, piece: Piece) -> Written:
+        """Write a piece; refusals are told, never raised. Raises only what stops everything."""
+        if piece.kind == "requests":
+            return await self._requests(piece)
+        entries, refusals = _as_requests(piece)
+        if not entries:
+            return Written({}, tuple(refusals))
+        try:
+            _, outcomes = await self._records.bundle(_as_bundle("transaction", entries))
+        except Problem:
+            # One is wrong: write them one by one, so that the others get in and it is named.
+            _, outcomes = await self._records.bundle(_as_bundle("batch", entries))
+        lines = [line for line, _, _ in entries]
+        return _sum(piece.source, lines, outcomes, refusals)
+
+    async def _requests(self, piece: Piece) -> Written:
+        try:
+            _, outcomes = await self._records.bundle(piece.bodies[0])
+        except Problem as problem:
+            reasons = tuple(map(_reason, problem.issues[:_REASONS_MAX]))
+            return Written({}, (Refusal(piece.source, 0, "Bundle", reasons),))
+        return _sum(piece.source, list(range(1, len(outcomes) + 1)), outcomes, [])
+
+
+def _as_requests(piece: Piece) -> tuple[list[tuple[int, bytes, str]], list[Refusal]]:
+    """Each resource with the request that writes it: its id is kept when it has one."""
+    entries: list[tuple[int, bytes, str]] = []
+    refusals: list[Refusal] = []
+    for line, body in zip(piece.lines, piece.bodies, strict=True):
+        head = _head_of(body)
+        if head is None or not head.resource_type.isalnum():
+            refusals.append(
+                Refusal(piece.source, line, "", ("not a JSON object with a resourceType",))
+            )
+        elif head.id:
+            entries.append((line, body, f"PUT {head.resource_type}/{head.id}"))
+        else:
+            entries.append((line, body, f"POST {head.resource_type}"))
+    return entries, refusals
+
+
+def _as_bundle(kind: str, entries: list[tuple[int, bytes, str]]) -> bytes:
+    """A Bundle around the bodies as they are: no digit of a decimal passes through a parser."""
+    parts = []
+    for _, body, request in entries:
+        method, url = request.split(" ", 1)
+        asked = msgspec.json.encode({"method": method, "url": url})
+        parts.append(b'{"resource":' + body + b',"request":' + asked + b"}")
+    return b'{"resourceType":"Bundle","type":"%b","entry":[%b]}' % (kind.encode(), b",".join(parts))
+
+
+def _sum(
+    source: str, lines: list[int], outcomes: list[EntryOutcome], refusals: list[Refusal]
+) -> Written:
+    counts: Counter[str] = Counter()
+    for line, outcome in zip(lines, outcomes, strict=True):
+        if outcome.stored is not None and outcome.status < 300:
+            counts[outcome.stored.type] += 1
+        elif outcome.status >= 400:
+            reasons = tuple(map(_reason, outcome.issues[:_REASONS_MAX]))
+            refusals.append(Refusal(source, line, "", reasons))
+    return Written(dict(counts), tuple(refusals))
+
+
+def _reason(issue: Issue) -> str:
+    return f"{issue.expression}: {issue.text}" if issue.expression else issue.text
+
+
+class _Process:
+    """What one writing process keeps between pieces."""
+
+    runner: asyncio.Runner
+    stack: AsyncExitStack
+    writer: Writer
+
+
+def _open_process(settings: bytes, dsn: str, actor: Actor) -> None:
+    write_logs()
+    process = _Process
+    process.runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+    process.stack = AsyncExitStack()
+    opened = open_node(unpack(settings), dsn, connections_max=3)
+    node = process.runner.run(process.stack.enter_async_context(opened))
+    process.writer = Writer(node, actor)
+
+
+def _write_piece(piece: Piece) -> Written:
+    return _Process.runner.run(_Process.writer.write(piece))
+
+
+def load(
+    settings: Settings,
+    dsn: str,
+    actor: Actor,
+    pieces: Iterator[Piece],
+    heard: Callable[[Written], None],
+) -> None:
+    """Write all pieces, some at a time; `heard` hears of each. Raises what stops everything."""
+    writers = settings.load.writers
+    with ProcessPoolExecutor(
+        writers,
+        mp_context=get_context("spawn"),
+        initializer=_open_process,
+        initargs=(pack(settings), dsn, actor),
+    ) as pool:
+        under_way: set[Future[Written]] = set()
+        for piece in pieces:
+            under_way.add(pool.submit(_write_piece, piece))
+            if len(under_way) >= writers * _OUTSTANDING_A_WRITER:
+                under_way = _collect(under_way, heard)
+        while under_way:
+            under_way = _collect(under_way, heard)
+
+
+def _collect(
+    under_way: set[Future[Written]], heard: Callable[[Written], None]
+) -> set[Future[Written]]:
+    done, left = wait(under_way, return_when=FIRST_COMPLETED)
+    for each in done:
+        heard(each.result())
+    return left
