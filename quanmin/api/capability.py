@@ -25,7 +25,7 @@ _SECURITY = (
 )
 _NOTES = (
     "Links to the next page are sealed: they hold the search in encrypted form, work for the actor "
-    "they were given to, and expire. Conditional criteria match only among the sender's own records."
+    "they were given to, and expire. Conditional writes find the sender's own records only."
 )
 
 
@@ -39,6 +39,7 @@ def write_statement(
 ) -> bytes:
     """The statement as JSON; `date` is when this door opened, `base` where it stands."""
     listed = tuple(interactions)
+    pointing = _pointing(table)
     statement = {
         "resourceType": "CapabilityStatement",
         "status": "active",
@@ -55,7 +56,8 @@ def write_statement(
                 "documentation": _NOTES,
                 "security": {"description": _SECURITY},
                 "resource": [
-                    _resource(listed, definition) for _, definition in sorted(table.types.items())
+                    _resource(listed, definition, pointing)
+                    for _, definition in sorted(table.types.items())
                 ],
                 "interaction": _system(listed),
                 "searchParam": _common(table),
@@ -90,18 +92,33 @@ def _conditions(interactions: tuple[Interaction, ...]) -> dict[str, Any]:
     }
 
 
-def _resource(interactions: tuple[Interaction, ...], definition: TypeDefinition) -> dict[str, Any]:
+def _pointing(table: Table) -> dict[str, list[str]]:
+    """For each type the parameters, of any type, that can point at it."""
+    found: dict[str, list[str]] = {}
+    for name, definition in sorted(table.types.items()):
+        for param in definition.params.values():
+            for target in param.targets if param.kind == "reference" else ():
+                found.setdefault(target, []).append(f"{name}:{param.name}")
+    return found
+
+
+def _resource(
+    interactions: tuple[Interaction, ...],
+    definition: TypeDefinition,
+    pointing: dict[str, list[str]],
+) -> dict[str, Any]:
     served = [param for param in definition.params.values() if param.kind not in UNSERVED_KINDS]
     links = [f"{definition.name}:{param.name}" for param in served if param.kind == "reference"]
-    return {
+    described = {
         "type": definition.name,
         "profile": f"{_R4}/StructureDefinition/{definition.name}",
         "interaction": [{"code": code} for code in _codes(interactions, "type")],
         **_conditions(interactions),
         "searchInclude": ["*", *links],
-        "searchRevInclude": ["*"],
+        "searchRevInclude": pointing.get(definition.name, []),
         "searchParam": [{"name": param.name, "type": param.kind} for param in served],
     }
+    return {name: value for name, value in described.items() if value != []}
 
 
 def _common(table: Table) -> list[dict[str, str]]:

@@ -30,7 +30,7 @@ from quanmin.api.negotiation import (
 from quanmin.api.reply import Reply, Send, pretty, refuse, send_reply
 from quanmin.api.request import Disconnected, Receive, Request
 from quanmin.base.logs import correlation_id
-from quanmin.base.problems import NotAllowed, Overloaded, Problem, Unauthenticated
+from quanmin.base.problems import Malformed, NotAllowed, Overloaded, Problem, Unauthenticated
 
 if TYPE_CHECKING:
     from quanmin.api.admission import Admission, Held, Quota
@@ -110,6 +110,9 @@ class Door:
                     retry_after_seconds=1,
                 )
             )
+        except RecursionError:
+            # Nothing here recurses but the readers of what was sent, which is then too deep.
+            reply = refuse(Malformed("the body is nested too deeply to be a FHIR resource"))
         except Exception:  # noqa: BLE001 - the one place where a defect of this program ends
             # The text of a defect may repeat what was sent: the client gets the number under which
             # the log tells more.

@@ -50,6 +50,8 @@ class Routes:
     def _check(self, parts: list[str]) -> None:
         if parts[0] not in self._types:
             raise NotFound(f"{parts[0][:64]!r} is not a resource type of FHIR R4")
+        if len(parts) > 1 and parts[1].startswith("$"):
+            raise self._unknown(parts)
         if len(parts) > 1 and parts[1] not in _WORDS and not ID.fullmatch(parts[1]):
             raise Malformed("an id has 1 to 64 letters, digits, hyphens and dots, nothing else")
         kind = parts[2] if len(parts) > 2 else "*"

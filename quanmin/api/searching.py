@@ -10,7 +10,7 @@ from quanmin.api.bundles import bundle, found_entry, warning_entry
 from quanmin.api.reading import read_history
 from quanmin.api.reply import Reply
 from quanmin.api.summary import subset
-from quanmin.base.problems import Malformed
+from quanmin.base.problems import Malformed, NotSupported
 
 if TYPE_CHECKING:
     from quanmin.api.call import Call
@@ -55,12 +55,18 @@ def parse_search(call: Call) -> Query:
     compartment, type_ = None, call.parts[0] if call.parts else None
     if len(call.parts) > 1:
         holder, id_, kind = call.parts
+        if holder != "Patient":
+            raise NotSupported("this node serves the compartment of a Patient: Patient/id/Type")
         compartment, type_ = (holder, id_), None if kind == "*" else kind
     query = call.parse(type_, call.pairs, is_strict=call.preference.is_strict)
     limits = call.desk.limits
     count = limits.count_default if query.count is None else min(query.count, limits.count_max)
     return msgspec.structs.replace(
-        query, compartment=compartment, count=count, cursor=call.position
+        query,
+        compartment=compartment,
+        count=count,
+        summary=query.summary if count else "count",  # R4 search.html#count: 0 asks for the total
+        cursor=call.position,
     )
 
 

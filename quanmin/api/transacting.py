@@ -10,7 +10,7 @@ from quanmin.api.address import parse_pairs, parse_path
 from quanmin.api.bundles import answer_entry, bundle, version_entry
 from quanmin.api.reply import Reply
 from quanmin.api.searching import parse_search, write_hits
-from quanmin.base.problems import Issue
+from quanmin.base.problems import Issue, Problem
 
 if TYPE_CHECKING:
     from quanmin.api.call import Call
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _READS = frozenset({"GET", "HEAD"})
 
 
-class _Asked(msgspec.Struct):
+class _Asked(msgspec.Struct, frozen=True):
     """What one entry asked for; its resource is skipped over."""
 
     method: str = ""
@@ -27,13 +27,14 @@ class _Asked(msgspec.Struct):
 
 
 class _Entry(msgspec.Struct):
-    request: _Asked = _Asked()
+    request: _Asked | None = None
 
 
 class _Bundle(msgspec.Struct):
     entry: list[_Entry] = []
 
 
+_NOTHING = _Asked()
 _DECODER = msgspec.json.Decoder(_Bundle)
 
 
@@ -45,7 +46,7 @@ async def transact(call: Call) -> Reply:
     kind, outcomes = await call.records.bundle(call.body)
     asked = _DECODER.decode(call.body).entry
     entries = [
-        _answer(call, entry.request, outcome)
+        _answer(call, entry.request or _NOTHING, outcome)
         for entry, outcome in zip(asked, outcomes, strict=True)
     ]
     return Reply(200, bundle(f"{kind}-response", entries))
@@ -54,12 +55,16 @@ async def transact(call: Call) -> Reply:
 def _answer(call: Call, asked: _Asked, outcome: EntryOutcome) -> bytes:
     zone, stored = call.desk.zone, outcome.stored
     issues = outcome.issues
-    if outcome.hits is not None:
-        found = _searchset(call, asked, outcome.hits)
-        return answer_entry(outcome.status, zone=zone, resource=found, issues=issues)
-    if outcome.history is not None:
-        versions = _history(call, asked, outcome.history)
-        return answer_entry(outcome.status, zone=zone, resource=versions, issues=issues)
+    try:
+        if outcome.hits is not None:
+            found = _searchset(call, asked, outcome.hits)
+            return answer_entry(outcome.status, zone=zone, resource=found)
+        if outcome.history is not None:
+            versions = _history(call, asked, outcome.history)
+            return answer_entry(outcome.status, zone=zone, resource=versions)
+    except Problem as problem:
+        # What the other entries wrote is durable by now: this one alone may fail.
+        return answer_entry(problem.status, zone=zone, issues=problem.issues)
     is_read = asked.method in _READS
     if not is_read and not issues and call.preference.returns == "OperationOutcome":
         issues = (Issue("information", "informational", "done as asked"),)

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from quanmin.api.negotiation import only_if_absent, version_matched
 from quanmin.api.reply import Headers, Reply, version_headers
-from quanmin.base.problems import Issue
+from quanmin.base.problems import Issue, Malformed
 from quanmin.fhir.outcome import operation_outcome
 
 if TYPE_CHECKING:
     from quanmin.api.call import Call
     from quanmin.trust import Outcome
 
+
+class _Identified(msgspec.Struct):
+    id: str | None = None
+
+
+_IDENTIFIED = msgspec.json.Decoder(_Identified)
 _TEXTS = {
     200: "the record is stored",
     201: "the record is stored; it is new",
@@ -32,6 +40,7 @@ async def create(call: Call) -> Reply:
 async def update(call: Call) -> Reply:
     """A new version of a record, or the first one under an id of the client's choosing."""
     type_, id_ = call.parts
+    _check_id(call.body, id_)
     none_match = call.request.header(b"if-none-match")
     outcome = await call.records.update(
         type_,
@@ -61,6 +70,16 @@ async def delete_where(call: Call) -> Reply:
     """The same for the one record of the sender's that meets the criteria."""
     (type_,) = call.parts
     return _deleted(call, await call.records.delete_where(call.criteria(type_, call.pairs)))
+
+
+def _check_id(body: bytes, id_: str) -> None:
+    """Hold when the body states the id of its address (R4 http.html#update)."""
+    try:
+        stated = _IDENTIFIED.decode(body).id
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return  # the store says what is wrong with it, and where
+    if stated != id_:
+        raise Malformed("the record's id must be there and be the one in the address")
 
 
 def _if_match(call: Call) -> int | None:

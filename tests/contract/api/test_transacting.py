@@ -1,0 +1,94 @@
+"""Transactions and batches over HTTP."""
+
+from __future__ import annotations
+
+import json
+
+import httpx
+from stores import bundle, observation, patient, post
+
+URN = "urn:uuid:9d1b4a1e-7b0f-4a6e-9f6a-0d5b7a3f2c11"
+
+
+async def test_a_transaction_links_its_records_and_answers_in_order(
+    client: httpx.AsyncClient,
+) -> None:
+    sent = bundle("transaction", post(observation(URN)), post(patient(), URN))
+    answer = await client.post("/", content=sent)
+    assert answer.status_code == 200, answer.text
+    made = answer.json()
+    assert made["type"] == "transaction-response"
+    first, second = (entry["response"] for entry in made["entry"])
+    assert first["location"].startswith("Observation/")
+    assert second["location"].startswith("Patient/")
+    assert (first["status"], first["etag"]) == ("201 Created", 'W/"1"')
+    assert "lastModified" in first
+    assert all("resource" not in entry for entry in made["entry"])
+    result = await client.get(f"/{first['location'].split('/_history')[0]}")
+    assert result.json()["subject"]["reference"] == second["location"].split("/_history")[0]
+
+
+async def test_a_transaction_with_one_fault_stores_nothing(client: httpx.AsyncClient) -> None:
+    bad = json.loads(observation())
+    bad["status"] = "done"
+    sent = bundle("transaction", post(patient(), URN), post(json.dumps(bad).encode()))
+    answer = await client.post("/", content=sent)
+    assert answer.status_code == 422
+    assert "Bundle.entry[1]" in answer.text
+    assert "entry" not in (await client.get("/Patient")).json()
+
+
+async def test_a_batch_answers_each_entry_for_itself(client: httpx.AsyncClient) -> None:
+    id_ = (await client.post("/Patient", content=patient())).json()["id"]
+    await client.post("/Observation", content=observation(f"Patient/{id_}", value="1.10"))
+    await client.post("/Observation", content=observation(f"Patient/{id_}", value="2.20"))
+    urls = [
+        f"Patient/{id_}",
+        "Patient/nobody",
+        f"Observation?patient={id_}&_count=1",
+        f"Patient/{id_}/_history",
+    ]
+    entries = [{"request": {"method": "GET", "url": url}} for url in urls]
+    entries += [
+        post(observation()),
+        {"request": {"method": "DELETE", "url": f"Patient/{id_}"}},
+        {"request": {"method": "PATCH", "url": f"Patient/{id_}"}},
+    ]
+    answer = await client.post("/", content=bundle("batch", *entries))
+    assert answer.status_code == 200, answer.text
+    made = answer.json()
+    assert made["type"] == "batch-response"
+    read, missing, found, history, created, deleted, patched = made["entry"]
+    assert read["resource"]["id"] == id_
+    assert read["response"]["etag"] == 'W/"1"'
+    assert "location" not in read["response"]
+    assert missing["response"]["status"] == "404 Not Found"
+    assert missing["response"]["outcome"]["issue"][0]["code"] == "not-found"
+    assert found["resource"]["type"] == "searchset"
+    following = {link["relation"]: link["url"] for link in found["resource"]["link"]}["next"]
+    assert len((await client.get(following)).json()["entry"]) == 1
+    assert history["resource"]["type"] == "history"
+    assert created["response"]["status"] == "201 Created"
+    assert deleted["response"]["status"] == "204 No Content"
+    assert patched["response"]["status"].startswith("4")
+
+
+async def test_prefer_brings_the_records_of_a_transaction_back(client: httpx.AsyncClient) -> None:
+    headers = {"Prefer": "return=representation"}
+    sent = bundle("transaction", post(observation(value="1.500")))
+    answer = await client.post("/", content=sent, headers=headers)
+    assert answer.json()["entry"][0]["resource"]["valueQuantity"]["value"] == 1.5
+    told = await client.post("/", content=sent, headers={"Prefer": "return=OperationOutcome"})
+    assert told.json()["entry"][0]["response"]["outcome"]["issue"][0]["severity"] == "information"
+
+
+async def test_a_bundle_of_another_kind_is_refused(client: httpx.AsyncClient) -> None:
+    for body in (patient(), bundle("collection"), b'{"resourceType":"Bundle"}', b"[]", b"3", b""):
+        answer = await client.post("/", content=body)
+        assert answer.status_code == 400, body
+        assert answer.json()["resourceType"] == "OperationOutcome"
+
+
+async def test_an_empty_transaction_is_answered_empty(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/", content=bundle("transaction"))
+    assert answer.json() == {"resourceType": "Bundle", "type": "transaction-response"}
