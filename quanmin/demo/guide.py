@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import msgspec
 from pypinyin import Style, lazy_pinyin
 
-from quanmin.demo.households import Household, Human
-from quanmin.demo.province import Book, Province
+from quanmin.demo.households import Human, make_household, place_of
+from quanmin.demo.province import Province
 from quanmin.demo.tables import PLACES
 
 _LOOKED_AT_MAX = 3000
 _BASIC_PLANE = 0xFFFF
+_SEVERAL = 3
+_PERFECT = 4
 
 
 class Hint(msgspec.Struct, frozen=True):
@@ -23,22 +25,53 @@ class Hint(msgspec.Struct, frozen=True):
 
 
 def find_hints(province: Province) -> list[Hint]:
-    """One person for each thing worth seeing, as far as the first households have them."""
-    wanted: dict[str, Callable[[Household, list[Book]], Human | None]] = {
-        "several": _registered_differently,
-        "twins": _twin,
-        "dot": _with_dot,
-        "rare": _with_rare_character,
+    """One person for each thing worth seeing, as far as the first households have them.
+
+    The first hints are about one person in several books, whatever the size of the province.
+    """
+    looked_at = range(min(_LOOKED_AT_MAX, province.household_count))
+    several = _find_several(province, looked_at)
+    found = {"several": several} if several is not None else {}
+    wanted: dict[str, Callable[[Human], bool]] = {
+        "twins": lambda human: human.twin is not None,
+        "dot": lambda human: "·" in human.name.text,
+        "rare": lambda human: any(ord(character) > _BASIC_PLANE for character in human.name.text),
     }
-    found: dict[str, Human] = {}
-    for _, household in zip(range(_LOOKED_AT_MAX), province.households(), strict=False):
-        if len(found) == len(wanted):
+    for number in looked_at:
+        for human in make_household(province.seed, number).humans:
+            for key in sorted(wanted.keys() - found.keys()):
+                if wanted[key](human):
+                    found[key] = human
+        if len(found) == len(wanted) + 1:
             break
-        books = list(province.books(household))
-        for key, looks in wanted.items():
-            if key not in found and (human := looks(household, books)) is not None:
-                found[key] = human
     return [hint for key, human in found.items() for hint in _hints(key, human)]
+
+
+def _find_several(province: Province, looked_at: range) -> Human | None:
+    """Someone with an identity number in three books or more, rather of the focus county and
+    with a wrong name in one of them.
+    """
+    best, best_score = None, 0
+    for number in looked_at:
+        is_focus = place_of(province.seed, number).county.code == PLACES.focus_county
+        # Histories take time to make, so others are looked at only while nobody has been found.
+        if not is_focus and best is not None:
+            continue
+        for human, score in _in_several_books(province, number):
+            if score + is_focus > best_score:
+                best, best_score = human, score + is_focus
+        if best_score == _PERFECT:
+            break
+    return best
+
+
+def _in_several_books(province: Province, number: int) -> Iterator[tuple[Human, int]]:
+    household = make_household(province.seed, number)
+    books = list(province.books(household))
+    for human in household.humans:
+        own = [book.registration.differs for book in books if book.registration.human is human]
+        if human.has_identity and human.died is None and len(own) >= _SEVERAL:
+            yield human, 1 + 2 * any(differs in {"name_typo", "pinyin_name"} for differs in own)
 
 
 def _hints(key: str, human: Human) -> list[Hint]:
@@ -58,30 +91,3 @@ def _hints(key: str, human: Human) -> list[Hint]:
         "rare": "a name with a character beyond the basic plane",
     }
     return [Hint(shows[key], name)]
-
-
-def _registered_differently(household: Household, books: list[Book]) -> Human | None:
-    """Someone of the focus county registered three times, once under a wrong name."""
-    if household.township.county.code != PLACES.focus_county:
-        return None
-    for human in household.humans:
-        own = [book.registration for book in books if book.registration.human is human]
-        wrong = any(registration.differs in {"name_typo", "pinyin_name"} for registration in own)
-        if len(own) > 2 and wrong and human.has_identity and human.died is None:
-            return human
-    return None
-
-
-def _twin(household: Household, _: list[Book]) -> Human | None:
-    return next((human for human in household.humans if human.twin is not None), None)
-
-
-def _with_dot(household: Household, _: list[Book]) -> Human | None:
-    return next((human for human in household.humans if "·" in human.name.text), None)
-
-
-def _with_rare_character(household: Household, _: list[Book]) -> Human | None:
-    for human in household.humans:
-        if any(ord(character) > _BASIC_PLANE for character in human.name.text):
-            return human
-    return None

@@ -80,16 +80,16 @@ def bundles_of(province: Province) -> Iterator[DemoBundle]:
 
 
 def sent_types(province: Province) -> collections.Counter[str]:
-    """How many records of each type the province creates; a conditional create counts once."""
-    seen: set[str] = set()
+    """How many records of each type the province describes: one for each business identifier."""
+    seen: set[tuple[str, str]] = set()
     counts: collections.Counter[str] = collections.Counter()
     for bundle in bundles_of(province):
         for entry in orjson.loads(bundle.body)["entry"]:
-            criteria = entry["request"].get("ifNoneExist")
-            if criteria is None or criteria not in seen:
-                counts[entry["resource"]["resourceType"]] += 1
-            if criteria is not None:
-                seen.add(criteria)
+            resource = entry["resource"]
+            key = resource["resourceType"], str(resource.get("identifier"))
+            if key[1] == "None" or key not in seen:
+                counts[key[0]] += 1
+            seen.add(key)
     return counts
 
 

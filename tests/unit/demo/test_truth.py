@@ -167,6 +167,12 @@ def test_the_guide_names_somebody_with_a_difference_and_how_to_find_them() -> No
     assert all(terms)
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_even_a_small_province_has_somebody_to_look_for(seed: int) -> None:
+    terms = [hint.term for hint in find_hints(Province(seed, 40))]
+    assert any(term.isdecimal() and len(term) == 11 for term in terms)
+
+
 @pytest.mark.parametrize(("seed", "people"), [(1, 0), (1, 100_001), (-1, 10), (10**9, 10)])
 def test_a_province_outside_its_bounds_is_refused(seed: int, people: int) -> None:
     with pytest.raises(Invalid):
