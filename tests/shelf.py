@@ -122,26 +122,44 @@ def asked_of(shelf: Shelf, seed: int, each: int) -> Iterator[Query]:
 
 def made_up() -> list[Operation]:
     """Records with what third-party samples seldom have: periods, several units, several events."""
-    found = []
-    for number, (low, high) in enumerate(
-        [(None, "2026-03"), ("2026-02-27", None), ("2026", "2026")]
-    ):
+    return [*_observations(), *_requests(), *_patients(), *_tasks()]
+
+
+def _observations() -> Iterator[Operation]:
+    ends = [(None, "2026-03"), ("2026-02-27", None), ("2026", "2026")]
+    for number, (low, high) in enumerate(ends):
         period = {key: value for key, value in (("start", low), ("end", high)) if value}
-        found.append(_observation(f"period-{number}", effectivePeriod=period))
+        yield observation_of(f"period-{number}", effectivePeriod=period)
     for number, unit in enumerate(["mg/dL", "g/L", "mmol/L", "mg"]):
         quantity = {"value": 5.4 + number, "system": UCUM, "code": unit, "unit": unit}
-        found.append(_observation(f"unit-{number}", valueQuantity=quantity))
-    found += [
-        _observation("plain", valueQuantity={"value": 7, "unit": "tablets"}),
-        _observation("more", valueQuantity={"value": 9, "comparator": ">", "unit": "tablets"}),
-        _observation("timing", effectiveTiming={"event": ["2026-01-01", "2026-06-01T08:00:00Z"]}),
-        _observation("instant", effectiveInstant="2026-03-01T00:00:00.123+08:00"),
-        _observation("undated", note=[{"text": "no time"}]),
-        _observation("year", effectiveDateTime="2026"),
-    ]
+        yield observation_of(f"unit-{number}", valueQuantity=quantity)
+    yield observation_of("plain", valueQuantity={"value": 7, "unit": "tablets"})
+    more = {"value": 9, "comparator": ">", "unit": "tablets"}
+    yield observation_of("more", valueQuantity=more)
+    events = {"event": ["2026-01-01", "2026-06-01T08:00:00Z"]}
+    yield observation_of("timing", effectiveTiming=events)
+    yield observation_of("instant", effectiveInstant="2026-03-01T00:00:00.123+08:00")
+    yield observation_of("undated", note=[{"text": "no time"}])
+    yield observation_of("year", effectiveDateTime="2026")
+
+
+def observation_of(id_: str, **more: Any) -> Operation:
+    """A result of Patient/one under an id of our choosing."""
+    body: dict[str, Any] = {
+        "resourceType": "Observation",
+        "id": id_,
+        "status": "final",
+        "subject": {"reference": "Patient/one"},
+        "performer": [{"reference": "Patient/two"}, {"identifier": {"value": "42"}}],
+        "code": {"coding": [{"system": "http://loinc.org", "code": "2339-0"}]},
+        **more,
+    }
+    return update("Observation", id_, json.dumps(body, ensure_ascii=False).encode())
+
+
+def _requests() -> Iterator[Operation]:
     for number, events in enumerate([["2026-01-01", "2026-05-05"], ["2026-02-01"], []]):
-        dosage = [{"timing": {"event": events}}] if events else []
-        body = {
+        body: dict[str, Any] = {
             "resourceType": "MedicationRequest",
             "id": f"request-{number}",
             "status": "active",
@@ -149,12 +167,14 @@ def made_up() -> list[Operation]:
             "subject": {"reference": "Patient/one"},
             "medicationCodeableConcept": {"coding": [{"code": "A"}, {"system": "s", "code": "A"}]},
         }
-        if dosage:
-            body["dosageInstruction"] = dosage
-        found.append(update("MedicationRequest", body["id"], json.dumps(body).encode()))
-    names = ["王小明", "单雄信", "买买提·艾力", "José Álvarez", "O'Brien"]
-    for number, name in enumerate(names):
-        body = {
+        if events:
+            body["dosageInstruction"] = [{"timing": {"event": events}}]
+        yield update("MedicationRequest", body["id"], json.dumps(body).encode())
+
+
+def _patients() -> Iterator[Operation]:
+    for number, name in enumerate(["王小明", "单雄信", "买买提·艾力", "José Álvarez", "O'Brien"]):
+        body: dict[str, Any] = {
             "resourceType": "Patient",
             "id": f"name-{number}",
             "active": number % 2 == 0,
@@ -164,28 +184,12 @@ def made_up() -> list[Operation]:
         }
         if number:
             body["birthDate"] = f"19{number}0-01"
-        found.append(update("Patient", f"name-{number}", json.dumps(body).encode()))
-    body = {
-        "resourceType": "Task",
-        "status": "draft",
-        "intent": "order",
-        "lastModified": "2026-01-01",
-    }
-    found.append(create("Task", json.dumps(body).encode()))
-    return found
+        yield update("Patient", body["id"], json.dumps(body, ensure_ascii=False).encode())
 
 
-def _observation(id_: str, **more: Any) -> Operation:
-    body = {
-        "resourceType": "Observation",
-        "id": id_,
-        "status": "final",
-        "subject": {"reference": "Patient/one"},
-        "performer": [{"reference": "Patient/two"}, {"identifier": {"value": "42"}}],
-        "code": {"coding": [{"system": "http://loinc.org", "code": "2339-0"}]},
-        **more,
-    }
-    return update("Observation", id_, json.dumps(body).encode())
+def _tasks() -> Iterator[Operation]:
+    body = {"resourceType": "Task", "status": "draft", "intent": "order"}
+    yield create("Task", json.dumps({**body, "lastModified": "2026-01-01"}).encode())
 
 
 def samples(archive: str, types_max: int) -> list[Operation]:
