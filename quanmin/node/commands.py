@@ -38,10 +38,10 @@ from quanmin.node.demonstration import demonstrate
 from quanmin.node.doctor import Verdict, examine
 from quanmin.node.first_actors import FIRST, OPERATOR, renew_token
 from quanmin.node.loading import Reader, Refusal, Written, files_below, load
+from quanmin.node.own_keys import open_keys
 from quanmin.node.places import Places, State
 from quanmin.node.reach import reached_database, running_cluster
 from quanmin.node.restoration import as_text, restore
-from quanmin.node.server import open_keys
 from quanmin.node.settings import Settings, load_settings
 from quanmin.node.starting import start_in_background, stop
 from quanmin.node.supervisor import HOST, Supervisor
@@ -149,8 +149,8 @@ def start_node(
         raise Unusable(
             f"A node already runs in {places.directory}: `quanmin node status` shows it."
         )
-    with _waiting("starting PostgreSQL and the workers ..."):
-        state = start_in_background(settings)
+    _console.print("Starting PostgreSQL and the workers ...")
+    state = start_in_background(settings)
     _announce(places, state, had_tokens=had_tokens)
 
 
@@ -329,8 +329,8 @@ def demo(
     if places.running() is None:
         places.prepare()
         places.mark_fictional()
-        with _waiting("starting PostgreSQL and the workers ..."):
-            start_in_background(settings)
+        _console.print("Starting PostgreSQL and the workers ...")
+        start_in_background(settings)
     demonstrate(settings, people=people, seed=seed, console=_console)
     _console.print("\nOne enters with the token of a first actor:")
     _show_tokens(places)

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from quanmin.base.cluster import Cluster
 from quanmin.base.problems import Unusable
 from quanmin.node.database import embedded, make_database, make_ready
+from quanmin.node.own_keys import open_keys
 from quanmin.node.places import Places
-from quanmin.node.server import open_keys
 from quanmin.node.settings import Settings
 
 

@@ -19,11 +19,11 @@ from starlette.applications import Starlette
 from quanmin.api import build as build_door
 from quanmin.base.clock import Clock
 from quanmin.base.crypto import suite_named
-from quanmin.base.keys import FileKeys, KeysUnreadable
+from quanmin.base.keys import FileKeys
 from quanmin.base.postgres import open_pool
-from quanmin.base.problems import Unusable
 from quanmin.fhir.table import load_table
 from quanmin.node.database import Room
+from quanmin.node.own_keys import open_keys
 from quanmin.node.places import Places
 from quanmin.node.settings import Settings
 from quanmin.people import PersonIndex
@@ -58,17 +58,6 @@ class Node(msgspec.Struct, frozen=True):
     pool: Any
     guard: Guard
     actors: Actors
-
-
-def open_keys(places: Places, *, is_new: bool) -> FileKeys:
-    """The node's keys; made only for a new database: new ones would open no old record.
-
-    Raises Unusable with the way out.
-    """
-    try:
-        return FileKeys.create(places.keys) if is_new else FileKeys(places.keys)
-    except KeysUnreadable as error:
-        raise Unusable(f"The node's keys cannot be used: {error}.") from error
 
 
 @asynccontextmanager

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
-import subprocess
-import sys
 import time
-from typing import IO, Final
+from contextlib import suppress
+from typing import Final
 
 import msgspec
 
 from quanmin.base.logs import SEVERITIES, write_logs
 from quanmin.base.problems import Problem, Unusable
 from quanmin.node.places import Places, State
-from quanmin.node.settings import Settings, pack, unpack
+from quanmin.node.settings import Settings
 from quanmin.node.supervisor import Supervisor
+
+log = logging.getLogger("quanmin.node")
 
 _READY: Final = b"ready "
 _POLL_SECONDS: Final = 0.05
 _STOP_SECONDS_MAX: Final = 120.0
-
-
-class _Orders(msgspec.Struct, frozen=True):
-    settings: bytes
-    report: int
 
 
 def start_in_background(settings: Settings) -> State:
@@ -34,40 +31,60 @@ def start_in_background(settings: Settings) -> State:
     """
     places = Places(settings.node.directory)
     places.prepare()
+    log = _open_log(places, settings)
     reading, writing = os.pipe()
-    try:
-        with _open_log(places, settings) as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "quanmin.node.starting"],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                pass_fds=(writing,),
-                start_new_session=True,
-                cwd="/",
-            )
-    finally:
-        os.close(writing)
-    if process.stdin is None:
-        raise RuntimeError
-    process.stdin.write(msgspec.json.encode(_Orders(pack(settings), writing)))
-    process.stdin.close()
+    # Forked, not started anew: it has all it needs in memory already, and a second is saved.
+    if os.fork() == 0:
+        os.close(reading)
+        _detach(log)
+        os._exit(_run(settings, writing))
+    os.close(writing)
+    os.close(log)
     with os.fdopen(reading, "rb") as report:
         said = report.read()
     if not said.startswith(_READY):
-        process.wait()
         raise Unusable(said.decode("utf-8", "replace") or f"The node ended: see {places.log}.")
-    process.returncode = 0  # it is on its own from now on: nobody waits for it
     return msgspec.json.decode(said[len(_READY) :], type=State)
 
 
-def _open_log(places: Places, settings: Settings) -> IO[bytes]:
+def _detach(log: int) -> None:
+    """Leave the terminal: nothing is read, what is said goes to the log."""
+    os.setsid()
+    os.chdir("/")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for descriptor, stands_for in ((nothing, 0), (log, 1), (log, 2)):
+        os.dup2(descriptor, stands_for)
+    os.close(nothing)
+    os.close(log)
+
+
+def _run(settings: Settings, report: int) -> int:
+    """Run the node to its end and give the exit code; what keeps it from starting is reported."""
+
+    def announce(state: State) -> None:
+        os.write(report, _READY + msgspec.json.encode(state))
+        os.close(report)
+
+    write_logs(SEVERITIES[settings.log.severity])
+    try:
+        Supervisor(settings, announce).run()
+    except Problem as problem:
+        log.exception("the node ends")
+        with suppress(OSError):  # closed when it had started before
+            os.write(report, problem.text.encode())
+        return 1
+    except BaseException:
+        log.exception("the node ends by a defect")
+        return 70
+    return 0
+
+
+def _open_log(places: Places, settings: Settings) -> int:
     """The node's log, for its owner only; one that has grown too large is put aside."""
     path = places.log
     if path.exists() and path.stat().st_size > settings.log.bytes_max:
         path.replace(path.with_suffix(".log.1"))
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
-    return os.fdopen(descriptor, "ab")
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
 
 
 def stop(places: Places) -> bool:
@@ -101,24 +118,3 @@ def _signal(process: int, number: signal.Signals) -> None:
         return
     except PermissionError as error:
         raise Unusable("The node belongs to another user: run this as that user.") from error
-
-
-def main() -> None:
-    """Run the node for `start_in_background`."""
-    orders = msgspec.json.decode(sys.stdin.buffer.read(), type=_Orders)
-    settings = unpack(orders.settings)
-    write_logs(SEVERITIES[settings.log.severity])
-
-    def announce(state: State) -> None:
-        os.write(orders.report, _READY + msgspec.json.encode(state))
-        os.close(orders.report)
-
-    try:
-        Supervisor(settings, announce).run()
-    except Problem as problem:
-        os.write(orders.report, problem.text.encode())
-        sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()

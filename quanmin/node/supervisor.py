@@ -32,8 +32,8 @@ from quanmin.node.database import (
     make_ready,
 )
 from quanmin.node.first_actors import enrol_first_actors
+from quanmin.node.own_keys import open_keys
 from quanmin.node.places import Places, State
-from quanmin.node.server import open_keys
 from quanmin.node.settings import Settings
 from quanmin.node.workforce import Workforce
 
@@ -84,6 +84,7 @@ class Supervisor:
 
     def _start(self, listening: socket.socket) -> None:
         began = time.monotonic()
+        self._workforce = Workforce(self._settings, listening.fileno())
         if self._dsn:
             open_keys(self._places, is_new=asyncio.run(is_new(self._dsn)))
         else:
@@ -92,8 +93,7 @@ class Supervisor:
         if applied:
             log.info("tables brought up to date", extra={"migration": applied[-1].number})
         asyncio.run(enrol_first_actors(self._dsn, self._places))
-        self._workforce = Workforce(self._settings, self._dsn, listening.fileno())
-        self._workforce.start(self._is_asked_to_end)
+        self._workforce.start(self._dsn, self._is_asked_to_end)
         state = self._keep_state()
         log.info(
             "node started",

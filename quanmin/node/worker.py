@@ -54,7 +54,10 @@ class _Server(uvicorn.Server):
 
 def main() -> None:
     """Serve until told to stop; what keeps it from starting goes to the report."""
-    orders = msgspec.json.decode(sys.stdin.buffer.read(), type=Orders)
+    told = sys.stdin.buffer.read()
+    if not told:  # the supervisor gave up before it came to orders
+        sys.exit(0)
+    orders = msgspec.json.decode(told, type=Orders)
     _end_with(orders.parent)
     settings = unpack(orders.settings)
     write_logs(SEVERITIES[settings.log.severity])

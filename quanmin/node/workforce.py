@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -26,12 +27,26 @@ _POLL_SECONDS: Final = 0.1
 
 
 class _Worker:
-    """One process, and the end of the pipe on which it reports."""
+    """One process; it loads the program and then waits for its orders."""
 
-    def __init__(self, process: subprocess.Popen[bytes], report: int) -> None:
-        self.process = process
-        self.report = report
+    def __init__(self, listening: int) -> None:
+        self.report, writing = os.pipe()
+        self._report_there = writing
         self.began = time.monotonic()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "quanmin.node.worker"],
+            stdin=subprocess.PIPE,
+            pass_fds=(listening, writing),
+        )
+
+    def order(self, settings: Settings, dsn: str, listening: int) -> None:
+        """Tell it what to do; a worker that has died meanwhile is found by whoever waits for it."""
+        orders = Orders(pack(settings), dsn, listening, self._report_there, os.getpid())
+        os.close(self._report_there)
+        if self.process.stdin is not None:
+            with suppress(BrokenPipeError):
+                self.process.stdin.write(msgspec.json.encode(orders))
+                self.process.stdin.close()
 
     def is_alive(self) -> bool:
         return self.process.poll() is None
@@ -40,11 +55,12 @@ class _Worker:
 class Workforce:
     """All workers of one node; they share one listening socket."""
 
-    def __init__(self, settings: Settings, dsn: str, listening: int) -> None:
+    def __init__(self, settings: Settings, listening: int) -> None:
+        """Begin the workers at once: they load the program while the database starts."""
         self._settings = settings
-        self._dsn = dsn
+        self._dsn = ""
         self._listening = listening
-        self._workers: list[_Worker] = []
+        self._workers = [_Worker(listening) for _ in range(settings.node.workers)]
         self._failures = 0
         self._not_before = 0.0
 
@@ -52,9 +68,11 @@ class Workforce:
         """The numbers of the living workers."""
         return tuple(worker.process.pid for worker in self._workers if worker.is_alive())
 
-    def start(self, is_given_up: Callable[[], bool]) -> None:
-        """Start all workers at once, return when each answers; raises Unusable if one cannot."""
-        self._workers = [self._begin() for _ in range(self._settings.node.workers)]
+    def start(self, dsn: str, is_given_up: Callable[[], bool]) -> None:
+        """Give all workers their orders, return when each answers; Unusable if one cannot."""
+        self._dsn = dsn
+        for worker in self._workers:
+            worker.order(self._settings, dsn, self._listening)
         for worker in self._workers:
             self._wait(worker, is_given_up)
 
@@ -93,24 +111,9 @@ class Workforce:
             self._forget(worker)
 
     def _begin(self) -> _Worker:
-        reading, writing = os.pipe()
-        orders = Orders(pack(self._settings), self._dsn, self._listening, writing, os.getpid())
-        try:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "quanmin.node.worker"],
-                stdin=subprocess.PIPE,
-                pass_fds=(self._listening, writing),
-            )
-        finally:
-            os.close(writing)
-        if process.stdin is None:
-            raise RuntimeError
-        try:
-            process.stdin.write(msgspec.json.encode(orders))
-            process.stdin.close()
-        except BrokenPipeError:
-            log.exception("a worker ended before it was told anything")
-        return _Worker(process, reading)
+        worker = _Worker(self._listening)
+        worker.order(self._settings, self._dsn, self._listening)
+        return worker
 
     def _wait(self, worker: _Worker, is_given_up: Callable[[], bool]) -> None:
         end = time.monotonic() + self._settings.node.start_seconds_max

@@ -1,0 +1,18 @@
+"""Opens this node's keys, and makes them while there is nothing they could fail to open."""
+
+from __future__ import annotations
+
+from quanmin.base.keys import FileKeys, KeysUnreadable
+from quanmin.base.problems import Unusable
+from quanmin.node.places import Places
+
+
+def open_keys(places: Places, *, is_new: bool) -> FileKeys:
+    """The node's keys; made only for a new database: new ones would open no old record.
+
+    Raises Unusable with the way out.
+    """
+    try:
+        return FileKeys.create(places.keys) if is_new else FileKeys(places.keys)
+    except KeysUnreadable as error:
+        raise Unusable(f"The node's keys cannot be used: {error}.") from error
