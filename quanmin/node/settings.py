@@ -71,9 +71,9 @@ class NodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         Meta(
             description="What the ids of this node's own records begin with; fixed at the first "
             "start. Give each node of a province its own.",
-            pattern=r"^[A-Za-z0-9.\-]{0,16}$",
+            pattern=r"^[A-Za-z0-9.\-]{1,16}$",
         ),
-    ] = ""
+    ] = "q"
     zone: Annotated[
         str, Meta(description="The time zone that dates without one are read in, by its IANA name.")
     ] = "Asia/Shanghai"
