@@ -1,0 +1,69 @@
+"""A node and an oracle with the same resources, and the questions on which they disagree."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from functools import cached_property
+
+from contract.proof.oracle import Definition, Evidence, definitions
+from contract.proof.questions import Question, missing, questions
+from contract.proof.stage import Stage
+
+from quanmin.base.problems import Problem
+
+
+class Examination:
+    """Puts questions to the node and compares its answers with the oracle's."""
+
+    def __init__(self, stage: Stage, evidence: Evidence) -> None:
+        self.stage = stage
+        self.evidence = evidence
+        self._questions: dict[tuple[Definition, int], tuple[Question, ...]] = {}
+
+    @cached_property
+    def definitions(self) -> dict[str, tuple[Definition, ...]]:
+        """The parameters of every type that occurs, by type."""
+        return {type_: definitions(type_) for type_ in sorted(self.evidence.by_type)}
+
+    def questions(self, definition: Definition, values_max: int) -> tuple[Question, ...]:
+        """What to ask about a parameter; the same every time."""
+        known = self._questions.get((definition, values_max))
+        if known is None:
+            dice = random.Random(f"{definition.type}.{definition.name}")  # noqa: S311 - seeded
+            known = (
+                *missing(self.evidence, definition),
+                *questions(self.evidence, definition, dice, values_max),
+            )
+            self._questions[definition, values_max] = known
+        return known
+
+    def ids(self, type_: str, pairs: Iterable[tuple[str, str]], count: int = 1000) -> list[str]:
+        """The ids of all hits, in order."""
+        return [hit.id for hit in self.stage.find(type_, pairs, count)]
+
+    def disagreements(self, asked: Iterable[Question]) -> list[str]:
+        """Each question that the node answers otherwise than R4 allows, and how."""
+        return [text for question in asked if (text := self._disagreement(question))]
+
+    def _disagreement(self, question: Question) -> str:
+        try:
+            found = self.ids(question.definition.type, [question.pair])
+        except Problem as problem:
+            return f"{question}: refused ({problem.text})"
+        except Exception as error:  # noqa: BLE001 - a fault is an answer too, and others remain
+            return f"{question}: failed ({error!r})"
+        return disagreement(str(question), found, question.sure, question.possible)
+
+
+def disagreement(asked: str, found: list[str], sure: Iterable[str], possible: Iterable[str]) -> str:
+    """What is wrong with an answer; empty when nothing is."""
+    wrong = []
+    once = set(found)
+    if len(once) < len(found):
+        wrong.append(f"{len(found) - len(once)} hits stand there twice")
+    if lost := sorted(set(sure) - once):
+        wrong.append(f"{len(lost)} are missing, such as {lost[0]}")
+    if more := sorted(once - set(possible)):
+        wrong.append(f"{len(more)} are too many, such as {more[0]}")
+    return f"{asked}: {'; '.join(wrong)}" if wrong else ""

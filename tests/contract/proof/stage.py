@@ -1,0 +1,103 @@
+"""The real store behind the real guard, filled once, asked many times, for tests that compare."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import asyncpg
+import msgspec
+from stores import open_context, open_guard
+
+from quanmin.base.cluster import Cluster
+from quanmin.base.postgres import connect, open_pool
+from quanmin.fhir.grammar import QueryLimits, parse_query
+from quanmin.fhir.query import Query
+from quanmin.records.context import Context
+from quanmin.trust import Actor, Guard, GuardedRecords, Stored
+
+BUNDLE_ENTRIES = 250
+OPERATOR = Actor(code="prover", role="operator", name="prover", sender="prover")
+
+_numbers = itertools.count(1)
+
+
+class Stage:
+    """A guard on a database of its own, and a loop to use it from plain tests."""
+
+    def __init__(
+        self, runner: asyncio.Runner, pool: asyncpg.Pool[asyncpg.Record], context: Context
+    ) -> None:
+        self.runner = runner
+        self.pool = pool
+        self.context = context
+        self.guard: Guard = open_guard(pool, context)
+
+    def records(self, actor: Actor = OPERATOR) -> GuardedRecords:
+        """The door's inner side."""
+        return self.guard.records(actor, purpose="TREAT", request_id="proof")
+
+    def put(self, bodies: Iterable[tuple[str, str, bytes]]) -> None:
+        """Store resources (type, id, body) under their own ids, Patients before the others."""
+        ordered = sorted(bodies, key=lambda item: item[0] != "Patient")
+        self.runner.run(self._put(ordered))
+
+    async def _put(self, bodies: list[tuple[str, str, bytes]]) -> None:
+        for start in range(0, len(bodies), BUNDLE_ENTRIES):
+            entries = b",".join(
+                b'{"resource":%s,"request":{"method":"PUT","url":"%s/%s"}}'
+                % (body, type_.encode(), id_.encode())
+                for type_, id_, body in bodies[start : start + BUNDLE_ENTRIES]
+            )
+            bundle = b'{"resourceType":"Bundle","type":"transaction","entry":[%s]}' % entries
+            await self.records().bundle(bundle)
+        await self.pool.execute("analyze")
+
+    def find(
+        self, type_: str | None, pairs: Iterable[tuple[str, str]], count: int = 1000
+    ) -> list[Stored]:
+        """All hits of a search, slice after slice, in order."""
+        query = parse_query(
+            type_, list(pairs), strict=True, zone=self.context.zone, limits=QueryLimits()
+        )
+        return self.runner.run(self._find(query, count))
+
+    async def _find(self, query: Query, count: int) -> list[Stored]:
+        found: list[Stored] = []
+        cursor = None
+        while True:
+            hits = await self.records().search(
+                msgspec.structs.replace(query, count=count, cursor=cursor)
+            )
+            found += hits.matches
+            cursor = hits.next
+            if cursor is None:
+                return found
+
+
+@contextmanager
+def open_stage(postgres: Cluster) -> Iterator[Stage]:
+    """A stage on a new database of the session's server, dropped afterwards."""
+    name = f"stage_{next(_numbers)}"
+    with asyncio.Runner() as runner, tempfile.TemporaryDirectory() as folder:
+        runner.run(
+            _administer(postgres, f"create database {name} template migrated strategy file_copy")
+        )
+        pool = runner.run(open_pool(postgres.dsn(name), name="proof", connections_max=10))
+        try:
+            yield Stage(runner, pool, open_context(Path(folder)))
+        finally:
+            runner.run(pool.close())
+            runner.run(_administer(postgres, f"drop database {name} with (force)"))
+
+
+async def _administer(postgres: Cluster, statement: str) -> None:
+    connection = await connect(postgres.dsn("postgres"))
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
