@@ -100,12 +100,10 @@ def restore(
 
 def _parameters(settings: Settings, places: Places, moment: int | None) -> dict[str, str]:
     target = {} if moment is None else {"recovery_target_time": as_text(moment)}
-    return (
-        archive_parameters(settings.backup, places)
-        | restore_parameters(places)
-        | {"recovery_target_action": "promote"}
-        | target
-    )
+    # Without hot standby the server is ready when the last record has been replayed, not before.
+    recovery = {"recovery_target_action": "promote", "hot_standby": "off"}
+    archive = archive_parameters(settings.backup, places)
+    return archive | restore_parameters(places) | recovery | target
 
 
 def _unpack(path: Path, secret: bytes, cluster: Cluster) -> None:

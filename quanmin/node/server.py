@@ -41,6 +41,7 @@ _READY_SECONDS_MAX: Final = 2.0
 # 500.
 UNAVAILABLE: Final[tuple[type[Exception], ...]] = (
     ConnectionError,
+    FileNotFoundError,  # its socket is away while it starts
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
