@@ -73,10 +73,19 @@ async def open_pool(
             # after five minutes.
             max_cached_statement_lifetime=0,
             statement_cache_size=512,
+            reset=_leave_as_it_is,
             server_settings=_SESSION | {"application_name": name},
         )
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
         raise _unreachable(error) from error
+
+
+async def _leave_as_it_is(_connection: object) -> None:
+    """Asked when a connection comes back to its pool.
+
+    Nobody changes a session here: settings and locks last for a transaction at most. The driver's
+    own reset would cost every use of a connection one more round trip, a fifth of a read.
+    """
 
 
 async def connect(dsn: str, *, name: str = "quanmin") -> asyncpg.Connection[asyncpg.Record]:

@@ -19,7 +19,7 @@ import msgspec
 import zstandard
 
 from quanmin.base.crypto import SUITES, Suite, Tampered
-from quanmin.base.database import Connection
+from quanmin.base.database import Connection, Database
 from quanmin.base.keys import KeyPort
 
 PATIENT, SENDER = 0, 1
@@ -128,7 +128,7 @@ class Codec:
         )
 
     async def data_keys(
-        self, connection: Connection, holders: Iterable[Holder]
+        self, connection: Database, holders: Iterable[Holder]
     ) -> dict[Holder, bytes]:
         """The data keys of the holders that have one; a holder without (erased, or new) is left
         out.
@@ -145,7 +145,7 @@ class Codec:
             found |= await self._read(connection, missing)
         return found
 
-    async def _read(self, connection: Connection, holders: list[Holder]) -> dict[Holder, bytes]:
+    async def _read(self, connection: Database, holders: list[Holder]) -> dict[Holder, bytes]:
         rows = await connection.fetch(
             """
             select k.bucket, k.kind, k.holder, k.wrapped

@@ -13,7 +13,7 @@ import asyncpg
 import msgspec
 
 from quanmin.base.crypto import Suite
-from quanmin.base.database import Connection
+from quanmin.base.database import Database
 from quanmin.base.keys import KeyPort
 from quanmin.base.problems import NotFound
 from quanmin.fhir.table import Table, TypeDefinition
@@ -100,7 +100,7 @@ class Context:
         text = when.isoformat(timespec="seconds")
         return f"{text[:19]}.{moment // 1000 % 1000:03d}{text[19:]}"
 
-    async def open(self, connection: Connection, rows: Sequence[asyncpg.Record]) -> list[Stored]:
+    async def open(self, connection: Database, rows: Sequence[asyncpg.Record]) -> list[Stored]:
         """The versions in rows with the columns of ROW, in order.
 
         A version whose data key has been destroyed is left out: its person has been erased.

@@ -17,13 +17,15 @@ from quanmin.fhir.json import Rewriting
 from quanmin.records.codec import Holder, Place
 from quanmin.records.context import Context, method_of
 from quanmin.records.draft import Draft, draft_deletion, draft_version
+from quanmin.records.glance import Glances
 from quanmin.records.index import Unit
 from quanmin.records.model import Outcome, Stored
 from quanmin.records.numbers import Numbers
 from quanmin.records.operation import Change, Operation, Projection, Sender
+from quanmin.records.reading import glance
 from quanmin.records.rows import write_drafts
 from quanmin.records.targets import Target, Targets
-from quanmin.records.visibility import Facts
+from quanmin.records.visibility import Facts, Visibility
 
 # CPU-bound work gives way after this many records, so that a large bundle does not hold up every
 # other request.
@@ -51,6 +53,7 @@ class Store:
         self._now = now
         self._projections = tuple(projections)
         self._may_write = may_write
+        self._glances = Glances(pool)
         self._numbers = Numbers()
         self._units: set[tuple[int, Unit]] = set()
         self._senders: dict[str, int] = {}
@@ -63,6 +66,12 @@ class Store:
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             yield connection
+
+    async def glance(self, visibility: Visibility, type_: str, id_: str) -> Stored:
+        """The current version of one record. Raises NotFound, Gone. See `read`."""
+        return await glance(
+            self._pool, self._glances, self.context, visibility, type_=type_, id_=id_
+        )
 
     @asynccontextmanager
     async def glancing(self) -> AsyncIterator[Connection]:

@@ -83,8 +83,7 @@ class GuardedRecords:
         """The current version. Raises NotFound, Gone."""
         _, rights = await self._guard.rights(self.actor)
         try:
-            async with self._store.glancing() as connection:
-                found = await read(connection, self.context, rights.readable, type_, id_)
+            found = await self._store.glance(rights.readable, type_, id_)
         except Problem as problem:
             await self._note("read", type_, problem.code)
             raise
