@@ -16,7 +16,8 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Mount, Route
 
-from quanmin.base.problems import Forbidden, NotAllowed, NotFound, Problem
+from quanmin.base.logs import correlation_id
+from quanmin.base.problems import Forbidden, NotAllowed, NotFound, Overloaded, Problem
 from quanmin.trust import Actors, Guard
 from quanmin.web import entry
 from quanmin.web.application import Application, Installed, discover
@@ -59,10 +60,12 @@ def build(
     kit: KitSettings,
     *,
     installed: tuple[Installed, ...] | None = None,
+    unavailable: tuple[type[Exception], ...] = (ConnectionError,),
 ) -> list[BaseRoute]:
     """The routes of every page of the node; the last takes every other path, so mount them last.
 
-    Without `installed`, every application found is served. Raises TypeError when a page does not
+    Without `installed`, every application found is served. `unavailable` are the exceptions that
+    mean the database cannot be reached. Raises TypeError when a page does not
     state its access or two pages claim one path.
     """
     found = discover() if installed is None else installed
@@ -71,7 +74,7 @@ def build(
     for application in house.applications:
         declared += [(page, application) for page in application.pages]
     checked(tuple(page for page, _ in declared), "the node")
-    door = Door(house)
+    door = Door(house, unavailable)
     routes: list[BaseRoute] = [door.route(page, application) for page, application in declared]
     rest = Starlette(routes=routes, exception_handlers={404: door.missing, 405: door.not_allowed})
     return [house.assets.mount(), Mount("/", app=rest)]
@@ -80,8 +83,9 @@ def build(
 class Door:
     """Everything that happens around a page: language, actor, access, form, problems, headers."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: House, unavailable: tuple[type[Exception], ...]) -> None:
         self._house = house
+        self._unavailable = unavailable
 
     def route(self, page: Page, application: Application | None) -> Route:
         """The page as a route behind this door."""
@@ -112,15 +116,19 @@ class Door:
         return await self._answer(request, _raise(problem), None)
 
     async def _answer(self, request: Request, call: Call, page: Page | None) -> Response:
-        visit = await self._visit(request)
+        visit = self._visit(request)
+        correlation_id.set(visit.correlation)
         try:
+            visit.actor = await entry.who(request, self._house)
+            visit.holder = visit.actor.code if visit.actor else visit.holder
             response = await self._admitted(visit, call, page)
         except Problem as problem:
             response = tell_problem(visit, problem)
+        except self._unavailable:
+            busy = Overloaded("the database cannot be reached just now", retry_after_seconds=5)
+            response = tell_problem(visit, busy)
         except Exception:
-            # Personal data must not reach the log, so the traceback goes without the request's
-            # values.
-            log.exception("a page failed", extra={"correlation": visit.correlation})
+            log.exception("a page failed", extra={"route": page.path if page else ""})
             response = tell_problem(visit, Problem("the node failed to make this page"))
         self._remember(visit, response)
         return _packed(request, response)
@@ -140,16 +148,15 @@ class Door:
             raise Forbidden("this page is not open to you")
         return await call(visit)
 
-    async def _visit(self, request: Request) -> Visit:
-        actor = await entry.who(request, self._house)
+    def _visit(self, request: Request) -> Visit:
         asked = request.query_params
         return Visit(
             request=request,
             house=self._house,
             language=_language(request),
             is_large=_wish(asked.get("large"), otherwise=request.cookies.get(_LARGE) == "1"),
-            actor=actor,
-            holder=actor.code if actor else entry.browser_of(request),
+            actor=None,
+            holder=entry.browser_of(request),
             correlation=_correlation(request),
             sent={},
         )

@@ -26,7 +26,7 @@ _PATIENT = re.compile(r"Patient/([A-Za-z0-9\-.]{1,64})")
 @page("/record/{type}/{id}", access=SIGNED_IN)
 async def record(visit: Visit, records: DeclaredRecords) -> Response:
     """One record, readable, with its JSON underneath."""
-    stored = await records.read(visit.path("type"), visit.path("id"))
+    stored = await records.read(_type(visit, records), visit.path("id"))
     return await _record_page(visit, records, stored)
 
 
@@ -42,7 +42,7 @@ async def version(visit: Visit, records: DeclaredRecords) -> Response:
 @page("/record/{type}/{id}/history", access=SIGNED_IN)
 async def history(visit: Visit, records: DeclaredRecords) -> Response:
     """Every version of a record and what each changed."""
-    type_, id_ = visit.path("type"), visit.path("id")
+    type_, id_ = _type(visit, records), visit.path("id")
     cursor = visit.kept(visit.asked("from"))["cursor"] if visit.asked("from") else None
     batch = await records.history(type_, id_, count=_VERSIONS, cursor=cursor)
     if not batch.versions:
@@ -113,6 +113,13 @@ async def _person_of(
         return await read_person(visit, records, target) if target else None
     except (NotFound, Gone):
         return None
+
+
+def _type(visit: Visit, records: DeclaredRecords) -> str:
+    type_ = visit.path("type")
+    if not records.may_read(type_):
+        raise NotFound("no record of this type is shown here")
+    return type_
 
 
 RECORD_PAGES: tuple[Page, ...] = (record, version, history)

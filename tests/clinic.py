@@ -1,0 +1,215 @@
+"""Two hospitals and a handful of invented people in a real store, and the node's pages over it.
+
+One man is registered at both hospitals under one identity number (with one registration corrected
+afterwards), so everything that pages must put together is here in the smallest form.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import asyncpg
+import httpx
+from starlette.applications import Starlette
+from stores import IDENTITY_NUMBERS, bundle, open_context, open_guard, post
+
+from quanmin.trust import Actor, Actors, Guard
+from quanmin.web import KitSettings, build
+
+ADDRESS = "http://node.test"
+MAN, WOMAN = "580101198005030031", "580101197211120021"
+PHONE = "15400001234"
+HOSPITALS = ("hospital-a", "hospital-b")
+ACTORS = (
+    Actor("centre", "operator", "县信息中心", "centre"),
+    *(Actor(code, "institution", f"{code} desk", code) for code in HOSPITALS),
+)
+
+
+def with_check_digit(number: str) -> str:
+    """The identity number with its last character made right (GB 11643)."""
+    weights = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+    total = sum(int(digit) * weight for digit, weight in zip(number, weights, strict=False))
+    return number[:17] + "10X98765432"[total % 11]
+
+
+class Clinic:
+    """The node's pages over a real store. `fill` gives it its people."""
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], folder: Path) -> None:
+        self.pool = pool
+        self.guard: Guard = open_guard(pool, open_context(folder))
+        self.actors = Actors(pool)
+        self.tokens: dict[str, str] = {}
+        self.ids: dict[str, str] = {}
+
+    async def fill(self) -> None:
+        """Enrol the actors and store the people."""
+        for actor in ACTORS:
+            self.tokens[actor.code] = await self.actors.enrol(actor)
+        for hospital in HOSPITALS:
+            await self._send(hospital, _hospital(hospital), "organization")
+            await self._send(hospital, _man(hospital, self.ids), "man")
+        await self._send("hospital-a", _crowd(self.ids), "crowd")
+        await self._correct_name()
+        person = await self.pool.fetchval("select person from people.link limit 1")
+        resident = Actor("resident", "resident", "张伟", "", str(person))
+        self.tokens["resident"] = await self.actors.enrol(resident)
+
+    def pages(self, **settings: Any) -> Starlette:
+        """The pages as an application of their own."""
+        usual = {"secret": b"p" * 32, "zone": ZoneInfo("Asia/Shanghai"), "is_fictional": True}
+        kit = KitSettings(**{**usual, **settings})
+        return Starlette(routes=build(self.guard, self.actors, kit))
+
+    async def enter(self, code: str, pages: Starlette | None = None) -> Browser:
+        """A browser in which this actor has entered."""
+        browser = Browser(pages or self.pages())
+        await browser.get("/enter")
+        answer = await browser.send("/enter", key=self.tokens[code])
+        assert answer.status_code == 303, answer.text
+        return browser
+
+    async def _send(self, sender: str, entries: list[dict[str, Any]], name: str) -> None:
+        records = self.guard.records(
+            Actor(sender, "institution", sender, sender), purpose="TREAT", request_id="fill"
+        )
+        _, outcomes = await records.bundle(bundle("transaction", *entries))
+        first = outcomes[0].stored
+        assert first is not None
+        self.ids[f"{sender} {name}"] = first.id
+        for outcome in outcomes:
+            if outcome.stored is not None:
+                self.ids.setdefault(f"{sender} {outcome.stored.type}", outcome.stored.id)
+
+    async def _correct_name(self) -> None:
+        records = self.guard.records(
+            Actor("hospital-a", "institution", "a", "hospital-a"), purpose="TREAT", request_id="fix"
+        )
+        stored = await records.read("Patient", self.ids["hospital-a man"])
+        assert stored.body is not None
+        corrected = json.loads(stored.body) | {"maritalStatus": {"text": "已婚"}}
+        await records.update("Patient", stored.id, json.dumps(corrected).encode())
+
+
+class Browser:
+    """A browser without script: keeps cookies, sends the form token of the page it is on."""
+
+    def __init__(self, pages: Starlette, address: str = ADDRESS) -> None:
+        self.client = httpx.AsyncClient(
+            transport=httpx.ASGITransport(pages, raise_app_exceptions=False),
+            base_url=address,
+            headers={"Accept-Language": "en", "Origin": address},
+        )
+        self.token = ""
+
+    async def get(self, path: str, **headers: str) -> httpx.Response:
+        """Open a page of the node."""
+        return self._on(await self.client.get(path, headers=headers))
+
+    async def send(self, path: str, **fields: str) -> httpx.Response:
+        """Send a form of the page it is on."""
+        fields = {"token": self.token, **fields}
+        return self._on(await self.client.post(path, data=fields))
+
+    def _on(self, answer: httpx.Response) -> httpx.Response:
+        found = re.search(r'name="token" value="([^"]+)"', answer.text)
+        self.token = found[1] if found else self.token
+        return answer
+
+
+def _hospital(code: str) -> list[dict[str, Any]]:
+    name = {"hospital-a": "青县人民医院", "hospital-b": "白市中心医院"}[code]
+    return [_entry({"resourceType": "Organization", "name": name, "active": True})]
+
+
+def _man(hospital: str, ids: dict[str, str]) -> list[dict[str, Any]]:
+    organization = {"reference": f"Organization/{ids[f'{hospital} organization']}"}
+    subject = {"reference": "urn:uuid:00000000-0000-4000-8000-000000000001"}
+    year = {"hospital-a": "2024", "hospital-b": "2026"}[hospital]
+    visit = {"reference": "urn:uuid:00000000-0000-4000-8000-000000000002"}
+    about = {"subject": subject, "encounter": visit}
+    entries = [
+        _entry(
+            _patient("张伟", "male", with_check_digit(MAN), organization, PHONE),
+            subject["reference"],
+        ),
+        _entry(
+            {
+                "resourceType": "Encounter",
+                "status": "finished",
+                "class": {"system": f"{_HL7}/v3-ActCode", "code": "AMB"},
+                "type": [{"text": "门诊就诊"}],
+                "subject": subject,
+                "period": {"start": f"{year}-03-05T09:00:00+08:00"},
+                "serviceProvider": organization,
+            },
+            visit["reference"],
+        ),
+        _entry(
+            {
+                "resourceType": "Observation",
+                "status": "final",
+                "code": _coded("http://loinc.org", "2339-0", "空腹血糖"),
+                **about,
+                "effectiveDateTime": f"{year}-03-05T09:10:00+08:00",
+                "valueQuantity": {"value": 11.5, "unit": "mmol/L"},
+                "interpretation": [_coded(f"{_HL7}/v3-ObservationInterpretation", "H")],
+            }
+        ),
+        _entry(
+            {
+                "resourceType": "Condition",
+                "code": _coded("http://hl7.org/fhir/sid/icd-10", "E11.9", "2型糖尿病"),
+                **about,
+                "recordedDate": f"{year}-03-05",
+            }
+        ),
+    ]
+    if hospital == "hospital-b":
+        allergy = {"resourceType": "AllergyIntolerance", "code": {"text": "青霉素"}}
+        entries.append(_entry({**allergy, "patient": subject, "recordedDate": "2026-03-05"}))
+    return entries
+
+
+def _crowd(ids: dict[str, str]) -> list[dict[str, Any]]:
+    organization = {"reference": f"Organization/{ids['hospital-a organization']}"}
+    woman = _patient("欧阳明月", "female", with_check_digit(WOMAN), organization)
+    crowd = [_patient(f"王{given}", "female", None, organization) for given in _GIVEN]
+    return [_entry(woman), *map(_entry, crowd)]
+
+
+_HL7 = "http://terminology.hl7.org/CodeSystem"
+_GIVEN = "春夏秋冬梅兰竹菊琴棋书画诗酒花茶风雪月云山水江河湖海"
+
+
+def _patient(
+    name: str, gender: str, number: str | None, at: dict[str, str], phone: str | None = None
+) -> dict[str, Any]:
+    born = f"{number[6:10]}-{number[10:12]}-{number[12:14]}" if number else "1990-01-01"
+    resource = {
+        "resourceType": "Patient",
+        "name": [{"text": name}],
+        "gender": gender,
+        "birthDate": born,
+        "address": [{"city": "白市", "district": "青县"}],
+        "managingOrganization": at,
+    }
+    if number:
+        resource["identifier"] = [{"system": IDENTITY_NUMBERS, "value": number}]
+    if phone:
+        resource["telecom"] = [{"system": "phone", "value": phone}]
+    return resource
+
+
+def _coded(system: str, code: str, display: str | None = None) -> dict[str, Any]:
+    coding = {"system": system, "code": code}
+    return {"coding": [coding | ({"display": display} if display else {})]}
+
+
+def _entry(resource: dict[str, Any], full_url: str | None = None) -> dict[str, Any]:
+    return post(json.dumps(resource, ensure_ascii=False).encode(), full_url)

@@ -1,0 +1,264 @@
+"""Finding a person and reading their record, over the real store and the real guard."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+
+import asyncpg
+import pytest
+from clinic import MAN, PHONE, WOMAN, Browser, Clinic, with_check_digit
+
+
+async def found(browser: Browser, term: str) -> list[str]:
+    """The names of the hits of a search."""
+    await browser.get("/")
+    answer = await browser.send("/", term=term)
+    assert answer.status_code == 200
+    return re.findall(
+        r'scope="row"><a href="/person/[^"]+">(?:<span lang="zh">)?([^<]+)', answer.text
+    )
+
+
+@pytest.mark.parametrize(
+    ("term", "names"),
+    [
+        ("欧阳明月", {"欧阳明月"}),
+        ("欧阳", {"欧阳明月"}),
+        ("明月", {"欧阳明月"}),
+        ("ouyang mingyue", {"欧阳明月"}),
+        ("ouyang", {"欧阳明月"}),
+        ("mingyue", {"欧阳明月"}),
+        ("oymy", {"欧阳明月"}),
+        ("OuYáng", {"欧阳明月"}),
+        (with_check_digit(WOMAN), {"欧阳明月"}),
+        (with_check_digit(MAN), {"张伟"}),
+        (PHONE, {"张伟"}),
+        ("154-0000-1234", {"张伟"}),
+        ("王春", {"王春"}),
+        ("诸葛", set()),
+        ("15499999999", set()),
+        ("' or true --", set()),
+        ("%", set()),
+        ("*", set()),
+        ("a|b,c$d\\", set()),
+        ("\u0000", set()),
+        ("𠮷", set()),
+    ],
+)
+async def test_a_person_is_found_by_name_pinyin_initials_number_or_phone(
+    browser: Browser, term: str, names: set[str]
+) -> None:
+    assert set(await found(browser, term)) == names
+
+
+async def test_a_hit_tells_who_it_is_and_how_often_they_are_registered(browser: Browser) -> None:
+    await browser.get("/")
+    page = (await browser.send("/", term="张伟")).text
+    assert with_check_digit(MAN) not in page
+    assert "580***********" in page
+    for words in ("Male", "1980-05-03", "白市青县", "青县人民医院", "白市中心医院"):
+        assert words in page
+    assert re.findall(r'#registrations">(\d+)<', page) == ["2", "2"]
+
+
+async def test_what_is_searched_stands_in_no_address(browser: Browser) -> None:
+    await browser.get("/")
+    answer = await browser.send("/", term="王")
+    addresses = re.findall(r'(?:href|action)="([^"]*)"', answer.text)
+    assert addresses
+    assert not [address for address in addresses if "王" in address or "%E7" in address]
+    assert str(answer.url).endswith("/")
+
+
+async def test_hits_are_paged_without_gap_or_repetition(browser: Browser) -> None:
+    await browser.get("/")
+    seen: list[str] = []
+    answer = await browser.send("/", term="王")
+    while True:
+        seen += re.findall(r'/person/([^"#]+)#registrations', answer.text)
+        more = re.search(r'name="state" value="([^"]+)">\s*<button>Next', answer.text)
+        if more is None:
+            break
+        answer = await browser.send("/", state=more[1])
+    assert len(seen) == len(set(seen)) == 26
+
+
+async def test_the_state_of_a_search_serves_nobody_else(clinic: Clinic, browser: Browser) -> None:
+    await browser.get("/")
+    answer = await browser.send("/", term="王")
+    state = re.search(r'name="state" value="([^"]+)"', answer.text)
+    assert state is not None
+    other = await clinic.enter("hospital-b")
+    await other.get("/")
+    assert (await other.send("/", state=state[1])).status_code == 400
+
+
+async def test_a_result_is_told_again_in_the_other_language(browser: Browser) -> None:
+    await browser.get("/")
+    english = await browser.send("/", term="张伟")
+    state = re.search(r'name="state" value="([^"]+)"', english.text)
+    assert state is not None
+    chinese = await browser.send("/", state=state[1], lang="zh")
+    assert "2 条登记" in chinese.text
+    assert '<html lang="zh-CN"' in (await browser.get("/")).text
+
+
+async def test_every_hit_is_in_the_sheet(browser: Browser) -> None:
+    await browser.get("/")
+    answer = await browser.send("/", term="王")
+    states = re.findall(r'name="state" value="([^"]+)"', answer.text)
+    sheet = await browser.send("/hits.csv", state=states[-1])
+    rows = list(csv.reader(io.StringIO(sheet.text.removeprefix("\ufeff"))))
+    assert len(rows) == 1 + 26
+    assert rows[0][0] == "Name"
+    assert all(row[0].startswith("王") for row in rows[1:])
+
+
+async def test_a_term_that_is_too_long_is_refused_with_a_reason(browser: Browser) -> None:
+    await browser.get("/")
+    answer = await browser.send("/", term="王" * 101)
+    assert answer.status_code == 400
+    assert "100 characters" in answer.text
+
+
+async def test_the_timeline_puts_all_institutions_together(
+    clinic: Clinic, browser: Browser
+) -> None:
+    page = (await browser.get(f"/person/{clinic.ids['hospital-a man']}")).text
+    assert page.index("March 2026") < page.index("March 2024")
+    assert page.count("门诊就诊") == 2
+    assert "青霉素" in page
+    assert "11.5 mmol/L" in page
+    assert "High" in page
+    places = re.findall(r'class="where"><span lang="zh">([^<]+)', page)
+    assert set(places) == {"青县人民医院", "白市中心医院"}
+    registrations = page[page.index('id="registrations"') :]
+    assert registrations.count("/record/Patient/") == 2
+
+
+async def test_the_timeline_is_filtered_by_kind(clinic: Clinic, browser: Browser) -> None:
+    address = f"/person/{clinic.ids['hospital-a man']}"
+    results = (await browser.get(f"{address}?kind=result")).text
+    line = results[results.index('class="line"') : results.index("<aside")]
+    assert line.count("/record/Observation/") == 2
+    assert "/record/Condition/" not in line
+    nothing = (await browser.get(f"{address}?kind=vaccination")).text
+    assert "Nothing recorded" in nothing
+
+
+async def test_the_sheet_of_a_timeline_has_every_line(clinic: Clinic, browser: Browser) -> None:
+    address = f"/person/{clinic.ids['hospital-a man']}/timeline.csv"
+    rows = list(csv.reader(io.StringIO((await browser.get(address)).text.removeprefix("\ufeff"))))
+    assert rows[0] == ["When", "Kind", "What", "Code", "Value", "Where", "Address of the page"]
+    assert len([row for row in rows if row[6].startswith("/record/Observation/")]) == 2
+    assert ["2型糖尿病", "E11.9"] in [row[2:4] for row in rows]
+    # A measured value names no institution itself: it is that of the visit.
+    assert {row[5] for row in rows[1:] if "Observation" in row[6]} == {
+        "青县人民医院",
+        "白市中心医院",
+    }
+
+
+async def test_a_long_timeline_is_paged_without_gap(clinic: Clinic, browser: Browser) -> None:
+    records = clinic.guard.records(
+        (await clinic.actors.by_token(clinic.tokens["hospital-a"])) or pytest.fail("no actor"),
+        purpose="TREAT",
+        request_id="more",
+    )
+    patient = clinic.ids["hospital-a man"]
+    for number in range(120):
+        await records.create(
+            "Immunization",
+            (
+                '{"resourceType":"Immunization","status":"completed","vaccineCode":{"text":"疫苗"},'
+                f'"patient":{{"reference":"Patient/{patient}"}},'
+                f'"occurrenceDateTime":"20{10 + number % 12}-05-{1 + number % 28:02d}"}}'
+            ).encode(),
+        )
+    address, seen = f"/person/{patient}?kind=vaccination", []
+    while address:
+        page = (await browser.get(address)).text
+        seen += re.findall(r"/record/Immunization/([^\"]+)", page)
+        more = re.search(r'class="button" href="([^"]+)"', page)
+        address = more[1].replace("&amp;", "&") if more else ""
+    assert len(seen) == len(set(seen)) == 120
+
+
+async def test_a_record_is_readable_and_its_json_is_as_it_was_stored(
+    clinic: Clinic, browser: Browser
+) -> None:
+    page = (await browser.get(f"/record/Observation/{clinic.ids['hospital-a Observation']}")).text
+    for words in ("空腹血糖", "11.5 mmol/L", "5 March 2024 09:10", "Final"):
+        assert words in page
+    assert f'href="/record/Encounter/{clinic.ids["hospital-a Encounter"]}"' in page
+    assert "&#34;value&#34;: 11.5" in page
+
+
+async def test_the_history_tells_each_version_and_what_it_changed(
+    clinic: Clinic, browser: Browser
+) -> None:
+    address = f"/record/Patient/{clinic.ids['hospital-a man']}"
+    page = (await browser.get(f"{address}/history")).text
+    assert page.index("Version 2") < page.index("Version 1")
+    assert "<code>maritalStatus.text</code>" in page
+    assert "<ins>" in page
+    first = (await browser.get(f"{address}/version/1")).text
+    assert "已婚" not in first
+    assert "已婚" in (await browser.get(f"{address}/version/2")).text
+    assert (await browser.get(f"{address}/version/3")).status_code == 404
+
+
+async def test_a_deleted_record_is_gone_and_its_history_says_so(
+    clinic: Clinic, browser: Browser
+) -> None:
+    actor = await clinic.actors.by_token(clinic.tokens["hospital-b"])
+    assert actor is not None
+    records = clinic.guard.records(actor, purpose="TREAT", request_id="gone")
+    id_ = clinic.ids["hospital-b AllergyIntolerance"]
+    await records.delete("AllergyIntolerance", id_)
+    answer = await browser.get(f"/record/AllergyIntolerance/{id_}")
+    assert answer.status_code == 410
+    assert "This record has been deleted" in answer.text
+    history = (await browser.get(f"/record/AllergyIntolerance/{id_}/history")).text
+    assert "Deleted" in history
+    page = (await browser.get(f"/person/{clinic.ids['hospital-b man']}")).text
+    assert "none recorded" in page
+
+
+async def test_an_institution_sees_its_own_registration_only(clinic: Clinic) -> None:
+    browser = await clinic.enter("hospital-b")
+    assert await found(browser, "张伟") == ["张伟"]
+    assert await found(browser, "欧阳明月") == []
+    page = (await browser.get(f"/person/{clinic.ids['hospital-b man']}")).text
+    assert "青县人民医院" not in page
+    assert (await browser.get(f"/person/{clinic.ids['hospital-a man']}")).status_code == 404
+    address = f"/record/Observation/{clinic.ids['hospital-a Observation']}"
+    for path in (address, f"{address}/history", f"{address}/version/1"):
+        assert (await browser.get(path)).status_code == 404
+
+
+async def test_a_resident_is_led_to_their_own_record_and_to_no_other(clinic: Clinic) -> None:
+    browser = await clinic.enter("resident")
+    answer = await browser.get("/")
+    assert answer.status_code == 303
+    own = {f"/person/{clinic.ids[f'{hospital} man']}" for hospital in ("hospital-a", "hospital-b")}
+    assert answer.headers["location"] in own
+    page = (await browser.get(answer.headers["location"])).text
+    assert page.count("门诊就诊") == 2
+    other = clinic.ids["hospital-a crowd"]
+    assert (await browser.get(f"/person/{other}")).status_code == 404
+    assert await found(browser, "欧阳明月") == []
+
+
+async def test_each_opening_is_in_the_access_log_with_its_purpose(
+    clinic: Clinic, browser: Browser, pool: asyncpg.Pool[asyncpg.Record]
+) -> None:
+    before = await pool.fetchval("select count(*) from trust.access")
+    answer = await browser.get(f"/person/{clinic.ids['hospital-a man']}")
+    rows = await pool.fetch("select * from trust.access order by 1 desc limit 20")
+    assert await pool.fetchval("select count(*) from trust.access") > before
+    mine = [row for row in rows if answer.headers["x-request-id"] in map(str, row.values())]
+    assert mine
+    assert all("TREAT" in map(str, row.values()) for row in mine)

@@ -1,0 +1,245 @@
+"""What the kit does around every page: entering, forms, headers, languages, problems."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+
+import pytest
+from clinic import ADDRESS, Browser, Clinic
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute, Mount, Route
+
+from quanmin.trust import Actors
+from quanmin.web.application import discover
+from quanmin.web.entry import PAGES
+
+
+def paths() -> Iterator[tuple[str, str]]:
+    """Method and path of every page that needs somebody, with parts filled in."""
+    pages = [page for installed in discover() for page in installed.application.pages]
+    for page in [*PAGES, *pages]:
+        if page.access.roles is not None:
+            path = re.sub(r"\{version:int\}", "1", page.path).replace("{type}", "Patient")
+            for method in page.methods:
+                yield method, path.replace("{id}", "p1")
+
+
+@pytest.mark.parametrize(("method", "path"), sorted(set(paths())))
+async def test_nobody_opens_a_page_without_entering(clinic: Clinic, method: str, path: str) -> None:
+    browser = Browser(clinic.pages())
+    await browser.get("/enter")
+    answer = await browser.get(path) if method == "GET" else await browser.send(path)
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/enter"
+
+
+def routes_of(listed: list[BaseRoute]) -> Iterator[Route]:
+    for route in listed:
+        if isinstance(route, Route):
+            yield route
+        elif isinstance(route, Mount):
+            yield from routes_of(list(route.routes))
+
+
+async def test_every_route_is_a_declared_page(clinic: Clinic) -> None:
+    declared = {page.path for one in discover() for page in one.application.pages}
+    served = {route.path for route in routes_of(list(clinic.pages().routes))}
+    assert served == declared | {page.path for page in PAGES} | {"/{name}"}
+
+
+async def test_a_wrong_token_is_refused_in_place(clinic: Clinic) -> None:
+    browser = Browser(clinic.pages())
+    for wrong in ("", "nonsense", "x" * 10_000, "' or true --", "令牌"):
+        await browser.get("/enter")
+        answer = await browser.send("/enter", key=wrong)
+        assert answer.status_code == 401
+        assert "This token is not known here" in answer.text
+        assert "quanmin_session" not in answer.headers.get("set-cookie", "")
+
+
+async def test_the_token_cannot_be_read_from_the_cookie(clinic: Clinic, browser: Browser) -> None:
+    cookie = browser.client.cookies["quanmin_session"]
+    assert clinic.tokens["centre"] not in cookie
+    answer = await browser.get("/enter", Cookie="")
+    assert clinic.tokens["centre"] not in answer.text
+
+
+async def test_cookies_are_closed_to_scripts_and_other_sites(clinic: Clinic) -> None:
+    browser = Browser(clinic.pages(is_secure=True), "https://node.test")
+    answer = await browser.get("/enter")
+    assert answer.headers["set-cookie"].count("HttpOnly") == 1
+    answer = await browser.send("/enter", key=clinic.tokens["centre"])
+    cookies = [value for value in answer.headers.get_list("set-cookie") if "session" in value]
+    assert all("SameSite=strict" in cookie and "Secure" in cookie for cookie in cookies)
+    assert len(cookies) == 1
+
+
+async def test_who_has_left_is_gone_and_a_withdrawn_token_stops_at_once(
+    clinic: Clinic, browser: Browser
+) -> None:
+    other = await clinic.enter("centre")
+    await other.get("/")
+    answer = await other.send("/leave")
+    assert answer.status_code == 303
+    assert (await other.get("/")).headers["location"] == "/enter"
+    assert (await browser.get("/")).status_code == 200
+    await clinic.actors.retire("centre")
+    assert (await browser.get("/")).headers["location"] == "/enter"
+
+
+async def test_a_session_of_another_node_is_nobody(clinic: Clinic, browser: Browser) -> None:
+    foreign = Browser(clinic.pages(secret=b"q" * 32))
+    foreign.client.cookies.update(browser.client.cookies)
+    assert (await foreign.get("/")).status_code == 303
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://evil.test"},
+        {"Origin": "null"},
+        {"Origin": ADDRESS, "Sec-Fetch-Site": "cross-site"},
+        {"Origin": ADDRESS, "Sec-Fetch-Site": "same-site"},
+        {"Origin": ""},
+    ],
+)
+async def test_a_form_from_another_site_is_refused(
+    browser: Browser, headers: dict[str, str]
+) -> None:
+    await browser.get("/")
+    answer = await browser.client.post(
+        "/", data={"token": browser.token, "term": "张伟"}, headers=headers
+    )
+    assert answer.status_code == 403
+    assert "张伟" not in answer.text
+
+
+async def test_a_form_without_a_right_token_is_refused(clinic: Clinic, browser: Browser) -> None:
+    other = await clinic.enter("hospital-a")
+    await other.get("/")
+    await browser.get("/")
+    for token in ("", "nonsense", other.token):
+        answer = await browser.client.post("/", data={"token": token, "term": "张伟"})
+        assert answer.status_code == 400
+        assert "This could not be understood" in answer.text
+
+
+async def test_only_forms_of_a_bounded_size_are_read(browser: Browser) -> None:
+    await browser.get("/")
+    large = await browser.send("/", term="x" * 70_000)
+    assert large.status_code == 413
+    json = await browser.client.post("/", json={"token": browser.token})
+    assert json.status_code == 400
+    broken = await browser.client.post(
+        "/",
+        content=b"token=%ff%fe&term=\xff",
+        headers={"Content-Type": "application/x-www-form-urlencoded"},
+    )
+    assert broken.status_code == 400
+    many = await browser.send("/", **{f"f{number}": "x" for number in range(200)})
+    assert many.status_code == 400
+
+
+async def test_every_answer_carries_the_same_strict_headers(browser: Browser) -> None:
+    answers = [await browser.get(path) for path in ("/", "/nothing", "/enter", "/leave")]
+    answers.append(await browser.client.post("/", data={}))
+    for answer in answers:
+        policy = answer.headers["content-security-policy"]
+        assert "default-src 'self'" in policy
+        assert "script-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["referrer-policy"] == "same-origin"
+        assert answer.headers["x-frame-options"] == "DENY"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_no_page_runs_or_fetches_anything_from_elsewhere(browser: Browser) -> None:
+    page = (await browser.get("/")).text
+    assert "<script" not in page
+    assert "style=" not in page
+    assert not re.findall(r'(?:src|href|action)="(?:https?:)?//', page)
+
+
+async def test_the_language_is_the_browsers_until_one_is_chosen(browser: Browser) -> None:
+    assert '<html lang="en"' in (await browser.get("/")).text
+    chinese = await browser.get("/", **{"Accept-Language": "zh-CN"})
+    assert '<html lang="zh-CN"' in chinese.text
+    assert "查找个人" in chinese.text
+    await browser.get("/?lang=zh")
+    assert '<html lang="zh-CN"' in (await browser.get("/")).text
+
+
+async def test_large_text_is_kept_until_it_is_switched_off(browser: Browser) -> None:
+    assert 'class="large"' in (await browser.get("/?large=1")).text
+    assert 'class="large"' in (await browser.get("/")).text
+    assert 'class="large"' not in (await browser.get("/?large=0")).text
+    assert 'class="large"' not in (await browser.get("/")).text
+
+
+async def test_the_banner_stands_on_every_page_of_a_node_with_fictional_data(
+    clinic: Clinic, browser: Browser
+) -> None:
+    for path in ("/", "/enter", "/nothing"):
+        assert "Fictional data" in (await browser.get(path)).text
+    real = await clinic.enter("centre", clinic.pages(is_fictional=False))
+    assert "Fictional data" not in (await real.get("/")).text
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "words"),
+    [
+        ("/nothing", 404, "There is nothing here"),
+        ("/%00", 404, "There is nothing here"),
+        ("/leave", 405, "This page cannot be opened like this"),
+        ("/person/nobody", 404, "There is nothing here"),
+        ("/person/nobody?from=nonsense", 400, "This could not be understood"),
+        ("/record/Patient/' or true --", 404, "There is nothing here"),
+        ("/record/AuditEvent/1", 404, "There is nothing here"),
+    ],
+)
+async def test_a_problem_is_a_page_with_the_next_step(
+    browser: Browser, path: str, status: int, words: str
+) -> None:
+    answer = await browser.get(path)
+    assert answer.status_code == status
+    assert words in answer.text
+    assert answer.headers["x-request-id"] in answer.text
+
+
+async def test_a_database_that_is_away_is_told_as_busy_and_a_fault_as_ours(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def away(*_: object) -> None:
+        raise ConnectionResetError("connection of 张伟 lost")
+
+    monkeypatch.setattr(Actors, "by_token", away)
+    answer = await browser.get("/")
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"] == "5"
+
+    async def broken(*_: object) -> None:
+        raise KeyError("张伟")
+
+    monkeypatch.setattr(Actors, "by_token", broken)
+    with caplog.at_level(logging.ERROR, "quanmin.web"):
+        answer = await browser.get("/")
+    assert answer.status_code == 500
+    assert "Something went wrong on our side" in answer.text
+    assert "张伟" not in answer.text
+    assert [record.getMessage() for record in caplog.records] == ["a page failed"]
+
+
+async def test_a_request_is_followed_by_one_number(browser: Browser) -> None:
+    answer = await browser.get("/", **{"X-Request-Id": "abc-123"})
+    assert answer.headers["x-request-id"] == "abc-123"
+    answer = await browser.get("/", **{"X-Request-Id": "<script>"})
+    assert re.fullmatch(r"[0-9a-f]{32}", answer.headers["x-request-id"])
+
+
+async def test_the_pages_are_no_application_of_a_level_they_are_not_for(clinic: Clinic) -> None:
+    pages: Starlette = clinic.pages(level="nation")
+    browser = await clinic.enter("centre", pages)
+    assert (await browser.get("/")).status_code == 404
