@@ -61,14 +61,14 @@ def _width(local: str) -> int:
 def _day(text: str, zone: tzinfo) -> tuple[int, int] | None:
     if not _FORM.match(text):
         return None
-    year, month, day = int(text[:4]), int(text[5:7] or 0), int(text[8:10] or 0)
+    year, month, day = int(text[:4]), int(text[5:7] or 1), int(text[8:10] or 1)
     try:
-        start = datetime(year, month or 1, day or 1, tzinfo=zone)
+        start = datetime(year, month, day, tzinfo=zone)
     except ValueError:
         return None
-    if day:
+    if len(text) == len("2020-05-01"):
         return _micros(start), _next_midnight(start)
-    if month == 12 or not month:
+    if len(text) == len("2020") or month == 12:
         return _micros(start), _new_year(year + 1, zone)
     return _micros(start), _micros(start.replace(month=month + 1))
 

@@ -192,7 +192,7 @@ def _owned_spans(raw: bytes) -> dict[str, tuple[int, int]]:
 def _stamped(meta: bytes, stamp: bytes) -> bytes:
     """A meta object with the server's members first and the client's others after them."""
     kept = b"".join(
-        b',"' + key.encode() + b'":' + meta[start:end]
+        b"," + msgspec.json.encode(key) + b":" + meta[start:end]
         for key, start, end in members(meta)
         if key not in {"versionId", "lastUpdated"}
     )

@@ -159,6 +159,9 @@ def _range(param: SearchParameter, prefix: Prefix, text: str) -> tuple[Decimal, 
     exponent = value.as_tuple().exponent
     if not isinstance(exponent, int) or abs(exponent) > _EXPONENT_MAX:
         raise _malformed(param, f"a number with an exponent of at most {_EXPONENT_MAX}")
+    if "e" in text.lower() and "." not in text and value:
+        # By the letter of R4: 1e2 is 95 up to 105, as if it were written 1.0e2.
+        exponent -= 1
     half = Decimal((0, (5,), exponent - 1))
     if prefix == "ap":
         half = max(half, abs(value) * _ROUGHLY)

@@ -16,7 +16,7 @@ import msgspec
 from quanmin.base.problems import Issue, Malformed
 from quanmin.fhir.json import Json, decode, has_repeated_keys
 from quanmin.fhir.table import Element, ElementType, load_table
-from quanmin.fhir.validation.fields import Member, members_of
+from quanmin.fhir.validation.fields import Member, elements_of, members_of
 from quanmin.fhir.validation.literals import compiled, literal_fault
 from quanmin.fhir.validation.references import reference_fault
 
@@ -82,6 +82,8 @@ class _Walk:
             return
         if scope is None:
             scope = self._scope(value, at)
+        if name == "Bundle" and value.get("type") in {"transaction", "batch"}:
+            self._may_search = True
         members = {key: item for key, item in value.items() if key != "resourceType"}
         self._members(name, members, at, scope)
 
@@ -90,20 +92,24 @@ class _Walk:
         contained = value.get("contained")
         if not isinstance(contained, list):
             return Scope()
-        ids = [item.get("id") for item in contained if isinstance(item, dict)]
+        ids = Counter(
+            item["id"]
+            for item in contained
+            if isinstance(item, dict) and isinstance(item.get("id"), str)
+        )
         texts = Counter(_strings(value))
         for index, item in enumerate(contained):
             if isinstance(item, dict):
                 self._contained(item, f"{at}.contained[{index}]", ids, texts)
-        return Scope(frozenset(id_ for id_ in ids if isinstance(id_, str)))
+        return Scope(frozenset(ids))
 
     def _contained(
-        self, item: dict[str, Json], at: str, ids: list[Json], texts: Counter[str]
+        self, item: dict[str, Json], at: str, ids: Counter[str], texts: Counter[str]
     ) -> None:
         id_ = item.get("id")
         if not isinstance(id_, str):
             self._tell("invariant", f"{at} needs an id, so that it can be referred to as #id", at)
-        elif ids.count(id_) > 1:
+        elif ids[id_] > 1:
             self._tell("invariant", f"{at}.id: two contained resources have this id", at)
         elif not texts["#" + id_] and "#" not in set(_strings(item)):
             self._tell(
@@ -116,9 +122,8 @@ class _Walk:
         meta = item.get("meta")
         for name in ("versionId", "lastUpdated", "security"):
             if isinstance(meta, dict) and name in meta:
-                self._tell(
-                    "invariant", f"{at}.meta.{name}: a contained resource may not have it", at
-                )
+                where = f"{at}.meta.{name}"
+                self._tell("invariant", f"{where}: a contained resource may not have it", where)
 
     # ---- objects ---------------------------------------------------------------------------------
 
@@ -138,12 +143,11 @@ class _Walk:
             return
         known = members_of(shape)
         self._unknown(value, known, at)
-        for element in load_table().shapes[shape]:
+        for element, ways in elements_of(shape):
             written = [
                 member
-                for member in known.values()
-                if member.element is element
-                and (member.name in value or (member.is_primitive and "_" + member.name in value))
+                for member in ways
+                if member.name in value or (member.is_primitive and "_" + member.name in value)
             ]
             self._count(element, written, at)
             for member in written:

@@ -7,11 +7,13 @@ the explanation then finds nothing wrong. It must never accept what the explanat
 from __future__ import annotations
 
 import re
+from itertools import accumulate
 
 import msgspec
 
 from quanmin.fhir.json import has_repeated_keys
 from quanmin.fhir.table import load_table
+from quanmin.fhir.validation.explanation import DEPTH_MAX
 from quanmin.fhir.validation.shapes import Shaped, decoder_of
 
 # The decoder has no opinion on these; each is rare enough to look closer when it turns up.
@@ -19,6 +21,9 @@ _CONTROL_ESCAPE = re.compile(rb"\\(?:u00[01]|[bf])")
 _EMPTY = re.compile(rb'\{[ \t\r\n]*(?:"id"[ \t\r\n]*:[ \t\r\n]*"[^"]*"[ \t\r\n]*)?\}')
 _FRAGMENT = re.compile(rb'"reference"[ \t\r\n]*:[ \t\r\n]*"#([^"\\]*)"')
 _SPACED_COLONS = (b'" :', b'"\n:', b'"\t:', b'"\r:')
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+"')
+_OPENING = ord("{")
+_NO_BRACES = bytes(byte for byte in range(256) if byte not in b"{}")
 _ENCODER = msgspec.json.Encoder()
 _HOLDERS = frozenset({"Bundle", "Parameters"})
 
@@ -38,7 +43,15 @@ def is_clean(type_name: str, raw: bytes) -> bool:
         return False
     if b'"#' in raw and type_name in _HOLDERS:
         return False
+    if raw.count(b"{") > DEPTH_MAX and _depth(raw) > DEPTH_MAX:
+        return False
     return _decode(type_name, raw) is not None
+
+
+def _depth(raw: bytes) -> int:
+    """How deep objects stand in objects."""
+    braces = _STRINGS.sub(b"", raw).translate(None, _NO_BRACES)
+    return max(accumulate(1 if brace == _OPENING else -1 for brace in braces), default=0)
 
 
 def _decode(type_name: str, raw: bytes) -> Shaped | None:

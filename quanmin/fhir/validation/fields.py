@@ -28,3 +28,12 @@ def members_of(shape: str) -> dict[str, Member]:
         for element in table.shapes[shape]
         for (name, _), kind in zip(json_names(element), element.types, strict=False)
     }
+
+
+@lru_cache(maxsize=1024)
+def elements_of(shape: str) -> tuple[tuple[Element, tuple[Member, ...]], ...]:
+    """Each element of a shape with the ways to write it: one for each type of a choice."""
+    ways: dict[str, list[Member]] = {}
+    for member in members_of(shape).values():
+        ways.setdefault(member.element.name, []).append(member)
+    return tuple((found[0].element, tuple(found)) for found in ways.values())

@@ -56,7 +56,7 @@ def _text_fault(type_name: str, primitive: Primitive, value: Json) -> str | None
     if not isinstance(value, str):
         return f"must be {primitive.hint}, in quotes"
     if not value:
-        return "is empty: leave it out"
+        return "is empty: give it a value, or leave it out"
     if _CONTROL.search(value):
         return "holds a control character: only tab, line feed and carriage return may be"
     if type_name == "xhtml":

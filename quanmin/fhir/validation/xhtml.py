@@ -77,7 +77,7 @@ _TAGS = frozenset(
 )
 _SAFE_ADDRESS = re.compile(r"(?i)(?!\s*(?:javascript:|vbscript:|data:(?!\s*image/)))")
 # The div that programs write when they have nothing to say: no markup in it, nothing to parse for.
-_PLAIN = re.compile(r'<div xmlns="http://www\.w3\.org/1999/xhtml">[^<>&]+</div>\Z')
+_PLAIN = re.compile(r'<div xmlns="http://www\.w3\.org/1999/xhtml">[^<>&]*?[^<>&\s][^<>&]*</div>\Z')
 
 
 class _UnsafeError(Exception):

@@ -61,9 +61,7 @@ def resources(draw: st.DrawFn, types: tuple[str, ...] = ()) -> dict[str, Json]:
 
 
 @st.composite
-def _objects(
-    draw: st.DrawFn, shape: str, targets: tuple[str, ...], depth: int
-) -> dict[str, Json]:
+def _objects(draw: st.DrawFn, shape: str, targets: tuple[str, ...], depth: int) -> dict[str, Json]:
     by_element: dict[str, list[Member]] = {}
     for member in members_of(shape).values():
         by_element.setdefault(member.element.name, []).append(member)

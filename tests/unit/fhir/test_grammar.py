@@ -1,0 +1,258 @@
+"""Searches as they are written, and what they ask for."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from quanmin.base.problems import Malformed, NotSupported, TooCostly
+from quanmin.fhir.grammar import QueryLimits, parse_query
+from quanmin.fhir.query import (
+    Clause,
+    DateOperand,
+    Include,
+    MissingOperand,
+    NumberOperand,
+    Operand,
+    QuantityOperand,
+    Query,
+    ReferenceOperand,
+    StringOperand,
+    TokenOperand,
+    UriOperand,
+)
+
+UTC = ZoneInfo("UTC")
+
+
+def parse(
+    type_: str | None,
+    *pairs: tuple[str, str],
+    strict: bool = True,
+    limits: QueryLimits | None = None,
+) -> Query:
+    return parse_query(type_, pairs, strict=strict, zone=UTC, limits=limits or QueryLimits())
+
+
+def clause(type_: str, name: str, value: str) -> Clause:
+    (found,) = parse(type_, (name, value)).clauses
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("code", "a", TokenOperand(None, "a")),
+        ("code", "s|a", TokenOperand("s", "a")),
+        ("code", "|a", TokenOperand("", "a")),
+        ("code", "s|", TokenOperand("s", None)),
+        ("code", r"s\|x|a\,b\\c\$d", TokenOperand("s|x", r"a,b\c$d")),
+        ("value-string", r"a\,b", StringOperand("a,b")),
+        ("_profile", "http://p|1", UriOperand("http://p|1")),
+        ("subject", "Patient/1", ReferenceOperand("Patient", "1")),
+        ("subject", "1", ReferenceOperand(None, "1")),
+        ("patient", "1", ReferenceOperand("Patient", "1")),
+        ("subject:Patient", "1", ReferenceOperand("Patient", "1")),
+        ("subject:Patient", "Patient/1", ReferenceOperand("Patient", "1")),
+        ("subject", "http://a/Patient/1", ReferenceOperand(None, None, "http://a/Patient/1")),
+        ("subject:identifier", "s|v", TokenOperand("s", "v")),
+        ("code:missing", "true", MissingOperand(missing=True)),
+        ("subject:missing", "false", MissingOperand(missing=False)),
+    ],
+)
+def test_each_kind_of_value_is_read_as_its_operand(
+    name: str, value: str, expected: Operand
+) -> None:
+    assert clause("Observation", name, value).operands == (expected,)
+
+
+def test_several_values_are_any_of_them_and_several_parameters_are_all() -> None:
+    query = parse("Observation", ("code", "a,b"), ("code", "c"))
+    assert [len(found.operands) for found in query.clauses] == [2, 1]
+
+
+def test_modifiers_that_remain_are_told_in_the_clause() -> None:
+    assert clause("Patient", "name:exact", "x").modifier == "exact"
+    assert clause("Patient", "name:contains", "x").modifier == "contains"
+    assert clause("Patient", "gender:not", "male").modifier == "not"
+    assert clause("Observation", "subject:identifier", "x").modifier == "identifier"
+    assert clause("Observation", "subject:Patient", "x").modifier is None
+    assert clause("Observation", "code:missing", "true").modifier is None
+
+
+@pytest.mark.parametrize("prefix", ["eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"])
+def test_every_prefix_is_read(prefix: str) -> None:
+    (date,) = clause("Observation", "date", f"{prefix}2020-01-01").operands
+    assert isinstance(date, DateOperand)
+    assert date.prefix == prefix
+    if prefix != "ap":
+        assert (date.low, date.high) == (1_577_836_800_000_000, 1_577_923_200_000_000)
+
+
+def test_roughly_is_a_tenth_of_the_gap_to_now_and_of_the_value() -> None:
+    (date,) = clause("Observation", "date", "ap2020-01-01").operands
+    assert isinstance(date, DateOperand)
+    assert date.high - date.low > 86_400_000_000 * 365
+    (number,) = clause("RiskAssessment", "probability", "ap100").operands
+    assert number == NumberOperand("ap", Decimal(100), Decimal("90.0"), Decimal("110.0"))
+
+
+@pytest.mark.parametrize(
+    ("text", "low", "high"),
+    [("100", "99.5", "100.5"), ("100.00", "99.995", "100.005"), ("1e2", "95", "105")],
+)
+def test_a_number_covers_what_its_digits_say(text: str, low: str, high: str) -> None:
+    (number,) = clause("RiskAssessment", "probability", text).operands
+    assert number == NumberOperand("eq", Decimal(text), Decimal(low), Decimal(high))
+    (negative,) = clause("RiskAssessment", "probability", f"-{text}").operands
+    assert isinstance(negative, NumberOperand)
+    assert (negative.low, negative.high) == (-Decimal(high), -Decimal(low))
+
+
+def test_a_quantity_may_name_its_unit_with_or_without_a_system() -> None:
+    def unit(value: str) -> tuple[str | None, str | None]:
+        (found,) = clause("Observation", "value-quantity", value).operands
+        assert isinstance(found, QuantityOperand)
+        return found.system, found.code
+
+    assert unit("5.4") == (None, None)
+    assert unit("5.4|http://u|mg") == ("http://u", "mg")
+    assert unit("gt5.4||mg") == ("", "mg")
+    assert unit("5.4|http://u|") == ("http://u", None)
+    assert unit("5.4||") == (None, None)
+
+
+def test_a_plus_that_was_not_encoded_is_understood() -> None:
+    (date,) = clause("Observation", "date", "2020-01-01T08:00:00 08:00").operands
+    assert isinstance(date, DateOperand)
+    assert date.low == 1_577_836_800_000_000
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("date", "2020-13"), ("date", "xx2020"), ("date", "yesterday"), ("date", "")),
+        *(("value-quantity", "abc"), ("value-quantity", "1|2"), ("value-quantity", "1e999")),
+        *(("value-quantity", "1|2|3|4"), ("code", "a|b|c"), ("code", "|"), ("code", "a,,b")),
+        *(("subject", "a b"), ("subject", "Foo/1"), ("subject:Patient", "Group/1")),
+        *(("subject:Organization", "1"), ("code:missing", "maybe"), ("value-string", " ")),
+        *(("_count", "-1"), ("_count", "x"), ("_count", "٣"), ("_total", "some")),
+        *(("_summary", "x"), ("_include", "x"), ("_include", "Observation:")),
+    ],
+)
+def test_a_value_of_another_form_is_refused_without_repeating_it(name: str, value: str) -> None:
+    with pytest.raises(Malformed) as refused:
+        parse("Observation", (name, value))
+    assert name.split(":", maxsplit=1)[0] in refused.value.text
+    assert len(value) < 5 or value not in refused.value.text
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("code:text", "code:in", "code:not-in", "code:above", "code:below", "code:of-type"),
+        *("subject.name", "subject:Patient.name", "_has:Provenance:target:agent", "_filter"),
+        *("code-value-quantity", "_text", "_content", "_list", "_query", "_type", "_contained"),
+        *("_include:iterate", "_revinclude:iterate", "date:exact", "code:exact", "_id:nonsense"),
+        *("subject:above", "_profile:below", "value-string:text"),
+    ],
+)
+@pytest.mark.parametrize("strict", [True, False])
+def test_what_is_not_served_is_refused_by_name_under_either_handling(
+    name: str, *, strict: bool
+) -> None:
+    with pytest.raises(NotSupported) as refused:
+        parse("Observation", (name, "x"), strict=strict)
+    assert name.split(":", maxsplit=1)[0].split(".", maxsplit=1)[0] in refused.value.text
+
+
+def test_nearness_is_not_served_either() -> None:
+    with pytest.raises(NotSupported, match="near"):
+        parse("Location", ("near", "1|2|3|km"), strict=False)
+
+
+def test_an_unknown_parameter_is_refused_or_reported_with_what_the_type_has() -> None:
+    with pytest.raises(NotSupported, match="Did you mean code"):
+        parse("Observation", ("cod", "x"))
+    query = parse("Observation", ("cod", "x"), ("code", "a"), ("_sort", "-dat,date"), strict=False)
+    assert [issue.severity for issue in query.ignored] == ["warning", "warning"]
+    assert "value-quantity" in query.ignored[0].text
+    assert query.pairs == (("code", "a"), ("_sort", "-dat,date"))
+    assert [key.param.name for key in query.sort] == ["date"]
+
+
+def test_what_shapes_the_answer_is_read() -> None:
+    query = parse(
+        "Observation",
+        ("_count", "20"),
+        ("_total", "accurate"),
+        ("_summary", "count"),
+        ("_elements", "code, value,code"),
+        ("_sort", "-date,_id"),
+        ("_format", "json"),
+        ("_pretty", "true"),
+    )
+    assert (query.count, query.total, query.summary) == (20, "accurate", "count")
+    assert query.elements == ("code", "value")
+    assert [(key.param.name, key.descending) for key in query.sort] == [
+        ("date", True),
+        ("_id", False),
+    ]
+    assert [name for name, _ in query.pairs] == [
+        "_count",
+        "_elements",
+        "_sort",
+        "_summary",
+        "_total",
+    ]
+
+
+def test_a_result_parameter_may_be_given_once() -> None:
+    with pytest.raises(Malformed, match="once"):
+        parse("Observation", ("_count", "1"), ("_count", "2"))
+
+
+def test_includes_name_a_source_a_parameter_and_perhaps_a_target() -> None:
+    query = parse(
+        "Observation",
+        ("_include", "Observation:subject:Patient"),
+        ("_include", "*"),
+        ("_revinclude", "Provenance:target"),
+    )
+    assert query.includes == (
+        Include("Observation", "subject", "Patient"),
+        Include("Observation", "*", None),
+    )
+    assert query.revincludes == (Include("Provenance", "target", None),)
+    for value in ("Observation:code", "Foo:bar", "Observation:subject:Foo"):
+        with pytest.raises(NotSupported):
+            parse("Observation", ("_include", value))
+
+
+def test_the_search_of_every_type_has_the_common_parameters_only() -> None:
+    query = parse(None, ("_lastUpdated", "ge2020"), ("_tag", "s|t"))
+    assert [found.param.name for found in query.clauses] == ["_lastUpdated", "_tag"]
+    with pytest.raises(NotSupported):
+        parse(None, ("code", "x"))
+
+
+def test_limits_hold_and_a_large_count_is_lowered() -> None:
+    limits = QueryLimits(
+        count_max=10, clauses_max=2, values_max=3, value_length_max=20, includes_max=1
+    )
+    assert parse("Observation", ("_count", "99"), limits=limits).count == 10
+    for pairs in (
+        [("code", "a")] * 3,
+        [("code", "a,b,c,d")],
+        [("code", "a" * 21)],
+        [("_include", "*"), ("_include", "*")],
+    ):
+        with pytest.raises(TooCostly):
+            parse("Observation", *pairs, limits=limits)
+
+
+def test_a_foreign_type_is_refused() -> None:
+    with pytest.raises(NotSupported):
+        parse("Foo", ("code", "x"))
