@@ -31,6 +31,8 @@ from quanmin.demo.visits import (
 _PROGRAMME = (INSTITUTIONS.departments.public_health,)
 _QUARTER_DAYS = 91
 _SOON_DAYS = 14
+_MEDICINES_MAX = 3
+_EFFECT = 8.0  # by how many mmHg a further medicine lowers the upper pressure
 _PRESSURE_MEDICINES = ("amlodipine", "valsartan", "enalapril", "nifedipine", "hydrochlorothiazide")
 _SUGAR_MEDICINES = ("metformin", "gliclazide", "acarbose", "insulin_glargine")
 
@@ -47,27 +49,36 @@ class Found(msgspec.Struct, frozen=True):
 
 
 def hypertension_follow_ups(dice: Dice, human: Human, place: Institution) -> Iterator[Visit]:
-    """The follow-ups of a managed person with hypertension, the dose raised when the pressure
-    stays high.
+    """The follow-ups of a managed person with hypertension; a medicine is added when the pressure
+    stays high twice in a row.
     """
     rates, since = POPULATION.hypertension, human.hypertension
     if since is None or not dice.chance(rates.managed):
         return
-    usual = (131.0, 79.0) if dice.chance(rates.controlled) else (151.0, 91.0)
-    medicine = MEDICINES[dice.pick(_PRESSURE_MEDICINES)]
-    limits = rates.satisfied_below
+    upper, lower = (131.0, 79.0) if dice.chance(rates.controlled) else (153.0, 92.0)
+    keys = list(_PRESSURE_MEDICINES)
+    medicines = [MEDICINES[keys.pop(dice.below(len(keys)))]]
     doctor = choose_doctor(human, LAST_DAY, place, _PROGRAMME)
     day = max(since, FIRST_DAY) + timedelta(days=dice.below(_QUARTER_DAYS))
+    failures = 0
     while day <= LAST_DAY and human.lives(day):
         wait = _QUARTER_DAYS + dice.between(-12, 12)
         if dice.chance(rates.visit_kept):
-            pressure = blood_pressure(dice, *usual)
-            satisfied = int(pressure[0].text) < limits[0] and int(pressure[1].text) < limits[1]
+            pressure = blood_pressure(dice, upper, lower)
+            satisfied = _is_below(pressure, rates.satisfied_below)
+            failures = 0 if satisfied else failures + 1
+            if failures > 1 and len(medicines) < _MEDICINES_MAX:
+                medicines = [*medicines, MEDICINES[keys.pop(dice.below(len(keys)))]]
+                upper, lower, failures = upper - _EFFECT, lower - _EFFECT / 2, 0
             found = Found(doctor, named("hypertension", since), pressure, satisfied)
-            yield _follow_up(dice, place, day, found, medicine)
-            if not satisfied and dice.chance(0.25):
+            yield _follow_up(dice, place, day, found, medicines)
+            if not satisfied and dice.chance(rates.seen_again_soon):
                 wait = _SOON_DAYS
         day += timedelta(days=wait)
+
+
+def _is_below(pressure: list[Finding], limits: tuple[int, int]) -> bool:
+    return all(int(part.text) < limit for part, limit in zip(pressure, limits, strict=True))
 
 
 def diabetes_follow_ups(dice: Dice, human: Human, place: Institution) -> Iterator[Visit]:
@@ -85,7 +96,7 @@ def diabetes_follow_ups(dice: Dice, human: Human, place: Institution) -> Iterato
             sugar = report("fasting_glucose", dice.near(usual, 0.7))
             satisfied = float(sugar.text) < limit
             found = Found(doctor, named("diabetes", since), [sugar], satisfied)
-            visit = _follow_up(dice, place, day, found, medicine)
+            visit = _follow_up(dice, place, day, found, [medicine])
             if dice.chance(0.2):
                 visit.vitals.append(report("hba1c", 2.6 + float(sugar.text) * 0.63))
             yield visit
@@ -130,7 +141,7 @@ def _check_up_panels(dice: Dice, human: Human, day: date) -> list[tuple[Panel, l
 
 
 def _follow_up(
-    dice: Dice, place: Institution, day: date, found: Found, medicine: Medicine
+    dice: Dice, place: Institution, day: date, found: Found, medicines: list[Medicine]
 ) -> Visit:
     return Visit(
         kind="follow_up",
@@ -140,6 +151,6 @@ def _follow_up(
         doctor=found.doctor,
         diagnoses=[found.diagnosis],
         vitals=found.vitals,
-        medicines=[medicine],
+        medicines=medicines,
         outcome="satisfied" if found.is_satisfactory else "unsatisfied",
     )

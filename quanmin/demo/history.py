@@ -16,6 +16,7 @@ from quanmin.demo.institutions import CAPITAL, Institution, centre, clinic, seco
 from quanmin.demo.tables import INSTITUTIONS, MEDICINES, POPULATION, VACCINES, Vaccine
 from quanmin.demo.visits import (
     Diagnosis,
+    Group,
     Visit,
     choose_doctor,
     draw_diagnosis,
@@ -151,10 +152,14 @@ def _inpatient(dice: Dice, human: Human, near: Around, day: date) -> Visit:
             measure(dice, key)
             for key in ("temperature", "pulse", "breathing", "systolic", "diastolic")
         ],
-        panels=draw_panels(dice, ("blood_count", "electrolytes", *group.panels[-1:]), 1.6),
+        panels=draw_panels(dice, _admission_panels(group), 1.6),
         medicines=draw_medicines(dice, group.medicines, 3),
         is_dispensed=True,
     )
+
+
+def _admission_panels(group: Group) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(("blood_count", "electrolytes", *group.panels[-1:])))
 
 
 def _admitting(dice: Dice, near: Around) -> Institution:

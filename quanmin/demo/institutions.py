@@ -91,9 +91,9 @@ def centre(township: Township) -> Institution:
     """The health centre of a township."""
     county = township.county
     place = (county.prefecture_name, county.name, township.name)
-    return _institution(
-        "centre", township.code, county.name + township.name, place, 1000 + int(township.code[6:])
-    )
+    number = 1000 + int(township.code[6:])
+    name = county.name + township.name
+    return _institution("centre", township.code, name, place, number, in_town=township.is_town)
 
 
 @cache
@@ -103,9 +103,9 @@ def clinic(township: Township, village: int) -> Institution:
     name = township.villages[village]
     place = (county.prefecture_name, county.name, township.name, name)
     number = 100_000 + int(township.code[6:]) * 100 + village
-    made = _institution(
-        "clinic", f"{township.code}{village + 201:03d}", township.name + name, place, number
-    )
+    code = f"{township.code}{village + 201:03d}"
+    name = township.name + name
+    made = _institution("clinic", code, name, place, number, in_town=township.is_town)
     return msgspec.structs.replace(made, parent=centre(township).code)
 
 
@@ -138,7 +138,13 @@ def _sender(kind: str, division: str) -> str:
 
 
 def _institution(
-    kind_code: str, division: str, name: str, place: tuple[str, ...], number: int
+    kind_code: str,
+    division: str,
+    name: str,
+    place: tuple[str, ...],
+    number: int,
+    *,
+    in_town: bool = False,
 ) -> Institution:
     kind = KINDS[kind_code]
     code = f"{kind_code}-{division}"
@@ -146,7 +152,7 @@ def _institution(
     return Institution(
         code=code,
         kind=kind,
-        name=kind.name.format(place=name),
+        name=(kind.town_name if in_town else kind.name).format(place=name),
         division=division,
         place=place,
         credit_code=credit_code(division[:6], number),

@@ -27,6 +27,11 @@ class Township(msgspec.Struct, frozen=True):
     county: County
     villages: tuple[str, ...]
 
+    @property
+    def is_town(self) -> bool:
+        """Whether it is a street office: its people live in streets and neighbourhoods."""
+        return self.name.endswith(TOWNSHIPS.centre_kinds[0])
+
 
 COUNTIES = {
     code: County(code, name, prefecture.code, prefecture.name)
@@ -79,6 +84,7 @@ def _township(county: County, number: int, name: str, dice: Dice) -> Township:
     # As in GB/T 10114: street offices from 001, towns from 100, townships from 200.
     code = f"{county.code}{number + 1 + 100 * kinds.index(kind):03d}"
     count = dice.between(*TOWNSHIPS.villages_per_township)
+    suffix = TOWNSHIPS.village_kind if kinds.index(kind) else TOWNSHIPS.neighbourhood_kind
     villages: dict[str, None] = {}
     while len(villages) < count:
         parts = (
@@ -86,14 +92,14 @@ def _township(county: County, number: int, name: str, dice: Dice) -> Township:
             dice.pick(TOWNSHIPS.village_second),
             dice.pick(TOWNSHIPS.village_third),
         )
-        villages["".join(parts) + "村"] = None
+        villages["".join(parts) + suffix] = None
     return Township(code, name + kind, county, tuple(villages))
 
 
 def address_line(township: Township, dice: Dice) -> tuple[str, int]:
     """A street or village address below the township, and the number of its village."""
     village = dice.below(len(township.villages))
-    if township.name.endswith(TOWNSHIPS.centre_kinds[0]):
+    if township.is_town:
         road = dice.pick(TOWNSHIPS.road_first) + dice.pick(TOWNSHIPS.road_first)
         kind = dice.pick(TOWNSHIPS.road_kinds)
         house = f"{dice.between(1, 280)}号{dice.between(1, 18)}栋"

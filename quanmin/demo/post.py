@@ -93,18 +93,25 @@ class Poster:
             timeout=waiting, limits=bounds, transport=self._transport
         ) as client:
             marks = await self._read_marks(client)
-            places = [bundle for bundle in self._province.institutions() if bundle.key not in marks]
-            self._total = len(places) + self._province.household_count
-            await self._send_all(client, ([place] for place in places))
-            is_whole = _whole_households(marks, self._province.marker_prefix)
+            places = self._province.places().keys()
+            parts = self._household_marks(marks)
+            self._posted.found = len(places & marks) + len(parts)
+            self._total = len(places - marks) + self._province.household_count
+            await self._send_all(client, ([one] for one in self._province.institutions(marks)))
+            is_whole = _whole_households(parts)
             await self._send_all(client, self._left(marks, is_whole))
         return self._posted
 
+    def _household_marks(self, marks: Iterable[str]) -> list[re.Match[str]]:
+        """The marks of this province's own households, taken apart."""
+        prefix = self._province.marker_prefix
+        taken = (_PART.fullmatch(mark.removeprefix(prefix)) for mark in marks if prefix in mark)
+        last = self._province.household_count
+        return [part for part in taken if part is not None and int(part[1]) < last]
+
     def _left(self, marks: set[str], is_whole: Callable[[int], bool]) -> Iterator[list[DemoBundle]]:
         for bundles in self._province.bundles(is_whole):
-            left = [bundle for bundle in bundles if bundle.key not in marks]
-            self._posted.found += len(bundles) - len(left)
-            yield left
+            yield [bundle for bundle in bundles if bundle.key not in marks]
 
     async def _read_marks(self, client: httpx.AsyncClient) -> set[str]:
         """The keys of all demo bundles that this node holds, asked of each sender for its own."""
@@ -223,17 +230,15 @@ def _reason(answer: httpx.Response) -> str:
         return answer.reason_phrase
 
 
-def _whole_households(marks: Iterable[str], prefix: str) -> Callable[[int], bool]:
+def _whole_households(parts: Iterable[re.Match[str]]) -> Callable[[int], bool]:
     """Which households are complete, told from the keys alone: they say how many bundles there
     are.
     """
     seen: dict[int, int] = defaultdict(int)
     needed: dict[int, int] = {}
-    for mark in marks:
-        found = _PART.fullmatch(mark.removeprefix(prefix)) if mark.startswith(prefix) else None
-        if found is not None:
-            number = int(found[1])
-            seen[number] += 1
-            needed[number] = int(found[3])
+    for part in parts:
+        number = int(part[1])
+        seen[number] += 1
+        needed[number] = int(part[3])
     whole = {number for number, count in seen.items() if count >= needed[number]}
     return whole.__contains__

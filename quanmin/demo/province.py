@@ -5,7 +5,7 @@ it.
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from functools import cached_property
 from itertools import groupby
 from operator import attrgetter
@@ -96,9 +96,9 @@ class Province:
         }
         return [lived_in[code] for code in sorted(lived_in)]
 
-    def institutions(self) -> Iterator[DemoBundle]:
-        """The bundles that register institutions and staff where somebody lives, and the capital's
-        great hospital; all must be stored before any household's.
+    def places(self) -> dict[str, list[Institution]]:
+        """The institutions where somebody lives and the capital's great hospital, by the key of
+        the bundle that registers them; each bundle is of one sender.
         """
         townships = self.townships()
         counties = sorted({township.county.code for township in townships})
@@ -108,20 +108,31 @@ class Province:
             *(institutions.of_county(county) for county in counties),
             *(institutions.of_township(township) for township in townships),
         ]
+        found = {}
         for group in groups:
-            for _, listed in groupby(group, key=attrgetter("sender")):
-                yield self._institution_bundle(list(listed))
+            for _, several in groupby(group, key=attrgetter("sender")):
+                listed = list(several)
+                # Institutions are the same for every seed, and so is their mark.
+                found[f"demo-place-{listed[0].code}"] = listed
+        return found
+
+    def institutions(self, done: Container[str] = ()) -> Iterator[DemoBundle]:
+        """The bundles that register institutions and staff, without the keys that are done; all
+        must be stored before any household's.
+        """
+        for key, listed in self.places().items():
+            if key not in done:
+                yield self._institution_bundle(key, listed)
 
     @staticmethod
-    def _institution_bundle(listed: list[Institution]) -> DemoBundle:
+    def _institution_bundle(key: str, listed: list[Institution]) -> DemoBundle:
         sheet = Sheet(Dice(listed[0].code).below(2**48))
         parents: dict[str, dict[str, str]] = {}
         for institution in listed:
             parents[institution.code] = add_institution(
                 sheet, institution, parents.get(institution.parent or "")
             )
-        # Institutions are the same for every seed, and so is their mark.
-        return sheet.close(f"demo-place-{listed[0].code}", listed[0].sender, LAST_DAY)
+        return sheet.close(key, listed[0].sender, LAST_DAY)
 
     def households(self) -> Iterator[Household]:
         """All households in order of their number."""

@@ -53,6 +53,8 @@ class Townships(Source, frozen=True, kw_only=True):
     centre_kinds: tuple[str, ...]
     per_county: tuple[int, int]
     villages_per_township: tuple[int, int]
+    village_kind: str
+    neighbourhood_kind: str
     village_first: str
     village_second: str
     village_third: str
@@ -146,6 +148,7 @@ class InstitutionKind(msgspec.Struct, frozen=True):
     code: str
     display: str
     name: str
+    town_name: str
     level: str
     registration_fen: int
     departments: tuple[str, ...]
@@ -246,15 +249,29 @@ class Vaccines(Source, frozen=True, kw_only=True):
     missed_share: float
 
 
+class DiagnosisRow(msgspec.Struct, frozen=True, array_like=True):
+    """A diagnosis: how often it is made, at which ages and of which sex ("" for both), and its
+    own medicines where those of its group do not fit.
+    """
+
+    code: str
+    name: str
+    weight: float
+    youngest: int
+    oldest: int
+    sex: str
+    medicines: tuple[str, ...] | None = None
+
+
 class DiagnosisGroup(msgspec.Struct, frozen=True):
-    """Diagnoses treated alike; a row is code, name, weight, youngest, oldest, sex."""
+    """Diagnoses treated in the same departments and examined alike."""
 
     key: str
     departments: tuple[str, ...]
     medicines: tuple[str, ...]
     panels: tuple[str, ...]
     stay_days: int
-    rows: tuple[tuple[str, str, float, int, int, str], ...]
+    rows: tuple[DiagnosisRow, ...]
 
 
 class Diagnoses(Source, frozen=True, kw_only=True):
@@ -337,6 +354,7 @@ class PressureRates(ChronicRates, frozen=True, kw_only=True):
     """Hypertension; a follow-up is satisfactory below both pressures, in mmHg."""
 
     satisfied_below: tuple[int, int]
+    seen_again_soon: float
 
 
 class SugarRates(ChronicRates, frozen=True, kw_only=True):

@@ -71,7 +71,7 @@ class Visit(msgspec.Struct, kw_only=True):
 
 
 class Group(msgspec.Struct, frozen=True):
-    """Diagnoses for one age and sex, each with its group's treatment."""
+    """A diagnosis with how it is treated and where."""
 
     code: str
     name: str
@@ -92,14 +92,15 @@ def _diagnoses_by_age(*, admitted: bool) -> dict[tuple[int, bool], Weighted[Grou
     for group in DIAGNOSES.groups:
         if admitted and not group.stay_days:
             continue
-        for code, name, weight, youngest, oldest, sex in group.rows:
-            row = Group(
-                code, name, group.departments, group.medicines, group.panels, group.stay_days
+        for row in group.rows:
+            medicines = group.medicines if row.medicines is None else row.medicines
+            found = Group(
+                row.code, row.name, group.departments, medicines, group.panels, group.stay_days
             )
-            for age in range(youngest, min(oldest, _AGES - 1) + 1):
+            for age in range(row.youngest, min(row.oldest, _AGES - 1) + 1):
                 for male in (True, False):
-                    if sex in {"", "male" if male else "female"}:
-                        table[age, male].append((row, weight))
+                    if row.sex in {"", "male" if male else "female"}:
+                        table[age, male].append((found, row.weight))
     return {key: Weighted(pairs) for key, pairs in table.items()}
 
 
@@ -167,8 +168,8 @@ def draw_panels(
 
 
 def draw_medicines(dice: Dice, keys: tuple[str, ...], most: int) -> list[Medicine]:
-    """One to `most` of these medicines, none twice."""
-    start, count = dice.below(len(keys)), min(len(keys), dice.between(1, most))
+    """One to `most` of these medicines, none twice; none at all where there are none."""
+    start, count = dice.below(len(keys) or 1), min(len(keys), dice.between(1, most))
     return [MEDICINES[keys[(start + step) % len(keys)]] for step in range(count)]
 
 

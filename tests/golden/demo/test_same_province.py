@@ -10,8 +10,8 @@ import hashlib
 from quanmin.demo.province import Province
 
 EXPECTED = {
-    (1, 40): "b94c8234b2828e73b9235ff0f096ea34",
-    (58, 25): "48b7d38e709bf03c6b3ee5d26f73af44",
+    (1, 40): "286e3bfe7ee8f3696539b4ec6dc5eabf",
+    (58, 25): "294d8180c8d6b56abf3731c3440ac5f0",
 }
 
 

@@ -89,7 +89,7 @@ async def test_a_second_run_sends_nothing() -> None:
     await node.fill()
     node.received.clear()
     posted = await node.fill()
-    assert (posted.bundles, node.received) == (0, [])
+    assert (posted.bundles, posted.found, node.received) == (0, len(all_keys()), [])
 
 
 async def test_a_larger_province_adds_what_is_missing() -> None:
