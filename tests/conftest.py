@@ -7,9 +7,8 @@
   afterwards.
 - `pool`: an open connection pool on `database`.
 
-Tests and fixtures may be `async def`: anyio's pytest plugin (it comes with httpx) runs them on
-uvloop, a loop for each test. No marker is needed. A synchronous test that needs a coroutine uses
-`asyncio.run`.
+Tests and fixtures may be `async def`: anyio's pytest plugin (it comes with httpx) runs them, a loop
+for each test. No marker is needed. A synchronous test that needs a coroutine uses `asyncio.run`.
 """
 
 from __future__ import annotations

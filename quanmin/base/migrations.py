@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from importlib.resources.abc import Traversable
 from typing import Final
 
-import asyncpg
 import msgspec
 
+from quanmin.base.database import Connection
 from quanmin.base.problems import Unusable
 
 # Any number serves as long as nobody else uses it: these are the bytes "quanmin" in a bigint.
@@ -26,6 +27,10 @@ _TABLE: Final = """
         name text not null,
         checksum text not null,
         applied_at timestamptz not null default clock_timestamp()
+    );
+    create table if not exists node.constant (
+        name text primary key,
+        value text not null
     );
 """
 
@@ -63,7 +68,7 @@ def read_migrations(folder: Traversable) -> tuple[Migration, ...]:
 
 
 async def migrate(
-    connection: asyncpg.Connection[asyncpg.Record], migrations: tuple[Migration, ...]
+    connection: Connection, migrations: tuple[Migration, ...]
 ) -> tuple[Migration, ...]:
     """Apply the steps the database lacks, each in its own transaction; returns those applied.
 
@@ -89,14 +94,31 @@ async def migrate(
         await connection.execute("select pg_advisory_unlock($1)", _LOCK)
 
 
-async def schema_version(connection: asyncpg.Connection[asyncpg.Record]) -> int:
+async def schema_version(connection: Connection) -> int:
     """The number of the newest step applied; 0 for an empty database."""
     if await connection.fetchval("select to_regclass('node.migration')") is None:
         return 0
     return int(await connection.fetchval("select coalesce(max(number), 0) from node.migration"))
 
 
-async def _applied(connection: asyncpg.Connection[asyncpg.Record]) -> dict[int, str]:
+async def hold_constants(connection: Connection, constants: Mapping[str, str]) -> dict[str, str]:
+    """Remember each constant the first time it is told; gives those that were told otherwise
+    before.
+
+    A constant is what records already written depend on, so that another value would not find them.
+    """
+    differing = {}
+    for name, value in constants.items():
+        await connection.execute(
+            "insert into node.constant values ($1, $2) on conflict do nothing", name, value
+        )
+        kept = await connection.fetchval("select value from node.constant where name = $1", name)
+        if kept != value:
+            differing[name] = str(kept)
+    return differing
+
+
+async def _applied(connection: Connection) -> dict[int, str]:
     rows = await connection.fetch("select number, checksum from node.migration order by number")
     return {row["number"]: row["checksum"] for row in rows}
 

@@ -11,6 +11,7 @@ from typing import Final
 import asyncpg
 import msgspec
 
+from quanmin.base.database import Connection
 from quanmin.base.problems import Unusable
 
 MAJOR: Final = 18
@@ -105,7 +106,7 @@ def _unreachable(error: Exception) -> Unusable:
     )
 
 
-async def describe(connection: asyncpg.Connection[asyncpg.Record]) -> Server:
+async def describe(connection: Connection) -> Server:
     """Ask the server for all that `unfitness` judges."""
     row = await connection.fetchrow(_FITNESS)
     if row is None:
@@ -168,9 +169,7 @@ def _losses(server: Server) -> list[str]:
     return losses
 
 
-async def require_fitness(
-    connection: asyncpg.Connection[asyncpg.Record], *, must_be_durable: bool = True
-) -> Server:
+async def require_fitness(connection: Connection, *, must_be_durable: bool = True) -> Server:
     """Describe the server, or raise Unusable with every reason why it is unfit."""
     server = await describe(connection)
     reasons = unfitness(server, must_be_durable=must_be_durable)

@@ -146,6 +146,6 @@ class StorageFull(Problem):
 
 
 class Unusable(Problem):
-    """This node cannot run as it is set up; the text says how to mend it. Told at start, never to a client."""
+    """This node cannot run as it is set up; the text says how to mend it. No client sees it."""
 
     status, code = 500, "exception"

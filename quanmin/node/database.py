@@ -11,9 +11,17 @@ import asyncpg
 
 from quanmin.base.clock import Clock
 from quanmin.base.cluster import OWNER, Cluster
-from quanmin.base.migrations import Migration, migrate, read_migrations, schema_version
+from quanmin.base.keys import KeyPort
+from quanmin.base.migrations import (
+    Migration,
+    hold_constants,
+    migrate,
+    read_migrations,
+    schema_version,
+)
 from quanmin.base.postgres import connect, require_fitness
 from quanmin.base.problems import Unusable
+from quanmin.node.own_keys import fingerprint
 from quanmin.node.places import Places
 from quanmin.node.settings import PostgresSettings, Settings
 from quanmin.records.months import ensure_months
@@ -82,7 +90,7 @@ async def is_new(dsn: str) -> bool:
         await connection.close()
 
 
-async def make_ready(dsn: str) -> tuple[Migration, ...]:
+async def make_ready(dsn: str, settings: Settings, keys: KeyPort) -> tuple[Migration, ...]:
     """Check the server, bring its tables up to date, make the months ahead; gives the steps taken.
 
     Raises Unusable with the reason and the way out.
@@ -91,6 +99,7 @@ async def make_ready(dsn: str) -> tuple[Migration, ...]:
     try:
         await require_fitness(connection)
         applied = await migrate(connection, migrations())
+        _refuse_others(await hold_constants(connection, _constants(settings, keys)))
         await ensure_months(connection, Clock().now())
     except asyncpg.InsufficientPrivilegeError as error:
         raise Unusable(
@@ -101,6 +110,22 @@ async def make_ready(dsn: str) -> tuple[Migration, ...]:
         return applied
     finally:
         await connection.close()
+
+
+def _constants(settings: Settings, keys: KeyPort) -> dict[str, str]:
+    return {"node.id_prefix": settings.node.id_prefix, "keys": fingerprint(keys)}
+
+
+def _refuse_others(differing: dict[str, str]) -> None:
+    if "keys" in differing:
+        raise Unusable(
+            "The keys in the node's folder are not those that this database was written with: "
+            "bring those back with `quanmin restore --keys FILE`."
+        )
+    for name, kept in differing.items():
+        raise Unusable(
+            f"`{name}` cannot change any more: set it to {kept!r} as at the first start."
+        )
 
 
 async def make_months(dsn: str) -> list[str]:

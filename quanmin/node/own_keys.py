@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from quanmin.base.keys import FileKeys, KeysUnreadable
+import hashlib
+
+from quanmin.base.keys import FileKeys, KeyPort, KeysUnreadable
 from quanmin.base.problems import Unusable
 from quanmin.node.places import Places
 
@@ -16,3 +18,8 @@ def open_keys(places: Places, *, is_new: bool) -> FileKeys:
         return FileKeys.create(places.keys) if is_new else FileKeys(places.keys)
     except KeysUnreadable as error:
         raise Unusable(f"The node's keys cannot be used: {error}.") from error
+
+
+def fingerprint(keys: KeyPort) -> str:
+    """Tells these keys from others, and nothing about them."""
+    return hashlib.blake2b(keys.derive("fingerprint"), digest_size=16).hexdigest()

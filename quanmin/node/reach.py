@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from quanmin.base.cluster import Cluster
 from quanmin.base.problems import Unusable
-from quanmin.node.database import embedded, make_database, make_ready
+from quanmin.node.database import embedded, is_new, make_database, make_ready
 from quanmin.node.own_keys import open_keys
 from quanmin.node.places import Places
 from quanmin.node.settings import Settings
@@ -22,8 +22,10 @@ def reached_database(settings: Settings) -> Iterator[str]:
     """
     places = Places(settings.node.directory)
     if settings.postgres.dsn:
-        asyncio.run(make_ready(settings.postgres.dsn))
-        yield settings.postgres.dsn
+        dsn = settings.postgres.dsn
+        keys = open_keys(places, is_new=asyncio.run(is_new(dsn)))
+        asyncio.run(make_ready(dsn, settings, keys))
+        yield dsn
         return
     cluster = embedded(settings, places)
     if places.running() is not None:
@@ -34,13 +36,13 @@ def reached_database(settings: Settings) -> Iterator[str]:
     if lock is None:
         raise Unusable("The node is starting or stopping: try again in a moment.")
     with lock:
-        open_keys(places, is_new=not cluster.exists())
+        keys = open_keys(places, is_new=not cluster.exists())
         if not cluster.exists():
             cluster.create()
         cluster.start(wait_seconds_max=settings.postgres.start_seconds_max)
         try:
             asyncio.run(make_database(cluster))
-            asyncio.run(make_ready(cluster.dsn()))
+            asyncio.run(make_ready(cluster.dsn(), settings, keys))
             yield cluster.dsn()
         finally:
             cluster.stop()

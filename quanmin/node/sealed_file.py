@@ -26,6 +26,7 @@ from quanmin.base.problems import Unusable
 
 _MAGIC: Final = b"QMSF1"
 _ID_BYTES: Final = 16
+_HEAD_BYTES: Final = len(_MAGIC) + 1 + _ID_BYTES
 _PIECE_BYTES: Final = 1 << 20
 _SEALED_BYTES_MAX: Final = _PIECE_BYTES + (1 << 16)
 
@@ -97,15 +98,17 @@ class _Opener(io.RawIOBase):
     def __init__(self, source: IO[bytes], secret: bytes, name: str) -> None:
         self._source = source
         self._name = name
-        head = source.read(len(_MAGIC) + 1 + _ID_BYTES)
+        head = source.read(_HEAD_BYTES)
         suite = SUITES.get(head[len(_MAGIC)]) if len(head) > len(_MAGIC) else None
-        if not head.startswith(_MAGIC) or suite is None:
+        if not head.startswith(_MAGIC) or suite is None or len(head) != _HEAD_BYTES:
             raise Unusable(f"{name} is no sealed file of this program: choose another backup.")
         self._suite = suite
         self._id = head[-_ID_BYTES:]
         self._key = _file_key(secret, suite, self._id)
         self._number = 0
         self._next = self._read_piece()
+        if self._next is None:  # even an empty file has a last piece
+            raise self._damaged()
         self._held = memoryview(b"")
 
     def readable(self) -> bool:

@@ -288,6 +288,7 @@ _SENTENCES: Final = {
     "door.stranger_burst_requests": "How many requests such an address may save up.",
     "door.clients_max": "How many clients' quotas one worker remembers.",
     "door.request_seconds_max": "How long a request may take before it is given up.",
+    "door.bundle_seconds_max": "The same for a transaction or batch.",
     "door.body_seconds_max": "How long a body may take to arrive.",
     "door.actor_seconds_max": "How long a revoked token may still work.",
     "door.actors_max": "How many actors one worker remembers.",
@@ -361,7 +362,7 @@ def _kind(declared: Any) -> str:
 
 def _default(field: msgspec.structs.FieldInfo) -> str:
     if field.default is msgspec.NODEFAULT:
-        return "see below" if field.name == "directory" else ""
+        return ""
     if field.default is None or field.default == "":
         return ""
     return str(field.default)

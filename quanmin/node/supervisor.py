@@ -21,6 +21,7 @@ from typing import Final
 
 from quanmin.base.clock import Clock
 from quanmin.base.cluster import Cluster
+from quanmin.base.keys import KeyPort
 from quanmin.base.problems import Problem, Unusable
 from quanmin.node.archive import Archivist, archive_parameters, open_archive
 from quanmin.node.database import (
@@ -86,10 +87,13 @@ class Supervisor:
         began = time.monotonic()
         self._workforce = Workforce(self._settings, listening.fileno())
         if self._dsn:
-            open_keys(self._places, is_new=asyncio.run(is_new(self._dsn)))
+            keys = open_keys(self._places, is_new=asyncio.run(is_new(self._dsn)))
         else:
-            self._dsn = self._start_database()
-        applied = asyncio.run(make_ready(self._dsn))
+            # Keys before data: data without keys is a loss, keys without data are nothing.
+            self._cluster = embedded(self._settings, self._places, self._archive_parameters())
+            keys = open_keys(self._places, is_new=not self._cluster.exists())
+            self._dsn = self._start_database(self._cluster, keys)
+        applied = asyncio.run(make_ready(self._dsn, self._settings, keys))
         if applied:
             log.info("tables brought up to date", extra={"migration": applied[-1].number})
         asyncio.run(enrol_first_actors(self._dsn, self._places))
@@ -105,19 +109,18 @@ class Supervisor:
         )
         self._announce(state)
 
-    def _start_database(self) -> str:
-        settings, places = self._settings, self._places
-        cluster = embedded(settings, places, archive_parameters(settings.backup, places))
-        # Keys before data: a data folder without keys is a loss, keys without data are nothing.
-        keys = open_keys(places, is_new=not cluster.exists())
+    def _archive_parameters(self) -> dict[str, str]:
+        return archive_parameters(self._settings.backup, self._places)
+
+    def _start_database(self, cluster: Cluster, keys: KeyPort) -> str:
+        settings = self._settings
         if not cluster.exists():
             cluster.create()
         if settings.backup.directory is not None:
             archive = open_archive(settings.backup, keys, settings.node.cipher_suite)
-            self._archivist = Archivist(archive, places, cluster)
+            self._archivist = Archivist(archive, self._places, cluster)
             self._archivist.prepare()
             self._archivist.start()
-        self._cluster = cluster
         cluster.start(wait_seconds_max=settings.postgres.start_seconds_max)
         asyncio.run(make_database(cluster))
         return cluster.dsn()

@@ -1,0 +1,74 @@
+"""The copy of the keys opens with its passphrase only, and never overwrites keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from quanmin.base.keys import FileKeys
+from quanmin.base.problems import Unusable
+from quanmin.node.backup import back_up_keys, restore_keys
+from quanmin.node.own_keys import open_keys
+from quanmin.node.places import Places
+
+PASSPHRASE = "seven words that belong to no saying"
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Places:
+    made = Places(tmp_path / "node")
+    made.prepare()
+    open_keys(made, is_new=True)
+    return made
+
+
+def test_keys_come_back_with_the_passphrase(places: Places, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    assert back_up_keys(places, copy, PASSPHRASE) == 2
+    other = Places(tmp_path / "other")
+    assert restore_keys(other, copy, PASSPHRASE) == 2
+    assert FileKeys(other.keys).derive("x") == FileKeys(places.keys).derive("x")
+    assert copy.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_copy_shows_no_key(places: Places, tmp_path: Path) -> None:
+    back_up_keys(places, tmp_path / "copy", PASSPHRASE)
+    content = (tmp_path / "copy").read_bytes()
+    for path in places.keys.glob("*.key"):
+        key = path.read_text().strip()
+        assert key.encode() not in content
+        assert bytes.fromhex(key) not in content
+
+
+def test_a_wrong_passphrase_brings_nothing_back(places: Places, tmp_path: Path) -> None:
+    back_up_keys(places, tmp_path / "copy", PASSPHRASE)
+    other = Places(tmp_path / "other")
+    with pytest.raises(Unusable, match="passphrase is wrong"):
+        restore_keys(other, tmp_path / "copy", PASSPHRASE + "!")
+    assert not other.keys.exists()
+
+
+def test_a_short_passphrase_is_refused(places: Places, tmp_path: Path) -> None:
+    with pytest.raises(Unusable, match="too short"):
+        back_up_keys(places, tmp_path / "copy", "password")
+    assert not (tmp_path / "copy").exists()
+
+
+def test_keys_that_are_there_are_never_overwritten(places: Places, tmp_path: Path) -> None:
+    back_up_keys(places, tmp_path / "copy", PASSPHRASE)
+    with pytest.raises(Unusable, match="already"):
+        restore_keys(places, tmp_path / "copy", PASSPHRASE)
+
+
+def test_a_file_that_is_there_is_never_overwritten(places: Places, tmp_path: Path) -> None:
+    (tmp_path / "copy").write_text("mine")
+    with pytest.raises(Unusable, match="exists already"):
+        back_up_keys(places, tmp_path / "copy", PASSPHRASE)
+    assert (tmp_path / "copy").read_text() == "mine"
+
+
+def test_new_keys_are_not_made_beside_old_data(tmp_path: Path) -> None:
+    with pytest.raises(Unusable, match="keys cannot be used"):
+        open_keys(Places(tmp_path / "node"), is_new=False)
+    assert not (tmp_path / "node" / "keys").exists()
