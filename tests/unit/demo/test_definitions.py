@@ -6,6 +6,7 @@ import csv
 import io
 import tarfile
 
+import msgspec
 from shared import archive
 
 from quanmin.demo.institutions import KINDS
@@ -40,7 +41,8 @@ def test_diagnoses_have_the_published_names() -> None:
     names = dict(line.rstrip("\n").split(" ", 1) for line in published("ICD/ZD_INFO.dat"))
     ours = {row.code: row.name for row in ROWS}
     ours |= dict(DIAGNOSES.named.values())
-    ours |= {each.code: each.name for each in (*INFECTIONS.infections, INFECTIONS.outbreak)}
+    ours |= {each.code: each.name for each in INFECTIONS.infections}
+    ours[INFECTIONS.outbreak.code] = INFECTIONS.outbreak.name
     # The published file has some names in two notations of brackets.
     wrong = {
         code: name
@@ -71,15 +73,13 @@ def test_township_codes_are_unique_and_lie_in_their_county() -> None:
 
 
 def test_tables_name_only_what_other_tables_hold() -> None:
-    treated = [
-        *DIAGNOSES.groups,
-        *INFECTIONS.infections,
-        INFECTIONS.outbreak,
-    ]
-    medicines = {key for each in treated for key in each.medicines}
+    treated = [(group.medicines, group.panels) for group in DIAGNOSES.groups]
+    treated += [(each.medicines, each.panels) for each in INFECTIONS.infections]
+    treated.append((INFECTIONS.outbreak.medicines, INFECTIONS.outbreak.panels))
+    medicines = {key for keys, _ in treated for key in keys}
     medicines |= {key for row in ROWS for key in row.medicines or ()}
     assert medicines <= MEDICINES.keys()
-    assert {key for each in treated for key in each.panels} <= PANELS.keys()
+    assert {key for _, keys in treated for key in keys} <= PANELS.keys()
     assert {key for panel in LABORATORY.panels for key in panel.members} <= MEASUREMENTS.keys()
     departments = {name for kind in KINDS.values() for name in kind.departments}
     assert {name for group in DIAGNOSES.groups for name in group.departments} <= departments
@@ -117,15 +117,10 @@ def test_doses_are_in_order_of_age() -> None:
 
 
 def test_what_is_ours_is_named_under_an_address_that_cannot_exist() -> None:
-    ours = [value for value in vars_of(SYSTEMS) if value.startswith("http")]
+    ours = [value for value in msgspec.structs.asdict(SYSTEMS).values() if value.startswith("http")]
     assert ours
     assert all(value.startswith("https://quanmin.example/") for value in ours)
     assert NUMBERING.phone_prefix not in NUMBERING.phone_prefixes_assigned
-
-
-def vars_of(systems: object) -> list[str]:
-    """All values of a struct."""
-    return [getattr(systems, name) for name in type(systems).__struct_fields__]  # type: ignore[attr-defined]
 
 
 def test_prevalence_grows_with_age() -> None:

@@ -51,10 +51,12 @@ class Node:
         """Two marks a page, so that paging is walked."""
         own = sorted(key for key, owner in self.marks.items() if owner == sender)
         start = int(request.url.params.get("start", 0))
-        page = {"entry": [{"resource": {"id": key}} for key in own[start : start + 2]]}
+        page: dict[str, object] = {
+            "entry": [{"resource": {"id": key}} for key in own[start : start + 2]]
+        }
         if start + 2 < len(own):
             following = request.url.copy_set_param("start", start + 2)
-            page["link"] = [{"relation": "next", "url": str(following)}]  # type: ignore[list-item]
+            page["link"] = [{"relation": "next", "url": str(following)}]
         return httpx.Response(200, json=page)
 
     async def fill(self, province: Province = PROVINCE) -> Posted:
