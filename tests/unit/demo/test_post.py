@@ -51,9 +51,8 @@ class Node:
         """Two marks a page, so that paging is walked."""
         own = sorted(key for key, owner in self.marks.items() if owner == sender)
         start = int(request.url.params.get("start", 0))
-        page: dict[str, object] = {
-            "entry": [{"resource": {"id": key}} for key in own[start : start + 2]]
-        }
+        shown = [{"resource": {"id": key}} for key in own[start : start + 2]]
+        page: dict[str, object] = {"entry": shown}
         if start + 2 < len(own):
             following = request.url.copy_set_param("start", start + 2)
             page["link"] = [{"relation": "next", "url": str(following)}]
