@@ -34,6 +34,14 @@ def quote(text: str) -> str:
     return '"' + text.replace('"', '\\"') + '"'
 
 
+def measured(node: ET.Element) -> ET.Element:
+    """The element that says how much a unit or prefix is."""
+    found = node.find(f"{SPACE}value")
+    if found is None:
+        raise ValueError(node.attrib["Code"])
+    return found
+
+
 def listed(codes: list[str]) -> str:
     """A TOML list over as many lines as it needs."""
     lines = textwrap.wrap(", ".join(codes), 90, break_long_words=False, break_on_hyphens=False)
@@ -47,13 +55,13 @@ def build(essence: Path) -> str:
     for node in root:
         code = quote(node.attrib["Code"])
         if node.tag == f"{SPACE}prefix":
-            prefixes.append(f"{code} = {quote(node.find(f'{SPACE}value').attrib['value'])}")
+            prefixes.append(f"{code} = {quote(measured(node).attrib['value'])}")
         elif node.tag == f"{SPACE}base-unit" or node.attrib["Code"] == "mol":
             bases.append(code)
         elif node.attrib.get("isSpecial") == "yes":
             special.append(code)
         else:
-            value = node.find(f"{SPACE}value")
+            value = measured(node)
             row = [quote(value.attrib["value"]), quote(value.attrib["Unit"])]
             is_metric = "true" if node.attrib["isMetric"] == "yes" else "false"
             units.append(f"{code} = [{', '.join(row)}, {is_metric}]")

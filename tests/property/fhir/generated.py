@@ -144,7 +144,7 @@ def write(resource: Json, *, is_pretty: bool = False) -> bytes:
     return msgspec.json.format(raw, indent=2) if is_pretty else raw
 
 
-JUNK = st.sampled_from(
+JUNK: st.SearchStrategy[Json] = st.sampled_from(
     (None, True, 0, -1, 1.5, "", " ", "x", "2020-02-30", "Patient/1", [], [None], {}, [[]])
 )
 
@@ -170,7 +170,7 @@ def damaged(draw: st.DrawFn) -> dict[str, Json]:
 
 
 def _holders(value: Json) -> list[Json]:
-    found = []
+    found: list[Json] = []
     if isinstance(value, dict):
         found = [value] if value else []
         for item in value.values():

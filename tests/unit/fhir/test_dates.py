@@ -14,7 +14,8 @@ HOUR = 3_600_000_000
 
 
 def micros(year: int, month: int, day: int, *clock: int) -> int:
-    moment = datetime(year, month, day, *clock[:3], tzinfo=UTC)  # type: ignore[misc]  # no zone in clock
+    hour, minute, second = (*clock, 0, 0, 0)[:3]
+    moment = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
     return int(moment.timestamp()) * 1_000_000
 
 

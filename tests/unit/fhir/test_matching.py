@@ -197,7 +197,7 @@ def test_uris_are_equal_or_not() -> None:
 
 
 def test_every_converter_bears_any_json_value() -> None:
-    junk = (
+    junk: tuple[object, ...] = (
         None,
         True,
         1,
