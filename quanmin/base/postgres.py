@@ -18,9 +18,10 @@ MAJOR: Final = 18
 
 # What every connection is given, whoever runs the server: values are skewed (one code on half of
 # all records), so a plan made without them is wrong for someone; and moments are kept as integers,
-# so a zone could only confuse.
+# so a zone could only confuse. Starting a parallel worker costs more than an ordinary search.
 _SESSION: Final = {
     "plan_cache_mode": "force_custom_plan",
+    "max_parallel_workers_per_gather": "0",
     "jit": "off",
     "timezone": "UTC",
     "client_min_messages": "warning",
