@@ -85,7 +85,10 @@ def _place(raw: bytes, offset: int) -> str:
 
 
 def has_repeated_keys(raw: bytes) -> bool:
-    """Whether any object in `raw` (which is JSON) has a key twice; exact, for the suspicious."""
+    """Whether any object in `raw` (which is JSON) has a key twice; exact, for the suspicious.
+
+    Raises Malformed when it is nested too deeply to tell.
+    """
 
     def check(pairs: list[tuple[str, Json]]) -> None:
         if len({key for key, _ in pairs}) != len(pairs):
@@ -95,6 +98,8 @@ def has_repeated_keys(raw: bytes) -> bool:
         json.loads(raw, object_pairs_hook=check, parse_int=str, parse_float=str)
     except KeyError:
         return True
+    except RecursionError as error:
+        raise malformed(raw, error) from None
     return False
 
 
@@ -230,13 +235,20 @@ class Rewriting:
         self._others = frozenset(key.encode() for key in addresses if not key.startswith("urn:"))
 
     def apply(self, raw: bytes) -> bytes:
-        """`raw`, a valid resource, with every such link replaced and every other byte as it was."""
-        rewritten = _REFERENCE.sub(self._replace, raw)
-        if not self._may_hold(rewritten):
-            return rewritten
-        resource = decode(rewritten)
+        """`raw`, a resource, with every such link replaced and every other byte as it was.
+
+        Raises Malformed when it is not JSON or nested too deeply, where that is noticed.
+        """
+        try:
+            rewritten = _REFERENCE.sub(self._replace, raw)
+            return self._look_further(rewritten) if self._may_hold(rewritten) else rewritten
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise malformed(raw, error) from None
+
+    def _look_further(self, raw: bytes) -> bytes:
+        resource = decode(raw)
         changes = dict(_links(resource.get("resourceType"), resource, self._mapping, ()))
-        return _changed(rewritten, changes) if changes else rewritten
+        return _changed(raw, changes) if changes else raw
 
     def _replace(self, found: re.Match[bytes]) -> bytes:
         new = self._mapping.get(_STRING.decode(found[2]))

@@ -115,6 +115,25 @@ def test_no_bytes_break_decoding(raw: bytes) -> None:
 
 
 @settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=20), st.sampled_from((b"%b", b'{"reference":"%b"}', b'{"a":"urn:%b"}')))
+def test_no_bytes_break_rewriting(raw: bytes, frame: bytes) -> None:
+    sent = frame % raw
+    is_malformed = False
+    try:
+        rewrite_references(sent, {"urn:x": "Patient/1", "http://a": "b"})
+    except Malformed:
+        is_malformed = True
+    assert not (is_malformed and _is_json_object(sent))
+
+
+def _is_json_object(raw: bytes) -> bool:
+    try:
+        return isinstance(json.loads(raw.decode()), dict)
+    except ValueError:
+        return False
+
+
+@settings(max_examples=200, deadline=None)
 @given(VALUES)
 def test_decoding_keeps_every_digit(value: Any) -> None:
     raw = write({"value": value})

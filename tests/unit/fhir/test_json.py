@@ -118,6 +118,14 @@ def test_links_inside_contained_resources_are_rewritten() -> None:
     assert b'"resource":"Patient/1"' in rewrite_references(raw, MAPPING)
 
 
+def test_nesting_too_deep_to_follow_is_malformed() -> None:
+    deep = b'{"resourceType":"Basic","extension":' + b'[{"extension":' * 900
+    with pytest.raises(Malformed):
+        rewrite_references(deep + b'[{"valueUri":"urn:uuid:1"}]' + b"}]" * 900 + b"}", MAPPING)
+    with pytest.raises(Malformed):
+        has_repeated_keys(b"[" * 100_000)
+
+
 def test_nothing_to_rewrite_gives_the_same_bytes() -> None:
     raw = b'{"resourceType":"Patient","name":[{"text":"\\u5f20 urn:uuid:2"}]}'
     assert Rewriting(MAPPING).apply(raw) == raw
