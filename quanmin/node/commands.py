@@ -14,9 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
-import click
 import msgspec
 import typer
 from rich.console import Console
@@ -34,10 +33,8 @@ import quanmin
 from quanmin.base.logs import SEVERITIES, write_logs
 from quanmin.base.problems import Problem, Unusable
 from quanmin.node.backup import back_up, back_up_keys, describe_server, list_bases, restore_keys
-from quanmin.node.demonstration import demonstrate
 from quanmin.node.doctor import Verdict, examine
 from quanmin.node.first_actors import FIRST, OPERATOR, renew_token
-from quanmin.node.loading import Reader, Refusal, Written, files_below, load
 from quanmin.node.own_keys import open_keys
 from quanmin.node.places import Places, State
 from quanmin.node.reach import reached_database, running_cluster
@@ -45,6 +42,9 @@ from quanmin.node.restoration import as_text, restore
 from quanmin.node.settings import Settings, load_settings
 from quanmin.node.starting import start_in_background, stop
 from quanmin.node.supervisor import HOST, Supervisor
+
+if TYPE_CHECKING:
+    from quanmin.node.loading import Refusal
 
 WRONG_INPUT: Final = 2
 
@@ -71,18 +71,10 @@ _console = Console()
 def main() -> None:
     """Run the command line; the process ends with its exit code."""
     try:
-        code = app(standalone_mode=False)
-    except click.exceptions.Abort:
-        sys.exit(130)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(WRONG_INPUT)
+        app()
     except Problem as problem:
         _say_wrong(problem.text)
         sys.exit(WRONG_INPUT)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    sys.exit(code if isinstance(code, int) else 0)
 
 
 def _say_wrong(text: str) -> None:
@@ -243,6 +235,9 @@ def load_files(
 
     Exit code 1 when something was refused; the file named at the end says what and why.
     """
+    # Loaded only here, like the demonstration: a second that no other command should wait.
+    from quanmin.node.loading import Reader, Written, files_below, load  # noqa: PLC0415 - see above
+
     settings = _settings(directory, settings_file)
     total = sum(path.stat().st_size for path in files_below(paths))
     counts: Counter[str] = Counter()
@@ -324,6 +319,8 @@ def demo(
 
     A second run goes on where the first one stopped.
     """
+    from quanmin.node.demonstration import demonstrate  # noqa: PLC0415 - a second for no other
+
     settings = _settings(directory, settings_file, node__port=port)
     places = Places(settings.node.directory)
     if places.running() is None:

@@ -306,7 +306,9 @@ _SENTENCES: Final = {
     "store.sort_rows_max": "How many hits are sorted by a parameter that no index orders.",
     "store.count_rows_max": "How far hits are counted exactly.",
     "store.include_rows_max": "How many records `_include` and `_revinclude` add to a page.",
+    "store.search_count_default": "How many hits a search has when nobody says how many.",
     "store.search_seconds_max": "How long a search may take before it is given up.",
+    "store.estimate_rows_max": "How far hits are counted for an estimate.",
     "store.write_attempts_max": "How often a write that collided with another is tried.",
 }
 

@@ -1,0 +1,239 @@
+"""A node started from nothing serves, survives what kills its parts, and stops cleanly."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from running import RunningNode, wait_until
+
+from quanmin.base.cluster import Cluster
+
+pytestmark = pytest.mark.slow
+
+ORGANIZATION = '{"resourceType":"Organization","id":"%s","name":"第一医院"}'
+
+
+@pytest.fixture(scope="module")
+def node(passable_folder: Path) -> Iterator[RunningNode]:
+    made = RunningNode(passable_folder / "node", passable_folder / "programs")
+    made.start()
+    yield made
+    made.stop()
+
+
+def put(node: RunningNode, id_: str) -> int:
+    with node.client() as client:
+        url = f"/fhir/Organization/{id_}"
+        return client.put(url, content=(ORGANIZATION % id_).encode()).status_code
+
+
+def get(node: RunningNode, id_: str) -> int:
+    with node.client() as client:
+        return client.get(f"/fhir/Organization/{id_}").status_code
+
+
+def is_ready(node: RunningNode) -> bool:
+    try:
+        return httpx.get(f"{node.address}/ready", trust_env=False).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def test_it_answers_the_first_actors_and_nobody_else(node: RunningNode) -> None:
+    assert put(node, "first") == 201
+    assert get(node, "first") == 200
+    nobody = httpx.get(f"{node.address}/fhir/Organization/first", trust_env=False)
+    assert nobody.status_code == 401
+    with node.client("resident") as resident:
+        assert resident.get("/fhir/Patient").json()["resourceType"] == "Bundle"
+
+
+def test_pages_and_the_interface_share_one_address(node: RunningNode) -> None:
+    assert httpx.get(f"{node.address}/enter", trust_env=False).status_code == 200
+    assert httpx.get(f"{node.address}/fhir/metadata", trust_env=False).status_code == 200
+
+
+def test_it_listens_on_this_machine_only(node: RunningNode) -> None:
+    listening = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    ours = [line.split()[1] for line in listening if line.split()[1].endswith(f":{node.port:04X}")]
+    assert "0100007F" in {address.split(":")[0] for address in ours}
+    assert "00000000" not in {address.split(":")[0] for address in ours}
+
+
+def test_what_is_secret_only_its_owner_can_read(node: RunningNode) -> None:
+    for name in ("tokens.json", "node.log", "postgres/passfile", "keys/root.key"):
+        assert stat.S_IMODE((node.folder / name).stat().st_mode) == 0o600, name
+    assert stat.S_IMODE((node.folder / "keys").stat().st_mode) == 0o700
+
+
+def test_no_secret_stands_among_arguments_that_all_can_list(node: RunningNode) -> None:
+    password = (node.folder / "postgres" / "passfile").read_text().strip().rsplit(":", 1)[1]
+    secrets = {password, node.token()}
+    state = node.state()
+    for process in (state["process"], state["postgres"], *state["workers"]):
+        arguments = Path(f"/proc/{process}/cmdline").read_text()
+        assert not any(secret in arguments for secret in secrets)
+
+
+def test_a_killed_worker_is_replaced_and_nothing_is_lost(node: RunningNode) -> None:
+    assert put(node, "kept") == 201
+    victim = node.state()["workers"][0]
+    os.kill(victim, signal.SIGKILL)
+    wait_until(lambda: victim not in node.state()["workers"], "a new worker")
+    wait_until(lambda: get(node, "kept") == 200, "an answer")
+
+
+def test_a_killed_database_comes_back_and_nothing_is_lost(node: RunningNode) -> None:
+    assert put(node, "durable") == 201
+    victim = node.state()["postgres"]
+    os.kill(victim, signal.SIGKILL)
+    wait_until(lambda: node.state()["postgres"] != victim, "a new server")
+    wait_until(lambda: is_ready(node), "readiness")
+    assert get(node, "durable") == 200
+
+
+def test_while_the_database_is_away_the_answer_is_503_never_500(node: RunningNode) -> None:
+    victim = node.state()["postgres"]
+    os.kill(victim, signal.SIGKILL)
+    seen = set()
+
+    def is_back() -> bool:
+        seen.add(get(node, "absent"))
+        return node.state()["postgres"] != victim and is_ready(node)
+
+    wait_until(is_back, "a new server")
+    assert seen <= {404, 503}
+    assert get(node, "absent") == 404
+
+
+def test_workers_are_renewed_without_a_pause(node: RunningNode) -> None:
+    before = set(node.state()["workers"])
+    os.kill(node.state()["process"], signal.SIGHUP)
+    answers = set()
+
+    def is_renewed() -> bool:
+        answers.add(httpx.get(f"{node.address}/health", trust_env=False).status_code)
+        return not before & set(node.state()["workers"])
+
+    wait_until(is_renewed, "new workers")
+    assert answers == {200}
+
+
+def test_a_second_node_on_the_same_folder_is_refused(node: RunningNode) -> None:
+    for arguments in (("node", "start"), ("node", "start", "--foreground")):
+        done = node.run(*arguments)
+        assert done.returncode == 2
+        assert "already runs" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_a_taken_port_is_named(node: RunningNode, passable_folder: Path) -> None:
+    other = RunningNode(passable_folder / "other", passable_folder / "programs")
+    done = other.run("node", "start", "--port", str(node.port))
+    assert done.returncode == 2
+    assert f"Port {node.port} is taken" in done.stderr
+
+
+def test_status_shows_where_it_is_and_the_tokens_when_asked(node: RunningNode) -> None:
+    shown = node.run("node", "status").stdout
+    assert node.address in shown
+    assert node.token() not in shown
+    assert node.token() in node.run("node", "status", "--tokens").stdout
+
+
+def test_a_renewed_token_works_and_the_old_one_stops(node: RunningNode) -> None:
+    old = node.client("demo-hospital-1")
+    assert old.get("/fhir/Organization").status_code == 200
+    new = node.run("node", "token", "demo-hospital-1").stdout.strip()
+    assert new == node.token("demo-hospital-1")
+    with node.client("demo-hospital-1") as client:
+        assert client.get("/fhir/Organization").status_code == 200
+    wait_until(lambda: old.get("/fhir/Organization").status_code == 401, "the old token's end")
+    old.close()
+    assert node.run("node", "token", "nobody").returncode == 2
+
+
+def test_doctor_finds_nothing_wrong(node: RunningNode) -> None:
+    done = node.run("doctor")
+    assert done.returncode == 0, done.stdout
+    assert "durable" in done.stdout
+    assert f"{node.port}, ours" in done.stdout
+
+
+def test_doctor_finds_keys_that_others_can_read(node: RunningNode) -> None:
+    key = node.folder / "keys" / "root.key"
+    key.chmod(0o644)
+    done = node.run("doctor")
+    key.chmod(0o600)
+    assert done.returncode == 1
+    assert "can be read by others" in done.stdout
+
+
+def test_the_log_is_json_and_names_nobody(node: RunningNode) -> None:
+    with node.client() as client:
+        client.get("/fhir/Patient", params={"name": "欧阳修远"})
+    lines = (node.folder / "node.log").read_text().splitlines()
+    assert all(json.loads(line)["at"] for line in lines)
+    assert not any("欧阳" in line or "%E6%AC%A7" in line for line in lines)
+
+
+def test_nothing_but_a_sentence_is_said_about_wrong_input(node: RunningNode) -> None:
+    for arguments, said in (
+        (("node", "start", "--port", "eighty"), "port"),
+        (("load", "/nowhere"), "no file or folder"),
+        (("restore", "--to", "yesterday", "--from", "/nowhere"), "no moment"),
+        (("restore", "--to", "2026-11-22T10:00:00", "--from", "/nowhere"), "no zone"),
+        (("restore",), "--from"),
+        (("backup",), "backup.directory"),
+    ):
+        done = node.run(*arguments)
+        assert done.returncode == 2, (arguments, done.stdout, done.stderr)
+        assert said in done.stderr.replace("\n", " ")
+        assert "Traceback" not in done.stderr
+
+
+def test_records_are_loaded_from_lines_bundles_and_archives(
+    node: RunningNode, tmp_path: Path
+) -> None:
+    lines = [ORGANIZATION % "line-1", '{"resourceType":"Organization","nam":"x"}', "not json"]
+    (tmp_path / "some.ndjson").write_text("\n".join([*lines, ORGANIZATION % "line-4"]) + "\n")
+    entries = [{"resource": json.loads(ORGANIZATION % "entry-1")}]
+    bundle = {"resourceType": "Bundle", "type": "collection", "entry": entries}
+    (tmp_path / "bundle.json").write_text(json.dumps(bundle))
+    (tmp_path / "readme.txt").write_text("not a record")
+    refused = tmp_path / "refused"
+    done = node.run("load", tmp_path, "--refused", refused)
+    assert done.returncode == 1, done.stderr
+    assert [get(node, name) for name in ("line-1", "line-4", "entry-1")] == [200, 200, 200]
+    listed = [json.loads(line) for line in refused.read_text().splitlines()]
+    assert sorted(each["line"] for each in listed) == [2, 3]
+    assert "nam" in str(next(each["reasons"] for each in listed if each["line"] == 2))
+    assert "1 files of other kinds" in done.stdout
+
+
+def test_keys_of_another_node_are_refused(passable_folder: Path) -> None:
+    node = RunningNode(passable_folder / "mixed", passable_folder / "programs")
+    node.start()
+    node.stop()
+    for path in (node.folder / "keys").iterdir():
+        path.write_text("00" * 32)
+    done = node.run("node", "start")
+    assert done.returncode == 2
+    assert "not those that this database was written with" in done.stderr
+
+
+def test_an_external_server_holds_a_node_too(
+    empty_database: str, postgres: Cluster, passable_folder: Path
+) -> None:
+    node = RunningNode(passable_folder / "external", passable_folder / "programs")
+    done = node.run("node", "start", "--dsn", empty_database)
+    assert done.returncode == 2
+    assert "fsync is off" in done.stderr
+    assert postgres.is_alive()

@@ -1,0 +1,88 @@
+"""A real node for tests, started, asked and stopped by its own command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+_WAIT_SECONDS_MAX = 60.0
+PASSPHRASE = "seven words that belong to no saying"
+
+
+class RunningNode:
+    """A node below `folder`; `settings` are names in the environment without their prefix."""
+
+    def __init__(self, folder: Path, programs: Path, **settings: str) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self._environment = {
+            **{name: value for name, value in os.environ.items() if "QUANMIN" not in name},
+            "QUANMIN_NODE_DIRECTORY": str(folder),
+            "QUANMIN_NODE_PORT": str(self.port),
+            "QUANMIN_POSTGRES_PROGRAMS": str(programs),
+            "QUANMIN_POSTGRES_SHARED_BUFFERS_MEBIBYTES": "128",
+            "QUANMIN_PASSPHRASE": PASSPHRASE,
+            "QUANMIN_LOAD_WRITERS": "1",
+            "COLUMNS": "200",
+            **{f"QUANMIN_{name}": value for name, value in settings.items()},
+        }
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def run(self, *arguments: str | Path, **settings: str) -> subprocess.CompletedProcess[str]:
+        """One command of this node, to its end."""
+        more = {f"QUANMIN_{name}": value for name, value in settings.items()}
+        return subprocess.run(
+            [sys.executable, "-m", "quanmin.node.commands", *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=self._environment | more,
+            cwd="/",
+        )
+
+    def start(self) -> None:
+        done = self.run("node", "start")
+        assert done.returncode == 0, done.stderr
+
+    def stop(self) -> None:
+        done = self.run("node", "stop")
+        assert done.returncode == 0, done.stderr
+
+    def state(self) -> dict[str, Any]:
+        return dict(json.loads((self.folder / "state.json").read_text()))
+
+    def token(self, code: str = "operator") -> str:
+        enrolled = json.loads((self.folder / "tokens.json").read_text())
+        return str(next(each["token"] for each in enrolled if each["code"] == code))
+
+    def client(self, code: str = "operator") -> httpx.Client:
+        headers = {
+            "Authorization": f"Bearer {self.token(code)}",
+            "Content-Type": "application/fhir+json",
+        }
+        return httpx.Client(base_url=self.address, headers=headers, timeout=30.0, trust_env=False)
+
+
+def free_port() -> int:
+    with socket.socket() as tried:
+        tried.bind(("127.0.0.1", 0))
+        return int(tried.getsockname()[1])
+
+
+def wait_until(holds: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + _WAIT_SECONDS_MAX
+    while not holds():
+        assert time.monotonic() < end, f"not in time: {what}"
+        time.sleep(0.05)
