@@ -1,0 +1,70 @@
+"""The pages a person uses first: find somebody by name, and open their timeline."""
+
+from __future__ import annotations
+
+import random
+from urllib.parse import urlencode
+
+import generator
+import httpx
+import searches
+from figures import Figure, percentile
+from generator import HOST
+from node_under_test import Bench
+
+CONNECTIONS = 4
+_REQUESTS = 300
+
+
+def measure(bench: Bench) -> list[Figure]:
+    """Server side: from the request to the last byte of the page, without the browser's work."""
+    node, port = bench.node, bench.node.port
+    token = node.token("operator")
+    facts = searches.Facts(bench, token)
+    cookie, size = _enter(port, token)
+    dice = random.Random(bench.seed)
+    headers = f"cookie: {cookie}\r\norigin: http://127.0.0.1:{port}\r\n"
+    bench.say("finding people by name on the page")
+    names = [
+        name.get("text") or name["family"]
+        for name in (dice.choice(facts.patients)["name"][0] for _ in range(_REQUESTS))
+    ]
+    find = tuple(
+        generator.post(
+            port,
+            "/",
+            headers,
+            "application/x-www-form-urlencoded",
+            urlencode({"term": name}).encode(),
+        )
+        for name in names
+    )
+    bench.say("opening timelines")
+    read = tuple(
+        f"GET /person/{facts.patient()} HTTP/1.1\r\nhost: {HOST}:{port}\r\n{headers}\r\n".encode()
+        for _ in range(_REQUESTS)
+    )
+    return [
+        *_measured(port, find, "find_by_name"),
+        *_measured(port, read, "timeline"),
+        Figure("page.first_view", round(size / 1024, 1), "KiB", "page and style, uncompressed"),
+    ]
+
+
+def _enter(port: int, token: str) -> tuple[str, int]:
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", follow_redirects=True) as client:
+        first = client.get("/enter")
+        origin = {"origin": f"http://127.0.0.1:{port}"}
+        client.post("/enter", data={"key": token}, headers=origin).raise_for_status()
+        cookie = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+        return cookie, len(first.content)
+
+
+def _measured(port: int, requests: tuple[bytes, ...], name: str) -> list[Figure]:
+    generator.fire(generator.Plan(port, requests[:10], CONNECTIONS)).require(200)
+    report = generator.fire(generator.Plan(port, requests, CONNECTIONS))
+    report.require(200)
+    return [
+        Figure(f"page.p50.{name}", round(percentile(report.latencies, 0.5), 1), "ms"),
+        Figure(f"page.p95.{name}", round(percentile(report.latencies, 0.95), 1), "ms"),
+    ]
