@@ -150,7 +150,9 @@ def _is_number(
     """
     low = _LOWEST if value.low is None else value.low
     high = _HIGHEST if value.high is None else value.high
-    asked, first, last = operand.value * factor, operand.low * factor, operand.high * factor
+    asked, first, last = operand.value, operand.low, operand.high
+    if factor != 1:
+        asked, first, last = asked * factor, first * factor, last * factor
     is_within = first <= low and high < last
     answers: dict[str, Callable[[], bool]] = {
         "eq": lambda: is_within,

@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Callable
 from datetime import tzinfo
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import cast, get_args
 
 from quanmin.base.problems import Malformed
@@ -33,6 +33,7 @@ _TYPED = re.compile(r"([A-Z][A-Za-z]+)/([A-Za-z0-9.-]{1,64})\Z")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+\Z")
 _LOST_PLUS = re.compile(r"(T[0-9:.]+) ([0-9]{2}:[0-9]{2})\Z")
 _EXPONENT_MAX = 300
+_DIGITS_MAX = 1000
 # R4 search 3.1.1.4.5: "approximately the same", a tenth of the value or of the gap to now.
 _ROUGHLY = Decimal("0.1")
 
@@ -162,10 +163,13 @@ def _range(param: SearchParameter, prefix: Prefix, text: str) -> tuple[Decimal, 
     if "e" in text.lower() and "." not in text and value:
         # By the letter of R4: 1e2 is 95 up to 105, as if it were written 1.0e2.
         exponent -= 1
-    half = Decimal((0, (5,), exponent - 1))
-    if prefix == "ap":
-        half = max(half, abs(value) * _ROUGHLY)
-    return value, value - half, value + half
+    # The usual 28 digits would round the range of a longer number away.
+    with localcontext() as context:
+        context.prec = _DIGITS_MAX
+        half = Decimal((0, (5,), exponent - 1))
+        if prefix == "ap":
+            half = max(half, abs(value) * _ROUGHLY)
+        return value, value - half, value + half
 
 
 def _malformed(param: SearchParameter, form: str) -> Malformed:
