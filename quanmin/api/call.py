@@ -11,7 +11,7 @@ import msgspec
 from quanmin.api.address import Pairs, parse_pairs, write_pairs
 from quanmin.api.negotiation import Preference
 from quanmin.api.paging import Place, Seal
-from quanmin.base.problems import Malformed, Unauthenticated
+from quanmin.base.problems import Malformed, TooCostly, Unauthenticated
 from quanmin.fhir.grammar import QueryLimits, parse_query
 
 if TYPE_CHECKING:
@@ -88,9 +88,12 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
         return links
 
     def _own(self, used: Pairs) -> str:
-        if self.is_private:
-            return self._sealed(None)
         address = "/".join((self.base, *self.parts))
+        if self.is_private:
+            try:
+                return self._sealed(None)
+            except TooCostly:  # a search that fits on one page needs no link to be repeated
+                return f"{address}/_search"
         return f"{address}?{write_pairs(used)}" if used else address
 
     def _sealed(self, position: str | None) -> str:

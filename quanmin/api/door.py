@@ -45,6 +45,7 @@ BASE_PATH = "/fhir"
 
 _log = logging.getLogger("quanmin.api")
 _PLAIN = Preference()
+_LINK_NAME_BYTES = 64  # what stands around the sealed text of a link: its name, _pretty, _format
 _STRANGERS_SURPLUS_BYTES = 1 << 20  # whoever is not known gets no bandwidth for the asking
 
 
@@ -146,7 +147,10 @@ class Door:
             return _refuse_method(request, methods)
         request.route = interaction.shape
         request.interaction = interaction.code
-        pairs = request.pairs(self._limits.address_bytes_max)
+        limits = self._limits
+        is_page = interaction.code == "page"
+        longest = limits.link_bytes_max + _LINK_NAME_BYTES if is_page else limits.address_bytes_max
+        pairs = request.pairs(longest)
         if interaction.access == "open":
             self._gate.strangers.spend(request.client)
             return await self._perform(interaction, self._call(request, parts, pairs, b""))

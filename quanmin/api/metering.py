@@ -71,6 +71,7 @@ class Meters:
         )
         # A labelled child costs a lock and a lookup each time; there are few, so they are kept.
         self._timers: dict[tuple[str, int], Histogram] = {}
+        self._outputs: dict[str, Counter] = {}
 
     def count(
         self, interaction: str, status: int, *, seconds: float, received: int, sent: int
@@ -83,8 +84,10 @@ class Meters:
         timer.observe(seconds)
         if received:
             self._received.labels(interaction).inc(received)
-        if sent:
-            self._sent.labels(interaction).inc(sent)
+        output = self._outputs.get(interaction)
+        if output is None:
+            output = self._outputs[interaction] = self._sent.labels(interaction)
+        output.inc(sent)
 
     def write(self, *, running: int, waiting: int) -> bytes:
         """All numbers in the Prometheus text format."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from quanmin.api.bundles import bundle, version_entry
 from quanmin.api.negotiation import is_known, is_unmodified
-from quanmin.api.reply import Reply, version_headers
+from quanmin.api.reply import Reply, version_headers, version_url
 from quanmin.api.summary import subset_asked_for
 from quanmin.base.problems import Malformed, NotFound, NotSupported
 from quanmin.fhir.query import DateOperand
@@ -35,7 +35,10 @@ async def read_version(call: Call) -> Reply:
 
 
 def _show(call: Call, stored: Stored) -> Reply:
-    headers = version_headers(stored)
+    headers = (
+        *version_headers(stored),
+        (b"content-location", version_url(call.base, stored)),
+    )
     if _has_already(call, stored):
         return Reply(304, b"", headers)
     body = stored.body or b""

@@ -49,6 +49,11 @@ def version_headers(stored: Stored) -> Headers:
     )
 
 
+def version_url(base: str, stored: Stored) -> bytes:
+    """The address of this very version."""
+    return f"{base}/{stored.type}/{stored.id}/_history/{stored.version}".encode("latin-1")
+
+
 def refuse(problem: Problem) -> Reply:
     """The answer to a problem: its status and an OperationOutcome with its issues."""
     headers: Headers = ()

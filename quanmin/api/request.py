@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from quanmin.api.address import Pairs, parse_pairs
 from quanmin.api.negotiation import FHIR_JSON
@@ -58,7 +58,7 @@ class Request:
         self.client: str = client[0] if client else ""
         sent_id = self.headers.get(b"x-request-id")
         is_sane = sent_id is not None and _SANE_ID.fullmatch(sent_id)
-        self.id: str = sent_id.decode("ascii") if is_sane and sent_id else uuid4().hex
+        self.id: str = sent_id.decode("ascii") if is_sane and sent_id else os.urandom(16).hex()
         self.route = "unknown"
         self.interaction = "unknown"
         self.actor = ""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from quanmin.api.negotiation import only_if_absent, version_matched
-from quanmin.api.reply import Headers, Reply, version_headers
+from quanmin.api.reply import Headers, Reply, version_headers, version_url
 from quanmin.base.problems import Issue, Malformed
 from quanmin.fhir.outcome import operation_outcome
 
@@ -90,13 +90,13 @@ def _if_match(call: Call) -> int | None:
 def _written(call: Call, outcome: Outcome) -> Reply:
     stored = outcome.stored
     status = 201 if outcome.created else 200
-    location = f"{call.base}/{stored.type}/{stored.id}/_history/{stored.version}"
-    headers: Headers = (*version_headers(stored), (b"location", location.encode("latin-1")))
+    location = version_url(call.base, stored)
+    headers: Headers = (*version_headers(stored), (b"location", location))
     if call.preference.returns == "minimal":
         return Reply(status, b"", headers)
     if call.preference.returns == "OperationOutcome":
         return Reply(status, _told(status), headers)
-    return Reply(status, stored.body or b"", headers)
+    return Reply(status, stored.body or b"", (*headers, (b"content-location", location)))
 
 
 def _deleted(call: Call, outcome: Outcome | None) -> Reply:

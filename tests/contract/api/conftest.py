@@ -38,27 +38,31 @@ class House:
         for actor in ACTORS:
             self.tokens[actor.code] = await self.actors.enrol(actor)
 
-    def client(
-        self, code: str | None = "center", limits: DoorLimits | None = None, **more: Any
-    ) -> httpx.AsyncClient:
-        """A client of a door of its own; `code` None has no token."""
-        door = build(
-            self.guard,
-            self.actors,
-            limits,
-            link_key=LINK_KEY,
-            zone=ZoneInfo("Asia/Shanghai"),
-            **more,
-        )
-        return self.client_of(door, code)
+    def door(self, limits: DoorLimits | None = None, **more: Any) -> Any:
+        """A door of its own in front of the same records."""
+        zone = ZoneInfo("Asia/Shanghai")
+        return build(self.guard, self.actors, limits, link_key=LINK_KEY, zone=zone, **more)
 
-    def client_of(self, door: Any, code: str | None = "center") -> httpx.AsyncClient:
-        """A client of this door."""
+    def client(
+        self,
+        code: str | None = "center",
+        limits: DoorLimits | None = None,
+        *,
+        base_url: str = "",
+        **more: Any,
+    ) -> httpx.AsyncClient:
+        """A client with the token of an actor (None: with none) of a door of its own, or of the
+        server at `base_url`.
+        """
         headers = {"Content-Type": "application/fhir+json"}
         if code is not None:
             headers["Authorization"] = f"Bearer {self.tokens[code]}"
+        transport = None if base_url else httpx.ASGITransport(self.door(limits, **more))
         client = httpx.AsyncClient(
-            transport=httpx.ASGITransport(door), base_url="http://node.test/fhir", headers=headers
+            transport=transport,
+            base_url=base_url or "http://node.test/fhir",
+            headers=headers,
+            timeout=30,
         )
         self._clients.append(client)
         return client

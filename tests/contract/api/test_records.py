@@ -33,6 +33,7 @@ async def test_a_created_record_is_read_as_it_was_sent(client: httpx.AsyncClient
     assert (read.status_code, read.headers["etag"]) == (200, 'W/"1"')
     assert read.headers["content-type"] == "application/fhir+json; charset=utf-8"
     assert read.headers["cache-control"] == "no-store"
+    assert read.headers["content-location"] == made.headers["location"]
     assert '"value":5.4000' in read.text
     assert read.json()["meta"]["versionId"] == "1"
     assert read.content == made.content
