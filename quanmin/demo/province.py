@@ -21,7 +21,6 @@ from quanmin.demo.history import history
 from quanmin.demo.households import (
     LAST_DAY,
     Household,
-    Human,
     make_household,
     place_of,
     size_of,
@@ -244,7 +243,3 @@ class Province:
                 if case is not None:
                     days.append(case.day)
         return count_outbreak(days, people)
-
-    def human(self, number: int, slot: int) -> Human:
-        """One person, by household and place in it."""
-        return make_household(self.seed, number).humans[slot]
