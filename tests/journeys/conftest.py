@@ -1,0 +1,127 @@
+"""A real browser in front of a real node's pages, over HTTP on the loopback address.
+
+Chromium comes from QUANMIN_CHROMIUM or the system; without one these tests skip and say so. The
+pages are served by uvicorn in a thread of its own, over a database of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+from clinic import Clinic
+from playwright.sync_api import Browser, sync_playwright
+
+from quanmin.base.cluster import Cluster
+from quanmin.base.postgres import connect, open_pool
+
+AXE = "axe-core@4.14.1"
+_FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync"
+    " --disable-background-networking --disable-component-update --disable-dev-shm-usage"
+)
+
+
+class Served:
+    """Pages that answer at `address`, with the tokens and ids of their clinic."""
+
+    def __init__(self, dsn: str, folder: Path) -> None:
+        self._dsn, self._folder = dsn, folder
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.address = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self.tokens: dict[str, str] = {}
+        self.ids: dict[str, str] = {}
+        self._server: uvicorn.Server | None = None
+        self._is_ready = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
+
+    def start(self) -> None:
+        self._thread.start()
+        assert self._is_ready.wait(60), "the pages did not start"
+
+    def stop(self) -> None:
+        if self._server is not None:
+            self._server.should_exit = True
+        self._thread.join()
+
+    async def _serve(self) -> None:
+        pool = await open_pool(self._dsn, name="journeys", connections_max=4)
+        clinic = Clinic(pool, self._folder)
+        await clinic.fill()
+        self.tokens, self.ids = clinic.tokens, clinic.ids
+        config = uvicorn.Config(
+            clinic.pages(), log_config=None, lifespan="off", timeout_graceful_shutdown=1
+        )
+        self._server = uvicorn.Server(config)
+        self._is_ready.set()
+        await self._server.serve([self._socket])
+        await pool.close()
+
+
+@pytest.fixture(scope="session")
+def served(postgres: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    asyncio.run(_administer(postgres, "create database journeys template migrated"))
+    pages = Served(postgres.dsn("journeys"), tmp_path_factory.mktemp("journeys"))
+    pages.start()
+    yield pages
+    pages.stop()
+
+
+async def _administer(postgres: Cluster, statement: str) -> None:
+    connection = await connect(postgres.dsn("postgres"))
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+# For one module only, and after the pages are served: while it runs, its event loop occupies this
+# thread, and neither another fixture nor a test of another module could run one of its own.
+@pytest.fixture(scope="module")
+def chromium(served: Served) -> Iterator[Browser]:
+    del served
+    named = os.environ.get("QUANMIN_CHROMIUM")
+    program = named or shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None:
+        pytest.skip("no browser: install chromium or name one in QUANMIN_CHROMIUM")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=_FLAGS.split())
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """The source of axe-core, fetched once into the user's cache; skips where it cannot be had."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "quanmin-tests"
+    script = cache / AXE / "package" / "axe.min.js"
+    if not script.exists():
+        script.parent.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            _fetch(script.parent.parent)
+        except (OSError, subprocess.SubprocessError) as error:
+            pytest.skip(f"no {AXE}: npm could not fetch it ({type(error).__name__})")
+    return script.read_text(encoding="utf-8")
+
+
+def _fetch(folder: Path) -> None:
+    npm = shutil.which("npm")
+    if npm is None:
+        raise FileNotFoundError
+    packed = subprocess.run(
+        [npm, "pack", "--silent", AXE],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    shutil.unpack_archive(folder / packed.stdout.split()[-1], folder, filter="data")
