@@ -33,4 +33,5 @@ def test_a_seed_names_one_province_for_ever() -> None:
 
 if __name__ == "__main__":
     for seed, people in EXPECTED:
-        print(f'    ({seed}, {people}): "{digest(Province(seed, people))}",')  # noqa: T201 - a script
+        line = f'    ({seed}, {people}): "{digest(Province(seed, people))}",'
+        print(line)  # noqa: T201 - run as a script
