@@ -28,7 +28,10 @@ def reached_database(settings: Settings) -> Iterator[str]:
         yield dsn
         return
     cluster = embedded(settings, places)
-    if places.running() is not None:
+    running = places.running()
+    if running is not None:
+        if not running.is_ready:
+            raise Unusable("The node is starting: try again in a moment.")
         yield cluster.dsn()
         return
     places.prepare()

@@ -45,6 +45,7 @@ _BACKLOG: Final = 2048
 _TICK_SECONDS: Final = 0.5
 _DUTY_SECONDS: Final = 60.0
 _MONTHS_SECONDS: Final = 6 * 3600.0
+_REVIVE_SECONDS: Final = 1.0
 
 
 class Supervisor:
@@ -76,6 +77,7 @@ class Supervisor:
             )
         with lock, self._signals() as woken, self._listening() as listening:
             try:
+                self._keep_state(is_ready=False)
                 self._start(listening)
                 self._watch(woken)
             finally:
@@ -98,7 +100,7 @@ class Supervisor:
             log.info("tables brought up to date", extra={"migration": applied[-1].number})
         asyncio.run(enrol_first_actors(self._dsn, self._places))
         self._workforce.start(self._dsn, self._is_asked_to_end)
-        state = self._keep_state()
+        state = self._keep_state(is_ready=True)
         log.info(
             "node started",
             extra={
@@ -199,10 +201,14 @@ class Supervisor:
     def _revive(self) -> None:
         """Start again whatever has died."""
         if self._cluster is not None and not self._cluster.is_alive():
+            self._do(self._revive_database, _REVIVE_SECONDS)
+        if self._workers().revive():
+            self._keep_state()
+
+    def _revive_database(self) -> None:
+        if self._cluster is not None:
             log.error("PostgreSQL has died and is started again")
             self._cluster.start(wait_seconds_max=self._settings.postgres.start_seconds_max)
-            self._keep_state()
-        if self._workers().revive():
             self._keep_state()
 
     def _do(self, duty: Callable[[], None], every_seconds: float) -> None:
@@ -230,12 +236,12 @@ class Supervisor:
         for _ in asyncio.run(make_months(self._dsn)):
             log.info("a month's tables made ahead")
 
-    def _keep_state(self) -> State:
+    def _keep_state(self, *, is_ready: bool = True) -> State:
         state = State(
             process=os.getpid(),
             port=self._settings.node.port,
             started_at=self._started_at,
-            is_ready=True,
+            is_ready=is_ready,
             is_embedded=self._cluster is not None,
             workers=self._workforce.processes() if self._workforce else (),
             postgres=self._cluster.process_id if self._cluster else None,
