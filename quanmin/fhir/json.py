@@ -144,6 +144,13 @@ def splice(raw: bytes, *, id: str, version: int, updated_text: str) -> bytes:
         if head[3] is None:
             return head[1] + b',"id":' + name + b',"meta":' + stamp + b"}" + rest
         return head[1] + b',"id":' + name + b',"meta":' + stamp + b"," + rest
+    if head and head[2] and head[3] is None:
+        meta = _only_meta(raw)
+        if meta:
+            start = raw.index(meta)
+            between = raw[head.end() : start]
+            rest = _stamped(meta, stamp) + raw[start + len(meta) :]
+            return head[1] + b',"id":' + name + between + rest
     spans = _owned_spans(raw)
     if "resourceType" not in spans:
         raise Malformed("The body has no resourceType: it is not a FHIR resource")
@@ -166,8 +173,16 @@ def splice(raw: bytes, *, id: str, version: int, updated_text: str) -> bytes:
 
 _OWNED = frozenset({"resourceType", "id", "meta"})
 _HEAD = re.compile(
-    rb'(\{"resourceType":"[A-Za-z]++")(,"id":"[A-Za-z0-9.-]++")?+(,"meta":\{(?=["]))?+'
+    rb'(\{_"resourceType"_:_"[A-Za-z]++")(_,_"id"_:_"[A-Za-z0-9.-]++")?+'
+    rb'(_,_"meta"_:_\{_(?=["]))?+'.replace(b"_", _SPACE)
 )
+
+
+class _Owned(msgspec.Struct):
+    meta: msgspec.Raw = msgspec.Raw()
+
+
+_OWNED_META = msgspec.json.Decoder(_Owned)
 
 
 def _is_whole(raw: bytes, head: re.Match[bytes]) -> bool:
@@ -177,6 +192,18 @@ def _is_whole(raw: bytes, head: re.Match[bytes]) -> bool:
     if head[3] is None:
         return b'"meta"' not in raw
     return b'"versionId"' not in raw and b'"lastUpdated"' not in raw
+
+
+def _only_meta(raw: bytes) -> bytes:
+    """The value of the meta that comes late, when its bytes stand in `raw` once; else nothing.
+
+    Then its place is known without walking over all members before it.
+    """
+    try:
+        meta = bytes(_OWNED_META.decode(raw).meta)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise malformed(raw, error) from None
+    return meta if meta.startswith(b"{") and raw.count(meta) == 1 else b""
 
 
 def _owned_spans(raw: bytes) -> dict[str, tuple[int, int]]:
