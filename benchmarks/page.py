@@ -65,7 +65,7 @@ def _enter(port: int, token: str) -> tuple[str, str, int]:
         origin = {"origin": f"http://{HOST}:{port}"}
         home = client.post("/enter", data=fields, headers=origin).raise_for_status()
         cookie = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
-        parts = re.findall(r'(?:href|src)="(/static/[^"]+)"', home.text)
+        parts = re.findall(r'(?:href|src)="(/[^"]+[.](?:css|js|svg)[^"]*)"', home.text)
         size = len(home.content) + sum(len(client.get(part).content) for part in set(parts))
         return cookie, _form_token(home.text), size
 
