@@ -23,6 +23,7 @@ from quanmin.api.negotiation import (
     FHIR_JSON,
     Preference,
     accept,
+    accepts_gzip,
     check_content_type,
     format_of,
     prefer,
@@ -127,7 +128,7 @@ class Door:
             reply,
             send,
             request_id=request.id,
-            accepts_gzip=b"gzip" in request.headers.get(b"accept-encoding", b""),
+            accepts_gzip=accepts_gzip(request.headers.get(b"accept-encoding", b"")),
             compress_bytes_min=self._limits.compress_bytes_min,
             is_head=request.method == "HEAD",
         )

@@ -86,6 +86,16 @@ def accept(header: str) -> bytes:
     return best
 
 
+@lru_cache(maxsize=256)
+def accepts_gzip(header: bytes) -> bool:
+    """Whether an `Accept-Encoding` header allows an answer packed with gzip."""
+    for wanted in header.decode("latin-1").split(","):
+        kind, parameters = _parameters(wanted)
+        if kind in {"gzip", "x-gzip", "*"}:
+            return _weight(parameters) > 0
+    return False
+
+
 def format_of(value: str) -> bytes:
     """The content type for `_format`, which overrides `Accept`."""
     kind, parameters = _parameters(value)

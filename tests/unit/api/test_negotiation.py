@@ -10,6 +10,7 @@ from quanmin.api.negotiation import (
     PLAIN_JSON,
     Preference,
     accept,
+    accepts_gzip,
     check_content_type,
     format_of,
     is_known,
@@ -43,6 +44,13 @@ def test_the_answer_is_of_the_kind_the_client_likes_best(header: str, kind: byte
 def test_what_this_node_cannot_write_is_refused_with_what_it_can(header: str) -> None:
     with pytest.raises(NotAcceptable, match="application/fhir\\+json"):
         accept(header)
+
+
+def test_an_answer_is_packed_only_for_who_can_unpack_it() -> None:
+    assert accepts_gzip(b"br, gzip;q=0.5")
+    assert accepts_gzip(b"*")
+    for header in (b"", b"identity", b"gzip;q=0, *", b"br"):
+        assert not accepts_gzip(header)
 
 
 def test_a_format_parameter_chooses_and_refuses() -> None:
