@@ -6,7 +6,7 @@ one uncorrelated subselect, since a correlated one under OR is evaluated for eac
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from quanmin.fhir.table import load_table
 from quanmin.records.visibility import (
@@ -36,6 +36,16 @@ def visibility_sql(visibility: Visibility, bind: Bind, alias: str) -> str:
     It may be null instead of false; a caller that negates it must not.
     """
     return _Writer(bind, alias).write(visibility, is_strict=False)
+
+
+def of_patients(alias: str, patients: Collection[int], bind: Bind) -> str:
+    """The row is of one of these patients.
+
+    One alone is compared by =, which leaves the index by (patient, time) its order.
+    """
+    if len(patients) == 1:
+        return f"{alias}.patient = {bind(next(iter(patients)))}::bigint"
+    return f"{alias}.patient = any({bind(sorted(patients))}::bigint[])"
 
 
 def mentions_grants(visibility: Visibility) -> bool:
@@ -112,7 +122,7 @@ class _Writer:
             case OfSender(senders):
                 return "sender", f"{alias}.sender = any({bind(sorted(senders))}::int[])"
             case OfPatient(patients):
-                return "patient", f"{alias}.patient = any({bind(sorted(patients))}::bigint[])"
+                return "patient", of_patients(alias, patients, bind)
             case OfType(types):
                 return "type", f"{alias}.type = any({bind(_numbers(types))}::smallint[])"
             case Labelled(labels):

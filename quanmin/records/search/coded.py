@@ -7,11 +7,11 @@ from __future__ import annotations
 from quanmin.fhir.query import Clause, TokenOperand, UriOperand
 from quanmin.fhir.table import TypeDefinition
 from quanmin.records.index import is_keyed
+from quanmin.records.search.arm import Arm, Write, side_arm
 from quanmin.records.search.term import (
     Scope,
     Term,
     Walk,
-    Write,
     any_key,
     any_rid,
     either,
@@ -111,28 +111,28 @@ def _keyed_term(scope: Scope, definition: TypeDefinition, clause: Clause) -> Ter
     )
 
 
-def _codes(walk: Walk) -> Write:
-    return lambda bind: f"select k.rid from records.keyed k where {keyed_condition(walk, bind)}"
+def _codes(walk: Walk) -> Arm:
+    keys = [key for key, _ in walk.pairs]
+    return side_arm("keyed", keys, lambda bind: system_condition(walk, bind), _BY_TIME)
 
 
-def keyed_condition(walk: Walk, bind: Bind) -> str:
-    """A condition on a row `k` of `records.keyed`: it is one of these codes."""
-    keys = sorted({key for key, _ in walk.pairs})
+# As the index on codes is.
+_BY_TIME = "s.low desc nulls last, s.rid"
+
+
+def system_condition(walk: Walk, bind: Bind) -> str:
+    """A condition on a row `s` of `records.keyed` that has one of the keys: the system is right."""
     plain = sorted({key for key, system in walk.pairs if system is None})
     told = [(key, system) for key, system in walk.pairs if system is not None and key not in plain]
-    any_code = (
-        f"k.key = any({bind(keys)}::bigint[])" if len(keys) > 1 else f"k.key = {bind(keys[0])}"
-    )
     if not told:
-        return any_code
-    if len(keys) == 1:
-        systems = bind(sorted({system for _, system in told}))
-        return f"{any_code} and k.system = any({systems}::int[])"
+        return "true"
+    if len({key for key, _ in walk.pairs}) == 1:
+        return f"s.system = any({bind(sorted({system for _, system in told}))}::int[])"
     paired = (
-        f"(k.key, k.system) in (select * from unnest({bind([key for key, _ in told])}::bigint[],"
+        f"(s.key, s.system) in (select * from unnest({bind([key for key, _ in told])}::bigint[],"
         f" {bind([system for _, system in told])}::int[]))"
     )
-    return f"{any_code} and (k.key = any({bind(plain)}::bigint[]) or {paired})"
+    return f"(s.key = any({bind(plain)}::bigint[]) or {paired})"
 
 
 def _probe(walk: Walk) -> Write:
@@ -141,12 +141,16 @@ def _probe(walk: Walk) -> Write:
     LIMIT keeps the planner from turning the question into a hash of every row with the code, which
     for a common code costs more than the whole search.
     """
+    keys = sorted({key for key, _ in walk.pairs})
 
     def write(bind: Bind) -> str:
-        of_row = f"select true from records.keyed k where {keyed_condition(walk, bind)}"
+        of_row = (
+            f"select true from records.keyed s where s.key = any({bind(keys)}::bigint[])"
+            f" and {system_condition(walk, bind)} and s.rid = r.rid"
+        )
         return (
-            f"(case when r.low is null then ({of_row} and k.low is null and k.rid = r.rid limit 1)"
-            f" else ({of_row} and k.low = r.low and k.rid = r.rid limit 1) end)"
+            f"(case when r.low is null then ({of_row} and s.low is null limit 1)"
+            f" else ({of_row} and s.low = r.low limit 1) end)"
         )
 
     return write

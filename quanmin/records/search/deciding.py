@@ -26,9 +26,11 @@ def values_of(stored: Stored, zone: ZoneInfo) -> Values:
 
 def is_hit(stored: Stored, clauses: Sequence[Clause], zone: ZoneInfo) -> bool:
     """Whether every clause holds for the record."""
-    if not clauses:
-        return True
-    values = values_of(stored, zone)
+    return not clauses or are_met(clauses, values_of(stored, zone))
+
+
+def are_met(clauses: Sequence[Clause], values: Values) -> bool:
+    """Whether every clause holds for a record in which these values were found."""
     return all(_holds(clause, values.get(clause.param.name, [])) for clause in clauses)
 
 

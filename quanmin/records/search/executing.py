@@ -6,15 +6,16 @@ from quanmin.base.database import Connection
 from quanmin.fhir.query import Query
 from quanmin.records.context import Context
 from quanmin.records.model import Hits, Stored
+from quanmin.records.search.arm import Write
 from quanmin.records.search.including import included
 from quanmin.records.search.linked import compartment_row
 from quanmin.records.search.narrowing import narrow
 from quanmin.records.search.order import Order, can_walk, order_of
-from quanmin.records.search.reader import Reader
-from quanmin.records.search.selection import Selection
+from quanmin.records.search.reader import Reader, Statement
+from quanmin.records.search.selection import OfEach, Selected, Selection
 from quanmin.records.search.slices import Slices
 from quanmin.records.search.sorting import sorted_slice
-from quanmin.records.search.term import Scope, Write
+from quanmin.records.search.term import Scope, never
 from quanmin.records.search.terms import terms_of
 from quanmin.records.search.totals import Total, total_of
 from quanmin.records.visibility import Both, Everything, OfPatient, Visibility
@@ -31,12 +32,19 @@ async def search(
     search.
     """
     reader = Reader(connection, context)
-    scope = _scope(context, query)
+    scope = await _scope(reader, context, query)
     order = order_of(scope, query.sort)
-    selection = await _select(reader, scope, query, visibility, order)
-    matches, cursor = await _matches(reader, selection, query, order)
+    if len(scope.definitions) == 1:
+        selection: Selection = await _select(reader, scope, query, visibility, order)
+    else:
+        parts = [
+            await _select(reader, Scope(context, (definition,)), query, visibility, order)
+            for definition in scope.definitions
+        ]
+        selection = OfEach.of(parts)
+    matches, cursor = await _matches(reader, context, selection, query, order)
     others, issues = await included(reader, context, query, matches, visibility)
-    total = await _total(reader, selection, query, None if cursor else matches)
+    total = await _total(reader, context, selection, query, None if cursor else matches)
     return Hits(
         tuple(matches),
         tuple(others),
@@ -47,23 +55,31 @@ async def search(
     )
 
 
-def _scope(context: Context, query: Query) -> Scope:
+async def _scope(reader: Reader, context: Context, query: Query) -> Scope:
+    """The types a query is about; of all, or of a compartment, those there are records of."""
     if query.type is not None:
         return Scope(context, (context.definition(query.type),))
     types = context.table.types
-    if query.compartment is None:
-        return Scope(context, tuple(types.values()))
-    kind = query.compartment[0]
-    members = context.table.compartments.get(kind, {})
-    return Scope(context, tuple(types[name] for name in types if name in members or name == kind))
+    names = set(types)
+    if query.compartment is not None:
+        kind = query.compartment[0]
+        names = {kind, *context.table.compartments.get(kind, ())} & names
+    statement = Statement()
+    numbers = statement.bind([types[name].number for name in sorted(names)])
+    rows = await reader.rows(
+        f"select t.number from unnest({numbers}::smallint[]) as t (number) cross join lateral"
+        " (select 1 from records.record r where r.type = t.number limit 1) one",
+        statement,
+    )
+    return Scope(context, tuple(context.named(row["number"]) for row in rows))
 
 
 async def _select(
     reader: Reader, scope: Scope, query: Query, visibility: Visibility, order: Order | None
-) -> Selection:
-    """Which records the query is about, and by which of their indexes they are best reached."""
+) -> Selected:
+    """Which records of one type the query is about, and by which index they are best reached."""
     always: list[Write] = [
-        _of_types(scope),
+        lambda bind: f"r.type = {bind(scope.numbers[0])}::smallint",
         lambda _: "r.flags & 1 <> 1",
         lambda bind: visibility_sql(visibility, bind, "r"),
     ]
@@ -72,30 +88,23 @@ async def _select(
     terms = await terms_of(reader, scope, query.clauses)
     narrowed = await narrow(
         reader,
-        scope,
+        always,
         terms,
         is_driven=query.compartment is not None or _is_of_patients(visibility),
         is_timed=can_walk(order),
     )
+    if narrowed.is_empty:
+        return Selected((never,), (never,))
     is_all = isinstance(visibility, Everything) and query.compartment is None
-    return Selection(
-        scope,
+    return Selected(
         (*always, *narrowed.reading),
         (*always, *narrowed.counting),
         narrowed.undecided,
+        narrowed.uncounted,
         walk=narrowed.walk,
         walked=(*always, *narrowed.walked),
-        only_set=narrowed.only_set if is_all else None,
+        only_set=narrowed.only_set if is_all else (),
     )
-
-
-def _of_types(scope: Scope) -> Write:
-    numbers = scope.numbers
-    if len(numbers) == 1:
-        return lambda bind: f"r.type = {bind(numbers[0])}::smallint"
-    if len(numbers) == len(scope.context.table.types):
-        return lambda _: "true"
-    return lambda bind: f"r.type = any({bind(numbers)}::smallint[])"
 
 
 def _is_of_patients(visibility: Visibility) -> bool:
@@ -114,21 +123,21 @@ def _is_counting(query: Query) -> bool:
 
 
 async def _matches(
-    reader: Reader, selection: Selection, query: Query, order: Order | None
+    reader: Reader, context: Context, selection: Selection, query: Query, order: Order | None
 ) -> tuple[list[Stored], str | None]:
     if _is_counting(query):
         return [], None
-    count = query.count or selection.scope.context.limits.search_count_default
+    count = query.count or context.limits.search_count_default
     if order is None:
-        return await sorted_slice(reader, selection, query.sort, query.cursor, count)
-    return await Slices(reader, selection, order).after(query.cursor, count)
+        return await sorted_slice(reader, context, selection, query, count)
+    return await Slices(reader, selection, order, context.zone).after(query.cursor, count)
 
 
 async def _total(
-    reader: Reader, selection: Selection, query: Query, last: list[Stored] | None
+    reader: Reader, context: Context, selection: Selection, query: Query, last: list[Stored] | None
 ) -> Total | None:
     """The total asked for. `last` are the hits when no slice follows them."""
     is_whole = last is not None and query.cursor is None and not _is_counting(query)
     if is_whole and last is not None and query.total in {"accurate", "estimate"}:
         return Total(len(last), is_exact=True)
-    return await total_of(reader, selection, query)
+    return await total_of(reader, context, selection, query)

@@ -13,7 +13,7 @@ from decimal import Decimal
 import msgspec
 
 from quanmin.fhir.query import DateOperand, NumberOperand, Prefix, QuantityOperand
-from quanmin.records.search.term import Write
+from quanmin.records.search.arm import Arm, Write, side_arm
 from quanmin.records.visibility_sql import Bind
 
 # A row narrower than this is found by `low` alone; the index of the wider ones has this number in
@@ -21,42 +21,61 @@ from quanmin.records.visibility_sql import Bind
 WIDE = 86_400_000_000
 
 
-def date_condition(operand: DateOperand, bind: Bind, low: str, high: str) -> str:
-    """A condition on columns `low` and `high` (half-open) that holds for the operand."""
+class Part(msgspec.Struct, frozen=True):
+    """One way for a date to answer; `order` is the column its index is ordered by."""
+
+    write: Write
+    order: str
+
+
+def date_parts(operand: DateOperand, low: str, high: str) -> list[Part]:
+    """Conditions on columns `low` and `high` (half-open), any of which suffices.
+
+    What asks for an interval's end comes in two: a wide interval may have begun at any time, and
+    has an index by its end; a narrow one began shortly before, and is found by its beginning.
+    """
+    if operand.prefix not in _ENDING:
+        return [Part(lambda bind: f"({_condition(operand, bind, low, high)})", low)]
+    moment = operand.high if operand.prefix == "gt" else operand.low
+
+    def narrow(bind: Bind) -> str:
+        begins = f"{low} > {bind(moment - WIDE)}::bigint"
+        return f"({begins} and {_condition(operand, bind, low, high)})"
+
+    def wide(bind: Bind) -> str:
+        ends = f"{high} - {WIDE} > {low} and {high} > {bind(moment)}::bigint"
+        return f"({ends} and {_condition(operand, bind, low, high)})"
+
+    return [Part(narrow, low), Part(wide, high)]
+
+
+# Their conditions imply that the interval ends after the moment asked for.
+_ENDING = frozenset({"gt", "ge", "ap"})
+
+
+def _condition(operand: DateOperand, bind: Bind, low: str, high: str) -> str:
     # PostgreSQL refuses a value that no part of the statement uses.
     first = f"{bind(operand.low)}::bigint" if operand.prefix not in {"gt", "sa"} else ""
     last = f"{bind(operand.high)}::bigint" if operand.prefix not in {"lt", "eb"} else ""
     match operand.prefix:
         case "eq":
-            return f"({low} >= {first} and {low} < {last} and {high} <= {last})"
+            return f"{low} >= {first} and {low} < {last} and {high} <= {last}"
         case "ne":
-            return f"(not ({low} >= {first} and {high} <= {last}))"
+            return f"not ({low} >= {first} and {high} <= {last})"
         case "lt":
-            return f"({low} < {first})"
+            return f"{low} < {first}"
         case "le":
-            return f"({low} < {last} and ({low} < {first} or {high} <= {last}))"
+            return f"{low} < {last} and ({low} < {first} or {high} <= {last})"
         case "sa":
-            return f"({low} >= {last})"
+            return f"{low} >= {last}"
         case "eb":
-            return f"({low} < {first} and {high} <= {first})"
+            return f"{low} < {first} and {high} <= {first}"
         case "gt":
-            return _after(f"{high} > {last}", last, low, high)
+            return f"{high} > {last}"
         case "ge":
-            return _after(f"({high} > {last} or {low} >= {first})", first, low, high)
+            return f"({high} > {last} or {low} >= {first})"
         case "ap":
-            overlaps = f"{high} > {first} and {low} < {last}"
-            return _after(overlaps, first, low, high)
-
-
-def _after(condition: str, moment: str, low: str, high: str) -> str:
-    """`condition`, which implies high > moment, in a form two indexes can serve.
-
-    An interval that ends after a moment may have begun at any time; but the narrow ones began
-    shortly before it, and the wide ones are few.
-    """
-    narrow = f"({low} > {moment} - {WIDE} and {condition})"
-    wide = f"({high} - {WIDE} > {low} and {high} > {moment} and {condition})"
-    return f"({narrow} or {wide})"
+            return f"{high} > {first} and {low} < {last}"
 
 
 class Bounds(msgspec.Struct, frozen=True):
@@ -78,22 +97,20 @@ class Bounds(msgspec.Struct, frozen=True):
         )
 
 
-def number_arms(bounds: Bounds, keys: Iterable[int]) -> tuple[Write, Write]:
+def number_arms(bounds: Bounds, keys: Iterable[int]) -> list[Arm]:
     """Subselects that together give the records with a matching row under one of the keys."""
-    ordered = sorted(keys)
+    given = list(keys)
 
     def points(bind: Bind) -> str:
-        where = _number_condition(bounds, bind, "q.low", "q.low")
-        return f"{_RANGED} = any({bind(ordered)}::bigint[]) and q.high is null and {where}"
+        return f"s.high is null and {_number_condition(bounds, bind, 's.low', 's.low')}"
 
     def ranges(bind: Bind) -> str:
-        where = _number_condition(bounds, bind, "q.low", "q.high")
-        return f"{_RANGED} = any({bind(ordered)}::bigint[]) and q.high is not null and {where}"
+        return f"s.high is not null and {_number_condition(bounds, bind, 's.low', 's.high')}"
 
-    return points, ranges
-
-
-_RANGED = "select q.rid from records.ranged q where q.key"
+    return [
+        side_arm("ranged", given, points, "s.low"),
+        side_arm("ranged", given, ranges, "s.high"),
+    ]
 
 
 def _number_condition(bounds: Bounds, bind: Bind, low: str, high: str) -> str:

@@ -6,8 +6,9 @@ from quanmin.base.problems import NotSupported
 from quanmin.fhir.query import Clause, ReferenceOperand, TokenOperand
 from quanmin.fhir.table import TypeDefinition
 from quanmin.fhir.values import SearchParameter
-from quanmin.records.search.term import Scope, Term, Write, any_key, any_rid, either, is_present
-from quanmin.records.visibility_sql import Bind
+from quanmin.records.search.arm import Write
+from quanmin.records.search.term import Scope, Term, any_key, any_rid, either, is_present
+from quanmin.records.visibility_sql import Bind, of_patients
 
 # What refers to one of these is little, however large the store grows.
 _SMALL = {"Patient", "Encounter"}
@@ -31,7 +32,7 @@ def reference_term(scope: Scope, clause: Clause) -> Term:
     patients = {rid for type_, rid in links if type_ == "Patient"}
     only_patients = bool(links) and not addresses and len(patients) == len(links)
     if only_patients and is_owner(definition, clause.param) and clause.modifier != "not":
-        return Term(clause, row=_of_patients(patients, keys), drives=True)
+        return Term(clause, row=_of_patients(definition, patients, keys), drives=True)
     rows = [any_key("refs", keys)] if keys or not addresses else []
     if addresses:
         rows.append(any_key("tokens", addresses))
@@ -67,12 +68,17 @@ def _element(definition: TypeDefinition, param: SearchParameter) -> str | None:
     return name if head == definition.name and name in single else None
 
 
-def _of_patients(patients: set[int], keys: set[int]) -> Write:
+def _of_patients(definition: TypeDefinition, patients: set[int], keys: set[int]) -> Write:
+    owners = {_element(definition, definition.params[name]) for name in definition.patient_params}
+
     def write(bind: Bind) -> str:
-        # The reference itself must still be there: the row's patient may come from another element.
-        # "is true" keeps the planner from serving this part by GIN, where it knows less.
-        owned = f"r.patient = any({bind(sorted(patients))}::bigint[])"
-        return f"({owned} and (r.refs && {bind(sorted(keys))}::bigint[]) is true)"
+        owned = of_patients("r", patients, bind)
+        if len(owners) == 1:
+            return owned
+        # The row's patient may come from another element, so the reference itself must be there.
+        # As a case the planner takes it for neither rare nor served by GIN, and follows the first.
+        linked = f"case when r.refs && {bind(sorted(keys))}::bigint[] then true else false end"
+        return f"({owned} and {linked})"
 
     return write
 

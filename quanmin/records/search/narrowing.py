@@ -14,8 +14,9 @@ from typing import Final
 import msgspec
 
 from quanmin.fhir.query import Clause
+from quanmin.records.search.arm import Arm, Write, record_arm
 from quanmin.records.search.reader import Reader, Statement
-from quanmin.records.search.term import Scope, Term, Walk, Write, any_rid
+from quanmin.records.search.term import Term, Walk, any_rid
 from quanmin.records.visibility_sql import Bind
 
 # Fetched by key and handed back as an array.
@@ -23,12 +24,18 @@ FEW: Final = 1_000
 # Up to here fetching all by key and sorting them (about 4 µs each) is quicker than walking until a
 # slice is full: the two meet at the root of (slice x records), 14 thousand for ten million records.
 MANY: Final = 8_000
+# Up to here fetching and sorting all is no dearer than joining along an index.
+_SORTED_MAX = 100
 _WALKED_CODES_MAX = 32
+# Deciding a record after decryption costs this many times what fetching its key from a set does,
+# and so many are decided for a slice.
+_DECIDING_COST, _SLICE = 40, 20
 
 
 class Size(msgspec.Struct, frozen=True):
-    """How many records a term finds: all their keys when few, else a number, which stops above
-    MANY.
+    """How many records a term finds: their keys when few, else a number.
+
+    The number stops above MANY, where the planner's is used.
     """
 
     rids: frozenset[int] | None
@@ -36,48 +43,77 @@ class Size(msgspec.Struct, frozen=True):
 
 
 class Narrowed(msgspec.Struct, frozen=True):
-    """How the clauses are asked: for reading rows, for counting them, and what is left to decide.
+    """How the clauses are asked: for reading rows, for counting them, and what each leaves open.
 
     `walk` is the keyed codes by which rows may be walked in time order; `walked` are then the
-    conditions on the rows, the walk's own left out.
+    conditions on the rows, the walk's own left out. `only_set` are the subselects of the only
+    clause. `is_empty` says that nothing can be found.
     """
 
-    reading: tuple[Write, ...]
-    counting: tuple[Write, ...]
-    undecided: tuple[Clause, ...]
+    reading: tuple[Write, ...] = ()
+    counting: tuple[Write, ...] = ()
+    undecided: tuple[Clause, ...] = ()
+    uncounted: tuple[Clause, ...] = ()
     walk: Walk | None = None
     walked: tuple[Write, ...] = ()
-    only_set: Write | None = None
+    only_set: tuple[Arm, ...] = ()
+    is_empty: bool = False
 
 
 async def narrow(
-    reader: Reader, scope: Scope, terms: Sequence[Term], *, is_driven: bool, is_timed: bool
+    reader: Reader,
+    always: Sequence[Write],
+    terms: Sequence[Term],
+    *,
+    is_driven: bool,
+    is_timed: bool,
 ) -> Narrowed:
     """Measure the terms and choose.
 
-    `is_driven` says that something else already leaves few records, `is_timed` that records are
-    wanted in the order of their main date.
+    `always` are the conditions that hold whatever the terms. `is_driven` says that they leave few
+    records, `is_timed` that records are wanted in the order of their main date.
     """
-    terms = [_with_own_arm(scope, term) for term in terms]
-    measured = [term for term in terms if term.found and (term.is_negative or not term.is_point)]
+    terms = [_with_own_arm(always, term) for term in terms]
+    is_driven = is_driven or any(_leads(term) for term in terms)
+    # What leaves few records needs no measuring: the rest is asked of each of them.
+    measured = [term for term in terms if term.found and not is_driven]
     sizes = dict(zip(map(id, measured), await _measure(reader, measured), strict=True))
-    choice = _Choice(terms, sizes, is_driven=is_driven, is_timed=is_timed)
-    return choice.narrowed()
+    if any(sizes[id(term)].number == 0 for term in measured if _wants(term)):
+        return Narrowed(is_empty=True)
+    choice = _Choice(terms, sizes, is_driven=is_driven)
+    huge = choice.huge()
+    numbers = {id(term): await _expected(reader, _set_of(term)) for term in huge}
+    of_type = await _expected(reader, _rows_of(always)) if huge else 0
+    rare = {key for key, number in numbers.items() if _is_rare(number, of_type)}
+    return choice.narrowed(rare, is_timed=is_timed)
 
 
-def _with_own_arm(scope: Scope, term: Term) -> Term:
+def _wants(term: Term) -> bool:
+    return not term.is_negative
+
+
+def _leads(term: Term) -> bool:
+    """Whether a term leaves few records, as is known without measuring."""
+    return _wants(term) and (term.drives or term.is_point)
+
+
+def _is_rare(number: int, of_type: int) -> bool:
+    """Whether a large set is read whole at less cost than a walk decides until a slice is full."""
+    number = max(number, MANY)
+    return number * number < _DECIDING_COST * _SLICE * of_type
+
+
+def _with_own_arm(always: Sequence[Write], term: Term) -> Term:
     """A term that has both forms gets one: what its row condition finds becomes a subselect too."""
     if term.row is None or not term.found:
         return term
     row = term.row
 
-    def arm(bind: Bind) -> str:
-        return (
-            "select r.rid from records.record r where r.flags & 1 <> 1"
-            f" and r.type = any({bind(scope.numbers)}::smallint[]) and {row(bind)}"
-        )
+    def condition(bind: Bind) -> str:
+        return " and ".join(write(bind) for write in (*always, row))
 
-    return msgspec.structs.replace(term, row=None, found=(*term.found, arm), probe=None)
+    arms = (*term.found, record_arm(condition))
+    return msgspec.structs.replace(term, row=None, found=arms, probe=None)
 
 
 async def _measure(reader: Reader, terms: Sequence[Term]) -> list[Size]:
@@ -86,9 +122,10 @@ async def _measure(reader: Reader, terms: Sequence[Term]) -> list[Size]:
     statement = Statement()
     columns = []
     for term in terms:
-        few = f"array(select f.rid from ({_union(term, statement.bind)}) f limit {FEW + 1})"
-        many = f"select 1 from ({_union(term, statement.bind)}) f limit {MANY + 1}"
-        columns += [few, f"(select count(*) from ({many}) m)"]
+        few = " union all ".join(arm.first(statement.bind, FEW + 1) for arm in term.found)
+        many = " union all ".join(arm.first(statement.bind, MANY + 1) for arm in term.found)
+        columns.append(f"array(select f.rid from ({few}) f limit {FEW + 1})")
+        columns.append(f"(select count(*) from (select 1 from ({many}) f limit {MANY + 1}) m)")
     row = (await reader.rows(f"select {', '.join(columns)}", statement))[0]
     sizes = []
     for place in range(len(terms)):
@@ -97,8 +134,23 @@ async def _measure(reader: Reader, terms: Sequence[Term]) -> list[Size]:
     return sizes
 
 
+def _set_of(term: Term) -> tuple[str, Statement]:
+    statement = Statement()
+    return _union(term, statement.bind), statement
+
+
+def _rows_of(always: Sequence[Write]) -> tuple[str, Statement]:
+    statement = Statement()
+    where = " and ".join(write(statement.bind) for write in always)
+    return f"select 1 from records.record r where {where}", statement
+
+
+async def _expected(reader: Reader, asked: tuple[str, Statement]) -> int:
+    return (await reader.cost(*asked))[1]
+
+
 def _union(term: Term, bind: Bind) -> str:
-    return " union all ".join(write(bind) for write in term.found)
+    return " union all ".join(arm.whole(bind) for arm in term.found)
 
 
 def _in_set(term: Term) -> Write:
@@ -106,9 +158,7 @@ def _in_set(term: Term) -> Write:
 
 
 def _fetched(term: Term) -> Write:
-    """Leads the plan: an array is looked up by key, whatever the planner thinks of the
-    subselect.
-    """
+    """Leads the plan: an array is looked up by key, whatever the planner expects of its making."""
     return lambda bind: f"r.rid = any(array({_union(term, bind)}))"
 
 
@@ -119,28 +169,38 @@ def _not(write: Write) -> Write:
 class _Choice:
     """Goes through the terms once, the most selective first."""
 
-    def __init__(
-        self, terms: Sequence[Term], sizes: dict[int, Size], *, is_driven: bool, is_timed: bool
-    ) -> None:
+    def __init__(self, terms: Sequence[Term], sizes: dict[int, Size], *, is_driven: bool) -> None:
         self._sizes = sizes
         self._terms = sorted(terms, key=self._rank)
-        self._is_driven = is_driven or any(self._leads(term) for term in terms)
-        self._walked = self._walkable() if is_timed and not self._is_driven else None
+        self._is_led = is_driven
+        self._is_driven = is_driven or any(self._is_few(term) for term in terms)
+        self._rare: set[int] = set()
+        self._walked: Term | None = None
         self._has_lead = False
         self._reading: list[Write] = []
         self._counting: list[Write] = []
         self._walking: list[Write] = []
         self._undecided: list[Clause] = []
+        self._uncounted: list[Clause] = []
 
-    def narrowed(self) -> Narrowed:
+    def huge(self) -> list[Term]:
+        """Terms beyond MANY that no index can be asked about for one row, with nothing to lead."""
+        if self._is_driven:
+            return []
+        return [term for term in self._sets() if term.probe is None and self._number(term) > MANY]
+
+    def narrowed(self, rare: set[int], *, is_timed: bool) -> Narrowed:
+        """The choice; `rare` are those of the huge that are read whole."""
+        self._rare = rare
+        self._walked = self._walkable() if is_timed and not self._is_led else None
         for term in self._terms:
             self._add(term)
-        walk = self._walked.walk if self._walked is not None else None
         return Narrowed(
             tuple(self._reading),
             tuple(self._counting),
             tuple(self._undecided),
-            walk=walk,
+            tuple(self._uncounted),
+            walk=self._walked.walk if self._walked is not None else None,
             walked=tuple(self._walking),
             only_set=self._only_set(),
         )
@@ -149,25 +209,28 @@ class _Choice:
         size = self._sizes.get(id(term))
         return size.number if size is not None else -1
 
-    def _leads(self, term: Term) -> bool:
-        if term.is_negative:
-            return False
+    def _is_few(self, term: Term) -> bool:
         size = self._sizes.get(id(term))
-        return term.drives or term.is_point or (size is not None and size.rids is not None)
+        return _wants(term) and size is not None and size.rids is not None
+
+    def _sets(self) -> list[Term]:
+        return [term for term in self._terms if id(term) in self._sizes and _wants(term)]
+
+    def _number(self, term: Term) -> int:
+        return self._sizes[id(term)].number
 
     def _walkable(self) -> Term | None:
-        """The one large set, when it can be walked in time order."""
-        large = [term for term in self._terms if id(term) in self._sizes and not term.is_negative]
-        if len(large) != 1 or large[0].walk is None:
+        """The one set there is, when it can be walked in time order and is worth it."""
+        sets = self._sets()
+        if len(sets) != 1 or sets[0].walk is None or self._number(sets[0]) <= _SORTED_MAX:
             return None
-        return large[0] if len(large[0].walk.pairs) <= _WALKED_CODES_MAX else None
+        return sets[0] if len(sets[0].walk.pairs) <= _WALKED_CODES_MAX else None
 
-    def _only_set(self) -> Write | None:
+    def _only_set(self) -> tuple[Arm, ...]:
         """The side table's own answer, when the search asks for nothing else."""
-        if len(self._terms) == 1 and self._terms[0].found and not self._terms[0].is_negative:
-            term = self._terms[0]
-            return lambda bind: _union(term, bind)
-        return None
+        if len(self._terms) == 1 and not self._terms[0].is_negative:
+            return self._terms[0].found
+        return ()
 
     def _add(self, term: Term) -> None:
         if not term.found:
@@ -180,46 +243,51 @@ class _Choice:
     def _add_row(self, term: Term) -> None:
         if not term.is_exact:
             self._undecided.append(term.clause)
+            self._uncounted.append(term.clause)
         if term.row is None or (term.is_negative and not term.is_exact):
             return
         self._ask(_not(term.row) if term.is_negative else term.row)
 
     def _add_negative(self, term: Term) -> None:
-        rids = self._sizes[id(term)].rids
-        if rids is not None:
-            self._ask(_not(any_rid(set(rids))) if rids else None)
+        size = self._sizes.get(id(term))
+        if size is not None and size.rids is not None:
+            self._ask(_not(any_rid(set(size.rids))))
         elif term.probe is not None:
-            self._ask(_not(term.probe), counting=_not(_in_set(term)))
+            is_alone = size is not None
+            self._ask(_not(term.probe), counting=_not(_in_set(term)) if is_alone else None)
         else:
             self._ask(_not(_in_set(term)))
 
     def _add_set(self, term: Term) -> None:
         size = self._sizes.get(id(term))
-        if size is None:
+        if size is not None and size.rids is not None:
+            self._ask(any_rid(set(size.rids)), walked=term is not self._walked)
+        elif term.is_point:
             self._ask(_in_set(term))
-        elif size.rids is not None:
-            self._ask(any_rid(set(size.rids)))
         elif self._is_driven and term.probe is not None:
             self._ask(term.probe)
         elif self._is_driven:
-            # Few records are left: they are decided after decryption, at less cost than a set of
-            # many.
+            # Few records are left: to decide each costs less than a set of many.
             self._undecided.append(term.clause)
+            self._uncounted.append(term.clause)
         else:
-            self._add_many(term, size)
+            self._add_large(term)
 
-    def _add_many(self, term: Term, size: Size) -> None:
-        reading = term.probe or _in_set(term)
-        if size.number <= MANY and not self._has_lead:
-            reading = _fetched(term)
+    def _add_large(self, term: Term) -> None:
+        walked = term is not self._walked
+        if self._number(term) <= MANY and not self._has_lead:
             self._has_lead = True
-        self._ask(reading, counting=_in_set(term), walked=term is not self._walked)
+            self._ask(_fetched(term), counting=_in_set(term), walked=walked)
+        elif term.probe is not None:
+            self._ask(term.probe, counting=_in_set(term), walked=walked)
+        elif self._number(term) <= MANY or id(term) in self._rare:
+            self._ask(_in_set(term), walked=walked)
+        else:
+            # So many have it that a slice is soon full by deciding them as they come.
+            self._undecided.append(term.clause)
+            self._counting.append(_in_set(term))
 
-    def _ask(
-        self, write: Write | None, *, counting: Write | None = None, walked: bool = True
-    ) -> None:
-        if write is None:
-            return
+    def _ask(self, write: Write, *, counting: Write | None = None, walked: bool = True) -> None:
         self._reading.append(write)
         self._counting.append(counting or write)
         if walked:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -168,6 +168,14 @@ def _missing(key: Key) -> int:
 
 def _name(order: Order) -> str:
     return "".join(f"{'-' if key.descending else '+'}{key.column[0]}" for key in order)
+
+
+def sorting_key(phase: Phase, row: Any) -> tuple[int, ...]:
+    """Sorts rows of several walks of a phase into its order."""
+    values = (
+        (key, _missing(key) if row[key.column] is None else row[key.column]) for key in phase.order
+    )
+    return tuple(-value if key.descending else value for key, value in values)
 
 
 def write_cursor(position: msgspec.Struct) -> str:

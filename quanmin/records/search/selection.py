@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from quanmin.fhir.query import Clause
 from quanmin.records.context import ROW
-from quanmin.records.search.coded import keyed_condition
+from quanmin.records.search.arm import Arm, Write
+from quanmin.records.search.coded import system_condition
 from quanmin.records.search.order import (
     Column,
     Phase,
@@ -17,31 +18,98 @@ from quanmin.records.search.order import (
     after,
     order_by,
     part_condition,
+    sorting_key,
 )
 from quanmin.records.search.reader import Reader, Statement
-from quanmin.records.search.term import Scope, Walk, Write
+from quanmin.records.search.term import Walk
 
 _OWN: dict[Column, str] = {"updated": "r.updated", "low": "r.low", "rid": "r.rid"}
-_WALKED: dict[Column, str] = {"updated": "r.updated", "low": "k.low", "rid": "k.rid"}
+_WALKED: dict[Column, str] = {"updated": "r.updated", "low": "s.low", "rid": "s.rid"}
 
 
-class Selection(msgspec.Struct, frozen=True):
-    """The same records in every statement of a search; `undecided` clauses are left to Python.
+class Selection(Protocol):
+    """The same records in every statement of a search.
 
-    `walk` replaces one of the conditions when records are read in time order; `walked` are then the
-    others. `only_set` gives exactly the records selected, from a side table.
+    `undecided` clauses are left to Python by what reads rows, `uncounted` ones by what counts them.
     """
 
-    scope: Scope
+    @property
+    def undecided(self) -> tuple[Clause, ...]:
+        """What rows that were read must still be asked."""
+
+    @property
+    def uncounted(self) -> tuple[Clause, ...]:
+        """What keeps rows from being counted by SQL alone."""
+
+    async def slice(
+        self, reader: Reader, phase: Phase, position: Position | None, limit: int
+    ) -> list[Any]:
+        """The next rows of a phase after a position, in its order."""
+
+    async def all(self, reader: Reader, limit: int) -> list[Any]:
+        """All rows in no order, at most `limit`."""
+
+    async def count(self, reader: Reader, limit: int) -> int:
+        """How many rows there are, counted up to `limit`."""
+
+    async def estimate(self, reader: Reader) -> int:
+        """How many rows the planner expects."""
+
+
+class Selected(msgspec.Struct, frozen=True):
+    """The records of one or more types that meet conditions.
+
+    `reading` and `counting` are the same conditions in the forms best for each. `walk` replaces one
+    of them when records are read in time order; `walked` are then the others. `only_set` gives
+    exactly the records selected, from a side table.
+    """
+
     reading: tuple[Write, ...]
     counting: tuple[Write, ...]
     undecided: tuple[Clause, ...] = ()
+    uncounted: tuple[Clause, ...] = ()
     walk: Walk | None = None
     walked: tuple[Write, ...] = ()
-    only_set: Write | None = None
+    only_set: tuple[Arm, ...] = ()
 
-    def rows(self, phase: Phase, position: Position | None, limit: int) -> tuple[str, Statement]:
-        """The statement for the next rows of a phase after a position."""
+    async def slice(
+        self, reader: Reader, phase: Phase, position: Position | None, limit: int
+    ) -> list[Any]:
+        """See `Selection`."""
+        text, statement = self._rows(phase, position, limit)
+        if self.walk is not None and phase.order[0].column in {"low", "rid"}:
+            by_walk = self._walked_rows(self.walk, phase, position, limit)
+            alone = len(self.walked) <= _ALWAYS_ASKED
+            if alone or await _is_cheaper(reader, by_walk, (text, statement)):
+                text, statement = by_walk
+        return await reader.rows(text, statement)
+
+    async def all(self, reader: Reader, limit: int) -> list[Any]:
+        """See `Selection`."""
+        text, statement = self._unordered(self.reading, ROW)
+        return await reader.rows(f"{text} limit {statement.bind(limit)}::bigint", statement)
+
+    async def count(self, reader: Reader, limit: int) -> int:
+        """See `Selection`."""
+        if self.only_set:
+            statement = Statement()
+            union = " union all ".join(arm.first(statement.bind, limit) for arm in self.only_set)
+            text = f"select distinct f.rid from ({union}) f"
+        else:
+            text, statement = self._unordered(self.counting, "1")
+        text = f"select count(*) from ({text} limit {statement.bind(limit)}::bigint) c"
+        return int((await reader.rows(text, statement))[0][0])
+
+    async def estimate(self, reader: Reader) -> int:
+        """See `Selection`."""
+        return (await reader.cost(*self._unordered(self.counting, "1")))[1]
+
+    def _unordered(self, conditions: tuple[Write, ...], columns: str) -> tuple[str, Statement]:
+        statement = Statement()
+        where = _all(write(statement.bind) for write in conditions)
+        return f"select {columns} from records.record r where {where}", statement
+
+    def _rows(self, phase: Phase, position: Position | None, limit: int) -> tuple[str, Statement]:
         statement = Statement()
         conditions = [write(statement.bind) for write in self.reading]
         conditions += _place(phase, position, _OWN, statement)
@@ -51,66 +119,86 @@ class Selection(msgspec.Struct, frozen=True):
         )
         return text, statement
 
-    def walked_rows(
+    def _walked_rows(
         self, walk: Walk, phase: Phase, position: Position | None, limit: int
     ) -> tuple[str, Statement]:
-        """The same rows, by walking the codes of `walk`: their index has each code's records by
-        time.
-        """
+        """The same rows along the index on codes, which has each code's records by time."""
         statement = Statement()
         parts = []
         for pair in walk.pairs:
-            conditions = [keyed_condition(Walk((pair,)), statement.bind)]
+            one = Walk((pair,))
+            conditions = [f"s.key = {statement.bind(pair[0])}::bigint"]
+            conditions.append(system_condition(one, statement.bind))
             conditions += [write(statement.bind) for write in self.walked]
             conditions += _place(phase, position, _WALKED, statement)
+            # A record can have a code twice, in two systems. The join leaves the bucket out: rids
+            # are unique, and the planner would multiply by its selectivity.
             parts.append(
-                f"(select distinct on ({_columns(phase, _WALKED)}) {ROW} from records.keyed k"
-                f" join records.record r on r.rid = k.rid and r.bucket = k.bucket"
+                f"(select distinct on ({_columns(phase, _WALKED)}) {ROW} from records.keyed s"
+                f" join records.record r on r.rid = s.rid"
                 f" where {_all(conditions)} order by {order_by(phase, _WALKED)}"
                 f" limit {statement.bind(limit)}::bigint)"
             )
         if len(parts) == 1:
             return parts[0], statement
-        # A record with two of the codes is met in two walks.
         text = (
             f"select distinct on ({_columns(phase, _OWN)}) * from ({' union all '.join(parts)}) r"
             f" order by {order_by(phase, _OWN)} limit {statement.bind(limit)}::bigint"
         )
         return text, statement
 
-    def all_rows(self, limit: int) -> tuple[str, Statement]:
-        """The statement for all rows in no order, at most `limit`."""
-        statement = Statement()
-        conditions = [write(statement.bind) for write in self.reading]
-        text = (
-            f"select {ROW} from records.record r where {_all(conditions)}"
-            f" limit {statement.bind(limit)}::bigint"
-        )
-        return text, statement
 
-    def count(self, limit: int) -> tuple[str, Statement]:
-        """The statement that counts the rows, at most `limit`."""
-        statement = Statement()
-        if self.only_set is not None:
-            counted = f"select distinct f.rid from ({self.only_set(statement.bind)}) f"
-        else:
-            conditions = [write(statement.bind) for write in self.counting]
-            counted = f"select 1 from records.record r where {_all(conditions)}"
-        text = f"select count(*) from ({counted} limit {statement.bind(limit)}::bigint) c"
-        return text, statement
+class OfEach(msgspec.Struct, frozen=True):
+    """Selections of several types, each asked by itself and merged.
+
+    Keys hold their type, so one question for all would ask each type's index for the keys of every
+    other, and the planner would take the sum of what it does not know for a great deal.
+    """
+
+    parts: tuple[Selected, ...]
+    undecided: tuple[Clause, ...]
+    uncounted: tuple[Clause, ...]
+
+    @classmethod
+    def of(cls, parts: Iterable[Selected]) -> OfEach:
+        """The selections together; what one leaves open is decided for all."""
+        given = tuple(parts)
+        return cls(
+            given,
+            tuple({clause: None for part in given for clause in part.undecided}),
+            tuple({clause: None for part in given for clause in part.uncounted}),
+        )
 
     async def slice(
         self, reader: Reader, phase: Phase, position: Position | None, limit: int
     ) -> list[Any]:
-        """The next rows of a phase after a position."""
-        text, statement = self.rows(phase, position, limit)
-        if self.walk is not None and phase.order[0].column in {"low", "rid"}:
-            by_walk = self.walked_rows(self.walk, phase, position, limit)
-            if len(self.walked) <= _ALWAYS_ASKED or await _is_cheaper(
-                reader, by_walk, (text, statement)
-            ):
-                text, statement = by_walk
-        return await reader.rows(text, statement)
+        """See `Selection`."""
+        rows = [
+            row for part in self.parts for row in await part.slice(reader, phase, position, limit)
+        ]
+        return sorted(rows, key=lambda row: sorting_key(phase, row))[:limit]
+
+    async def all(self, reader: Reader, limit: int) -> list[Any]:
+        """See `Selection`."""
+        rows: list[Any] = []
+        for part in self.parts:
+            rows += await part.all(reader, limit - len(rows))
+            if len(rows) >= limit:
+                break
+        return rows
+
+    async def count(self, reader: Reader, limit: int) -> int:
+        """See `Selection`."""
+        number = 0
+        for part in self.parts:
+            number += await part.count(reader, limit - number)
+            if number >= limit:
+                break
+        return number
+
+    async def estimate(self, reader: Reader) -> int:
+        """See `Selection`."""
+        return sum([await part.estimate(reader) for part in self.parts])
 
 
 # Type, not deleted, visibility: with nothing else asked, a walk fills a slice at once.

@@ -5,6 +5,7 @@ ended.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from zoneinfo import ZoneInfo
 
 from quanmin.records.model import Stored
 from quanmin.records.search.deciding import is_hit
@@ -26,11 +27,11 @@ _BATCH_MAX = 500
 class Slices:
     """The slices of one selection in one order."""
 
-    def __init__(self, reader: Reader, selection: Selection, order: Order) -> None:
+    def __init__(self, reader: Reader, selection: Selection, order: Order, zone: ZoneInfo) -> None:
         self._reader = reader
         self._selection = selection
         self._order = order
-        self._zone = selection.scope.context.zone
+        self._zone = zone
 
     async def after(self, cursor: str | None, count: int) -> tuple[list[Stored], str | None]:
         """`count` hits after the cursor, and where the next begin, None at the end."""

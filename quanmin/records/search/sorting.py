@@ -4,7 +4,6 @@ are few.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -12,15 +11,17 @@ import msgspec
 
 from quanmin.base.problems import TooCostly
 from quanmin.base.text import fold
-from quanmin.fhir.query import SortKey
+from quanmin.fhir.query import Query, SortKey
 from quanmin.fhir.values import Link, Number, Quantity, Text, Token, Uri, Value, When
+from quanmin.records.context import Context
 from quanmin.records.model import Stored
-from quanmin.records.search.deciding import is_hit, values_of
+from quanmin.records.search.deciding import Values, are_met, values_of
 from quanmin.records.search.order import decode_cursor, write_cursor
 from quanmin.records.search.reader import Reader
 from quanmin.records.search.selection import Selection
 
 _BATCH = 500
+_Keyed = list[tuple[Stored, Values]]
 
 
 class Place(msgspec.Struct, frozen=True, array_like=True):
@@ -31,41 +32,40 @@ class Place(msgspec.Struct, frozen=True, array_like=True):
 
 
 async def sorted_slice(
-    reader: Reader, selection: Selection, sort: Sequence[SortKey], cursor: str | None, count: int
+    reader: Reader, context: Context, selection: Selection, query: Query, count: int
 ) -> tuple[list[Stored], str | None]:
-    """`count` hits after the cursor in the order asked for, and where the next begin.
+    """`count` hits in the order and after the cursor the query names, and where the next begin.
 
     A record comes by its least value, descending by its greatest; without a value it comes last.
     Raises TooCostly when more than `sort_rows_max` records would have to be read.
     """
-    hits = await _all_hits(reader, selection)
-    zone = selection.scope.context.zone
-    keyed = [(stored, values_of(stored, zone)) for stored in hits]
+    keyed = await _all_hits(reader, context, selection)
     keyed.sort(key=lambda pair: pair[0].rid)
-    for key in reversed(sort):
+    for key in reversed(query.sort):
         keyed = _sorted(keyed, key)
     ordered = [stored for stored, _ in keyed]
-    start = _start(ordered, cursor)
+    start = _start(ordered, query.cursor)
     shown = ordered[start : start + count]
     if not shown or start + count >= len(ordered):
         return shown, None
     return shown, write_cursor(Place(start + count, shown[-1].rid))
 
 
-async def _all_hits(reader: Reader, selection: Selection) -> list[Stored]:
-    context = selection.scope.context
+async def _all_hits(reader: Reader, context: Context, selection: Selection) -> _Keyed:
     limit = context.limits.sort_rows_max
-    rows = await reader.rows(*selection.all_rows(limit + 1))
+    rows = await selection.all(reader, limit + 1)
     if len(rows) > limit:
         raise TooCostly(
             f"more than {limit} records would have to be sorted: narrow the search, or sort by"
             " _lastUpdated, _id or the type's main date"
         )
-    hits: list[Stored] = []
+    hits: _Keyed = []
     for start in range(0, len(rows), _BATCH):
         reader.check_time()
-        opened = await reader.open(rows[start : start + _BATCH])
-        hits += [one for one in opened if is_hit(one, selection.undecided, context.zone)]
+        for stored in await reader.open(rows[start : start + _BATCH]):
+            values = values_of(stored, context.zone)
+            if are_met(selection.undecided, values):
+                hits.append((stored, values))
     return hits
 
 
@@ -78,11 +78,8 @@ def _start(ordered: list[Stored], cursor: str | None) -> int:
     return place.given if after is None else after + 1
 
 
-_Keyed = list[tuple[Stored, dict[str, list[Value]]]]
-
-
 def _sorted(keyed: _Keyed, key: SortKey) -> _Keyed:
-    found: list[tuple[Any, tuple[Stored, dict[str, list[Value]]]]] = []
+    found: list[tuple[Any, tuple[Stored, Values]]] = []
     without: _Keyed = []
     for pair in keyed:
         value = _sort_value(pair[0], pair[1], key)
@@ -94,7 +91,7 @@ def _sorted(keyed: _Keyed, key: SortKey) -> _Keyed:
     return [pair for _, pair in found] + without
 
 
-def _sort_value(stored: Stored, values: dict[str, list[Value]], key: SortKey) -> Any:
+def _sort_value(stored: Stored, values: Values, key: SortKey) -> Any:
     if key.param.name == "_lastUpdated":
         return stored.updated
     if key.param.name == "_id":

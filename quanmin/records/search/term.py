@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import msgspec
 
 from quanmin.fhir.query import Clause
 from quanmin.fhir.table import TypeDefinition
 from quanmin.records.context import Context
+from quanmin.records.search.arm import Arm, Write
 from quanmin.records.visibility_sql import Bind
-
-Write = Callable[[Bind], str]
-"""Writes a piece of SQL, taking its values into the statement it becomes part of."""
 
 
 class Scope(msgspec.Struct, frozen=True):
@@ -38,7 +34,7 @@ class Term(msgspec.Struct, frozen=True):
 
     clause: Clause
     row: Write | None = None
-    found: tuple[Write, ...] = ()
+    found: tuple[Arm, ...] = ()
     probe: Write | None = None
     walk: Walk | None = None
     is_exact: bool = True

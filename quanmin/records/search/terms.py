@@ -5,10 +5,11 @@ from __future__ import annotations
 from quanmin.base.problems import NotSupported
 from quanmin.fhir.query import Clause, MissingOperand, QuantityOperand, StringOperand
 from quanmin.records.index import Unit
+from quanmin.records.search.arm import Write
 from quanmin.records.search.coded import id_term, token_term, uri_term
 from quanmin.records.search.linked import reference_term
 from quanmin.records.search.reader import Reader
-from quanmin.records.search.term import Scope, Term, Write, always, either, is_present, never
+from quanmin.records.search.term import Scope, Term, always, either, is_present, never
 from quanmin.records.search.timed import date_term, number_term, units_in_use
 from quanmin.records.visibility_sql import Bind
 from quanmin.records.words import Needed, needed_keys

@@ -14,9 +14,10 @@ from quanmin.fhir.table import TypeDefinition
 from quanmin.fhir.values import SearchParameter
 from quanmin.records.context import SEVERAL
 from quanmin.records.index import Unit, is_main_date
-from quanmin.records.search.intervals import Bounds, date_condition, number_arms
+from quanmin.records.search.arm import Arm, Write, side_arm
+from quanmin.records.search.intervals import Bounds, date_parts, number_arms
 from quanmin.records.search.reader import Reader, Statement
-from quanmin.records.search.term import Scope, Term, Write, either, is_present
+from quanmin.records.search.term import Scope, Term, either, is_present
 from quanmin.records.visibility_sql import Bind
 
 
@@ -39,34 +40,25 @@ def date_term(scope: Scope, clause: Clause) -> Term:
 
 
 def _any_date(operands: Sequence[DateOperand], low: str, high: str) -> Write:
-    return either(*(_one_date(operand, low, high) for operand in operands))
-
-
-def _one_date(operand: DateOperand, low: str, high: str) -> Write:
-    return lambda bind: date_condition(operand, bind, low, high)
+    return either(*(part.write for one in operands for part in date_parts(one, low, high)))
 
 
 def _all(*writes: Write) -> Write:
     return lambda bind: "(" + " and ".join(write(bind) for write in writes) + ")"
 
 
-def _dated(key: int, operands: Sequence[DateOperand]) -> tuple[Write, ...]:
-    def arm(operand: DateOperand) -> Write:
-        return lambda bind: (
-            f"select d.rid from records.dated d where d.key = {bind(key)}::bigint"
-            f" and {date_condition(operand, bind, 'd.low', 'd.high')}"
-        )
-
-    return tuple(arm(operand) for operand in operands)
+def _dated(key: int, operands: Sequence[DateOperand]) -> tuple[Arm, ...]:
+    parts = (part for one in operands for part in date_parts(one, "s.low", "s.high"))
+    return tuple(side_arm("dated", [key], part.write, part.order) for part in parts)
 
 
-def _own_or_several(own: Write, others: Iterable[Write]) -> Write:
+def _own_or_several(own: Write, others: Iterable[Arm]) -> Write:
     """Rows with one extent by themselves; those with several (few, if any) by their rows in
     `dated`.
     """
 
     def write(bind: Bind) -> str:
-        several = " union all ".join(other(bind) for other in others)
+        several = " union all ".join(other.whole(bind) for other in others)
         return f"((r.flags & {SEVERAL} = 0 and {own(bind)}) or r.rid = any(array({several})))"
 
     return write
@@ -104,7 +96,7 @@ def number_term(scope: Scope, clause: Clause, units: Sequence[Unit]) -> Term:
     asked for.
     """
     definition, name = scope.definitions[0], clause.param.name
-    found: list[Write] = []
+    found: list[Arm] = []
     for operand in clause.operands:
         if isinstance(operand, NumberOperand):
             key = scope.context.keying.ranged(definition.name, name, "", "")

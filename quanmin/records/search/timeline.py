@@ -7,13 +7,14 @@ from collections.abc import Collection
 from quanmin.base.database import Connection
 from quanmin.records.context import Context
 from quanmin.records.model import Hits
+from quanmin.records.search.arm import Write
 from quanmin.records.search.order import LATEST_FIRST
 from quanmin.records.search.reader import Reader
-from quanmin.records.search.selection import Selection
+from quanmin.records.search.selection import Selected
 from quanmin.records.search.slices import Slices
-from quanmin.records.search.term import Scope, Write
+from quanmin.records.search.term import Scope
 from quanmin.records.visibility import Visibility
-from quanmin.records.visibility_sql import visibility_sql
+from quanmin.records.visibility_sql import of_patients, visibility_sql
 
 # A Patient's time is the birth date: it belongs at the head of a page, not at a timeline's end.
 _NOT_EVENTS = {"Patient"}
@@ -36,11 +37,11 @@ async def timeline(  # noqa: PLR0917 - the guard's call: where, whose, which, fo
     chosen = types or (name for name in context.table.types if name not in _NOT_EVENTS)
     scope = Scope(context, tuple(context.definition(name) for name in chosen))
     conditions: tuple[Write, ...] = (
-        lambda bind: f"r.patient = any({bind(sorted(patients))}::bigint[])",
+        lambda bind: of_patients("r", patients, bind),
         lambda bind: f"r.type = any({bind(scope.numbers)}::smallint[])",
         lambda _: "r.flags & 1 <> 1",
         lambda bind: visibility_sql(visibility, bind, "r"),
     )
-    slices = Slices(reader, Selection(scope, conditions, conditions), LATEST_FIRST)
+    slices = Slices(reader, Selected(conditions, conditions), LATEST_FIRST, context.zone)
     matches, following = await slices.after(cursor, count)
     return Hits(tuple(matches), next=following)

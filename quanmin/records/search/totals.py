@@ -1,6 +1,4 @@
-"""How many records a search finds: exactly up to a limit, else by the planner's estimate and
-said so.
-"""
+"""How many records a search finds: counted up to a limit, else estimated and said to be so."""
 
 from __future__ import annotations
 
@@ -8,6 +6,7 @@ import msgspec
 
 from quanmin.base.problems import TooCostly
 from quanmin.fhir.query import Query
+from quanmin.records.context import Context
 from quanmin.records.search.deciding import is_hit
 from quanmin.records.search.reader import Reader
 from quanmin.records.search.selection import Selection
@@ -22,7 +21,9 @@ class Total(msgspec.Struct, frozen=True):
     is_exact: bool
 
 
-async def total_of(reader: Reader, selection: Selection, query: Query) -> Total | None:
+async def total_of(
+    reader: Reader, context: Context, selection: Selection, query: Query
+) -> Total | None:
     """The total a query asks for; None when it asks for none.
 
     Raises TooCostly when an accurate one would have to count more than `count_rows_max` records, or
@@ -31,35 +32,38 @@ async def total_of(reader: Reader, selection: Selection, query: Query) -> Total 
     wanted = query.total
     if wanted in {None, "none"} and query.summary != "count":
         return None
-    limits = selection.scope.context.limits
+    limits = context.limits
+    if selection.uncounted:
+        return await _decided(reader, context, selection, is_needed=wanted == "accurate")
+    if wanted == "estimate":
+        expected = await selection.estimate(reader)
+        if expected > limits.estimate_rows_max:
+            return Total(expected, is_exact=False)
     capped = limits.estimate_rows_max if wanted == "estimate" else limits.count_rows_max
-    if selection.undecided:
-        return await _decided(
-            reader, selection, limits.sort_rows_max, is_needed=wanted == "accurate"
-        )
-    number = (await reader.rows(*selection.count(capped + 1)))[0][0]
-    if number <= capped:
-        return Total(number, is_exact=True)
-    if wanted == "accurate":
+    number = await selection.count(reader, capped + 1)
+    if number > capped and wanted == "accurate":
         raise _too_many(capped)
-    _, expected = await reader.cost(*selection.all_rows(2**40))
-    return Total(max(expected, number), is_exact=False)
+    if number > capped:
+        return Total(max(number, await selection.estimate(reader)), is_exact=False)
+    return Total(number, is_exact=True)
 
 
 async def _decided(
-    reader: Reader, selection: Selection, rows_max: int, *, is_needed: bool
+    reader: Reader, context: Context, selection: Selection, *, is_needed: bool
 ) -> Total:
-    rows = await reader.rows(*selection.all_rows(rows_max + 1))
-    if len(rows) > rows_max and is_needed:
-        raise _too_many(rows_max)
-    kept = rows[:rows_max]
-    zone = selection.scope.context.zone
+    """Counted one by one after decryption; beyond the limit the candidates are what is known."""
+    rows_max = context.limits.sort_rows_max
+    rows = await selection.all(reader, rows_max + 1)
+    if len(rows) > rows_max:
+        if is_needed:
+            raise _too_many(rows_max)
+        return Total(max(len(rows), await selection.estimate(reader)), is_exact=False)
     number = 0
-    for start in range(0, len(kept), _BATCH):
+    for start in range(0, len(rows), _BATCH):
         reader.check_time()
-        opened = await reader.open(kept[start : start + _BATCH])
-        number += sum(is_hit(stored, selection.undecided, zone) for stored in opened)
-    return Total(number, is_exact=len(rows) <= rows_max)
+        opened = await reader.open(rows[start : start + _BATCH])
+        number += sum(is_hit(stored, selection.undecided, context.zone) for stored in opened)
+    return Total(number, is_exact=True)
 
 
 def _too_many(limit: int) -> TooCostly:

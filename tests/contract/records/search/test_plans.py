@@ -1,0 +1,190 @@
+"""The plans of ordinary searches over skewed records: no scan of a whole table, few pages touched.
+
+A hundred thousand rows are made by SQL, with the keys a real index would give them: a code on half
+of all, one on a hundredth, one on ten; a patient with a thousand; senders of which one sent half.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Any
+
+import asyncpg
+import msgspec
+import pytest
+from shelf import query_of
+from stores import open_context
+
+from quanmin.base.database import Connection
+from quanmin.records.context import Context
+from quanmin.records.search import search, timeline
+from quanmin.records.search.reader import Reader, Statement
+from quanmin.records.visibility import Everything, OfPatient, OfSender, Visibility
+
+ROWS = 100_000
+
+_RECORDS = """
+    insert into records.record (rid, seq, updated, patient, low, high, present, version, sender,
+        bucket, type, flags, body, tokens, refs)
+    select -n, n, n * 1000000, ($1::bigint[])[n % 1000 + 1], n * 1000000, n * 1000000 + 1, 1, 1,
+        case when n % 2 = 0 then 1 else n % 50 + 2 end, 0, $2, 0, repeat('x', 200)::bytea,
+        array[case when n % 50 = 0 then $3::bigint else $4 end, n],
+        array[($5::bigint[])[n % 1000 + 1]]
+    from generate_series(1, $6::bigint) n
+"""
+
+_KEYED = """
+    insert into records.keyed (key, low, rid, system, type, bucket)
+    select case when n % 10000 = 0 then $3::bigint when n % 100 = 1 then $2 when n % 2 = 0 then $1
+        else n end, n * 1000000, -n, 0, $4, 0
+    from generate_series(1, $5::bigint) n
+"""
+
+
+class _SeenError(Exception):
+    """The rows have been read: there is nothing in them to open."""
+
+
+@pytest.fixture
+async def shelves(
+    pool: asyncpg.Pool[asyncpg.Record], tmp_path: Any
+) -> AsyncIterator[tuple[Connection, Context]]:
+    context = open_context(tmp_path)
+    async with pool.acquire() as connection:
+        await _fill(connection, context)
+        yield connection, context
+
+
+async def _fill(connection: Any, context: Context) -> None:
+    keying, number = context.keying, context.definition("Observation").number
+    patients = [context.rid_of("Patient", f"p{n}") for n in range(1000)]
+    # Every hundredth row is the first patient's.
+    spread = [patients[0] if n % 10 == 0 else rid for n, rid in enumerate(patients)]
+    await connection.execute(
+        _RECORDS,
+        spread,
+        number,
+        keying.code("Observation", "status", "amended"),
+        keying.code("Observation", "status", "final"),
+        [keying.reference("Observation", "patient", rid or 0) for rid in spread],
+        ROWS,
+    )
+    codes = [keying.code("Observation", "code", code) for code in ("common", "middling", "rare")]
+    await connection.execute(_KEYED, *codes, number, ROWS)
+    await connection.execute("vacuum analyze records.record, records.keyed")
+
+
+@pytest.fixture
+def plans(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """The plans of the statements that a search runs, as they ran."""
+    seen: list[dict[str, Any]] = []
+    run = Reader.rows
+
+    async def rows(reader: Reader, text: str, statement: Statement) -> list[Any]:
+        if not text.startswith("explain"):
+            explained = await run(
+                reader, f"explain (analyze, buffers, format json) {text}", statement
+            )
+            seen.append(msgspec.json.decode(explained[0][0])[0]["Plan"])
+        return await run(reader, text, statement)
+
+    async def open_none(_reader: Reader, rows: list[Any]) -> list[Any]:
+        if rows:
+            raise _SeenError
+        return []
+
+    monkeypatch.setattr(Reader, "rows", rows)
+    monkeypatch.setattr(Reader, "open", open_none)
+    return seen
+
+
+def _nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
+    return [plan, *(node for child in plan.get("Plans", []) for node in _nodes(child))]
+
+
+def _pages(plans: list[dict[str, Any]]) -> int:
+    return sum(int(p["Shared Hit Blocks"]) + int(p["Shared Read Blocks"]) for p in plans)
+
+
+def _scanned(plans: list[dict[str, Any]]) -> list[str]:
+    """Relations read without an index; an empty partition or a small table is nobody's burden."""
+    nodes = [node for plan in plans for node in _nodes(plan) if node["Node Type"] == "Seq Scan"]
+    return [node["Relation Name"] for node in nodes if _pages([node]) > 10]
+
+
+SHAPES: list[tuple[list[tuple[str, str]], int]] = [
+    ([], 60),
+    ([("code", "rare")], 120),
+    ([("code", "middling")], 4_500),
+    ([("code", "common")], 600),
+    ([("code", "rare"), ("_sort", "-date")], 120),
+    ([("code", "middling"), ("_sort", "-date")], 250),
+    ([("code", "common"), ("_sort", "-date")], 400),
+    ([("code", "common"), ("_sort", "date")], 400),
+    ([("code", "common,middling"), ("_sort", "-date")], 600),
+    ([("code", "common"), ("status", "final"), ("_sort", "-date")], 500),
+    ([("status", "final")], 120),
+    ([("status", "amended")], 2_500),
+    ([("patient", "p7")], 250),
+    ([("patient", "p7"), ("code", "common"), ("_sort", "-date")], 700),
+    ([("patient", "p0"), ("_sort", "-date")], 120),
+    ([("date", "1970-01-01T20:00+08:00"), ("_sort", "-date")], 200),
+    ([("date", "ge1970-01-02T11:40:00+08:00")], 200),
+    ([("code", "none")], 60),
+    ([("_id", "nobody")], 60),
+    ([("code:not", "common")], 500),
+]
+
+
+async def _asked(
+    shelves: tuple[Connection, Context],
+    plans: list[dict[str, Any]],
+    pairs: list[tuple[str, str]],
+    visibility: Visibility,
+) -> str:
+    """What a search read: tables scanned from end to end, and pages."""
+    connection, context = shelves
+    plans.clear()
+    with suppress(_SeenError):
+        await search(connection, context, query_of("Observation", *pairs), visibility)
+    return f"{_scanned(plans)} {_pages(plans)} pages"
+
+
+async def test_ordinary_searches_scan_no_table_and_touch_few_pages(
+    shelves: tuple[Connection, Context], plans: list[dict[str, Any]]
+) -> None:
+    wrong = []
+    for pairs, pages_max in SHAPES:
+        said = await _asked(shelves, plans, pairs, Everything())
+        if _scanned(plans) or _pages(plans) > pages_max:
+            wrong.append(f"{pairs}: {said}, at most {pages_max}")
+    assert wrong == []
+
+
+async def test_a_visibility_does_not_turn_a_search_into_a_scan(
+    shelves: tuple[Connection, Context], plans: list[dict[str, Any]]
+) -> None:
+    mine = shelves[1].rid_of("Patient", "p7")
+    assert mine is not None
+    wrong = []
+    for visibility in (OfPatient(frozenset({mine})), OfSender(frozenset({1}))):
+        for pairs in ([], [("code", "common"), ("_sort", "-date")], [("status", "final")]):
+            said = await _asked(shelves, plans, pairs, visibility)
+            if _scanned(plans) or _pages(plans) > 900:
+                wrong.append(f"{visibility} {pairs}: {said}")
+    assert wrong == []
+
+
+async def test_a_timeline_reads_only_the_patients_records(
+    shelves: tuple[Connection, Context], plans: list[dict[str, Any]]
+) -> None:
+    connection, context = shelves
+    for id_ in ("p0", "p7"):
+        rid = context.rid_of("Patient", id_)
+        assert rid is not None
+        plans.clear()
+        with suppress(_SeenError):
+            await timeline(connection, context, [rid], (), Everything(), 20, None)
+        assert _scanned(plans) == []
+        assert _pages(plans) <= 400
