@@ -14,13 +14,16 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from quanmin.base.problems import Invalid, Issue, Malformed, NotSupported, Problem, TooLarge
+from quanmin.fhir.dates import interval
 from quanmin.fhir.grammar import QueryLimits, parse_query
 from quanmin.fhir.json import malformed
 from quanmin.fhir.query import Query
 from quanmin.records.context import Context
 from quanmin.records.operation import Operation
+from quanmin.records.reading import HistoryQuery
 
 _ETAG = re.compile(r'(?:W/)?"?(\d{1,9})"?')
+_HISTORY_MAX = 1000
 _ORDER = {"delete": 0, "create": 1, "update": 2}
 
 
@@ -50,12 +53,12 @@ class _ResourceId(msgspec.Struct):
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """An entry that reads: a record, one of its versions, a history, or a search (`query`)."""
+    """An entry that reads: a record, one of its versions, a `history`, or a search (`query`)."""
 
     type: str | None
     id: str | None = None
     version: int | None = None
-    is_history: bool = False
+    history: HistoryQuery | None = None
     query: Query | None = None
 
 
@@ -207,7 +210,7 @@ def id_of_body(body: bytes) -> str | None:
     """The id a resource states; None without. Raises Malformed."""
     try:
         return _id_decoder.decode(body).id
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise malformed(body, error) from error
 
 
@@ -223,15 +226,7 @@ def _version(etag: str | None) -> int | None:
 def _criteria(context: Context, type_: str, terms: str | None) -> Query | None:
     if not terms:
         return None
-    return _query(context, type_, terms.removeprefix("?").removeprefix(f"{type_}?"))
-
-
-def _query(context: Context, type_: str | None, terms: str) -> Query:
-    pairs = parse_qsl(terms, keep_blank_values=True)
-    query = parse_query(type_, pairs, strict=True, zone=context.zone, limits=QueryLimits())
-    if not query.clauses and not pairs:
-        raise Invalid("conditional criteria must name at least one search parameter")
-    return query
+    return _search(context, type_, terms.removeprefix("?").removeprefix(f"{type_}?"))
 
 
 def _reading(context: Context, request: _Request) -> Reading:
@@ -243,11 +238,11 @@ def _reading(context: Context, request: _Request) -> Reading:
         case [type_, id_, "_history", version] if version.isdecimal():
             return Reading(type_, id_, int(version[:9]))
         case [type_, id_, "_history"]:
-            return Reading(type_, id_, is_history=True)
+            return Reading(type_, id_, history=_history(context, type_, id_, terms))
         case [type_, "_history"]:
-            return Reading(type_, is_history=True)
+            return Reading(type_, history=_history(context, type_, None, terms))
         case ["_history"]:
-            return Reading(None, is_history=True)
+            return Reading(None, history=_history(context, None, None, terms))
         case [type_, id_]:
             return Reading(type_, id_)
         case [type_]:
@@ -258,5 +253,25 @@ def _reading(context: Context, request: _Request) -> Reading:
 
 
 def _search(context: Context, type_: str | None, terms: str) -> Query:
-    pairs = parse_qsl(terms, keep_blank_values=True)
-    return parse_query(type_, pairs, strict=True, zone=context.zone, limits=QueryLimits())
+    return parse_query(type_, _pairs(terms), strict=True, zone=context.zone, limits=QueryLimits())
+
+
+def _pairs(terms: str) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(terms, keep_blank_values=True, errors="strict")
+    except (UnicodeDecodeError, ValueError) as error:
+        raise Malformed("the search in request.url is not percent-encoded UTF-8") from error
+
+
+def _history(context: Context, type_: str | None, id_: str | None, terms: str) -> HistoryQuery:
+    query = HistoryQuery(type=type_, id=id_)
+    for name, value in _pairs(terms):
+        if name == "_count" and value.isdecimal() and 0 < int(value[:9]) <= _HISTORY_MAX:
+            query = msgspec.structs.replace(query, count=int(value[:9]))
+        elif name == "_since" and (moment := interval(value, context.zone)) is not None:
+            query = msgspec.structs.replace(query, since=moment[0])
+        else:
+            raise NotSupported(
+                f"a history in a bundle takes _since (an instant) and _count (1 to {_HISTORY_MAX})"
+            )
+    return query

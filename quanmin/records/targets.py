@@ -101,6 +101,11 @@ class Targets:
         target = Target(operation, self._context.definition(operation.type), id=operation.id or "")
         if operation.criteria is None:
             return target
+        if not operation.criteria.clauses:
+            raise Invalid(
+                f"the criteria for {operation.type} name no search parameter: they would match"
+                " every record of yours"
+            )
         matches = await self._own(operation.criteria)
         if len(matches) > 1:
             raise PreconditionFailed(

@@ -26,8 +26,6 @@ from quanmin.trust.access_log import Access, AccessLog
 from quanmin.trust.actors import Actor
 from quanmin.trust.rules import Ground, Rights, compile_rights
 
-_HISTORY_IN_BUNDLES = 50
-
 
 class Timeline(msgspec.Struct, frozen=True):
     """One person across institutions, newest first: the linked source Patients, the asked one
@@ -167,6 +165,15 @@ class GuardedRecords:
         async with self._store.glancing() as connection:
             counts = await self._guard.people.counts(connection, [p.rid for p in patients])
         return {patient.id: counts.get(patient.rid, 1) for patient in patients}
+
+    async def senders(self, versions: Sequence[Stored]) -> dict[int, str]:
+        """The codes of the institutions that sent these versions, by their number in `facts`."""
+        wanted = {version.facts.sender for version in versions}
+        async with self._store.glancing() as connection:
+            rows = await connection.fetch(
+                "select sender, code from records.sender where sender = any($1::int[])", [*wanted]
+            )
+        return {row["sender"]: row["code"] for row in rows}
 
     async def _same_person(
         self, connection: Connection, rights: Rights, first: Stored
@@ -382,15 +389,16 @@ async def _read_entry(
     if reading.query is not None:
         hits = await search(connection, context, reading.query, seen)
         return EntryOutcome(200, hits=hits)
-    if reading.is_history:
-        query = HistoryQuery(type=reading.type, id=reading.id, count=_HISTORY_IN_BUNDLES)
-        return EntryOutcome(200, history=await history(connection, context, seen, query))
+    if reading.history is not None:
+        found = await history(connection, context, seen, reading.history)
+        return EntryOutcome(200, history=found)
     type_, id_ = reading.type or "", reading.id or ""
     if reading.version is not None:
-        found = await read_version(connection, context, seen, type_, id_, version=reading.version)
+        version = reading.version
+        stored = await read_version(connection, context, seen, type_, id_, version=version)
     else:
-        found = await read(connection, context, seen, type_, id_)
-    return EntryOutcome(200, stored=found)
+        stored = await read(connection, context, seen, type_, id_)
+    return EntryOutcome(200, stored=stored)
 
 
 def _answer_write(outcome: Outcome | None) -> EntryOutcome:

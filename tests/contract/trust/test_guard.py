@@ -172,3 +172,28 @@ async def test_a_batch_does_what_it_can(guard: Guard) -> None:
     assert [answer.status for answer in answers] == [201, 404, 400, 200]
     assert answers[3].hits is not None
     assert len(answers[3].hits.matches) == 1
+
+
+async def test_criteria_that_name_nothing_are_refused(guard: Guard) -> None:
+    ours = records(guard, "institution", "a")
+    await ours.create("Patient", patient())
+    with pytest.raises(Problem, match="no search parameter"):
+        await ours.delete_where(query(guard, "Patient", _count="5"))
+
+
+async def test_a_bundle_reads_histories_as_far_as_it_asks(guard: Guard) -> None:
+    ours = records(guard, "institution", "a")
+    made = (await ours.create("Observation", observation(value="1"))).stored
+    for value in ("2", "3"):
+        await ours.update("Observation", made.id, observation(id=made.id, value=value))
+    asked = [
+        {"request": {"method": "GET", "url": f"Observation/{made.id}/_history{terms}"}}
+        for terms in ("", "?_count=1", "?_since=2999-01-01T00:00:00Z", "?_at=2026")
+    ]
+    _, answers = await ours.bundle(bundle("batch", *asked))
+    assert [answer.status for answer in answers] == [200, 200, 200, 400]
+    assert [
+        [version.version for version in answer.history.versions]
+        for answer in answers
+        if answer.history is not None
+    ] == [[3, 2, 1], [3], []]
