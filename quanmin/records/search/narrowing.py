@@ -122,16 +122,18 @@ async def _measure(reader: Reader, terms: Sequence[Term]) -> list[Size]:
     statement = Statement()
     columns = []
     for term in terms:
-        few = " union all ".join(arm.first(statement.bind, FEW + 1) for arm in term.found)
-        many = " union all ".join(arm.first(statement.bind, MANY + 1) for arm in term.found)
-        columns.append(f"array(select f.rid from ({few}) f limit {FEW + 1})")
-        columns.append(f"(select count(*) from (select 1 from ({many}) f limit {MANY + 1}) m)")
+        union = " union all ".join(arm.first(statement.bind, MANY + 1) for arm in term.found)
+        numbered = f"select f.rid, row_number() over () as place from ({union}) f limit {MANY + 1}"
+        columns.append(
+            "(select array[count(*)] || array_agg(m.rid) filter"
+            f" (where m.place <= {FEW + 1}) from ({numbered}) m)"
+        )
     row = (await reader.rows(f"select {', '.join(columns)}", statement))[0]
-    sizes = []
-    for place in range(len(terms)):
-        rids, number = row[2 * place], row[2 * place + 1]
-        sizes.append(Size(frozenset(rids) if len(rids) <= FEW else None, number))
-    return sizes
+    return [_size(number, rids) for number, *rids in row]
+
+
+def _size(number: int, rids: list[int]) -> Size:
+    return Size(frozenset(rids) if number <= FEW else None, number)
 
 
 def _set_of(term: Term) -> tuple[str, Statement]:

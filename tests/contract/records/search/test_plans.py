@@ -72,7 +72,7 @@ async def _fill(connection: Any, context: Context) -> None:
     )
     codes = [keying.code("Observation", "code", code) for code in ("common", "middling", "rare")]
     await connection.execute(_KEYED, *codes, number, ROWS)
-    await connection.execute("vacuum analyze records.record, records.keyed")
+    await connection.execute("analyze records.record, records.keyed")
 
 
 @pytest.fixture
@@ -113,16 +113,18 @@ def _scanned(plans: list[dict[str, Any]]) -> list[str]:
     return [node["Relation Name"] for node in nodes if _pages([node]) > 10]
 
 
+# As many pages as it takes when nothing has been vacuumed yet; a scan of the table is five
+# thousand.
 SHAPES: list[tuple[list[tuple[str, str]], int]] = [
     ([], 60),
     ([("code", "rare")], 120),
     ([("code", "middling")], 4_500),
     ([("code", "common")], 600),
     ([("code", "rare"), ("_sort", "-date")], 120),
-    ([("code", "middling"), ("_sort", "-date")], 250),
+    ([("code", "middling"), ("_sort", "-date")], 1_000),
     ([("code", "common"), ("_sort", "-date")], 400),
     ([("code", "common"), ("_sort", "date")], 400),
-    ([("code", "common,middling"), ("_sort", "-date")], 600),
+    ([("code", "common,middling"), ("_sort", "-date")], 1_300),
     ([("code", "common"), ("status", "final"), ("_sort", "-date")], 500),
     ([("status", "final")], 120),
     ([("status", "amended")], 2_500),
