@@ -144,7 +144,7 @@ class Reader:
         known = tell_code(name, text, self.language) or tell_code("status", text, self.language)
         if known is not None and name in _CODED:
             return Value(text=known.text, language=known.language)
-        if _DATE.fullmatch(text) and _holds_date(name):
+        if _DATE.fullmatch(text) and ("T" in text or _holds_date(name)):
             return Value(text=self.date(text), language=self.language)
         return Value(text=text)
 

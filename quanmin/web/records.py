@@ -77,6 +77,10 @@ class DeclaredRecords:
         self._readable("Patient")
         return await self._records.registrations(patients)
 
+    async def senders(self, versions: Sequence[Stored]) -> dict[int, str]:
+        """The codes of the institutions that sent these versions, by their number in `facts`."""
+        return await self._records.senders(versions)
+
     async def create(
         self, type_: str, body: bytes, *, if_none_exist: Query | None = None
     ) -> Outcome:

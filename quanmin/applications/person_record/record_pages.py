@@ -48,13 +48,14 @@ async def history(visit: Visit, records: DeclaredRecords) -> Response:
     if not batch.versions:
         raise NotFound("this record has no history that is open to you")
     bodies = [decode(stored.body) if stored.body else {} for stored in batch.versions]
+    senders = await records.senders(batch.versions)
     zone = visit.house.settings.zone
     versions = [
         {
             "number": stored.version,
             "when": tell_moment(from_micros(stored.updated, zone), visit.language),
             "method": tell_code("method", stored.method.lower(), visit.language),
-            "who": str(bodies[at].get("meta", {}).get("source") or ""),
+            "who": senders.get(stored.facts.sender, ""),
             "is_deleted": stored.body is None,
             "differences": differences(bodies[at + 1], bodies[at]) if at + 1 < len(bodies) else (),
             "has_earlier": at + 1 < len(bodies),

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from quanmin.applications.person_record.application import APPLICATION
+from quanmin.fhir.table import load_table
 from quanmin.web import labels
 from quanmin.web.labels import as_text, before_choice, taken_apart, tell_element
 
@@ -28,6 +29,21 @@ def test_every_word_stands_in_both_languages() -> None:
 def test_every_type_that_is_read_has_a_name_in_both_languages() -> None:
     told = {type_: as_text(type_) for type_ in APPLICATION.reads}
     unnamed = [type_ for type_, text in told.items() if text.zh.isascii()]
+    assert not unnamed
+
+
+def test_every_element_of_what_is_read_has_a_chinese_label() -> None:
+    # Shapes are the resource types with their parts, and the data types.
+    shapes = load_table().shapes
+    others = load_table().types.keys() - APPLICATION.reads
+    names = {
+        element.name
+        for shape, read in shapes.items()
+        if shape.partition(".")[0] not in others
+        for element in read
+    }
+    assert len(names) > 500
+    unnamed = sorted(name for name in names if tell_element(name, "zh").language != "zh")
     assert not unnamed
 
 
