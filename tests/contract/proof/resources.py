@@ -66,12 +66,19 @@ def _as_r4(raw: bytes) -> bytes:
     return raw
 
 
+def examples() -> Iterator[Named]:
+    """All examples of R4 with an id."""
+    for _, raw in members("hl7.fhir.r4.examples-4.0.1.tar.xz"):
+        found = named(raw)
+        if found is not None:
+            yield found
+
+
 def valid_examples(*, definitions_max: int) -> Iterator[Named]:
     """The valid examples of R4, of each type of definitions at most so many."""
     taken = dict.fromkeys(DEFINITIONS, 0)
-    for _, raw in members("hl7.fhir.r4.examples-4.0.1.tar.xz"):
-        found = named(raw)
-        if found is None or found[:2] in _AMBIGUOUS or is_refused(found):
+    for found in examples():
+        if found[:2] in _AMBIGUOUS or is_refused(found):
             continue
         if found[0] in taken:
             taken[found[0]] += 1

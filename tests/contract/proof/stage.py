@@ -48,14 +48,23 @@ class Stage:
 
     async def _put(self, bodies: list[tuple[str, str, bytes]]) -> None:
         for start in range(0, len(bodies), BUNDLE_ENTRIES):
-            entries = b",".join(
-                b'{"resource":%s,"request":{"method":"PUT","url":"%s/%s"}}'
-                % (body, type_.encode(), id_.encode())
-                for type_, id_, body in bodies[start : start + BUNDLE_ENTRIES]
-            )
+            several = bodies[start : start + BUNDLE_ENTRIES]
+            entries = b",".join(_put_entry(*body) for body in several)
             bundle = b'{"resourceType":"Bundle","type":"transaction","entry":[%s]}' % entries
             await self.records().bundle(bundle)
         await self.pool.execute("analyze")
+
+    def try_to_put(self, bodies: list[tuple[str, str, bytes]]) -> list[int]:
+        """Store what can be stored, each for itself; the status of each."""
+        entries = b",".join(_put_entry(*body) for body in bodies)
+        batch = b'{"resourceType":"Bundle","type":"batch","entry":[%s]}' % entries
+        _, outcomes = self.runner.run(self.records().bundle(batch))
+        return [outcome.status for outcome in outcomes]
+
+    def body(self, type_: str, id_: str) -> bytes:
+        """The resource as the node gives it out."""
+        found = self.runner.run(self.records().read(type_, id_))
+        return found.body or b""
 
     def find(
         self, type_: str | None, pairs: Iterable[tuple[str, str]], count: int = 1000
@@ -77,6 +86,11 @@ class Stage:
             cursor = hits.next
             if cursor is None:
                 return found
+
+
+def _put_entry(type_: str, id_: str, body: bytes) -> bytes:
+    request = f'"request":{{"method":"PUT","url":"{type_}/{id_}"}}'
+    return b'{"resource":%s,%s}' % (body, request.encode())
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from functools import cached_property
@@ -10,21 +9,17 @@ from typing import Any
 
 import pytest
 from contract.proof.stage import Stage, open_stage
+from contract.proof.written import (
+    named_by_the_node,
+    read,
+    references_of,
+    without_server_fields,
+)
 from shared import members
 
 from quanmin.base.cluster import Cluster
 
 pytestmark = [pytest.mark.shared, pytest.mark.slow, pytest.mark.xdist_group("synthea")]
-
-
-def as_written(digits: str) -> tuple[str, str]:
-    """A number by its digits, and no string."""
-    return "number", digits
-
-
-def read(raw: bytes) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(raw, parse_float=as_written, parse_int=as_written)
-    return found
 
 
 class Loaded:
@@ -109,32 +104,3 @@ def test_every_patients_records_are_found_by_the_patient(loaded: Loaded) -> None
 def test_a_changed_digit_would_be_noticed() -> None:
     assert read(b'{"value":5.40}') != read(b'{"value":5.4}')
     assert read(b'{"value":5}') != read(b'{"value":"5.0"}')
-
-
-def references_of(node: Any) -> Iterator[str]:
-    """Every Reference.reference below a node."""
-    if isinstance(node, dict):
-        if isinstance(node.get("reference"), str):
-            yield node["reference"]
-        for child in node.values():
-            yield from references_of(child)
-    elif isinstance(node, list):
-        for child in node:
-            yield from references_of(child)
-
-
-def named_by_the_node(node: Any, names: dict[str, str]) -> Any:
-    """The resource with the names within its bundle replaced by those the node gave."""
-    if isinstance(node, dict):
-        return {key: named_by_the_node(value, names) for key, value in node.items()}
-    if isinstance(node, list):
-        return [named_by_the_node(value, names) for value in node]
-    return names.get(node, node) if type(node) is str else node
-
-
-def without_server_fields(resource: dict[str, Any]) -> dict[str, Any]:
-    """Without what the server owns: id, version, moment."""
-    kept = {key: value for key, value in resource.items() if key not in {"id", "meta"}}
-    meta = resource.get("meta", {})
-    rest = {key: value for key, value in meta.items() if key not in {"versionId", "lastUpdated"}}
-    return kept | ({"meta": rest} if rest else {})
