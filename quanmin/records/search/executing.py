@@ -85,17 +85,18 @@ async def _select(
     ]
     if query.compartment is not None:
         always.append(compartment_row(scope, *query.compartment))
+    is_open = isinstance(visibility, Everything) and query.compartment is None
     terms = await terms_of(reader, scope, query.clauses)
     narrowed = await narrow(
         reader,
         always,
         terms,
         is_driven=query.compartment is not None or _is_of_patients(visibility),
+        is_open=is_open,
         is_timed=can_walk(order),
     )
     if narrowed.is_empty:
         return Selected((never,), (never,))
-    is_all = isinstance(visibility, Everything) and query.compartment is None
     return Selected(
         (*always, *narrowed.reading),
         (*always, *narrowed.counting),
@@ -103,7 +104,8 @@ async def _select(
         narrowed.uncounted,
         walk=narrowed.walk,
         walked=(*always, *narrowed.walked),
-        only_set=narrowed.only_set if is_all else (),
+        is_walk_alone=is_open and not narrowed.walked,
+        only_set=narrowed.only_set if is_open else (),
     )
 
 

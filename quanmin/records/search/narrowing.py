@@ -66,18 +66,23 @@ async def narrow(
     terms: Sequence[Term],
     *,
     is_driven: bool,
+    is_open: bool,
     is_timed: bool,
 ) -> Narrowed:
     """Measure the terms and choose.
 
     `always` are the conditions that hold whatever the terms. `is_driven` says that they leave few
-    records, `is_timed` that records are wanted in the order of their main date.
+    records, `is_open` that they leave all of the type, `is_timed` that records are wanted in the
+    order of their main date.
     """
     terms = [_with_own_arm(always, term) for term in terms]
     is_driven = is_driven or any(_leads(term) for term in terms)
     # What leaves few records needs no measuring: the rest is asked of each of them.
     measured = [term for term in terms if term.found and not is_driven]
-    sizes = dict(zip(map(id, measured), await _measure(reader, measured), strict=True))
+    # A lone code in time order is walked in any case, so that its size need not be known.
+    is_walked = is_timed and is_open and len(terms) == 1 and terms[0].walk is not None
+    sizes_found = await _measure(reader, measured, FEW if is_walked else MANY)
+    sizes = dict(zip(map(id, measured), sizes_found, strict=True))
     if any(sizes[id(term)].number == 0 for term in measured if _wants(term)):
         return Narrowed(is_empty=True)
     choice = _Choice(terms, sizes, is_driven=is_driven)
@@ -116,14 +121,15 @@ def _with_own_arm(always: Sequence[Write], term: Term) -> Term:
     return msgspec.structs.replace(term, row=None, found=arms, probe=None)
 
 
-async def _measure(reader: Reader, terms: Sequence[Term]) -> list[Size]:
+async def _measure(reader: Reader, terms: Sequence[Term], number_max: int) -> list[Size]:
     if not terms:
         return []
     statement = Statement()
+    limit = number_max + 1
     columns = []
     for term in terms:
-        union = " union all ".join(arm.first(statement.bind, MANY + 1) for arm in term.found)
-        numbered = f"select f.rid, row_number() over () as place from ({union}) f limit {MANY + 1}"
+        union = " union all ".join(arm.first(statement.bind, limit) for arm in term.found)
+        numbered = f"select f.rid, row_number() over () as place from ({union}) f limit {limit}"
         columns.append(
             "(select array[count(*)] || array_agg(m.rid) filter"
             f" (where m.place <= {FEW + 1}) from ({numbered}) m)"

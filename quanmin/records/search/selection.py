@@ -60,8 +60,9 @@ class Selected(msgspec.Struct, frozen=True):
     """The records of one or more types that meet conditions.
 
     `reading` and `counting` are the same conditions in the forms best for each. `walk` replaces one
-    of them when records are read in time order; `walked` are then the others. `only_set` gives
-    exactly the records selected, from a side table.
+    of them when records are read in time order; `walked` are then the others, and when there are
+    none to speak of, `is_walk_alone`. `only_set` gives exactly the records selected, from a side
+    table.
     """
 
     reading: tuple[Write, ...]
@@ -70,6 +71,7 @@ class Selected(msgspec.Struct, frozen=True):
     uncounted: tuple[Clause, ...] = ()
     walk: Walk | None = None
     walked: tuple[Write, ...] = ()
+    is_walk_alone: bool = False
     only_set: tuple[Arm, ...] = ()
 
     async def slice(
@@ -79,8 +81,8 @@ class Selected(msgspec.Struct, frozen=True):
         text, statement = self._rows(phase, position, limit)
         if self.walk is not None and phase.order[0].column in {"low", "rid"}:
             by_walk = self._walked_rows(self.walk, phase, position, limit)
-            alone = len(self.walked) <= _ALWAYS_ASKED
-            if alone or await _is_cheaper(reader, by_walk, (text, statement)):
+            plain = (text, statement)
+            if self.is_walk_alone or await _is_cheaper(reader, by_walk, plain):
                 text, statement = by_walk
         return await reader.rows(text, statement)
 
@@ -199,10 +201,6 @@ class OfEach(msgspec.Struct, frozen=True):
     async def estimate(self, reader: Reader) -> int:
         """See `Selection`."""
         return sum([await part.estimate(reader) for part in self.parts])
-
-
-# Type, not deleted, visibility: with nothing else asked, a walk fills a slice at once.
-_ALWAYS_ASKED = 3
 
 
 async def _is_cheaper(
