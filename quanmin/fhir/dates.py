@@ -17,9 +17,7 @@ _SECOND_LENGTH = len("2020-05-01T10:00:00")
 # The zones that R4's dateTime allows; the library would take 08:60 for 09:00.
 _OFFSET = r"Z|[+-](?:(?:0\d|1[0-3]):[0-5]\d|14:00)"
 _ZONE = re.compile(rf"({_OFFSET})\Z")
-_FORM = re.compile(
-    rf"\d{{4}}(-\d\d(-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?({_OFFSET})?)?)?)?\Z", re.ASCII
-)
+_FORM = re.compile(rf"\d{{4}}(-\d\d(-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?({_OFFSET})?)?)?)?\Z", re.ASCII)
 
 
 def interval(text: str, zone: tzinfo) -> tuple[int, int] | None:
