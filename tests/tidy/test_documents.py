@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
+from typing import Any
 
 import pytest
 from tidy.tree import ROOT, Source, assert_clean, paths, sources
+from typer.main import get_command
+
+from quanmin.node.commands import app
 
 NEEDED = (
     *("README.md", "ARCHITECTURE.md", "GLOSSARY.md", "STYLE.md", "CONTRIBUTING.md", "SECURITY.md"),
@@ -17,6 +21,7 @@ _LINK = re.compile(r"(?<!\!)\[[^\]]*\]\(([^)\s]+)\)")
 _PICTURE = re.compile(r"!\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
 _TARGET = re.compile(r"\bmake ([a-z][a-z-]+)\b")
+_COMMAND = re.compile(r"(?:^|[/\s(])quanmin ([a-z][^\n`#]*)", re.MULTILINE)
 _FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 _PART = re.compile(r"`((?:quanmin|tests|tools|docs|benchmarks)/[\w./-]*\w/?)(?:::(test_\w+))?`")
 _SPOKEN = re.compile(r"`([^`\n]+)`|^ {4}(.+)$", re.MULTILINE)
@@ -91,6 +96,45 @@ def unknown_targets(pages: Mapping[str, str], makefile: str) -> list[str]:
     ]
 
 
+def commands() -> set[str]:
+    """Every command of `quanmin`, with its options: `node start`, `node start --port`."""
+    found = set()
+
+    def walk(command: Any, path: str) -> None:
+        found.add(path)
+        found.update(f"{path} {name}".strip() for option in command.params for name in option.opts)
+        for name, inner in getattr(command, "commands", {}).items():
+            walk(inner, f"{path} {name}".strip())
+
+    walk(get_command(app), "")
+    return found
+
+
+def unknown_commands(pages: Mapping[str, str], known: set[str]) -> list[str]:
+    """`quanmin` commands and options that a document names in code and that do not exist."""
+    found = []
+    for page, text in pages.items():
+        for code in [*_FENCE.findall(text), *("".join(m) for m in _SPOKEN.findall(text))]:
+            for line in _COMMAND.findall(code):
+                wrong = unknown_word(line.split(), known)
+                if wrong:
+                    found.append(f"{page}: `quanmin {wrong}` does not exist")
+    return found
+
+
+def unknown_word(words: Iterable[str], known: set[str]) -> str | None:
+    """The first command or option among the words that does not exist, with what leads to it."""
+    groups = {name.rpartition(" ")[0] for name in known if name and "--" not in name}
+    path = ""
+    for word in words:
+        here = f"{path} {word.partition('=')[0]}".strip()
+        if here in known:
+            path = path if word.startswith("-") else here
+        elif (word.startswith("-") and word != "--help") or path in groups:
+            return here
+    return None
+
+
 def unknown_parts(pages: Mapping[str, str], files: Mapping[str, str]) -> list[str]:
     """Paths and tests of this tree that a document names in code and that are not there."""
     folders = {str(parent) for path in files for parent in PurePosixPath(path).parents}
@@ -134,6 +178,11 @@ def test_commands_in_documents_exist() -> None:
     assert_clean(unknown_targets(all_pages(), makefile))
 
 
+def test_commands_of_the_node_in_documents_exist() -> None:
+    assert "node start --port" in commands()
+    assert_clean(unknown_commands(all_pages(), commands()))
+
+
 def test_parts_and_tests_named_in_documents_exist() -> None:
     files = dict.fromkeys(paths(), "") | {file.path: file.text for file in sources(".py")}
     pages = {page: text for page, text in all_pages().items() if page != "CHANGELOG.md"}
@@ -168,6 +217,15 @@ def test_a_lost_page_is_noticed() -> None:
 def test_an_unknown_command_is_noticed() -> None:
     assert unknown_targets({"a.md": "run `make tea`"}, "test:\n")
     assert unknown_targets({"a.md": "run `make test`, which will make sense"}, "test:\n") == []
+
+
+def test_an_unknown_command_of_the_node_is_noticed() -> None:
+    known = {"", "node", "node start", "node start --port", "load"}
+    assert unknown_commands({"a.md": "`quanmin node begin`"}, known)
+    assert unknown_commands({"a.md": "`quanmin node start --ports 1`"}, known)
+    assert (
+        unknown_commands({"a.md": "`quanmin node start --port 1` `quanmin load a/b`"}, known) == []
+    )
 
 
 def test_an_unknown_part_or_test_is_noticed() -> None:
