@@ -70,6 +70,16 @@ def is_keyed(definition: TypeDefinition, param: SearchParameter) -> bool:
     return param.name == "identifier" or param.name in definition.keyed_params
 
 
+def parts_of(definition: TypeDefinition, name: str) -> tuple[str, ...]:
+    """The parameters whose keys answer for this one: itself, or the two it looks at together.
+
+    `combo-code` is `code` and `component-code`: keys of its own would cost 150 bytes a result.
+    """
+    whole = name.removeprefix("combo-")
+    parts = (whole, f"component-{whole}")
+    return parts if name != whole and set(parts) <= definition.params.keys() else (name,)
+
+
 class Indexer:
     """Builds index entries for one node: its keys, its ids."""
 
@@ -88,6 +98,8 @@ class Indexer:
             if param.name in {"_id", "_lastUpdated"}:
                 continue
             entry.present |= 1 << param.bit
+            if parts_of(definition, param.name) != (param.name,):
+                continue
             match param.kind:
                 case "token":
                     self._add_tokens(entry, definition, param, found)

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from quanmin.fhir.query import Clause, TokenOperand, UriOperand
 from quanmin.fhir.table import TypeDefinition
-from quanmin.records.index import is_keyed
+from quanmin.fhir.values import SearchParameter
+from quanmin.records.index import is_keyed, parts_of
 from quanmin.records.search.arm import Arm, Write, side_arm
 from quanmin.records.search.term import (
     Scope,
@@ -16,6 +17,8 @@ from quanmin.records.search.term import (
     any_rid,
     either,
     is_present,
+    joined,
+    never,
 )
 from quanmin.records.visibility_sql import Bind
 
@@ -36,21 +39,31 @@ def id_term(scope: Scope, clause: Clause) -> Term:
 
 
 def token_term(scope: Scope, clause: Clause) -> Term:
-    """Codes. Of a keyed parameter only `system|` is answered by the row itself."""
+    """Codes of the parameter, or of those that answer for it."""
     definition = scope.definitions[0]
-    if is_keyed(definition, clause.param):
-        return _keyed_term(scope, definition, clause)
+    names = parts_of(definition, clause.param.name)
+    first, *others = (_own_term(scope, clause, definition.params[name]) for name in names)
+    for other in others:
+        first = joined(first, other)
+    return first
+
+
+def _own_term(scope: Scope, clause: Clause, param: SearchParameter) -> Term:
+    """Codes of one parameter. Of a keyed one only `system|` is answered by the row itself."""
+    definition = scope.definitions[0]
+    if is_keyed(definition, param):
+        return _keyed_term(scope, definition, clause, param)
     keys: set[int] = set()
     is_exact, rows = True, []
     for operand in clause.operands:
         if not isinstance(operand, TokenOperand):
             continue
-        if operand.code is None and operand.system == clause.param.implied_system:
+        if operand.code is None and operand.system == param.implied_system:
             # Every value is of the one system its codes can have.
-            rows.append(is_present(scope, clause.param.name))
+            rows.append(is_present(scope, param.name))
             continue
         for one in scope.definitions:
-            is_exact = _add_keys(scope, one, clause.param.name, operand, keys) and is_exact
+            is_exact = _add_keys(scope, one, param.name, operand, keys) and is_exact
     return Term(clause, row=either(any_key("tokens", keys), *rows), is_exact=is_exact)
 
 
@@ -85,8 +98,10 @@ def _add_keys(
     return True
 
 
-def _keyed_term(scope: Scope, definition: TypeDefinition, clause: Clause) -> Term:
-    keying, type_, name = scope.context.keying, definition.name, clause.param.name
+def _keyed_term(
+    scope: Scope, definition: TypeDefinition, clause: Clause, param: SearchParameter
+) -> Term:
+    keying, type_, name = scope.context.keying, definition.name, param.name
     pairs: dict[tuple[int, int | None], None] = {}
     systems: set[int] = set()
     for operand in clause.operands:
@@ -99,7 +114,7 @@ def _keyed_term(scope: Scope, definition: TypeDefinition, clause: Clause) -> Ter
             pairs[keying.code(type_, name, operand.code), system] = None
     row = any_key("tokens", systems) if systems else None
     if not pairs:
-        return Term(clause, row=row)
+        return Term(clause, row=row or never)
     walk = Walk(tuple(pairs))
     return Term(
         clause,

@@ -16,7 +16,7 @@ import msgspec
 from quanmin.fhir.query import Clause
 from quanmin.records.search.arm import Arm, Write, record_arm
 from quanmin.records.search.reader import Reader, Statement
-from quanmin.records.search.term import Term, Walk, any_rid
+from quanmin.records.search.term import Term, Walk, any_rid, either
 from quanmin.records.visibility_sql import Bind
 
 # Fetched by key and handed back as an array.
@@ -118,7 +118,8 @@ def _with_own_arm(always: Sequence[Write], term: Term) -> Term:
         return " and ".join(write(bind) for write in (*always, row))
 
     arms = (*term.found, record_arm(condition))
-    return msgspec.structs.replace(term, row=None, found=arms, probe=None)
+    probe = None if term.probe is None else either(term.probe, row)
+    return msgspec.structs.replace(term, row=None, found=arms, probe=probe)
 
 
 async def _measure(reader: Reader, terms: Sequence[Term], number_max: int) -> list[Size]:

@@ -84,6 +84,20 @@ def either(*writes: Write) -> Write:
     return lambda bind: "(" + " or ".join(write(bind) for write in writes) + ")"
 
 
+def joined(one: Term, other: Term) -> Term:
+    """What either term finds."""
+    rows = [term.row for term in (one, other) if term.row is not None]
+    probes = [term.probe for term in (one, other) if term.probe is not None]
+    has_probes = len(probes) == sum(bool(term.found) for term in (one, other))
+    return Term(
+        one.clause,
+        row=either(*rows) if rows else None,
+        found=(*one.found, *other.found),
+        probe=either(*probes) if probes and has_probes else None,
+        is_exact=one.is_exact and other.is_exact,
+    )
+
+
 def is_present(scope: Scope, name: str, *, is_missing: bool = False) -> Write:
     """The row has a value for the parameter, or with `is_missing` has none."""
     masks: dict[int, list[int]] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from quanmin.base.problems import NotSupported
 from quanmin.fhir.query import Clause, MissingOperand, QuantityOperand, StringOperand
-from quanmin.records.index import Unit
+from quanmin.records.index import Unit, parts_of
 from quanmin.records.search.arm import Write
 from quanmin.records.search.coded import id_term, token_term, uri_term
 from quanmin.records.search.linked import reference_term
@@ -22,8 +22,9 @@ async def terms_of(reader: Reader, scope: Scope, clauses: tuple[Clause, ...]) ->
     to.
     """
     measured = {
-        clause.param.name
+        name
         for clause in clauses
+        for name in parts_of(scope.definitions[0], clause.param.name)
         if any(isinstance(operand, QuantityOperand) for operand in clause.operands)
     }
     units = await units_in_use(reader, scope.definitions[0], measured) if measured else []

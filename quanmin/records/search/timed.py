@@ -13,11 +13,11 @@ from quanmin.fhir.query import Clause, DateOperand, NumberOperand, QuantityOpera
 from quanmin.fhir.table import TypeDefinition
 from quanmin.fhir.values import SearchParameter
 from quanmin.records.context import SEVERAL
-from quanmin.records.index import Unit, is_main_date
+from quanmin.records.index import Unit, is_main_date, parts_of
 from quanmin.records.search.arm import Arm, Write, side_arm
 from quanmin.records.search.intervals import Bounds, date_parts, number_arms
 from quanmin.records.search.reader import Reader, Statement
-from quanmin.records.search.term import Scope, Term, either, is_present
+from quanmin.records.search.term import Scope, Term, either, is_present, never
 from quanmin.records.visibility_sql import Bind
 
 
@@ -95,17 +95,18 @@ def number_term(scope: Scope, clause: Clause, units: Sequence[Unit]) -> Term:
     """Numbers and quantities; a quantity in every unit in use that can be converted to the one
     asked for.
     """
-    definition, name = scope.definitions[0], clause.param.name
+    definition = scope.definitions[0]
+    names = parts_of(definition, clause.param.name)
     found: list[Arm] = []
     for operand in clause.operands:
         if isinstance(operand, NumberOperand):
-            key = scope.context.keying.ranged(definition.name, name, "", "")
-            found += number_arms(Bounds.of(operand), [key])
+            keys = [scope.context.keying.ranged(definition.name, name, "", "") for name in names]
+            found += number_arms(Bounds.of(operand), keys)
         elif isinstance(operand, QuantityOperand):
-            mine = [unit for unit in units if unit.param == name]
-            for factor, keys in _commensurable(operand, mine).items():
-                found += number_arms(Bounds.of(operand, factor), keys)
-    return Term(clause, found=tuple(found))
+            mine = [unit for unit in units if unit.param in names]
+            for factor, of_factor in _commensurable(operand, mine).items():
+                found += number_arms(Bounds.of(operand, factor), of_factor)
+    return Term(clause, found=tuple(found), row=None if found else never)
 
 
 def _commensurable(operand: QuantityOperand, units: Iterable[Unit]) -> dict[Decimal, list[int]]:

@@ -326,6 +326,14 @@ async def test_thousands_of_values_are_one_question(store: Store) -> None:
         assert await ids(store, "Observation", (name, value[:2000].rsplit(",", 1)[0]))
 
 
+async def test_a_unit_that_nothing_has_finds_nothing(store: Store) -> None:
+    await put_away(store, results([1]))
+    asked = query_of("Observation", ("value-quantity", "gt1|http://unitsofmeasure.org|kg"))
+    assert (await ask(store, asked)).matches == ()
+    counted = msgspec.structs.replace(asked, summary="count")
+    assert (await ask(store, counted)).total == 0
+
+
 async def test_nothing_is_found_by_who_may_see_nothing(store: Store) -> None:
     await _ward(store)
     query = query_of("Observation", ("_total", "accurate"), ("_include", "Observation:*"))
