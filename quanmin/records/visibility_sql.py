@@ -61,7 +61,7 @@ def mentions_grants(visibility: Visibility) -> bool:
             return False
 
 
-def allows(visibility: Visibility, facts: Facts) -> bool:  # noqa: C901, PLR0911 - one arm for each kind
+def allows(visibility: Visibility, facts: Facts) -> bool:  # noqa: C901, PLR0911 - an arm a kind
     """Whether a record with these facts is visible."""
     match visibility:
         case Everything():
