@@ -64,7 +64,8 @@ create table records.record (
 alter table records.record alter column body set storage external;
 
 -- A partition for each type of which there are many: its statistics are those of one type, and its indexes need no type.
--- `<> 1` rather than `= 0`: without statistics the planner takes the first for nearly all rows, the second for a few.
+-- `<> 1` rather than `= 0`: without statistics the planner takes the first for nearly all rows,
+-- the second for a few.
 -- The numbers are those of the compact table (alphabetical, stable for R4). GIN without a pending list: a list must be
 -- scanned by every read and turns plans into sequential scans.
 do $$
@@ -112,7 +113,8 @@ create index on records.record_other (type, low desc nulls last, rid) where flag
 create index on records.record_other (type, updated, rid);
 create index record_by_feed on records.record (bucket, seq);
 create index record_by_patient on records.record (patient, low desc nulls last, rid) where patient is not null;
--- What a small institution has sent must be found without walking past what all others have. Six bytes a row.
+-- What a small institution has sent must be found without walking past what all others have. Six
+-- bytes a row.
 create index record_by_sender on records.record (sender);
 -- Main dates wider than a day are few; the others are found by `low` within a day.
 create index record_by_wide on records.record (high) where high - 86400000000 > low;
