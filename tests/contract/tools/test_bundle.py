@@ -1,4 +1,4 @@
-"""The offline bundle installs and its command runs on a machine that reaches nothing.
+"""The offline bundle installs and its node starts on a machine that reaches nothing.
 
 The machine without a network is a network namespace of its own; where that is not permitted (not
 root), a proxy that is not there stands in for it.
@@ -69,6 +69,25 @@ def test_the_bundle_installs_without_a_network(installed: Path) -> None:
     answer = run(str(installed / "bin" / "quanmin"), "--help", folder=installed)
     assert answer.returncode == 0, answer.stderr
     assert "node" in answer.stdout
+
+
+STORY = """
+set -e
+"$1" node start --directory "$2" --port 18097 --workers 1
+trap '"$1" node stop --directory "$2"' EXIT
+"$3" -c 'import sys, urllib.request as web
+print(web.urlopen("http://127.0.0.1:18097/fhir/metadata").read(40).decode())'
+"""
+
+
+def test_a_node_starts_and_answers_without_a_network(
+    installed: Path, passable_folder: Path
+) -> None:
+    home = passable_folder / "bundled-node"
+    command, python = installed / "bin" / "quanmin", installed / "bin" / "python"
+    answer = run(*("sh", "-c", STORY, "sh", str(command), str(home), str(python)), folder=installed)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert '"resourceType":"CapabilityStatement"' in answer.stdout.replace(" ", "")
 
 
 def test_what_is_installed_is_what_is_locked(installed: Path, unpacked: Path) -> None:
