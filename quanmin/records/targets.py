@@ -187,37 +187,46 @@ class Targets:
         there = await self._current(known) if known else {}
         for target in known:
             target.current = there.get(target.rid)
-            if target.current is None:
-                await self._place(target)
+        await self._place([target for target in known if target.current is None])
+        for target in known:
             if target.current is not None:
                 target.bucket = target.current.bucket
                 self._refuse_foreign(target.current)
         for target in targets:
             _check_conditions(target)
 
-    async def _place(self, target: Target) -> None:
-        """Claim an id of the sender's choosing for a record that is not there yet."""
-        if is_assigned(target.rid):
-            if target.operation.kind == "update":
-                raise Invalid(
-                    f"ids that begin with {self._context.prefix!r} in this form are given by this"
-                    " node and there is no such record: choose another id, or create without one"
-                )
+    async def _place(self, missing: Sequence[Target]) -> None:
+        """Claim ids of the sender's choosing for records that are not there yet."""
+        chosen = [target for target in missing if self._is_free_to_choose(target)]
+        for target in chosen:
+            patient = self._patient(target)
+            target.bucket = bucket_of(target.rid if patient is None else patient)
+        if not chosen:
             return
-        if target.operation.kind == "delete":
-            return
-        patient = self._patient(target)
-        bucket = bucket_of(target.rid if patient is None else patient)
-        claimed = await self._connection.fetchval(
-            "insert into records.place (home, rid, bucket) values ($1, $2, $3)"
-            " on conflict do nothing returning bucket",
-            bucket_of(target.rid),
-            target.rid,
-            bucket,
+        rows = await self._connection.fetch(
+            "insert into records.place (home, rid, bucket)"
+            " select * from unnest($1::smallint[], $2::bigint[], $3::smallint[])"
+            " on conflict do nothing returning rid",
+            [bucket_of(target.rid) for target in chosen],
+            [target.rid for target in chosen],
+            [target.bucket for target in chosen],
         )
-        target.bucket = bucket
-        if claimed is None:  # another writer has just made it
-            target.current = (await self._current([target])).get(target.rid)
+        claimed = {row["rid"] for row in rows}
+        lost = [target for target in chosen if target.rid not in claimed]
+        if lost:  # another writer has just made them
+            there = await self._current(lost)
+            for target in lost:
+                target.current = there.get(target.rid)
+
+    def _is_free_to_choose(self, target: Target) -> bool:
+        if target.operation.kind != "update":
+            return False
+        if is_assigned(target.rid):
+            raise Invalid(
+                f"ids that begin with {self._context.prefix!r} in this form are given by this"
+                " node and there is no such record: choose another id, or create without one"
+            )
+        return True
 
     def _refuse_foreign(self, current: Current) -> None:
         if not allows(self._sender.writable, current.stored.facts):

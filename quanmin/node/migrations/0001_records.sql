@@ -16,7 +16,7 @@ create table records.sender (
 -- transaction.
 create table records.clock (
     bucket smallint primary key,
-    seq bigint not null default 0
+    seq int not null default 0
 ) with (fillfactor = 50);
 insert into records.clock (bucket) select generate_series(0, 1023);
 
@@ -44,7 +44,7 @@ create sequence records.number as bigint;
 -- have a value.
 create table records.record (
     rid bigint not null,
-    seq bigint not null,
+    seq int not null,
     updated bigint not null,
     patient bigint,
     low bigint,
@@ -66,6 +66,8 @@ alter table records.record alter column body set storage external;
 -- A partition for each type of which there are many: its statistics are those of one type, and its indexes need no type.
 -- `<> 1` rather than `= 0`: without statistics the planner takes the first for nearly all rows,
 -- the second for a few.
+-- Records of one bundle share a moment and those of one visit a date: without the record key
+-- behind them, equal entries share a posting list, and an order settles ties by sorting few rows.
 -- The numbers are those of the compact table (alphabetical, stable for R4). GIN without a pending list: a list must be
 -- scanned by every read and turns plans into sequential scans.
 do $$
@@ -102,17 +104,18 @@ begin
         execute format('create table records.record_%s partition of records.record for values in (%s)',
                        part.name, part.number);
         execute format('alter table records.record_%1$s add primary key (rid, bucket);
-            create index on records.record_%1$s (low desc nulls last, rid) where flags & 1 <> 1;
-            create index on records.record_%1$s (updated, rid)', part.name);
+            create index on records.record_%1$s (low desc nulls last) where flags & 1 <> 1;
+            create index on records.record_%1$s (updated)', part.name);
     end loop;
 end
 $$;
 create table records.record_other partition of records.record default;
 alter table records.record_other add primary key (rid, bucket);
-create index on records.record_other (type, low desc nulls last, rid) where flags & 1 <> 1;
-create index on records.record_other (type, updated, rid);
+create index on records.record_other (type, low desc nulls last) where flags & 1 <> 1;
+create index on records.record_other (type, updated);
 create index record_by_feed on records.record (bucket, seq);
-create index record_by_patient on records.record (patient, low desc nulls last, rid) where patient is not null;
+create index record_by_patient on records.record (patient, low desc nulls last)
+    where patient is not null;
 -- What a small institution has sent must be found without walking past what all others have. Six
 -- bytes a row.
 create index record_by_sender on records.record (sender);
@@ -125,7 +128,7 @@ create index record_by_words on records.record using gin (words) with (fastupdat
 -- Versions that have been replaced, by the month in which they were current first.
 create table records.history (
     rid bigint not null,
-    seq bigint not null,
+    seq int not null,
     updated bigint not null,
     patient bigint,
     low bigint,
@@ -207,6 +210,6 @@ create table records.consumer (
 create table records.cursor (
     consumer text not null references records.consumer on delete cascade,
     bucket smallint not null,
-    seq bigint not null,
+    seq int not null,
     primary key (consumer, bucket)
 );
