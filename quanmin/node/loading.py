@@ -25,6 +25,7 @@ import uvloop
 
 from quanmin.base.logs import write_logs
 from quanmin.base.problems import Issue, Problem, Unusable
+from quanmin.node.memory import rest_the_collector
 from quanmin.node.server import Node, open_node
 from quanmin.node.settings import LoadSettings, Settings, pack, unpack
 from quanmin.trust import Actor, EntryOutcome
@@ -296,6 +297,7 @@ def _open_process(settings: bytes, dsn: str, actor: Actor) -> None:
     opened = open_node(unpack(settings), dsn, connections_max=3)
     node = process.runner.run(process.stack.enter_async_context(opened))
     process.writer = Writer(node, actor)
+    rest_the_collector()
 
 
 def _write_piece(piece: Piece) -> Written:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import gc
 import os
 import signal
 import socket
@@ -22,6 +21,7 @@ import uvloop
 
 from quanmin.base.logs import SEVERITIES, write_logs
 from quanmin.base.problems import Problem
+from quanmin.node.memory import rest_the_collector
 from quanmin.node.server import build_application, open_node
 from quanmin.node.settings import Settings, unpack
 
@@ -76,20 +76,9 @@ def _end_with(parent: int) -> None:
         sys.exit(0)
 
 
-def _rest_the_collector() -> None:
-    """Let the cycle collector run seldom: records make trees, not cycles.
-
-    A bundle makes some hundred thousand objects that all die with it; looking through them at the
-    default thresholds took a tenth of an import. What was loaded at start is never looked at again.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 50, 100)
-
-
 async def _serve(settings: Settings, orders: Orders) -> None:
     async with open_node(settings, orders.dsn) as node:
-        _rest_the_collector()
+        rest_the_collector()
         config = uvicorn.Config(
             build_application(node),
             loop="none",
