@@ -17,6 +17,7 @@ from quanmin.base.cluster import Cluster
 
 pytestmark = [pytest.mark.shared, pytest.mark.slow, pytest.mark.xdist_group("oracle")]
 
+Examined = tuple[str, Examination]
 VALUES = {"package": 8, "examples": 4}
 
 
