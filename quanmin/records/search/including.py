@@ -13,6 +13,7 @@ from quanmin.fhir.query import Include, Query
 from quanmin.fhir.table import TypeDefinition
 from quanmin.fhir.values import Link
 from quanmin.records.context import ROW, Context
+from quanmin.records.index import link_name
 from quanmin.records.model import Stored
 from quanmin.records.search.deciding import values_of
 from quanmin.records.search.reader import Reader, Statement
@@ -103,7 +104,7 @@ def _reference_keys(
         definition = context.definition(include.source)
         names = _reference_params(definition, include)
         keys = {
-            context.keying.reference(definition.name, name, stored.rid)
+            context.keying.reference(definition.name, link_name(definition.name, name), stored.rid)
             for stored in hits
             if include.target in {None, stored.type}
             for name in names

@@ -6,6 +6,7 @@ from quanmin.base.problems import NotSupported
 from quanmin.fhir.query import Clause, ReferenceOperand, TokenOperand
 from quanmin.fhir.table import TypeDefinition
 from quanmin.fhir.values import SearchParameter
+from quanmin.records.index import link_name
 from quanmin.records.search.arm import Write
 from quanmin.records.search.term import Scope, Term, any_key, any_rid, either, is_present
 from quanmin.records.visibility_sql import Bind, of_patients
@@ -28,7 +29,8 @@ def reference_term(scope: Scope, clause: Clause) -> Term:
             addresses.add(keying.uri(definition.name, name, operand.url))
         elif operand.id is not None:
             links |= _links(scope, clause.param, operand.type, operand.id)
-    keys = {keying.reference(definition.name, name, rid) for _, rid in links}
+    link = link_name(definition.name, name)
+    keys = {keying.reference(definition.name, link, rid) for _, rid in links}
     patients = {rid for type_, rid in links if type_ == "Patient"}
     only_patients = bool(links) and not addresses and len(patients) == len(links)
     if only_patients and is_owner(definition, clause.param) and clause.modifier != "not":
@@ -113,7 +115,7 @@ def compartment_row(scope: Scope, type_: str, id_: str) -> Write:
     if rid is None:
         return any_rid(set())
     keys = {
-        context.keying.reference(definition.name, name, rid)
+        context.keying.reference(definition.name, link_name(definition.name, name), rid)
         for definition in scope.definitions
         for name in members.get(definition.name, ())
         if name in definition.params

@@ -237,11 +237,16 @@ class _Choice:
 
     def _only_set(self) -> tuple[Arm, ...]:
         """The side table's own answer, when the search asks for nothing else."""
-        if len(self._terms) == 1 and not self._terms[0].is_negative:
+        if len(self._terms) == 1 and not self._terms[0].is_negative and self._terms[0].is_exact:
             return self._terms[0].found
         return ()
 
     def _add(self, term: Term) -> None:
+        if not term.is_exact:
+            self._undecided.append(term.clause)
+            self._uncounted.append(term.clause)
+            if term.is_negative:
+                return  # what may be found too much must not be left out too much
         if not term.found:
             self._add_row(term)
         elif term.is_negative:
@@ -250,10 +255,7 @@ class _Choice:
             self._add_set(term)
 
     def _add_row(self, term: Term) -> None:
-        if not term.is_exact:
-            self._undecided.append(term.clause)
-            self._uncounted.append(term.clause)
-        if term.row is None or (term.is_negative and not term.is_exact):
+        if term.row is None:
             return
         self._ask(_not(term.row) if term.is_negative else term.row)
 

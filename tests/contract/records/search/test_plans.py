@@ -68,7 +68,7 @@ async def _fill(connection: Any, context: Context) -> None:
         number,
         keying.code("Observation", "status", "amended"),
         keying.code("Observation", "status", "final"),
-        [keying.reference("Observation", "patient", rid or 0) for rid in spread],
+        [keying.reference("Observation", "subject", rid or 0) for rid in spread],
         ROWS,
     )
     codes = [keying.code("Observation", "code", code) for code in ("common", "middling", "rare")]
