@@ -61,7 +61,8 @@ def description() -> str:
     if synthea() is None:
         return "the invented province (no shared folder): synthetic people of an invented place"
     return (
-        "62 Synthea bundles (13,390 resources), repeated with new ids, dates, names and identifiers"
+        "62 Synthea bundles (13,390 resources), in the archive's own indented form, repeated with"
+        " new ids, dates, names and identifiers"
     )
 
 
@@ -122,7 +123,7 @@ def _read(raw: bytes) -> Original:
     patient: dict[str, object] = msgspec.json.decode(first.resource)
     rest = b"".join(
         b',{"fullUrl":"%s","resource":%s,"request":%s}'
-        % (entry.full_url.encode(), _compact(entry.resource), bytes(entry.request))
+        % (entry.full_url.encode(), bytes(entry.resource), bytes(entry.request))
         for entry in others
     )
     head = b'{"fullUrl":"%s","request":%s,"resource":' % (
@@ -132,8 +133,9 @@ def _read(raw: bytes) -> Original:
     return Original(patient, head, b"}" + rest, len(entries))
 
 
-def _compact(raw: msgspec.Raw) -> bytes:
-    return msgspec.json.format(bytes(raw), indent=-1)
+def _spaced(patient: dict[str, object]) -> bytes:
+    """In the form of the archive, which is kept: bodies are stored as they are sent."""
+    return msgspec.json.format(msgspec.json.encode(patient), indent=4)
 
 
 def _person(seed: int, copy: int, place: int, patient: dict[str, object]) -> dict[str, object]:

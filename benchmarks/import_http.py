@@ -10,7 +10,7 @@ from figures import Figure, percentile
 from node_under_test import Bench
 
 CONNECTIONS = 32
-_RESOURCES = 65_000
+_RESOURCES = 40_000
 # Bundles that the bulk load has not brought, so that nothing is a repetition.
 _SEED_APART = 1000
 

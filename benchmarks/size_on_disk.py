@@ -24,6 +24,7 @@ _STORED = """
     from pg_class c join pg_namespace n on n.oid = c.relnamespace
     where n.nspname in ('records', 'people') and c.relkind = 'r'
 """
+_BODY = "select avg(length(body)) from records.record where flags & 1 = 0"
 _PARTS_SHOWN = 24
 
 
@@ -37,6 +38,10 @@ def measure(bench: Bench) -> list[Figure]:
     figures = [
         Figure("size_on_disk.bytes", round(stored / count), "bytes/resource", f"{count:,} records")
     ]
+    body = bench.node.ask(lambda connection: connection.fetchval(_BODY))
+    figures.append(
+        Figure("size_on_disk.body", round(body), "bytes/resource", "the body, packed and encrypted")
+    )
     for part in parts[:_PARTS_SHOWN]:
         each = part["bytes"] / count
         if each >= 1:
