@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 
@@ -96,7 +97,7 @@ async def _carry_out(plan: Plan) -> Report:
     done = []
     for _ in range(plan.connections):
         ended = loop.create_future()
-        await loop.create_connection(lambda ended=ended: _Client(shared, ended), HOST, plan.port)
+        await loop.create_connection(partial(_Client, shared, ended), HOST, plan.port)
         done.append(ended)
     await asyncio.gather(*done)
     elapsed = time.perf_counter() - shared.began
