@@ -176,9 +176,9 @@ def test_a_server_whose_parent_is_killed_ends_and_can_be_started_anew(
     cluster: Cluster, passable_folder: Path
 ) -> None:
     cluster.stop()
-    command = [sys.executable, "-c", textwrap.dedent(_PARENT), cluster.home]
+    command = [sys.executable, "-c", textwrap.dedent(_PARENT), str(cluster.home)]
     with subprocess.Popen(
-        [*command, passable_folder / "programs"], stdout=subprocess.PIPE
+        [*command, str(passable_folder / "programs")], stdout=subprocess.PIPE
     ) as parent:
         assert parent.stdout is not None
         server = int(parent.stdout.readline())

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.responses import Response
 
 from quanmin.web.application import discover
 from quanmin.web.route import ANYBODY, SIGNED_IN, STAFF, Access, checked, page
@@ -82,7 +83,8 @@ def test_access_admits_its_roles_only() -> None:
 
 
 def test_what_is_no_declared_page_is_refused() -> None:
-    async def bare() -> None: ...
+    async def bare() -> Response:
+        return Response()
 
     with pytest.raises(TypeError, match="declare it with"):
         checked((bare,), "the kit")
