@@ -213,7 +213,7 @@ class Cluster:
 
     def run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run one of PostgreSQL's programs to its end, as the account; the caller judges it."""
-        return subprocess.run(  # noqa: S603 - a program of ours, no shell, no words of others
+        return subprocess.run(  # noqa: S603 - no shell, no words of others
             [self.program(program), *arguments],
             capture_output=True,
             text=True,
@@ -249,7 +249,7 @@ class Cluster:
 
     def _launch(self, wait_seconds_max: float) -> None:
         with (self.home / "start.log").open("wb") as log:
-            self._process = subprocess.Popen(  # noqa: S603 - a program of ours, no shell, no words of others
+            self._process = subprocess.Popen(  # noqa: S603 - no shell
                 [
                     self.program("postgres"),
                     "-D",
@@ -265,7 +265,7 @@ class Cluster:
                 cwd="/",
                 env=_environment(),
                 start_new_session=True,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 - one system call, bound beforehand, takes no lock
+                preexec_fn=_die_with_parent,  # noqa: PLW1509 - one system call, no lock
                 **self._as_account(),
             )
         end = time.monotonic() + wait_seconds_max

@@ -111,7 +111,7 @@ class Reader:
                 yield from self._tar(name, file)
             elif lower.endswith(".gz"):
                 with gzip.GzipFile(fileobj=file) as opened:
-                    yield from self._cut(name[:-3], opened)  # type: ignore[arg-type]  # reads bytes like any file
+                    yield from self._cut(name[:-3], opened)  # type: ignore[arg-type]  # a file
             elif lower.endswith(_LINES):
                 yield from self._ndjson(name, file)
             elif lower.endswith(_WHOLE):

@@ -47,6 +47,9 @@ UNAVAILABLE: Final[tuple[type[Exception], ...]] = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
+    # What a connection of the pool says that died with the server, according to where it was.
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
 )
 
 
@@ -127,7 +130,7 @@ def build_application(node: Node) -> Any:
         query_limits=settings.search,
         is_ready=_readiness(node.pool),
         unavailable=UNAVAILABLE,
-        beyond=Starlette(routes=build_pages(node.guard, node.actors, kit)),
+        beyond=Starlette(routes=build_pages(node.guard, node.actors, kit, unavailable=UNAVAILABLE)),
     )
 
 

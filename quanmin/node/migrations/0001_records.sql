@@ -63,13 +63,13 @@ create table records.record (
 ) partition by list (type);
 alter table records.record alter column body set storage external;
 
--- A partition for each type of which there are many: its statistics are those of one type, and its indexes need no type.
--- `<> 1` rather than `= 0`: without statistics the planner takes the first for nearly all rows,
--- the second for a few.
--- Records of one bundle share a moment and those of one visit a date: without the record key
--- behind them, equal entries share a posting list, and an order settles ties by sorting few rows.
--- The numbers are those of the compact table (alphabetical, stable for R4). GIN without a pending list: a list must be
--- scanned by every read and turns plans into sequential scans.
+-- A partition for each type of which there are many: its statistics are those of one type, and its
+-- indexes need no type. `<> 1` rather than `= 0`: without statistics the planner takes the first
+-- for nearly all rows, the second for a few. Records of one bundle share a moment and those of one
+-- visit a date: without the record key behind them, equal entries share a posting list, and an
+-- order settles ties by sorting few rows. The numbers are those of the compact table (alphabetical,
+-- stable for R4). GIN without a pending list: a list must be scanned by every read and turns plans
+-- into sequential scans.
 do $$
 declare
     part record;
@@ -101,7 +101,8 @@ begin
         ('composition', 26)
     ) as t (name, number)
     loop
-        execute format('create table records.record_%s partition of records.record for values in (%s)',
+        execute format('create table records.record_%s'
+                       ' partition of records.record for values in (%s)',
                        part.name, part.number);
         execute format('alter table records.record_%1$s add primary key (rid, bucket);
             create index on records.record_%1$s (low desc nulls last) where flags & 1 <> 1;
@@ -147,9 +148,9 @@ create table records.history_other partition of records.history default;
 create index history_feed on records.history (bucket, seq);
 create index history_type on records.history (type, updated, rid, version);
 
--- Searched by time (the parameter `code`) or nearly unique (identifiers): a covering B-tree instead of GIN. One row for
--- a coding serves `code` and `system|code`: `system` (32 bits of the key of the system) is a filter, not part of the
--- order, since a code rarely stands in two systems.
+-- Searched by time (the parameter `code`) or nearly unique (identifiers): a covering B-tree instead
+-- of GIN. One row for a coding serves `code` and `system|code`: `system` (32 bits of the key of the
+-- system) is a filter, not part of the order, since a code rarely stands in two systems.
 create table records.keyed (
     key bigint not null,
     low bigint,
@@ -172,8 +173,9 @@ create table records.dated (
 create index dated_low on records.dated (key, low, high, rid);
 create index dated_wide on records.dated (key, high, low, rid) where high - 86400000000 > low;
 
--- Numbers and quantities as written: the key holds type, parameter and unit. A question in another unit is converted
--- to each commensurable unit in use. high is null for a point, so that points need one index only.
+-- Numbers and quantities as written: the key holds type, parameter and unit. A question in another
+-- unit is converted to each commensurable unit in use. high is null for a point, so that points
+-- need one index only.
 create table records.ranged (
     key bigint not null,
     low numeric not null,
@@ -185,7 +187,8 @@ create table records.ranged (
 create index ranged_low on records.ranged (key, low, rid);
 create index ranged_wide on records.ranged (key, high, low, rid) where high is not null;
 
--- The units in use for a parameter of a type; `code` is the unit's code, or its text where there is no code.
+-- The units in use for a parameter of a type; `code` is the unit's code, or its text where there is
+-- no code.
 create table records.unit (
     type smallint not null,
     param text not null,

@@ -1,11 +1,12 @@
--- Who is who. A person is never reused and never deleted; what links a source Patient to a person is an event, and
--- `link` is only what the events add up to.
+-- Who is who. A person is never reused and never deleted; what links a source Patient to a person
+-- is an event, and `link` is only what the events add up to.
 
 create schema people;
 
 create table people.person (
     person bigint generated always as identity primary key,
-    -- Keyed token of the name under which the person was first seen: a number shown with another name is not evidence.
+    -- Keyed token of the name under which the person was first seen: a number shown with another
+    -- name is not evidence.
     name_key bigint not null,
     since bigint not null
 );

@@ -12,7 +12,8 @@ create table trust.actor (
     is_active boolean not null default true
 );
 
--- One row for each interaction: moment, who, why, what kind, and the keys of records and source Patients concerned.
+-- One row for each interaction: moment, who, why, what kind, and the keys of records and source
+-- Patients concerned.
 create table trust.access (
     at bigint not null,
     request text not null,

@@ -30,7 +30,8 @@ class Examination:
         """What to ask about a parameter; the same every time."""
         known = self._questions.get((definition, values_max))
         if known is None:
-            dice = random.Random(f"{definition.type}.{definition.name}")  # noqa: S311 - seeded
+            name = f"{definition.type}.{definition.name}"
+            dice = random.Random(name)  # noqa: S311 - the same questions each time
             known = (
                 *missing(self.evidence, definition),
                 *questions(self.evidence, definition, dice, values_max),

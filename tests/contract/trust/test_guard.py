@@ -23,7 +23,8 @@ def guard(pool: asyncpg.Pool[asyncpg.Record], tmp_path: Path) -> Guard:
 
 
 def records(guard: Guard, role: str, sender: str = "", person: str | None = None) -> GuardedRecords:
-    actor = Actor(f"{role}-{sender}", role, "Somebody", sender, person)  # type: ignore[arg-type] # the three roles
+    code = f"{role}-{sender}"
+    actor = Actor(code, role, "Somebody", sender, person)  # type: ignore[arg-type]  # a role
     return guard.records(actor, purpose="TREAT", request_id="r-1")
 
 
