@@ -38,7 +38,7 @@ from quanmin.node.first_actors import FIRST, OPERATOR, renew_token
 from quanmin.node.own_keys import open_keys
 from quanmin.node.places import Places, State
 from quanmin.node.reach import reached_database, running_cluster
-from quanmin.node.restoration import as_text, restore
+from quanmin.node.restoration import as_text, backup_folder, restore
 from quanmin.node.settings import Settings, load_settings
 from quanmin.node.starting import start_in_background, stop
 from quanmin.node.supervisor import HOST, Supervisor
@@ -416,6 +416,7 @@ def restore_node(
         _console.print(f"{count} keys are back in {places.keys}.")
         return
     moment = _moment(to) if to is not None else None
+    backup_folder(settings)  # what was typed is looked at before the state of the node
     places.prepare()
     lock = places.lock()
     if lock is None:

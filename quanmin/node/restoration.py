@@ -52,6 +52,13 @@ def choose_base(directory: Path, moment: int | None) -> Base:
     return usable[-1]
 
 
+def backup_folder(settings: Settings) -> Path:
+    """Where the backups are. Raises Unusable when nobody has said so."""
+    if settings.backup.directory is None:
+        raise Unusable("No backup folder is named: say where it is with --from.")
+    return settings.backup.directory
+
+
 def as_text(moment: int) -> str:
     """A moment as people and PostgreSQL read it, in UTC."""
     when = datetime.fromtimestamp(moment // 1_000_000, UTC)
@@ -70,9 +77,7 @@ def restore(
     Raises Unusable with what stands in the way; a database that was there then lies in
     `data.before-...` beside the new one.
     """
-    directory = settings.backup.directory
-    if directory is None:
-        raise Unusable("No backup folder is named: say where it is with --from.")
+    directory = backup_folder(settings)
     places = Places(settings.node.directory)
     base = choose_base(directory, moment)
     progress(f"checking the backup of {as_text(base.finished_at)}")
