@@ -59,6 +59,7 @@ def main() -> None:
             for figure in QUESTIONS[name](bench):
                 console.print(f"  {figure.name}: {figure.value:,g} {figure.unit}", highlight=False)
                 answers.append(figure)
+        machine["load after"] = processes.load()
         run = figures.Run(
             asked.size, node.resources(), copies.description(), machine, tuple(answers)
         )
