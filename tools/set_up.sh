@@ -56,7 +56,8 @@ ensure_browser() {
     local missing=()
     command -v chromium >/dev/null || command -v chromium-browser >/dev/null ||
         missing+=(chromium)
-    fc-list 2>/dev/null | grep -qi 'noto.*cjk' || missing+=(fontconfig fonts-noto-cjk)
+    # Not by a pipe into `grep -q`: it ends early, and pipefail would call that a missing font.
+    [[ $(fc-list 2>/dev/null) == *Noto*CJK* ]] || missing+=(fontconfig fonts-noto-cjk)
     (( ${#missing[@]} == 0 )) && return
     if (( EUID != 0 )) || ! command -v apt-get >/dev/null; then
         say "missing: ${missing[*]}; the tests that drive a browser will skip and say so." \
