@@ -218,6 +218,21 @@ def test_records_are_loaded_from_lines_bundles_and_archives(
     assert "1 files of other kinds" in done.stdout
 
 
+def test_a_disk_that_is_nearly_full_takes_no_writes_and_goes_on_reading(
+    passable_folder: Path,
+) -> None:
+    node = RunningNode(passable_folder / "full", passable_folder / "programs")
+    node.start()
+    assert put(node, "early") == 201
+    node.stop()
+    narrow = RunningNode(node.folder, passable_folder / "programs", DISK_FREE_BYTES_MIN=str(2**62))
+    narrow.start()
+    assert put(narrow, "late") == 507
+    assert get(narrow, "early") == 200
+    assert "writes are refused" in narrow.run("doctor").stdout
+    narrow.stop()
+
+
 def test_keys_of_another_node_are_refused(passable_folder: Path) -> None:
     node = RunningNode(passable_folder / "mixed", passable_folder / "programs")
     node.start()
