@@ -14,10 +14,13 @@ import msgspec
 
 from quanmin.base.database import Connection
 from quanmin.base.text import words
+from quanmin.fhir.table import load_table
 from quanmin.people.identity_number import judge, number_of
 from quanmin.records.keying import Keying
 from quanmin.records.operation import Change
 from quanmin.records.rid import bucket_of
+from quanmin.records.visibility import Visibility
+from quanmin.records.visibility_sql import visibility_sql
 
 _DECIDED_BY = "identity-number"
 
@@ -64,14 +67,26 @@ class PersonIndex:
         )
         return [row["patient"] for row in rows]
 
-    async def counts(self, connection: Connection, patients: Sequence[int]) -> dict[int, int]:
-        """For each source Patient that is linked: how many Patients its person has."""
+    async def counts(
+        self, connection: Connection, patients: Sequence[int], visibility: Visibility
+    ) -> dict[int, int]:
+        """For each source Patient that is linked: how many visible Patients its person has."""
+        arguments: list[object] = [list(patients), load_table().types["Patient"].number]
+
+        def bind(value: object) -> str:
+            arguments.append(value)
+            return f"${len(arguments)}"
+
         rows = await connection.fetch(
-            """
-            select l.patient, (select count(*) from people.link o where o.person = l.person) as size
-            from people.link l where l.patient = any($1)
-            """,
-            list(patients),
+            f"""
+            select l.patient, count(*) as size
+            from people.link l
+            join people.link o on o.person = l.person
+            join records.record r on r.type = $2 and r.rid = o.patient and r.bucket = o.bucket
+            where l.patient = any($1) and {visibility_sql(visibility, bind, "r")}
+            group by l.patient
+            """,  # noqa: S608 - composed from this program's own constants; every value is bound
+            *arguments,
         )
         return {row["patient"]: row["size"] for row in rows}
 

@@ -148,13 +148,17 @@ class GuardedRecords:
     ) -> Timeline:
         """What is recorded of this Patient's person anywhere, newest first by clinical time."""
         _, rights = await self._guard.rights(self.actor)
-        async with self._store.reading() as connection:
-            first = await read(connection, self.context, rights.readable, "Patient", patient_id)
-            patients = await self._same_person(connection, rights, first)
-            rids = [patient.rid for patient in patients]
-            slice_ = await timeline(
-                connection, self.context, rids, types, rights.readable, count, cursor
-            )
+        try:
+            async with self._store.reading() as connection:
+                first = await read(connection, self.context, rights.readable, "Patient", patient_id)
+                patients = await self._same_person(connection, rights, first)
+                rids = [patient.rid for patient in patients]
+                slice_ = await timeline(
+                    connection, self.context, rids, types, rights.readable, count, cursor
+                )
+        except Problem as problem:
+            await self._note("timeline", None, problem.code)
+            raise
         await self._note("timeline", None, "ok", (*patients, *slice_.matches))
         return Timeline(tuple(patients), slice_.matches, slice_.next)
 
@@ -162,8 +166,10 @@ class GuardedRecords:
         """For each of these Patients (by id) how many Patients its person has; 1 for one that is
         not linked.
         """
+        _, rights = await self._guard.rights(self.actor)
+        rids = [patient.rid for patient in patients]
         async with self._store.glancing() as connection:
-            counts = await self._guard.people.counts(connection, [p.rid for p in patients])
+            counts = await self._guard.people.counts(connection, rids, rights.readable)
         return {patient.id: counts.get(patient.rid, 1) for patient in patients}
 
     async def senders(self, versions: Sequence[Stored]) -> dict[int, str]:

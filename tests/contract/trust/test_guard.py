@@ -198,3 +198,23 @@ async def test_a_bundle_reads_histories_as_far_as_it_asks(guard: Guard) -> None:
         for answer in answers
         if answer.history is not None
     ] == [[3, 2, 1], [3], []]
+
+
+async def test_registrations_counts_only_what_the_asker_may_see(guard: Guard) -> None:
+    clinic, hospital = records(guard, "institution", "a"), records(guard, "institution", "b")
+    here = (await clinic.create("Patient", patient(NUMBER))).stored
+    await hospital.create("Patient", patient(NUMBER))
+    assert await clinic.registrations([here]) == {here.id: 1}
+    operator = records(guard, "operator", "center")
+    assert await operator.registrations([here]) == {here.id: 2}
+
+
+async def test_a_refused_timeline_is_in_the_access_log(
+    guard: Guard, pool: asyncpg.Pool[asyncpg.Record]
+) -> None:
+    ours, theirs = records(guard, "institution", "a"), records(guard, "institution", "b")
+    made = (await ours.create("Patient", patient())).stored
+    with pytest.raises(NotFound):
+        await theirs.timeline(made.id, count=5)
+    rows = await pool.fetch("select outcome from trust.access where action = 'timeline'")
+    assert [row["outcome"] for row in rows] == ["not-found"]

@@ -81,7 +81,8 @@ async def test_a_gzip_bomb_costs_no_memory() -> None:
 
 
 @pytest.mark.parametrize(
-    "packed", [b"no gzip", gzip.compress(b"abc")[:-3], gzip.compress(b"abc") + b"more"]
+    "packed",
+    [b"no gzip", gzip.compress(b"abc", mtime=0)[:-3], gzip.compress(b"abc", mtime=0) + b"more"],
 )
 async def test_a_broken_packed_body_is_refused(packed: bytes) -> None:
     with pytest.raises(Malformed):
