@@ -10,7 +10,7 @@ from quanmin.api.bundles import bundle, found_entry, warning_entry
 from quanmin.api.reading import read_history
 from quanmin.api.reply import Reply
 from quanmin.api.summary import subset
-from quanmin.base.problems import Malformed, NotSupported
+from quanmin.base.problems import Malformed
 
 if TYPE_CHECKING:
     from quanmin.api.call import Call
@@ -55,8 +55,6 @@ def parse_search(call: Call) -> Query:
     compartment, type_ = None, call.parts[0] if call.parts else None
     if len(call.parts) > 1:
         holder, id_, kind = call.parts
-        if holder != "Patient":
-            raise NotSupported("this node serves the compartment of a Patient: Patient/id/Type")
         compartment, type_ = (holder, id_), None if kind == "*" else kind
     query = call.parse(type_, call.pairs, is_strict=call.preference.is_strict)
     limits = call.desk.limits

@@ -120,7 +120,21 @@ async def test_a_compartment_holds_what_is_about_its_patient(client: httpx.Async
     assert len(matches(everything)) >= 2
     posted = await client.post(f"/Patient/{id_}/Observation/_search", headers=FORM)
     assert len(matches(posted.json())) == 2
-    assert (await client.get("/Device/1/Observation")).status_code == 400
+
+
+async def test_other_compartments_hold_what_refers_to_their_record(
+    client: httpx.AsyncClient,
+) -> None:
+    visit = {"resourceType": "Encounter", "status": "finished", "class": {"code": "AMB"}}
+    made = await client.post("/Encounter", content=json.dumps(visit).encode())
+    id_ = made.json()["id"]
+    about = observation(encounter={"reference": f"Encounter/{id_}"})
+    for body in (about, observation()):
+        assert (await client.post("/Observation", content=body)).status_code == 201
+    assert len(matches((await client.get(f"/Encounter/{id_}/Observation")).json())) == 1
+    refused = await client.get("/Organization/1/Observation")
+    assert refused.status_code == 400
+    assert "Encounter" in refused.json()["issue"][0]["diagnostics"]
 
 
 async def test_a_search_over_all_types_takes_common_parameters(client: httpx.AsyncClient) -> None:
