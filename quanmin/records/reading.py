@@ -36,9 +36,7 @@ async def read(
     been deleted.
     """
     row = await _current_row(connection, context, visibility, type_, id_)
-    if row["flags"] & DELETED:
-        raise Gone(f"this {type_} has been deleted; its history can still be read")
-    return await _open_one(connection, context, row)
+    return await _open_current(connection, context, row, type_)
 
 
 async def glance(
@@ -51,19 +49,8 @@ async def glance(
     id_: str,
 ) -> Stored:
     """Like `read`, its row fetched together with those of others who ask at the same moment."""
-    definition = context.definition(type_)
-    rid = context.rid_of(type_, id_)
-    row = None
-    if rid is not None:
-        if is_assigned(rid):
-            row = await glances.row(definition.number, rid)
-        else:
-            row = await database.fetchrow(_CHOSEN, definition.number, rid, bucket_of(rid))
-    if row is None or not await _is_visible(database, context, visibility, row):
-        raise NotFound(f"there is no {type_} with this id")
-    if row["flags"] & DELETED:
-        raise Gone(f"this {type_} has been deleted; its history can still be read")
-    return await _open_one(database, context, row)
+    row = await _current_row(database, context, visibility, type_, id_, glances=glances)
+    return await _open_current(database, context, row, type_)
 
 
 async def read_version(
@@ -108,17 +95,32 @@ async def read_patient(
 
 
 async def _current_row(
-    connection: Connection, context: Context, visibility: Visibility, type_: str, id_: str
+    database: Database,
+    context: Context,
+    visibility: Visibility,
+    type_: str,
+    id_: str,
+    *,
+    glances: Glances | None = None,
 ) -> Any:
     definition = context.definition(type_)
     rid = context.rid_of(type_, id_)
     row = None
     if rid is not None:
-        statement = _ASSIGNED if is_assigned(rid) else _CHOSEN
-        row = await connection.fetchrow(statement, definition.number, rid, bucket_of(rid))
-    if row is None or not await _is_visible(connection, context, visibility, row):
+        if glances is not None and is_assigned(rid):
+            row = await glances.row(definition.number, rid)
+        else:
+            statement = _ASSIGNED if is_assigned(rid) else _CHOSEN
+            row = await database.fetchrow(statement, definition.number, rid, bucket_of(rid))
+    if row is None or not await _is_visible(database, context, visibility, row):
         raise NotFound(f"there is no {type_} with this id")
     return row
+
+
+async def _open_current(database: Database, context: Context, row: Any, type_: str) -> Stored:
+    if row["flags"] & DELETED:
+        raise Gone(f"this {type_} has been deleted; its history can still be read")
+    return await _open_one(database, context, row)
 
 
 async def _open_one(connection: Database, context: Context, row: Any) -> Stored:
