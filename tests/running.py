@@ -52,6 +52,16 @@ class RunningNode:
             cwd="/",
         )
 
+    def begin(self, *arguments: str | Path) -> subprocess.Popen[bytes]:
+        """One command of this node, left running."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "quanmin.node.commands", *arguments],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=self._environment,
+            cwd="/",
+        )
+
     def start(self) -> None:
         done = self.run("node", "start")
         assert done.returncode == 0, done.stderr

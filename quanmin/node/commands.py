@@ -237,13 +237,23 @@ def load_files(
     Exit code 1 when something was refused; the file named at the end says what and why.
     """
     # Loaded only here, like the demonstration: a second that no other command should wait.
-    from quanmin.node.loading import Reader, Written, files_below, load  # noqa: PLC0415 - see above
+    from quanmin.node.loading import (  # noqa: PLC0415 - see above
+        Reader,
+        Written,
+        files_below,
+        load,
+        writers,
+    )
 
     settings = _settings(directory, settings_file)
     total = sum(path.stat().st_size for path in files_below(paths))
     counts: Counter[str] = Counter()
     refusals = _Refusals(refused or _refusals_file(settings))
-    with reached_database(settings) as dsn, _progress() as progress:
+    with (
+        reached_database(settings) as dsn,
+        writers(settings, dsn, OPERATOR) as pool,
+        _progress() as progress,
+    ):
         bar = progress.add_task("loading", total=total, count=0)
 
         def hear(written: Written) -> None:
@@ -254,7 +264,7 @@ def load_files(
 
         reader = Reader(settings.load, refusals.add)
         pieces = reader.pieces(paths, lambda done: progress.update(bar, completed=done))
-        load(settings, dsn, OPERATOR, pieces, hear)
+        load(pool, settings.load, pieces, hear)
     refusals.close()
     _show_counts(counts)
     if reader.skipped:

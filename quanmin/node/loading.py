@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import os
 import tarfile
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import AsyncExitStack
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import AsyncExitStack, contextmanager
 from multiprocessing import get_context
 from pathlib import Path
 from typing import IO, Final, Literal
@@ -23,8 +25,10 @@ from typing import IO, Final, Literal
 import msgspec
 import uvloop
 
+from quanmin.base.lifetime import end_with
 from quanmin.base.logs import write_logs
 from quanmin.base.problems import Issue, Problem, Unusable
+from quanmin.fhir.table import load_table
 from quanmin.node.memory import rest_the_collector
 from quanmin.node.server import Node, open_node
 from quanmin.node.settings import LoadSettings, Settings, pack, unpack
@@ -289,7 +293,8 @@ class _Process:
     writer: Writer
 
 
-def _open_process(settings: bytes, dsn: str, actor: Actor) -> None:
+def _open_process(parent: int, settings: bytes, dsn: str, actor: Actor) -> None:
+    end_with(parent)
     write_logs()
     process = _Process
     process.runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
@@ -300,32 +305,54 @@ def _open_process(settings: bytes, dsn: str, actor: Actor) -> None:
     rest_the_collector()
 
 
+def _is_open() -> None:
+    """Nothing to do: its answer says that a process is ready."""
+
+
 def _write_piece(piece: Piece) -> Written:
     return _Process.runner.run(_Process.writer.write(piece))
 
 
+@contextmanager
+def writers(settings: Settings, dsn: str, actor: Actor) -> Iterator[ProcessPoolExecutor]:
+    """The processes that write as `actor`, for `load`.
+
+    They are forked, since each would take a second to import and read what this process has
+    already: call it where no thread has been started yet. Raises Unusable when one of them ends
+    before its time.
+    """
+    load_table()
+    with ProcessPoolExecutor(
+        settings.load.writers,
+        mp_context=get_context("fork"),
+        initializer=_open_process,
+        initargs=(os.getpid(), pack(settings), dsn, actor),
+    ) as pool:
+        try:
+            # The first task makes all the processes, and after them the thread that hears of them.
+            pool.submit(_is_open).result()
+            yield pool
+        except BrokenProcessPool:
+            raise Unusable(
+                "A writing process has ended unexpectedly. What was counted is stored; run the same"
+                " command again for the rest."
+            ) from None
+
+
 def load(
-    settings: Settings,
-    dsn: str,
-    actor: Actor,
+    pool: ProcessPoolExecutor,
+    limits: LoadSettings,
     pieces: Iterator[Piece],
     heard: Callable[[Written], None],
 ) -> None:
     """Write all pieces, some at a time; `heard` hears of each. Raises what stops everything."""
-    writers = settings.load.writers
-    with ProcessPoolExecutor(
-        writers,
-        mp_context=get_context("spawn"),
-        initializer=_open_process,
-        initargs=(pack(settings), dsn, actor),
-    ) as pool:
-        under_way: set[Future[Written]] = set()
-        for piece in pieces:
-            under_way.add(pool.submit(_write_piece, piece))
-            if len(under_way) >= writers * _OUTSTANDING_A_WRITER:
-                under_way = _collect(under_way, heard)
-        while under_way:
+    under_way: set[Future[Written]] = set()
+    for piece in pieces:
+        under_way.add(pool.submit(_write_piece, piece))
+        if len(under_way) >= limits.writers * _OUTSTANDING_A_WRITER:
             under_way = _collect(under_way, heard)
+    while under_way:
+        under_way = _collect(under_way, heard)
 
 
 def _collect(

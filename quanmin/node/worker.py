@@ -8,9 +8,7 @@ supervisor dies.
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
-import signal
 import socket
 import sys
 from typing import Final
@@ -19,13 +17,13 @@ import msgspec
 import uvicorn
 import uvloop
 
+from quanmin.base.lifetime import end_with
 from quanmin.base.logs import SEVERITIES, write_logs
 from quanmin.base.problems import Problem
 from quanmin.node.memory import rest_the_collector
 from quanmin.node.server import build_application, open_node
 from quanmin.node.settings import Settings, unpack
 
-_PR_SET_PDEATHSIG: Final = 1
 _BACKLOG: Final = 2048
 READY: Final = b"ready\n"
 
@@ -59,7 +57,7 @@ def main() -> None:
     if not told:  # the supervisor gave up before it came to orders
         sys.exit(0)
     orders = msgspec.json.decode(told, type=Orders)
-    _end_with(orders.parent)
+    end_with(orders.parent)
     settings = unpack(orders.settings)
     write_logs(SEVERITIES[settings.log.severity])
     try:
@@ -68,12 +66,6 @@ def main() -> None:
     except Problem as problem:
         os.write(orders.report, problem.text.encode())
         sys.exit(1)
-
-
-def _end_with(parent: int) -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != parent:  # it died before we could ask to be told
-        sys.exit(0)
 
 
 async def _serve(settings: Settings, orders: Orders) -> None:

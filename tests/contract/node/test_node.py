@@ -218,6 +218,34 @@ def test_records_are_loaded_from_lines_bundles_and_archives(
     assert "1 files of other kinds" in done.stdout
 
 
+def test_writers_end_with_the_command_that_made_them(node: RunningNode, tmp_path: Path) -> None:
+    lines = (ORGANIZATION % f"many-{number}" for number in range(40_000))
+    (tmp_path / "many.ndjson").write_text("\n".join(lines))
+    loading = node.begin("load", tmp_path)
+    wait_until(lambda: bool(children(loading.pid)), "no writer was started")
+    writers = children(loading.pid)
+    loading.kill()
+    assert loading.wait() == -signal.SIGKILL
+    wait_until(lambda: not any(map(is_alive, writers)), "a writer goes on without its command")
+
+
+def children(process: int) -> list[int]:
+    try:
+        return [
+            int(each)
+            for each in Path(f"/proc/{process}/task/{process}/children").read_text().split()
+        ]
+    except FileNotFoundError:
+        return []
+
+
+def is_alive(process: int) -> bool:
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{process}/status").read_text()
+    except FileNotFoundError:
+        return False
+
+
 def test_a_disk_that_is_nearly_full_takes_no_writes_and_goes_on_reading(
     passable_folder: Path,
 ) -> None:
