@@ -64,6 +64,22 @@ def test_what_was_sent_as_id_and_meta_is_replaced_where_it_stands() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        rb'{"resourceType":"Basic","\u0069d":"x","code":{"text":"id"}}',
+        rb'{"resourceType":"Basic","id":"x","meta":{"\u0076ersionId":"9","tag":[]}}',
+        rb'{"resourceType":"Basic","id":"x","code":{},"meta":{"\u0076ersionId":"9","tag":[]}}',
+        rb'{"resourceType":"Basic","id":"x","code":{},"\u006deta":{"lastUpdated":"9"}}',
+    ],
+)
+def test_names_written_with_escapes_are_the_same_names(raw: bytes) -> None:
+    done = spliced(raw)
+    assert not has_repeated_keys(done)
+    assert decode(done)["id"] == "n1"
+    assert decode(done)["meta"]["versionId"] == "3"
+
+
 def test_ids_and_metas_of_inner_objects_are_left_alone() -> None:
     raw = b'{"resourceType":"Patient","contained":[{"id":"c","meta":{"versionId":"1"}}]}'
     assert spliced(raw).endswith(b',"contained":[{"id":"c","meta":{"versionId":"1"}}]}')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import msgspec
@@ -249,6 +250,24 @@ def test_repeated_keys_and_deep_nesting_are_malformed() -> None:
     ):
         with pytest.raises(Malformed):
             validate("Patient", raw)
+
+
+@pytest.mark.parametrize("text", ["{", "}", "{}", '"{', "{\\\\", "\u007b", ": {"])
+def test_braces_and_colons_in_texts_are_not_structure(text: str) -> None:
+    texts = [{"text": text}, {"text": "b:c"}] * 80
+    raw = json.dumps(
+        {
+            "resourceType": "Basic",
+            "code": {"text": text},
+            "extension": [{"url": "urn:x", "valueCodeableConcept": each} for each in texts],
+        }
+    ).encode()
+    assert raw.count(b"{") > 100
+    assert validate("Basic", raw) == []
+    again = raw.replace(b'{"text": "b:c"}', b'{"text": "b:c", "text": "b:c"}', 1)
+    for doubled in (again, again.replace(b'"b:c"', rb'"b\u003ac"')):
+        with pytest.raises(Malformed, match="key twice"):
+            validate("Basic", doubled)
 
 
 def test_nesting_within_the_decoders_depth_is_told_and_does_not_break() -> None:
