@@ -28,12 +28,14 @@ def interval(text: str, zone: tzinfo) -> tuple[int, int] | None:
     """
     if len(text) <= 10:
         return _day(text, zone)
-    if not _FORM.match(text):
-        return None
     return _moment(text, zone)
 
 
+# What was found or done at a visit carries the moment of the visit.
+@lru_cache(maxsize=16384)
 def _moment(text: str, zone: tzinfo) -> tuple[int, int] | None:
+    if not _FORM.match(text):
+        return None
     found = _ZONE.search(text)
     local = text[: found.start()] if found else text
     leap = local[17:19] == "60"

@@ -201,12 +201,12 @@ def _spliced(raw: bytes, head: re.Match[bytes], name: bytes, stamp: bytes) -> by
         return b""
     if head[3]:
         return start + b',"meta":' + stamp + b"," + raw[head.end() :]
-    kept = _MEMBER.match(meta, 1)
-    if head[2] and kept and raw.count(meta) == 1:
-        at = raw.index(meta)
-        members_kept = b"," + kept[1] + b":" + meta[kept.end() : -1].rstrip() + b"}"
-        return start + raw[head.end() : at] + stamp + members_kept + raw[at + len(meta) :]
-    return b""
+    kept, at = _MEMBER.match(meta, 1), raw.find(meta)
+    if head[2] is None or kept is None or raw.find(meta, at + 1) > 0:
+        return b""
+    tail = meta[kept.end() : -1].rstrip()
+    parts = (start, raw[head.end() : at], stamp, b",", kept[1], b":", tail, b"}")
+    return b"".join((*parts, raw[at + len(meta) :]))
 
 
 def _owned_spans(raw: bytes) -> dict[str, tuple[int, int]]:

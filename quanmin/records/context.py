@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -96,9 +97,7 @@ class Context:
 
     def instant(self, moment: int) -> str:
         """A moment as a FHIR instant in the node's zone, to the millisecond."""
-        when = datetime.fromtimestamp(moment // 1_000_000, UTC).astimezone(self.zone)
-        text = when.isoformat(timespec="seconds")
-        return f"{text[:19]}.{moment // 1000 % 1000:03d}{text[19:]}"
+        return _instant(moment, self.zone)
 
     async def open(self, connection: Database, rows: Sequence[asyncpg.Record]) -> list[Stored]:
         """The versions in rows with the columns of ROW, in order.
@@ -137,6 +136,14 @@ class Context:
             labels=frozenset(row["labels"] or ()),
             time=row["low"],
         )
+
+
+# All records of a bundle have one.
+@lru_cache(maxsize=64)
+def _instant(moment: int, zone: ZoneInfo) -> str:
+    when = datetime.fromtimestamp(moment // 1_000_000, UTC).astimezone(zone)
+    text = when.isoformat(timespec="seconds")
+    return f"{text[:19]}.{moment // 1000 % 1000:03d}{text[19:]}"
 
 
 def method_of(flags: int, version: int) -> str:

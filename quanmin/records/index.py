@@ -97,134 +97,199 @@ def link_name(type_: str, name: str) -> str:
     return next(wider, name)
 
 
+_Extents = dict[str, tuple[int, int]]
+# Adds to an entry what the values of one parameter are found by.
+_Add = Callable[[IndexEntry, "list[Value]", _Extents], None]
+
+
 class Indexer:
     """Builds index entries for one node: its keys, its ids."""
 
     def __init__(self, keying: Keying, rid_of: RidOf) -> None:
         """`rid_of` gives the record key of a type and id, None when there can be no such record."""
         self._keying = keying
-        self._rid_of = rid_of
+        self._by_type: dict[str, tuple[tuple[int, _Add | None], ...]] = {}
+
+        # A bundle refers to one patient and one visit from all its records.
+        @lru_cache(maxsize=65536)
+        def reference(type_: str, name: str, target: str, id_: str) -> int | None:
+            rid = rid_of(target, id_)
+            return None if rid is None else keying.reference(type_, link_name(type_, name), rid)
+
+        self._reference = reference
 
     def entry(
         self, definition: TypeDefinition, values: list[tuple[SearchParameter, list[Value]]]
     ) -> IndexEntry:
         """The index entry of a record of this type whose parameters have these values."""
         entry = IndexEntry()
-        extents: dict[str, tuple[int, int]] = {}
+        extents: _Extents = {}
+        by_bit = self._by_type.get(definition.name) or self._prepare(definition)
         for param, found in values:
-            if param.name in {"_id", "_lastUpdated"}:
-                continue
-            entry.present |= 1 << param.bit
-            if parts_of(definition, param.name) != (param.name,):
-                continue
-            match param.kind:
-                case "token":
-                    self._add_tokens(entry, definition, param, found)
-                case "reference":
-                    self._add_references(entry, definition.name, param.name, found)
-                case "string":
-                    texts = [value.value for value in found if isinstance(value, Text)]
-                    entry.words.update(
-                        index_words(self._keying, definition.name, param.name, texts)
-                    )
-                case "date":
-                    self._add_dates(entry, definition, param, found, extents)
-                case "number" | "quantity":
-                    self._add_numbers(entry, definition.name, param.name, found)
-                case "uri":
-                    uris = [value.value for value in found if isinstance(value, Uri)]
-                    entry.tokens.update(
-                        self._keying.uri(definition.name, param.name, uri) for uri in uris
-                    )
-                case _:
-                    pass
-        main = next((name for name in definition.time_params if name in extents), None)
-        if main is not None:
+            present, add = by_bit[param.bit]
+            entry.present |= present
+            if add is not None:
+                add(entry, found, extents)
+        if extents:
+            main = next(name for name in definition.time_params if name in extents)
             entry.low, entry.high = extents[main]
         return entry
 
-    def _add_tokens(
-        self,
-        entry: IndexEntry,
-        definition: TypeDefinition,
-        param: SearchParameter,
-        found: list[Value],
-    ) -> None:
-        keying, type_, name = self._keying, definition.name, param.name
-        keyed = is_keyed(definition, param)
-        for value in found:
-            if not isinstance(value, Token):
-                continue
-            if value.code is not None:
-                code = keying.code(type_, name, value.code)
-                if keyed:
+    def _prepare(self, definition: TypeDefinition) -> tuple[tuple[int, _Add | None], ...]:
+        """For each parameter of a type, by its bit: its bit of presence, and what adds its keys.
+
+        What does not depend on the record is decided here, once.
+        """
+        prepared = tuple(
+            (0, None)
+            if param.name in {"_id", "_lastUpdated"}
+            else (1 << param.bit, self._add_of(definition, param))
+            for param in definition.params.values()
+        )
+        self._by_type[definition.name] = prepared
+        return prepared
+
+    def _add_of(self, definition: TypeDefinition, param: SearchParameter) -> _Add | None:
+        if parts_of(definition, param.name) != (param.name,):
+            return None
+        match param.kind:
+            case "token" if param.name == "_security":
+                return self._labels(definition.name)
+            case "token":
+                is_kept = is_keyed(definition, param)
+                return (self._keyed if is_kept else self._tokens)(definition.name, param.name)
+            case "reference":
+                return self._references(definition.name, param.name)
+            case "string":
+                return self._words(definition.name, param.name)
+            case "date":
+                return self._dates(definition, param)
+            case "number" | "quantity":
+                return self._numbers(definition.name, param.name)
+            case "uri":
+                return self._uris(definition.name, param.name)
+            case _:
+                return None
+
+    def _tokens(self, type_: str, name: str) -> _Add:
+        code, coding = self._keying.code, self._keying.coding
+
+        def add(entry: IndexEntry, found: list[Value], _: _Extents) -> None:
+            for value in found:
+                if not isinstance(value, Token):
+                    continue
+                if not value.alone:
+                    entry.tokens.update(coding(type_, name, value.system, value.code))
+                elif value.code is not None:
+                    entry.tokens.add(code(type_, name, value.code))
+
+        return add
+
+    def _keyed(self, type_: str, name: str) -> _Add:
+        keying = self._keying
+
+        def add(entry: IndexEntry, found: list[Value], _: _Extents) -> None:
+            for value in found:
+                if not isinstance(value, Token):
+                    continue
+                if value.code is not None:
+                    code = keying.code(type_, name, value.code)
                     entry.keyed.add((code, keying.narrow(value.system or "")))
-                else:
-                    entry.tokens.add(code)
-                    if not value.alone:
-                        entry.tokens.add(keying.coded(type_, name, value.system or "", value.code))
-            if value.system and not value.alone:
-                entry.tokens.add(keying.system(type_, name, value.system))
-            if name == "_security" and value.code is not None:
-                entry.labels.add(keying.label(value.system or "", value.code))
+                if value.system and not value.alone:
+                    entry.tokens.add(keying.system(type_, name, value.system))
 
-    def _add_references(self, entry: IndexEntry, type_: str, name: str, found: list[Value]) -> None:
-        for value in found:
-            if not isinstance(value, Link):
-                continue
-            if value.type is not None and value.id is not None:
-                rid = self._rid_of(value.type, value.id)
-                if rid is not None:
-                    entry.refs.add(self._keying.reference(type_, link_name(type_, name), rid))
-            elif value.url is not None:
-                entry.tokens.add(self._keying.uri(type_, name, value.url))
-            if value.identifier is not None and value.identifier.code is not None:
+        return add
+
+    def _labels(self, type_: str) -> _Add:
+        add_tokens = self._tokens(type_, "_security")
+
+        def add(entry: IndexEntry, found: list[Value], extents: _Extents) -> None:
+            add_tokens(entry, found, extents)
+            for value in found:
+                if isinstance(value, Token) and value.code is not None:
+                    entry.labels.add(self._keying.label(value.system or "", value.code))
+
+        return add
+
+    def _references(self, type_: str, name: str) -> _Add:
+        keying, reference = self._keying, self._reference
+
+        def add(entry: IndexEntry, found: list[Value], _: _Extents) -> None:
+            for value in found:
+                if not isinstance(value, Link):
+                    continue
+                if value.type is not None and value.id is not None:
+                    key = reference(type_, name, value.type, value.id)
+                    if key is not None:
+                        entry.refs.add(key)
+                elif value.url is not None:
+                    entry.tokens.add(keying.uri(type_, name, value.url))
                 identifier = value.identifier
-                for system in {identifier.system or "", "*"}:
-                    entry.tokens.add(
-                        self._keying.identified(type_, name, system, identifier.code or "")
-                    )
+                if identifier is not None and identifier.code is not None:
+                    for system in {identifier.system or "", "*"}:
+                        entry.tokens.add(keying.identified(type_, name, system, identifier.code))
 
-    def _add_dates(
-        self,
-        entry: IndexEntry,
-        definition: TypeDefinition,
-        param: SearchParameter,
-        found: list[Value],
-        extents: dict[str, tuple[int, int]],
-    ) -> None:
-        spans = [
-            (
-                OPEN_LOW if value.low is None else value.low,
-                OPEN_HIGH if value.high is None else value.high,
-            )
-            for value in found
-            if isinstance(value, When)
-        ]
-        if not spans:
-            return
-        if param.name in definition.time_params:
-            extents[param.name] = (min(low for low, _ in spans), max(high for _, high in spans))
-        if is_main_date(definition, param):
-            if len(spans) == 1:
-                return
-            entry.several = True
+        return add
+
+    def _words(self, type_: str, name: str) -> _Add:
+        def add(entry: IndexEntry, found: list[Value], _: _Extents) -> None:
+            texts = [value.value for value in found if isinstance(value, Text)]
+            entry.words.update(index_words(self._keying, type_, name, texts))
+
+        return add
+
+    def _uris(self, type_: str, name: str) -> _Add:
+        def add(entry: IndexEntry, found: list[Value], _: _Extents) -> None:
+            uris = [value.value for value in found if isinstance(value, Uri)]
+            entry.tokens.update(self._keying.uri(type_, name, uri) for uri in uris)
+
+        return add
+
+    def _dates(self, definition: TypeDefinition, param: SearchParameter) -> _Add:
         key = self._keying.dated(definition.name, param.name)
-        entry.dated.update((key, low, high) for low, high in spans)
+        is_main = is_main_date(definition, param)
+        is_time = param.name in definition.time_params
 
-    def _add_numbers(self, entry: IndexEntry, type_: str, name: str, found: list[Value]) -> None:
-        for value in found:
-            if isinstance(value, Quantity):
-                system, code = value.system or "", value.code or value.unit or ""
-            elif isinstance(value, Number):
-                system, code = "", ""
-            else:
-                continue
-            key = self._keying.ranged(type_, name, system, code)
-            entry.units.add(Unit(name, system, code, key))
-            low = _LOWEST if value.low is None else value.low
-            high = _HIGHEST if value.high is None else value.high
-            entry.ranged.add((key, low, None if low == high else high))
+        def add(entry: IndexEntry, found: list[Value], extents: _Extents) -> None:
+            spans = [
+                (
+                    OPEN_LOW if value.low is None else value.low,
+                    OPEN_HIGH if value.high is None else value.high,
+                )
+                for value in found
+                if isinstance(value, When)
+            ]
+            if not spans:
+                return
+            if is_time:
+                extents[param.name] = (min(low for low, _ in spans), max(high for _, high in spans))
+            if is_main:
+                if len(spans) == 1:
+                    return
+                entry.several = True
+            entry.dated.update((key, low, high) for low, high in spans)
+
+        return add
+
+    def _numbers(self, type_: str, name: str) -> _Add:
+        @lru_cache(maxsize=1024)
+        def unit(system: str, code: str) -> Unit:
+            return Unit(name, system, code, self._keying.ranged(type_, name, system, code))
+
+        def add(entry: IndexEntry, found: list[Value], _: _Extents) -> None:
+            for value in found:
+                if isinstance(value, Quantity):
+                    of = unit(value.system or "", value.code or value.unit or "")
+                elif isinstance(value, Number):
+                    of = unit("", "")
+                else:
+                    continue
+                entry.units.add(of)
+                low = _LOWEST if value.low is None else value.low
+                high = _HIGHEST if value.high is None else value.high
+                entry.ranged.add((of.key, low, None if low == high else high))
+
+        return add
 
 
 _LOWEST = Decimal("-Infinity")

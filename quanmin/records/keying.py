@@ -30,6 +30,7 @@ class Keying:
             return int.from_bytes(digest, "big", signed=True)
 
         self._key = key
+        self.coding = lru_cache(maxsize=65536)(self._coding)
 
     def code(self, type_: str, param: str, code: str) -> int:
         """The key of a code, whatever its system."""
@@ -42,6 +43,17 @@ class Keying:
     def system(self, type_: str, param: str, system: str) -> int:
         """The key of any code of one system."""
         return self._key(f"{type_}{_SEPARATOR}{param}{_SEPARATOR}y{system}")
+
+    def _coding(
+        self, type_: str, param: str, system: str | None, code: str | None
+    ) -> tuple[int, ...]:
+        """All keys of a code that may have a system: by itself, in its system, by its system."""
+        keys: list[int] = []
+        if code is not None:
+            keys += (self.code(type_, param, code), self.coded(type_, param, system or "", code))
+        if system:
+            keys.append(self.system(type_, param, system))
+        return tuple(keys)
 
     def reference(self, type_: str, param: str, rid: int) -> int:
         """The key of a reference to a record of this node, by its record key."""

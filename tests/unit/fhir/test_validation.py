@@ -252,7 +252,7 @@ def test_repeated_keys_and_deep_nesting_are_malformed() -> None:
             validate("Patient", raw)
 
 
-@pytest.mark.parametrize("text", ["{", "}", "{}", '"{', "{\\\\", "\u007b", ": {"])
+@pytest.mark.parametrize("text", ["{", "}", "{}", '"{', "{\\\\", ": {"])
 def test_braces_and_colons_in_texts_are_not_structure(text: str) -> None:
     texts = [{"text": text}, {"text": "b:c"}] * 80
     raw = json.dumps(
