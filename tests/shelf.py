@@ -77,7 +77,7 @@ class Shelf:
 
 async def put_away(store: Store, operations: list[Operation]) -> Shelf:
     """Write in lots, and remember what now holds."""
-    sender = Sender(await store.sender("hospital-a"), Everything())
+    sender = Sender(await store.sender("hospital-a"), Everything(), Everything())
     made: list[Stored] = []
     for start in range(0, len(operations), 500):
         outcomes = await store.write(sender, operations[start : start + 500])

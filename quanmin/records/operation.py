@@ -34,9 +34,15 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sender(msgspec.Struct, frozen=True):
-    """Who writes: the interned number of the institution, and what of the store it may change."""
+    """Who writes: the interned number of the institution, what of the store it may know of, and
+    what of that it may change.
+
+    A record that is not `readable` is for this sender as if it were not there: no answer to a write
+    tells otherwise, except that an id of its own choosing that another has taken is refused.
+    """
 
     number: int
+    readable: Visibility
     writable: Visibility
 
 

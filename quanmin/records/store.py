@@ -12,7 +12,7 @@ import asyncpg
 import msgspec
 
 from quanmin.base.database import Connection
-from quanmin.base.problems import Conflict, Invalid, Issue, Problem, StorageFull
+from quanmin.base.problems import Conflict, Forbidden, Invalid, Issue, Problem, StorageFull
 from quanmin.fhir.json import Rewriting
 from quanmin.records.codec import Holder, Place
 from quanmin.records.context import Context, method_of
@@ -146,6 +146,7 @@ class Store:
                             await projection.apply(connection, heard)
                     if before_commit is not None:
                         await before_commit(connection, outcomes)
+                    unit.refuse_taken()
                 committed = True
             finally:
                 unit.settle(committed=committed)
@@ -171,6 +172,7 @@ class _Unit:
         self._units = units
         self._new_units: set[tuple[int, Unit]] = set()
         self._made: dict[Holder, bytes] = {}
+        self._has_taken = False
 
     async def apply(self, operations: Sequence[Operation], now: int) -> list[Outcome | None]:
         # The body shows milliseconds, and the column must not know more than the body.
@@ -182,6 +184,15 @@ class _Unit:
         self._new_units = await write_drafts(self._connection, list(drafts.values()), self._units)
         self.changes = [_change(draft) for draft in drafts.values()]
         return [self._outcome(target, drafts.get(target.rid)) for target in targets]
+
+    def refuse_taken(self) -> None:
+        """Raises Forbidden when others have an id that the sender chose.
+
+        Asked last: whatever else is wrong with the request is told first, as it would be if the id
+        were free, so that finding out costs a record in the asker's own name.
+        """
+        if self._has_taken:
+            raise Forbidden("the id is not free: choose another, or create without one")
 
     def settle(self, *, committed: bool) -> None:
         self._context.codec.settle(self._made, committed=committed)
@@ -207,6 +218,8 @@ class _Unit:
                 continue
             if draft is None and target.current is not None:
                 target.settled = Outcome(target.current.stored, unchanged=True)
+            elif target.is_taken:
+                self._has_taken = True
             elif draft is not None:
                 drafts[draft.rid] = draft
             if position % _YIELD_EVERY == 0:

@@ -29,8 +29,9 @@ from quanmin.records.numbers import Numbers
 from quanmin.records.operation import Operation, Sender
 from quanmin.records.rid import assign, bucket_of, id_of, is_assigned
 from quanmin.records.search import search
-from quanmin.records.visibility import OfSender
-from quanmin.records.visibility_sql import allows
+from quanmin.records.search.reader import Statement
+from quanmin.records.visibility import OfSender, Visibility
+from quanmin.records.visibility_sql import allows, visibility_sql
 
 _CONDITIONAL = re.compile(rb'"reference"\s*:\s*("[A-Z][A-Za-z]+\?(?:[^"\\]|\\.)*")')
 
@@ -38,6 +39,8 @@ _CONDITIONAL = re.compile(rb'"reference"\s*:\s*("[A-Z][A-Za-z]+\?(?:[^"\\]|\\.)*
 class Target(msgspec.Struct):
     """The record an operation turns out to concern; `settled` or `is_nothing` when there is nothing
     left to write.
+
+    `is_taken` says that a record which the sender may not know of has the id they chose.
     """
 
     operation: Operation
@@ -48,6 +51,7 @@ class Target(msgspec.Struct):
     current: Current | None = None
     settled: Outcome | None = None
     is_nothing: bool = False
+    is_taken: bool = False
 
     @property
     def is_open(self) -> bool:
@@ -191,7 +195,7 @@ class Targets:
         for target in known:
             if target.current is not None:
                 target.bucket = target.current.bucket
-                self._refuse_foreign(target.current)
+                self._refuse_unchangeable(target.current)
         for target in targets:
             _check_conditions(target)
 
@@ -213,10 +217,11 @@ class Targets:
         )
         claimed = {row["rid"] for row in rows}
         lost = [target for target in chosen if target.rid not in claimed]
-        if lost:  # another writer has just made them
+        if lost:  # another writer has just made them, or others have them
             there = await self._current(lost)
             for target in lost:
                 target.current = there.get(target.rid)
+                target.is_taken = target.current is None
 
     def _is_free_to_choose(self, target: Target) -> bool:
         if target.operation.kind != "update":
@@ -228,22 +233,28 @@ class Targets:
             )
         return True
 
-    def _refuse_foreign(self, current: Current) -> None:
+    def _refuse_unchangeable(self, current: Current) -> None:
         if not allows(self._sender.writable, current.stored.facts):
-            raise Forbidden(
-                "the record is not yours to change, or the id is not free: choose another id"
-            )
+            raise Forbidden("the record is not yours to change: you may only read it")
 
     async def _current(self, targets: Sequence[Target]) -> dict[int, Current]:
+        """What is there, locked. Others' records that the sender may not read are neither locked
+        nor opened: either would take a time that tells of them.
+        """
+        statement = Statement()
+        types = statement.bind([target.definition.number for target in targets])
+        rids = statement.bind([target.rid for target in targets])
+        seen = visibility_sql(self._sender.readable, statement.bind, "r")
+        # `is true` keeps the planner from fetching all that a small sender has by its index.
         rows = await self._connection.fetch(
             f"""
             select {ROW}, r.bucket
-            from unnest($1::smallint[], $2::bigint[]) as t (type, rid)
+            from unnest({types}::smallint[], {rids}::bigint[]) as t (type, rid)
             join records.record r on r.type = t.type and r.rid = t.rid
+            where ({seen}) is true
             order by r.rid for update of r
             """,
-            [target.definition.number for target in targets],
-            [target.rid for target in targets],
+            *statement.arguments,
         )
         opened = await self._context.open(self._connection, rows)
         if len(opened) < len(rows):
@@ -252,6 +263,32 @@ class Targets:
             row["rid"]: Current(stored, row["bucket"], row["flags"])
             for row, stored in zip(rows, opened, strict=True)
         }
+
+
+async def beyond_reach(
+    connection: Connection, context: Context, writable: Visibility, operations: Sequence[Operation]
+) -> list[tuple[int, int | None]]:
+    """The records that operations name by id and that are not the sender's to change, for the
+    access log alone: key and source Patient of each. One statement, whatever is there.
+    """
+    named = [(op.type, context.rid_of(op.type, op.id)) for op in operations if op.id]
+    keyed = [(context.definition(type_).number, rid) for type_, rid in named if rid is not None]
+    if not keyed:
+        return []
+    statement = Statement()
+    types = statement.bind([number for number, _ in keyed])
+    rids = statement.bind([rid for _, rid in keyed])
+    changeable = visibility_sql(writable, statement.bind, "r")
+    rows = await connection.fetch(
+        f"""
+        select r.rid, r.patient
+        from unnest({types}::smallint[], {rids}::bigint[]) as t (type, rid)
+        join records.record r on r.type = t.type and r.rid = t.rid
+        where ({changeable}) is not true
+        """,
+        *statement.arguments,
+    )
+    return [(row["rid"], row["patient"]) for row in rows]
 
 
 def _check_conditions(target: Target) -> None:

@@ -22,9 +22,13 @@ from quanmin.records.operation import Operation, Sender
 from quanmin.records.reading import HistoryQuery, history, read, read_patient, read_version
 from quanmin.records.search import search, timeline
 from quanmin.records.store import BeforeCommit, Store
+from quanmin.records.targets import beyond_reach
 from quanmin.trust.access_log import Access, AccessLog
 from quanmin.trust.actors import Actor
 from quanmin.trust.rules import Ground, Rights, compile_rights
+
+Keys = tuple[int, int | None]
+"""A record and its source Patient, by their keys: all that the access log keeps of them."""
 
 
 class Timeline(msgspec.Struct, frozen=True):
@@ -276,7 +280,7 @@ class GuardedRecords:
                     answers[entry.position] = await self._answer(
                         connection, rights, entry.reading, entry.position
                     )
-            await self._note_writes(connection, "transaction", outcomes)
+            await self._note_writes(connection, "transaction", rights, operations, outcomes)
 
         operations = [entry.operation for entry in writes if entry.operation is not None]
         outcomes = await self._carry_out("transaction", sender, rights, operations, read_and_note)
@@ -323,7 +327,7 @@ class GuardedRecords:
         sender, rights = await self._guard.rights(self.actor)
 
         async def note(connection: Connection, outcomes: Sequence[Outcome | None]) -> None:
-            await self._note_writes(connection, action, outcomes)
+            await self._note_writes(connection, action, rights, [operation], outcomes)
 
         return (await self._carry_out(action, sender, rights, [operation], note))[0]
 
@@ -339,12 +343,20 @@ class GuardedRecords:
             if not rights.may_create.allowed:
                 raise Forbidden(f"you may not write here ({', '.join(rights.may_create.reasons)})")
             return await self._store.write(
-                Sender(sender, rights.writable), operations, before_commit
+                Sender(sender, rights.readable, rights.writable), operations, before_commit
             )
         except Problem as problem:
+            async with self._store.glancing() as connection:
+                beyond = await self._beyond(connection, rights, operations)
             type_ = operations[0].type if len(operations) == 1 else None
-            await self._note(action, type_, problem.code)
+            outcome = "forbidden" if beyond else problem.code
+            await self._guard.log.note(self._access_to(action, type_, outcome, beyond))
             raise
+
+    async def _beyond(
+        self, connection: Connection, rights: Rights, operations: Sequence[Operation]
+    ) -> list[Keys]:
+        return await beyond_reach(connection, self.context, rights.writable, operations)
 
     # The access log
 
@@ -354,12 +366,27 @@ class GuardedRecords:
         await self._guard.log.note(self._entry(action, type_, outcome, versions))
 
     async def _note_writes(
-        self, connection: Connection, action: str, outcomes: Sequence[Outcome | None]
+        self,
+        connection: Connection,
+        action: str,
+        rights: Rights,
+        operations: Sequence[Operation],
+        outcomes: Sequence[Outcome | None],
     ) -> None:
+        """Note what was written, and what was named but lies beyond the actor's rights: the answer
+        says nothing of that, the log does.
+        """
         versions = [outcome.stored for outcome in outcomes if outcome is not None]
-        types = {version.type for version in versions}
-        type_ = types.pop() if len(types) == 1 else None
-        await self._guard.log.note_in(connection, [self._entry(action, type_, "ok", versions)])
+        idle = [op for op, outcome in zip(operations, outcomes, strict=True) if outcome is None]
+        beyond = await self._beyond(connection, rights, idle)
+        entries = []
+        if versions or not beyond:
+            type_ = _only({version.type for version in versions})
+            entries.append(self._entry(action, type_, "ok", versions))
+        if beyond:
+            type_ = _only({operation.type for operation in idle})
+            entries.append(self._access_to(action, type_, "forbidden", beyond))
+        await self._guard.log.note_in(connection, entries)
 
     def _access(self, action: str, type_: str | None, outcome: str, answer: EntryOutcome) -> Access:
         versions: list[Stored] = [] if answer.stored is None else [answer.stored]
@@ -372,7 +399,13 @@ class GuardedRecords:
     def _entry(
         self, action: str, type_: str | None, outcome: str, versions: Sequence[Stored]
     ) -> Access:
-        patients = {version.facts.patient for version in versions}
+        keys = [(version.rid, version.facts.patient) for version in versions]
+        return self._access_to(action, type_, outcome, keys)
+
+    def _access_to(
+        self, action: str, type_: str | None, outcome: str, keys: Sequence[Keys]
+    ) -> Access:
+        patients = {patient for _, patient in keys}
         return Access(
             at=self._guard.now(),
             request=self.request_id,
@@ -382,8 +415,8 @@ class GuardedRecords:
             action=action,
             type=type_,
             outcome=outcome,
-            hits=len(versions),
-            records=tuple(version.rid for version in versions),
+            hits=len(keys),
+            records=tuple(rid for rid, _ in keys),
             patients=tuple(patient for patient in patients if patient is not None),
         )
 
@@ -419,6 +452,10 @@ def _written(outcome: Outcome | None) -> Outcome:
     if outcome is None:
         raise NotFound("nothing was written")
     return outcome
+
+
+def _only(types: set[str]) -> str | None:
+    return types.pop() if len(types) == 1 else None
 
 
 def _type_of(query: Query) -> str:

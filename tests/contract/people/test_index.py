@@ -21,7 +21,7 @@ def store(pool: asyncpg.Pool[asyncpg.Record], tmp_path: Path) -> Store:
 
 @pytest.fixture
 async def sender(store: Store) -> Sender:
-    return Sender(await store.sender("hospital-a"), Everything())
+    return Sender(await store.sender("hospital-a"), Everything(), Everything())
 
 
 async def register(store: Store, sender: Sender, body: bytes) -> int:

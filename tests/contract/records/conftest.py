@@ -26,4 +26,4 @@ def store(pool: asyncpg.Pool[asyncpg.Record], context: Context) -> Store:
 
 @pytest.fixture
 async def sender(store: Store) -> Sender:
-    return Sender(await store.sender("hospital-a"), Everything())
+    return Sender(await store.sender("hospital-a"), Everything(), Everything())

@@ -113,11 +113,17 @@ async def test_a_client_cannot_take_an_id_of_the_nodes_own_form(
 async def test_another_institution_cannot_change_the_record(store: Store, sender: Sender) -> None:
     await write(store, sender, update("Observation", "x", observation(id="x")))
     number = await store.sender("hospital-b")
-    other = Sender(number, OfSender(frozenset({number})))
-    with pytest.raises(Forbidden):
-        await store.write(other, [update("Observation", "x", observation(id="x", value="9"))])
-    with pytest.raises(Forbidden):
-        await store.write(other, [delete("Observation", "x")])
+    own = OfSender(frozenset({number}))
+    other, reader = Sender(number, own, own), Sender(number, Everything(), own)
+    changed = update("Observation", "x", observation(id="x", value="9"))
+    with pytest.raises(Forbidden, match="not free"):
+        await store.write(other, [changed])
+    assert await store.write(other, [delete("Observation", "x")]) == [None]
+    with pytest.raises(Forbidden, match="not yours"):
+        await store.write(reader, [changed])
+    with pytest.raises(Forbidden, match="not yours"):
+        await store.write(reader, [delete("Observation", "x")])
+    assert (await fetch(store, "Observation", "x")).version == 1
 
 
 async def test_invalid_content_is_refused_with_every_fault_and_nothing_is_kept(

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 from stores import bundle, observation, open_context, open_guard, patient, post
 
-from quanmin.base.problems import Forbidden, NotFound, PreconditionFailed, Problem
+from quanmin.base.problems import Forbidden, Invalid, NotFound, PreconditionFailed, Problem
 from quanmin.fhir.grammar import QueryLimits, parse_query
 from quanmin.fhir.query import Query
 from quanmin.trust import Actor, Guard, GuardedRecords
@@ -58,10 +58,9 @@ async def test_an_institution_sees_its_own_records_only(guard: Guard) -> None:
 async def test_an_institution_changes_its_own_records_only(guard: Guard) -> None:
     ours, theirs = records(guard, "institution", "a"), records(guard, "institution", "b")
     mine = (await ours.create("Observation", observation())).stored
-    with pytest.raises(Forbidden):
+    with pytest.raises(Invalid, match="no such record"):
         await theirs.update("Observation", mine.id, observation(id=mine.id, value="9"))
-    with pytest.raises(Forbidden):
-        await theirs.delete("Observation", mine.id)
+    assert await theirs.delete("Observation", mine.id) is None
     assert (await ours.read("Observation", mine.id)).version == 1
 
 

@@ -142,7 +142,7 @@ async def test_a_search_beyond_its_time_is_refused_with_what_would_help(store: S
 
 async def test_a_deleted_record_is_found_by_nothing(store: Store) -> None:
     await put_away(store, results([1, 2]))
-    sender = Sender(await store.sender("hospital-a"), Everything())
+    sender = Sender(await store.sender("hospital-a"), Everything(), Everything())
     await store.write(sender, [delete("Observation", "a0")])
     for pairs in (
         [],
