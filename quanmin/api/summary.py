@@ -67,7 +67,8 @@ def _cut(type_: str, body: bytes, kept: frozenset[str] | None, dropped: frozense
     if len(left) == len(members):
         return body
     meta = msgspec.json.decode(members["meta"]) if "meta" in members else {}
-    meta["tag"] = [*meta.get("tag", ()), _SUBSETTED]
+    tags = [tag for tag in meta.get("tag", ()) if tag != _SUBSETTED]
+    meta["tag"] = [*tags, _SUBSETTED]
     left["meta"] = meta
     return msgspec.json.encode(left)
 

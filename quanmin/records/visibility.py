@@ -95,6 +95,44 @@ Visibility = (
 )
 
 
+def narrow_to_type(visibility: Visibility, type_: str) -> Visibility:
+    """What is left of a visibility among records of one type: the same records, in fewer words.
+
+    A part about other types, joined by "or", would keep the database from any index.
+    """
+    match visibility:
+        case OfType(types):
+            return Everything() if type_ in types else Nothing()
+        case Except(part):
+            narrowed = narrow_to_type(part, type_)
+            if isinstance(narrowed, Everything):
+                return Nothing()
+            return Everything() if isinstance(narrowed, Nothing) else Except(narrowed)
+        case Both(parts):
+            left = _narrowed(parts, type_, without=Everything())
+            if Nothing() in left:
+                return Nothing()
+            return _alone(left) or (Both(left) if left else Everything())
+        case Either(parts):
+            left = _narrowed(parts, type_, without=Nothing())
+            if Everything() in left:
+                return Everything()
+            return _alone(left) or (Either(left) if left else Nothing())
+        case _:
+            return visibility
+
+
+def _narrowed(
+    parts: tuple[Visibility, ...], type_: str, *, without: Visibility
+) -> tuple[Visibility, ...]:
+    narrowed = (narrow_to_type(part, type_) for part in parts)
+    return tuple(part for part in narrowed if part != without)
+
+
+def _alone(parts: tuple[Visibility, ...]) -> Visibility | None:
+    return parts[0] if len(parts) == 1 else None
+
+
 class Facts(msgspec.Struct, frozen=True):
     """What of a record decides its visibility, the same columns that SQL sees.
 

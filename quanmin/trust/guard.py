@@ -17,14 +17,17 @@ from quanmin.base.problems import Forbidden, Invalid, NotFound, Problem
 from quanmin.fhir.query import Query
 from quanmin.people import PersonIndex
 from quanmin.records.bundle import Entry, Reading, Requests, id_of_body, read_requests
+from quanmin.records.context import Context
 from quanmin.records.model import Batch, EntryOutcome, Hits, Outcome, Stored
 from quanmin.records.operation import Operation, Sender
 from quanmin.records.reading import HistoryQuery, history, read, read_patient, read_version
 from quanmin.records.search import search, timeline
 from quanmin.records.store import BeforeCommit, Store
 from quanmin.records.targets import beyond_reach
+from quanmin.records.visibility_sql import allows
 from quanmin.trust.access_log import Access, AccessLog
 from quanmin.trust.actors import Actor
+from quanmin.trust.directory import asks_for_hidden, directory, directory_form
 from quanmin.trust.rules import Ground, Rights, compile_rights
 
 Keys = tuple[int, int | None]
@@ -90,7 +93,7 @@ class GuardedRecords:
             await self._note("read", type_, problem.code)
             raise
         await self._note("read", type_, "ok", (found,))
-        return found
+        return _shown(rights, found)
 
     async def version(self, type_: str, id_: str, version: int) -> Stored:
         """One version. Raises NotFound, Gone."""
@@ -98,7 +101,7 @@ class GuardedRecords:
         try:
             async with self._store.reading() as connection:
                 found = await read_version(
-                    connection, self.context, rights.readable, type_, id_, version=version
+                    connection, self.context, rights.whole, type_, id_, version=version
                 )
         except Problem as problem:
             await self._note("vread", type_, problem.code)
@@ -123,7 +126,7 @@ class GuardedRecords:
         )
         try:
             async with self._store.reading() as connection:
-                found = await history(connection, self.context, rights.readable, query)
+                found = await history(connection, self.context, rights.whole, query)
         except Problem as problem:
             await self._note("history", type_, problem.code)
             raise
@@ -135,7 +138,7 @@ class GuardedRecords:
         _, rights = await self._guard.rights(self.actor)
         try:
             async with self._store.reading() as connection:
-                hits = await search(connection, self.context, query, rights.readable)
+                hits = await _search(connection, self.context, rights, query)
         except Problem as problem:
             await self._note("search", query.type, problem.code)
             raise
@@ -154,11 +157,11 @@ class GuardedRecords:
         _, rights = await self._guard.rights(self.actor)
         try:
             async with self._store.reading() as connection:
-                first = await read(connection, self.context, rights.readable, "Patient", patient_id)
+                first = await read(connection, self.context, rights.whole, "Patient", patient_id)
                 patients = await self._same_person(connection, rights, first)
                 rids = [patient.rid for patient in patients]
                 slice_ = await timeline(
-                    connection, self.context, rids, types, rights.readable, count, cursor
+                    connection, self.context, rids, types, rights.whole, count, cursor
                 )
         except Problem as problem:
             await self._note("timeline", None, problem.code)
@@ -173,7 +176,7 @@ class GuardedRecords:
         _, rights = await self._guard.rights(self.actor)
         rids = [patient.rid for patient in patients]
         async with self._store.glancing() as connection:
-            counts = await self._guard.people.counts(connection, rids, rights.readable)
+            counts = await self._guard.people.counts(connection, rids, rights.whole)
         return {patient.id: counts.get(patient.rid, 1) for patient in patients}
 
     async def senders(self, versions: Sequence[Stored]) -> dict[int, str]:
@@ -196,7 +199,7 @@ class GuardedRecords:
         for rid in await people.patients_of(connection, person):
             if rid != first.rid:
                 try:
-                    found.append(await read_patient(connection, self.context, rights.readable, rid))
+                    found.append(await read_patient(connection, self.context, rights.whole, rid))
                 except NotFound:
                     continue
         return found
@@ -424,20 +427,36 @@ class GuardedRecords:
 async def _read_entry(
     connection: Connection, records: GuardedRecords, rights: Rights, reading: Reading
 ) -> EntryOutcome:
-    context, seen = records.context, rights.readable
+    context = records.context
     if reading.query is not None:
-        hits = await search(connection, context, reading.query, seen)
+        hits = await _search(connection, context, rights, reading.query)
         return EntryOutcome(200, hits=hits)
     if reading.history is not None:
-        found = await history(connection, context, seen, reading.history)
+        found = await history(connection, context, rights.whole, reading.history)
         return EntryOutcome(200, history=found)
     type_, id_ = reading.type or "", reading.id or ""
     if reading.version is not None:
         version = reading.version
-        stored = await read_version(connection, context, seen, type_, id_, version=version)
+        stored = await read_version(connection, context, rights.whole, type_, id_, version=version)
     else:
-        stored = await read(connection, context, seen, type_, id_)
-    return EntryOutcome(200, stored=stored)
+        stored = await read(connection, context, rights.readable, type_, id_)
+    return EntryOutcome(200, stored=_shown(rights, stored))
+
+
+async def _search(connection: Connection, context: Context, rights: Rights, query: Query) -> Hits:
+    seen = rights.whole if asks_for_hidden(query) else rights.readable
+    hits = await search(connection, context, query, seen)
+    return msgspec.structs.replace(
+        hits,
+        matches=tuple(_shown(rights, stored) for stored in hits.matches),
+        included=tuple(_shown(rights, stored) for stored in hits.included),
+    )
+
+
+def _shown(rights: Rights, stored: Stored) -> Stored:
+    if stored.type not in directory() or allows(rights.whole, stored.facts):
+        return stored
+    return directory_form(stored)
 
 
 def _answer_write(outcome: Outcome | None) -> EntryOutcome:

@@ -2,7 +2,8 @@
 sets and Python for single records.
 
 The rules are few until consents and roles arrive: an operator sees everything, an institution what
-it sent itself, a resident what is about them. Whatever no rule allows is not seen.
+it sent itself, a resident what is about them, and everyone the directory. Whatever no rule allows
+is not seen.
 """
 
 from __future__ import annotations
@@ -11,13 +12,16 @@ import msgspec
 
 from quanmin.base.decision import Decision
 from quanmin.records.visibility import (
+    Either,
     Everything,
     Nothing,
     OfPatient,
     OfSender,
+    OfType,
     Visibility,
 )
 from quanmin.trust.actors import Actor
+from quanmin.trust.directory import directory
 
 
 class Ground(msgspec.Struct, frozen=True):
@@ -32,8 +36,11 @@ class Ground(msgspec.Struct, frozen=True):
 class Rights(msgspec.Struct, frozen=True):
     """What an actor may see and what of the existing records they may change, with the rule that
     says so.
+
+    What is `readable` but not in `whole` is shown in its directory form, and without its history.
     """
 
+    whole: Visibility
     readable: Visibility
     writable: Visibility
     may_create: Decision
@@ -43,13 +50,17 @@ def compile_rights(actor: Actor, ground: Ground) -> Rights:
     """The actor's rights on this ground. Every role has its rule."""
     match actor.role:
         case "operator":
-            return Rights(Everything(), Everything(), Decision(allowed=True, reasons=("operator",)))
+            decision = Decision(allowed=True, reasons=("operator",))
+            return Rights(Everything(), Everything(), Everything(), decision)
         case "institution":
             own = OfSender(frozenset({ground.sender}))
-            return Rights(own, own, Decision(allowed=True, reasons=("own-records",)))
+            decision = Decision(allowed=True, reasons=("own-records",))
+            return Rights(own, _with_directory(own), own, decision)
         case "resident":
-            return Rights(
-                OfPatient(ground.patients),
-                Nothing(),
-                Decision(allowed=False, reasons=("residents-read-only",)),
-            )
+            about = OfPatient(ground.patients)
+            decision = Decision(allowed=False, reasons=("residents-read-only",))
+            return Rights(about, _with_directory(about), Nothing(), decision)
+
+
+def _with_directory(part: Visibility) -> Visibility:
+    return Either((part, OfType(frozenset(directory()))))

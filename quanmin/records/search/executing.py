@@ -18,7 +18,7 @@ from quanmin.records.search.sorting import sorted_slice
 from quanmin.records.search.term import Scope, never
 from quanmin.records.search.terms import terms_of
 from quanmin.records.search.totals import Total, total_of
-from quanmin.records.visibility import Both, Everything, OfPatient, Visibility
+from quanmin.records.visibility import Both, Everything, OfPatient, Visibility, narrow_to_type
 from quanmin.records.visibility_sql import visibility_sql
 
 
@@ -78,6 +78,7 @@ async def _select(
     reader: Reader, scope: Scope, query: Query, visibility: Visibility, order: Order | None
 ) -> Selected:
     """Which records of one type the query is about, and by which index they are best reached."""
+    visibility = narrow_to_type(visibility, scope.definitions[0].name)
     always: list[Write] = [
         lambda bind: f"r.type = {bind(scope.numbers[0])}::smallint",
         lambda _: "r.flags & 1 <> 1",

@@ -253,6 +253,16 @@ async def test_a_resident_is_led_to_their_own_record_and_to_no_other(clinic: Cli
     assert await found(browser, "欧阳明月") == []
 
 
+async def test_a_resident_follows_the_link_to_an_institution(clinic: Clinic) -> None:
+    browser = await clinic.enter("resident")
+    visit = (await browser.get(f"/record/Encounter/{clinic.ids['hospital-a Encounter']}")).text
+    address = f"/record/Organization/{clinic.ids['hospital-a organization']}"
+    assert address in visit
+    answer = await browser.get(address)
+    assert answer.status_code == 200
+    assert "青县人民医院" in answer.text
+
+
 async def test_each_opening_is_in_the_access_log_with_its_purpose(
     clinic: Clinic, browser: Browser, pool: asyncpg.Pool[asyncpg.Record]
 ) -> None:

@@ -28,8 +28,11 @@ from quanmin.records.visibility import (
     OfType,
     Since,
     Visibility,
+    narrow_to_type,
 )
 from quanmin.records.visibility_sql import allows, mentions_grants, visibility_sql
+from quanmin.trust import Actor
+from quanmin.trust.rules import Ground, compile_rights
 
 SMALL = st.integers(1, 3)
 TIMES = st.sampled_from([-(2**63), -1, 0, 5, 2**63 - 1])
@@ -53,7 +56,19 @@ def _compound(parts: st.SearchStrategy[Visibility]) -> st.SearchStrategy[Visibil
     return st.one_of(st.builds(Both, some), st.builds(Either, some), st.builds(Except, parts))
 
 
-visibilities = st.recursive(atoms, _compound, max_leaves=8)
+def _of_rules(role: str, patients: frozenset[int], sender: int) -> Visibility:
+    """What the rules let an actor see, by the very function that compiles them."""
+    actor = Actor("a", role, "Somebody", "a")  # type: ignore[arg-type]  # one of the roles
+    return compile_rights(actor, Ground(sender, patients)).readable
+
+
+rules = st.builds(
+    _of_rules,
+    st.sampled_from(["operator", "institution", "resident"]),
+    st.frozensets(SMALL),
+    SMALL,
+)
+visibilities = st.recursive(atoms | rules, _compound, max_leaves=8)
 facts = st.builds(
     Facts,
     sender=SMALL,
@@ -101,6 +116,28 @@ def test_grants_matter_only_where_they_are_mentioned(
 ) -> None:
     with_grants = allows(visibility, _with_grantees(each, granted))
     assert mentions_grants(visibility) or allows(visibility, each) is with_grants
+
+
+@given(visibility=visibilities, each=facts, granted=grants)
+def test_a_visibility_narrowed_to_a_type_shows_the_same_records_of_it(
+    visibility: Visibility, each: Facts, granted: set[tuple[int, int]]
+) -> None:
+    full = _with_grantees(each, granted)
+    narrowed = narrow_to_type(visibility, each.type)
+    assert allows(narrowed, full) is allows(visibility, full)
+    assert not _names_types(narrowed)
+
+
+def _names_types(visibility: Visibility) -> bool:
+    match visibility:
+        case OfType():
+            return True
+        case Both(parts) | Either(parts):
+            return any(_names_types(part) for part in parts)
+        case Except(part):
+            return _names_types(part)
+        case _:
+            return False
 
 
 def _with_grantees(each: Facts, granted: set[tuple[int, int]]) -> Facts:

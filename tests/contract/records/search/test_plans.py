@@ -20,7 +20,7 @@ from quanmin.base.database import Connection
 from quanmin.records.context import Context
 from quanmin.records.search import search, timeline
 from quanmin.records.search.reader import Reader, Statement
-from quanmin.records.visibility import Everything, OfPatient, OfSender, Visibility
+from quanmin.records.visibility import Either, Everything, OfPatient, OfSender, OfType, Visibility
 
 ROWS = 100_000
 
@@ -180,7 +180,9 @@ async def test_a_visibility_does_not_turn_a_search_into_a_scan(
         [("_sort", "-date")],
     ]
     few, half = OfSender(frozenset({999})), OfSender(frozenset({1}))
-    for visibility in (OfPatient(frozenset({mine})), half, few):
+    directory = OfType(frozenset({"Organization", "Practitioner"}))
+    alone: list[Visibility] = [OfPatient(frozenset({mine})), half, few]
+    for visibility in (*alone, *(Either((part, directory)) for part in alone)):
         for pairs in shapes:
             said = await _asked(shelves, plans, pairs, visibility)
             if _scanned(plans) or _pages(plans) > 900:
