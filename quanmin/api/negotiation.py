@@ -136,11 +136,13 @@ def prefer(header: str) -> Preference:
     return Preference(returns, is_strict)
 
 
-def version_matched(header: str) -> int:
-    """The version that `If-Match` names."""
+def version_matched(header: str) -> int | Literal["*"]:
+    """The version that `If-Match` names; "*" asks that there be any (RFC 9110 13.1.1)."""
+    if header.strip() == "*":
+        return "*"
     found = _TAG.fullmatch(header.strip())
     if not found:
-        raise Malformed('If-Match must name one version, as in W/"3"')
+        raise Malformed('If-Match must name one version, as in W/"3", or be *')
     return int(found[1])
 
 

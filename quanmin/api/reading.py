@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from quanmin.api.bundles import bundle, version_entry
 from quanmin.api.negotiation import is_known, is_unmodified
 from quanmin.api.reply import Reply, version_headers, version_url
@@ -17,7 +19,15 @@ if TYPE_CHECKING:
 
 _NUMBER_DIGITS_MAX = 9
 _SHAPING = frozenset({"_summary", "_elements"})
-_NOT_SERVED = frozenset({"_at", "_list"})
+_NOT_SERVED = frozenset({"_list"})
+
+
+class _Span(msgspec.Struct, frozen=True):
+    """Which versions a history asks for: how many, made since, current at; in microseconds."""
+
+    count: int
+    since: int | None = None
+    at: tuple[int, int] | None = None
 
 
 async def read(call: Call) -> Reply:
@@ -60,28 +70,32 @@ def _has_already(call: Call, stored: Stored) -> bool:
 async def read_history(call: Call) -> Reply:
     """A slice of the history of a record, of a type or of all, newest first."""
     type_, id_ = (*call.parts[:-1], None, None)[:2]
-    count, since = _span(call)
-    batch = await call.records.history(type_, id_, since=since, count=count, cursor=call.position)
+    span = _span(call)
+    batch = await call.records.history(
+        type_, id_, since=span.since, at=span.at, count=span.count, cursor=call.position
+    )
     subset = subset_asked_for(call.pairs)
     entries = (version_entry(v, call.base, call.desk.zone, subset) for v in batch.versions)
     links = call.links(call.pairs, batch.next)
     return Reply(200, bundle("history", entries, links=links, total=batch.total))
 
 
-def _span(call: Call) -> tuple[int, int | None]:
-    """How many versions, and the moment they begin at in microseconds (None: the beginning)."""
+def _span(call: Call) -> _Span:
     limits = call.desk.limits
-    count, since = limits.count_default, None
+    span = _Span(limits.count_default)
     for name, value in call.pairs:
         if name == "_count":
-            count = _count(value, limits.count_max)
+            span = msgspec.structs.replace(span, count=_count(value, limits.count_max))
         elif name == "_since":
-            since = _moment(call, value)
+            span = msgspec.structs.replace(span, since=_moments(call, name, value)[0])
+        elif name == "_at":
+            span = msgspec.structs.replace(span, at=_moments(call, name, value))
         elif name not in _SHAPING and (name in _NOT_SERVED or call.preference.is_strict):
             raise NotSupported(
-                f"a history takes _since, _count, _summary and _elements; it does not know {name}"
+                "a history takes _since, _at, _count, _summary and _elements; it does not know"
+                f" {name}"
             )
-    return count, since
+    return span
 
 
 def _count(value: str, count_max: int) -> int:
@@ -90,11 +104,13 @@ def _count(value: str, count_max: int) -> int:
     return max(1, min(int(value), count_max))
 
 
-def _moment(call: Call, value: str) -> int:
-    # A date search already knows every precision and zone; `_since` is one without a prefix.
+def _moments(call: Call, name: str, value: str) -> tuple[int, int]:
+    """The span that a date or time without a prefix covers."""
+    # A date search already knows every precision and zone.
+    refusal = Malformed(f"{name} must be a date or time, as in 2026-11-22T08:00:00+08:00")
     if not value[:1].isdigit():
-        raise Malformed("_since must be an instant, as in 2026-11-22T08:00:00+08:00")
+        raise refusal
     operand = call.parse(None, [("_lastUpdated", value)], is_strict=True).clauses[0].operands[0]
     if not isinstance(operand, DateOperand):
-        raise Malformed("_since must be one instant, as in 2026-11-22T08:00:00+08:00")
-    return operand.low
+        raise refusal
+    return operand.low, operand.high

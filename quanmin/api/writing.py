@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -69,7 +69,8 @@ async def delete(call: Call) -> Reply:
 async def delete_where(call: Call) -> Reply:
     """The same for the one record of the sender's that meets the criteria."""
     (type_,) = call.parts
-    return _deleted(call, await call.records.delete_where(call.criteria(type_, call.pairs)))
+    criteria = call.criteria(type_, call.pairs)
+    return _deleted(call, await call.records.delete_where(criteria, if_match=_if_match(call)))
 
 
 def _check_id(body: bytes, id_: str) -> None:
@@ -82,7 +83,7 @@ def _check_id(body: bytes, id_: str) -> None:
         raise Malformed("the record's id must be there and be the one in the address")
 
 
-def _if_match(call: Call) -> int | None:
+def _if_match(call: Call) -> int | Literal["*"] | None:
     header = call.request.header(b"if-match")
     return None if header is None else version_matched(header)
 

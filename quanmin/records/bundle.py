@@ -19,7 +19,7 @@ from quanmin.fhir.grammar import QueryLimits, parse_query
 from quanmin.fhir.json import malformed
 from quanmin.fhir.query import Query
 from quanmin.records.context import Context
-from quanmin.records.operation import Operation
+from quanmin.records.operation import IfMatch, Operation
 from quanmin.records.reading import HistoryQuery
 
 _ETAG = re.compile(r'(?:W/)?"?(\d{1,9})"?')
@@ -214,12 +214,14 @@ def id_of_body(body: bytes) -> str | None:
         raise malformed(body, error) from error
 
 
-def _version(etag: str | None) -> int | None:
+def _version(etag: str | None) -> IfMatch | None:
     if etag is None:
         return None
+    if etag.strip() == "*":
+        return "*"
     found = _ETAG.fullmatch(etag.strip())
     if found is None:
-        raise Malformed('ifMatch must be a version like W/"3"')
+        raise Malformed('ifMatch must be a version like W/"3", or *')
     return int(found[1])
 
 
@@ -270,8 +272,11 @@ def _history(context: Context, type_: str | None, id_: str | None, terms: str) -
             query = msgspec.structs.replace(query, count=int(value[:9]))
         elif name == "_since" and (moment := interval(value, context.zone)) is not None:
             query = msgspec.structs.replace(query, since=moment[0])
+        elif name == "_at" and (moment := interval(value, context.zone)) is not None:
+            query = msgspec.structs.replace(query, at=moment)
         else:
             raise NotSupported(
-                f"a history in a bundle takes _since (an instant) and _count (1 to {_HISTORY_MAX})"
+                "a history in a bundle takes _since (an instant), _at (a date or time) and _count"
+                f" (1 to {_HISTORY_MAX})"
             )
     return query

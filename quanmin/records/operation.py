@@ -13,6 +13,9 @@ from quanmin.base.database import Connection
 from quanmin.fhir.query import Query
 from quanmin.records.visibility import Visibility
 
+IfMatch = int | Literal["*"]
+"""The version that must hold now, or "*": any, as long as the record is there."""
+
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """One write. `criteria` makes it conditional; `full_url` is what other entries of its bundle
@@ -27,7 +30,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     id: str | None = None
     body: bytes | None = None
     criteria: Query | None = None
-    if_match: int | None = None
+    if_match: IfMatch | None = None
     if_none_match: bool = False
     full_url: str | None = None
     position: int | None = None

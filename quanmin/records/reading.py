@@ -142,18 +142,30 @@ async def _is_visible(
     return allows(visibility, facts)
 
 
+# The version after an older one stands in the history too, or holds now.
+_REPLACED_AFTER = """
+    (select n.updated from records.history n where n.rid = r.rid and n.version = r.version + 1
+     union all
+     select c.updated from records.record c
+     where c.type = r.type and c.rid = r.rid and c.bucket = r.bucket and c.version = r.version + 1
+     limit 1) > {low}
+"""
+
+
 class HistoryQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Which versions: of one record, of a type, or of everything; `since` and `before` in
     microseconds.
 
-    `since` is inclusive and `before` exclusive on the moment a version was made; `cursor` continues
-    a Batch.
+    `since` is inclusive and `before` exclusive on the moment a version was made; `at` is a span
+    [low, high) at some moment of which a version was current (R4 http.html#history); `cursor`
+    continues a Batch.
     """
 
     type: str | None = None
     id: str | None = None
     since: int | None = None
     before: int | None = None
+    at: tuple[int, int] | None = None
     count: int = 50
     cursor: str | None = None
 
@@ -181,6 +193,11 @@ async def history(
         conditions.append(f"r.updated >= {bind(query.since)}")
     if query.before is not None:
         conditions.append(f"r.updated < {bind(query.before)}")
+    replaced = ""
+    if query.at is not None:
+        low, high = query.at
+        conditions.append(f"r.updated < {bind(high)}")
+        replaced = f"and {_REPLACED_AFTER.format(low=bind(low))}"
     if query.cursor is not None:
         position = ", ".join(bind(part) for part in _read_cursor(query.cursor))
         conditions.append(f"(r.updated, r.rid, r.version) < ({position})")
@@ -198,6 +215,7 @@ async def history(
              and exists (select from records.record c
                          where c.type = r.type and c.rid = r.rid and c.bucket = r.bucket
                          and {seen_now})
+             {replaced}
              order by r.updated desc, r.rid desc, r.version desc limit {limit})
         ) r order by updated desc, rid desc, version desc limit {limit}
         """,

@@ -35,6 +35,8 @@ from quanmin.records.visibility_sql import allows, visibility_sql
 
 _CONDITIONAL = re.compile(rb'"reference"\s*:\s*("[A-Z][A-Za-z]+\?(?:[^"\\]|\\.)*")')
 
+_NOT_THERE = "If-Match asks for a record that is there, and there is none"
+
 
 class Target(msgspec.Struct):
     """The record an operation turns out to concern; `settled` or `is_nothing` when there is nothing
@@ -118,6 +120,8 @@ class Targets:
             )
         if not matches:
             target.is_nothing = operation.kind == "delete"
+            if target.is_nothing and operation.if_match is not None:
+                raise PreconditionFailed(_NOT_THERE)
             return target
         if operation.kind == "create":
             target.settled = Outcome(matches[0], unchanged=True)
@@ -296,8 +300,8 @@ def _check_conditions(target: Target) -> None:
     is_there = current is not None and not current.flags & DELETED
     if operation.if_match is not None:
         if current is None or not is_there:
-            raise PreconditionFailed("If-Match names a version of a record that is not there")
-        if current.stored.version != operation.if_match:
+            raise PreconditionFailed(_NOT_THERE)
+        if operation.if_match not in {"*", current.stored.version}:
             raise PreconditionFailed(
                 f"If-Match names version {operation.if_match}, the record is at version"
                 f" {current.stored.version}: read it again and repeat your change"

@@ -19,7 +19,7 @@ from quanmin.people import PersonIndex
 from quanmin.records.bundle import Entry, Reading, Requests, id_of_body, read_requests
 from quanmin.records.context import Context
 from quanmin.records.model import Batch, EntryOutcome, Hits, Outcome, Stored
-from quanmin.records.operation import Operation, Sender
+from quanmin.records.operation import IfMatch, Operation, Sender
 from quanmin.records.reading import HistoryQuery, history, read, read_patient, read_version
 from quanmin.records.search import search, timeline
 from quanmin.records.store import BeforeCommit, Store
@@ -116,13 +116,14 @@ class GuardedRecords:
         *,
         since: int | None = None,
         before: int | None = None,
+        at: tuple[int, int] | None = None,
         count: int,
         cursor: str | None = None,
     ) -> Batch:
         """Versions of one record, of a type or of all, newest first. See `HistoryQuery`."""
         _, rights = await self._guard.rights(self.actor)
         query = HistoryQuery(
-            type=type_, id=id_, since=since, before=before, count=count, cursor=cursor
+            type=type_, id=id_, since=since, before=before, at=at, count=count, cursor=cursor
         )
         try:
             async with self._store.reading() as connection:
@@ -219,7 +220,7 @@ class GuardedRecords:
         id_: str,
         body: bytes,
         *,
-        if_match: int | None = None,
+        if_match: IfMatch | None = None,
         if_none_match: bool = False,
     ) -> Outcome:
         """The next version of the record, its first when there was none, or the same when nothing
@@ -236,7 +237,7 @@ class GuardedRecords:
         return _written(await self._write("update", operation))
 
     async def update_where(
-        self, query: Query, body: bytes, *, if_match: int | None = None
+        self, query: Query, body: bytes, *, if_match: IfMatch | None = None
     ) -> Outcome:
         """Update the one record of the actor's own that the query finds, or create it when there is
         none.
@@ -251,14 +252,20 @@ class GuardedRecords:
         )
         return _written(await self._write("update", operation))
 
-    async def delete(self, type_: str, id_: str, *, if_match: int | None = None) -> Outcome | None:
+    async def delete(
+        self, type_: str, id_: str, *, if_match: IfMatch | None = None
+    ) -> Outcome | None:
         """The deletion; None when there was nothing to delete."""
         operation = Operation(kind="delete", type=type_, id=id_, if_match=if_match)
         return await self._write("delete", operation)
 
-    async def delete_where(self, query: Query) -> Outcome | None:
+    async def delete_where(
+        self, query: Query, *, if_match: IfMatch | None = None
+    ) -> Outcome | None:
         """Delete the one record of the actor's own that the query finds; None without one."""
-        operation = Operation(kind="delete", type=_type_of(query), criteria=query)
+        operation = Operation(
+            kind="delete", type=_type_of(query), criteria=query, if_match=if_match
+        )
         return await self._write("delete", operation)
 
     async def bundle(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
@@ -103,6 +104,28 @@ async def test_an_update_of_an_older_version_is_refused(client: httpx.AsyncClien
     assert broken.status_code == 400
 
 
+async def test_rfc9110_13_1_1_if_match_with_a_star_asks_that_the_record_be_there(
+    client: httpx.AsyncClient,
+) -> None:
+    star = {"If-Match": "*"}
+    url, body = "/Observation/lab-7", observation(id="lab-7", value="7")
+    where = "/Patient?identifier=urn:oid:2.16.156.10011.1.3%7C580101199003078515"
+    for refused in (
+        await client.put(url, content=body, headers=star),
+        await client.delete(url, headers=star),
+        await client.put(where, content=patient("580101199003078515"), headers=star),
+        await client.delete(where, headers=star),
+    ):
+        assert (refused.status_code, issue(refused)["code"]) == (412, "conflict")
+    assert (await client.get(url)).status_code == 404
+    await client.put(url, content=body)
+    changed = observation(id="lab-7", value="8")
+    assert (await client.put(url, content=changed, headers=star)).headers["etag"] == 'W/"2"'
+    assert (await client.delete(url, headers=star)).status_code == 204
+    assert (await client.delete(url, headers=star)).status_code == 412
+    assert (await client.put(url, content=changed, headers=star)).status_code == 412
+
+
 async def test_a_conditional_create_makes_one(client: httpx.AsyncClient) -> None:
     body = patient("580101199003078515")
     header = {"If-None-Exist": "identifier=urn:oid:2.16.156.10011.1.3%7C580101199003078515"}
@@ -192,5 +215,64 @@ async def test_a_history_begins_where_it_is_asked_to(client: httpx.AsyncClient) 
     assert "entry" not in later
     since = (await client.get("/Observation/_history", params={"_since": at})).json()
     assert len(since["entry"]) == 2
-    for bad in ({"_since": "yesterday"}, {"_count": "-1"}, {"_at": "2026"}):
+    for bad in ({"_since": "yesterday"}, {"_count": "-1"}, {"_list": "7"}, {"_at": "ge2026"}):
         assert (await client.get("/_history", params=bad)).status_code == 400
+
+
+@pytest.fixture
+async def versions(client: httpx.AsyncClient) -> tuple[str, list[str]]:
+    """A record of four versions, the last a deletion, beside one of one; and when each began."""
+    id_ = (await make(client)).json()["id"]
+    await make(client, patient())
+    for value in ("2", "3"):
+        await client.put(f"/Observation/{id_}", content=observation(id=id_, value=value))
+    await client.delete(f"/Observation/{id_}")
+    entries = (await client.get(f"/Observation/{id_}/_history")).json()["entry"]
+    return id_, [entry["response"]["lastModified"] for entry in reversed(entries)]
+
+
+def moved(instant: str, seconds: float) -> str:
+    return (datetime.fromisoformat(instant) + timedelta(seconds=seconds)).isoformat()
+
+
+async def tags(client: httpx.AsyncClient, url: str, **params: str) -> list[str]:
+    answer = await client.get(url, params=params)
+    assert answer.status_code == 200, answer.text
+    return [entry["response"]["etag"][3:-1] for entry in answer.json().get("entry", [])]
+
+
+async def test_r4_http_history_at_an_instant_shows_the_version_that_was_current(
+    client: httpx.AsyncClient, versions: tuple[str, list[str]]
+) -> None:
+    id_, began = versions
+    url = f"/Observation/{id_}/_history"
+    assert await tags(client, url, _at=moved(began[0], -60)) == []
+    for number, instant in enumerate(began, 1):
+        assert await tags(client, url, _at=moved(instant, 0.5)) == [str(number)]
+    assert await tags(client, url, _at="2999-01-01") == ["4"]
+
+
+async def test_r4_http_history_at_a_period_shows_every_version_current_in_it(
+    client: httpx.AsyncClient, versions: tuple[str, list[str]]
+) -> None:
+    id_, began = versions
+    url = f"/Observation/{id_}/_history"
+    assert await tags(client, url, _at=began[0][:10]) == ["4", "3", "2", "1"]
+    # The second in which the third began: the second version was current until then.
+    assert began[2][19:23] == ".000"
+    assert await tags(client, url, _at=began[2][:19] + "+08:00") == ["3"]
+    assert await tags(client, url, _at=moved(began[2], 0.999)[:23] + "+08:00") == ["3"]
+    assert await tags(client, url, _at=began[0][:10], _since=began[2]) == ["4", "3"]
+
+
+async def test_r4_http_history_at_goes_on_by_links_and_for_types_and_all(
+    client: httpx.AsyncClient, versions: tuple[str, list[str]]
+) -> None:
+    _, began = versions
+    late = moved(began[2], 0.5)
+    assert await tags(client, "/_history", _at=late) == ["3", "1"]
+    assert await tags(client, "/Observation/_history", _at=late) == ["3"]
+    page = (await client.get("/_history", params={"_at": late, "_count": "1"})).json()
+    links = {link["relation"]: link["url"] for link in page["link"]}
+    [entry] = (await client.get(links["next"])).json()["entry"]
+    assert entry["resource"]["resourceType"] == "Patient"

@@ -188,15 +188,15 @@ async def test_a_bundle_reads_histories_as_far_as_it_asks(guard: Guard) -> None:
         await ours.update("Observation", made.id, observation(id=made.id, value=value))
     asked = [
         {"request": {"method": "GET", "url": f"Observation/{made.id}/_history{terms}"}}
-        for terms in ("", "?_count=1", "?_since=2999-01-01T00:00:00Z", "?_at=2026")
+        for terms in ("", "?_count=1", "?_since=2999-01-01T00:00:00Z", "?_at=2999", "?_list=7")
     ]
     _, answers = await ours.bundle(bundle("batch", *asked))
-    assert [answer.status for answer in answers] == [200, 200, 200, 400]
+    assert [answer.status for answer in answers] == [200, 200, 200, 200, 400]
     assert [
         [version.version for version in answer.history.versions]
         for answer in answers
         if answer.history is not None
-    ] == [[3, 2, 1], [3], []]
+    ] == [[3, 2, 1], [3], [], [3]]
 
 
 async def test_registrations_counts_only_what_the_asker_may_see(guard: Guard) -> None:

@@ -95,7 +95,8 @@ def test_preferences_are_read_and_unknown_ones_ignored() -> None:
 
 def test_versions_are_named_by_tags() -> None:
     assert version_matched('W/"3"') == version_matched('"3"') == 3
-    for bad in ("*", "3", 'W/"a"', 'W/"1", W/"2"'):
+    assert version_matched(" *") == "*"
+    for bad in ("", "**", "3", 'W/"a"', 'W/"1", W/"2"'):
         with pytest.raises(Malformed):
             version_matched(bad)
     assert is_known('W/"1", W/"3"', 3)
