@@ -312,7 +312,7 @@ class GuardedRecords:
                 "an entry of the transaction cannot be read; nothing was stored", issues=issues
             ) from problem
         await self._guard.log.note_in(
-            connection, [self._access("read", reading.type, "ok", answer)]
+            connection, [self._access(_action_of(reading), reading.type, "ok", answer)]
         )
         return answer
 
@@ -324,14 +324,21 @@ class GuardedRecords:
                 kind = entry.operation.kind
                 operation = msgspec.structs.replace(entry.operation, position=None)
                 return _answer_write(await self._write(kind, operation))
-            reading = entry.reading or Reading(None)
-            _, rights = await self._guard.rights(self.actor)
-            async with self._store.reading() as connection:
-                answer = await _read_entry(connection, self, rights, reading)
-            await self._guard.log.note(self._access("read", reading.type, "ok", answer))
-            return answer  # noqa: TRY300 - the log belongs to the attempt
+            return await self._batch_reading(entry.reading or Reading(None))
         except Problem as problem:
             return EntryOutcome(problem.status, issues=problem.issues)
+
+    async def _batch_reading(self, reading: Reading) -> EntryOutcome:
+        _, rights = await self._guard.rights(self.actor)
+        action = _action_of(reading)
+        try:
+            async with self._store.reading() as connection:
+                answer = await _read_entry(connection, self, rights, reading)
+        except Problem as problem:
+            await self._note(action, reading.type, problem.code)
+            raise
+        await self._guard.log.note(self._access(action, reading.type, "ok", answer))
+        return answer
 
     async def _write(self, action: str, operation: Operation) -> Outcome | None:
         sender, rights = await self._guard.rights(self.actor)
@@ -429,6 +436,14 @@ class GuardedRecords:
             records=tuple(rid for rid, _ in keys),
             patients=tuple(patient for patient in patients if patient is not None),
         )
+
+
+def _action_of(reading: Reading) -> str:
+    if reading.query is not None:
+        return "search"
+    if reading.history is not None:
+        return "history"
+    return "read" if reading.version is None else "vread"
 
 
 async def _read_entry(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from stores import observation, open_context, open_guard, patient
+from stores import bundle, observation, open_context, open_guard, patient
 
 from quanmin.base.crypto import Tampered
 from quanmin.base.problems import Forbidden, NotFound, Problem
@@ -112,12 +112,24 @@ async def test_a_refused_reading_is_in_the_access_log(
     await refusal(theirs.read("Patient", hidden))
     await refusal(theirs.version("Patient", hidden, 1))
     await refusal(theirs.history("Patient", hidden, count=5))
-    noted = await pool.fetch("select action, outcome from trust.access where actor = 'door-b'")
-    assert {(row["action"], row["outcome"]) for row in noted} == {
-        ("read", "not-found"),
-        ("vread", "not-found"),
-        ("history", "not-found"),
-    }
+    refused = [("read", "not-found"), ("vread", "not-found"), ("history", "not-found")]
+    assert await noted(pool) == refused
+    url = f"Patient/{hidden}"
+    asked = [
+        {"request": {"method": "GET", "url": each}}
+        for each in (url, f"{url}/_history/1", f"{url}/_history", "Patient?_sort=identifyer")
+    ]
+    _, answers = await theirs.bundle(bundle("batch", *asked, *asked[:1]))
+    assert [answer.status for answer in answers] == [404, 404, 404, 400, 404]
+    assert await noted(pool) == [*refused, *refused, refused[0]]
+    with pytest.raises(Problem):
+        await theirs.bundle(bundle("transaction", asked[0]))
+    assert (await noted(pool))[-1] == ("transaction", "invalid")
+
+
+async def noted(pool: asyncpg.Pool[asyncpg.Record]) -> list[tuple[str, str]]:
+    rows = await pool.fetch("select action, outcome from trust.access where actor = 'door-b'")
+    return [(row["action"], row["outcome"]) for row in rows]
 
 
 async def test_an_application_gets_no_type_that_it_did_not_declare(guard: Guard) -> None:
