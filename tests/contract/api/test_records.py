@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from stores import observation, patient
+from stores import bundle, observation, patient
 
 
 async def make(client: httpx.AsyncClient, body: bytes | None = None) -> httpx.Response:
@@ -182,6 +182,43 @@ async def test_every_fault_of_a_record_comes_back_with_its_place(client: httpx.A
     assert answer.status_code == 422
     places = {found.get("expression", [""])[0] for found in answer.json()["issue"]}
     assert {"Observation.status", "Observation.value"} <= places or len(places) >= 2
+
+
+async def test_no_refusal_repeats_a_value_of_the_record(client: httpx.AsyncClient) -> None:
+    secret = "580101199003078512"
+    faulty = {
+        "resourceType": "Patient",
+        "id": f"{secret} x",
+        "gender": secret,
+        "active": secret,
+        "birthDate": secret,
+        "name": [{"use": secret, "period": {"start": secret}}],
+        "identifier": [{"use": secret, "value": [secret]}],
+        "contact": [{"gender": secret, "organization": {"reference": f"Patient/{secret}"}}],
+        "managingOrganization": {"reference": f"Patient/{secret}"},
+        "deceasedBoolean": secret,
+        "deceasedDateTime": secret,
+        "photo": secret,
+        "telecom": [secret],
+        "text": {"status": secret, "div": secret},
+    }
+    entry = {"resource": faulty, "request": {"method": "POST", "url": "Patient"}}
+    about = json.loads(observation(f"Patient?identifier=urn:x|{secret}"))
+    unmet = {"resource": about, "request": {"method": "POST", "url": "Observation"}}
+    text = json.dumps(faulty)
+    for answer in (
+        await client.post("/Patient", content=text),
+        await client.post("/Patient", content=text[:-1]),
+        await client.post("/Patient", content=text.replace('"active": "', '"active": ')),
+        await client.post("/", content=bundle("transaction", entry)),
+        await client.post("/", content=bundle("batch", entry, unmet)),
+        await client.post("/", content=bundle("transaction", unmet)),
+        await client.get("/Patient", params={"birthdate": secret}),
+        await client.get("/Patient", params={"birthdate": f"x{secret}", "_sort": secret}),
+        await client.put("/Patient", params={"identifier": secret}, content=text),
+    ):
+        assert answer.status_code in {200, 400, 412, 422}
+        assert secret not in answer.text
 
 
 async def test_a_record_of_another_type_is_refused(client: httpx.AsyncClient) -> None:

@@ -9,6 +9,9 @@ import re
 import asyncpg
 import pytest
 from clinic import MAN, PHONE, WOMAN, Browser, Clinic, with_check_digit
+from stores import observation, patient
+
+from quanmin.trust import Actor
 
 
 async def found(browser: Browser, term: str) -> list[str]:
@@ -251,6 +254,32 @@ async def test_a_resident_is_led_to_their_own_record_and_to_no_other(clinic: Cli
     other = clinic.ids["hospital-a crowd"]
     assert (await browser.get(f"/person/{other}")).status_code == 404
     assert await found(browser, "欧阳明月") == []
+
+
+async def test_script_in_a_name_is_shown_as_text(clinic: Clinic) -> None:
+    script = "<script>alert(1)</script>"
+    actor = Actor("hospital-a", "institution", "a", "hospital-a")
+    records = clinic.guard.records(actor, purpose="TREAT", request_id="r")
+    made = (await records.create("Patient", patient(name=script))).stored
+    result = observation(f"Patient/{made.id}", code={"text": script}, note=[{"text": script}])
+    noted = (await records.create("Observation", result)).stored
+    browser = await clinic.enter("hospital-a")
+    pages = [
+        await browser.get(path)
+        for path in (
+            f"/person/{made.id}",
+            f"/record/Patient/{made.id}",
+            f"/record/Observation/{noted.id}",
+            f"/record/Observation/{noted.id}/history",
+        )
+    ]
+    await browser.get("/")
+    pages.append(await browser.send("/", term="script"))
+    for page in pages:
+        assert page.status_code == 200
+        assert "<script" not in page.text.lower()
+    for page in (*pages[:3], pages[-1]):
+        assert "&lt;script&gt;" in page.text
 
 
 async def test_a_resident_follows_the_link_to_an_institution(clinic: Clinic) -> None:

@@ -65,6 +65,9 @@ def test_it_listens_on_this_machine_only(node: RunningNode) -> None:
     ours = [line.split()[1] for line in listening if line.split()[1].endswith(f":{node.port:04X}")]
     assert "0100007F" in {address.split(":")[0] for address in ours}
     assert "00000000" not in {address.split(":")[0] for address in ours}
+    later = Path("/proc/net/tcp6")
+    lines = later.read_text().splitlines()[1:] if later.exists() else []
+    assert not [line for line in lines if line.split()[1].endswith(f":{node.port:04X}")]
 
 
 def test_what_is_secret_only_its_owner_can_read(node: RunningNode) -> None:

@@ -73,6 +73,15 @@ async def test_conditional_criteria_tell_nothing_about_others(guard: Guard) -> N
     other = await theirs.create("Patient", body, if_none_exist=criteria)
     assert (first.created, again.unchanged, other.created) == (True, True, True)
     assert again.stored.id == first.stored.id != other.stored.id
+    third = records(guard, "institution", "c")
+    assert await third.delete_where(criteria) is None
+    reference = f"Patient?identifier=urn:oid:2.16.156.10011.1.3|{NUMBER}"
+    with pytest.raises(PreconditionFailed, match="none of your records"):
+        await third.create("Observation", observation(reference))
+    made = await third.update_where(criteria, body)
+    assert made.created
+    assert made.stored.id not in {first.stored.id, other.stored.id}
+    assert (await ours.read("Patient", first.stored.id)).version == 1
 
 
 async def test_a_resident_reads_what_is_about_them_and_writes_nothing(
@@ -88,13 +97,30 @@ async def test_a_resident_reads_what_is_about_them_and_writes_nothing(
     assert (await resident.read("Observation", mine.id)).id == mine.id
     with pytest.raises(NotFound):
         await resident.read("Patient", stranger.id)
+    with pytest.raises(NotFound):
+        await resident.version("Patient", stranger.id, 1)
+    with pytest.raises(NotFound):
+        await resident.history("Patient", stranger.id, count=5)
+    with pytest.raises(NotFound):
+        await resident.timeline(stranger.id, count=5)
     hits = await resident.search(query(guard, "Patient"))
     assert {hit.id for hit in hits.matches} == {here.id, there.id}
     timeline = await resident.timeline(here.id, count=10)
     assert {patient.id for patient in timeline.patients} == {here.id, there.id}
     assert mine.id in {entry.id for entry in timeline.entries}
-    with pytest.raises(Forbidden):
-        await resident.create("Observation", observation())
+    for written in (
+        resident.create("Observation", observation()),
+        resident.update("Observation", mine.id, observation(id=mine.id)),
+        resident.update_where(query(guard, "Observation", status="final"), observation()),
+        resident.delete("Observation", mine.id),
+        resident.delete_where(query(guard, "Observation", status="final")),
+        resident.bundle(bundle("transaction", post(observation()))),
+    ):
+        with pytest.raises(Forbidden):
+            await written
+    _, [answer] = await resident.bundle(bundle("batch", post(observation())))
+    assert answer.status == 403
+    assert (await resident.history("Observation", mine.id, count=5)).versions == (mine,)
 
 
 async def test_every_interaction_is_in_the_access_log_before_it_is_answered(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -75,8 +76,12 @@ async def test_a_packed_body_is_unpacked_within_the_limit() -> None:
 async def test_a_gzip_bomb_costs_no_memory() -> None:
     bomb = gzip.compress(b"\0" * 50_000_000)
     held = Held(1000)
+    tracemalloc.start()
     with pytest.raises(TooLarge):
         await request(bomb, headers={b"content-encoding": b"gzip"}).body(1000, held)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1_000_000
     assert held._bytes == 0
 
 
