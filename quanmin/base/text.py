@@ -9,10 +9,12 @@ from __future__ import annotations
 import re
 import tomllib
 import unicodedata
-from collections.abc import Iterator
-from functools import cache, lru_cache
+from collections.abc import Callable, Iterator
+from functools import cache, lru_cache, wraps
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 from pypinyin import Style, pinyin
@@ -38,6 +40,22 @@ _LETTERS_MAX = 48
 _SYLLABLE_LENGTH_MAX = 6
 _VOWEL_INITIALS_MAX = 4
 _PINYIN = re.compile(r"(?:[a-z]+[1-5]?)+")
+_REMEMBERED_LENGTH_MAX = 100
+# A character costs 15 µs to read: a text as long as a record may have would stop a worker for
+# half a minute. Nobody is called by so many characters, and no address is looked for behind them.
+_READ_LENGTH_MAX = 256
+_Made = TypeVar("_Made")
+
+
+def _remembered(make: Callable[[str], _Made]) -> Callable[[str], _Made]:
+    """Names and places come again and again; long texts do not, and would fill the memory."""
+    at_hand = lru_cache(maxsize=65536)(make)
+
+    @wraps(make)
+    def made(text: str) -> _Made:
+        return at_hand(text) if len(text) <= _REMEMBERED_LENGTH_MAX else make(text)
+
+    return made
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -72,7 +90,7 @@ def is_han(character: str) -> bool:
     return any(first <= point <= last for first, last in _HAN_RANGES)
 
 
-@lru_cache(maxsize=65536)
+@_remembered
 def words(text: str) -> tuple[str, ...]:
     """The words of a text without case, width and punctuation; accents stay, they may be tones.
 
@@ -86,7 +104,7 @@ def words(text: str) -> tuple[str, ...]:
     return tuple("".join(kept).split())
 
 
-@lru_cache(maxsize=65536)
+@_remembered
 def fold(text: str) -> str:
     """The words of a text without accents, one space between them.
 
@@ -96,17 +114,16 @@ def fold(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", bare).split())
 
 
-@lru_cache(maxsize=65536)
+@_remembered
 def runs(folded: str) -> tuple[Run, ...]:
     """The runs of a folded text in order. Spaces between Chinese characters do not part a run."""
     found: list[Run] = []
-    for word in folded.split():
-        for stretch in _stretches(word):
-            last = found[-1] if found else None
-            if last is not None and last.is_han and stretch.is_han:
-                found[-1] = Run(last.text + stretch.text, is_han=True)
-            else:
-                found.append(stretch)
+    stretches = (stretch for word in folded.split() for stretch in _stretches(word))
+    for is_chinese, group in groupby(stretches, key=attrgetter("is_han")):
+        if is_chinese:
+            found.append(Run("".join(stretch.text for stretch in group), is_han=True))
+        else:
+            found += group
     return tuple(found)
 
 
@@ -121,14 +138,16 @@ def _stretches(word: str) -> list[Run]:
     return found
 
 
-@lru_cache(maxsize=65536)
+@_remembered
 def readings(run: str) -> tuple[tuple[str, ...], ...]:
-    """For each character of a Chinese run its toned readings ("wang2"), the likeliest first.
+    """For each character of a Chinese run its toned readings ("wang2"), the likeliest first; of a
+    very long run for the characters it begins with.
 
     A reading comes from the words the run contains, from the surname it may begin with, and from
     the character itself: at most two of the latter, since rare readings would make every name
     answer to everything. A character that no dictionary knows has none.
     """
+    run = run[:_READ_LENGTH_MAX]
     in_words = _syllables(run)
     found = [
         _ordered([*in_words[place : place + 1], *_alone(character)])

@@ -125,3 +125,13 @@ def test_a_tone_must_be_one_of_the_readings() -> None:
     assert Piece("wang", "2").is_read_in(("wang2", "wang4"))
     assert not Piece("wang", "3").is_read_in(("wang2", "wang4"))
     assert Piece("wa", is_whole=False).is_read_in(("wang2",))
+
+
+def test_of_a_text_as_long_as_a_record_may_have_only_the_beginning_is_read() -> None:
+    assert readings("王" * 100_000) == readings("王" * 256)
+    assert len(readings("王小明" * 100_000)) == 256
+
+
+def test_names_are_remembered_and_long_texts_are_not() -> None:
+    assert runs("王小明") is runs("王小明")
+    assert runs("王小明" * 100) is not runs("王小明" * 100)

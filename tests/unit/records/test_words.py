@@ -166,3 +166,9 @@ def test_common_names_have_25_keys_at_most_on_average() -> None:
 
 def test_a_text_of_nothing_but_marks_finds_nothing() -> None:
     assert not is_found("name", None, "--", ["王小明"])
+
+
+@pytest.mark.parametrize("text", ["王", "明王", "ming wang", "wxm", "wangxiaoming"])
+def test_a_text_too_long_to_be_read_whole_is_still_found_by_what_it_begins_with(text: str) -> None:
+    assert is_found("name", None, text, ["王小明" * 1000])
+    assert is_candidate("name", None, text, ["王小明" * 1000])
