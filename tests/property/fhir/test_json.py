@@ -31,13 +31,22 @@ METAS = st.dictionaries(
 )
 
 
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _escaped(text: str) -> str:
+    units = text.encode("utf-16-be").hex(" ", 2).split()
+    return '"' + "".join(f"\\u{unit}" for unit in units) + '"'
+
+
 @st.composite
 def written(draw: st.DrawFn, value: Any) -> str:
     """`value` as JSON with white space anywhere it may be, and escapes or not."""
     if isinstance(value, dict):
         parts = []
         for key, item in value.items():
-            name = json.dumps(key, ensure_ascii=draw(st.booleans()))
+            name = draw(st.sampled_from((json.dumps(key), _escaped(key), _quoted(key))))
             inner = draw(written(item))
             parts.append(f"{draw(SPACES)}{name}{draw(SPACES)}:{draw(SPACES)}{inner}{draw(SPACES)}")
         return "{" + (",".join(parts) or draw(SPACES)) + "}"
