@@ -125,6 +125,7 @@ def read_requests(context: Context, body: bytes) -> Requests:
     )
     if bundle.type == "transaction":
         _refuse_problems(entries)
+        _refuse_same_names(bundle.entry)
     return Requests("transaction" if bundle.type == "transaction" else "batch", entries)
 
 
@@ -138,6 +139,25 @@ def _refuse_problems(entries: Sequence[Entry]) -> None:
     if issues:
         raise Invalid(
             "entries of the transaction cannot be understood; nothing was stored", issues=issues
+        )
+
+
+def _refuse_same_names(entries: Sequence[_Entry]) -> None:
+    """Two records under one fullUrl (R4 bdl-7): whatever refers to it could mean either patient."""
+    first: dict[str, int] = {}
+    issues = []
+    for position, entry in enumerate(entries):
+        if entry.full_url is not None and first.setdefault(entry.full_url, position) != position:
+            text = (
+                f"entry[{first[entry.full_url]}] has the same fullUrl: give each entry its own"
+                " and mend the references to it"
+            )
+            where = f"Bundle.entry[{position}].fullUrl"
+            issues.append(Issue("error", "duplicate", text, where))
+    if issues:
+        raise Invalid(
+            "entries of the transaction have the same fullUrl; nothing was stored",
+            issues=tuple(issues),
         )
 
 

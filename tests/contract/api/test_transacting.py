@@ -38,6 +38,19 @@ async def test_a_transaction_with_one_fault_stores_nothing(client: httpx.AsyncCl
     assert "entry" not in (await client.get("/Patient")).json()
 
 
+async def test_two_records_under_one_full_url_are_refused(client: httpx.AsyncClient) -> None:
+    sent = bundle(
+        "transaction",
+        post(patient(name="王春"), URN),
+        post(patient(name="王夏"), URN),
+        post(observation(URN)),
+    )
+    answer = await client.post("/", content=sent)
+    assert answer.status_code == 422
+    assert answer.json()["issue"][0]["expression"] == ["Bundle.entry[1].fullUrl"]
+    assert "entry" not in (await client.get("/Patient")).json()
+
+
 async def test_a_batch_answers_each_entry_for_itself(client: httpx.AsyncClient) -> None:
     id_ = (await client.post("/Patient", content=patient())).json()["id"]
     await client.post("/Observation", content=observation(f"Patient/{id_}", value="1.10"))
