@@ -21,14 +21,17 @@ from quanmin.records.search.reader import Reader
 from quanmin.records.search.selection import Selection
 
 _BATCH = 500
+# So many of the hits given out last are remembered: one that is written anew goes elsewhere in the
+# order, and the place is then found by the one before it.
+_LAST_MAX = 5
 _Keyed = list[tuple[Stored, Values]]
 
 
 class Place(msgspec.Struct, frozen=True, array_like=True):
-    """How many hits have been given out, and the last of them."""
+    """How many hits have been given out; (record key, moment) of the last of them, last first."""
 
     given: int
-    rid: int
+    last: tuple[tuple[int, int], ...]
 
 
 async def sorted_slice(
@@ -48,7 +51,8 @@ async def sorted_slice(
     shown = ordered[start : start + count]
     if not shown or start + count >= len(ordered):
         return shown, None
-    return shown, write_cursor(Place(start + count, shown[-1].rid))
+    last = tuple((stored.rid, stored.updated) for stored in reversed(shown[-_LAST_MAX:]))
+    return shown, write_cursor(Place(start + count, last))
 
 
 async def _all_hits(reader: Reader, context: Context, selection: Selection) -> _Keyed:
@@ -73,8 +77,9 @@ def _start(ordered: list[Stored], cursor: str | None) -> int:
     if cursor is None:
         return 0
     place = decode_cursor(cursor, Place)
-    after = next((at for at, stored in enumerate(ordered) if stored.rid == place.rid), None)
-    # The last one given may have been deleted since; then as many are skipped as were given.
+    places = {(stored.rid, stored.updated): at for at, stored in enumerate(ordered)}
+    after = next((places[one] for one in place.last if one in places), None)
+    # All of them may have been changed or deleted; then as many are skipped as were given.
     return place.given if after is None else after + 1
 
 

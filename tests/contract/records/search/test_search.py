@@ -97,6 +97,20 @@ async def test_a_record_written_between_slices_shifts_none(store: Store) -> None
     assert [one.id for one in (*first.matches, *second.matches)] == ["a3", "a2", "a1", "a0"]
 
 
+@pytest.mark.parametrize("moved", ["corrected", "amended"])
+async def test_a_record_that_moves_after_it_was_given_takes_none_along(
+    store: Store, moved: str
+) -> None:
+    statuses = ["amended", "cancelled", "corrected", "final", "preliminary", "registered"]
+    await put_away(store, [observation_of(one, status=one) for one in statuses])
+    query = query_of("Observation", ("_sort", "status"), ("_count", "3"))
+    first = await ask(store, query)
+    for status in ("unknown", "amended"):
+        await put_away(store, [observation_of(moved, status=status)])
+        second = await ask(store, msgspec.structs.replace(query, cursor=first.next))
+        assert [one.id for one in second.matches] == statuses[3:]
+
+
 @pytest.mark.parametrize("cursor", ["", "x", "bm9uZQ==", "W10=", "中", "WyItdS1yIiwwLFsxXV0="])
 async def test_a_cursor_that_is_none_of_ours_is_refused(store: Store, cursor: str) -> None:
     for sort in ("_lastUpdated", "status"):
