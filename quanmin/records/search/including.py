@@ -16,6 +16,7 @@ from quanmin.records.context import ROW, Context
 from quanmin.records.index import link_name
 from quanmin.records.model import Stored
 from quanmin.records.search.deciding import values_of
+from quanmin.records.search.linked import takes
 from quanmin.records.search.reader import Reader, Statement
 from quanmin.records.visibility import Visibility
 from quanmin.records.visibility_sql import visibility_sql
@@ -108,6 +109,7 @@ def _reference_keys(
             for stored in hits
             if include.target in {None, stored.type}
             for name in names
+            if takes(definition.params[name], stored.type)
         }
         if keys:
             found.setdefault(definition.number, set()).update(keys)

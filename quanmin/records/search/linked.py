@@ -47,8 +47,16 @@ def _links(
 ) -> set[tuple[str, int]]:
     """The records an operand may mean; a bare id means any type the parameter can point at."""
     types = (type_,) if type_ is not None else param.targets or tuple(scope.context.table.types)
+    types = tuple(one for one in types if takes(param, one))
     found = ((one, scope.context.rid_of(one, id_)) for one in types)
     return {(one, rid) for one, rid in found if rid is not None}
+
+
+def takes(param: SearchParameter, type_: str) -> bool:
+    """Whether references to this type are the parameter's: some look only at those to a Patient,
+    under whose keys stand those to others as well.
+    """
+    return ".where(resolve() is " not in param.expression or type_ in param.targets
 
 
 def is_owner(definition: TypeDefinition, param: SearchParameter) -> bool:

@@ -273,6 +273,16 @@ async def test_reverse_includes_find_what_refers_to_hits(store: Store) -> None:
     assert len(whole.included) == 3
 
 
+async def test_what_looks_at_patients_only_finds_nothing_of_a_group(store: Store) -> None:
+    group = of("Group", "g", type="person", actual=True)
+    await put_away(store, [group, observation_of("o", subject={"reference": "Group/g"})])
+    assert await ids(store, "Observation", ("subject", "Group/g")) == ["o"]
+    assert await ids(store, "Observation", ("patient", "Group/g")) == []
+    for name, found in (("subject", {"Observation/o"}), ("patient", set())):
+        asked = query_of("Group", ("_id", "g"), ("_revinclude", f"Observation:{name}"))
+        assert _included(await ask(store, asked)) == found
+
+
 async def test_what_is_included_is_visible_and_not_among_the_hits(store: Store) -> None:
     await _ward(store)
     one = store.context.rid_of("Patient", "one")
