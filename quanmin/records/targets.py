@@ -17,8 +17,10 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from quanmin.base.database import Connection
-from quanmin.base.problems import Forbidden, Gone, Invalid, PreconditionFailed
+from quanmin.base.problems import Forbidden, Gone, Invalid, Malformed, PreconditionFailed
+from quanmin.fhir.extraction import index_values
 from quanmin.fhir.grammar import QueryLimits, parse_query
+from quanmin.fhir.json import decode
 from quanmin.fhir.query import Query
 from quanmin.fhir.table import TypeDefinition
 from quanmin.records.compartment import patient_in
@@ -29,6 +31,7 @@ from quanmin.records.numbers import Numbers
 from quanmin.records.operation import Operation, Sender
 from quanmin.records.rid import assign, bucket_of, id_of, is_assigned
 from quanmin.records.search import search
+from quanmin.records.search.deciding import Values, are_met
 from quanmin.records.search.reader import Statement
 from quanmin.records.visibility import OfSender, Visibility
 from quanmin.records.visibility_sql import allows, visibility_sql
@@ -42,7 +45,8 @@ class Target(msgspec.Struct):
     """The record an operation turns out to concern; `settled` or `is_nothing` when there is nothing
     left to write.
 
-    `is_taken` says that a record which the sender may not know of has the id they chose.
+    `is_taken` says that a record which the sender may not know of has the id they chose. `names`
+    are what the bundle calls it: a full URL, conditional references.
     """
 
     operation: Operation
@@ -54,11 +58,48 @@ class Target(msgspec.Struct):
     settled: Outcome | None = None
     is_nothing: bool = False
     is_taken: bool = False
+    names: list[str] = []
 
     @property
     def is_open(self) -> bool:
         """Whether something is left to write."""
         return self.settled is None and not self.is_nothing
+
+
+class _Written:
+    """What a transaction writes, as it will be, asked by criteria."""
+
+    def __init__(self, context: Context, targets: Sequence[Target]) -> None:
+        self._context = context
+        self._by_type: dict[str, list[Target]] = {}
+        for target in targets:
+            if target.is_open:
+                self._by_type.setdefault(target.definition.name, []).append(target)
+        self._values: dict[str, list[tuple[Target, Values]]] = {}
+
+    def rids(self, query: Query) -> set[int]:
+        """The records that it changes or deletes, by key."""
+        return {target.rid for target in self._by_type.get(query.type or "", ()) if target.rid}
+
+    def meeting(self, query: Query) -> list[Target]:
+        """Those of its records that meet the criteria."""
+        type_ = query.type or ""
+        if type_ not in self._values:
+            self._values[type_] = [
+                (target, self._found(target))
+                for target in self._by_type.get(type_, ())
+                if target.operation.body is not None
+            ]
+        return [target for target, values in self._values[type_] if are_met(query.clauses, values)]
+
+    def _found(self, target: Target) -> Values:
+        try:
+            resource = decode(target.operation.body or b"")
+        except Malformed:
+            return {}  # validation will say what is wrong with it
+        resource["id"] = target.id or None
+        found = index_values(target.definition.name, resource, self._context.zone)
+        return {param.name: values for param, values in found}
 
 
 class Targets:
@@ -83,9 +124,9 @@ class Targets:
         """
         await self._claim_criteria([op for op in operations if op.criteria is not None])
         targets = [await self._match(operation) for operation in operations]
-        await self._resolve_references(op.body for op in operations if op.body is not None)
         for target in targets:
             self._name(target)
+        await self._resolve_references(targets)
         await self._number([target for target in targets if target.is_open and not target.rid])
         _refuse_repetition(targets)
         await self._lock([target for target in targets if target.is_open])
@@ -132,14 +173,19 @@ class Targets:
         target.rid, target.id = matches[0].rid, matches[0].id
         return target
 
-    async def _own(self, criteria: Query) -> tuple[Stored, ...]:
+    async def _own(self, criteria: Query, count: int = 2) -> tuple[Stored, ...]:
         # Among the sender's own records only: a condition must not tell what others have.
         own = OfSender(frozenset({self._sender.number}))
-        two = msgspec.structs.replace(criteria, count=2, sort=(), total="none")
-        return (await search(self._connection, self._context, two, own)).matches
+        few = msgspec.structs.replace(criteria, count=count, sort=(), total="none")
+        return (await search(self._connection, self._context, few, own)).matches
 
-    async def _resolve_references(self, bodies: Iterable[bytes]) -> None:
-        for text in sorted(set(_conditional_references(bodies))):
+    async def _resolve_references(self, targets: Sequence[Target]) -> None:
+        bodies = [target.operation.body for target in targets]
+        texts = sorted(set(_conditional_references(body for body in bodies if body is not None)))
+        if not texts:
+            return
+        written = _Written(self._context, targets)
+        for text in texts:
             type_, _, terms = text.partition("?")
             query = parse_query(
                 type_,
@@ -148,14 +194,32 @@ class Targets:
                 zone=self._context.zone,
                 limits=QueryLimits(),
             )
-            matches = await self._own(query)
-            if len(matches) != 1:
-                found = "more than one of your records" if matches else "none of your records"
-                raise PreconditionFailed(
-                    f"a conditional reference to {type_} matches {found}: send that record first,"
-                    " or refer to it by its id"
-                )
-            self.mapping[text] = f"{matches[0].type}/{matches[0].id}"
+            await self._resolve_reference(text, query, written)
+
+    async def _resolve_reference(self, text: str, query: Query, written: _Written) -> None:
+        """Conditional references come after the writes (R4 http.html 3.1.0.11.2, step 5): what the
+        transaction writes counts as it will be, and what it replaces no more.
+        """
+        if not query.clauses:
+            raise Invalid(f"a conditional reference to {query.type} names no search parameter")
+        replaced = written.rids(query)
+        here = written.meeting(query)
+        there = [
+            stored
+            for stored in await self._own(query, 2 + len(replaced))
+            if stored.rid not in replaced
+        ]
+        if len(here) + len(there) != 1:
+            found = "more than one of your records" if here or there else "none of your records"
+            raise PreconditionFailed(
+                f"a conditional reference to {query.type} matches {found}: send that record first,"
+                " or refer to it by its id"
+            )
+        if there:
+            self.mapping[text] = f"{there[0].type}/{there[0].id}"
+            return
+        here[0].names.append(text)
+        self._tell(here[0])
 
     def _name(self, target: Target) -> None:
         """Give the target its record key where its id is known already."""
@@ -166,8 +230,15 @@ class Targets:
                     f"{target.definition.name} cannot have the id of another type's record"
                 )
             target.rid = rid
-        if target.id and target.operation.full_url:
-            self.mapping[target.operation.full_url] = f"{target.definition.name}/{target.id}"
+        if target.operation.full_url:
+            target.names.append(target.operation.full_url)
+        self._tell(target)
+
+    def _tell(self, target: Target) -> None:
+        """What others call the target stands for it, once it has an id."""
+        if target.id:
+            local = f"{target.definition.name}/{target.id}"
+            self.mapping.update(dict.fromkeys(target.names, local))
 
     async def _number(self, fresh: list[Target]) -> None:
         numbers = await self._numbers.take(self._connection, len(fresh))
@@ -180,8 +251,7 @@ class Targets:
             target.bucket = _spread(number) if patient is None else bucket_of(patient)
             target.rid = assign(number, target.bucket, target.definition.number)
             target.id = id_of(target.rid, self._context.prefix)
-            if target.operation.full_url:
-                self.mapping[target.operation.full_url] = f"{name}/{target.id}"
+            self._tell(target)
 
     def _patient(self, target: Target) -> int | None:
         body = target.operation.body

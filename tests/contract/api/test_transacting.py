@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import httpx
+import pytest
 from stores import bundle, observation, patient, post
 
 URN = "urn:uuid:9d1b4a1e-7b0f-4a6e-9f6a-0d5b7a3f2c11"
@@ -49,6 +51,63 @@ async def test_two_records_under_one_full_url_are_refused(client: httpx.AsyncCli
     assert answer.status_code == 422
     assert answer.json()["issue"][0]["expression"] == ["Bundle.entry[1].fullUrl"]
     assert "entry" not in (await client.get("/Patient")).json()
+
+
+NUMBERS = "https://hospital.example/numbers"
+CALLED_7 = f"Patient?identifier={NUMBERS}|7"
+
+
+def numbered(number: str, **more: Any) -> bytes:
+    return patient(identifier=[{"system": NUMBERS, "value": number}], **more)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+async def test_a_conditional_reference_finds_what_its_transaction_makes(
+    client: httpx.AsyncClient, place: int
+) -> None:
+    entries = [post(observation(CALLED_7)), post(numbered("8"))]
+    entries.insert(place, post(numbered("7")))
+    answer = await client.post("/", content=bundle("transaction", *entries))
+    assert answer.status_code == 200, answer.text
+    locations = [entry["response"]["location"] for entry in answer.json()["entry"]]
+    made = locations[place].split("/_history")[0]
+    result = await client.get(f"/{locations[1 - place].split('/_history')[0]}")
+    assert result.json()["subject"]["reference"] == made
+    found = await client.get(f"/{made}/Observation")
+    assert len(found.json()["entry"]) == 1
+
+
+async def test_a_conditional_reference_sees_the_records_as_the_transaction_leaves_them(
+    client: httpx.AsyncClient,
+) -> None:
+    for id_ in ("old", "new"):
+        body = numbered("7" if id_ == "old" else "6", id=id_)
+        await client.put(f"/Patient/{id_}", content=body)
+    changes = [{"request": {"method": "DELETE", "url": "Patient/old"}}]
+    body = json.loads(numbered("7", id="new"))
+    changes.append({"resource": body, "request": {"method": "PUT", "url": "Patient/new"}})
+    sent = bundle("transaction", post(observation(CALLED_7)), *changes)
+    answer = await client.post("/", content=sent)
+    assert answer.status_code == 200, answer.text
+    assert len((await client.get("/Patient/new/Observation")).json()["entry"]) == 1
+
+
+@pytest.mark.parametrize("numbers", [(), ("7", "7")])
+async def test_a_conditional_reference_means_one_record_or_nothing_is_stored(
+    client: httpx.AsyncClient, numbers: tuple[str, ...]
+) -> None:
+    sent = [post(observation(CALLED_7)), *(post(numbered(number)) for number in numbers)]
+    answer = await client.post("/", content=bundle("transaction", *sent))
+    assert answer.status_code == 412
+    assert "entry" not in (await client.get("/Patient")).json()
+
+
+async def test_a_conditional_reference_names_a_parameter(client: httpx.AsyncClient) -> None:
+    await client.post("/Patient", content=patient())
+    sent = bundle("transaction", post(observation("Patient?_count=5")))
+    answer = await client.post("/", content=sent)
+    assert answer.status_code == 422
+    assert "search parameter" in answer.text
 
 
 async def test_a_batch_answers_each_entry_for_itself(client: httpx.AsyncClient) -> None:
