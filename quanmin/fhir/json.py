@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from copy import copy
 from decimal import Decimal
 from typing import Any
 
@@ -249,6 +250,26 @@ def rewrite_references(raw: bytes, mapping: Mapping[str, str]) -> bytes:
     return Rewriting(mapping).apply(raw)
 
 
+class FromBase(Mapping[str, str]):
+    """A mapping as an entry sees it whose full URL begins with `base`: what is relative in it
+    belongs to that base first (R4 bundle.html#references), and may be in the bundle too.
+    """
+
+    def __init__(self, mapping: Mapping[str, str], base: str) -> None:
+        self._mapping = mapping
+        self._base = base
+
+    def __getitem__(self, reference: str) -> str:
+        known = self._mapping.get(reference)
+        return self._mapping[self._base + reference] if known is None else known
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._mapping)
+
+    def __len__(self) -> int:
+        return len(self._mapping)
+
+
 class Rewriting:
     """Replaces the links that a transaction has resolved in its entries (R4 http.html).
 
@@ -259,6 +280,7 @@ class Rewriting:
 
     def __init__(self, mapping: Mapping[str, str]) -> None:
         self._mapping = mapping
+        self._base = b""
         # A search (`Type?...`) can stand in a Reference only, so it never asks for the second look.
         addresses = [key for key in mapping if "?" not in key]
         self._encoded = {
@@ -269,6 +291,13 @@ class Rewriting:
             ":".join(key.split(":", 2)[:2]).encode() for key in addresses if key.startswith("urn:")
         }
         self._others = frozenset(key.encode() for key in addresses if not key.startswith("urn:"))
+
+    def from_base(self, base: str) -> Rewriting:
+        """The same for entries of this base (see FromBase), at no cost for each key."""
+        other = copy(self)
+        other._mapping = FromBase(self._mapping, base)  # noqa: SLF001 - its own kind
+        other._base = base.encode()  # noqa: SLF001 - its own kind
+        return other
 
     def apply(self, raw: bytes) -> bytes:
         """`raw`, a resource, with every such link replaced and every other byte as it was.
@@ -291,7 +320,11 @@ class Rewriting:
         if b"\\" in raw:
             return _REFERENCE.sub(self._replace, raw)
         parts = _PLAIN_REFERENCE.split(raw)
-        parts[2::3] = [self._encoded.get(text, text) for text in parts[2::3]]
+        known, base = self._encoded, self._base
+        if base:
+            parts[2::3] = [known.get(text) or known.get(base + text, text) for text in parts[2::3]]
+        else:
+            parts[2::3] = [known.get(text, text) for text in parts[2::3]]
         return b"".join(parts)
 
     def _replace(self, found: re.Match[bytes]) -> bytes:

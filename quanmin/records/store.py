@@ -208,8 +208,11 @@ class _Unit:
         for position, target in enumerate(targets):
             if not target.is_open:
                 continue
+            mine = rewriting
+            if rewriting is not None and target.base:
+                mine = rewriting.from_base(target.base)
             try:
-                draft = self._draft_one(target, rewriting, now)
+                draft = self._draft_one(target, mine, now)
             except Problem as problem:
                 place = target.operation.position
                 if place is None:

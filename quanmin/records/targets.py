@@ -20,7 +20,7 @@ from quanmin.base.database import Connection
 from quanmin.base.problems import Forbidden, Gone, Invalid, Malformed, PreconditionFailed
 from quanmin.fhir.extraction import index_values
 from quanmin.fhir.grammar import QueryLimits, parse_query
-from quanmin.fhir.json import decode
+from quanmin.fhir.json import FromBase, decode
 from quanmin.fhir.query import Query
 from quanmin.fhir.table import TypeDefinition
 from quanmin.records.compartment import patient_in
@@ -36,6 +36,7 @@ from quanmin.records.search.reader import Statement
 from quanmin.records.visibility import OfSender, Visibility
 from quanmin.records.visibility_sql import allows, visibility_sql
 
+_ABSOLUTE = re.compile(r"(https?://.+/)[A-Z][A-Za-z]+/[A-Za-z0-9.-]{1,64}\Z")
 _CONDITIONAL = re.compile(rb'"reference"\s*:\s*("[A-Z][A-Za-z]+\?(?:[^"\\]|\\.)*")')
 
 _NOT_THERE = "If-Match asks for a record that is there, and there is none"
@@ -59,6 +60,12 @@ class Target(msgspec.Struct):
     is_nothing: bool = False
     is_taken: bool = False
     names: list[str] = []
+
+    @property
+    def base(self) -> str:
+        """The address of the server that the record comes from, "" when its full URL tells none."""
+        found = _ABSOLUTE.match(self.operation.full_url or "")
+        return found[1] if found else ""
 
     @property
     def is_open(self) -> bool:
@@ -257,7 +264,9 @@ class Targets:
         body = target.operation.body
         if body is None:
             return None
-        return patient_in(self._context, target.definition, body, self.mapping)
+        base = target.base
+        mapping = FromBase(self.mapping, base) if base else self.mapping
+        return patient_in(self._context, target.definition, body, mapping)
 
     async def _lock(self, targets: Sequence[Target]) -> None:
         """Lock the current versions and say for each whether the operation may go on."""

@@ -110,6 +110,30 @@ async def test_a_conditional_reference_names_a_parameter(client: httpx.AsyncClie
     assert "search parameter" in answer.text
 
 
+async def test_relative_references_belong_to_the_server_their_entry_comes_from(
+    client: httpx.AsyncClient,
+) -> None:
+    here = patient(name="王春", id="123")
+    await client.put("/Patient/123", content=here)
+    there = "https://hospital.example/fhir"
+    sent = bundle(
+        "transaction",
+        post(observation("Patient/123"), f"{there}/Observation/1"),
+        post(observation("Patient/123", note=[{"text": 'a "b"'}]), f"{there}/Observation/2"),
+        post(patient(name="王夏", id="123"), f"{there}/Patient/123"),
+        post(observation("Patient/123"), URN),
+        post(observation("Patient/123"), "https://other.example/fhir/Observation/1"),
+    )
+    answer = await client.post("/", content=sent, headers={"Prefer": "return=representation"})
+    assert answer.status_code == 200, answer.text
+    *theirs, summer, other, another = (entry["resource"] for entry in answer.json()["entry"])
+    assert {one["subject"]["reference"] for one in theirs} == {f"Patient/{summer['id']}"}
+    assert {one["subject"]["reference"] for one in (other, another)} == {"Patient/123"}
+    found = await client.get(f"/Patient/{summer['id']}/Observation")
+    ids = {entry["resource"]["id"] for entry in found.json()["entry"]}
+    assert ids == {one["id"] for one in theirs}
+
+
 async def test_a_batch_answers_each_entry_for_itself(client: httpx.AsyncClient) -> None:
     id_ = (await client.post("/Patient", content=patient())).json()["id"]
     await client.post("/Observation", content=observation(f"Patient/{id_}", value="1.10"))
