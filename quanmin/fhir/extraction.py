@@ -48,15 +48,16 @@ class _Plan(msgspec.Struct, frozen=True):
 
 
 def index_values(
-    type_name: str, resource: dict[str, Json], zone: tzinfo
+    type_name: str, resource: dict[str, Json], zone: tzinfo, without: frozenset[str] = frozenset()
 ) -> list[tuple[SearchParameter, list[Value]]]:
     """Every search parameter of the type that has an element in `resource`, with its values.
 
     A parameter whose elements hold nothing comparable (a code with text only) comes with an empty
     list: it is not `:missing`. What has no zone is read in `zone`. Links to contained resources are
-    left out, composite and special parameters too. Never raises on a valid resource.
+    left out, composite and special parameters and those named in `without` too. Never raises on a
+    valid resource.
     """
-    plan = _plan(type_name)
+    plan = _plan(type_name, without)
     found: dict[int, list[Value]] = {}
     by_root = plan.by_root
     for name, element in resource.items():
@@ -80,13 +81,13 @@ def _resolved(values: list[Value], type_name: str) -> list[Value]:
     return [value for value in values if isinstance(value, Link) and value.type == type_name]
 
 
-@lru_cache(maxsize=256)
-def _plan(type_name: str) -> _Plan:
+@lru_cache(maxsize=512)
+def _plan(type_name: str, without: frozenset[str]) -> _Plan:
     definition = load_table().types[type_name]
     uses: dict[tuple[tuple[Step, ...], str, Kind], list[_Use]] = {}
     presences = []
     for param in definition.params.values():
-        if param.kind in {"composite", "special"}:
+        if param.kind in {"composite", "special"} or param.name in without:
             continue
         paths = read(param.expression, type_name, load_table())
         if paths[0].shape == "presence":

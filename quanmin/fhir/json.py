@@ -333,8 +333,9 @@ class Rewriting:
 
     def _may_hold(self, raw: bytes) -> bool:
         """Whether some string of `raw` may still hold a key; errs on the side of yes."""
-        if any(urn in raw for urn in self._urns):
-            return True
+        for urn in self._urns:
+            if urn in raw:
+                return True
         return bool(self._others) and (
             b"\\" in raw or not self._others.isdisjoint(_PLAIN.findall(raw))
         )

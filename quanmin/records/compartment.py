@@ -77,7 +77,7 @@ def _references(node: Any, path: tuple[str, ...]) -> Iterator[str]:
             yield from _references(item, path)
     elif isinstance(node, msgspec.Struct):
         yield from _references(getattr(node, path[0]), path[1:])
-    elif isinstance(node, Mapping):
+    elif isinstance(node, dict):
         if path:
             yield from _references(node.get(path[0]), path[1:])
         else:

@@ -15,7 +15,7 @@ from quanmin.fhir.table import TypeDefinition
 from quanmin.fhir.validation import validate
 from quanmin.records.compartment import patient_of
 from quanmin.records.context import CHOSEN, DELETED, SEVERAL, Context
-from quanmin.records.index import IndexEntry
+from quanmin.records.index import IN_COLUMNS, IndexEntry
 from quanmin.records.model import Stored
 from quanmin.records.rid import is_assigned
 
@@ -80,7 +80,7 @@ def draft_version(
     updated = now if current is None else max(now, current.stored.updated + 1000)
     body = splice(raw, id=id_, version=version, updated_text=context.instant(updated))
     resource = decode(body)
-    entry = context.indexer.entry(definition, index_values(definition.name, resource, context.zone))
+    entry = _entry(context, definition, resource)
     flags = 0 if is_assigned(rid) else CHOSEN
     return Draft(
         definition,
@@ -130,7 +130,11 @@ def index_again(context: Context, current: Current) -> IndexEntry:
     if current.stored.body is None:
         return IndexEntry()
     definition = context.definition(current.stored.type)
-    values = index_values(definition.name, decode(current.stored.body), context.zone)
+    return _entry(context, definition, decode(current.stored.body))
+
+
+def _entry(context: Context, definition: TypeDefinition, resource: dict[str, Any]) -> IndexEntry:
+    values = index_values(definition.name, resource, context.zone, IN_COLUMNS)
     return context.indexer.entry(definition, values)
 
 

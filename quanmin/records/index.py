@@ -28,6 +28,9 @@ from quanmin.records.words import index_words
 OPEN_LOW = -(2**63)
 OPEN_HIGH = 2**63 - 1
 
+# What the row itself says of a record: no key, and no bit of presence.
+IN_COLUMNS = frozenset({"_id", "_lastUpdated"})
+
 RidOf = Callable[[str, str], "int | None"]
 
 
@@ -121,7 +124,9 @@ class Indexer:
     def entry(
         self, definition: TypeDefinition, values: list[tuple[SearchParameter, list[Value]]]
     ) -> IndexEntry:
-        """The index entry of a record of this type whose parameters have these values."""
+        """The index entry of a record of this type whose parameters, but those of IN_COLUMNS, have
+        these values.
+        """
         entry = IndexEntry()
         extents: _Extents = {}
         by_bit = self._by_type.get(definition.name) or self._prepare(definition)
@@ -141,9 +146,7 @@ class Indexer:
         What does not depend on the record is decided here, once.
         """
         prepared = tuple(
-            (0, None)
-            if param.name in {"_id", "_lastUpdated"}
-            else (1 << param.bit, self._add_of(definition, param))
+            (1 << param.bit, self._add_of(definition, param))
             for param in definition.params.values()
         )
         self._by_type[definition.name] = prepared
