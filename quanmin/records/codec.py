@@ -3,7 +3,8 @@ holder.
 
 The holder is the source Patient, or the sender where there is none: erasing a person destroys the
 data keys of all their Patients, and linking persons re-encrypts nothing. Type, record key and
-version are authenticated with each body, so a body moved to another row does not open.
+version are authenticated with each body, so a body moved to another row does not open. So is the
+moment the version was made at, of which the body keeps only a mark.
 """
 
 from __future__ import annotations
@@ -21,13 +22,18 @@ import zstandard
 from quanmin.base.crypto import SUITES, Suite, Tampered
 from quanmin.base.database import Connection, Database
 from quanmin.base.keys import KeyPort
+from quanmin.records.abridgement import Told, abridge, complete
 
 PATIENT, SENDER = 0, 1
 
 _HEADER = struct.Struct(">BH")  # suite, dictionary
-_PLACE = struct.Struct(">BqiBH")  # type, record key, version, suite, dictionary
+_PLACE = struct.Struct(">BqiBHq")  # type, record key, version, suite, dictionary, moment
+_FIRST_PLACE = struct.Struct(">BqiBH")  # the same of the first form, without the moment
 _KEY_PLACE = struct.Struct(">HBq")  # bucket, kind, holder
-_LEVEL = 3
+# With the number of the dictionary: the body is abridged, its moment authenticated, its frame
+# without the number that begins every frame. Bodies without it are of the first form.
+_ABRIDGED = 1 << 15
+_FRAME = b"\x28\xb5\x2f\xfd"
 
 
 class Holder(msgspec.Struct, frozen=True):
@@ -41,15 +47,21 @@ class Holder(msgspec.Struct, frozen=True):
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Which version of which record a body is: the number of its type, its key, its version."""
+    """Which version of which record a body is: the number of its type, its key, its version, and
+    what else its row tells of it.
+    """
 
     type: int
     rid: int
     version: int
+    told: Told
 
     def bound(self, suite: int, dictionary: int) -> bytes:
-        """What is authenticated with the body."""
-        return _PLACE.pack(self.type, self.rid, self.version, suite, dictionary)
+        """What is authenticated with the body; `dictionary` as in the header."""
+        common = (self.type, self.rid, self.version, suite, dictionary)
+        if dictionary & _ABRIDGED:
+            return _PLACE.pack(*common, self.told.updated)
+        return _FIRST_PLACE.pack(*common)
 
 
 class Packing:
@@ -75,9 +87,7 @@ class Packing:
         number = self._newest.get(type_ + form) or self._newest.get("Resource" + form, 0)
         packer = self._packers.get(number)
         if packer is None:
-            packer = self._packers[number] = zstandard.ZstdCompressor(
-                level=_LEVEL, dict_data=self._dictionary(number), write_dict_id=False
-            )
+            packer = self._packers[number] = packer_of(self._dictionary(number))
         return number, packer.compress(body)
 
     def unpack(self, number: int, packed: bytes) -> bytes:
@@ -111,22 +121,30 @@ class Codec:
         self._pending: set[Holder] = set()
         self._keys_max = keys_max
 
-    def seal(self, key: bytes, type_: str, place: Place, body: bytes) -> bytes:
-        """The bytes to store for `body`, a resource of type `type_`, at this place."""
-        dictionary, packed = self._packing.pack(type_, body)
+    def seal(
+        self, key: bytes, type_: str, place: Place, body: bytes, *, updated_text: str
+    ) -> bytes:
+        """The bytes to store for `body`, a resource of type `type_`, at this place.
+
+        `updated_text` is its `lastUpdated`.
+        """
+        abridged = abridge(body, place.told, updated_text.encode())
+        number, packed = self._packing.pack(type_, abridged)
+        dictionary = number | _ABRIDGED
         bound = place.bound(self._suite.number, dictionary)
         header = _HEADER.pack(self._suite.number, dictionary)
-        return header + self._suite.seal(key, packed, bound)
+        return header + self._suite.seal(key, packed.removeprefix(_FRAME), bound)
 
     def open(self, key: bytes, place: Place, sealed: bytes) -> bytes:
         """The body. Raises Tampered when it was not sealed for this place under this key."""
         suite, dictionary = _HEADER.unpack_from(sealed)
         if suite not in SUITES:
             raise Tampered
-        bound = place.bound(suite, dictionary)
-        return self._packing.unpack(
-            dictionary, SUITES[suite].open(key, sealed[_HEADER.size :], bound)
-        )
+        packed = SUITES[suite].open(key, sealed[_HEADER.size :], place.bound(suite, dictionary))
+        if not dictionary & _ABRIDGED:
+            return self._packing.unpack(dictionary, packed)
+        body = self._packing.unpack(dictionary ^ _ABRIDGED, _FRAME + packed)
+        return complete(body, place.told)
 
     async def data_keys(
         self, connection: Database, holders: Iterable[Holder]
@@ -211,6 +229,25 @@ def is_spaced(body: bytes) -> bool:
     """Whether JSON was written for people, with white space between its parts."""
     # What this program puts in is compact; the first member is the sender's own.
     return not body.startswith(b'{"')
+
+
+def packer_of(dictionary: zstandard.ZstdCompressionDict | None) -> zstandard.ZstdCompressor:
+    """Packs greedily, with sixteen candidates for each match.
+
+    Level 3 keeps only the last place of each piece, while the best match in a dictionary is seldom
+    the last: a fifth fewer bytes for 4 us more. Levels 6 and 9 take twice as long for no fewer.
+    """
+    parameters = zstandard.ZstdCompressionParameters(
+        strategy=zstandard.STRATEGY_GREEDY,
+        window_log=17,
+        hash_log=15,
+        chain_log=15,
+        search_log=4,
+        min_match=6,
+        target_length=8,
+        write_dict_id=False,
+    )
+    return zstandard.ZstdCompressor(dict_data=dictionary, compression_params=parameters)
 
 
 def _place(holder: Holder) -> bytes:

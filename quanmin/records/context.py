@@ -18,6 +18,7 @@ from quanmin.base.database import Database
 from quanmin.base.keys import KeyPort
 from quanmin.base.problems import NotFound
 from quanmin.fhir.table import Table, TypeDefinition
+from quanmin.records.abridgement import Told
 from quanmin.records.codec import PATIENT, SENDER, Codec, Holder, Place
 from quanmin.records.index import Indexer
 from quanmin.records.keying import Keying
@@ -97,7 +98,16 @@ class Context:
 
     def instant(self, moment: int) -> str:
         """A moment as a FHIR instant in the node's zone, to the millisecond."""
-        return _instant(moment, self.zone)
+        return instant_text(moment, self.zone)
+
+    def place(self, type_: int, rid: int, version: int, patient: int | None, updated: int) -> Place:
+        """Where a body stands, and what its row tells of it."""
+        told = Told(self._told_id(rid), self._told_id(patient), updated)
+        return Place(type_, rid, version, told)
+
+    def _told_id(self, rid: int | None) -> bytes:
+        """The id of a record whose key this node assigned; another's does not follow from it."""
+        return b"" if rid is None or rid < 0 else id_of(rid, self.prefix).encode()
 
     async def open(self, connection: Database, rows: Sequence[asyncpg.Record]) -> list[Stored]:
         """The versions in rows with the columns of ROW, in order.
@@ -114,7 +124,8 @@ class Context:
 
     def _stored(self, row: Any, key: bytes) -> Stored:
         rid, number, version, flags = row["rid"], row["type"], row["version"], row["flags"]
-        body = self.codec.open(key, Place(number, rid, version), row["body"])
+        place = self.place(number, rid, version, row["patient"], row["updated"])
+        body = self.codec.open(key, place, row["body"])
         id_ = id_of(rid, self.prefix) if rid > 0 else self._identified.decode(body).id
         return Stored(
             type=self._by_number[number].name,
@@ -140,7 +151,8 @@ class Context:
 
 # All records of a bundle have one.
 @lru_cache(maxsize=64)
-def _instant(moment: int, zone: ZoneInfo) -> str:
+def instant_text(moment: int, zone: ZoneInfo) -> str:
+    """A moment as a FHIR instant in a zone, to the millisecond."""
     when = datetime.fromtimestamp(moment // 1_000_000, UTC).astimezone(zone)
     text = when.isoformat(timespec="seconds")
     return f"{text[:19]}.{moment // 1000 % 1000:03d}{text[19:]}"

@@ -25,6 +25,7 @@ def assign(sequence: int, bucket: int, type_number: int) -> int:
     return sequence << 18 | bucket << 8 | type_number
 
 
+@lru_cache(maxsize=65536)
 def id_of(rid: int, prefix: str) -> str:
     """The id of a record whose key this node assigned (rid is positive)."""
     digits = "".join(_ALPHABET[rid >> shift & 31] for shift in range((_LENGTH - 1) * 5, -1, -5))

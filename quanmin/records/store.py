@@ -14,7 +14,7 @@ import msgspec
 from quanmin.base.database import Connection
 from quanmin.base.problems import Conflict, Forbidden, Invalid, Issue, Problem, StorageFull
 from quanmin.fhir.json import Rewriting
-from quanmin.records.codec import Holder, Place
+from quanmin.records.codec import Holder
 from quanmin.records.context import Context, method_of
 from quanmin.records.draft import Draft, draft_deletion, draft_version
 from quanmin.records.glance import Glances
@@ -262,8 +262,16 @@ class _Unit:
             keys |= self._made
         for draft, holder in zip(drafts, holders, strict=True):
             definition = draft.definition
-            place = Place(definition.number, draft.rid, draft.version)
-            draft.sealed = context.codec.seal(keys[holder], definition.name, place, draft.body)
+            place = context.place(
+                definition.number, draft.rid, draft.version, draft.patient, draft.updated
+            )
+            draft.sealed = context.codec.seal(
+                keys[holder],
+                definition.name,
+                place,
+                draft.body,
+                updated_text=context.instant(draft.updated),
+            )
 
     def _outcome(self, target: Target, draft: Draft | None) -> Outcome | None:
         if target.settled is not None:
