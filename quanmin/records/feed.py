@@ -29,6 +29,31 @@ class Entry(msgspec.Struct, frozen=True):
     is_deletion: bool
 
 
+# The indexes hold blocks of 16 places (`seq >> 4`): they lead to the block of the cursor, and what
+# is in a block is sorted.
+_NEXT = """
+    with behind as (
+        select u.bucket, u.seq from records.cursor u join records.clock c using (bucket)
+        where u.consumer = $1 and c.seq > u.seq
+        order by c.seq - u.seq desc limit $2
+    ), share as (
+        -- Each bucket gets its part, so that a busy one cannot keep the others waiting.
+        select greatest(1, $2 / greatest(1, count(*))) as size from behind
+    )
+    select v.* from behind b cross join share s cross join lateral (
+        select * from (
+            (select bucket, seq, rid, type, version, flags from records.record
+             where bucket = b.bucket and seq >> 4 >= b.seq >> 4 and seq > b.seq
+             order by seq >> 4, seq limit s.size)
+            union all
+            (select bucket, seq, rid, type, version, flags from records.history
+             where bucket = b.bucket and seq >> 4 >= b.seq >> 4 and seq > b.seq
+             order by seq >> 4, seq limit s.size)
+        ) both_tables order by seq limit s.size
+    ) v order by v.bucket, v.seq
+"""
+
+
 async def enrol(connection: Connection, consumer: str, *, from_start: bool) -> None:
     """Make a consumer that begins with the first change, or with the next one; an existing one is
     left alone.
@@ -63,29 +88,7 @@ async def take(connection: Connection, consumer: str, count: int) -> Sequence[En
     )
     if known is None:
         raise NotFound(f"no consumer {consumer!r} of the change feed: enrol it first")
-    rows = await connection.fetch(
-        """
-        with behind as (
-            select u.bucket, u.seq from records.cursor u join records.clock c using (bucket)
-            where u.consumer = $1 and c.seq > u.seq
-            order by c.seq - u.seq desc limit $2
-        ), share as (
-            -- Each bucket gets its part, so that a busy one cannot keep the others waiting.
-            select greatest(1, $2 / greatest(1, count(*))) as size from behind
-        )
-        select v.* from behind b cross join share s cross join lateral (
-            select * from (
-                (select bucket, seq, rid, type, version, flags from records.record
-                 where bucket = b.bucket and seq > b.seq order by seq limit s.size)
-                union all
-                (select bucket, seq, rid, type, version, flags from records.history
-                 where bucket = b.bucket and seq > b.seq order by seq limit s.size)
-            ) both_tables order by seq limit s.size
-        ) v order by v.bucket, v.seq
-        """,
-        consumer,
-        count,
-    )
+    rows = await connection.fetch(_NEXT, consumer, count)
     reached = {row["bucket"]: row["seq"] for row in rows}
     await connection.execute(
         """

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from importlib import resources
 
 import asyncpg
 import pytest
-from stores import create, delete, observation, patient, update
+from stores import create, delete, observation, open_store, patient, update
 
+from quanmin.base.migrations import migrate, read_migrations
+from quanmin.base.postgres import open_pool
 from quanmin.base.problems import NotFound
 from quanmin.records import feed
+from quanmin.records.context import Context
 from quanmin.records.operation import Sender
 from quanmin.records.store import Store
+from quanmin.records.visibility import Everything
 
 
 async def drain(pool: asyncpg.Pool[asyncpg.Record], consumer: str, count: int) -> list[feed.Entry]:
@@ -66,6 +71,55 @@ async def test_replay_begins_again(
     async with pool.acquire() as connection:
         await feed.replay(connection, "late")
     assert len(await drain(pool, "late", 10)) == 1
+
+
+async def test_places_come_in_order_across_the_blocks_they_are_indexed_by(
+    store: Store, sender: Sender, pool: asyncpg.Pool[asyncpg.Record]
+) -> None:
+    """Of current versions and of replaced ones, from any place of a block on."""
+    async with pool.acquire() as connection:
+        await feed.enrol(connection, "mirror", from_start=True)
+    [made] = await store.write(sender, [create("Patient", patient())])
+    assert made is not None
+    subject = f"Patient/{made.stored.id}"
+    for turn in range(1, 4):
+        await store.write(sender, [create("Observation", observation(subject)) for _ in range(40)])
+        named = patient(name="王" * turn, id=made.stored.id)
+        await store.write(sender, [update("Patient", made.stored.id, named)])
+    entries = await drain(pool, "mirror", 10)
+    assert [entry.seq for entry in entries] == list(range(1, 1 + 3 * 41 + 1))
+
+
+async def test_what_was_written_before_the_blocks_is_heard_after_the_migration(
+    empty_database: str, context: Context
+) -> None:
+    steps = read_migrations(resources.files("quanmin.node") / "migrations")
+    pool = await open_pool(empty_database, name="test", connections_max=2)
+    async with pool.acquire() as connection:
+        await migrate(connection, steps[:3])
+        await feed.enrol(connection, "mirror", from_start=True)
+    store = open_store(pool, context)
+    sender = Sender(await store.sender("hospital-a"), Everything(), Everything())
+    await store.write(sender, [create("Patient", patient()), create("Patient", patient())])
+    async with pool.acquire() as connection:
+        await migrate(connection, steps)
+    entries = await drain(pool, "mirror", 10)
+    await pool.close()
+    assert [entry.version for entry in entries] == [1, 1]
+
+
+async def test_the_feed_is_read_along_its_indexes(pool: asyncpg.Pool[asyncpg.Record]) -> None:
+    async with pool.acquire() as connection:
+        await connection.execute("set enable_seqscan = off")
+        rows = await connection.fetch(f"explain {feed._NEXT}", "mirror", 100)
+        await connection.execute("reset enable_seqscan")
+    plan = "\n".join(row[0] for row in rows)
+    condition = "Index Cond: ((bucket = b.bucket) AND ((seq >> 4) >= (b.seq >> 4)))"
+    partitions = await pool.fetchval(
+        "select count(*) from pg_inherits"
+        " where inhparent in ('records.record'::regclass, 'records.history'::regclass)"
+    )
+    assert plan.count(condition) == partitions
 
 
 async def test_a_consumer_that_is_unknown_is_refused(
