@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from operator import itemgetter
 
 from quanmin.base.database import Connection
 from quanmin.records.draft import Draft
@@ -58,13 +59,18 @@ async def write_drafts(
     replaced = [draft for draft in drafts if draft.current is not None]
     if replaced:
         await _replace(connection, replaced)
-    fresh = [_row(draft) for draft in drafts if draft.current is None]
+    fresh = [_row(draft) for draft in sorted(drafts, key=_by_place) if draft.current is None]
     if fresh:
         await connection.copy_records_to_table(
             "record", schema_name="records", columns=_COLUMNS, records=fresh
         )
     await _write_side(connection, drafts)
     return await _write_units(connection, drafts, known_units)
+
+
+def _by_place(draft: Draft) -> tuple[int, int, int]:
+    # Neighbours in an index arrive together, and the records of a type in one partition.
+    return draft.definition.number, draft.entry.low or 0, draft.rid
 
 
 async def _take_clocks(connection: Connection, drafts: Sequence[Draft]) -> None:
@@ -155,6 +161,7 @@ async def _write_side(connection: Connection, drafts: Sequence[Draft]) -> None:
         ("ranged", ("key", "low", "high", "rid", "type", "bucket"), ranged),
     ):
         if rows:
+            rows.sort(key=itemgetter(0))
             await connection.copy_records_to_table(
                 table, schema_name="records", columns=columns, records=rows
             )
