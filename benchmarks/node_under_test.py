@@ -19,7 +19,8 @@ import processes
 from quanmin.base.postgres import connect
 from quanmin.node.places import Places, State
 from quanmin.node.reach import reached_database
-from quanmin.node.settings import Settings, load_settings
+from quanmin.node.settings import Settings
+from quanmin.node.settings_in_force import load_settings
 
 T = TypeVar("T")
 

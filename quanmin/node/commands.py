@@ -39,7 +39,8 @@ from quanmin.node.own_keys import open_keys
 from quanmin.node.places import Places, State
 from quanmin.node.reach import reached_database, running_cluster
 from quanmin.node.restoration import as_text, backup_folder, restore
-from quanmin.node.settings import Settings, load_settings
+from quanmin.node.settings import Settings
+from quanmin.node.settings_in_force import load_settings
 from quanmin.node.starting import start_in_background, stop
 from quanmin.node.supervisor import HOST, Supervisor
 

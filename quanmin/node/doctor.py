@@ -31,7 +31,8 @@ from quanmin.base.problems import Problem
 from quanmin.node.backup import list_bases
 from quanmin.node.database import Room, embedded, memory_mebibytes, migrations
 from quanmin.node.places import Places
-from quanmin.node.settings import FILE_NAME, Settings
+from quanmin.node.settings import Settings
+from quanmin.node.settings_in_force import FILE_NAME
 from quanmin.node.supervisor import HOST
 
 Verdict = Literal["well", "warning", "wrong"]

@@ -1,18 +1,13 @@
-"""Every setting of a node: one typed table, read from a file and the environment, and checked.
+"""Every setting of a node: one typed table, with a sentence for each and what it may be.
 
-A setting `section.name` is `name` under `[section]` in the file and `QUANMIN_SECTION_NAME` in the
-environment, which goes before the file. The page `docs/how-to/settings.md` is generated from this
-table.
+Where their values come from stands in `settings_in_force.py`. The page `docs/how-to/settings.md` is
+generated from this table.
 """
 
 from __future__ import annotations
 
-import difflib
 import os
-import re
-import tomllib
 import zoneinfo
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -20,12 +15,10 @@ import msgspec
 from msgspec import Meta, Struct
 
 from quanmin.api.limits import DoorLimits
-from quanmin.base.problems import Unusable
 from quanmin.fhir.grammar import QueryLimits
 from quanmin.records.context import StoreLimits
 
-FILE_NAME: Final = "settings.toml"
-_PREFIX: Final = "QUANMIN_"
+PREFIX: Final = "QUANMIN_"
 _UNITS: Final = (
     ("per_second", "a second"),
     ("mebibytes", "MiB"),
@@ -57,10 +50,10 @@ class NodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         ),
     ] = msgspec.field(default_factory=home_folder)
     title_zh: Annotated[
-        str, Meta(description="The node's name on Chinese pages.", max_length=60)
+        str, Meta(description="The node's name on Chinese pages.", min_length=1, max_length=60)
     ] = "全民健康信息平台"
     title_en: Annotated[
-        str, Meta(description="The node's name on English pages.", max_length=60)
+        str, Meta(description="The node's name on English pages.", min_length=1, max_length=60)
     ] = "Population Health Platform"
     level: Annotated[
         Literal["county", "city", "province", "nation"],
@@ -313,11 +306,29 @@ _SENTENCES: Final = {
 }
 
 
+# Where nothing at all is a limit too: nobody waits, nothing is remembered, everything is packed.
+# Any other limit of zero would be a node that does nothing and does not say why.
+_MAY_BE_ZERO: Final = frozenset(
+    {
+        "door.waiting_max",
+        "door.surplus_bytes_max",
+        "door.actors_max",
+        "door.actor_seconds_max",
+        "door.compress_bytes_min",
+    }
+)
+
+
 class Setting(Struct, frozen=True):
-    """One row of the table, as documentation, the environment and messages speak of it."""
+    """One row of the table, as documentation, the environment and messages speak of it.
+
+    `type` is what a value is converted to, its bounds included; `allowed` says the same in words.
+    """
 
     name: str
+    type: Any
     kind: str
+    allowed: str
     default: str
     unit: str
     sentence: str
@@ -325,7 +336,7 @@ class Setting(Struct, frozen=True):
     @property
     def variable(self) -> str:
         """Its name in the environment."""
-        return _PREFIX + self.name.replace(".", "_").upper()
+        return PREFIX + self.name.replace(".", "_").upper()
 
 
 def table() -> tuple[Setting, ...]:
@@ -343,7 +354,30 @@ def _row(section: str, field: msgspec.structs.FieldInfo) -> Setting:
         (each for each in getattr(field.type, "__metadata__", ()) if isinstance(each, Meta)), None
     )
     sentence = (meta.description if meta else None) or _SENTENCES.get(name, "")
-    return Setting(name, _kind(field.type), _default(field), _unit(field.name), sentence)
+    declared = field.type
+    if declared in {int, float}:  # the bare limits of lower packages
+        meta = Meta(ge=0) if name in _MAY_BE_ZERO else Meta(gt=0)
+        declared = Annotated[declared, meta]
+    kind = _kind(declared)
+    allowed = kind + _bounds(meta)
+    return Setting(name, declared, kind, allowed, _default(field), _unit(field.name), sentence)
+
+
+def _bounds(meta: Meta | None) -> str:
+    """What a value must hold to beyond its kind, as a sentence goes on."""
+    if meta is None:
+        return ""
+    if meta.pattern is not None:
+        return f" of the form {meta.pattern}"
+    if meta.max_length is not None:
+        return f" of {meta.min_length or 0} to {meta.max_length} characters"
+    if meta.ge is not None and meta.le is not None:
+        return f" from {meta.ge} to {meta.le}"
+    if meta.ge is not None:
+        return f", {meta.ge} or more"
+    if meta.gt is not None:
+        return f" above {meta.gt}"
+    return ""
 
 
 def _kind(declared: Any) -> str:
@@ -374,119 +408,6 @@ def _unit(name: str) -> str:
     return next((unit for word, unit in _UNITS if word in name), "")
 
 
-def load_settings(
-    environment: Mapping[str, str] | None = None,
-    *,
-    file: Path | None = None,
-    given: Mapping[str, str] | None = None,
-) -> Settings:
-    """The settings in force: defaults, the file, the environment, what the command line gave.
-
-    `file` defaults to QUANMIN_SETTINGS, then to `settings.toml` in the node's folder. `given` has
-    names like `node.port`. Raises Unusable naming the first setting that is wrong, what it may be,
-    and where it was set.
-    """
-    environment = os.environ if environment is None else environment
-    values = _from_environment(environment)
-    for name, value in (given or {}).items():
-        section, key = name.split(".", 1)
-        values.setdefault(section, {})[key] = value
-    path = _choose_file(environment, file, values)
-    merged = _read_file(path) if path is not None else {}
-    for section, several in values.items():
-        kept = merged.setdefault(section, {})
-        if not isinstance(kept, dict):
-            raise Unusable(
-                f"{path}: `{section}` must be a table: write `[{section}]` above its settings."
-            )
-        kept.update(several)
-    return _convert(merged)
-
-
-def _choose_file(
-    environment: Mapping[str, str], file: Path | None, values: Mapping[str, Mapping[str, Any]]
-) -> Path | None:
-    named = file or (
-        Path(environment["QUANMIN_SETTINGS"]) if "QUANMIN_SETTINGS" in environment else None
-    )
-    if named is not None:
-        if not named.is_file():
-            raise Unusable(
-                f"There is no settings file {named}: make it, or leave QUANMIN_SETTINGS unset."
-            )
-        return named
-    usual = Path(values.get("node", {}).get("directory", home_folder())) / FILE_NAME
-    return usual if usual.is_file() else None
-
-
-def _read_file(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise Unusable(f"The settings file {path} cannot be read: {error}.") from error
-
-
-def _from_environment(environment: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """Values by section; a variable of a section that names no setting is refused as a slip."""
-    known = {setting.variable: setting.name for setting in table()}
-    sections = tuple(
-        f"{_PREFIX}{field.name.upper()}_" for field in msgspec.structs.fields(Settings)
-    )
-    found: dict[str, dict[str, Any]] = {}
-    for variable, value in environment.items():
-        if variable in known:
-            section, key = known[variable].split(".", 1)
-            found.setdefault(section, {})[key] = value
-        elif variable.startswith(sections):
-            raise Unusable(f"{variable} names no setting{_meant(variable, known)}.")
-    return found
-
-
-def _meant(word: str, known: Mapping[str, Any]) -> str:
-    near = difflib.get_close_matches(word, known, n=1)
-    return f": did you mean {near[0]}?".rstrip("?") + "?" if near else ""
-
-
-def _convert(values: dict[str, Any]) -> Settings:
-    try:
-        # Not strict: the environment can only speak in text. A float for a whole number is refused
-        # all the same.
-        settings = msgspec.convert(values, Settings, strict=False, dec_hook=_decode)
-    except msgspec.ValidationError as error:
-        raise Unusable(_explain(str(error))) from error
-    try:
-        zoneinfo.ZoneInfo(settings.node.zone)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError) as error:
-        raise Unusable(
-            "The setting `node.zone` must be a time zone's name such as `Asia/Shanghai`."
-        ) from error
-    return settings
-
-
-def _decode(kind: type, value: Any) -> Any:
-    if kind is Path and isinstance(value, str) and value:
-        return Path(value).expanduser()
-    raise ValueError("Expected a folder's path")
-
-
-def _explain(text: str) -> str:
-    """Turn msgspec's finding into a sentence that names the setting as its writer does."""
-    located = re.search(r"`\$\.?([\w.\[\]]*)`", text)
-    name = located[1] if located else ""
-    unknown = re.search(r"unknown field `(\w+)`", text)
-    if unknown:
-        wrong = f"{name}.{unknown[1]}" if name else unknown[1]
-        names = {setting.name: None for setting in table()} | dict.fromkeys(_sections())
-        return f"There is no setting `{wrong}`{_meant(wrong, names)}."
-    reason = text.split(" - at ", 1)[0].replace("Expected", "must be").replace("`", "")
-    variable = _PREFIX + name.replace(".", "_").upper()
-    return f"The setting `{name}` {reason} (in the environment: {variable})."
-
-
-def _sections() -> Iterator[str]:
-    return (field.name for field in msgspec.structs.fields(Settings))
-
-
 def pack(settings: Settings) -> bytes:
     """The settings as another process of this node reads them with `unpack`."""
     return msgspec.json.encode(settings, enc_hook=str)
@@ -494,4 +415,11 @@ def pack(settings: Settings) -> bytes:
 
 def unpack(packed: bytes) -> Settings:
     """The settings packed by `pack`."""
-    return msgspec.json.decode(packed, type=Settings, dec_hook=_decode)
+    return msgspec.json.decode(packed, type=Settings, dec_hook=decode_folder)
+
+
+def decode_folder(kind: type, value: Any) -> Any:
+    """A folder out of its path, which may begin with `~`; ValueError for anything else."""
+    if kind is Path and isinstance(value, str) and value:
+        return Path(value).expanduser()
+    raise ValueError("Expected a folder's path")

@@ -9,7 +9,8 @@ import pytest
 from shared import ROOT
 
 from quanmin.base.problems import Unusable
-from quanmin.node.settings import Settings, load_settings, pack, table, unpack
+from quanmin.node.settings import Settings, pack, table, unpack
+from quanmin.node.settings_in_force import load_settings
 
 
 def test_a_node_needs_no_setting() -> None:
@@ -62,20 +63,51 @@ def test_the_file_in_the_nodes_own_folder_is_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("environment", "said"),
     [
-        ({"QUANMIN_NODE_PORT": "eighty"}, "`node.port` must be `?int"),
-        ({"QUANMIN_NODE_PORT": "70000"}, "`node.port` must be"),
-        ({"QUANMIN_NODE_PORT": "80.5"}, "`node.port` must be"),
-        ({"QUANMIN_NODE_LEVEL": "village"}, "`node.level`"),
+        ({"QUANMIN_NODE_PORT": "eighty"}, "must be a whole number from 1 to 65535, not 'eighty'."),
+        ({"QUANMIN_NODE_PORT": ""}, "must be a whole number from 1 to 65535, not empty."),
+        ({"QUANMIN_NODE_PORT": "70000"}, "set as QUANMIN_NODE_PORT in the environment, must be"),
+        ({"QUANMIN_NODE_PORT": "80.5"}, "`node.port`, set"),
+        ({"QUANMIN_NODE_WORKERS": "0"}, "from 1 to 256"),
+        ({"QUANMIN_NODE_DRAIN_SECONDS_MAX": "0"}, "must be a whole number, 1 or more"),
+        ({"QUANMIN_NODE_LEVEL": "village"}, "must be `county` or `city` or `province` or `nation`"),
+        ({"QUANMIN_NODE_TITLE_ZH": ""}, "of 1 to 60 characters, not empty"),
         ({"QUANMIN_NODE_ZONE": "Mars/Olympus"}, "time zone's name such as `Asia/Shanghai`"),
         ({"QUANMIN_NODE_PORTS": "80"}, "did you mean QUANMIN_NODE_PORT?"),
+        ({"QUANMIN_NOD_PORT": "80"}, "did you mean QUANMIN_NODE_PORT?"),
+        (
+            {"QUANMIN_X": "80"},
+            "QUANMIN_X names no setting: docs/how-to/settings.md",
+        ),
         ({"QUANMIN_NODE_ID_PREFIX": "a/b"}, "`node.id_prefix`"),
+        ({"QUANMIN_BACKUP_DIRECTORY": ""}, "must be a folder or nothing, not empty"),
+        ({"QUANMIN_DOOR_RUNNING_MAX": "0"}, "must be a whole number above 0, not '0'"),
+        ({"QUANMIN_DOOR_CLIENT_REQUESTS_PER_SECOND": "-1"}, "must be a number above 0"),
+        ({"QUANMIN_SEARCH_COUNT_MAX": "many"}, "must be a whole number above 0, not 'many'"),
+        ({"QUANMIN_STORE_SEARCH_SECONDS_MAX": "0"}, "must be a number above 0"),
+        ({"QUANMIN_DOOR_WAITING_MAX": "-1"}, "must be a whole number, 0 or more"),
         ({"QUANMIN_SETTINGS": "/nowhere/settings.toml"}, "no settings file"),
     ],
 )
-def test_a_wrong_setting_is_named(environment: dict[str, str], said: str) -> None:
+def test_a_wrong_setting_is_named_with_its_place_and_what_it_may_be(
+    environment: dict[str, str], said: str
+) -> None:
     with pytest.raises(Unusable) as refusal:
         load_settings(environment)
-    assert said.replace("`?", "") in refusal.value.text.replace("must be `", "must be ")
+    assert said in refusal.value.text
+
+
+def test_a_limit_may_be_zero_where_nothing_is_a_limit_too() -> None:
+    assert load_settings({"QUANMIN_DOOR_WAITING_MAX": "0"}).door.waiting_max == 0
+
+
+def test_a_wrong_database_address_is_not_repeated_since_it_may_hold_a_password(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text('[postgres]\ndsn = ["postgresql://u:secret@h/d"]\n')
+    with pytest.raises(Unusable) as refusal:
+        load_settings({}, file=file)
+    assert "secret" not in refusal.value.text
 
 
 @pytest.mark.parametrize(
@@ -83,7 +115,10 @@ def test_a_wrong_setting_is_named(environment: dict[str, str], said: str) -> Non
     [
         ("[node]\nprot = 1\n", "no setting `node.prot`: did you mean node.port?"),
         ("[nod]\nport = 1\n", "no setting `nod`: did you mean node?"),
-        ("node = 1\n", "`node`"),
+        ("[door]\nrunning = 5\n", "no setting `door.running`: did you mean door.running_max?"),
+        ("[store]\nspeed = 5\n", "no setting `store.speed`"),
+        ("[store]\nsort_rows_max = 0\n", "settings.toml, must be a whole number above 0, not 0."),
+        ("node = 1\n", "write `[node]` above its settings"),
         ("[node\n", "cannot be read"),
         ("[node]\nport = '\xff'\n", "node.port"),
     ],
@@ -94,10 +129,20 @@ def test_a_wrong_file_is_explained(tmp_path: Path, text: str, said: str) -> None
     with pytest.raises(Unusable) as refusal:
         load_settings({}, file=file)
     assert said in refusal.value.text
+    assert str(file) in refusal.value.text
+
+
+def test_a_file_in_another_encoding_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_bytes('[node]\ntitle_zh = "四川省全民健康"\n'.encode("gb18030"))
+    with pytest.raises(Unusable, match="save it as UTF-8"):
+        load_settings({}, file=file)
 
 
 def test_variables_of_other_programs_are_left_alone() -> None:
-    assert load_settings({"QUANMIN_SHARED": "x", "PATH": "/bin"}) == load_settings({})
+    assert load_settings(
+        {"QUANMIN_SHARED": "x", "PATH": "/bin", "NODE_PORT": "1"}
+    ) == load_settings({})
 
 
 def test_settings_reach_another_process_unchanged(tmp_path: Path) -> None:
