@@ -1,4 +1,4 @@
-"""Who may come in now: a quota for each client, a bound on what runs at once, and on bytes held.
+"""Who may come in now: a bound on what runs at once, and on the bytes of bodies held.
 
 All of it is counted in one worker process without locks: an event loop runs one step at a time.
 """
@@ -6,48 +6,10 @@ All of it is counted in one worker process without locks: an event loop runs one
 from __future__ import annotations
 
 import asyncio
-import time
-from collections import OrderedDict, deque
-from collections.abc import Callable
-from math import ceil
+from collections import deque
 
 from quanmin.api.limits import DoorLimits
 from quanmin.base.problems import Overloaded, TooMany
-
-
-class Quota:
-    """What each client may spend: a token bucket by name, the longest unused forgotten first."""
-
-    def __init__(
-        self,
-        per_second: float,
-        burst: float,
-        clients_max: int,
-        now: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._per_second = per_second
-        self._burst = burst
-        self._clients_max = clients_max
-        self._now = now
-        self._levels: OrderedDict[str, tuple[float, float]] = OrderedDict()
-
-    def spend(self, client: str) -> None:
-        """Take one request from the client's quota; TooMany says when there will be one again."""
-        now = self._now()
-        level, filled_at = self._levels.get(client, (self._burst, now))
-        level = min(self._burst, level + (now - filled_at) * self._per_second)
-        is_allowed = level >= 1
-        self._levels[client] = (level - 1 if is_allowed else level, now)
-        self._levels.move_to_end(client)
-        if len(self._levels) > self._clients_max:
-            self._levels.popitem(last=False)
-        if not is_allowed:
-            seconds = max(1, ceil((1 - level) / self._per_second))
-            raise TooMany(
-                f"over the quota of {self._per_second:g} requests a second for one client; "
-                f"wait {seconds} s",
-                retry_after_seconds=seconds,
-            )
 
 
 class Held:

@@ -34,11 +34,12 @@ from quanmin.base.logs import correlation_id
 from quanmin.base.problems import Malformed, NotAllowed, Overloaded, Problem, Unauthenticated
 
 if TYPE_CHECKING:
-    from quanmin.api.admission import Admission, Held, Quota
+    from quanmin.api.admission import Admission, Held
     from quanmin.api.callers import Callers, Purposes
     from quanmin.api.interactions import Interaction
     from quanmin.api.limits import DoorLimits
     from quanmin.api.metering import Meters
+    from quanmin.api.quota import Quota
     from quanmin.api.routing import Routes
     from quanmin.trust import Actor, Guard
 
@@ -223,11 +224,14 @@ class Door:
         )
 
     async def _in_turn(self, interaction: Interaction, call: Call) -> Reply:
-        await self._gate.admission.enter(call.actor)
+        admission = self._gate.admission
+        await admission.enter(call.actor)
+        self._meters.show(running=admission.running, waiting=admission.waiting)
         try:
             return await self._perform(interaction, call)
         finally:
-            self._gate.admission.leave(call.actor)
+            admission.leave(call.actor)
+            self._meters.show(running=admission.running, waiting=admission.waiting)
 
     async def _perform(self, interaction: Interaction, call: Call) -> Reply:
         limits = self._limits

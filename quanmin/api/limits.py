@@ -8,7 +8,7 @@ MEBIBYTE = 1 << 20
 
 
 class DoorLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits of the door. They hold for one worker process; the unit stands last in each name.
+    """Limits of the door, of one worker each; requests a second are counted over all workers.
 
     `bundle_bytes_max` bounds a transaction or batch, `resource_bytes_max` any other resource,
     `form_bytes_max` a search sent by POST; all three count decompressed bytes. `held_bytes_max`
@@ -19,6 +19,7 @@ class DoorLimits(msgspec.Struct, frozen=True, kw_only=True):
     `waiting_seconds_max`; one client may hold `client_running_max` of both.
     `client_requests_per_second` refills what each client may spend, `client_burst_requests` is
     what it may save up. `stranger_*` are the same for whoever has no valid token, by address.
+    The unit stands last in each name.
 
     `actor_seconds_max` is how long a token is believed without asking again: a token revoked
     stops working after at most this time. `link_seconds_max` is how long a `next` link works.

@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from quanmin.api.admission import Admission, Held, Quota
+from quanmin.api.admission import Admission, Held
 from quanmin.api.call import Desk
 from quanmin.api.callers import Callers, load_purposes
 from quanmin.api.capability import write_statement
@@ -19,6 +19,7 @@ from quanmin.api.limits import DoorLimits
 from quanmin.api.metering import CONTENT_TYPE, Meters
 from quanmin.api.negotiation import PLAIN_JSON
 from quanmin.api.paging import Seal
+from quanmin.api.quota import Quota
 from quanmin.api.reply import Reply, Send, refuse, send_reply
 from quanmin.api.request import Receive, Request
 from quanmin.api.routing import Routes
@@ -48,12 +49,14 @@ def build(
     is_ready: Callable[[], Awaitable[bool]] = _always_ready,
     unavailable: tuple[type[Exception], ...] = (ConnectionError,),
     beyond: Application | None = None,
+    quotas: tuple[int, int] | None = None,
 ) -> Application:
     """The ASGI application of a node: `/fhir`, `/health`, `/ready`, `/metrics`; the rest `beyond`.
 
     `link_key` (32 bytes, the same in all workers) seals page links. `base_url` is how the outside
     addresses `/fhir`; None trusts each request's Host header. `is_ready` says whether work can be
-    done, `unavailable` are the exceptions that mean the database cannot be reached.
+    done, `unavailable` are the exceptions that mean the database cannot be reached. `quotas` is
+    shared memory in which all workers count what clients and strangers spend.
     """
     limits = limits or DoorLimits()
     table = load_table()
@@ -70,7 +73,7 @@ def build(
         zone=zone,
         describe=describe,
     )
-    gate = open_gate(actors, limits)
+    gate = open_gate(actors, limits, quotas)
     meters = Meters()
     door = Door(
         guard,
@@ -84,16 +87,23 @@ def build(
     return Front(door, Watch(gate, meters, is_ready), beyond)
 
 
-def open_gate(actors: Actors, limits: DoorLimits) -> Gate:
+def open_gate(actors: Actors, limits: DoorLimits, quotas: tuple[int, int] | None = None) -> Gate:
     """What lets requests in, under `limits`."""
+    clients, strangers = quotas or (None, None)
     return Gate(
         callers=Callers(actors, seconds_max=limits.actor_seconds_max, actors_max=limits.actors_max),
         purposes=load_purposes(),
         clients=Quota(
-            limits.client_requests_per_second, limits.client_burst_requests, limits.clients_max
+            limits.client_requests_per_second,
+            limits.client_burst_requests,
+            limits.clients_max,
+            clients,
         ),
         strangers=Quota(
-            limits.stranger_requests_per_second, limits.stranger_burst_requests, limits.clients_max
+            limits.stranger_requests_per_second,
+            limits.stranger_burst_requests,
+            limits.clients_max,
+            strangers,
         ),
         admission=Admission(limits),
         held=Held(limits.held_bytes_max),

@@ -6,6 +6,7 @@ directory/
   state.json      what `node status` shows
   tokens.json     0600: the tokens of the first actors
   fictional       there while the records are a demonstration's
+  metrics/        what the workers count, for whichever of them is asked
   keys/           0700: what the records are encrypted with
   postgres/       the embedded database
   node.log
@@ -53,6 +54,7 @@ class Places:
         self.keys = self.directory / "keys"
         self.postgres = self.directory / "postgres"
         self.log = self.directory / "node.log"
+        self.metrics = self.directory / "metrics"
         self._lock_path = self.directory / "node.lock"
         self._state = self.directory / "state.json"
         self._tokens = self.directory / "tokens.json"

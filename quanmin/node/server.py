@@ -109,8 +109,11 @@ def _always() -> bool:
     return True
 
 
-def build_application(node: Node) -> Any:
-    """The ASGI application: the door in front, the pages behind it."""
+def build_application(node: Node, quotas: tuple[int, int] | None = None) -> Any:
+    """The ASGI application: the door in front, the pages behind it.
+
+    `quotas` is memory in which several workers count together.
+    """
     settings = node.settings
     kit = KitSettings(
         secret=node.keys.derive("pages"),
@@ -130,6 +133,7 @@ def build_application(node: Node) -> Any:
         query_limits=settings.search,
         is_ready=_readiness(node.pool),
         unavailable=UNAVAILABLE,
+        quotas=quotas,
         beyond=Starlette(routes=build_pages(node.guard, node.actors, kit, unavailable=UNAVAILABLE)),
     )
 

@@ -29,12 +29,16 @@ READY: Final = b"ready\n"
 
 
 class Orders(msgspec.Struct, frozen=True):
-    """What the supervisor tells a worker: its settings, the database, two inherited descriptors."""
+    """What the supervisor tells a worker: settings, database, and the descriptors it inherits.
+
+    `quotas` is memory shared by all workers: what clients have spent, and what strangers have.
+    """
 
     settings: bytes
     dsn: str
     socket: int
     report: int
+    quotas: tuple[int, int]
     parent: int
 
 
@@ -72,7 +76,7 @@ async def _serve(settings: Settings, orders: Orders) -> None:
     async with open_node(settings, orders.dsn) as node:
         rest_the_collector()
         config = uvicorn.Config(
-            build_application(node),
+            build_application(node, orders.quotas),
             loop="none",
             http="httptools",
             ws="none",

@@ -14,7 +14,10 @@ from typing import Final
 
 import msgspec
 
+from quanmin.api.metering import forget_process, shared_folder
+from quanmin.api.quota import share_memory
 from quanmin.base.problems import Unusable
+from quanmin.node.places import Places
 from quanmin.node.settings import Settings, pack
 from quanmin.node.worker import READY, Orders
 
@@ -26,22 +29,38 @@ _GRACE_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 0.1
 
 
+class _Shared(msgspec.Struct, frozen=True):
+    """What all workers of a node have in common."""
+
+    listening: int
+    quotas: tuple[int, int]
+    environment: dict[str, str]
+
+
 class _Worker:
     """One process; it loads the program and then waits for its orders."""
 
-    def __init__(self, listening: int) -> None:
+    def __init__(self, shared: _Shared) -> None:
         self.report, writing = os.pipe()
         self._report_there = writing
         self.began = time.monotonic()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "quanmin.node.worker"],
             stdin=subprocess.PIPE,
-            pass_fds=(listening, writing),
+            pass_fds=(shared.listening, writing, *shared.quotas),
+            env=os.environ | shared.environment,
         )
 
-    def order(self, settings: Settings, dsn: str, listening: int) -> None:
+    def order(self, settings: Settings, dsn: str, shared: _Shared) -> None:
         """Tell it what to do; a worker that has died meanwhile is found by whoever waits for it."""
-        orders = Orders(pack(settings), dsn, listening, self._report_there, os.getpid())
+        orders = Orders(
+            settings=pack(settings),
+            dsn=dsn,
+            socket=shared.listening,
+            report=self._report_there,
+            quotas=shared.quotas,
+            parent=os.getpid(),
+        )
         os.close(self._report_there)
         if self.process.stdin is not None:
             with suppress(BrokenPipeError):
@@ -59,8 +78,13 @@ class Workforce:
         """Begin the workers at once: they load the program while the database starts."""
         self._settings = settings
         self._dsn = ""
-        self._listening = listening
-        self._workers = [_Worker(listening) for _ in range(settings.node.workers)]
+        self._metrics = Places(settings.node.directory).metrics
+        self._shared = _Shared(
+            listening,
+            (share_memory("clients' quotas"), share_memory("strangers' quotas")),
+            shared_folder(self._metrics),
+        )
+        self._workers = [_Worker(self._shared) for _ in range(settings.node.workers)]
         self._failures = 0
         self._not_before = 0.0
 
@@ -72,7 +96,7 @@ class Workforce:
         """Give all workers their orders, return when each answers; Unusable if one cannot."""
         self._dsn = dsn
         for worker in self._workers:
-            worker.order(self._settings, dsn, self._listening)
+            worker.order(self._settings, dsn, self._shared)
         for worker in self._workers:
             self._wait(worker, is_given_up)
 
@@ -109,10 +133,12 @@ class Workforce:
         for worker in list(self._workers):
             self._end(worker, end)
             self._forget(worker)
+        for descriptor in self._shared.quotas:
+            os.close(descriptor)
 
     def _begin(self) -> _Worker:
-        worker = _Worker(self._listening)
-        worker.order(self._settings, self._dsn, self._listening)
+        worker = _Worker(self._shared)
+        worker.order(self._settings, self._dsn, self._shared)
         return worker
 
     def _wait(self, worker: _Worker, is_given_up: Callable[[], bool]) -> None:
@@ -143,4 +169,5 @@ class Workforce:
 
     def _forget(self, worker: _Worker) -> None:
         os.close(worker.report)
+        forget_process(self._metrics, worker.process.pid)
         self._workers.remove(worker)

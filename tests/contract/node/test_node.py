@@ -93,6 +93,41 @@ def test_a_killed_worker_is_replaced_and_nothing_is_lost(node: RunningNode) -> N
     wait_until(lambda: get(node, "kept") == 200, "an answer")
 
 
+def counted(node: RunningNode, code: str) -> float:
+    text = httpx.get(f"{node.address}/metrics", trust_env=False).text
+    found = [line for line in text.splitlines() if f'"{code}",status="200"' in line]
+    return float(next(line.split()[-1] for line in found if "_seconds_count" in line))
+
+
+def test_the_numbers_are_those_of_all_workers_and_outlive_any_of_them(node: RunningNode) -> None:
+    for _ in range(24):  # new connections, so that chance gives some to each worker
+        httpx.get(f"{node.address}/fhir/metadata", trust_env=False)
+    before = counted(node, "capabilities")
+    assert before >= 24
+    assert {counted(node, "capabilities") for _ in range(8)} == {before}
+    victim = node.state()["workers"][0]
+    os.kill(victim, signal.SIGKILL)
+    wait_until(lambda: victim not in node.state()["workers"], "a new worker")
+    wait_until(lambda: is_ready(node), "readiness")
+    assert counted(node, "capabilities") == before
+    assert not list((node.folder / "metrics").glob(f"gauge_live*_{victim}.db"))
+
+
+def test_a_quota_holds_for_all_workers_together(passable_folder: Path) -> None:
+    node = RunningNode(
+        passable_folder / "quota",
+        passable_folder / "programs",
+        DOOR_STRANGER_REQUESTS_PER_SECOND="0.001",
+        DOOR_STRANGER_BURST_REQUESTS="10",
+        NODE_WORKERS="3",
+    )
+    node.start()
+    answers = [httpx.get(f"{node.address}/fhir/metadata", trust_env=False) for _ in range(40)]
+    node.stop()
+    assert [each.status_code for each in answers] == [200] * 10 + [429] * 30
+    assert int(answers[-1].headers["Retry-After"]) >= 900
+
+
 def test_a_killed_database_comes_back_and_nothing_is_lost(node: RunningNode) -> None:
     assert put(node, "durable") == 201
     victim = node.state()["postgres"]

@@ -4,42 +4,9 @@ import asyncio
 
 import pytest
 
-from quanmin.api.admission import Admission, Held, Quota
+from quanmin.api.admission import Admission, Held
 from quanmin.api.limits import DoorLimits
 from quanmin.base.problems import Overloaded, TooMany
-
-
-class Seconds:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def test_a_client_may_spend_its_burst_and_then_its_rate() -> None:
-    clock = Seconds()
-    quota = Quota(2, 3, 10, now=clock)
-    for _ in range(3):
-        quota.spend("a")
-    with pytest.raises(TooMany) as refusal:
-        quota.spend("a")
-    assert refusal.value.retry_after_seconds == 1
-    quota.spend("b")
-    clock.now = 0.5
-    quota.spend("a")
-    with pytest.raises(TooMany):
-        quota.spend("a")
-
-
-def test_the_clients_remembered_are_bounded() -> None:
-    quota = Quota(1, 1, 2, now=Seconds())
-    for client in ("a", "b", "c"):
-        quota.spend(client)
-    assert len(quota._levels) == 2
-    quota.spend("a")
-    with pytest.raises(TooMany):
-        quota.spend("c")
 
 
 def test_bodies_held_at_one_time_are_bounded() -> None:
