@@ -52,12 +52,17 @@ class RunningNode:
             cwd="/",
         )
 
-    def begin(self, *arguments: str | Path) -> subprocess.Popen[bytes]:
-        """One command of this node, left running."""
+    def begin(self, *arguments: str | Path) -> subprocess.Popen[str]:
+        """One command of this node, under way; whoever begins it waits for its end."""
         return subprocess.Popen(
-            [sys.executable, "-m", "quanmin.node.commands", *arguments],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            # Whoever runs the tests in the background has set Ctrl-C aside, and that is inherited.
+            [
+                *("env", "--default-signal=INT"),
+                *(sys.executable, "-m", "quanmin.node.commands", *arguments),
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
             env=self._environment,
             cwd="/",
         )

@@ -67,7 +67,11 @@ def tell(address: str, province: Province, console: Console) -> None:
         table.add_row(f"[bold]{hint.term}[/bold]", hint.shows)
     console.print(table)
     outbreak = province.outbreak()
+    cases = sum(outbreak.cases)
+    if not cases:
+        return  # too few people live there
     console.print(
         f"An outbreak ({outbreak.name}) is planted in county {outbreak.county}:"
-        f" {sum(outbreak.cases)} cases in {outbreak.weeks} weeks from {outbreak.first_day}."
+        f" {cases} {'case' if cases == 1 else 'cases'} in {outbreak.weeks} weeks from"
+        f" {outbreak.first_day}."
     )

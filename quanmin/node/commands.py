@@ -7,6 +7,7 @@ ends with 1 when it found something wrong.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import sys
 from collections import Counter
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from quanmin.node.loading import Refusal
 
 WRONG_INPUT: Final = 2
+_INTERRUPTED: Final = 130  # as a shell says of a program that Ctrl-C ended
 
 app = typer.Typer(
     name="quanmin",
@@ -76,6 +78,22 @@ def main() -> None:
     except Problem as problem:
         _say_wrong(problem.text)
         sys.exit(WRONG_INPUT)
+    except OSError as error:
+        _say_wrong(_circumstance(error))
+        sys.exit(WRONG_INPUT)
+
+
+def _circumstance(error: OSError) -> str:
+    """What the system refused, as a sentence with the place and, where it is known, the way out."""
+    place = f"{error.filename}: " if error.filename else ""
+    ways_out = {
+        errno.EACCES: "run this as the owner of the node, or choose another place",
+        errno.EPERM: "run this as the owner of the node, or choose another place",
+        errno.ENOSPC: "free some room on this disk, or choose another place",
+        errno.EROFS: "this disk can only be read: choose another place",
+    }
+    way_out = ways_out.get(error.errno or 0, "look at that place, or choose another")
+    return f"{place}{error.strerror or type(error).__name__}: {way_out}."
 
 
 def _say_wrong(text: str) -> None:
@@ -216,7 +234,7 @@ def renew(
 ) -> None:
     """Give an actor a new token; the old one stops working."""
     settings = _settings(directory, settings_file)
-    with reached_database(settings) as dsn:
+    with reached_database(settings, may_make=False) as dsn:
         token = asyncio.run(renew_token(dsn, Places(settings.node.directory), code))
     _console.print(token, soft_wrap=True)
 
@@ -239,17 +257,45 @@ def load_files(
     """
     # Loaded only here, like the demonstration: a second that no other command should wait.
     from quanmin.node.loading import (  # noqa: PLC0415 - see above
+        KINDS,
+        files_below,
+        may_hold_records,
+    )
+
+    settings = _settings(directory, settings_file)
+    files = list(files_below(paths))
+    if not any(map(may_hold_records, files)):
+        raise Unusable(f"There is nothing to load in {', '.join(map(str, paths))}: {KINDS}.")
+    counts: Counter[str] = Counter()
+    refusals = _Refusals(refused or _refusals_file(settings))
+    try:
+        skipped = _load(settings, files, counts, refusals)
+    except KeyboardInterrupt:
+        _console.print(
+            f"\nInterrupted: {counts.total():,} records are in. Load the same files again to go "
+            "on: records with an id are not doubled, those without one are written once more."
+        )
+        raise typer.Exit(_INTERRUPTED) from None
+    finally:
+        refusals.close()
+    _show_counts(counts)
+    if skipped:
+        _console.print(f"Files of other kinds left alone: {skipped}.")
+    if refusals.count:
+        _console.print(f"{refusals.count} refused: {refusals.path} says what and why.")
+        raise typer.Exit(1)
+
+
+def _load(settings: Settings, files: list[Path], counts: Counter[str], refusals: _Refusals) -> int:
+    """Load the files before the eyes of whoever asked; gives how many were of other kinds."""
+    from quanmin.node.loading import (  # noqa: PLC0415 - as above
         Reader,
         Written,
-        files_below,
         load,
         writers,
     )
 
-    settings = _settings(directory, settings_file)
-    total = sum(path.stat().st_size for path in files_below(paths))
-    counts: Counter[str] = Counter()
-    refusals = _Refusals(refused or _refusals_file(settings))
+    total = sum(path.stat().st_size for path in files)
     with (
         reached_database(settings) as dsn,
         writers(settings, dsn, OPERATOR) as pool,
@@ -264,21 +310,18 @@ def load_files(
             progress.update(bar, count=counts.total())
 
         reader = Reader(settings.load, refusals.add)
-        pieces = reader.pieces(paths, lambda done: progress.update(bar, completed=done))
+        pieces = reader.pieces(files, lambda done: progress.update(bar, completed=done))
         load(pool, settings.load, pieces, hear)
-    refusals.close()
-    _show_counts(counts)
-    if reader.skipped:
-        _console.print(f"{reader.skipped} files of other kinds were left alone.")
-    if refusals.count:
-        _console.print(f"{refusals.count} refused: {refusals.path} says what and why.")
-        raise typer.Exit(1)
+    return reader.skipped
 
 
 class _Refusals:
     """A file of refusals, made with the first of them."""
 
     def __init__(self, path: Path) -> None:
+        """Raises Unusable at once where no such file could be made, not after an hour's loading."""
+        if path.is_dir() or not os.access(path.parent, os.W_OK):
+            raise Unusable(f"{path} cannot be written: name another file with --refused.")
         self.path = path
         self.count = 0
         self._file: int | None = None
@@ -295,6 +338,7 @@ class _Refusals:
 
 
 def _refusals_file(settings: Settings) -> Path:
+    Places(settings.node.directory).prepare()
     moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     return settings.node.directory / f"refused-{moment}.ndjson"
 
@@ -319,6 +363,14 @@ def _show_counts(counts: Counter[str]) -> None:
     _console.print(table)
 
 
+def _refuse_file(path: Path, option: str) -> None:
+    """Unusable where a new file cannot be made: said at once, not after a long run."""
+    if path.exists():
+        raise Unusable(f"{path} exists already: name a new file with {option}.")
+    if not os.access(path.absolute().parent, os.W_OK):
+        raise Unusable(f"{path} cannot be written: name another file with {option}.")
+
+
 @app.command("demo")
 def demo(
     people: Annotated[int, typer.Option(help="How many people the invented province has.")] = 2000,
@@ -326,11 +378,18 @@ def demo(
     directory: Directory = None,
     settings_file: SettingsFile = None,
     port: Annotated[int | None, typer.Option(help="The port, on this machine only.")] = None,
+    *,
+    truth: Annotated[
+        Path | None,
+        typer.Option(help="Also write who is who, duplicates included, to this new CSV file."),
+    ] = None,
 ) -> None:
     """Fill the node with an invented province, starting it when it does not run.
 
     A second run goes on where the first one stopped.
     """
+    if truth is not None:
+        _refuse_file(truth, "--truth")
     from quanmin.node.demonstration import demonstrate  # noqa: PLC0415 - a second for no other
 
     settings = _settings(directory, settings_file, node__port=port)
@@ -340,7 +399,14 @@ def demo(
         places.mark_fictional()
         _console.print("Starting PostgreSQL and the workers ...")
         start_in_background(settings)
-    demonstrate(settings, people=people, seed=seed, console=_console)
+    try:
+        demonstrate(settings, people=people, seed=seed, console=_console, truth=truth)
+    except KeyboardInterrupt:
+        _console.print(
+            "\nInterrupted: what was sent is in, and the node still runs. The same command goes "
+            "on from here; `quanmin node stop` stops the node."
+        )
+        raise typer.Exit(_INTERRUPTED) from None
     _console.print("\nOne enters with the token of a first actor:")
     _show_tokens(places)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -28,8 +29,12 @@ from quanmin.trust import Actor, Actors
 _IDENTITY_NUMBER: Final = re.compile(r"\d{17}[\dX]")
 
 
-def demonstrate(settings: Settings, *, people: int, seed: int, console: Console) -> None:
+def demonstrate(
+    settings: Settings, *, people: int, seed: int, console: Console, truth: Path | None = None
+) -> None:
     """Send the province to the running node and say what to try; a second run goes on.
+
+    `truth` is a file to be written: for each registration, whose it is.
 
     From now on every page says that its people are invented, and the resident among the first
     actors is one of them. Raises Unusable when the node does not run.
@@ -46,6 +51,10 @@ def demonstrate(settings: Settings, *, people: int, seed: int, console: Console)
         tokens = asyncio.run(_tokens_of_senders(dsn, places, province))
         fill(f"http://{HOST}:{state.port}", tokens, province, console)
         asyncio.run(_embody_resident(settings, dsn, province))
+    if truth is not None:
+        with console.status("writing the truth ..."):
+            count = province.write_truth(truth)
+        console.print(f"\n{truth}: {count:,} registrations and whose each one is.", soft_wrap=True)
 
 
 async def _tokens_of_senders(dsn: str, places: Places, province: Province) -> Mapping[str, str]:

@@ -131,6 +131,14 @@ def _settings_file(settings: Settings, places: Places) -> Iterator[Finding]:
 
 
 def _folder(settings: Settings, places: Places) -> Iterator[Finding]:
+    if places.directory.exists() and not places.directory.is_dir():
+        yield Finding(
+            "folder",
+            "wrong",
+            f"{places.directory} is no folder",
+            "set `node.directory` to a folder",
+        )
+        return
     if not places.directory.is_dir():
         yield Finding(
             "folder",

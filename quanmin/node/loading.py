@@ -20,7 +20,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import AsyncExitStack, contextmanager
 from multiprocessing import get_context
 from pathlib import Path
-from typing import IO, Final, Literal
+from typing import IO, Final, Literal, cast
 
 import msgspec
 import uvloop
@@ -30,13 +30,18 @@ from quanmin.base.logs import write_logs
 from quanmin.base.problems import Issue, Problem, Unusable
 from quanmin.fhir.table import load_table
 from quanmin.node.memory import rest_the_collector
-from quanmin.node.server import Node, open_node
+from quanmin.node.server import UNAVAILABLE, Node, open_node
 from quanmin.node.settings import LoadSettings, Settings, pack, unpack
 from quanmin.trust import Actor, EntryOutcome
 
 _ARCHIVES: Final = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
 _LINES: Final = (".ndjson", ".ndjson.gz", ".jsonl", ".jsonl.gz")
 _WHOLE: Final = (".json", ".json.gz")
+_NAMES: Final = (".zip", *_ARCHIVES, *_LINES, *_WHOLE)
+KINDS: Final = (
+    "records are read from .json, .ndjson and .jsonl files, plain or .gz, from .zip and .tar "
+    "archives of them, and from folders"
+)
 _OUTSTANDING_A_WRITER: Final = 2
 _REASONS_MAX: Final = 20
 
@@ -96,18 +101,18 @@ class Reader:
         self.skipped = 0
 
     def pieces(self, paths: Iterable[Path], progress: Callable[[int], None]) -> Iterator[Piece]:
-        """The pieces of all files of `paths`; `progress` hears of the bytes read of them."""
+        """The pieces of these files; `progress` hears of the bytes read of them."""
         done = 0
-        for path in files_below(paths):
+        for path in paths:
             with path.open("rb") as file:
-                for piece in self._cut(path.name, file):
+                for piece in self._cut(str(path), file):
                     progress(done + file.tell())
                     yield piece
             done += path.stat().st_size
             progress(done)
 
-    def _cut(self, name: str, file: IO[bytes]) -> Iterator[Piece]:
-        lower = name.lower()
+    def _cut(self, name: str, file: IO[bytes], kind: str | None = None) -> Iterator[Piece]:
+        lower = (kind or name).lower()
         try:
             if lower.endswith(".zip"):
                 yield from self._zip(name, file)
@@ -115,7 +120,8 @@ class Reader:
                 yield from self._tar(name, file)
             elif lower.endswith(".gz"):
                 with gzip.GzipFile(fileobj=file) as opened:
-                    yield from self._cut(name[:-3], opened)  # type: ignore[arg-type]  # a file
+                    file = cast("IO[bytes]", opened)
+                    yield from self._cut(name, file, lower[:-3])
             elif lower.endswith(_LINES):
                 yield from self._ndjson(name, file)
             elif lower.endswith(_WHOLE):
@@ -123,7 +129,9 @@ class Reader:
             else:
                 self.skipped += 1
         except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile) as error:
-            self._refuse(Refusal(name, 0, "", (f"the file is damaged: {type(error).__name__}",)))
+            fault = str(error) or type(error).__name__
+            reason = f"the file is damaged ({fault}): copy it here again"
+            self._refuse(Refusal(name, 0, "", (reason,)))
 
     def _zip(self, name: str, file: IO[bytes]) -> Iterator[Piece]:
         with zipfile.ZipFile(file) as archive:
@@ -143,6 +151,9 @@ class Reader:
         body = file.read(self._limits.file_bytes_max + 1)
         if len(body) > self._limits.file_bytes_max:
             self._refuse(Refusal(name, 0, "", (self._too_large("file"),)))
+            return
+        if not body.strip():
+            self._refuse(Refusal(name, 0, "", ("the file is empty: copy it here again",)))
             return
         head = _head_of(body)
         if head is None:
@@ -191,14 +202,24 @@ class Reader:
 
 
 def files_below(paths: Iterable[Path]) -> Iterator[Path]:
-    """The files of `paths` and their folders, in order. Raises Unusable for one not there."""
+    """The files of `paths` and their folders, in order.
+
+    Raises Unusable for one that is not there, and for one named by itself that holds no records.
+    """
     for path in paths:
         if path.is_dir():
             yield from (each for each in sorted(path.rglob("*")) if each.is_file())
-        elif path.is_file():
-            yield path
-        else:
+        elif not path.is_file():
             raise Unusable(f"There is no file or folder {path}.")
+        elif not may_hold_records(path):
+            raise Unusable(f"{path} is of another kind: {KINDS}.")
+        else:
+            yield path
+
+
+def may_hold_records(path: Path) -> bool:
+    """Whether a file has the name of one that is read."""
+    return path.name.lower().endswith(_NAMES)
 
 
 def _head_of(body: bytes) -> _Head | None:
@@ -360,5 +381,11 @@ def _collect(
 ) -> set[Future[Written]]:
     done, left = wait(under_way, return_when=FIRST_COMPLETED)
     for each in done:
-        heard(each.result())
+        try:
+            heard(each.result())
+        except UNAVAILABLE as error:
+            raise Unusable(
+                f"The database went away meanwhile ({type(error).__name__}): `quanmin doctor` says "
+                "more. Load the same files again; records with an id are not doubled."
+            ) from error
     return left

@@ -15,10 +15,10 @@ from quanmin.node.settings import Settings
 
 
 @contextmanager
-def reached_database(settings: Settings) -> Iterator[str]:
+def reached_database(settings: Settings, *, may_make: bool = True) -> Iterator[str]:
     """The DSN of a database that is ready; an embedded server that nobody runs is run meanwhile.
 
-    A node that was never started is made. Raises Unusable with the way out.
+    A node that was never started is made, unless told not to. Raises Unusable with the way out.
     """
     places = Places(settings.node.directory)
     if settings.postgres.dsn:
@@ -28,6 +28,10 @@ def reached_database(settings: Settings) -> Iterator[str]:
         yield dsn
         return
     cluster = embedded(settings, places)
+    if not may_make and not cluster.exists():
+        raise Unusable(
+            f"No node has ever run in {places.directory}: name the right folder with --directory."
+        )
     running = places.running()
     if running is not None:
         if not running.is_ready:

@@ -62,8 +62,14 @@ def _run(settings: Settings, report: int) -> int:
     """Run the node to its end and give the exit code; what keeps it from starting is reported."""
 
     def announce(state: State) -> None:
-        os.write(report, _READY + msgspec.json.encode(state))
-        os.close(report)
+        try:
+            os.write(report, _READY + msgspec.json.encode(state))
+        except BrokenPipeError as error:
+            raise Unusable(
+                "Whoever started the node did not wait for it: it ends again."
+            ) from error
+        finally:
+            os.close(report)
 
     write_logs(SEVERITIES[settings.log.severity])
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import signal
@@ -222,7 +223,10 @@ def test_the_log_is_json_and_names_nobody(node: RunningNode) -> None:
     assert not any("欧阳" in line or "%E6%AC%A7" in line for line in lines)
 
 
-def test_nothing_but_a_sentence_is_said_about_wrong_input(node: RunningNode) -> None:
+def test_nothing_but_a_sentence_is_said_about_wrong_input(
+    node: RunningNode, tmp_path: Path
+) -> None:
+    (tmp_path / "some.json").write_text("{}")
     for arguments, said in (
         (("node", "start", "--port", "eighty"), "port"),
         (("load", "/nowhere"), "no file or folder"),
@@ -230,6 +234,16 @@ def test_nothing_but_a_sentence_is_said_about_wrong_input(node: RunningNode) -> 
         (("restore", "--to", "2026-11-22T10:00:00", "--from", "/nowhere"), "no zone"),
         (("restore",), "--from"),
         (("backup",), "backup.directory"),
+        (("load", "/etc/hostname"), "of another kind: records are read from .json"),
+        (("load", "/proc/self/fdinfo"), "nothing to load in /proc/self/fdinfo"),
+        (("load", tmp_path, "--refused", "/nowhere/x"), "name another file with --refused"),
+        (("node", "start", "--directory", "/etc/hostname"), "cannot be made (File exists)"),
+        (("node", "token", "operator", "--directory", "/nowhere"), "No node has ever run in"),
+        (("demo", "--people", "0"), "1 to 100000 people"),
+        (("demo", "--truth", "/etc/hostname"), "exists already: name a new file with --truth"),
+        (("demo", "--truth", "/nowhere/truth.csv"), "name another file with --truth"),
+        (("backup", "--keys", "/nowhere/keys"), "cannot be written"),
+        (("node", "start", "--settings", "/nowhere"), "leave out --settings"),
     ):
         done = node.run(*arguments)
         assert done.returncode == 2, (arguments, done.stdout, done.stderr)
@@ -253,7 +267,55 @@ def test_records_are_loaded_from_lines_bundles_and_archives(
     listed = [json.loads(line) for line in refused.read_text().splitlines()]
     assert sorted(each["line"] for each in listed) == [2, 3]
     assert "nam" in str(next(each["reasons"] for each in listed if each["line"] == 2))
-    assert "1 files of other kinds" in done.stdout
+    assert "Files of other kinds left alone: 1." in done.stdout
+
+
+def test_a_file_is_named_by_its_whole_path_when_it_is_refused(
+    node: RunningNode, tmp_path: Path
+) -> None:
+    for folder in ("north", "south"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "empty.json").write_text("")
+        (tmp_path / folder / "cut.ndjson.gz").write_bytes(gzip.compress(b"{}" * 999)[:-9])
+    refused = tmp_path / "refused"
+    done = node.run("load", tmp_path / "north", tmp_path / "south", "--refused", refused)
+    assert done.returncode == 1, done.stderr
+    told = {each["source"]: each for each in map(json.loads, refused.read_text().splitlines())}
+    assert set(told) == {
+        str(tmp_path / folder / name)
+        for folder in ("north", "south")
+        for name in ("empty.json", "cut.ndjson.gz")
+    }
+    assert all("copy it here again" in each["reasons"][0] for each in told.values())
+
+
+def test_an_interrupted_load_says_what_is_in_and_how_to_go_on(
+    node: RunningNode, tmp_path: Path
+) -> None:
+    lines = [ORGANIZATION % f"stopped-{number}" for number in range(20_000)]
+    (tmp_path / "many.ndjson").write_text("\n".join(lines))
+    loading = node.begin("load", tmp_path / "many.ndjson")
+    wait_until(lambda: get(node, "stopped-0") == 200, "the first records")
+    loading.send_signal(signal.SIGINT)
+    said, wrong = loading.communicate()
+    assert loading.returncode == 130
+    assert "Interrupted: " in said
+    assert "Load the same files again" in said
+    assert "Traceback" not in said + wrong
+
+
+def test_a_writing_process_that_dies_is_told_with_the_way_on(
+    node: RunningNode, tmp_path: Path
+) -> None:
+    lines = [ORGANIZATION % f"lost-{number}" for number in range(20_000)]
+    (tmp_path / "many.ndjson").write_text("\n".join(lines))
+    loading = node.begin("load", tmp_path / "many.ndjson")
+    wait_until(lambda: get(node, "lost-0") == 200, "the first records")
+    os.kill(children(loading.pid)[0], signal.SIGKILL)
+    said, wrong = loading.communicate()
+    assert loading.returncode == 2
+    assert "A writing process has ended unexpectedly" in wrong
+    assert "Traceback" not in said + wrong
 
 
 def test_writers_end_with_the_command_that_made_them(node: RunningNode, tmp_path: Path) -> None:
@@ -263,7 +325,8 @@ def test_writers_end_with_the_command_that_made_them(node: RunningNode, tmp_path
     wait_until(lambda: bool(children(loading.pid)), "no writer was started")
     writers = children(loading.pid)
     loading.kill()
-    assert loading.wait() == -signal.SIGKILL
+    loading.communicate()
+    assert loading.returncode == -signal.SIGKILL
     wait_until(lambda: not any(map(is_alive, writers)), "a writer goes on without its command")
 
 
