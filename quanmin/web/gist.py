@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from quanmin.web.labels import tell_type
-from quanmin.web.reading import Reader, Value
+from quanmin.web.reading import Reader, Value, tell_name
 
 # Where a record's own words for "what" stand, the first that it has.
 _TITLES = [
@@ -22,6 +22,13 @@ _TITLES = [
     "category",
     "scope",
 ]
+# What is called by its name, rather than by what kind of it it is.
+_NAMED = frozenset(
+    {
+        *("Patient", "Person", "RelatedPerson", "Practitioner"),
+        *("Organization", "Location", "HealthcareService", "Group"),
+    }
+)
 # Where a record says when, the first that it has; a Period counts from its start.
 _TIMES = [
     "effectiveDateTime",
@@ -90,7 +97,10 @@ def place_of(resource: dict[str, Any]) -> tuple[str, str]:
 
 
 def title_of(resource: dict[str, Any], reader: Reader) -> Value:
-    """What it is: its main concept, its title, its medicine; else what its type is called."""
+    """What it is: whom it names, its main concept, its title, its medicine; else its type."""
+    named = _name_of(resource)
+    if named:
+        return Value(text=named)
     for name in _TITLES:
         found = resource.get(name)
         first = found[0] if isinstance(found, list) and found else found
@@ -105,6 +115,16 @@ def title_of(resource: dict[str, Any], reader: Reader) -> Value:
     shown = medication.get("display") if isinstance(medication, dict) else None
     label = tell_type(str(resource.get("resourceType", "")), reader.language)
     return Value(text=str(shown)) if shown else Value(text=label.text, language=label.language)
+
+
+def _name_of(resource: dict[str, Any]) -> str:
+    """The name of a person, an institution or a place; empty for a record of anything else."""
+    if resource.get("resourceType") not in _NAMED:
+        return ""  # a definition's name is for machines
+    name = resource.get("name")
+    if isinstance(name, str):
+        return name
+    return next((told for told in map(tell_name, _dicts(name)) if told), "")
 
 
 def value_of(resource: dict[str, Any], reader: Reader) -> str:

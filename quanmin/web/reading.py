@@ -194,7 +194,9 @@ class Reader:
         return Value(text=title, fields=self.fields(value, depth + 1))
 
     def _extension(self, value: dict[str, Any], depth: int) -> Value:
-        title = str(value.get("url", "")).rpartition("/")[2]
+        address = str(value.get("url", "")).rpartition("/")[2]
+        known = tell_code("extension", address, self.language)
+        title = known.text if known else address
         parts = {name: part for name, part in value.items() if name != "url"}
         told = self.fields(parts, depth + 1)
         if len(told) == 1 and len(told[0].values) == 1 and not told[0].values[0].fields:
@@ -230,7 +232,9 @@ class Reader:
 
     def _kind_of_identifier(self, value: dict[str, Any]) -> str:
         kind = self.concept(value["type"]).text if isinstance(value.get("type"), dict) else ""
-        return kind or str(value.get("system") or "")
+        system = str(value.get("system") or "")
+        known = tell_code("sid", system.rpartition("/")[2], self.language)
+        return kind or (known.text if known else system)
 
 
 # Elements of type `code` in plain text form; any other string is shown as it was written.

@@ -99,6 +99,13 @@ class Visit:
         """Send the browser on to a page of this node, by GET."""
         return RedirectResponse(path, status_code=303)
 
+    def _here_as(self) -> str:
+        """Whom the visitor acts for: an institution by its name, others by what they are here."""
+        if self.actor is None:
+            return ""
+        roles = {"operator": self.say("Node operator"), "resident": self.say("Resident")}
+        return roles.get(self.actor.role, self.actor.name)
+
     def _frame(self) -> dict[str, Any]:
         settings = self.house.settings
         return {
@@ -106,6 +113,7 @@ class Visit:
             "language": self.language,
             "is_large": self.is_large,
             "actor": self.actor,
+            "here_as": self._here_as(),
             "site": settings.title.told(self.language),
             "is_fictional": settings.is_fictional,
             "menu": self.house.menu(self.actor.role, self.language) if self.actor else [],

@@ -125,6 +125,25 @@ def test_no_page_scrolls_sideways(chromium: Browser, served: Any, lang: str, lar
         assert wide == {}
 
 
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_no_word_is_broken_in_the_columns_of_a_timeline(
+    chromium: Browser, served: Any, lang: str
+) -> None:
+    with opened(chromium, served, lang=lang, bypass_csp=True) as page:
+        page.goto(f"{served.address}/person/{served.ids['hospital-a man']}")
+        page.add_style_tag(content=".entry > * { overflow-wrap: normal !important }")
+        broken = page.locator(".entry > .kind, .entry > .number").evaluate_all(
+            "all => all.filter(e => e.scrollWidth > e.clientWidth).map(e => e.textContent)"
+        )
+        assert broken == []
+
+
+def test_who_is_here_is_said_in_the_language_of_the_page(chromium: Browser, served: Any) -> None:
+    for lang, words in (("zh", "节点管理员"), ("en", "Node operator")):
+        with opened(chromium, served, lang=lang) as page:
+            expect(page.locator("footer")).to_contain_text(words)
+
+
 @pytest.mark.parametrize(
     "setting",
     [

@@ -92,6 +92,9 @@ def test_an_identifier_and_a_phone_are_told_apart_by_their_system() -> None:
     assert (phone.text, phone.detail) == ("123", "电话 · 家庭")
     number = only('{"identifier": [{"system": "urn:oid:1.2", "value": "7", "use": "official"}]}')
     assert (number.text, number.detail) == ("7", "urn:oid:1.2")
+    code = '{"identifier": [{"system": "https://x.example/sid/uscc", "value": "7"}]}'
+    assert only(code).detail == "统一社会信用代码"
+    assert only(code, ENGLISH).detail == "Unified social credit code"
 
 
 @pytest.mark.parametrize(
@@ -110,7 +113,9 @@ def test_a_period_keeps_its_open_end(period: str, told: str) -> None:
 def test_a_simple_extension_is_one_value_with_its_name_beside() -> None:
     url = "https://quanmin.example/fhir/StructureDefinition/ethnic-group"
     told = only(f'{{"extension": [{{"url": "{url}", "valueString": "汉族"}}]}}')
-    assert (told.text, told.detail) == ("汉族", "ethnic-group")
+    assert (told.text, told.detail) == ("汉族", "民族")
+    told = only(f'{{"extension": [{{"url": "{url}-of-old", "valueString": "汉族"}}]}}')
+    assert (told.text, told.detail) == ("汉族", "ethnic-group-of-old")
 
 
 def test_parts_within_parts_are_read_to_a_bounded_depth() -> None:
