@@ -9,6 +9,8 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from quanmin.api.admission import Admission, Held
 from quanmin.api.call import Desk
 from quanmin.api.callers import Callers, load_purposes
@@ -29,6 +31,8 @@ from quanmin.fhir.table import load_table
 
 if TYPE_CHECKING:
     from quanmin.trust import Actors, Guard
+
+_WRONG_METHOD = NotAllowed("this address takes GET and HEAD")
 
 Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
@@ -182,7 +186,10 @@ class Front:
     async def _tell(self, request: Request, send: Send) -> None:
         try:
             if request.method not in {"GET", "HEAD"}:
-                raise NotAllowed("this address takes GET and HEAD")
+                reply = Reply(204, b"") if request.method == "OPTIONS" else refuse(_WRONG_METHOD)
+                reply = msgspec.structs.replace(reply, headers=((b"allow", b"GET, HEAD, OPTIONS"),))
+                await _send(reply, request, send)
+                return
             reply = await self._watch.addresses[request.path.decode("latin-1")](request)
         except Problem as problem:
             reply = refuse(problem)

@@ -47,7 +47,10 @@ _SCRYPT_COST: Final = 1 << 17
 
 
 class Base(msgspec.Struct, frozen=True):
-    """One base backup, usable from `finished_at` on; moments in microseconds since 1970, UTC."""
+    """One base backup, usable from `finished_at` on; moments in microseconds since 1970, UTC.
+
+    It needs the log from `first_piece` on; empty where an older version did not note it.
+    """
 
     name: str
     started_at: int
@@ -58,6 +61,15 @@ class Base(msgspec.Struct, frozen=True):
     plain_bytes: int
     sealed_bytes: int
     sha256: str
+    first_piece: str = ""
+
+
+class Server(msgspec.Struct, frozen=True):
+    """The server that is backed up: its version, the identity of its data, where its log is."""
+
+    version: str
+    system: str
+    piece: str
 
 
 def base_folder(directory: Path) -> Path:
@@ -65,15 +77,21 @@ def base_folder(directory: Path) -> Path:
     return directory / "base"
 
 
-async def describe_server(cluster: Cluster) -> tuple[str, str]:
-    """The server's version and the identity of its data."""
+def log_folder(directory: Path) -> Path:
+    """Where the pieces of the log are."""
+    return directory / "wal"
+
+
+async def describe_server(cluster: Cluster) -> Server:
+    """The server as it is now; a backup begun later needs no piece of the log before `piece`."""
     connection = await connect(cluster.dsn(), name="quanmin backup")
     try:
         version = await connection.fetchval("show server_version")
         system = await connection.fetchval(
             "select system_identifier::text from pg_control_system()"
         )
-        return str(version), str(system)
+        piece = await connection.fetchval("select pg_walfile_name(pg_current_wal_lsn())")
+        return Server(str(version), str(system), str(piece))
     finally:
         await connection.close()
 
@@ -82,7 +100,7 @@ def back_up(
     settings: Settings,
     keys: KeyPort,
     cluster: Cluster,
-    server: tuple[str, str],
+    server: Server,
     progress: Callable[[int], None],
 ) -> Base:
     """Make a base backup of the running server: on disk and whole on return, or not there.
@@ -108,17 +126,17 @@ def back_up(
         plain_bytes = _stream_base(cluster, target.write, progress)
     with sealed_file(folder / f"{name}.node{SUFFIX}", secret, suite, level=level) as target:
         target.write(_pack_node(settings, cluster))
-    version, system = server
     base = Base(
         name=name,
         started_at=started_at,
         finished_at=clock.now(),
         program=quanmin.__version__,
-        postgres=version,
-        system=system,
+        postgres=server.version,
+        system=server.system,
         plain_bytes=plain_bytes,
         sealed_bytes=path.stat().st_size,
         sha256=_digest(path),
+        first_piece=server.piece,
     )
     # Last: without this file there is no backup of that name.
     replace_on_disk(folder / f"{name}.json", msgspec.json.format(msgspec.json.encode(base)))

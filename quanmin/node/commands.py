@@ -40,6 +40,7 @@ from quanmin.node.own_keys import open_keys
 from quanmin.node.places import Places, State
 from quanmin.node.reach import reached_database, running_cluster
 from quanmin.node.restoration import as_text, backup_folder, restore
+from quanmin.node.retention import keep_newest
 from quanmin.node.settings import Settings
 from quanmin.node.settings_in_force import load_settings
 from quanmin.node.starting import start_in_background, stop
@@ -422,6 +423,12 @@ def back_up_node(
         Path | None,
         typer.Option(help="Copy the keys instead, under a passphrase, to this new file."),
     ] = None,
+    keep: Annotated[
+        int | None,
+        typer.Option(
+            help="Afterwards keep only this many of the newest (setting backup.bases_kept)."
+        ),
+    ] = None,
     *,
     list_: Annotated[bool, typer.Option("--list", help="List the backups there are.")] = False,
 ) -> None:
@@ -430,7 +437,7 @@ def back_up_node(
     The keys are not in it: without them the backup cannot be read. Copy them with --keys to a place
     of their own.
     """
-    settings = _settings(directory, settings_file)
+    settings = _settings(directory, settings_file, backup__bases_kept=keep)
     places = Places(settings.node.directory)
     if keys is not None:
         count = back_up_keys(places, keys, _ask_passphrase(is_new=True))
@@ -454,6 +461,12 @@ def back_up_node(
         f"Backup {base.name}: {base.plain_bytes / 1e6:,.1f} MB in {base.sealed_bytes / 1e6:,.1f} "
         f"MB, usable from {as_text(base.finished_at)} on."
     )
+    if settings.backup.directory is not None and settings.backup.bases_kept:
+        removed = keep_newest(settings.backup.directory, settings.backup.bases_kept)
+        for old in removed.bases:
+            _console.print(f"Removed the backup {old.name}.")
+        if removed.pieces:
+            _console.print(f"Removed {removed.pieces} pieces of the log that none left needs.")
 
 
 def _list_bases(settings: Settings) -> None:

@@ -217,6 +217,14 @@ class BackupSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             ge=1,
         ),
     ] = 60
+    bases_kept: Annotated[
+        int,
+        Meta(
+            description="How many base backups are kept: after a new one was made, older ones are "
+            "removed, with the log that only they need. 0: all.",
+            ge=0,
+        ),
+    ] = 0
     compression_level: Annotated[
         int, Meta(description="The zstd level of backups.", ge=1, le=19)
     ] = 3

@@ -59,7 +59,10 @@ async def test_health_is_up_while_readiness_follows_the_database(house: House) -
     assert (await here.get(f"{root}/ready")).status_code == 200
     assert (await away.get(f"{root}/health")).status_code == 200
     assert (await away.get(f"{root}/ready")).status_code == 503
-    assert (await here.post(f"{root}/health")).status_code == 405
+    refused = await here.post(f"{root}/health")
+    assert (refused.status_code, refused.headers["Allow"]) == (405, "GET, HEAD, OPTIONS")
+    asked = await here.options(f"{root}/ready")
+    assert (asked.status_code, asked.headers["Allow"]) == (204, "GET, HEAD, OPTIONS")
 
 
 async def test_the_numbers_name_interactions_and_no_records(house: House) -> None:

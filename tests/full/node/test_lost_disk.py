@@ -90,6 +90,31 @@ def test_a_lost_disk_is_recovered_to_a_moment_between_two_writes(
     assert len(list((node.folder / "postgres").glob("data.before-*"))) == 1
 
 
+def test_of_many_backups_the_newest_are_kept_and_each_still_leads_to_the_end(
+    node: RunningNode, passable_folder: Path
+) -> None:
+    folder = passable_folder / "backup"
+    said = ""
+    with node.client() as client:
+        for name in ("one", "two", "three"):
+            write(client, name)
+            done = node.run("backup", "--keep", "2")
+            assert done.returncode == 0, done.stderr
+            said += done.stdout
+        write(client, "four")
+    assert said.count("Removed the backup") == 1
+    assert "pieces of the log" in said
+    bases = sorted((folder / "base").glob("*Z.json"))
+    assert len(bases) == 2
+    node.stop()
+    for path in (folder / "base").glob(f"{bases[1].stem}*"):
+        path.unlink()  # leaves the older of the two kept, which needs the most of the log
+    done = node.run("restore")
+    assert done.returncode == 0, done.stderr
+    node.start()
+    assert names(node) == {"one", "two", "three", "four"}
+
+
 def archived_after(folder: Path, count: int) -> bool:
     return len(list(folder.glob("0*.sealed"))) > count
 
