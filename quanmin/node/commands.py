@@ -472,8 +472,12 @@ def back_up_node(
 def _list_bases(settings: Settings) -> None:
     if settings.backup.directory is None:
         raise Unusable("No backup folder is set: name one with `backup.directory`.")
+    bases = list_bases(settings.backup.directory)
+    if not bases:
+        _console.print(f"There is no backup in {settings.backup.directory} yet.", soft_wrap=True)
+        return
     table = Table("backup", "usable from", "MB", "PostgreSQL", box=None, padding=(0, 2))
-    for base in list_bases(settings.backup.directory):
+    for base in bases:
         megabytes = f"{base.sealed_bytes / 1e6:,.1f}"
         table.add_row(base.name, as_text(base.finished_at), megabytes, base.postgres)
     _console.print(table)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import shutil
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -74,8 +75,8 @@ def restore(
     """Replace the database by its state at `moment` (microseconds), or at the archive's end.
 
     The node must be stopped; its lock is the caller's to hold. `progress` hears what is being done.
-    Raises Unusable with what stands in the way; a database that was there then lies in
-    `data.before-...` beside the new one.
+    A database that was there then lies in `data.before-...` beside the new one. Raises Unusable
+    with what stands in the way, and all is as it was before.
     """
     directory = backup_folder(settings)
     places = Places(settings.node.directory)
@@ -87,20 +88,42 @@ def restore(
     archivist = Archivist(archive, places, cluster)
     secret = keys.derive("backup")
     folder = base_folder(directory)
+    node_files = _read_node_files(folder / f"{base.name}.node{SUFFIX}", secret)
     progress(f"unpacking {base.plain_bytes / 1e6:,.0f} MB")
-    _unpack(folder / f"{base.name}{SUFFIX}", secret, cluster)
-    _restore_node_files(folder / f"{base.name}.node{SUFFIX}", secret, places)
-    progress("replaying the log")
-    archivist.prepare()
-    archivist.start()
-    try:
-        cluster.start(wait_seconds_max=_RECOVERY_SECONDS_MAX)
-    except Unusable as error:
-        raise _explain(error, archive.names()) from error
-    finally:
-        cluster.stop()
-        archivist.stop()
+    part = _unpack(folder / f"{base.name}{SUFFIX}", secret, cluster)
+    with _in_place(part, cluster):
+        _put_node_files(node_files, places)
+        progress("replaying the log")
+        archivist.prepare()
+        archivist.start()
+        try:
+            cluster.start(wait_seconds_max=_RECOVERY_SECONDS_MAX)
+        except Unusable as error:
+            raise _explain(error, archive.names()) from error
+        finally:
+            cluster.stop()
+            archivist.stop()
     return base
+
+
+@contextmanager
+def _in_place(part: Path, cluster: Cluster) -> Iterator[None]:
+    """Put a data folder in place and what was there aside; the other way round if all fails."""
+    before = cluster.home / f"data.before-{Clock().now()}"
+    password = cluster.passfile.read_bytes() if cluster.passfile.exists() else None
+    had_data = cluster.data.exists()
+    if had_data:
+        cluster.data.rename(before)
+    try:
+        part.rename(cluster.data)
+        yield
+    except BaseException:
+        if had_data:
+            shutil.rmtree(cluster.data, ignore_errors=True)
+            before.rename(cluster.data)
+        if password is not None:
+            replace_on_disk(cluster.passfile, password)
+        raise
 
 
 def _parameters(settings: Settings, places: Places, moment: int | None) -> dict[str, str]:
@@ -111,8 +134,8 @@ def _parameters(settings: Settings, places: Places, moment: int | None) -> dict[
     return archive | restore_parameters(places) | recovery | target
 
 
-def _unpack(path: Path, secret: bytes, cluster: Cluster) -> None:
-    """Put the backup's data folder in place, verified; what was there is moved aside."""
+def _unpack(path: Path, secret: bytes, cluster: Cluster) -> Path:
+    """The backup's data folder, unpacked beside the one in use, and verified."""
     cluster.prepare()
     part = cluster.home / "data.part"
     if part.exists():
@@ -123,9 +146,7 @@ def _unpack(path: Path, secret: bytes, cluster: Cluster) -> None:
     (part / _SIGNAL).touch()
     cluster.hand_over(part)
     _verify(cluster, part)
-    if cluster.data.exists():
-        cluster.data.rename(cluster.home / f"data.before-{Clock().now()}")
-    part.rename(cluster.data)
+    return part
 
 
 def _verify(cluster: Cluster, folder: Path) -> None:
@@ -135,16 +156,21 @@ def _verify(cluster: Cluster, folder: Path) -> None:
         raise Unusable(f"The backup is damaged: {done.stderr.strip()}. Choose an earlier one.")
 
 
-def _restore_node_files(path: Path, secret: bytes, places: Places) -> None:
-    """The password that the restored database knows; the rest only where it is missing."""
+def _read_node_files(path: Path, secret: bytes) -> dict[str, bytes]:
+    if not path.is_file():
+        raise Unusable(f"{path} is missing from the backup: choose an earlier one.")
     with SealedReader(path, secret) as source, tarfile.open(fileobj=source, mode="r|") as archive:
-        for member in archive:
-            content = archive.extractfile(member)
-            is_password = member.name == "passfile"
-            home = places.postgres if is_password else places.directory
-            target = home / member.name
-            if content is not None and (is_password or not target.exists()):
-                replace_on_disk(target, content.read())
+        opened = ((member.name, archive.extractfile(member)) for member in archive)
+        return {name: content.read() for name, content in opened if content is not None}
+
+
+def _put_node_files(files: dict[str, bytes], places: Places) -> None:
+    """The password that the restored database knows; the rest only where it is missing."""
+    for name, content in files.items():
+        is_password = name == "passfile"
+        target = (places.postgres if is_password else places.directory) / name
+        if is_password or not target.exists():
+            replace_on_disk(target, content)
 
 
 def _explain(error: Unusable, pieces: list[str]) -> Unusable:

@@ -164,13 +164,23 @@ def test_a_damaged_backup_is_refused_and_the_node_left_as_it_was(
     done = node.run("restore")
     assert done.returncode == 2
     assert "damaged" in done.stderr
+    path.with_name(path.name.replace(".sealed", ".node.sealed")).unlink()
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    done = node.run("restore")
+    assert done.returncode == 2
+    assert "is missing from the backup" in done.stderr
     node.start()
     assert names(node) == {"here"}
 
 
-def test_a_moment_that_cannot_be_reached_is_said_so(node: RunningNode) -> None:
+def test_a_moment_that_cannot_be_reached_is_said_so_and_the_node_left_as_it_was(
+    node: RunningNode,
+) -> None:
     early = now()
     assert node.run("backup").returncode == 0
+    with node.client() as client:
+        write(client, "since")
     node.stop()
     done = node.run("restore", "--to", early)
     assert done.returncode == 2
@@ -178,6 +188,9 @@ def test_a_moment_that_cannot_be_reached_is_said_so(node: RunningNode) -> None:
     done = node.run("restore", "--to", "2099-01-01T00:00:00Z")
     assert done.returncode == 2
     assert "leave out --to" in done.stderr.replace("\n", " ")
+    assert not list((node.folder / "postgres").glob("data.before-*"))
+    node.start()
+    assert names(node) == {"since"}
 
 
 async def test_the_archive_stands_still_when_its_folder_is_gone_and_doctor_says_so(
