@@ -34,6 +34,12 @@ install_locked() {
     [[ -e $stamp ]] && return
     say "installing the packages of $lock"
     .venv/bin/python -m pip install --disable-pip-version-check --require-hashes -r "$lock"
+    local -a gone
+    mapfile -t gone < <(.venv/bin/python tools/dropped.py "$lock" | sed '/^$/d')
+    if (( ${#gone[@]} )); then
+        say "removing what $lock no longer names: ${gone[*]}"
+        .venv/bin/python -m pip uninstall --disable-pip-version-check --quiet --yes "${gone[@]}"
+    fi
     # Without isolation and dependencies nothing is fetched here beyond the lock.
     say "installing quanmin itself, in place"
     local builder=.venv/bin/python

@@ -113,7 +113,7 @@ def _programs(_settings: Settings, _places: Places) -> Iterator[Finding]:
 def _settings_file(settings: Settings, places: Places) -> Iterator[Finding]:
     path = places.directory / FILE_NAME
     if not path.is_file():
-        yield Finding("settings", "well", "no file; defaults and environment hold")
+        yield Finding("settings", "well", f"no {FILE_NAME} in the node's folder")
         return
     has_secret = (
         "@" in settings.postgres.dsn
