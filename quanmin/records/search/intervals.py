@@ -92,9 +92,11 @@ class Bounds(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, operand: NumberOperand | QuantityOperand, factor: Decimal = Decimal(1)) -> Bounds:
         """The operand, times `factor`."""
-        return cls(
-            operand.prefix, operand.value * factor, operand.low * factor, operand.high * factor
-        )
+        value, low, high = operand.value, operand.low, operand.high
+        if factor != 1:
+            # Even by one, a product has no more than the context's digits.
+            value, low, high = value * factor, low * factor, high * factor
+        return cls(operand.prefix, value, low, high)
 
 
 def number_arms(bounds: Bounds, keys: Iterable[int]) -> list[Arm]:
