@@ -122,7 +122,7 @@ def asked_of(shelf: Shelf, seed: int, each: int) -> Iterator[Query]:
 
 def made_up() -> list[Operation]:
     """Records with what third-party samples seldom have: periods, several units, several events."""
-    return [*_observations(), *_requests(), *_patients(), *_tasks()]
+    return [*_observations(), *_requests(), *_patients(), *_tasks(), *_allergies()]
 
 
 def _observations() -> Iterator[Operation]:
@@ -190,6 +190,19 @@ def _patients() -> Iterator[Operation]:
 def _tasks() -> Iterator[Operation]:
     body = {"resourceType": "Task", "status": "draft", "intent": "order"}
     yield create("Task", json.dumps({**body, "lastModified": "2026-01-01"}).encode())
+
+
+def _allergies() -> Iterator[Operation]:
+    """Records with several extents of their main date, of which each clause may mean another."""
+    for number, onsets in enumerate([["2020", "2026-03-01"], ["2022-05"], ["2019-01-01", "2024"]]):
+        id_ = f"allergy-{number}"
+        body = {
+            "resourceType": "AllergyIntolerance",
+            "id": id_,
+            "patient": {"reference": "Patient/one"},
+            "reaction": [{"manifestation": [{"text": "rash"}], "onset": onset} for onset in onsets],
+        }
+        yield update("AllergyIntolerance", id_, json.dumps(body).encode())
 
 
 def samples(archive: str, types_max: int) -> list[Operation]:

@@ -35,7 +35,7 @@ def id_term(scope: Scope, clause: Clause) -> Term:
         for definition in scope.definitions
         for id_ in ids
     }
-    return Term(clause, row=any_rid({rid for rid in rids if rid is not None}), drives=True)
+    return Term((clause,), row=any_rid({rid for rid in rids if rid is not None}), drives=True)
 
 
 def token_term(scope: Scope, clause: Clause) -> Term:
@@ -64,7 +64,7 @@ def _own_term(scope: Scope, clause: Clause, param: SearchParameter) -> Term:
             continue
         for one in scope.definitions:
             is_exact = _add_keys(scope, one, param.name, operand, keys) and is_exact
-    return Term(clause, row=either(any_key("tokens", keys), *rows), is_exact=is_exact)
+    return Term((clause,), row=either(any_key("tokens", keys), *rows), is_exact=is_exact)
 
 
 def uri_term(scope: Scope, clause: Clause) -> Term:
@@ -75,7 +75,7 @@ def uri_term(scope: Scope, clause: Clause) -> Term:
         for operand in clause.operands
         if isinstance(operand, UriOperand)
     }
-    return Term(clause, row=any_key("tokens", keys))
+    return Term((clause,), row=any_key("tokens", keys))
 
 
 def _add_keys(
@@ -114,10 +114,10 @@ def _keyed_term(
             pairs[keying.code(type_, name, operand.code), system] = None
     row = any_key("tokens", systems) if systems else None
     if not pairs:
-        return Term(clause, row=row or never)
+        return Term((clause,), row=row or never)
     walk = Walk(tuple(pairs))
     return Term(
-        clause,
+        (clause,),
         row=row,
         found=(_codes(walk),),
         probe=_probe(walk),

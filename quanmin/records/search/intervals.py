@@ -28,29 +28,115 @@ class Part(msgspec.Struct, frozen=True):
     order: str
 
 
-def date_parts(operand: DateOperand, low: str, high: str) -> list[Part]:
-    """Conditions on columns `low` and `high` (half-open), any of which suffices.
+class Span(msgspec.Struct, frozen=True):
+    """What operands ask together of one interval.
 
-    What asks for an interval's end comes in two: a wide interval may have begun at any time, and
-    has an index by its end; a narrow one began shortly before, and is found by its beginning.
+    Their conditions imply that it begins at `floor` or later, begins before `ceiling` and ends
+    after `ends`; None where they say nothing.
     """
-    if operand.prefix not in _ENDING:
-        return [Part(lambda bind: f"({_condition(operand, bind, low, high)})", low)]
-    moment = operand.high if operand.prefix == "gt" else operand.low
 
-    def narrow(bind: Bind) -> str:
-        begins = f"{low} > {bind(moment - WIDE)}::bigint"
-        return f"({begins} and {_condition(operand, bind, low, high)})"
+    operands: tuple[DateOperand, ...]
+    floor: int | None
+    ceiling: int | None
+    ends: int | None
 
-    def wide(bind: Bind) -> str:
-        ends = f"{high} - {WIDE} > {low} and {high} > {bind(moment)}::bigint"
-        return f"({ends} and {_condition(operand, bind, low, high)})"
+    @classmethod
+    def of(cls, operands: Iterable[DateOperand]) -> Span:
+        """What all of the operands ask."""
+        asked = tuple(operands)
+        floors, ceilings, ends = zip(*(_implied(operand) for operand in asked), strict=True)
+        return cls(
+            asked,
+            max((one for one in floors if one is not None), default=None),
+            min((one for one in ceilings if one is not None), default=None),
+            max((one for one in ends if one is not None), default=None),
+        )
 
-    return [Part(narrow, low), Part(wide, high)]
+    def parts(self, low: str, high: str) -> list[Part]:
+        """Conditions on columns `low` and `high` (half-open), any of which suffices.
+
+        What asks for an interval's end comes in two: a wide interval may have begun at any time,
+        and has an index by its end; a narrow one began shortly before, and is found by its
+        beginning.
+        """
+        narrow = Part(self.narrow(low, high), low)
+        return [narrow, Part(self.wide(low, high), high)] if self.has_wide else [narrow]
+
+    @property
+    def has_wide(self) -> bool:
+        """Whether an interval can answer that began too early to be found as a narrow one."""
+        if self.ends is None:
+            return False
+        return self.floor is None or self.floor <= self.ends - WIDE
+
+    def narrow(self, low: str, high: str, width: int = WIDE) -> Write:
+        """The condition on intervals not wider than `width`, as one range of `low`."""
+        begins = [one for one in (self.floor, self._begins(width)) if one is not None]
+        floor = max(begins, default=None)
+
+        def write(bind: Bind) -> str:
+            bounds = [] if floor is None else [f"{low} >= {bind(floor)}::bigint"]
+            return self._all(bounds, bind, low, high)
+
+        return write
+
+    def wide(self, low: str, high: str) -> Write:
+        """The condition on wider intervals."""
+        ends = self.ends
+
+        def write(bind: Bind) -> str:
+            bounds = [f"{high} - {WIDE} > {low}", f"{high} > {bind(ends)}::bigint"]
+            return self._all(bounds, bind, low, high)
+
+        return write
+
+    def exact(self, low: str, high: str) -> Write:
+        """What the operands ask, in no form that an index serves."""
+        return lambda bind: " and ".join(
+            _condition(each, bind, low, high) for each in self.operands
+        )
+
+    def _begins(self, width: int) -> int | None:
+        return None if self.ends is None else self.ends - width + 1
+
+    def _all(self, bounds: list[str], bind: Bind, low: str, high: str) -> str:
+        bounds = list(bounds)
+        if self.ceiling is not None:
+            bounds.append(f"{low} < {bind(self.ceiling)}::bigint")
+        if all(operand.prefix in _BOUND for operand in self.operands):
+            return f"({' and '.join(bounds)})"
+        exact = self.exact(low, high)(bind)
+        if bounds:
+            # The planner would multiply what it thinks of each comparison, though all but the
+            # bounds is nearly always true, and expect a fiftieth of the records. As a case it
+            # takes the rest for half.
+            exact = f"case when {exact} then true else false end"
+        return f"({' and '.join([*bounds, exact])})"
 
 
-# Their conditions imply that the interval ends after the moment asked for.
-_ENDING = frozenset({"gt", "ge", "ap"})
+# Their conditions are nothing but a bound.
+_BOUND = frozenset({"lt", "sa"})
+
+
+def _implied(operand: DateOperand) -> tuple[int | None, int | None, int | None]:
+    """`floor`, `ceiling` and `ends` of one operand."""
+    match operand.prefix:
+        case "eq":
+            return operand.low, operand.high, None
+        case "ne":
+            return None, None, None
+        case "lt" | "eb":
+            return None, operand.low, None
+        case "le":
+            return None, operand.high, None
+        case "sa":
+            return operand.high, None, None
+        case "gt":
+            return None, None, operand.high
+        case "ge":
+            return None, None, operand.low
+        case "ap":
+            return None, operand.high, operand.low
 
 
 def _condition(operand: DateOperand, bind: Bind, low: str, high: str) -> str:

@@ -34,12 +34,12 @@ def reference_term(scope: Scope, clause: Clause) -> Term:
     patients = {rid for type_, rid in links if type_ == "Patient"}
     only_patients = bool(links) and not addresses and len(patients) == len(links)
     if only_patients and is_owner(definition, clause.param) and clause.modifier != "not":
-        return Term(clause, row=_of_patients(definition, patients, keys), drives=True)
+        return Term((clause,), row=_of_patients(definition, patients, keys), drives=True)
     rows = [any_key("refs", keys)] if keys or not addresses else []
     if addresses:
         rows.append(any_key("tokens", addresses))
     picks_few = bool(links) and not addresses and {type_ for type_, _ in links} <= _SMALL
-    return Term(clause, row=either(*rows), drives=picks_few)
+    return Term((clause,), row=either(*rows), drives=picks_few)
 
 
 def _links(
@@ -106,7 +106,7 @@ def _identified_term(scope: Scope, clause: Clause) -> Term:
         else:
             system = "*" if operand.system is None else operand.system
             keys.add(keying.identified(definition.name, name, system, operand.code))
-    return Term(clause, row=either(any_key("tokens", keys), *rows), is_exact=is_exact)
+    return Term((clause,), row=either(any_key("tokens", keys), *rows), is_exact=is_exact)
 
 
 def compartment_row(scope: Scope, type_: str, id_: str) -> Write:

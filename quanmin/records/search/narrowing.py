@@ -85,6 +85,8 @@ async def narrow(
     sizes = dict(zip(map(id, measured), sizes_found, strict=True))
     if any(sizes[id(term)].number == 0 for term in measured if _wants(term)):
         return Narrowed(is_empty=True)
+    if not is_driven and not any(_is_few(term, sizes) for term in terms):
+        terms = [await _sharpened(reader, term) for term in terms]
     choice = _Choice(terms, sizes, is_driven=is_driven)
     huge = choice.huge()
     numbers = {id(term): await _expected(reader, _set_of(term)) for term in huge}
@@ -100,6 +102,17 @@ def _wants(term: Term) -> bool:
 def _leads(term: Term) -> bool:
     """Whether a term leaves few records, as is known without measuring."""
     return _wants(term) and (term.drives or term.is_point)
+
+
+def _is_few(term: Term, sizes: dict[int, Size]) -> bool:
+    size = sizes.get(id(term))
+    return _wants(term) and size is not None and size.rids is not None
+
+
+async def _sharpened(reader: Reader, term: Term) -> Term:
+    if term.sharpen is None:
+        return term
+    return msgspec.structs.replace(term, row=await term.sharpen(reader))
 
 
 def _is_rare(number: int, of_type: int) -> bool:
@@ -182,7 +195,7 @@ class _Choice:
         self._sizes = sizes
         self._terms = sorted(terms, key=self._rank)
         self._is_led = is_driven
-        self._is_driven = is_driven or any(self._is_few(term) for term in terms)
+        self._is_driven = is_driven or any(_is_few(term, sizes) for term in terms)
         self._rare: set[int] = set()
         self._walked: Term | None = None
         self._has_lead = False
@@ -218,10 +231,6 @@ class _Choice:
         size = self._sizes.get(id(term))
         return size.number if size is not None else -1
 
-    def _is_few(self, term: Term) -> bool:
-        size = self._sizes.get(id(term))
-        return _wants(term) and size is not None and size.rids is not None
-
     def _sets(self) -> list[Term]:
         return [term for term in self._terms if id(term) in self._sizes and _wants(term)]
 
@@ -243,8 +252,8 @@ class _Choice:
 
     def _add(self, term: Term) -> None:
         if not term.is_exact:
-            self._undecided.append(term.clause)
-            self._uncounted.append(term.clause)
+            self._undecided.extend(term.clauses)
+            self._uncounted.extend(term.clauses)
             if term.is_negative:
                 return  # what may be found too much must not be left out too much
         if not term.found:
@@ -279,8 +288,8 @@ class _Choice:
             self._ask(term.probe)
         elif self._is_driven:
             # Few records are left: to decide each costs less than a set of many.
-            self._undecided.append(term.clause)
-            self._uncounted.append(term.clause)
+            self._undecided.extend(term.clauses)
+            self._uncounted.extend(term.clauses)
         else:
             self._add_large(term)
 
@@ -295,7 +304,7 @@ class _Choice:
             self._ask(_in_set(term), walked=walked)
         else:
             # So many have it that a slice is soon full by deciding them as they come.
-            self._undecided.append(term.clause)
+            self._undecided.extend(term.clauses)
             self._counting.append(_in_set(term))
 
     def _ask(self, write: Write, *, counting: Write | None = None, walked: bool = True) -> None:

@@ -1,6 +1,10 @@
-"""One clause of a query, made ready for the database: what to ask of rows and of side tables."""
+"""A clause of a query, or several on one date, made ready for the database: what to ask of rows and
+of side tables.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
@@ -8,6 +12,7 @@ from quanmin.fhir.query import Clause
 from quanmin.fhir.table import TypeDefinition
 from quanmin.records.context import Context
 from quanmin.records.search.arm import Arm, Write
+from quanmin.records.search.reader import Reader
 from quanmin.records.visibility_sql import Bind
 
 
@@ -23,17 +28,23 @@ class Scope(msgspec.Struct, frozen=True):
         return [definition.number for definition in self.definitions]
 
 
+Sharpen = Callable[[Reader], Awaitable[Write]]
+"""Measures what the planner cannot know, and gives a condition on rows that it can judge."""
+
+
 class Term(msgspec.Struct, frozen=True):
-    """A clause holds for a row `r` when `row` holds or `found` gives its `r.rid`.
+    """Its clauses hold for a row `r` when `row` holds or `found` gives its `r.rid`.
 
     `found` are subselects of record keys from side tables; `probe` tells for one row what they tell
-    for all. When the term is not exact, they hold for every record where the clause does and for
-    some others, and the clause is decided on the decrypted record. `drives` says that the condition
-    on the row picks few records, `is_point` that `found` gives nearly none.
+    for all. When the term is not exact, they hold for every record where the clauses do and for
+    some others, and the clauses are decided on the decrypted record. `drives` says that the
+    condition on the row picks few records, `is_point` that `found` gives nearly none; `sharpen`
+    gives a better form of `row` where that is to lead the plan.
     """
 
-    clause: Clause
+    clauses: tuple[Clause, ...]
     row: Write | None = None
+    sharpen: Sharpen | None = None
     found: tuple[Arm, ...] = ()
     probe: Write | None = None
     walk: Walk | None = None
@@ -44,7 +55,7 @@ class Term(msgspec.Struct, frozen=True):
     @property
     def is_negative(self) -> bool:
         """Whether records are wanted for which the operands do not hold."""
-        return self.clause.modifier == "not"
+        return self.clauses[0].modifier == "not"
 
 
 class Walk(msgspec.Struct, frozen=True):
@@ -84,13 +95,18 @@ def either(*writes: Write) -> Write:
     return lambda bind: "(" + " or ".join(write(bind) for write in writes) + ")"
 
 
+def both(*writes: Write) -> Write:
+    """All hold."""
+    return lambda bind: "(" + " and ".join(write(bind) for write in writes) + ")"
+
+
 def joined(one: Term, other: Term) -> Term:
     """What either term finds."""
     rows = [term.row for term in (one, other) if term.row is not None]
     probes = [term.probe for term in (one, other) if term.probe is not None]
     has_probes = len(probes) == sum(bool(term.found) for term in (one, other))
     return Term(
-        one.clause,
+        one.clauses,
         row=either(*rows) if rows else None,
         found=(*one.found, *other.found),
         probe=either(*probes) if probes and has_probes else None,

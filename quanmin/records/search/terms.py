@@ -1,4 +1,4 @@
-"""Makes each clause of a query ready for the database, by the kind of its parameter."""
+"""Makes the clauses of a query ready for the database, by the kind of its parameter."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from quanmin.records.search.coded import id_term, token_term, uri_term
 from quanmin.records.search.linked import reference_term
 from quanmin.records.search.reader import Reader
 from quanmin.records.search.term import Scope, Term, always, either, is_present, never
-from quanmin.records.search.timed import date_term, number_term, units_in_use
+from quanmin.records.search.timed import date_term, dates_together, number_term, units_in_use
 from quanmin.records.visibility_sql import Bind
 from quanmin.records.words import Needed, needed_keys
 
@@ -28,17 +28,18 @@ async def terms_of(reader: Reader, scope: Scope, clauses: tuple[Clause, ...]) ->
         if any(isinstance(operand, QuantityOperand) for operand in clause.operands)
     }
     units = await units_in_use(reader, scope.definitions[0], measured) if measured else []
-    return [_term(scope, clause, units) for clause in clauses]
+    return [_term(scope, group, units) for group in dates_together(scope, clauses)]
 
 
-def _term(scope: Scope, clause: Clause, units: list[Unit]) -> Term:
+def _term(scope: Scope, group: tuple[Clause, ...], units: list[Unit]) -> Term:
+    clause = group[0]
     name = clause.param.name
     if any(name not in definition.params for definition in scope.definitions):
         raise NotSupported(
             f"{name} is not a parameter of every type: name one type to search by it"
         )
     if clause.operands and isinstance(clause.operands[0], MissingOperand):
-        return Term(clause, row=_missing(scope, clause))
+        return Term((clause,), row=_missing(scope, clause))
     if name == "_id":
         return id_term(scope, clause)
     match clause.param.kind:
@@ -49,7 +50,7 @@ def _term(scope: Scope, clause: Clause, units: list[Unit]) -> Term:
         case "reference":
             return reference_term(scope, clause)
         case "date":
-            return date_term(scope, clause)
+            return date_term(scope, group)
         case "number" | "quantity":
             return number_term(scope, clause, units)
         case "string":
@@ -81,7 +82,7 @@ def _string_term(scope: Scope, clause: Clause) -> Term:
                 scope.context.keying, definition.name, clause.param.name, modifier, operand.text
             )
             rows.append(_pieces(needed) if needed else is_present(scope, clause.param.name))
-    return Term(clause, row=either(*rows) if rows else never, is_exact=False)
+    return Term((clause,), row=either(*rows) if rows else never, is_exact=False)
 
 
 def _pieces(needed: Needed) -> Write:

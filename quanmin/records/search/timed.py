@@ -7,6 +7,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from itertools import product
+from math import prod
 
 from quanmin.fhir.matching import unit_factor
 from quanmin.fhir.query import Clause, DateOperand, NumberOperand, QuantityOperand
@@ -15,40 +17,115 @@ from quanmin.fhir.values import SearchParameter
 from quanmin.records.context import SEVERAL
 from quanmin.records.index import Unit, is_main_date, parts_of
 from quanmin.records.search.arm import Arm, Write, side_arm
-from quanmin.records.search.intervals import Bounds, date_parts, number_arms
+from quanmin.records.search.intervals import WIDE, Bounds, Span, number_arms
 from quanmin.records.search.reader import Reader, Statement
-from quanmin.records.search.term import Scope, Term, either, is_present, never
+from quanmin.records.search.term import Scope, Term, any_rid, both, either, is_present, never
 from quanmin.records.visibility_sql import Bind
 
+# So many combinations of values of several clauses are asked as one condition.
+_SPANS_MAX = 16
+# So many intervals wider than a day are looked at one by one.
+WIDE_MAX = 8_000
 
-def date_term(scope: Scope, clause: Clause) -> Term:
-    """Dates: when a record was written, its main date, or any other."""
-    operands = [one for one in clause.operands if isinstance(one, DateOperand)]
-    if clause.param.name == "_lastUpdated":
-        return Term(clause, row=_any_date(operands, "r.updated", "(r.updated + 1)"))
+
+def dates_together(scope: Scope, clauses: Iterable[Clause]) -> list[tuple[Clause, ...]]:
+    """Clauses to be asked together: those on one date of which a record has one value at most.
+
+    Each by itself is half of all time to the planner; together they are a narrow range.
+    """
+    groups: list[tuple[Clause, ...]] = []
+    places: dict[str, int] = {}
+    for clause in clauses:
+        is_single = _is_single(scope, clause)
+        place = places.get(clause.param.name) if is_single else None
+        if place is not None and _count((*groups[place], clause)) <= _SPANS_MAX:
+            groups[place] += (clause,)
+            continue
+        if is_single:
+            places[clause.param.name] = len(groups)
+        groups.append((clause,))
+    return groups
+
+
+def _is_single(scope: Scope, clause: Clause) -> bool:
+    if not all(isinstance(operand, DateOperand) for operand in clause.operands):
+        return False
+    is_moment = clause.param.name == "_lastUpdated"
+    return is_moment or not may_repeat(scope.definitions[0], clause.param)
+
+
+def _count(clauses: Sequence[Clause]) -> int:
+    return prod(len(clause.operands) for clause in clauses)
+
+
+def date_term(scope: Scope, clauses: tuple[Clause, ...]) -> Term:
+    """Dates: when a record was written, its main date, or any other. Several clauses must hold of
+    the same value.
+    """
+    param = clauses[0].param
+    asked = ([one for one in each.operands if isinstance(one, DateOperand)] for each in clauses)
+    spans = [Span.of(chosen) for chosen in product(*asked)]
+    if param.name == "_lastUpdated":
+        moments = (span.narrow("r.updated", "(r.updated + 1)", width=1) for span in spans)
+        return Term(clauses, row=either(*moments))
     definition = scope.definitions[0]
-    key = scope.context.keying.dated(definition.name, clause.param.name)
-    others = _dated(key, operands)
-    if not is_main_date(definition, clause.param):
-        return Term(clause, found=others)
-    own = _any_date(operands, "r.low", "r.high")
-    if len(definition.time_params) > 1:
-        own = _all(is_present(scope, clause.param.name), own)
-    if not may_repeat(definition, clause.param):
-        return Term(clause, row=own)
-    return Term(clause, row=_own_or_several(own, others))
+    others = _dated(scope.context.keying.dated(definition.name, param.name), spans)
+    if not is_main_date(definition, param):
+        return Term(clauses, found=others)
+
+    def own(condition: Write) -> Write:
+        if len(definition.time_params) > 1:
+            condition = both(is_present(scope, param.name), condition)
+        return _own_or_several(condition, others) if may_repeat(definition, param) else condition
+
+    async def sharpen(reader: Reader) -> Write:
+        return own(await _judged(reader, scope, spans))
+
+    parts = (part.write for span in spans for part in span.parts("r.low", "r.high"))
+    has_wide = any(span.has_wide for span in spans)
+    return Term(clauses, row=own(either(*parts)), sharpen=sharpen if has_wide else None)
 
 
-def _any_date(operands: Sequence[DateOperand], low: str, high: str) -> Write:
-    return either(*(part.write for one in operands for part in date_parts(one, low, high)))
+async def _judged(reader: Reader, scope: Scope, spans: Sequence[Span]) -> Write:
+    """The spans on the main date, without a condition on the width where few records are so wide.
+
+    The planner takes a third of all records to be wide, and would rather walk all than use the
+    index for so many. Mostly there are few, and one range is left, which it can judge.
+    """
+    statement = Statement()
+    asked = [span for span in spans if span.has_wide]
+    columns = (f"({_wide_rids(scope, span, statement.bind)})" for span in asked)
+    row = (await reader.rows(f"select {', '.join(columns)}", statement))[0]
+    wide = dict(zip(asked, row, strict=True))
+    parts = []
+    for span in spans:
+        parts.append(span.narrow("r.low", "r.high"))
+        number, *rids = wide.get(span, [0])
+        if number > WIDE_MAX:
+            parts.append(span.wide("r.low", "r.high"))
+        elif any(rids):
+            parts.append(any_rid({rid for rid in rids if rid is not None}))
+    return either(*parts)
 
 
-def _all(*writes: Write) -> Write:
-    return lambda bind: "(" + " and ".join(write(bind) for write in writes) + ")"
+def _wide_rids(scope: Scope, span: Span, bind: Bind) -> str:
+    """How many records are wide enough to have begun before all narrow ones, with the keys of those
+    that answer.
+
+    A bounded number is looked at: to find few that answer might read very many.
+    """
+    wide = (
+        f"select r.rid, r.low, r.high from records.record r"
+        f" where r.type = {bind(scope.numbers[0])}::smallint and r.flags & 1 <> 1"
+        f" and r.high - {WIDE} > r.low and r.high > {bind(span.ends)}::bigint"
+        f" order by r.high limit {WIDE_MAX + 1}"
+    )
+    exact = span.exact("w.low", "w.high")(bind)
+    return f"select array[count(*)] || array_agg(w.rid) filter (where {exact}) from ({wide}) w"
 
 
-def _dated(key: int, operands: Sequence[DateOperand]) -> tuple[Arm, ...]:
-    parts = (part for one in operands for part in date_parts(one, "s.low", "s.high"))
+def _dated(key: int, spans: Iterable[Span]) -> tuple[Arm, ...]:
+    parts = (part for span in spans for part in span.parts("s.low", "s.high"))
     return tuple(side_arm("dated", [key], part.write, part.order) for part in parts)
 
 
@@ -106,7 +183,7 @@ def number_term(scope: Scope, clause: Clause, units: Sequence[Unit]) -> Term:
             mine = [unit for unit in units if unit.param in names]
             for factor, of_factor in _commensurable(operand, mine).items():
                 found += number_arms(Bounds.of(operand, factor), of_factor)
-    return Term(clause, found=tuple(found), row=None if found else never)
+    return Term((clause,), found=tuple(found), row=None if found else never)
 
 
 def _commensurable(operand: QuantityOperand, units: Iterable[Unit]) -> dict[Decimal, list[int]]:

@@ -11,7 +11,7 @@ from shelf import Shelf, asked_of, find_all, made_up, put_away, query_of
 from quanmin.fhir.query import Query, SortKey
 from quanmin.fhir.table import load_table
 from quanmin.records.model import Stored
-from quanmin.records.search import narrowing, search
+from quanmin.records.search import narrowing, search, timed
 from quanmin.records.store import Store
 from quanmin.records.visibility import Everything, OfPatient
 
@@ -21,18 +21,24 @@ def measured(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     """Limits so low that small sets are asked for as large ones are."""
     monkeypatch.setattr(narrowing, "FEW", request.param[0])
     monkeypatch.setattr(narrowing, "MANY", request.param[1])
+    monkeypatch.setattr(timed, "WIDE_MAX", request.param[0])
 
 
 def _conjunctions(shelf: Shelf) -> list[Query]:
-    """Pairs of clauses on one type, with every order that indexes keep."""
+    """Pairs of clauses on one type, many on one date, with every order that indexes keep."""
     chance = random.Random(7)  # noqa: S311 - a repeatable choice, no secret
     by_type: dict[str, list[Query]] = {}
     for query in asked_of(shelf, seed=3, each=6):
         by_type.setdefault(query.type or "", []).append(query)
     found = []
     for type_, queries in by_type.items():
-        for _ in range(150):
+        dated = [query for query in queries if query.clauses[0].param.kind == "date"]
+        for number in range(220):
             one, other = chance.choice(queries), chance.choice(queries)
+            if number >= 150:
+                one = chance.choice(dated)
+                name = one.clauses[0].param.name
+                other = chance.choice([q for q in dated if q.clauses[0].param.name == name])
             sort = _sort(type_, chance)
             found.append(Query(type=type_, clauses=(*one.clauses, *other.clauses), sort=sort))
     return found

@@ -27,7 +27,8 @@ ROWS = 100_000
 _RECORDS = """
     insert into records.record (rid, seq, updated, patient, low, high, present, version, sender,
         bucket, type, flags, body, tokens, refs)
-    select -n, n, n * 1000000, ($1::bigint[])[n % 1000 + 1], n * 1000000, n * 1000000 + 1, 1, 1,
+    select -n, n, n * 600000000, ($1::bigint[])[n % 1000 + 1], n * 600000000, n * 600000000 + 1, 1,
+        1,
         case when n % 10000 = 7 then 999 when n % 2 = 0 then 1 else n % 50 + 2 end,
         0, $2, 0, repeat('x', 200)::bytea,
         array[case when n % 50 = 0 then $3::bigint else $4 end, n],
@@ -38,7 +39,7 @@ _RECORDS = """
 _KEYED = """
     insert into records.keyed (key, low, rid, system, type, bucket)
     select case when n % 10000 = 0 then $3::bigint when n % 100 = 1 then $2 when n % 2 = 0 then $1
-        else n end, n * 1000000, -n, 0, $4, 0
+        else n end, n * 600000000, -n, 0, $4, 0
     from generate_series(1, $5::bigint) n
 """
 
@@ -133,7 +134,9 @@ SHAPES: list[tuple[list[tuple[str, str]], int]] = [
     ([("patient", "p7"), ("code", "common"), ("_sort", "-date")], 700),
     ([("patient", "p0"), ("_sort", "-date")], 120),
     ([("date", "1970-01-01T20:00+08:00"), ("_sort", "-date")], 200),
-    ([("date", "ge1970-01-02T11:40:00+08:00")], 200),
+    ([("date", "ge1971-11-25T11:40:00+08:00")], 200),
+    ([("date", "ge1970-03-05"), ("date", "le1970-03-05")], 300),
+    ([("date", "ge1971-02-05"), ("_sort", "date")], 300),
     ([("code", "none")], 60),
     ([("_id", "nobody")], 60),
     ([("code:not", "common")], 500),

@@ -52,6 +52,14 @@ async def test_the_newest_version_comes_first_where_no_order_is_asked(store: Sto
     assert await ids(store, "Observation") == ["a0", "a1"]
 
 
+async def test_many_values_of_several_clauses_on_one_date_are_all_asked(store: Store) -> None:
+    await put_away(store, results([1, 2, 3, 4, 5]))
+    since = ("date", ",".join(f"ge2026-03-0{day}" for day in (2, 3, 7, 8, 9)))
+    until = ("date", ",".join(f"le2026-03-0{day}" for day in (1, 1, 1, 3, 4)))
+    found = await ids(store, "Observation", since, until, ("date", "ne2026-03-03"))
+    assert set(found) == {"a1", "a3"}
+
+
 async def test_by_date_the_undated_come_last_in_either_direction(store: Store) -> None:
     await put_away(store, results([2, None, 3, 1, None]))
     down = await ids(store, "Observation", ("_sort", "-date"))
