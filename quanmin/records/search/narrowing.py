@@ -143,10 +143,9 @@ async def _measure(reader: Reader, terms: Sequence[Term], number_max: int) -> li
     columns = []
     for term in terms:
         union = " union all ".join(arm.first(statement.bind, limit) for arm in term.found)
-        numbered = f"select f.rid, row_number() over () as place from ({union}) f limit {limit}"
         columns.append(
-            "(select array[count(*)] || array_agg(m.rid) filter"
-            f" (where m.place <= {FEW + 1}) from ({numbered}) m)"
+            f"(select array[count(*)] || (array_agg(m.rid))[1:{FEW + 1}]"
+            f" from (select f.rid from ({union}) f limit {limit}) m)"
         )
     row = (await reader.rows(f"select {', '.join(columns)}", statement))[0]
     return [_size(number, rids) for number, *rids in row]
