@@ -35,12 +35,41 @@ RidOf = Callable[[str, str], "int | None"]
 
 
 class Unit(msgspec.Struct, frozen=True):
-    """A unit in use for a parameter of a type, as written."""
+    """A unit in use for a parameter of a type, as written, in records whose codes are of these
+    kinds; none where they may be of any.
+    """
 
     param: str
     system: str
     code: str
+    kinds: tuple[int, ...]
     key: int
+
+
+# A quantity means nothing without the record's code, and many codes share a unit: quantities are
+# kept apart by kinds of code, which costs no byte. More kinds would keep codes better apart, but a
+# question without a code must ask for each that is in use.
+_KINDS = 256
+# Records with codes of more kinds stand together: there would be no end of combinations.
+_KINDS_MAX = 2
+
+
+def kinds_param(definition: TypeDefinition) -> str | None:
+    """The parameter by whose codes quantities of a type are kept apart."""
+    return "code" if "code" in definition.keyed_params else None
+
+
+def kind_of(key: int) -> int:
+    """One of few kinds that a code is of, by its key."""
+    return key % _KINDS
+
+
+def ranges_key(key: int) -> int:
+    """The key under which ranges stand, given that of points.
+
+    Apart from them, so that points are found by the index alone, which does not hold `high`.
+    """
+    return ~key
 
 
 class IndexEntry(msgspec.Struct):
@@ -100,9 +129,17 @@ def link_name(type_: str, name: str) -> str:
     return next(wider, name)
 
 
-_Extents = dict[str, tuple[int, int]]
+class _Seen(msgspec.Struct):
+    """What adding the keys of one parameter needs of the others: their values, and the extents of
+    the time parameters that came before.
+    """
+
+    values: list[tuple[SearchParameter, list[Value]]]
+    extents: dict[str, tuple[int, int]] = msgspec.field(default_factory=dict)
+
+
 # Adds to an entry what the values of one parameter are found by.
-_Add = Callable[[IndexEntry, "list[Value]", _Extents], None]
+_Add = Callable[[IndexEntry, "list[Value]", _Seen], None]
 
 
 class Indexer:
@@ -128,16 +165,16 @@ class Indexer:
         these values.
         """
         entry = IndexEntry()
-        extents: _Extents = {}
+        seen = _Seen(values)
         by_bit = self._by_type.get(definition.name) or self._prepare(definition)
         for param, found in values:
             present, add = by_bit[param.bit]
             entry.present |= present
             if add is not None:
-                add(entry, found, extents)
-        if extents:
-            main = next(name for name in definition.time_params if name in extents)
-            entry.low, entry.high = extents[main]
+                add(entry, found, seen)
+        if seen.extents:
+            main = next(name for name in definition.time_params if name in seen.extents)
+            entry.low, entry.high = seen.extents[main]
         return entry
 
     def _prepare(self, definition: TypeDefinition) -> tuple[tuple[int, _Add | None], ...]:
@@ -168,7 +205,7 @@ class Indexer:
             case "date":
                 return self._dates(definition, param)
             case "number" | "quantity":
-                return self._numbers(definition.name, param.name)
+                return self._numbers(definition, param.name)
             case "uri":
                 return self._uris(definition.name, param.name)
             case _:
@@ -177,7 +214,7 @@ class Indexer:
     def _tokens(self, type_: str, name: str) -> _Add:
         code, coding = self._keying.code, self._keying.coding
 
-        def add(entry: IndexEntry, found: list[Value], _: _Extents) -> None:
+        def add(entry: IndexEntry, found: list[Value], _: _Seen) -> None:
             for value in found:
                 if not isinstance(value, Token):
                     continue
@@ -191,7 +228,7 @@ class Indexer:
     def _keyed(self, type_: str, name: str) -> _Add:
         keying = self._keying
 
-        def add(entry: IndexEntry, found: list[Value], _: _Extents) -> None:
+        def add(entry: IndexEntry, found: list[Value], _: _Seen) -> None:
             for value in found:
                 if not isinstance(value, Token):
                     continue
@@ -206,8 +243,8 @@ class Indexer:
     def _labels(self, type_: str) -> _Add:
         add_tokens = self._tokens(type_, "_security")
 
-        def add(entry: IndexEntry, found: list[Value], extents: _Extents) -> None:
-            add_tokens(entry, found, extents)
+        def add(entry: IndexEntry, found: list[Value], seen: _Seen) -> None:
+            add_tokens(entry, found, seen)
             for value in found:
                 if isinstance(value, Token) and value.code is not None:
                     entry.labels.add(self._keying.label(value.system or "", value.code))
@@ -217,7 +254,7 @@ class Indexer:
     def _references(self, type_: str, name: str) -> _Add:
         keying, reference = self._keying, self._reference
 
-        def add(entry: IndexEntry, found: list[Value], _: _Extents) -> None:
+        def add(entry: IndexEntry, found: list[Value], _: _Seen) -> None:
             for value in found:
                 if not isinstance(value, Link):
                     continue
@@ -235,14 +272,14 @@ class Indexer:
         return add
 
     def _words(self, type_: str, name: str) -> _Add:
-        def add(entry: IndexEntry, found: list[Value], _: _Extents) -> None:
+        def add(entry: IndexEntry, found: list[Value], _: _Seen) -> None:
             texts = [value.value for value in found if isinstance(value, Text)]
             entry.words.update(index_words(self._keying, type_, name, texts))
 
         return add
 
     def _uris(self, type_: str, name: str) -> _Add:
-        def add(entry: IndexEntry, found: list[Value], _: _Extents) -> None:
+        def add(entry: IndexEntry, found: list[Value], _: _Seen) -> None:
             uris = [value.value for value in found if isinstance(value, Uri)]
             entry.tokens.update(self._keying.uri(type_, name, uri) for uri in uris)
 
@@ -253,7 +290,7 @@ class Indexer:
         is_main = is_main_date(definition, param)
         is_time = param.name in definition.time_params
 
-        def add(entry: IndexEntry, found: list[Value], extents: _Extents) -> None:
+        def add(entry: IndexEntry, found: list[Value], seen: _Seen) -> None:
             spans = [
                 (
                     OPEN_LOW if value.low is None else value.low,
@@ -265,7 +302,8 @@ class Indexer:
             if not spans:
                 return
             if is_time:
-                extents[param.name] = (min(low for low, _ in spans), max(high for _, high in spans))
+                ends = (min(low for low, _ in spans), max(high for _, high in spans))
+                seen.extents[param.name] = ends
             if is_main:
                 if len(spans) == 1:
                     return
@@ -274,25 +312,42 @@ class Indexer:
 
         return add
 
-    def _numbers(self, type_: str, name: str) -> _Add:
-        @lru_cache(maxsize=1024)
-        def unit(system: str, code: str) -> Unit:
-            return Unit(name, system, code, self._keying.ranged(type_, name, system, code))
+    def _numbers(self, definition: TypeDefinition, name: str) -> _Add:
+        type_, codes = definition.name, kinds_param(definition)
 
-        def add(entry: IndexEntry, found: list[Value], _: _Extents) -> None:
+        @lru_cache(maxsize=4096)
+        def unit(system: str, code: str, kinds: tuple[int, ...]) -> Unit:
+            key = self._keying.ranged(type_, name, system, code, kinds)
+            return Unit(name, system, code, kinds, key)
+
+        def add(entry: IndexEntry, found: list[Value], seen: _Seen) -> None:
+            kinds = self._kinds(type_, codes, seen.values) if codes else ()
             for value in found:
                 if isinstance(value, Quantity):
-                    of = unit(value.system or "", value.code or value.unit or "")
+                    of = unit(value.system or "", value.code or value.unit or "", kinds)
                 elif isinstance(value, Number):
-                    of = unit("", "")
+                    of = unit("", "", ())
                 else:
                     continue
                 entry.units.add(of)
                 low = _LOWEST if value.low is None else value.low
                 high = _HIGHEST if value.high is None else value.high
-                entry.ranged.add((of.key, low, None if low == high else high))
+                span = (of.key, low, None) if low == high else (ranges_key(of.key), low, high)
+                entry.ranged.add(span)
 
         return add
+
+    def _kinds(
+        self, type_: str, name: str, values: list[tuple[SearchParameter, list[Value]]]
+    ) -> tuple[int, ...]:
+        """The kinds of a record's codes; none when it has none, or too many to be kept apart."""
+        codes = next((found for param, found in values if param.name == name), [])
+        kinds = {
+            kind_of(self._keying.code(type_, name, value.code))
+            for value in codes
+            if isinstance(value, Token) and value.code is not None
+        }
+        return tuple(sorted(kinds)) if len(kinds) <= _KINDS_MAX else ()
 
 
 _LOWEST = Decimal("-Infinity")

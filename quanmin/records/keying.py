@@ -71,9 +71,16 @@ class Keying:
         """The key of a piece of a text (a character, a pair, a run of letters)."""
         return self._key(f"{type_}{_SEPARATOR}{param}{_SEPARATOR}w{gram}")
 
-    def ranged(self, type_: str, param: str, system: str, unit: str) -> int:
-        """The key of a number (`unit` "") or of a quantity in one unit as written."""
-        return self._key(f"{type_}{_SEPARATOR}{param}{_SEPARATOR}n{system}{_SEPARATOR}{unit}")
+    def ranged(
+        self, type_: str, param: str, system: str, unit: str, kinds: tuple[int, ...] = ()
+    ) -> int:
+        """The key of a number (`unit` "") or of a quantity in one unit as written, of records
+        with codes of these kinds.
+        """
+        of_kinds = f"{_SEPARATOR}{kinds}" if kinds else ""
+        return self._key(
+            f"{type_}{_SEPARATOR}{param}{_SEPARATOR}n{system}{_SEPARATOR}{unit}{of_kinds}"
+        )
 
     def dated(self, type_: str, param: str) -> int:
         """The key of a date parameter."""

@@ -175,8 +175,11 @@ async def _write_units(
     if new:
         ordered = sorted(new, key=lambda item: (item[0], item[1].key))
         await connection.executemany(
-            "insert into records.unit (type, param, system, code, key) values ($1, $2, $3, $4, $5)"
-            " on conflict do nothing",
-            [(number, unit.param, unit.system, unit.code, unit.key) for number, unit in ordered],
+            "insert into records.unit (type, param, system, code, kinds, key)"
+            " values ($1, $2, $3, $4, $5, $6) on conflict do nothing",
+            [
+                (number, unit.param, unit.system, unit.code, unit.kinds, unit.key)
+                for number, unit in ordered
+            ],
         )
     return new

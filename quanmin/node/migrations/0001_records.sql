@@ -173,9 +173,11 @@ create table records.dated (
 create index dated_low on records.dated (key, low, high, rid);
 create index dated_wide on records.dated (key, high, low, rid) where high - 86400000000 > low;
 
--- Numbers and quantities as written: the key holds type, parameter and unit. A question in another
--- unit is converted to each commensurable unit in use. high is null for a point, so that points
--- need one index only.
+-- Numbers and quantities as written: the key holds type, parameter, unit and the kinds of the
+-- record's codes, so that a question about one code reads the numbers of few others. A question in
+-- another unit is converted to each commensurable unit in use. high is null for a point, so that
+-- points need one index only; ranges have a key of their own, the complement, so that no point must
+-- be looked at to tell it from a range.
 create table records.ranged (
     key bigint not null,
     low numeric not null,
@@ -188,14 +190,15 @@ create index ranged_low on records.ranged (key, low, rid);
 create index ranged_wide on records.ranged (key, high, low, rid) where high is not null;
 
 -- The units in use for a parameter of a type; `code` is the unit's code, or its text where there is
--- no code.
+-- no code; `kinds` are the kinds of the codes that the records have, empty where they may have any.
 create table records.unit (
     type smallint not null,
     param text not null,
     system text not null,
     code text not null,
+    kinds smallint[] not null,
     key bigint not null,
-    primary key (type, param, system, code)
+    primary key (type, param, system, code, kinds)
 );
 
 -- Which source Patient has granted something to whom; the consent projection of trust fills it.

@@ -13,6 +13,7 @@ from decimal import Decimal
 import msgspec
 
 from quanmin.fhir.query import DateOperand, NumberOperand, Prefix, QuantityOperand
+from quanmin.records.index import ranges_key
 from quanmin.records.search.arm import Arm, Write, side_arm
 from quanmin.records.visibility_sql import Bind
 
@@ -190,14 +191,14 @@ def number_arms(bounds: Bounds, keys: Iterable[int]) -> list[Arm]:
     given = list(keys)
 
     def points(bind: Bind) -> str:
-        return f"s.high is null and {_number_condition(bounds, bind, 's.low', 's.low')}"
+        return _number_condition(bounds, bind, "s.low", "s.low")
 
     def ranges(bind: Bind) -> str:
         return f"s.high is not null and {_number_condition(bounds, bind, 's.low', 's.high')}"
 
     return [
         side_arm("ranged", given, points, "s.low"),
-        side_arm("ranged", given, ranges, "s.high"),
+        side_arm("ranged", map(ranges_key, given), ranges, "s.high"),
     ]
 
 

@@ -9,6 +9,7 @@ under two milliseconds and settles it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isqrt
 from typing import Final
 
 import msgspec
@@ -30,6 +31,8 @@ _WALKED_CODES_MAX = 32
 # Deciding a record after decryption costs this many times what fetching its key from a set does,
 # and so many are decided for a slice.
 _DECIDING_COST, _SLICE = 40, 20
+# A large slice, as a walk must fill it.
+_SHOWN = 50
 
 
 class Size(msgspec.Struct, frozen=True):
@@ -90,9 +93,11 @@ async def narrow(
     choice = _Choice(terms, sizes, is_driven=is_driven)
     huge = choice.huge()
     numbers = {id(term): await _expected(reader, _set_of(term)) for term in huge}
-    of_type = await _expected(reader, _rows_of(always)) if huge else 0
+    is_known = is_open and choice.is_size_known()
+    of_type = await _expected(reader, _rows_of(always)) if huge or is_known else 0
     rare = {key for key, number in numbers.items() if _is_rare(number, of_type)}
-    return choice.narrowed(rare, is_timed=is_timed)
+    many = _many(of_type) if is_known else MANY
+    return choice.narrowed(rare, many, is_timed=is_timed)
 
 
 def _wants(term: Term) -> bool:
@@ -113,6 +118,14 @@ async def _sharpened(reader: Reader, term: Term) -> Term:
     if term.sharpen is None:
         return term
     return msgspec.structs.replace(term, row=await term.sharpen(reader))
+
+
+def _many(of_type: int) -> int:
+    """How many hits are better met by walking all records of a type than fetched one by one.
+
+    A row that is walked costs a quarter of one that is fetched, since it lies beside the last.
+    """
+    return min(MANY, isqrt(_SHOWN * of_type // 4))
 
 
 def _is_rare(number: int, of_type: int) -> bool:
@@ -178,6 +191,11 @@ def _in_set(term: Term) -> Write:
     return lambda bind: f"r.rid in ({_union(term, bind)})"
 
 
+def _of_set(term: Term) -> Write:
+    """Never leads the plan: the set is read once and each row that is met is looked up in it."""
+    return lambda bind: f"(r.rid in ({_union(term, bind)})) is true"
+
+
 def _fetched(term: Term) -> Write:
     """Leads the plan: an array is looked up by key, whatever the planner expects of its making."""
     return lambda bind: f"r.rid = any(array({_union(term, bind)}))"
@@ -192,6 +210,7 @@ class _Choice:
 
     def __init__(self, terms: Sequence[Term], sizes: dict[int, Size], *, is_driven: bool) -> None:
         self._sizes = sizes
+        self._many = MANY
         self._terms = sorted(terms, key=self._rank)
         self._is_led = is_driven
         self._is_driven = is_driven or any(_is_few(term, sizes) for term in terms)
@@ -210,9 +229,22 @@ class _Choice:
             return []
         return [term for term in self._sets() if term.probe is None and self._number(term) > MANY]
 
-    def narrowed(self, rare: set[int], *, is_timed: bool) -> Narrowed:
-        """The choice; `rare` are those of the huge that are read whole."""
-        self._rare = rare
+    def is_size_known(self) -> bool:
+        """Whether one set gives the hits and hardly any other record.
+
+        The hits of clauses that know nothing of each other may be any number.
+        """
+        sets = self._sets()
+        implied = {clause for term in sets for clause in term.implied}
+        apart = [term for term in sets if not implied.issuperset(term.clauses)]
+        is_all = len(sets) == len(self._terms) and not self._is_driven
+        return is_all and len(apart) == 1 and bool(apart[0].implied)
+
+    def narrowed(self, rare: set[int], many: int, *, is_timed: bool) -> Narrowed:
+        """The choice; `rare` are those of the huge that are read whole, sets up to `many` are
+        fetched.
+        """
+        self._rare, self._many = rare, many
         self._walked = self._walkable() if is_timed and not self._is_led else None
         for term in self._terms:
             self._add(term)
@@ -294,13 +326,13 @@ class _Choice:
 
     def _add_large(self, term: Term) -> None:
         walked = term is not self._walked
-        if self._number(term) <= MANY and not self._has_lead:
+        if self._number(term) <= self._many and not self._has_lead:
             self._has_lead = True
             self._ask(_fetched(term), counting=_in_set(term), walked=walked)
         elif term.probe is not None:
             self._ask(term.probe, counting=_in_set(term), walked=walked)
         elif self._number(term) <= MANY or id(term) in self._rare:
-            self._ask(_in_set(term), walked=walked)
+            self._ask(_of_set(term), counting=_in_set(term), walked=walked)
         else:
             # So many have it that a slice is soon full by deciding them as they come.
             self._undecided.extend(term.clauses)

@@ -39,7 +39,8 @@ class Term(msgspec.Struct, frozen=True):
     for all. When the term is not exact, they hold for every record where the clauses do and for
     some others, and the clauses are decided on the decrypted record. `drives` says that the
     condition on the row picks few records, `is_point` that `found` gives nearly none; `sharpen`
-    gives a better form of `row` where that is to lead the plan.
+    gives a better form of `row` where that is to lead the plan. `implied` are clauses that hold for
+    nearly all that `found` gives.
     """
 
     clauses: tuple[Clause, ...]
@@ -51,6 +52,7 @@ class Term(msgspec.Struct, frozen=True):
     is_exact: bool = True
     drives: bool = False
     is_point: bool = False
+    implied: tuple[Clause, ...] = ()
 
     @property
     def is_negative(self) -> bool:

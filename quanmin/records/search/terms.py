@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from quanmin.base.problems import NotSupported
 from quanmin.fhir.query import Clause, MissingOperand, QuantityOperand, StringOperand
-from quanmin.records.index import Unit, parts_of
+from quanmin.records.index import parts_of
 from quanmin.records.search.arm import Write
 from quanmin.records.search.coded import id_term, token_term, uri_term
 from quanmin.records.search.linked import reference_term
 from quanmin.records.search.reader import Reader
 from quanmin.records.search.term import Scope, Term, always, either, is_present, never
-from quanmin.records.search.timed import date_term, dates_together, number_term, units_in_use
+from quanmin.records.search.timed import Units, date_term, dates_together, number_term, units_in_use
 from quanmin.records.visibility_sql import Bind
 from quanmin.records.words import Needed, needed_keys
 
@@ -27,11 +27,11 @@ async def terms_of(reader: Reader, scope: Scope, clauses: tuple[Clause, ...]) ->
         for name in parts_of(scope.definitions[0], clause.param.name)
         if any(isinstance(operand, QuantityOperand) for operand in clause.operands)
     }
-    units = await units_in_use(reader, scope.definitions[0], measured) if measured else []
+    units = await units_in_use(reader, scope, measured, clauses) if measured else Units()
     return [_term(scope, group, units) for group in dates_together(scope, clauses)]
 
 
-def _term(scope: Scope, group: tuple[Clause, ...], units: list[Unit]) -> Term:
+def _term(scope: Scope, group: tuple[Clause, ...], units: Units) -> Term:
     clause = group[0]
     name = clause.param.name
     if any(name not in definition.params for definition in scope.definitions):

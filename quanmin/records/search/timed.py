@@ -10,12 +10,14 @@ from decimal import Decimal
 from itertools import product
 from math import prod
 
+import msgspec
+
 from quanmin.fhir.matching import unit_factor
-from quanmin.fhir.query import Clause, DateOperand, NumberOperand, QuantityOperand
+from quanmin.fhir.query import Clause, DateOperand, NumberOperand, QuantityOperand, TokenOperand
 from quanmin.fhir.table import TypeDefinition
 from quanmin.fhir.values import SearchParameter
 from quanmin.records.context import SEVERAL
-from quanmin.records.index import Unit, is_main_date, parts_of
+from quanmin.records.index import Unit, is_main_date, kind_of, kinds_param, parts_of
 from quanmin.records.search.arm import Arm, Write, side_arm
 from quanmin.records.search.intervals import WIDE, Bounds, Span, number_arms
 from quanmin.records.search.reader import Reader, Statement
@@ -154,21 +156,60 @@ def _without_types(expression: str) -> str:
     return re.sub(r"\.(?:as|ofType)\(\w+\)", "", expression)
 
 
+class Units(msgspec.Struct, frozen=True):
+    """The units in use, and the clauses on codes by which they were chosen."""
+
+    units: tuple[Unit, ...] = ()
+    chosen_by: tuple[Clause, ...] = ()
+
+
 async def units_in_use(
-    reader: Reader, definition: TypeDefinition, params: Iterable[str]
-) -> list[Unit]:
-    """The units that records of this type have been written with, for these parameters."""
+    reader: Reader, scope: Scope, params: Iterable[str], clauses: Iterable[Clause]
+) -> Units:
+    """The units that records of this type have been written with, for these parameters.
+
+    Only those of records that may have the codes that the clauses ask for.
+    """
     statement = Statement()
+    conditions = [
+        f"u.type = {statement.bind(scope.definitions[0].number)}::smallint",
+        f"u.param = any({statement.bind(list(params))}::text[])",
+    ]
+    chosen_by = []
+    for clause in clauses:
+        kinds = _kinds_asked(scope, clause)
+        if kinds:
+            asked = statement.bind(sorted(kinds))
+            conditions.append(f"(u.kinds = '{{}}' or u.kinds && {asked}::smallint[])")
+            chosen_by.append(clause)
     rows = await reader.rows(
-        "select u.param, u.system, u.code, u.key from records.unit u"
-        f" where u.type = {statement.bind(definition.number)}::smallint"
-        f" and u.param = any({statement.bind(list(params))}::text[])",
+        "select u.param, u.system, u.code, u.kinds, u.key from records.unit u where "
+        + " and ".join(conditions),
         statement,
     )
-    return [Unit(row["param"], row["system"], row["code"], row["key"]) for row in rows]
+    units = (
+        Unit(param, system, code, tuple(kinds), key) for param, system, code, kinds, key in rows
+    )
+    return Units(tuple(units), tuple(chosen_by))
 
 
-def number_term(scope: Scope, clause: Clause, units: Sequence[Unit]) -> Term:
+def _kinds_asked(scope: Scope, clause: Clause) -> set[int]:
+    """The kinds of code one of which every record has that the clause finds; none if it may be
+    any.
+    """
+    definition = scope.definitions[0]
+    if clause.param.name != kinds_param(definition) or clause.modifier is not None:
+        return set()
+    codes = [one.code if isinstance(one, TokenOperand) else None for one in clause.operands]
+    keys = [
+        scope.context.keying.code(definition.name, clause.param.name, code)
+        for code in codes
+        if code is not None
+    ]
+    return {kind_of(key) for key in keys} if len(keys) == len(codes) else set()
+
+
+def number_term(scope: Scope, clause: Clause, used: Units) -> Term:
     """Numbers and quantities; a quantity in every unit in use that can be converted to the one
     asked for.
     """
@@ -180,10 +221,11 @@ def number_term(scope: Scope, clause: Clause, units: Sequence[Unit]) -> Term:
             keys = [scope.context.keying.ranged(definition.name, name, "", "") for name in names]
             found += number_arms(Bounds.of(operand), keys)
         elif isinstance(operand, QuantityOperand):
-            mine = [unit for unit in units if unit.param in names]
+            mine = [unit for unit in used.units if unit.param in names]
             for factor, of_factor in _commensurable(operand, mine).items():
                 found += number_arms(Bounds.of(operand, factor), of_factor)
-    return Term((clause,), found=tuple(found), row=None if found else never)
+    row = None if found else never
+    return Term((clause,), found=tuple(found), row=row, implied=used.chosen_by)
 
 
 def _commensurable(operand: QuantityOperand, units: Iterable[Unit]) -> dict[Decimal, list[int]]:

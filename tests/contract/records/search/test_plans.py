@@ -18,6 +18,7 @@ from stores import open_context
 
 from quanmin.base.database import Connection
 from quanmin.records.context import Context
+from quanmin.records.index import kind_of
 from quanmin.records.search import search, timeline
 from quanmin.records.search.reader import Reader, Statement
 from quanmin.records.visibility import Either, Everything, OfPatient, OfSender, OfType, Visibility
@@ -34,6 +35,13 @@ _RECORDS = """
         array[case when n % 50 = 0 then $3::bigint else $4 end, n],
         array[($5::bigint[])[n % 1000 + 1]]
     from generate_series(1, $6::bigint) n
+"""
+
+# Rows with the code on half of all have measured 0 to 999, those of other codes 1000 to 1999.
+_RANGED = """
+    insert into records.ranged (key, low, rid, type, bucket)
+    select case when n % 2 = 0 then $1::bigint else $2 end, n % 1000 + n % 2 * 1000, -n, $3, 0
+    from generate_series(1, $4::bigint) n where n % 10000 <> 0
 """
 
 _KEYED = """
@@ -74,7 +82,21 @@ async def _fill(connection: Any, context: Context) -> None:
     )
     codes = [keying.code("Observation", "code", code) for code in ("common", "middling", "rare")]
     await connection.execute(_KEYED, *codes, number, ROWS)
-    await connection.execute("analyze records.record, records.keyed")
+    kinds = [(kind_of(codes[0]),), (kind_of(codes[0] + 1),)]
+    units = [
+        (
+            number,
+            "value-quantity",
+            "",
+            "kg",
+            of,
+            keying.ranged("Observation", "value", "", "kg", of),
+        )
+        for of in kinds
+    ]
+    await connection.executemany("insert into records.unit values ($1, $2, $3, $4, $5, $6)", units)
+    await connection.execute(_RANGED, *(unit[-1] for unit in units), number, ROWS)
+    await connection.execute("analyze records.record, records.keyed, records.ranged")
 
 
 @pytest.fixture
@@ -137,6 +159,10 @@ SHAPES: list[tuple[list[tuple[str, str]], int]] = [
     ([("date", "ge1971-11-25T11:40:00+08:00")], 200),
     ([("date", "ge1970-03-05"), ("date", "le1970-03-05")], 300),
     ([("date", "ge1971-02-05"), ("_sort", "date")], 300),
+    ([("code", "common"), ("value-quantity", "gt990||kg")], 4_000),
+    ([("code", "common"), ("value-quantity", "gt900||kg")], 12_000),
+    ([("code", "common"), ("value-quantity", "gt500||kg")], 12_000),
+    ([("code", "common"), ("value-quantity", "gt1000||kg")], 700),
     ([("code", "none")], 60),
     ([("_id", "nobody")], 60),
     ([("code:not", "common")], 500),

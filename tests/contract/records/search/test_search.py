@@ -52,6 +52,48 @@ async def test_the_newest_version_comes_first_where_no_order_is_asked(store: Sto
     assert await ids(store, "Observation") == ["a0", "a1"]
 
 
+async def test_a_value_is_found_with_any_of_its_records_codes_and_with_none(store: Store) -> None:
+    codings = {
+        "none": [],
+        "one": ["A"],
+        "two": ["A", "B"],
+        "many": ["A", "B", "C", "D", "E"],
+        "other": ["C"],
+    }
+    await put_away(
+        store,
+        [
+            observation_of(
+                id_,
+                code={"text": "weight"}
+                | {name: [{"code": code} for code in codes] for name in ["coding"] if codes},
+                valueQuantity={"value": 7, "unit": "kg"},
+            )
+            for id_, codes in codings.items()
+        ],
+    )
+    for code in "ABCDE":
+        found = await ids(store, "Observation", ("code", code), ("value-quantity", "gt6||kg"))
+        assert set(found) == {id_ for id_, codes in codings.items() if code in codes}
+    either = await ids(store, "Observation", ("code", "B,C"), ("value-quantity", "7"))
+    assert set(either) == {"two", "many", "other"}
+    both = [("code", "A"), ("code", "B"), ("combo-value-quantity", "7")]
+    assert set(await ids(store, "Observation", *both)) == {"two", "many"}
+    without = await ids(store, "Observation", ("code:not", "A"), ("value-quantity", "ge7||kg"))
+    assert set(without) == {"none", "other"}
+    assert set(await ids(store, "Observation", ("value-quantity", "ap7"))) == set(codings)
+
+
+async def test_a_value_leaves_the_index_with_the_code_it_had(store: Store) -> None:
+    of_code = {code: {"coding": [{"code": code}]} for code in "AB"}
+    value = {"value": 7, "unit": "kg"}
+    for code in ("A", "B"):
+        await put_away(store, [observation_of("x", code=of_code[code], valueQuantity=value)])
+    async with store.reading() as connection:
+        assert await connection.fetchval("select count(*) from records.ranged") == 1
+    assert await ids(store, "Observation", ("code", "B"), ("value-quantity", "7")) == ["x"]
+
+
 async def test_many_values_of_several_clauses_on_one_date_are_all_asked(store: Store) -> None:
     await put_away(store, results([1, 2, 3, 4, 5]))
     since = ("date", ",".join(f"ge2026-03-0{day}" for day in (2, 3, 7, 8, 9)))
