@@ -33,6 +33,10 @@ from quanmin.fhir.values import (
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 LIMITS = QueryLimits(value_length_max=10_000)
 TYPES = tuple(load_table().types)
+# In the east the first day of the calendar begins in a year that no search can write.
+YEAR_ONE = (datetime(1, 1, 1, tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(
+    microseconds=1
+)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -123,7 +127,7 @@ def written(param: SearchParameter, value: Value) -> tuple[str, str] | None:
             return param.name, escaped(uri)
         case Link(type_, id_, None, _) if type_ and id_:
             return param.name, f"{type_}/{id_}"
-        case When(low, high) if low is not None and high is not None:
+        case When(low, high) if low is not None and high is not None and low >= YEAR_ONE:
             start = EPOCH + timedelta(microseconds=low)
             return param.name, f"ge{start.isoformat().replace('+00:00', 'Z')}"
         case Number(low, high) if low is not None and low == high:
