@@ -158,7 +158,7 @@ class PersonIndex:
             change.rid,
             bucket_of(change.rid),
         )
-        reason = "patient-deleted" if change.resource is None else "details-changed"
+        reason = "patient-deleted" if change.body is None else "details-changed"
         await self._note(connection, change, person, "unlink", [reason])
 
     async def _note(

@@ -32,7 +32,8 @@ class Current(msgspec.Struct, frozen=True):
 
 class Draft(msgspec.Struct):
     """A version about to be written. `body` is sealed by then; `seq` is its place in its bucket's
-    changes.
+    changes. Of the decoded body nothing is kept: a bundle's would not stay in the processor's
+    cache.
     """
 
     definition: TypeDefinition
@@ -45,12 +46,16 @@ class Draft(msgspec.Struct):
     sender: int
     patient: int | None
     body: bytes
-    resource: dict[str, Any] | None
     entry: IndexEntry
     current: Current | None = None
     old: IndexEntry | None = None
     sealed: bytes = b""
     seq: int = 0
+
+    @property
+    def is_deletion(self) -> bool:
+        """Whether the version says that the record is deleted."""
+        return bool(self.flags & DELETED)
 
 
 def draft_version(
@@ -93,7 +98,6 @@ def draft_version(
         sender,
         patient_of(context, definition, resource, rid),
         body,
-        resource,
         entry,
         current,
         None if current is None else index_again(context, current),
@@ -118,7 +122,6 @@ def draft_deletion(
         stored.facts.sender,
         stored.facts.patient,
         msgspec.json.encode({"resourceType": definition.name, "id": stored.id}),
-        None,
         IndexEntry(),
         current,
         index_again(context, current),

@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from quanmin.base.database import Connection
+from quanmin.fhir.json import decode
 from quanmin.fhir.query import Query
 from quanmin.records.visibility import Visibility
 
@@ -50,7 +51,7 @@ class Sender(msgspec.Struct, frozen=True):
 
 
 class Change(msgspec.Struct, frozen=True):
-    """A new version, told to projections in the transaction that makes it. `resource` is None for a
+    """A new version, told to projections in the transaction that makes it. `body` is None for a
     deletion.
     """
 
@@ -62,7 +63,12 @@ class Change(msgspec.Struct, frozen=True):
     sender: int
     patient: int | None
     updated: int
-    resource: dict[str, Any] | None
+    body: bytes | None
+
+    @property
+    def resource(self) -> dict[str, Any] | None:
+        """The body, decoded anew each time; None for a deletion."""
+        return None if self.body is None else decode(self.body)
 
 
 class Projection(Protocol):

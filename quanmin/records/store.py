@@ -279,7 +279,7 @@ class _Unit:
         if draft is None:
             return None
         was_there = draft.current is not None and draft.current.stored.body is not None
-        is_created = not was_there and draft.resource is not None
+        is_created = not was_there and not draft.is_deletion
         return Outcome(_stored(draft), created=is_created)
 
 
@@ -292,7 +292,7 @@ def _stored(draft: Draft) -> Stored:
         version=draft.version,
         updated=draft.updated,
         method=method_of(draft.flags, draft.version),
-        body=None if draft.resource is None else draft.body,
+        body=None if draft.is_deletion else draft.body,
         facts=Facts(draft.sender, draft.patient, name, frozenset(draft.entry.labels), low),
     )
 
@@ -307,7 +307,7 @@ def _change(draft: Draft) -> Change:
         draft.sender,
         draft.patient,
         draft.updated,
-        draft.resource,
+        None if draft.is_deletion else draft.body,
     )
 
 
