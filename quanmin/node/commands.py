@@ -549,7 +549,7 @@ def doctor(directory: Directory = None, settings_file: SettingsFile = None) -> N
     settings = _settings(directory, settings_file)
     colours: dict[Verdict, str] = {"well": "green", "warning": "yellow", "wrong": "red"}
     is_wrong = False
-    for finding in examine(settings):
+    for finding in examine(settings, settings_file):
         is_wrong = is_wrong or finding.verdict == "wrong"
         colour = colours[finding.verdict]
         _console.print(f"[{colour}]{finding.verdict:8}[/] {finding.subject:12}", end="")

@@ -16,7 +16,9 @@ import stat
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib import metadata
+from pathlib import Path
 from typing import Final, Literal
 
 import asyncpg
@@ -32,7 +34,7 @@ from quanmin.node.backup import list_bases
 from quanmin.node.database import Room, embedded, memory_mebibytes, migrations
 from quanmin.node.places import Places
 from quanmin.node.settings import Settings
-from quanmin.node.settings_in_force import FILE_NAME
+from quanmin.node.settings_in_force import FILE_NAME, file_in_force
 from quanmin.node.supervisor import HOST
 
 Verdict = Literal["well", "warning", "wrong"]
@@ -53,12 +55,15 @@ class Finding(msgspec.Struct, frozen=True):
     mend: str = ""
 
 
-def examine(settings: Settings) -> Iterator[Finding]:
-    """Every check's findings, one after another; a check that itself fails is a finding."""
+def examine(settings: Settings, file: Path | None = None) -> Iterator[Finding]:
+    """Every check's findings, one after another; a check that itself fails is a finding.
+
+    `file` is the settings file that was named on the command line, if any.
+    """
     places = Places(settings.node.directory)
     checks: tuple[Callable[[Settings, Places], Iterator[Finding]], ...] = (
         _programs,
-        _settings_file,
+        partial(_settings_file, file_in_force(settings, file)),
         _folder,
         _disk,
         _memory,
@@ -75,7 +80,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         try:
             yield from check(settings, places)
         except (Problem, OSError, asyncpg.PostgresError) as error:
-            subject = check.__name__.strip("_").replace("_", " ")
+            subject = getattr(check, "__name__", "settings").strip("_").replace("_", " ")
             yield Finding(subject, "wrong", f"cannot be checked: {error}", "see above")
 
 
@@ -110,9 +115,8 @@ def _programs(_settings: Settings, _places: Places) -> Iterator[Finding]:
         yield Finding("packages", "well", "all installed")
 
 
-def _settings_file(settings: Settings, places: Places) -> Iterator[Finding]:
-    path = places.directory / FILE_NAME
-    if not path.is_file():
+def _settings_file(path: Path | None, settings: Settings, _places: Places) -> Iterator[Finding]:
+    if path is None:
         yield Finding("settings", "well", f"no {FILE_NAME} in the node's folder")
         return
     has_secret = (

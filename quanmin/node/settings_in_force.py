@@ -56,6 +56,15 @@ def load_settings(
     return _convert(written | named)
 
 
+def file_in_force(settings: Settings, file: Path | None) -> Path | None:
+    """The file that `load_settings` read these settings from, given the same `file`; None without.
+
+    Raises Unusable when the file named is not there any more.
+    """
+    directory = _Given(str(settings.node.directory), "in force")
+    return _choose_file(os.environ, file, {"node.directory": directory})
+
+
 def _choose_file(
     environment: Mapping[str, str], file: Path | None, named: Mapping[str, _Given]
 ) -> Path | None:

@@ -78,7 +78,9 @@ class _Walk:
             self._tell("structure", _unknown_type(at, name, expected), at)
             return
         if expected not in {None, name}:
-            self._tell("structure", f"The body is a {name}, but a {expected} belongs here", at)
+            self._tell(
+                "structure", f"The resourceType is {name}, and here it must be {expected}", at
+            )
             return
         if scope is None:
             scope = self._scope(value, at)

@@ -206,6 +206,18 @@ def test_doctor_finds_nothing_wrong(node: RunningNode) -> None:
     assert f"{node.port}, ours" in done.stdout
 
 
+def test_doctor_looks_at_the_settings_file_that_was_named(
+    node: RunningNode, tmp_path: Path
+) -> None:
+    named = tmp_path / "other.toml"
+    named.write_text('[postgres]\ndsn = "postgresql://quanmin:secret@127.0.0.1:9/none"\n')
+    named.chmod(0o644)
+    done = node.run("doctor", "--settings", named)
+    assert done.returncode == 1
+    assert f"{named} holds a password and others can read it" in done.stdout
+    assert "secret" not in done.stdout + done.stderr
+
+
 def test_doctor_finds_keys_that_others_can_read(node: RunningNode) -> None:
     key = node.folder / "keys" / "root.key"
     key.chmod(0o644)
