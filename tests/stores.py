@@ -35,6 +35,18 @@ def open_context(folder: Path, suite: str = "international", **limits: Any) -> C
     )
 
 
+def reopen_context(folder: Path, of: Context) -> Context:
+    """The context of another process of the same node."""
+    return Context(
+        of.table,
+        FileKeys(folder / "keys"),
+        of.suite,
+        prefix=of.prefix,
+        zone=of.zone,
+        limits=of.limits,
+    )
+
+
 def open_store(pool: asyncpg.Pool[asyncpg.Record], context: Context) -> Store:
     """A store whose clock goes on by a second with every write."""
     ticks = itertools.count(START, 1_000_000)

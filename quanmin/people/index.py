@@ -67,6 +67,24 @@ class PersonIndex:
         )
         return [row["patient"] for row in rows]
 
+    async def hold(self, connection: Connection, patient: int) -> int | None:
+        """Like `person_of`; nothing is linked to the person until the caller's transaction ends."""
+        # Linking locks the person's row by its foreign key.
+        found = await connection.fetchval(
+            "select p.person from people.link l join people.person p using (person)"
+            " where l.patient = $1 and l.bucket = $2 for update of p",
+            patient,
+            bucket_of(patient),
+        )
+        return None if found is None else int(found)
+
+    async def forget(self, connection: Connection, person: int) -> None:
+        """Keep of a person to whom nothing is linked any more only that there was one: whoever
+        comes with the number again is a new person.
+        """
+        await connection.execute("delete from people.number where person = $1", person)
+        await connection.execute("update people.person set name_key = 0 where person = $1", person)
+
     async def counts(
         self, connection: Connection, patients: Sequence[int], visibility: Visibility
     ) -> dict[int, int]:

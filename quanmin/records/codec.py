@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import secrets
 import struct
+import time
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cache
 from importlib import resources
 
@@ -22,9 +23,11 @@ import zstandard
 from quanmin.base.crypto import SUITES, Suite, Tampered
 from quanmin.base.database import Connection, Database
 from quanmin.base.keys import KeyPort
+from quanmin.base.problems import Gone
 from quanmin.records.abridgement import Told, abridge, complete
 
 PATIENT, SENDER = 0, 1
+ERASED = "the person has been erased: nothing is kept of them, and nothing is stored about them"
 
 _HEADER = struct.Struct(">BH")  # suite, dictionary
 _PLACE = struct.Struct(">BqiBHq")  # type, record key, version, suite, dictionary, moment
@@ -105,16 +108,35 @@ class Packing:
         return zstandard.ZstdCompressionDict(self._dictionaries[number])
 
 
+class _Opened(msgspec.Struct, frozen=True):
+    """A data key as it was when `erasures` keys of its bucket had been destroyed; None: unknown."""
+
+    key: bytes
+    erasures: int | None
+    until: float
+
+
 class Codec:
     """Seals and opens bodies, and keeps the data keys it has opened at hand, at most `keys_max` of
-    them.
+    them and none longer than `seconds_max`: by then a key destroyed elsewhere is gone here too.
     """
 
-    def __init__(self, keys: KeyPort, suite: Suite, *, keys_max: int = 50_000) -> None:
+    def __init__(
+        self,
+        keys: KeyPort,
+        suite: Suite,
+        *,
+        keys_max: int = 50_000,
+        seconds_max: float = 60.0,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._keys = keys
         self._suite = suite
+        self._seconds_max = seconds_max
+        self._now = now
         self._packing = Packing()
-        self._opened: OrderedDict[Holder, bytes] = OrderedDict()
+        # In the order in which they were read, so that the oldest stand in front.
+        self._opened: OrderedDict[Holder, _Opened] = OrderedDict()
         # Made in transactions that have not ended: a search of such a transaction reads its own
         # row, and a key of a transaction that is rolled back would seal bodies that nobody can
         # open. So these are never kept at hand.
@@ -152,24 +174,48 @@ class Codec:
         """The data keys of the holders that have one; a holder without (erased, or new) is left
         out.
         """
+        self._drop_old()
         found: dict[Holder, bytes] = {}
         missing: list[Holder] = []
         for holder in set(holders):
-            key = self._opened.get(holder)
-            if key is None:
+            opened = self._opened.get(holder)
+            if opened is None:
                 missing.append(holder)
             else:
-                found[holder] = key
+                found[holder] = opened.key
         if missing:
             found |= await self._read(connection, missing)
         return found
 
+    async def refuse_destroyed(
+        self, connection: Connection, holders: Collection[Holder], erasures: Mapping[int, int]
+    ) -> None:
+        """Raises Gone when a data key of one of these Patients has been destroyed since it was
+        read.
+
+        The caller holds the clocks of their buckets until its transaction ends, so that none can be
+        destroyed before; `erasures` is what the clocks say. Keys are read again only where it is
+        not what it was when they were read.
+        """
+        doubtful = [
+            holder
+            for holder in holders
+            if holder.kind == PATIENT
+            and (
+                (opened := self._opened.get(holder)) is None
+                or opened.erasures != erasures[holder.bucket]
+            )
+        ]
+        if doubtful and len(await self._read(connection, doubtful)) < len(doubtful):
+            raise Gone(ERASED)
+
     async def _read(self, connection: Database, holders: list[Holder]) -> dict[Holder, bytes]:
         rows = await connection.fetch(
             """
-            select k.bucket, k.kind, k.holder, k.wrapped
+            select k.bucket, k.kind, k.holder, k.wrapped, c.erasures
             from unnest($1::smallint[], $2::smallint[], $3::bigint[]) as h (bucket, kind, holder)
             join records.data_key k using (bucket, kind, holder)
+            join records.clock c using (bucket)
             """,
             [holder.bucket for holder in holders],
             [holder.kind for holder in holders],
@@ -178,14 +224,18 @@ class Codec:
         found = {}
         for row in rows:
             holder = Holder(row["bucket"], row["kind"], row["holder"])
-            found[holder] = self._keys.unwrap(row["wrapped"], _place(holder))
-        self._keep({holder: key for holder, key in found.items() if holder not in self._pending})
+            self._opened.pop(holder, None)
+            if row["wrapped"]:
+                found[holder] = self._keys.unwrap(row["wrapped"], _place(holder))
+                if holder not in self._pending:
+                    self._keep(holder, found[holder], row["erasures"])
         return found
 
     async def make_keys(
         self, connection: Connection, holders: Iterable[Holder]
     ) -> dict[Holder, bytes]:
-        """New data keys for holders without one, in the caller's transaction.
+        """New data keys for holders without one, in the caller's transaction; a holder whose key
+        has been destroyed is left out.
 
         The caller calls `settle` when the transaction has ended, with what became of it.
         """
@@ -209,20 +259,49 @@ class Codec:
         found = await self._read(connection, theirs) if theirs else {}
         return {holder: made[holder] for holder in ours} | found
 
-    def settle(self, made: Mapping[Holder, bytes], *, committed: bool) -> None:
-        """The transaction that made these keys has ended."""
+    def settle(
+        self, made: Mapping[Holder, bytes], erasures: Mapping[int, int], *, committed: bool
+    ) -> None:
+        """The transaction that made these keys has ended; `erasures` is what its clocks said."""
         self._pending.difference_update(made)
         if committed:
-            self._keep(made)
+            for holder, key in made.items():
+                self._keep(holder, key, erasures.get(holder.bucket))
 
-    def _keep(self, keys: Mapping[Holder, bytes]) -> None:
-        self._opened.update(keys)
+    def _keep(self, holder: Holder, key: bytes, erasures: int | None) -> None:
+        self._opened[holder] = _Opened(key, erasures, self._now() + self._seconds_max)
         while len(self._opened) > self._keys_max:
             self._opened.popitem(last=False)
 
-    def forget(self, holder: Holder) -> None:
-        """Drop a key whose row has been destroyed."""
-        self._opened.pop(holder, None)
+    def _drop_old(self) -> None:
+        now = self._now()
+        while self._opened:
+            holder, opened = next(iter(self._opened.items()))
+            if opened.until > now:
+                return
+            del self._opened[holder]
+
+    async def destroy_keys(self, connection: Connection, holders: Collection[Holder]) -> None:
+        """Destroy the data keys of these holders in the caller's transaction; they get no others.
+
+        Idle processes forget a destroyed key when they next open a body. The caller calls `forget`
+        when the transaction has committed.
+        """
+        await connection.execute(
+            """
+            insert into records.data_key (bucket, kind, holder, wrapped)
+            select *, ''::bytea from unnest($1::smallint[], $2::smallint[], $3::bigint[])
+            on conflict (bucket, kind, holder) do update set wrapped = ''
+            """,
+            [holder.bucket for holder in holders],
+            [holder.kind for holder in holders],
+            [holder.number for holder in holders],
+        )
+
+    def forget(self, holders: Iterable[Holder]) -> None:
+        """Drop keys that have been destroyed."""
+        for holder in holders:
+            self._opened.pop(holder, None)
 
 
 def is_spaced(body: bytes) -> bool:

@@ -26,7 +26,8 @@ from quanmin.records.model import Stored
 from quanmin.records.rid import BUCKETS, bucket_of, id_of, rid_of
 from quanmin.records.visibility import Facts
 
-DELETED, CHOSEN, SEVERAL = 1, 2, 4
+# ERASED comes with DELETED: a deletion that left no body and no history.
+DELETED, CHOSEN, SEVERAL, ERASED = 1, 2, 4, 8
 
 ROW = "r.rid, r.type, r.version, r.updated, r.sender, r.patient, r.low, r.labels, r.flags, r.body"
 
@@ -62,6 +63,7 @@ class Context:
         limits: StoreLimits,
     ) -> None:
         self.table = table
+        self.suite = suite
         self.prefix = prefix
         self.zone = zone
         self.limits = limits
@@ -112,14 +114,15 @@ class Context:
     async def open(self, connection: Database, rows: Sequence[asyncpg.Record]) -> list[Stored]:
         """The versions in rows with the columns of ROW, in order.
 
-        A version whose data key has been destroyed is left out: its person has been erased.
+        A version that has no body, or whose data key has been destroyed, is left out: its person
+        has been erased.
         """
         holders = [self.holder(row["patient"], row["sender"]) for row in rows]
         keys = await self.codec.data_keys(connection, holders)
         return [
             self._stored(row, keys[holder])
             for row, holder in zip(rows, holders, strict=True)
-            if holder in keys
+            if holder in keys and row["body"] is not None
         ]
 
     def _stored(self, row: Any, key: bytes) -> Stored:

@@ -11,7 +11,8 @@ import msgspec
 
 from quanmin.base.database import Connection, Database
 from quanmin.base.problems import Gone, Malformed, NotFound
-from quanmin.records.context import DELETED, ROW, Context
+from quanmin.records.codec import ERASED as ERASED_TEXT
+from quanmin.records.context import DELETED, ERASED, ROW, Context
 from quanmin.records.glance import Glances
 from quanmin.records.model import Batch, Stored
 from quanmin.records.rid import bucket_of, is_assigned
@@ -67,6 +68,7 @@ async def read_version(
     Raises NotFound, or Gone when that version is a deletion.
     """
     row = await _current_row(connection, context, visibility, type_, id_)
+    _refuse_erased(row)
     if row["version"] != version:
         found = await connection.fetchrow(
             f"select {ROW} from records.history r where r.rid = $1 and r.version = $2",
@@ -118,6 +120,7 @@ async def _current_row(
 
 
 async def _open_current(database: Database, context: Context, row: Any, type_: str) -> Stored:
+    _refuse_erased(row)
     if row["flags"] & DELETED:
         raise Gone(f"this {type_} has been deleted; its history can still be read")
     return await _open_one(database, context, row)
@@ -126,8 +129,13 @@ async def _open_current(database: Database, context: Context, row: Any, type_: s
 async def _open_one(connection: Database, context: Context, row: Any) -> Stored:
     opened = await context.open(connection, [row])
     if not opened:
-        raise Gone("the record's person has been erased")
+        raise Gone(ERASED_TEXT)
     return opened[0]
+
+
+def _refuse_erased(row: Any) -> None:
+    if row["flags"] & ERASED:
+        raise Gone(ERASED_TEXT)
 
 
 async def _is_visible(
@@ -185,6 +193,7 @@ async def history(
 
     if query.type is not None and query.id is not None:
         row = await _current_row(connection, context, visibility, query.type, query.id)
+        _refuse_erased(row)
         conditions.append(f"r.rid = {bind(row['rid'])}")
     if query.type is not None:
         number = context.definition(query.type).number

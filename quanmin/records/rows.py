@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from operator import itemgetter
+
+import msgspec
 
 from quanmin.base.database import Connection
 from quanmin.records.draft import Draft
@@ -48,14 +49,11 @@ _TO_HISTORY = """
 async def write_drafts(
     connection: Connection, drafts: Sequence[Draft], known_units: set[tuple[int, Unit]]
 ) -> set[tuple[int, Unit]]:
-    """Write sealed drafts in the caller's transaction; gives the units it saw for the first time.
-
-    Takes the clocks of the drafts' buckets, in order, until the transaction ends: within a bucket
-    the order of `seq` is the order of commits.
+    """Write sealed drafts that have their `seq` in the caller's transaction; gives the units it saw
+    for the first time.
     """
     if not drafts:
         return set()
-    await _take_clocks(connection, drafts)
     replaced = [draft for draft in drafts if draft.current is not None]
     if replaced:
         await _replace(connection, replaced)
@@ -73,28 +71,45 @@ def _by_place(draft: Draft) -> tuple[int, int, int]:
     return draft.definition.number, draft.entry.low or 0, draft.rid
 
 
-async def _take_clocks(connection: Connection, drafts: Sequence[Draft]) -> None:
-    counts = Counter(draft.bucket for draft in drafts)
+class Clock(msgspec.Struct):
+    """What the clock of a bucket said when it was taken: the last `seq` given, keys destroyed."""
+
+    seq: int
+    erasures: int
+
+    def tick(self) -> int:
+        """The next `seq`."""
+        self.seq += 1
+        return self.seq
+
+
+async def lock_clocks(connection: Connection, buckets: Collection[int]) -> None:
+    """Hold the clocks of these buckets, in order, until the transaction ends."""
+    await connection.execute(
+        "select 1 from records.clock where bucket = any($1) order by bucket for update",
+        sorted(buckets),
+    )
+
+
+async def take_clocks(connection: Connection, counts: Mapping[int, int]) -> dict[int, Clock]:
+    """Take so many `seq` of each of these buckets, and hold their clocks until the transaction
+    ends: within a bucket the order of `seq` is the order of commits.
+    """
     buckets = sorted(counts)
     if len(buckets) > 1:
         # An update of several rows locks them in no order anybody promises; a sorted FOR UPDATE
         # does.
-        await connection.execute(
-            "select 1 from records.clock where bucket = any($1) order by bucket for update", buckets
-        )
+        await lock_clocks(connection, buckets)
     rows = await connection.fetch(
         """
         update records.clock c set seq = c.seq + t.count
         from unnest($1::smallint[], $2::int[]) as t (bucket, count)
-        where c.bucket = t.bucket returning c.bucket, c.seq - t.count as seq
+        where c.bucket = t.bucket returning c.bucket, c.seq - t.count as seq, c.erasures
         """,
         buckets,
         [counts[bucket] for bucket in buckets],
     )
-    last = {row["bucket"]: row["seq"] for row in rows}
-    for draft in drafts:
-        last[draft.bucket] += 1
-        draft.seq = last[draft.bucket]
+    return {row["bucket"]: Clock(row["seq"], row["erasures"]) for row in rows}
 
 
 async def _replace(connection: Connection, drafts: Sequence[Draft]) -> None:
@@ -103,6 +118,12 @@ async def _replace(connection: Connection, drafts: Sequence[Draft]) -> None:
     await connection.execute(_TO_HISTORY, types, rids)
     await connection.executemany(_UPDATE, [_row(draft) for draft in drafts])
     old = [(draft.rid, draft.old) for draft in drafts if draft.old is not None]
+    await remove_side(connection, old)
+
+
+async def remove_side(connection: Connection, old: Iterable[tuple[int, IndexEntry]]) -> None:
+    """Remove the rows of the side tables that these index entries of records, by key, stand for."""
+    old = list(old)
     for table, pairs in (
         ("keyed", [(key, rid) for rid, entry in old for key, _ in entry.keyed]),
         ("dated", [(key, rid) for rid, entry in old for key, _, _ in entry.dated]),

@@ -5,32 +5,36 @@ told to others.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 import asyncpg
 import msgspec
 
 from quanmin.base.database import Connection
-from quanmin.base.problems import Conflict, Forbidden, Invalid, Issue, Problem, StorageFull
+from quanmin.base.problems import Conflict, Forbidden, Gone, Invalid, Issue, Problem, StorageFull
 from quanmin.fhir.json import Rewriting
-from quanmin.records.codec import Holder
+from quanmin.records.codec import ERASED, PATIENT, Holder
 from quanmin.records.context import Context, method_of
 from quanmin.records.draft import Draft, draft_deletion, draft_version
+from quanmin.records.erasing import erase_patients
 from quanmin.records.glance import Glances
 from quanmin.records.index import Unit
 from quanmin.records.model import Outcome, Stored
 from quanmin.records.numbers import Numbers
 from quanmin.records.operation import Change, Operation, Projection, Sender
 from quanmin.records.reading import glance
-from quanmin.records.rows import write_drafts
-from quanmin.records.targets import Target, Targets
+from quanmin.records.rows import Clock, take_clocks, write_drafts
+from quanmin.records.targets import Target, Targets, gone_issues
 from quanmin.records.visibility import Facts, Visibility
 
 # CPU-bound work gives way after this many records, so that a large bundle does not hold up every
 # other request.
 _YIELD_EVERY = 16
 
+_Done = TypeVar("_Done")
 BeforeCommit = Callable[[Connection, "list[Outcome | None]"], Awaitable[None]]
 
 
@@ -115,15 +119,48 @@ class Store:
                 " reading goes on",
                 retry_after_seconds=300,
             )
-        for attempt in range(self.context.limits.write_attempts_max):
+        return await self._repeated(lambda: self._attempt(sender, operations, before_commit))
+
+    async def erase(
+        self,
+        choose: Callable[[Connection], Awaitable[Collection[int]]],
+        before_commit: Callable[[Connection, list[Change]], Awaitable[None]],
+    ) -> None:
+        """Erase the source Patients (record keys) that `choose` gives, in one transaction with what
+        `before_commit` does; durable when this returns. See `erase_patients`.
+        """
+        patients = await self._repeated(lambda: self._erase(choose, before_commit))
+        self.context.codec.forget(self.context.holder(patient, 0) for patient in patients)
+
+    async def _erase(
+        self,
+        choose: Callable[[Connection], Awaitable[Collection[int]]],
+        before_commit: Callable[[Connection, list[Change]], Awaitable[None]],
+    ) -> Collection[int]:
+        async with self._pool.acquire() as connection, connection.transaction():
+            patients = await choose(connection)
+            now = self._now()
+            changes = await erase_patients(connection, self.context, patients, now - now % 1000)
+            await self._project(connection, changes)
+            await before_commit(connection, changes)
+        return patients
+
+    async def _project(self, connection: Connection, changes: Sequence[Change]) -> None:
+        for projection in self._projections:
+            heard = [change for change in changes if change.type in projection.types]
+            if heard:
+                await projection.apply(connection, heard)
+
+    async def _repeated(self, attempt: Callable[[], Awaitable[_Done]]) -> _Done:
+        for number in range(self.context.limits.write_attempts_max):
             try:
-                return await self._attempt(sender, operations, before_commit)
+                return await attempt()
             except (
                 asyncpg.DeadlockDetectedError,
                 asyncpg.SerializationError,
                 asyncpg.UniqueViolationError,
             ):
-                await asyncio.sleep(0.02 * 2**attempt)
+                await asyncio.sleep(0.02 * 2**number)
             except (asyncpg.DiskFullError, asyncpg.OutOfMemoryError) as error:
                 raise StorageFull(
                     "the database has no room to write: nothing was stored; reading goes on",
@@ -140,10 +177,7 @@ class Store:
             try:
                 async with connection.transaction():
                     outcomes = await unit.apply(operations, self._now())
-                    for projection in self._projections:
-                        heard = [c for c in unit.changes if c.type in projection.types]
-                        if heard:
-                            await projection.apply(connection, heard)
+                    await self._project(connection, unit.changes)
                     if before_commit is not None:
                         await before_commit(connection, outcomes)
                     unit.refuse_taken()
@@ -172,6 +206,7 @@ class _Unit:
         self._units = units
         self._new_units: set[tuple[int, Unit]] = set()
         self._made: dict[Holder, bytes] = {}
+        self._clocks: dict[int, Clock] = {}
         self._has_taken = False
 
     async def apply(self, operations: Sequence[Operation], now: int) -> list[Outcome | None]:
@@ -180,7 +215,9 @@ class _Unit:
         resolver = Targets(self._context, self._connection, self._sender, self._numbers)
         targets = await resolver.resolve(operations)
         drafts = await self._draft(targets, resolver.mapping, now)
-        await self._seal(list(drafts.values()))
+        positions = {target.rid: target.operation.position for target in targets}
+        holders = await self._seal(list(drafts.values()), positions)
+        await self._take_clocks(list(drafts.values()), holders)
         self._new_units = await write_drafts(self._connection, list(drafts.values()), self._units)
         self.changes = [_change(draft) for draft in drafts.values()]
         return [self._outcome(target, drafts.get(target.rid)) for target in targets]
@@ -195,7 +232,8 @@ class _Unit:
             raise Forbidden("the id is not free: choose another, or create without one")
 
     def settle(self, *, committed: bool) -> None:
-        self._context.codec.settle(self._made, committed=committed)
+        erasures = {bucket: clock.erasures for bucket, clock in self._clocks.items()}
+        self._context.codec.settle(self._made, erasures, committed=committed)
         if committed:
             self._units |= self._new_units
 
@@ -252,7 +290,9 @@ class _Unit:
             now=now,
         )
 
-    async def _seal(self, drafts: Sequence[Draft]) -> None:
+    async def _seal(
+        self, drafts: Sequence[Draft], positions: Mapping[int, int | None]
+    ) -> set[Holder]:
         context = self._context
         holders = [context.holder(draft.patient, draft.sender) for draft in drafts]
         keys = await context.codec.data_keys(self._connection, holders)
@@ -260,6 +300,9 @@ class _Unit:
         if missing:
             self._made = await context.codec.make_keys(self._connection, missing)
             keys |= self._made
+        erased = [positions[d.rid] for d, h in zip(drafts, holders, strict=True) if h not in keys]
+        if erased:
+            raise Gone(ERASED, issues=gone_issues(erased))
         for draft, holder in zip(drafts, holders, strict=True):
             definition = draft.definition
             place = context.place(
@@ -272,6 +315,23 @@ class _Unit:
                 draft.body,
                 updated_text=context.instant(draft.updated),
             )
+        return set(holders)
+
+    async def _take_clocks(self, drafts: Sequence[Draft], holders: Collection[Holder]) -> None:
+        """Give each draft its place in its bucket's changes. A key that was read before the clock
+        was taken may have been destroyed meanwhile: what it sealed nobody could open.
+        """
+        if not drafts:
+            return
+        counts = Counter(draft.bucket for draft in drafts)
+        # A record moved to another Patient stays in its bucket.
+        counts.update({holder.bucket: 0 for holder in holders if holder.kind == PATIENT})
+        self._clocks = await take_clocks(self._connection, counts)
+        for draft in drafts:
+            draft.seq = self._clocks[draft.bucket].tick()
+        erasures = {bucket: clock.erasures for bucket, clock in self._clocks.items()}
+        read = set(holders) - self._made.keys()
+        await self._context.codec.refuse_destroyed(self._connection, read, erasures)
 
     def _outcome(self, target: Target, draft: Draft | None) -> Outcome | None:
         if target.settled is not None:

@@ -17,12 +17,13 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from quanmin.base.database import Connection
-from quanmin.base.problems import Forbidden, Gone, Invalid, Malformed, PreconditionFailed
+from quanmin.base.problems import Forbidden, Gone, Invalid, Issue, Malformed, PreconditionFailed
 from quanmin.fhir.extraction import index_values
 from quanmin.fhir.grammar import QueryLimits, parse_query
 from quanmin.fhir.json import FromBase, decode
 from quanmin.fhir.query import Query
 from quanmin.fhir.table import TypeDefinition
+from quanmin.records.codec import ERASED
 from quanmin.records.compartment import patient_in
 from quanmin.records.context import DELETED, ROW, Context
 from quanmin.records.draft import Current
@@ -339,12 +340,13 @@ class Targets:
             """,
             *statement.arguments,
         )
-        opened = await self._context.open(self._connection, rows)
-        if len(opened) < len(rows):
-            raise Gone("the record's person has been erased")
+        opened = {one.rid: one for one in await self._context.open(self._connection, rows)}
+        erased = {row["rid"] for row in rows} - opened.keys()
+        if erased:
+            named = [t.operation.position for t in targets if t.rid in erased]
+            raise Gone(ERASED, issues=gone_issues(named))
         return {
-            row["rid"]: Current(stored, row["bucket"], row["flags"])
-            for row, stored in zip(rows, opened, strict=True)
+            row["rid"]: Current(opened[row["rid"]], row["bucket"], row["flags"]) for row in rows
         }
 
 
@@ -372,6 +374,14 @@ async def beyond_reach(
         *statement.arguments,
     )
     return [(row["rid"], row["patient"]) for row in rows]
+
+
+def gone_issues(positions: Iterable[int | None]) -> tuple[Issue, ...]:
+    """One issue for each entry, by its place in the bundle, that is about an erased person."""
+    return tuple(
+        Issue("error", Gone.code, ERASED, "" if place is None else f"Bundle.entry[{place}]")
+        for place in positions
+    )
 
 
 def _check_conditions(target: Target) -> None:

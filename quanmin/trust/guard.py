@@ -18,8 +18,9 @@ from quanmin.fhir.query import Query
 from quanmin.people import PersonIndex
 from quanmin.records.bundle import Entry, Reading, Requests, id_of_body, read_requests
 from quanmin.records.context import Context
+from quanmin.records.erasing import is_known
 from quanmin.records.model import Batch, EntryOutcome, Hits, Outcome, Stored
-from quanmin.records.operation import IfMatch, Operation, Sender
+from quanmin.records.operation import Change, IfMatch, Operation, Sender
 from quanmin.records.reading import HistoryQuery, history, read, read_patient, read_version
 from quanmin.records.search import search, timeline
 from quanmin.records.store import BeforeCommit, Store
@@ -267,6 +268,47 @@ class GuardedRecords:
             kind="delete", type=_type_of(query), criteria=query, if_match=if_match
         )
         return await self._write("delete", operation)
+
+    async def erase(self, patient_id: str) -> int:
+        """Erase the person this source Patient is: every Patient linked to them and all records of
+        these, in one transaction with its entry in the access log. Gives how many records it was.
+
+        A person can be erased again, for instance after a backup was restored. Raises Forbidden for
+        whoever may not, NotFound when nothing is known of such a Patient.
+        """
+        _, rights = await self._guard.rights(self.actor)
+        people, number = self._guard.people, 0
+        patients: list[int] = []
+        persons: list[int] = []
+
+        async def choose(connection: Connection) -> list[int]:
+            rid = self.context.rid_of("Patient", patient_id)
+            if rid is None or not await is_known(connection, self.context, rid):
+                raise NotFound("nothing is known of a Patient with this id")
+            person = await people.hold(connection, rid)
+            persons[:] = [] if person is None else [person]
+            linked = [] if person is None else await people.patients_of(connection, person)
+            patients[:] = sorted({rid, *linked})
+            return patients
+
+        async def note(connection: Connection, changes: Sequence[Change]) -> None:
+            nonlocal number
+            number = len(changes)
+            for person in persons:
+                await people.forget(connection, person)
+            keys: list[Keys] = [(change.rid, change.patient) for change in changes]
+            entry = self._access_to("erase", "Patient", "ok", keys)
+            entry = msgspec.structs.replace(entry, patients=tuple(patients))
+            await self._guard.log.note_in(connection, [entry])
+
+        try:
+            if not rights.may_erase.allowed:
+                raise Forbidden(f"you may not erase ({', '.join(rights.may_erase.reasons)})")
+            await self._store.erase(choose, note)
+        except Problem as problem:
+            await self._note("erase", "Patient", problem.code)
+            raise
+        return number
 
     async def bundle(
         self, body: bytes

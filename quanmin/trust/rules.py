@@ -44,6 +44,7 @@ class Rights(msgspec.Struct, frozen=True):
     readable: Visibility
     writable: Visibility
     may_create: Decision
+    may_erase: Decision = Decision(allowed=False, reasons=("operators-only",))
 
 
 def compile_rights(actor: Actor, ground: Ground) -> Rights:
@@ -51,7 +52,7 @@ def compile_rights(actor: Actor, ground: Ground) -> Rights:
     match actor.role:
         case "operator":
             decision = Decision(allowed=True, reasons=("operator",))
-            return Rights(Everything(), Everything(), Everything(), decision)
+            return Rights(Everything(), Everything(), Everything(), decision, decision)
         case "institution":
             own = OfSender(frozenset({ground.sender}))
             decision = Decision(allowed=True, reasons=("own-records",))

@@ -8,16 +8,13 @@ from importlib import resources
 
 import asyncpg
 import pytest
-from stores import create, delete, observation, open_store, patient, update
+from stores import create, delete, observation, patient, update
 
-from quanmin.base.migrations import migrate, read_migrations
-from quanmin.base.postgres import open_pool
+from quanmin.base.migrations import read_migrations
 from quanmin.base.problems import NotFound
 from quanmin.records import feed
-from quanmin.records.context import Context
 from quanmin.records.operation import Sender
 from quanmin.records.store import Store
-from quanmin.records.visibility import Everything
 
 
 async def drain(pool: asyncpg.Pool[asyncpg.Record], consumer: str, count: int) -> list[feed.Entry]:
@@ -91,20 +88,20 @@ async def test_places_come_in_order_across_the_blocks_they_are_indexed_by(
 
 
 async def test_what_was_written_before_the_blocks_is_heard_after_the_migration(
-    empty_database: str, context: Context
+    store: Store, sender: Sender, pool: asyncpg.Pool[asyncpg.Record]
 ) -> None:
     steps = read_migrations(resources.files("quanmin.node") / "migrations")
-    pool = await open_pool(empty_database, name="test", connections_max=2)
+    [blocks] = [step for step in steps if step.name == "smaller_feed"]
     async with pool.acquire() as connection:
-        await migrate(connection, steps[:3])
         await feed.enrol(connection, "mirror", from_start=True)
-    store = open_store(pool, context)
-    sender = Sender(await store.sender("hospital-a"), Everything(), Everything())
+        for table in ("record", "history"):
+            name = {"record": "record_by_feed", "history": "history_feed"}[table]
+            await connection.execute(f"drop index records.{name}")
+            await connection.execute(f"create index {name} on records.{table} (bucket, seq)")
     await store.write(sender, [create("Patient", patient()), create("Patient", patient())])
     async with pool.acquire() as connection:
-        await migrate(connection, steps)
+        await connection.execute(blocks.sql)
     entries = await drain(pool, "mirror", 10)
-    await pool.close()
     assert [entry.version for entry in entries] == [1, 1]
 
 

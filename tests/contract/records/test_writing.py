@@ -171,19 +171,6 @@ async def test_the_body_in_the_database_is_unreadable(
     assert b"Patient" not in sealed
 
 
-async def test_destroying_the_data_key_erases_the_patients_records(
-    store: Store, sender: Sender, pool: asyncpg.Pool[asyncpg.Record]
-) -> None:
-    [made] = await write(store, sender, create("Patient", patient()))
-    await write(store, sender, create("Observation", observation(f"Patient/{made.stored.id}")))
-    await pool.execute("delete from records.data_key where kind = 0")
-    fresh = Store(pool, store.context, lambda: 0)
-    for holder in list(store.context.codec._opened):
-        store.context.codec.forget(holder)
-    with pytest.raises(Gone):
-        await fetch(fresh, "Patient", made.stored.id)
-
-
 async def test_32_writers_leave_a_history_without_gaps(store: Store, sender: Sender) -> None:
     await write(store, sender, update("Observation", "x", observation(id="x", value="0")))
 

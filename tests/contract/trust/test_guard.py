@@ -9,7 +9,14 @@ import asyncpg
 import pytest
 from stores import bundle, observation, open_context, open_guard, patient, post
 
-from quanmin.base.problems import Forbidden, Invalid, NotFound, PreconditionFailed, Problem
+from quanmin.base.problems import (
+    Forbidden,
+    Gone,
+    Invalid,
+    NotFound,
+    PreconditionFailed,
+    Problem,
+)
 from quanmin.fhir.grammar import QueryLimits, parse_query
 from quanmin.fhir.query import Query
 from quanmin.trust import Actor, Guard, GuardedRecords
@@ -243,3 +250,59 @@ async def test_a_refused_timeline_is_in_the_access_log(
         await theirs.timeline(made.id, count=5)
     rows = await pool.fetch("select outcome from trust.access where action = 'timeline'")
     assert [row["outcome"] for row in rows] == ["not-found"]
+
+
+async def test_an_operator_erases_a_person_everywhere_and_it_is_written_down(
+    guard: Guard, pool: asyncpg.Pool[asyncpg.Record]
+) -> None:
+    clinic, hospital = records(guard, "institution", "a"), records(guard, "institution", "b")
+    here = (await clinic.create("Patient", patient(NUMBER))).stored
+    there = (await hospital.create("Patient", patient(NUMBER))).stored
+    result = (await hospital.create("Observation", observation(f"Patient/{there.id}"))).stored
+    stranger = (await clinic.create("Patient", patient(name="司马清风"))).stored
+    operator = records(guard, "operator", "center")
+    assert await operator.erase(here.id) == 3
+    for stored in (here, there, result):
+        with pytest.raises(Gone, match="erased"):
+            await operator.read(stored.type, stored.id)
+    hits = await operator.search(query(guard, "Patient", _total="accurate"))
+    assert ([hit.id for hit in hits.matches], hits.total) == ([stranger.id], 1)
+    row = await pool.fetchrow("select * from trust.access where action = 'erase'")
+    assert row is not None
+    assert (row["actor"], row["outcome"], row["hits"]) == ("operator-center", "ok", 3)
+    assert set(row["records"]) == {here.rid, there.rid, result.rid}
+    assert set(row["patients"]) == {here.rid, there.rid}
+    for table in ("number", "link"):
+        assert await pool.fetchval(f"select count(*) from people.{table}") == 0
+    again = (await clinic.create("Patient", patient(NUMBER))).stored
+    assert (await clinic.timeline(again.id, count=5)).patients == (again,)
+
+
+async def test_only_an_operator_erases_and_every_refusal_is_written_down(
+    guard: Guard, pool: asyncpg.Pool[asyncpg.Record]
+) -> None:
+    ours = records(guard, "institution", "a")
+    mine = (await ours.create("Patient", patient(NUMBER))).stored
+    person = await pool.fetchval("select person from people.link")
+    for asker in (ours, records(guard, "resident", person=str(person))):
+        for id_ in (mine.id, "nobody"):
+            with pytest.raises(Forbidden):
+                await asker.erase(id_)
+    with pytest.raises(NotFound):
+        await records(guard, "operator", "center").erase("nobody")
+    assert (await ours.read("Patient", mine.id)).version == 1
+    rows = await pool.fetch("select outcome from trust.access where action = 'erase'")
+    assert sorted(row["outcome"] for row in rows) == ["forbidden"] * 4 + ["not-found"]
+
+
+async def test_an_erasure_that_cannot_be_written_down_does_not_take_place(
+    guard: Guard, pool: asyncpg.Pool[asyncpg.Record]
+) -> None:
+    ours = records(guard, "institution", "a")
+    mine = (await ours.create("Patient", patient(NUMBER))).stored
+    await pool.execute("alter table trust.access add check (action <> 'erase')")
+    with pytest.raises(asyncpg.CheckViolationError):
+        await records(guard, "operator", "center").erase(mine.id)
+    assert (await ours.read("Patient", mine.id)).version == 1
+    updated = await ours.update("Patient", mine.id, patient(NUMBER, id=mine.id, gender="male"))
+    assert updated.stored.version == 2
