@@ -56,9 +56,9 @@ class Shelf:
     def __init__(self, records: Iterable[Stored], context: Context) -> None:
         self.by_type: dict[str, list[tuple[Stored, Values]]] = {}
         for stored in records:
-            pair = (stored, values_of(stored, context.zone))
+            pair = (stored, values_of(stored, context))
             self.by_type.setdefault(stored.type, []).append(pair)
-        self._zone = context.zone
+        self._context = context
 
     def expected(self, query: Query) -> set[int]:
         rows = self.by_type.get(query.type or "", [])
@@ -72,7 +72,7 @@ class Shelf:
         operand = clause.operands[0]
         if isinstance(operand, MissingOperand):
             return operand.missing is (clause.param.name not in values)
-        return is_hit(stored, [clause], self._zone)
+        return is_hit(stored, [clause], self._context)
 
 
 async def put_away(store: Store, operations: list[Operation]) -> Shelf:

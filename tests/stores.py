@@ -23,7 +23,9 @@ START = 1_790_000_000_000_000
 IDENTITY_NUMBERS = "urn:oid:2.16.156.10011.1.3"
 
 
-def open_context(folder: Path, suite: str = "international", **limits: Any) -> Context:
+def open_context(
+    folder: Path, suite: str = "international", base_url: str = "", **limits: Any
+) -> Context:
     """A context with new keys in `folder`."""
     return Context(
         load_table(),
@@ -32,6 +34,7 @@ def open_context(folder: Path, suite: str = "international", **limits: Any) -> C
         prefix="q",
         zone=ZoneInfo("Asia/Shanghai"),
         limits=StoreLimits(**limits),
+        base_url=base_url,
     )
 
 
@@ -44,6 +47,7 @@ def reopen_context(folder: Path, of: Context) -> Context:
         prefix=of.prefix,
         zone=of.zone,
         limits=of.limits,
+        base_url=of.base,
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import tzinfo
 from decimal import Decimal
 
+from quanmin.fhir.addresses import RELATIVE
 from quanmin.fhir.dates import interval
 from quanmin.fhir.json import Json
 from quanmin.fhir.values import Kind, Link, Number, Quantity, Text, Token, Uri, Value, When
@@ -22,9 +23,6 @@ CURRENCIES = "urn:iso:std:iso:4217"
 # an index entry of it would cost more than its record.
 _EXPONENT_MAX = 300
 
-_RELATIVE = re.compile(
-    r"([A-Z][A-Za-z]+)/([A-Za-z0-9.-]{1,64})(?:/_history/[A-Za-z0-9.-]{1,64})?\Z"
-)
 _ABSOLUTE = re.compile(
     r"https?://.*/([A-Z][A-Za-z]+)/[A-Za-z0-9.-]{1,64}(?:/_history/[\w.-]{1,64})?\Z"
 )
@@ -249,7 +247,7 @@ def _reference(element: Json, out: list[Value], _: tzinfo) -> None:
 
 def _link(text: Json, kind: str | None, token: Token | None) -> Link | None:
     if type(text) is str and text and text[0] != "#":
-        local = _RELATIVE.match(text)
+        local = RELATIVE.match(text)
         if local:
             return Link(local[1], local[2], None, token)
         absolute = _ABSOLUTE.match(text)
@@ -259,7 +257,7 @@ def _link(text: Json, kind: str | None, token: Token | None) -> Link | None:
 
 def _canonical(element: Json, out: list[Value], _: tzinfo) -> None:
     if type(element) is str and element and element[0] != "#":
-        local = _RELATIVE.match(element)
+        local = RELATIVE.match(element)
         if local:
             out.append(Link(local[1], local[2]))
             return

@@ -12,6 +12,7 @@ from functools import lru_cache
 
 import msgspec
 
+from quanmin.fhir.addresses import localized
 from quanmin.fhir.conversion import CONVERTERS, Converter
 from quanmin.fhir.expressions import Field, Path, Step, Where, read
 from quanmin.fhir.json import Json
@@ -48,14 +49,19 @@ class _Plan(msgspec.Struct, frozen=True):
 
 
 def index_values(
-    type_name: str, resource: dict[str, Json], zone: tzinfo, without: frozenset[str] = frozenset()
+    type_name: str,
+    resource: dict[str, Json],
+    zone: tzinfo,
+    without: frozenset[str] = frozenset(),
+    *,
+    base: str = "",
 ) -> list[tuple[SearchParameter, list[Value]]]:
     """Every search parameter of the type that has an element in `resource`, with its values.
 
     A parameter whose elements hold nothing comparable (a code with text only) comes with an empty
     list: it is not `:missing`. What has no zone is read in `zone`. Links to contained resources are
-    left out, composite and special parameters and those named in `without` too. Never raises on a
-    valid resource.
+    left out, composite and special parameters and those named in `without` too. `base` is this
+    node's own address, "" when it has none. Never raises on a valid resource.
     """
     plan = _plan(type_name, without)
     found: dict[int, list[Value]] = {}
@@ -74,6 +80,10 @@ def index_values(
         is_there = any(resource.get(name) not in (None, False) for name in presence.names)
         found[presence.bit] = [Token(None, "true" if is_there else "false", alone=True)]
     params = plan.params
+    if base:
+        for bit, values in found.items():
+            if params[bit].kind == "reference":
+                found[bit] = localized(values, base)
     return [(params[bit], values) for bit, values in found.items()]
 
 

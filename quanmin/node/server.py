@@ -90,6 +90,7 @@ def _assemble(
         prefix=settings.node.id_prefix,
         zone=settings.zone,
         limits=settings.store,
+        base_url=settings.node.base_url,
     )
     people = PersonIndex(context.keying)
     room = None if settings.postgres.dsn else Room(places.postgres, settings.disk.free_bytes_min)

@@ -67,6 +67,15 @@ class NodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             pattern=r"^[A-Za-z0-9.\-]{1,16}$",
         ),
     ] = "q"
+    base_url: Annotated[
+        str,
+        Meta(
+            description="The address under which others know this node's records, such as "
+            "`https://health.example.org/fhir`: references that begin with it are references to "
+            "its own records. Set it before the first records; empty when there is none.",
+            pattern=r"^(https?://[^\s?#]+)?$",
+        ),
+    ] = ""
     zone: Annotated[
         str, Meta(description="The time zone that dates without one are read in, by its IANA name.")
     ] = "Asia/Shanghai"

@@ -33,7 +33,7 @@ def patient_of(
     for path in _patient_paths(context, definition):
         for reference in _references(resource, path):
             local = mapping.get(reference, reference) if mapping else reference
-            type_, _, id_ = local.partition("/")
+            type_, _, id_ = local.removeprefix(context.base).partition("/")
             if type_ == "Patient" and id_:
                 return context.rid_of("Patient", id_.partition("/")[0])
     return None

@@ -61,12 +61,16 @@ class Context:
         prefix: str,
         zone: ZoneInfo,
         limits: StoreLimits,
+        base_url: str = "",
     ) -> None:
+        """`base_url` is the address under which others know this node's records, "" for none."""
         self.table = table
         self.suite = suite
         self.prefix = prefix
         self.zone = zone
         self.limits = limits
+        # With the slash, so that an address that only begins alike is not taken for ours.
+        self.base = f"{base_url.rstrip('/')}/" if base_url else ""
         self.keying = Keying(keys.derive("index"))
         self.codec = Codec(keys, suite)
         self.indexer = Indexer(self.keying, self.rid_of)

@@ -137,7 +137,7 @@ def index_again(context: Context, current: Current) -> IndexEntry:
 
 
 def _entry(context: Context, definition: TypeDefinition, resource: dict[str, Any]) -> IndexEntry:
-    values = index_values(definition.name, resource, context.zone, IN_COLUMNS)
+    values = index_values(definition.name, resource, context.zone, IN_COLUMNS, base=context.base)
     return context.indexer.entry(definition, values)
 
 

@@ -18,6 +18,7 @@ import msgspec
 
 from quanmin.base.database import Connection
 from quanmin.base.problems import Forbidden, Gone, Invalid, Issue, Malformed, PreconditionFailed
+from quanmin.fhir.addresses import localized_query
 from quanmin.fhir.extraction import index_values
 from quanmin.fhir.grammar import QueryLimits, parse_query
 from quanmin.fhir.json import FromBase, decode
@@ -98,7 +99,8 @@ class _Written:
                 for target in self._by_type.get(type_, ())
                 if target.operation.body is not None
             ]
-        return [target for target, values in self._values[type_] if are_met(query.clauses, values)]
+        clauses = localized_query(query, self._context.base).clauses
+        return [target for target, values in self._values[type_] if are_met(clauses, values)]
 
     def _found(self, target: Target) -> Values:
         try:
@@ -106,7 +108,9 @@ class _Written:
         except Malformed:
             return {}  # validation will say what is wrong with it
         resource["id"] = target.id or None
-        found = index_values(target.definition.name, resource, self._context.zone)
+        found = index_values(
+            target.definition.name, resource, self._context.zone, base=self._context.base
+        )
         return {param.name: values for param, values in found}
 
 

@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from zoneinfo import ZoneInfo
 
 from quanmin.fhir.extraction import index_values
 from quanmin.fhir.json import decode
 from quanmin.fhir.matching import holds
 from quanmin.fhir.query import Clause, StringOperand
 from quanmin.fhir.values import Text, Value
+from quanmin.records.context import Context
 from quanmin.records.model import Stored
 from quanmin.records.words import is_found
 
 Values = dict[str, list[Value]]
 
 
-def values_of(stored: Stored, zone: ZoneInfo) -> Values:
+def values_of(stored: Stored, context: Context) -> Values:
     """What the record's search parameters find in it, by name; empty for a deletion."""
     if stored.body is None:
         return {}
-    found = index_values(stored.type, decode(stored.body), zone)
+    found = index_values(stored.type, decode(stored.body), context.zone, base=context.base)
     return {param.name: values for param, values in found}
 
 
-def is_hit(stored: Stored, clauses: Sequence[Clause], zone: ZoneInfo) -> bool:
+def is_hit(stored: Stored, clauses: Sequence[Clause], context: Context) -> bool:
     """Whether every clause holds for the record."""
-    return not clauses or are_met(clauses, values_of(stored, zone))
+    return not clauses or are_met(clauses, values_of(stored, context))
 
 
 def are_met(clauses: Sequence[Clause], values: Values) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from quanmin.base.database import Connection
+from quanmin.fhir.addresses import localized_query
 from quanmin.fhir.query import Query
 from quanmin.records.context import Context
 from quanmin.records.model import Hits, Stored
@@ -31,6 +32,7 @@ async def search(
     beyond the store's limits of time, sorting and counting; Malformed for a cursor of another
     search.
     """
+    query = localized_query(query, context.base)
     reader = Reader(connection, context)
     scope = await _scope(reader, context, query)
     order = order_of(scope, query.sort)
@@ -133,7 +135,7 @@ async def _matches(
     count = query.count or context.limits.search_count_default
     if order is None:
         return await sorted_slice(reader, context, selection, query, count)
-    return await Slices(reader, selection, order, context.zone).after(query.cursor, count)
+    return await Slices(reader, selection, order, context).after(query.cursor, count)
 
 
 async def _total(

@@ -69,7 +69,7 @@ def _targets(context: Context, includes: Iterable[Include], hits: Sequence[Store
 def _links(
     stored: Stored, includes: Sequence[Include], context: Context
 ) -> Iterator[tuple[str, str]]:
-    values = values_of(stored, context.zone)
+    values = values_of(stored, context)
     for include in includes:
         if include.source != stored.type:
             continue

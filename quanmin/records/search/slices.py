@@ -5,8 +5,8 @@ ended.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from zoneinfo import ZoneInfo
 
+from quanmin.records.context import Context
 from quanmin.records.model import Stored
 from quanmin.records.search.deciding import is_hit
 from quanmin.records.search.order import (
@@ -27,11 +27,13 @@ _BATCH_MAX = 500
 class Slices:
     """The slices of one selection in one order."""
 
-    def __init__(self, reader: Reader, selection: Selection, order: Order, zone: ZoneInfo) -> None:
+    def __init__(
+        self, reader: Reader, selection: Selection, order: Order, context: Context
+    ) -> None:
         self._reader = reader
         self._selection = selection
         self._order = order
-        self._zone = zone
+        self._context = context
 
     async def after(self, cursor: str | None, count: int) -> tuple[list[Stored], str | None]:
         """`count` hits after the cursor, and where the next begin, None at the end."""
@@ -62,7 +64,7 @@ class Slices:
         while wanted > 0:
             rows = await self._selection.slice(self._reader, phase, position, size)
             for stored in await self._reader.open(rows):
-                if wanted > 0 and is_hit(stored, undecided, self._zone):
+                if wanted > 0 and is_hit(stored, undecided, self._context):
                     wanted -= 1
                     yield stored
             if len(rows) < size:

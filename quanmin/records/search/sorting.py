@@ -67,7 +67,7 @@ async def _all_hits(reader: Reader, context: Context, selection: Selection) -> _
     for start in range(0, len(rows), _BATCH):
         reader.check_time()
         for stored in await reader.open(rows[start : start + _BATCH]):
-            values = values_of(stored, context.zone)
+            values = values_of(stored, context)
             if are_met(selection.undecided, values):
                 hits.append((stored, values))
     return hits

@@ -42,6 +42,6 @@ async def timeline(  # noqa: PLR0917 - the guard's call: where, whose, which, fo
         lambda _: "r.flags & 1 <> 1",
         lambda bind: visibility_sql(visibility, bind, "r"),
     )
-    slices = Slices(reader, Selected(conditions, conditions), LATEST_FIRST, context.zone)
+    slices = Slices(reader, Selected(conditions, conditions), LATEST_FIRST, context)
     matches, following = await slices.after(cursor, count)
     return Hits(tuple(matches), next=following)

@@ -62,7 +62,7 @@ async def _decided(
     for start in range(0, len(rows), _BATCH):
         reader.check_time()
         opened = await reader.open(rows[start : start + _BATCH])
-        number += sum(is_hit(stored, selection.undecided, context.zone) for stored in opened)
+        number += sum(is_hit(stored, selection.undecided, context) for stored in opened)
     return Total(number, is_exact=True)
 
 
