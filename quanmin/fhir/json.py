@@ -36,6 +36,9 @@ _REFERENCE = re.compile(rb'("reference"' + _SPACE + b":" + _SPACE + rb')("(?:[^"
 # Where nothing is escaped; splitting at it costs half of what calling back for each does.
 _PLAIN_REFERENCE = re.compile(rb'("reference"' + _SPACE + b":" + _SPACE + rb'")([^"]*+)')
 _PLAIN = re.compile(rb'"([^"\\]*+)"')
+_URN_REFERENCE = re.compile(rb'"reference"' + _SPACE + b":" + _SPACE + rb'"urn:(?:uuid|oid):')
+# Nobody writes a letter so, but JSON allows it, in a member's name too.
+_ESCAPED_LETTER = re.compile(rb"\\u00[3-7]")
 _LINKS = re.compile(r"""((?:href|src)\s*=\s*)(?:"([^"]*)"|'([^']*)')""")
 _LINKING_TYPES = frozenset({"uri", "url", "oid", "uuid", "canonical"})
 
@@ -248,6 +251,29 @@ def _edited(raw: bytes, edits: list[tuple[int, int, bytes]]) -> bytes:
 def rewrite_references(raw: bytes, mapping: Mapping[str, str]) -> bytes:
     """`Rewriting(mapping).apply(raw)`, for a single resource."""
     return Rewriting(mapping).apply(raw)
+
+
+def unresolved_references(raw: bytes) -> list[str]:
+    """Where References of `raw`, a resource of a transaction, still name an entry by a URN:
+    FHIRPath locations. A Bundle is left alone: its references are among its own entries.
+    """
+    if not (_URN_REFERENCE.search(raw) or _ESCAPED_LETTER.search(raw)):
+        return []
+    resource = decode(raw)
+    return list(_urn_references(resource, str(resource.get("resourceType"))))
+
+
+def _urn_references(value: Json, at: str) -> Iterator[str]:
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _urn_references(item, f"{at}[{index}]")
+    elif isinstance(value, dict) and value.get("resourceType") != "Bundle":
+        for name, item in value.items():
+            if name == "reference" and isinstance(item, str):
+                if item.startswith(("urn:uuid:", "urn:oid:")):
+                    yield f"{at}.{name}"
+            else:
+                yield from _urn_references(item, f"{at}.{name}")
 
 
 class FromBase(Mapping[str, str]):

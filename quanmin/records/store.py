@@ -15,7 +15,7 @@ import msgspec
 
 from quanmin.base.database import Connection
 from quanmin.base.problems import Conflict, Forbidden, Gone, Invalid, Issue, Problem, StorageFull
-from quanmin.fhir.json import Rewriting
+from quanmin.fhir.json import Rewriting, unresolved_references
 from quanmin.records.codec import ERASED, PATIENT, Holder
 from quanmin.records.context import Context, method_of
 from quanmin.records.draft import Draft, draft_deletion, draft_version
@@ -278,10 +278,13 @@ class _Unit:
                 if current is None
                 else draft_deletion(self._context, target.definition, current, now)
             )
+        body = rewriting.apply(body) if rewriting else body
+        if operation.position is not None:
+            _refuse_unresolved(target.definition.name, body)
         return draft_version(
             self._context,
             target.definition,
-            rewriting.apply(body) if rewriting else body,
+            body,
             current,
             rid=target.rid,
             id_=target.id,
@@ -369,6 +372,20 @@ def _change(draft: Draft) -> Change:
         draft.updated,
         None if draft.is_deletion else draft.body,
     )
+
+
+def _refuse_unresolved(type_: str, body: bytes) -> None:
+    """An entry's URN means something within its bundle only (R4 bundle.html#references)."""
+    places = unresolved_references(body)
+    if places:
+        text = (
+            "no entry of the transaction has this fullUrl: add the entry, or refer to a record of"
+            " this node by Type/id or Type?identifier=..."
+        )
+        raise Invalid(
+            f"the {type_} refers to entries that are not there",
+            issues=tuple(Issue("error", "not-found", text, place) for place in places),
+        )
 
 
 def _located(issue: Issue, position: int) -> Issue:

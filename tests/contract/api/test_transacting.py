@@ -188,3 +188,45 @@ async def test_a_bundle_of_another_kind_is_refused(client: httpx.AsyncClient) ->
 async def test_an_empty_transaction_is_answered_empty(client: httpx.AsyncClient) -> None:
     answer = await client.post("/", content=bundle("transaction"))
     assert answer.json() == {"resourceType": "Bundle", "type": "transaction-response"}
+
+
+async def test_a_reference_to_an_entry_that_is_not_there_is_refused_with_its_place(
+    client: httpx.AsyncClient,
+) -> None:
+    lost = "urn:oid:1.2.36.146.595.217.0.1"
+    about = json.loads(observation(URN)) | {
+        "performer": [{"reference": URN}, {"reference": lost}],
+        "note": [{"text": f'"reference":"{lost}"'}],
+    }
+    sent = bundle(
+        "transaction",
+        post(patient(), URN),
+        post(json.dumps(about).encode()),
+        post(observation("urn:uuid:00000000-0000-4000-8000-000000000000")),
+    )
+    answer = await client.post("/", content=sent)
+    assert answer.status_code == 422, answer.text
+    issues = answer.json()["issue"]
+    assert [issue["expression"] for issue in issues] == [
+        ["Bundle.entry[1].resource.performer[1].reference"],
+        ["Bundle.entry[2].resource.subject.reference"],
+    ]
+    assert all("fullUrl" in issue["diagnostics"] for issue in issues)
+    assert lost not in answer.text
+    assert "entry" not in (await client.get("/Patient")).json()
+
+
+async def test_a_document_keeps_the_references_among_its_own_entries(
+    client: httpx.AsyncClient,
+) -> None:
+    inner: dict[str, Any] = {"resourceType": "Bundle", "type": "collection"}
+    inner["entry"] = [
+        {"fullUrl": URN, "resource": json.loads(patient())},
+        {"fullUrl": "urn:uuid:2", "resource": json.loads(observation(URN))},
+    ]
+    sent = bundle("transaction", post(json.dumps(inner).encode()))
+    answer = await client.post("/", content=sent)
+    assert answer.status_code == 200, answer.text
+    place = answer.json()["entry"][0]["response"]["location"].split("/_history")[0]
+    kept = (await client.get(f"/{place}")).json()
+    assert kept["entry"][1]["resource"]["subject"]["reference"] == URN
