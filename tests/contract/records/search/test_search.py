@@ -161,6 +161,39 @@ async def test_a_record_that_moves_after_it_was_given_takes_none_along(
         assert [one.id for one in second.matches] == statuses[3:]
 
 
+async def _walked(store: Store, sort: tuple[str, str] | None, changes: int) -> list[str]:
+    """The ids that a walk by pages of two gives while the next to come is changed each time."""
+    await put_away(store, results(range(1, 9)))
+    query = query_of("Observation", *([sort] if sort else []), ("_count", "2"))
+    found: list[str] = []
+    while True:
+        hits = await ask(store, query)
+        found += [one.id for one in hits.matches]
+        if hits.next is None:
+            return found
+        query = msgspec.structs.replace(query, cursor=hits.next)
+        after = await ask(store, query)
+        if changes and after.matches:
+            changes -= 1
+            text = [{"text": f"changed {changes}"}]
+            await put_away(store, [observation_of(after.matches[0].id, note=text)])
+
+
+@pytest.mark.parametrize("sort", ["_id", "_lastUpdated"])
+async def test_a_walk_by_id_or_by_age_gives_every_record_while_others_change_them(
+    store: Store, sort: str
+) -> None:
+    found = await _walked(store, ("_sort", sort), changes=3)
+    assert set(found) == {f"a{number}" for number in range(8)}
+    assert len(found) == 8
+
+
+async def test_a_walk_newest_first_misses_what_is_changed_before_its_page(store: Store) -> None:
+    """As the manual says: whoever needs every record walks by id or by age."""
+    found = await _walked(store, None, changes=1)
+    assert len(found) == len(set(found)) == 7
+
+
 @pytest.mark.parametrize("cursor", ["", "x", "bm9uZQ==", "W10=", "中", "WyItdS1yIiwwLFsxXV0="])
 async def test_a_cursor_that_is_none_of_ours_is_refused(store: Store, cursor: str) -> None:
     for sort in ("_lastUpdated", "status"):
