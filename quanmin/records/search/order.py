@@ -15,7 +15,7 @@ import msgspec
 from quanmin.base.problems import Malformed
 from quanmin.fhir.query import SortKey
 from quanmin.fhir.table import TypeDefinition
-from quanmin.records.search.term import Scope
+from quanmin.records.search.term import Scope, mask_of
 from quanmin.records.visibility_sql import Bind
 
 Column = Literal["updated", "low", "rid"]
@@ -23,10 +23,13 @@ _Position = TypeVar("_Position", bound=msgspec.Struct)
 
 
 class Key(msgspec.Struct, frozen=True):
-    """One column of an order."""
+    """One column of an order. Rows without this bit in `present` have no value of it (0: all have):
+    `low` may be that of another date than the one asked for.
+    """
 
     column: Column
     descending: bool
+    mask: int = 0
 
 
 Order = tuple[Key, ...]
@@ -58,6 +61,7 @@ class Phase(msgspec.Struct, frozen=True):
     number: int
     order: Order
     timed: bool | None
+    mask: int = 0
 
 
 def order_of(scope: Scope, sort: tuple[SortKey, ...]) -> Order | None:
@@ -69,8 +73,11 @@ def order_of(scope: Scope, sort: tuple[SortKey, ...]) -> Order | None:
         column = _column(scope, each.param.name)
         if column is None:
             return None
+        mask = _mask(scope, each.param.name) if column == "low" else 0
+        if mask and keys:
+            return None
         if column not in {key.column for key in keys}:
-            keys.append(Key(column, each.descending))
+            keys.append(Key(column, each.descending, mask))
         if column == "rid":
             break
     if not keys:
@@ -101,12 +108,18 @@ def _column(scope: Scope, name: str) -> Column | None:
     return None
 
 
+def _mask(scope: Scope, name: str) -> int:
+    (definition,) = scope.definitions
+    return mask_of(definition.params[name].bit) if len(definition.time_params) > 1 else 0
+
+
 def phases(order: Order) -> tuple[Phase, ...]:
     """The walks that serve an order, one after the other."""
     if order[0].column != "low":
         return (Phase(0, order, None),)
     rest = order[1:] or (Key("rid", descending=False),)
-    return (Phase(0, order, timed=True), Phase(1, rest, timed=False))
+    mask = order[0].mask
+    return (Phase(0, order, timed=True, mask=mask), Phase(1, rest, timed=False, mask=mask))
 
 
 def order_by(phase: Phase, columns: dict[Column, str]) -> str:
@@ -133,7 +146,12 @@ def part_condition(phase: Phase, columns: dict[Column, str]) -> list[str]:
     """What makes a row belong to the phase."""
     if phase.timed is None:
         return []
-    return [f"{columns['low']} is {'not ' if phase.timed else ''}null"]
+    low, mask = columns["low"], phase.mask
+    if not mask:
+        return [f"{low} is {'not ' if phase.timed else ''}null"]
+    if phase.timed:
+        return [f"{low} is not null", f"r.present & '{mask}'::bigint <> 0"]
+    return [f"({low} is null or r.present & '{mask}'::bigint = 0)"]
 
 
 def after(phase: Phase, position: Position, columns: dict[Column, str], bind: Bind) -> list[str]:

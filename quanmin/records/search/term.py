@@ -120,7 +120,7 @@ def is_present(scope: Scope, name: str, *, is_missing: bool = False) -> Write:
     """The row has a value for the parameter, or with `is_missing` has none."""
     masks: dict[int, list[int]] = {}
     for definition in scope.definitions:
-        masks.setdefault(_mask(definition.params[name].bit), []).append(definition.number)
+        masks.setdefault(mask_of(definition.params[name].bit), []).append(definition.number)
     sign = "=" if is_missing else "<>"
 
     def write(bind: Bind) -> str:
@@ -133,5 +133,6 @@ def is_present(scope: Scope, name: str, *, is_missing: bool = False) -> Write:
     return write
 
 
-def _mask(bit: int) -> int:
+def mask_of(bit: int) -> int:
+    """A parameter's bit in `present`, as a signed number."""
     return 1 << bit if bit < 63 else -(1 << 63)

@@ -487,3 +487,36 @@ async def test_a_timeline_is_latest_first_over_types_and_institutions(store: Sto
             connection, store.context, [one], ("Observation",), Nothing(), 10, None
         )
     assert only.matches == ()
+
+
+@pytest.mark.parametrize("size", [1, 2, 100])
+async def test_by_onset_what_has_only_another_date_comes_last_in_either_direction(
+    store: Store, size: int
+) -> None:
+    onsets = ["2026-03-02", None, "2026-03-01", None, "2026-03-03", None]
+    recorded = ["2026-01-01", "2026-03-02", None, "2026-03-09", None, None]
+    subject = {"subject": {"reference": "Patient/one"}, "code": {"coding": [{"code": "A"}]}}
+    await put_away(
+        store,
+        [
+            of("Condition", f"c{number}", **subject, **one)
+            for number, (onset, date) in enumerate(zip(onsets, recorded, strict=True))
+            for one in [
+                {
+                    **({"onsetDateTime": onset} if onset else {}),
+                    **({"recordedDate": date} if date else {}),
+                }
+            ]
+        ],
+    )
+    for pairs in ((), (("code", "A"),), (("patient", "Patient/one"),)):
+        for sort, order in (("onset-date", "c2 c0 c4"), ("-onset-date", "c4 c0 c2")):
+            for then in ("", ",_lastUpdated", ",-_id"):
+                query = query_of("Condition", *pairs, ("_sort", f"{sort}{then}"))
+                found = [one.id for one in await find_all(store, query, Everything(), size)]
+                assert found[:3] == order.split(), (pairs, sort, then)
+                assert set(found[3:]) == {"c1", "c3", "c5"}
+                assert len(found) == 6
+    query = query_of("Condition", ("_sort", "_lastUpdated,onset-date"))
+    found = [one.id for one in await find_all(store, query, Everything(), size)]
+    assert found[:3] == ["c2", "c0", "c4"]
