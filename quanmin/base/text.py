@@ -39,6 +39,8 @@ _TRIES_MAX = 64
 _LETTERS_MAX = 48
 _SYLLABLE_LENGTH_MAX = 6
 _VOWEL_INITIALS_MAX = 4
+# Few keyboards have a ü: who types lu may mean lü; who types lv or lyu means it.
+_UMLAUTS: Final = {"lu": "lv", "nu": "nv", "lue": "lve", "nue": "nve"}
 _PINYIN = re.compile(r"(?:[a-z]+[1-5]?)+")
 _REMEMBERED_LENGTH_MAX = 100
 # A character costs 15 µs to read: a text as long as a record may have would stop a worker for
@@ -273,13 +275,14 @@ def _next_syllables(
         syllable = (
             letters[place:end].replace("yu", "v") if letters[place] in "ln" else letters[place:end]
         )
-        if syllable not in _all_syllables():
-            continue
         tone = next((marks[at] for at in range(place, end) if at in marks), "")
-        if end < len(letters) and letters[end].isdigit():
-            yield syllable, letters[end], end + 1
-        else:
-            yield syllable, tone, end
+        for meant in (syllable, _UMLAUTS.get(syllable, "")):
+            if meant not in _all_syllables():
+                continue
+            if end < len(letters) and letters[end].isdigit():
+                yield meant, letters[end], end + 1
+            else:
+                yield meant, tone, end
 
 
 def _are_initials(tail: str, *, is_all: bool) -> bool:

@@ -172,3 +172,25 @@ def test_a_text_of_nothing_but_marks_finds_nothing() -> None:
 def test_a_text_too_long_to_be_read_whole_is_still_found_by_what_it_begins_with(text: str) -> None:
     assert is_found("name", None, text, ["王小明" * 1000])
     assert is_candidate("name", None, text, ["王小明" * 1000])
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        *[
+            (text, "吕布")
+            for text in ("lubu", "lvbu", "lübu", "lyubu", "lu", "lv", "lǚ bù", "lu3bu4")
+        ],
+        *[(text, "略阳") for text in ("lueyang", "lveyang", "lüeyang")],
+        *[(text, "王女") for text in ("wangnu", "wangnv", "nü", "wangnü")],
+        ("lubu", "鲁布"),
+    ],
+)
+def test_a_name_with_the_vowel_u_umlaut_is_found_as_people_type_it(text: str, name: str) -> None:
+    assert is_found("name", None, text, [name])
+    assert is_candidate("name", None, text, [name])
+
+
+@pytest.mark.parametrize("text", ["lvbu", "lübu", "lyubu"])
+def test_who_types_the_umlaut_means_it(text: str) -> None:
+    assert not is_found("name", None, text, ["鲁布"])
