@@ -37,9 +37,21 @@ _REFERENCE = re.compile(rb'("reference"' + _SPACE + b":" + _SPACE + rb')("(?:[^"
 _PLAIN_REFERENCE = re.compile(rb'("reference"' + _SPACE + b":" + _SPACE + rb'")([^"]*+)')
 _PLAIN = re.compile(rb'"([^"\\]*+)"')
 _URN_REFERENCE = re.compile(rb'"reference"' + _SPACE + b":" + _SPACE + rb'"urn:(?:uuid|oid):')
+# An escaped character; `half` when it is a surrogate without the other one.
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
 # Nobody writes a letter so, but JSON allows it, in a member's name too.
 _ESCAPED_LETTER = re.compile(rb"\\u00[3-7]")
+_CONDITIONAL = re.compile(
+    rb'"reference"' + _SPACE + b":" + _SPACE + rb'("[A-Z][A-Za-z]+\?(?:[^"\\]|\\.)*")'
+)
+_SEARCH = re.compile(r"[A-Z][A-Za-z]+\?")
 _LINKS = re.compile(r"""((?:href|src)\s*=\s*)(?:"([^"]*)"|'([^']*)')""")
+# Stands for the type of Reference.reference, which is a string like any other.
+_REFERENCED = "reference"
 _LINKING_TYPES = frozenset({"uri", "url", "oid", "uuid", "canonical"})
 
 
@@ -73,6 +85,12 @@ def malformed(raw: bytes, error: Exception) -> Malformed:
         return Malformed(f"The body is not UTF-8 {_place(raw, fault.start)}: send it as UTF-8")
     if raw.startswith(b"\xef\xbb\xbf"):
         return Malformed("The body starts with a byte order mark: send JSON without one")
+    lone = _lone_surrogate(raw)
+    if lone is not None:
+        return Malformed(
+            "The body is not JSON: an escape is half of a character"
+            f" {_place(raw, lone)}: write both halves, or the character itself"
+        )
     text = str(error)
     found = _OFFSET.search(text)
     if found:
@@ -81,6 +99,14 @@ def malformed(raw: bytes, error: Exception) -> Malformed:
     if "truncated" in text:
         return Malformed(f"The body is not JSON: it ends too early {_place(raw, len(raw))}")
     return Malformed("The body is not JSON: a number or an escape in it cannot be read")
+
+
+def _lone_surrogate(raw: bytes) -> int | None:
+    """Where the first half of a pair of escapes stands alone; one at the end may have been cut."""
+    for found in _ESCAPE.finditer(raw):
+        if found["half"] and found.end() < len(raw):
+            return found.start()
+    return None
 
 
 def _place(raw: bytes, offset: int) -> str:
@@ -260,20 +286,36 @@ def unresolved_references(raw: bytes) -> list[str]:
     if not (_URN_REFERENCE.search(raw) or _ESCAPED_LETTER.search(raw)):
         return []
     resource = decode(raw)
-    return list(_urn_references(resource, str(resource.get("resourceType"))))
+    references = _references(resource, str(resource.get("resourceType")))
+    return [at for at, text in references if text.startswith(("urn:uuid:", "urn:oid:"))]
 
 
-def _urn_references(value: Json, at: str) -> Iterator[str]:
+def _references(value: Json, at: str) -> Iterator[tuple[str, str]]:
+    """(FHIRPath location, text) of each literal Reference outside of Bundles."""
     if isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _urn_references(item, f"{at}[{index}]")
+            yield from _references(item, f"{at}[{index}]")
     elif isinstance(value, dict) and value.get("resourceType") != "Bundle":
         for name, item in value.items():
             if name == "reference" and isinstance(item, str):
-                if item.startswith(("urn:uuid:", "urn:oid:")):
-                    yield f"{at}.{name}"
+                yield f"{at}.{name}", item
             else:
-                yield from _urn_references(item, f"{at}.{name}")
+                yield from _references(item, f"{at}.{name}")
+
+
+def conditional_references(raw: bytes) -> list[str]:
+    """The References of `raw` that are a search (`Type?...`), some of them perhaps repeated. What
+    is no JSON has none.
+    """
+    if b"?" not in raw and not _ESCAPED_LETTER.search(raw):
+        return []
+    try:
+        if not _ESCAPED_LETTER.search(raw):
+            return [_STRING.decode(found) for found in _CONDITIONAL.findall(raw)]
+        texts = (text for _, text in _references(decode(raw), ""))
+        return [text for text in texts if _SEARCH.match(text)]
+    except (msgspec.DecodeError, UnicodeDecodeError, Malformed):
+        return []
 
 
 class FromBase(Mapping[str, str]):
@@ -331,14 +373,19 @@ class Rewriting:
         Raises Malformed when it is not JSON or nested too deeply, where that is noticed.
         """
         try:
+            # Never both looks at one Reference: what it has become may itself be a key.
+            if _ESCAPED_LETTER.search(raw):
+                return self._look_further(raw, with_references=True)
             rewritten = self._replaced(raw)
             return self._look_further(rewritten) if self._may_hold(rewritten) else rewritten
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise malformed(raw, error) from None
 
-    def _look_further(self, raw: bytes) -> bytes:
+    def _look_further(self, raw: bytes, *, with_references: bool = False) -> bytes:
         resource = decode(raw)
-        changes = dict(_links(resource.get("resourceType"), resource, self._mapping, ()))
+        linking = _LINKING_TYPES | {_REFERENCED} if with_references else _LINKING_TYPES
+        look = _Look(self._mapping, linking)
+        changes = dict(_links(resource.get("resourceType"), resource, look, ()))
         return _changed(raw, changes) if changes else raw
 
     def _replaced(self, raw: bytes) -> bytes:
@@ -370,9 +417,14 @@ class Rewriting:
 Path = tuple[str | int, ...]
 
 
-def _links(
-    shape: object, value: Json, mapping: Mapping[str, str], at: Path
-) -> Iterator[tuple[Path, str]]:
+class _Look(msgspec.Struct, frozen=True):
+    """What is replaced, and in elements of which types."""
+
+    mapping: Mapping[str, str]
+    types: frozenset[str]
+
+
+def _links(shape: object, value: Json, look: _Look, at: Path) -> Iterator[tuple[Path, str]]:
     """(path, new text) of each link of `value`, an object of this shape, that is to be replaced."""
     elements = load_table().shapes.get(shape, ()) if isinstance(shape, str) else ()
     if not isinstance(value, dict):
@@ -380,27 +432,27 @@ def _links(
     for element in elements:
         for name, code in json_names(element):
             if name in value:
-                yield from _element_links(code, value[name], mapping, (*at, name))
+                of_reference = shape == "Reference" and name == "reference"
+                kind = _REFERENCED if of_reference else code
+                yield from _element_links(kind, value[name], look, (*at, name))
             if "_" + name in value:
-                yield from _element_links("Element", value["_" + name], mapping, (*at, "_" + name))
+                yield from _element_links("Element", value["_" + name], look, (*at, "_" + name))
 
 
-def _element_links(
-    code: str, value: Json, mapping: Mapping[str, str], at: Path
-) -> Iterator[tuple[Path, str]]:
+def _element_links(code: str, value: Json, look: _Look, at: Path) -> Iterator[tuple[Path, str]]:
     if isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _element_links(code, item, mapping, (*at, index))
+            yield from _element_links(code, item, look, (*at, index))
     elif isinstance(value, str):
-        if code in _LINKING_TYPES and value in mapping:
-            yield at, mapping[value]
+        if code in look.types and value in look.mapping:
+            yield at, look.mapping[value]
         elif code == "xhtml":
-            div = _LINKS.sub(lambda found: _relinked(found, mapping), value)
+            div = _LINKS.sub(lambda found: _relinked(found, look.mapping), value)
             if div != value:
                 yield at, div
     elif isinstance(value, dict):
         shape = value.get("resourceType") if code == "Resource" else code
-        yield from _links(shape, value, mapping, at)
+        yield from _links(shape, value, look, at)
 
 
 def _relinked(found: re.Match[str], mapping: Mapping[str, str]) -> str:

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Sequence
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -21,7 +20,7 @@ from quanmin.base.problems import Forbidden, Gone, Invalid, Issue, Malformed, Pr
 from quanmin.fhir.addresses import localized_query
 from quanmin.fhir.extraction import index_values
 from quanmin.fhir.grammar import QueryLimits, parse_query
-from quanmin.fhir.json import FromBase, decode
+from quanmin.fhir.json import FromBase, conditional_references, decode
 from quanmin.fhir.query import Query
 from quanmin.fhir.table import TypeDefinition
 from quanmin.records.codec import ERASED
@@ -39,7 +38,6 @@ from quanmin.records.visibility import OfSender, Visibility
 from quanmin.records.visibility_sql import allows, visibility_sql
 
 _ABSOLUTE = re.compile(r"(https?://.+/)[A-Z][A-Za-z]+/[A-Za-z0-9.-]{1,64}\Z")
-_CONDITIONAL = re.compile(rb'"reference"\s*:\s*("[A-Z][A-Za-z]+\?(?:[^"\\]|\\.)*")')
 
 _NOT_THERE = "If-Match asks for a record that is there, and there is none"
 
@@ -193,7 +191,7 @@ class Targets:
 
     async def _resolve_references(self, targets: Sequence[Target]) -> None:
         bodies = [target.operation.body for target in targets]
-        texts = sorted(set(_conditional_references(body for body in bodies if body is not None)))
+        texts = sorted({t for body in bodies if body for t in conditional_references(body)})
         if not texts:
             return
         written = _Written(self._context, targets)
@@ -413,15 +411,6 @@ def _claim(sender: int, operation: Operation) -> int:
     text = f"{sender}\x00{operation.type}\x00{pairs!r}"
     digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)
-
-
-def _conditional_references(bodies: Iterable[bytes]) -> Iterator[str]:
-    for body in bodies:
-        if b"?" in body:
-            for found in _CONDITIONAL.findall(body):
-                # What is no JSON string is no reference either; validation will say so.
-                with suppress(msgspec.DecodeError, UnicodeDecodeError):
-                    yield msgspec.json.decode(found, type=str)
 
 
 def _refuse_repetition(targets: Sequence[Target]) -> None:

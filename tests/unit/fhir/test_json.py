@@ -25,6 +25,13 @@ def test_numbers_keep_their_digits() -> None:
     ("raw", "said"),
     [
         (b"", "ends too early at line 1, column 1"),
+        (rb'{"a":"\ud8', "ends too early at line 1, column 11"),
+        (rb'{"a":"\ud800', "ends too early at line 1, column 13"),
+        (rb'{"a":"\\ud800', "ends too early at line 1, column 14"),
+        (b'{"b":1,\n"a":"\\ud83d\\ude00 \\ud800"}', "half of a character at line 2, column 19"),
+        (rb'{"a":"\ud800","b":"x"}', "half of a character at line 1, column 7"),
+        (rb'{"a":"\udc00"}', "half of a character at line 1, column 7"),
+        (rb'{"a":"\ud800\u0041"}', "half of a character at line 1, column 7"),
         (b'{"a" 1}', "expected ':' at line 1, column 6"),
         (b'{\n "a": "\xff"}', "not UTF-8 at line 2, column 8"),
         (b"\xef\xbb\xbf{}", "byte order mark"),
@@ -109,6 +116,27 @@ def test_references_are_rewritten_wherever_they_stand() -> None:
         b'{"reference":"Patient/2"}},{"item":{"reference":"Patient/3"}},'
         b'{"item":{"reference":"#urn:uuid:1"}}]}'
     )
+
+
+def test_references_whose_name_is_written_with_escapes_are_rewritten() -> None:
+    raw = (
+        b'{"resourceType":"List","subject":{"r\\u0065ference":"urn:uuid:1"},"entry":[{"item":'
+        b'{"\\u0072eference" : "urn:u\\u0075id:1","display":"r\\u0065"}}]}'
+    )
+    assert rewrite_references(raw, MAPPING) == (
+        b'{"resourceType":"List","subject":{"r\\u0065ference":"Patient/1"},"entry":[{"item":'
+        b'{"\\u0072eference" : "Patient/1","display":"r\\u0065"}}]}'
+    )
+
+
+@pytest.mark.parametrize("text", ["x", "r\\u0065"])
+def test_what_a_reference_has_become_is_not_looked_up_again(text: str) -> None:
+    base = "https://hospital/fhir/"
+    mapping = {"urn:uuid:1": "Patient/1", f"{base}Patient/1": "Patient/2", "urn:x": "Patient/3"}
+    subject = f'{{"reference":"urn:uuid:1","display":"{text}"}}'
+    raw = f'{{"resourceType":"Basic","subject":{subject}}}'.encode()
+    rewritten = Rewriting(mapping).from_base(base).apply(raw)
+    assert decode(rewritten)["subject"]["reference"] == "Patient/1"
 
 
 def test_uris_and_links_in_narratives_are_rewritten_and_identifiers_are_not() -> None:
