@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +53,14 @@ def _element_of(type_: str, key: str) -> str:
     return name
 
 
+@lru_cache(maxsize=256)
+def _named(type_: str, names: tuple[str, ...]) -> frozenset[str]:
+    """The elements of the type that these names mean: `value`, `valueQuantity`, `Type.value`."""
+    by_name = load_table().types[type_].element_by_name
+    found = (by_name.get(name.removeprefix(f"{type_}.")) for name in names)
+    return frozenset(name for name in found if name is not None)
+
+
 def _mandatory(type_: str) -> frozenset[str]:
     return frozenset(load_table().types[type_].mandatory)
 
@@ -79,8 +87,9 @@ def subset(summary: str | None, elements: tuple[str, ...]) -> Subset | None:
     `_elements` wins over `_summary`; elements that must be there are always kept (R4 search.html).
     """
     if elements:
-        wanted = frozenset(name.split(".")[-1] for name in elements) | _ALWAYS
-        return lambda type_, body: _cut(type_, body, wanted | _mandatory(type_), frozenset())
+        return lambda type_, body: _cut(
+            type_, body, _named(type_, elements) | _mandatory(type_) | _ALWAYS, frozenset()
+        )
     if summary == "true":
         return lambda type_, body: _cut(
             type_, body, _summary_elements()[type_] | _mandatory(type_) | _ALWAYS, frozenset()

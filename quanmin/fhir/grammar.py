@@ -8,7 +8,7 @@ and only when the asker said so (lenient handling); then the answer says which.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import tzinfo
 from typing import Literal, cast
 
@@ -208,15 +208,14 @@ class _Reading:
     def _take_elements(self, value: str) -> bool:
         names = [name.strip() for name in value.split(",") if name.strip()]
         definition = load_table().types.get(self._type or "")
-        known = [
-            name
-            for name in names
-            if definition is None
-            or name in definition.element_names
-            or self._unknown(name, "an element")
-        ]
-        self._elements = tuple(dict.fromkeys(known))
-        return bool(known)
+        if definition is not None:
+            by_name = definition.element_by_name
+            found = {name: by_name.get(name.removeprefix(f"{self._type}.")) for name in names}
+            for name in (name for name, element in found.items() if element is None):
+                self._unknown(name, "an element", sorted(definition.element_names))
+            names = [element for element in found.values() if element is not None]
+        self._elements = tuple(dict.fromkeys(names))
+        return bool(names)
 
     def _take_sort(self, value: str) -> bool:
         for key in value.split(","):
@@ -250,10 +249,12 @@ class _Reading:
         taken.append(Include(source, param, target))
         return True
 
-    def _unknown(self, name: str, what: str) -> Literal[False]:
+    def _unknown(self, name: str, what: str, known: Sequence[str] | None = None) -> Literal[False]:
+        """`known` are the names there are, without it the parameters."""
         shown = name[:64]
         where = self._type or "a search of every type"
-        known = [one.name for one in self._params.values() if one.kind not in _UNSERVED]
+        if known is None:
+            known = [one.name for one in self._params.values() if one.kind not in _UNSERVED]
         near = difflib.get_close_matches(shown, known, n=1)
         hint = f" Did you mean {near[0]}?" if near else ""
         text = f"{shown!r} is not {what} of {where}.{hint} It has: {', '.join(known)}"

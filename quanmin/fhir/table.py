@@ -93,6 +93,16 @@ class TypeDefinition(msgspec.Struct, frozen=True, dict=True):
         return frozenset(element.name for element in self.elements)
 
     @cached_property
+    def element_by_name(self) -> dict[str, str]:
+        """The element that each name means: its own, or in JSON that of a choice with its type."""
+        found = {}
+        for element in self.elements:
+            found[element.name] = element.name
+            for kind in element.types if element.is_choice else ():
+                found[element.name + kind.code[:1].upper() + kind.code[1:]] = element.name
+        return found
+
+    @cached_property
     def mandatory(self) -> tuple[str, ...]:
         """The names of the elements that must be there: what `_elements` and summaries keep."""
         return tuple(element.name for element in self.elements if element.min)

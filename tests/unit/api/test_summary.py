@@ -41,8 +41,9 @@ def test_data_leaves_out_the_text_and_text_leaves_out_the_data() -> None:
     }  # fmt: skip
 
 
-def test_elements_keep_what_must_be_there() -> None:
-    left = json.loads(cut(None, "value"))
+@pytest.mark.parametrize("name", ["value", "valueQuantity", "Observation.value"])
+def test_elements_keep_what_must_be_there(name: str) -> None:
+    left = json.loads(cut(None, name))
     assert set(left) == {
         "resourceType", "id", "meta", "status", "_status", "code", "valueQuantity",
     }  # fmt: skip

@@ -209,6 +209,23 @@ def test_what_shapes_the_answer_is_read() -> None:
     ]
 
 
+def test_elements_are_named_as_in_the_record_or_in_the_definition() -> None:
+    names = "valueQuantity,Observation.code,effectiveDateTime,value"
+    query = parse("Observation", ("_elements", names), strict=True)
+    assert (query.elements, query.ignored) == (("value", "code", "effective"), ())
+
+
+def test_an_element_that_is_none_is_told_with_those_that_are() -> None:
+    with pytest.raises(NotSupported) as refused:
+        parse("Observation", ("_elements", "efective"), strict=True)
+    assert "Did you mean effective?" in refused.value.text
+    assert "referenceRange" in refused.value.text
+    assert "component-code" not in refused.value.text
+    for other in ("Patient.code", "valueThing", "value.code", "valueQuantityy"):
+        with pytest.raises(NotSupported):
+            parse("Observation", ("_elements", other), strict=True)
+
+
 def test_a_result_parameter_may_be_given_once() -> None:
     with pytest.raises(Malformed, match="once"):
         parse("Observation", ("_count", "1"), ("_count", "2"))
