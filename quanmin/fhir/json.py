@@ -162,6 +162,34 @@ def _decoded_members(raw: bytes) -> dict[str, msgspec.Raw]:
         raise malformed(raw, error) from None
 
 
+def without_member(raw: bytes | msgspec.Raw, name: str) -> bytes:
+    """`raw`, any JSON value, without members of this name at any depth; all else as it was but for
+    white space around what is left of the objects that had one. A member of which nothing is left
+    goes too: FHIR knows no empty objects.
+    """
+    value = bytes(raw)
+    if f'"{name}"'.encode() not in value and not _ESCAPED_LETTER.search(value):
+        return value
+    match value.lstrip()[:1]:
+        case b"{":
+            kept = {
+                key: without_member(inner, name)
+                for key, inner in _MEMBERS.decode(value).items()
+                if key != name
+            }
+            written = (
+                msgspec.json.encode(key) + b":" + left
+                for key, left in kept.items()
+                if left != b"{}"
+            )
+            return b"{" + b",".join(written) + b"}"
+        case b"[":
+            return (
+                b"[" + b",".join(without_member(one, name) for one in _ITEMS.decode(value)) + b"]"
+            )
+    return value
+
+
 def splice(raw: bytes, *, id: str, version: int, updated_text: str) -> bytes:
     """`raw` with `id`, `meta.versionId` and `meta.lastUpdated` set; every other byte as it was.
 

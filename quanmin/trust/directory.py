@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
+from quanmin.fhir.json import without_member
 from quanmin.fhir.query import Query
 from quanmin.fhir.values import SearchParameter
 from quanmin.records.model import Stored
@@ -24,6 +25,7 @@ _SUBSETTED: Final = {
     "system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue",
     "code": "SUBSETTED",
 }
+_NOTHING: Final = msgspec.Raw(b"{}")
 _MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -44,19 +46,31 @@ def directory_form(stored: Stored) -> Stored:
     members = _MEMBERS.decode(stored.body)
     shown = directory()[stored.type]
     left: dict[str, Any] = {
-        name: value for name, value in members.items() if name.removeprefix("_") in shown
+        name: _part(name, value)
+        for name, value in members.items()
+        if name.removeprefix("_") in shown
     }
-    if len(left) == len(members):
+    left = {name: value for name, value in left.items() if value != _NOTHING}
+    if left == members:
         return stored
     meta = msgspec.json.decode(members["meta"]) if "meta" in members else {}
     left["meta"] = meta | {"tag": [*meta.get("tag", ()), _SUBSETTED]}
     return msgspec.structs.replace(stored, body=msgspec.json.encode(left))
 
 
+def _part(name: str, value: msgspec.Raw) -> msgspec.Raw:
+    """What is shown of an element. The numbers of an institution are; those of its staff stand
+    deeper, within a reference to them or with a qualification, and are not.
+    """
+    return value if name == "identifier" else msgspec.Raw(without_member(value, "identifier"))
+
+
 def asks_for_hidden(query: Query) -> bool:
     """Whether the query finds or sorts records of the directory by what is not shown of them."""
     if query.type not in directory():
         return False
+    if any(clause.modifier == "identifier" for clause in query.clauses):
+        return True
     params = [clause.param for clause in query.clauses] + [key.param for key in query.sort]
     return not all(_is_shown(query.type, param) for param in params)
 

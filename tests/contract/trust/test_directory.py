@@ -148,6 +148,35 @@ async def test_the_directory_shows_no_history_and_takes_no_writes_of_others(
         assert (await other.history(None, None, count=5)).versions == ()
 
 
+async def test_a_number_of_staff_within_a_shown_element_is_not_shown_and_finds_nothing(
+    guard: Guard, owner: GuardedRecords
+) -> None:
+    number = {"system": "urn:numbers", "value": NUMBER}
+    role = {
+        "resourceType": "PractitionerRole",
+        "practitioner": {"identifier": number, "display": "欧阳医生"},
+        "organization": {"identifier": number},
+        "specialty": [{"coding": [{"system": "urn:x", "code": "1"}], "text": "identifier"}],
+    }
+    doctor = {
+        **DOCTOR,
+        "qualification": [{"identifier": [number], "code": {"text": "主任医师"}}],
+    }
+    made, person = await put_in(owner, role), await put_in(owner, doctor)
+    asked = query("PractitionerRole", ("practitioner:identifier", NUMBER))
+    for other in others(guard):
+        seen = json.loads((await other.read("PractitionerRole", made.id)).body or b"")
+        assert seen["practitioner"] == {"display": "欧阳医生"}
+        assert "organization" not in seen
+        assert seen["specialty"] == role["specialty"]
+        assert seen["meta"]["tag"][0]["code"] == "SUBSETTED"
+        seen = json.loads((await other.read("Practitioner", person.id)).body or b"")
+        assert seen["qualification"] == [{"code": {"text": "主任医师"}}]
+        assert (await other.search(asked)).matches == ()
+    assert [hit.id for hit in (await owner.search(asked)).matches] == [made.id]
+    assert (await owner.read("PractitionerRole", made.id)).body == made.body
+
+
 async def test_the_directory_opens_nothing_else(guard: Guard, owner: GuardedRecords) -> None:
     made = (await owner.create("Patient", patient(NUMBER))).stored
     await owner.create("Observation", observation(f"Patient/{made.id}"))

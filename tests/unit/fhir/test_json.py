@@ -7,7 +7,14 @@ from decimal import Decimal
 import pytest
 
 from quanmin.base.problems import Malformed
-from quanmin.fhir.json import Rewriting, decode, has_repeated_keys, rewrite_references, splice
+from quanmin.fhir.json import (
+    Rewriting,
+    decode,
+    has_repeated_keys,
+    rewrite_references,
+    splice,
+    without_member,
+)
 
 
 def spliced(raw: bytes) -> bytes:
@@ -174,3 +181,13 @@ def test_nothing_to_rewrite_gives_the_same_bytes() -> None:
     raw = b'{"resourceType":"Patient","name":[{"text":"\\u5f20 urn:uuid:2"}]}'
     assert Rewriting(MAPPING).apply(raw) == raw
     assert rewrite_references(raw, {}) is raw
+
+
+def test_a_member_is_left_out_at_any_depth_and_nothing_else_changes() -> None:
+    raw = b'{"a":[1.50,{"x":"y","b":"\\u00e9 \\"x\\""}],"x":{"x":1},"c":{"d":[ {} ]}}'
+    left = b'{"a":[1.50,{"b":"\\u00e9 \\"x\\""}],"c":{"d":[ {} ]}}'
+    assert without_member(raw, "x") == left
+    assert without_member(b'{"a":{"\\u0078":2,"b":[]}}', "x") == b'{"a":{"b":[]}}'
+    assert without_member(b'{"a":{"x":2},"b":1}', "x") == b'{"b":1}'
+    for whole in (b'{"a": 1.0}', b'"x"', b"[ ]"):
+        assert without_member(whole, "x") == whole
