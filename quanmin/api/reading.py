@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 _NUMBER_DIGITS_MAX = 9
 _SHAPING = frozenset({"_summary", "_elements"})
-_NOT_SERVED = frozenset({"_list"})
 
 
 class _Span(msgspec.Struct, frozen=True):
@@ -90,7 +89,8 @@ def _span(call: Call) -> _Span:
             span = msgspec.structs.replace(span, since=_moments(call, name, value)[0])
         elif name == "_at":
             span = msgspec.structs.replace(span, at=_moments(call, name, value))
-        elif name not in _SHAPING and (name in _NOT_SERVED or call.preference.is_strict):
+        elif name not in _SHAPING:
+            # Nothing in a history may say that something was ignored (R4 bdl-3, bdl-4).
             raise NotSupported(
                 "a history takes _since, _at, _count, _summary and _elements; it does not know"
                 f" {name}"

@@ -109,11 +109,14 @@ def _uri(_param: SearchParameter, text: str, _: tzinfo) -> UriOperand:
     return UriOperand(unescape(text))
 
 
+def with_plus(text: str) -> str:
+    """A time whose plus sign was not percent-encoded and so arrived as a space, mended."""
+    return _LOST_PLUS.sub(r"\1+\2", text)
+
+
 def _date(param: SearchParameter, text: str, zone: tzinfo) -> DateOperand:
     prefix, rest = _prefix(param, text)
-    # A plus sign that was not percent-encoded arrives as a space.
-    rest = _LOST_PLUS.sub(r"\1+\2", rest)
-    found = interval(rest, zone)
+    found = interval(with_plus(rest), zone)
     if found is None:
         raise _malformed(
             param, "a date such as 2026, 2026-11, 2026-11-22 or 2026-11-22T08:30+08:00"

@@ -17,6 +17,7 @@ from quanmin.base.problems import Invalid, Issue, Malformed, NotSupported, Probl
 from quanmin.fhir.dates import interval
 from quanmin.fhir.grammar import QueryLimits, parse_query
 from quanmin.fhir.json import malformed
+from quanmin.fhir.operands import with_plus
 from quanmin.fhir.query import Query
 from quanmin.records.context import Context
 from quanmin.records.operation import IfMatch, Operation
@@ -24,6 +25,9 @@ from quanmin.records.reading import HistoryQuery
 
 _ETAG = re.compile(r'(?:W/)?"?(\d{1,9})"?')
 _HISTORY_MAX = 1000
+# What shapes the answer is of the door's concern.
+_SHAPING = frozenset({"_summary", "_elements"})
+_NO_FORM = "_search is for forms: search in a bundle by a GET of Type?parameters"
 _ORDER = {"delete": 0, "create": 1, "update": 2}
 
 
@@ -93,8 +97,8 @@ _decoder = msgspec.json.Decoder(_Bundle)
 _id_decoder = msgspec.json.Decoder(_ResourceId)
 
 
-def read_requests(context: Context, body: bytes) -> Requests:
-    """What the bundle asks for.
+def read_requests(context: Context, body: bytes, *, is_strict: bool = True) -> Requests:
+    """What the bundle asks for; `is_strict` refuses searches with a parameter nobody knows.
 
     Raises Malformed when it is no JSON bundle, Invalid with one issue for each entry of a
     transaction that cannot be understood (in a batch such an entry carries its problem), TooLarge
@@ -121,7 +125,8 @@ def read_requests(context: Context, body: bytes) -> Requests:
             f" {context.limits.bundle_entries_max} at a time: send it in parts"
         )
     entries = tuple(
-        _understand(context, position, entry) for position, entry in enumerate(bundle.entry)
+        _understand(context, position, entry, is_strict=is_strict)
+        for position, entry in enumerate(bundle.entry)
     )
     if bundle.type == "transaction":
         _refuse_problems(entries)
@@ -161,12 +166,12 @@ def _refuse_same_names(entries: Sequence[_Entry]) -> None:
         )
 
 
-def _understand(context: Context, position: int, entry: _Entry) -> Entry:
+def _understand(context: Context, position: int, entry: _Entry, *, is_strict: bool) -> Entry:
     try:
         if entry.request is None:
             raise Invalid("the entry has no request: give request.method and request.url")
         if entry.request.method in {"GET", "HEAD"}:
-            return Entry(position, reading=_reading(context, entry.request))
+            return Entry(position, reading=_reading(context, entry.request, is_strict=is_strict))
         operation = _operation(context, entry, entry.request)
         return Entry(position, operation=msgspec.structs.replace(operation, position=position))
     except Problem as problem:
@@ -181,6 +186,8 @@ def _operation(context: Context, entry: _Entry, request: _Request) -> Operation:
     if_match = _version(request.if_match)
     match request.method:
         case "POST":
+            if id_.rpartition("/")[2] == "_search":
+                raise NotSupported(_NO_FORM)
             if id_:
                 raise NotSupported("POST takes the address of a type: no operations in bundles")
             criteria = _criteria(context, type_, request.if_none_exist)
@@ -248,14 +255,17 @@ def _version(etag: str | None) -> IfMatch | None:
 def _criteria(context: Context, type_: str, terms: str | None) -> Query | None:
     if not terms:
         return None
-    return _search(context, type_, terms.removeprefix("?").removeprefix(f"{type_}?"))
+    given = terms.removeprefix("?").removeprefix(f"{type_}?")
+    return _search(context, type_, given, is_strict=True)
 
 
-def _reading(context: Context, request: _Request) -> Reading:
+def _reading(context: Context, request: _Request, *, is_strict: bool) -> Reading:
     path, _, terms = request.url.partition("?")
     parts = [part for part in path.strip("/").split("/") if part]
-    if parts:
+    if parts and parts != ["_history"]:
         context.definition(parts[0])
+    if parts and parts[-1] == "_search":
+        raise NotSupported(_NO_FORM)
     match parts:
         case [type_, id_, "_history", version] if version.isdecimal():
             return Reading(type_, id_, int(version[:9]))
@@ -267,15 +277,22 @@ def _reading(context: Context, request: _Request) -> Reading:
             return Reading(None, history=_history(context, None, None, terms))
         case [type_, id_]:
             return Reading(type_, id_)
+        case [type_, id_, kind]:
+            wanted = None if kind == "*" else context.definition(kind).name
+            query = _search(context, wanted, terms, is_strict=is_strict)
+            query = msgspec.structs.replace(query, compartment=(type_, id_))
+            return Reading(wanted, query=query)
         case [type_]:
-            return Reading(type_, query=_search(context, type_, terms))
+            return Reading(type_, query=_search(context, type_, terms, is_strict=is_strict))
         case []:
-            return Reading(None, query=_search(context, None, terms))
+            return Reading(None, query=_search(context, None, terms, is_strict=is_strict))
     raise NotSupported("this request.url is no read, history or search: no operations in bundles")
 
 
-def _search(context: Context, type_: str | None, terms: str) -> Query:
-    return parse_query(type_, _pairs(terms), strict=True, zone=context.zone, limits=QueryLimits())
+def _search(context: Context, type_: str | None, terms: str, *, is_strict: bool) -> Query:
+    return parse_query(
+        type_, _pairs(terms), strict=is_strict, zone=context.zone, limits=QueryLimits()
+    )
 
 
 def _pairs(terms: str) -> list[tuple[str, str]]:
@@ -290,13 +307,13 @@ def _history(context: Context, type_: str | None, id_: str | None, terms: str) -
     for name, value in _pairs(terms):
         if name == "_count" and value.isdecimal() and 0 < int(value[:9]) <= _HISTORY_MAX:
             query = msgspec.structs.replace(query, count=int(value[:9]))
-        elif name == "_since" and (moment := interval(value, context.zone)) is not None:
+        elif name == "_since" and (moment := interval(with_plus(value), context.zone)):
             query = msgspec.structs.replace(query, since=moment[0])
-        elif name == "_at" and (moment := interval(value, context.zone)) is not None:
+        elif name == "_at" and (moment := interval(with_plus(value), context.zone)):
             query = msgspec.structs.replace(query, at=moment)
-        else:
+        elif name not in _SHAPING:
             raise NotSupported(
-                "a history in a bundle takes _since (an instant), _at (a date or time) and _count"
-                f" (1 to {_HISTORY_MAX})"
+                "a history in a bundle takes _since (an instant), _at (a date or time), _count"
+                f" (1 to {_HISTORY_MAX}), _summary and _elements"
             )
     return query

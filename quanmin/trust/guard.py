@@ -311,12 +311,12 @@ class GuardedRecords:
         return number
 
     async def bundle(
-        self, body: bytes
+        self, body: bytes, *, is_strict: bool = True
     ) -> tuple[Literal["transaction", "batch"], list[EntryOutcome]]:
         """Carry out a Bundle of requests: a transaction as one, a batch entry by entry; answers in
-        its order.
+        its order. `is_strict` refuses searches with a parameter nobody knows.
         """
-        requests = read_requests(self.context, body)
+        requests = read_requests(self.context, body, is_strict=is_strict)
         if requests.kind == "transaction":
             return "transaction", await self._transaction(requests)
         return "batch", [await self._batch_entry(entry) for entry in requests.entries]

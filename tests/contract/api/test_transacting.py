@@ -230,3 +230,109 @@ async def test_a_document_keeps_the_references_among_its_own_entries(
     place = answer.json()["entry"][0]["response"]["location"].split("/_history")[0]
     kept = (await client.get(f"/{place}")).json()
     assert kept["entry"][1]["resource"]["subject"]["reference"] == URN
+
+
+def get(url: str, **request: str) -> dict[str, Any]:
+    return {"request": {"method": "GET", "url": url, **request}}
+
+
+async def _asked(client: httpx.AsyncClient, *entries: dict[str, Any], **headers: str) -> list[Any]:
+    answer = await client.post("/", content=bundle("batch", *entries), headers=headers)
+    assert answer.status_code == 200, answer.text
+    return list(answer.json()["entry"])
+
+
+async def test_a_bundle_searches_compartments(client: httpx.AsyncClient) -> None:
+    sent = bundle("transaction", post(patient(), URN), post(observation(URN)), post(observation()))
+    made = (await client.post("/", content=sent)).json()
+    id_ = made["entry"][0]["response"]["location"].split("/")[1]
+    entries = await _asked(
+        client,
+        get(f"Patient/{id_}/Observation?status=final"),
+        get(f"Patient/{id_}/*"),
+        get(f"Patient/{id_}/Nonsense"),
+        get(f"Organization/{id_}/Observation"),
+    )
+    types = [
+        sorted(hit["resource"]["resourceType"] for hit in one["resource"]["entry"])
+        for one in entries[:2]
+    ]
+    assert types == [["Observation"], ["Observation", "Patient"]]
+    assert [one["response"]["status"][:3] for one in entries] == ["200", "200", "404", "400"]
+
+
+async def test_a_bundle_gives_the_parts_of_records_that_it_asks_for(
+    client: httpx.AsyncClient,
+) -> None:
+    made = (await client.post("/Observation", content=observation())).json()
+    place = f"Observation/{made['id']}"
+    entries = await _asked(
+        client,
+        get(f"{place}?_elements=code"),
+        get(f"{place}/_history/1?_elements=code"),
+        get(f"{place}/_history?_elements=code"),
+        get(f"{place}?_summary=nonsense"),
+    )
+    assert "valueQuantity" not in entries[0]["resource"]
+    assert "valueQuantity" not in entries[1]["resource"]
+    assert entries[1]["resource"]["meta"]["tag"][0]["code"] == "SUBSETTED"
+    assert "valueQuantity" not in entries[2]["resource"]["entry"][0]["resource"]
+    assert entries[3]["response"]["status"] == "400 Bad Request"
+
+
+async def test_a_bundle_is_not_sent_what_it_has_already(client: httpx.AsyncClient) -> None:
+    made = (await client.post("/Observation", content=observation())).json()
+    place = f"Observation/{made['id']}"
+    first, second = await _asked(
+        client, get(place, ifNoneMatch='W/"1"'), get(place, ifNoneMatch='W/"2"')
+    )
+    assert first["response"]["status"] == "304 Not Modified"
+    assert first["response"]["etag"] == 'W/"1"'
+    assert "resource" not in first
+    assert second["response"]["status"] == "200 OK"
+    [dated] = await _asked(client, get(place, ifModifiedSince="2099-01-01T00:00:00Z"))
+    assert dated["response"]["status"] == "304 Not Modified"
+
+
+async def test_a_bundle_is_told_what_was_ignored_unless_it_is_strict(
+    client: httpx.AsyncClient,
+) -> None:
+    await client.post("/Observation", content=observation())
+    [lenient] = await _asked(client, get("Observation?colour=red"))
+    modes = [hit["search"]["mode"] for hit in lenient["resource"]["entry"]]
+    assert modes == ["match", "outcome"]
+    assert "colour" in json.dumps(lenient["resource"]["entry"][1])
+    [strict] = await _asked(client, get("Observation?colour=red"), Prefer="handling=strict")
+    assert strict["response"]["status"] == "400 Bad Request"
+    criteria = {"request": {"method": "DELETE", "url": "Observation?colour=red&status=final"}}
+    [deletion] = await _asked(client, criteria)
+    assert deletion["response"]["status"] == "400 Bad Request"
+
+
+@pytest.mark.parametrize("name", ["_since", "_at", "_lastUpdated"])
+async def test_a_plus_that_was_not_escaped_is_mended_in_bundles_too(
+    client: httpx.AsyncClient, name: str
+) -> None:
+    place = "Observation" if name == "_lastUpdated" else "Observation/_history"
+    value = "ge2026-01-01T08:00:00" if name == "_lastUpdated" else "2026-01-01T08:00:00"
+    [entry] = await _asked(client, get(f"{place}?{name}={value}+08:00"))
+    assert entry["response"]["status"] == "200 OK"
+
+
+async def test_a_search_by_form_in_a_bundle_is_refused_by_name(client: httpx.AsyncClient) -> None:
+    form = {"request": {"method": "POST", "url": "Observation/_search"}}
+    entries = await _asked(client, form, get("Observation/_search?status=final"))
+    for entry in entries:
+        assert entry["response"]["status"] == "400 Bad Request"
+        assert "_search" in entry["response"]["outcome"]["issue"][0]["diagnostics"]
+
+
+@pytest.mark.parametrize("address", ["Observation/_history", "_history"])
+async def test_a_history_ignores_no_parameter(client: httpx.AsyncClient, address: str) -> None:
+    """Nothing in a history may say that something was ignored (R4 bdl-3, bdl-4)."""
+    answer = await client.get(f"/{address}?_sence=2026-01-01")
+    assert answer.status_code == 400
+    assert "_sence" in answer.text
+    entries = await _asked(client, get(f"{address}?_sence=2026-01-01"), get(f"{address}?_count=5"))
+    assert [one["response"]["status"][:3] for one in entries] == ["400", "200"]
+    assert (await client.get(f"/{address}?_count=5&_pretty=true")).status_code == 200
