@@ -79,7 +79,6 @@ def write_hits(call: Call, query: Query, hits: Hits) -> bytes:
     entries.extend(
         found_entry(stored, call.base, "include", part_of_included) for stored in hits.included
     )
-    issues = (*query.ignored, *hits.issues)
-    if issues:
-        entries.append(warning_entry(issues))
+    if hits.issues:
+        entries.append(warning_entry(hits.issues))
     return bundle("searchset", entries, links=links, total=hits.total)

@@ -301,7 +301,8 @@ async def test_a_bundle_is_told_what_was_ignored_unless_it_is_strict(
     [lenient] = await _asked(client, get("Observation?colour=red"))
     modes = [hit["search"]["mode"] for hit in lenient["resource"]["entry"]]
     assert modes == ["match", "outcome"]
-    assert "colour" in json.dumps(lenient["resource"]["entry"][1])
+    [issue] = lenient["resource"]["entry"][1]["resource"]["issue"]
+    assert "colour" in issue["diagnostics"]
     [strict] = await _asked(client, get("Observation?colour=red"), Prefer="handling=strict")
     assert strict["response"]["status"] == "400 Bad Request"
     criteria = {"request": {"method": "DELETE", "url": "Observation?colour=red&status=final"}}
