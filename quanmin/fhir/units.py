@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from decimal import Decimal, localcontext
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
@@ -18,7 +18,16 @@ import msgspec
 _TABLE = Path(__file__).resolve().parent.parent / "definitions" / "ucum" / "units.toml"
 _LENGTH_MAX = 100
 _EXPONENT_MAX = 60
-_DIGITS = 34
+DIGITS = 34
+"""How many digits a decimal has where it does not end."""
+_CONTEXT = Context(prec=DIGITS, rounding=ROUND_HALF_EVEN)
+
+# Units whose scale starts elsewhere: factor and start in kelvin.
+_SHIFTED = {
+    "Cel": (Fraction(1), Fraction(27315, 100)),
+    "[degF]": (Fraction(5, 9), Fraction(45967, 180)),
+    "[degRe]": (Fraction(5, 4), Fraction(27315, 100)),
+}
 
 _TOKEN = re.compile(
     r"(?P<sign>[./])|(?P<open>\()|(?P<close>\))|(?P<note>\{[!-z|~]*\})"
@@ -68,16 +77,62 @@ def canonical(code: str) -> tuple[str, Decimal] | None:
     has 34 digits where it does not end.
     """
     try:
-        measure = _measure(code)
+        found = _measure(code)
     except _UnreadableError:
         return None
-    base = ".".join(
-        f"{name}{power if power != 1 else ''}" for name, power in sorted(measure.powers.items())
-    )
-    with localcontext() as context:
-        context.prec = _DIGITS
-        factor = Decimal(measure.factor.numerator) / Decimal(measure.factor.denominator)
-    return base or "1", factor
+    return _base(found), to_decimal(found.factor)
+
+
+class Scale(msgspec.Struct, frozen=True):
+    """How a unit measures: number * `factor` + `shift` is the number in `base`, exactly."""
+
+    base: str
+    factor: Fraction
+    shift: Fraction
+
+
+@lru_cache(maxsize=4096)
+def measure(code: str) -> Scale | None:
+    """The scale of a UCUM code, degrees of temperature included.
+
+    None for units that convert by another function ([pH], B), that are unknown or not well formed.
+    """
+    shifted = _SHIFTED.get(code)
+    if shifted:
+        return Scale("K", *shifted)
+    try:
+        found = _measure(code)
+    except _UnreadableError:
+        return None
+    return Scale(_base(found), found.factor, Fraction(0))
+
+
+def convert(value: Decimal, source: str, target: str) -> Decimal | None:
+    """The number in another unit; None where the units do not measure the same."""
+    here, there = measure(source), measure(target)
+    if here is None or there is None or here.base != there.base:
+        return None
+    return to_decimal((Fraction(value) * here.factor + here.shift - there.shift) / there.factor)
+
+
+@lru_cache(maxsize=1024)
+def multiplied(left: str, right: str, sign: int) -> tuple[str, Fraction] | None:
+    """The unit of a product (a quotient when `sign` is -1) in base form, and its factor."""
+    try:
+        found = _measure(left).times(_measure(right), sign)
+    except _UnreadableError:
+        return None
+    return _base(found), found.factor
+
+
+def to_decimal(number: Fraction) -> Decimal:
+    """The fraction as a decimal: exact where it ends within 34 digits."""
+    return _CONTEXT.divide(Decimal(number.numerator), Decimal(number.denominator))
+
+
+def _base(measure: _Measure) -> str:
+    powers = sorted(measure.powers.items())
+    return ".".join(f"{name}{power if power != 1 else ''}" for name, power in powers) or "1"
 
 
 @lru_cache(maxsize=1)

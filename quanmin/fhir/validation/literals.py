@@ -15,7 +15,7 @@ from quanmin.fhir.validation.primitives import (
     Primitive,
     whole,
 )
-from quanmin.fhir.validation.xhtml import xhtml_fault
+from quanmin.fhir.xhtml import xhtml_fault
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _BLANKS = re.compile(r"[ \t\r\n]+")

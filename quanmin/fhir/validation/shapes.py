@@ -24,7 +24,7 @@ from quanmin.fhir.validation.primitives import (
     whole,
 )
 from quanmin.fhir.validation.references import plain_pattern
-from quanmin.fhir.validation.xhtml import xhtml_fault
+from quanmin.fhir.xhtml import xhtml_fault
 
 Shaped = Any
 """An instance of a compiled type: its members are attributes, UNSET when they were not sent."""

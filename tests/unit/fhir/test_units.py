@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 
-from quanmin.fhir.units import canonical
+from quanmin.fhir.units import canonical, convert, multiplied
 
 
 @pytest.mark.parametrize(
@@ -50,3 +51,19 @@ def test_amounts_counts_and_international_units_are_never_the_same() -> None:
 )
 def test_what_has_no_factor_has_no_base_form(code: str) -> None:
     assert canonical(code) is None
+
+
+def test_numbers_are_converted_exactly_degrees_included() -> None:
+    assert convert(Decimal("1.5"), "g/L", "mg/dL") == 150
+    assert convert(Decimal(100), "Cel", "[degF]") == 212
+    assert convert(Decimal("98.6"), "[degF]", "Cel") == 37
+    assert convert(Decimal(0), "Cel", "K") == Decimal("273.15")
+    assert convert(Decimal(1), "g", "m") is None
+    assert convert(Decimal(1), "[pH]", "[pH]") is None
+
+
+def test_units_are_multiplied_in_base_form() -> None:
+    assert multiplied("cm", "m", 1) == ("m2", Fraction(1, 100))
+    assert multiplied("g", "m", -1) == ("g.m-1", Fraction(1))
+    assert multiplied("kg", "g", -1) == ("1", Fraction(1000))
+    assert multiplied("Cel", "m", 1) is None

@@ -1,0 +1,212 @@
+"""Follows the types through an expression, to refuse what no record can have.
+
+A misspelled element is no error when it is evaluated, it is merely not there. Whoever writes an
+expression to be kept wants to know at once.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from quanmin.fhir.path.nodes import root
+from quanmin.fhir.path.problems import PathProblem
+from quanmin.fhir.path.syntax import (
+    Call,
+    Chain,
+    Index,
+    Literal,
+    Name,
+    Operation,
+    Sign,
+    Tree,
+    TypeTest,
+    Variable,
+)
+from quanmin.fhir.path.types import (
+    BOOLEAN,
+    INTEGER,
+    RESOURCE,
+    STRING,
+    UNKNOWN,
+    Type,
+    fhir_type,
+    is_type_name,
+    type_of,
+)
+
+
+class _Found(msgspec.Struct, frozen=True):
+    """The types an expression can find; None is "anything". Children come in no order."""
+
+    types: frozenset[Type] | None
+    is_ordered: bool = True
+
+
+_ANYTHING = _Found(None)
+_BOOLEAN = _Found(frozenset({BOOLEAN}))
+_SAME = frozenset(
+    {
+        *("where", "first", "last", "tail", "skip", "take", "single", "distinct", "trace", "sort"),
+        *("exclude", "intersect", "defineVariable", "checkModifiers"),
+    }
+)
+_YES_OR_NO = frozenset(
+    {
+        *("exists", "empty", "all", "allTrue", "anyTrue", "allFalse", "anyFalse", "not", "is"),
+        *("isDistinct", "subsetOf", "supersetOf", "hasValue", "startsWith", "endsWith"),
+        *("contains", "matches", "matchesFull", "memberOf", "conformsTo", "htmlChecks"),
+    }
+)
+_BY_ORDER = frozenset({"first", "last", "tail", "skip", "take"})
+_LAMBDAS = frozenset(
+    {"where", "exists", "all", "select", "repeat", "repeatAll", "aggregate", "iif", "trace", "sort"}
+)
+_RESULTS = {
+    "count": _Found(frozenset({INTEGER})),
+    "length": _Found(frozenset({INTEGER})),
+    "toString": _Found(frozenset({STRING})),
+    "extension": _Found(frozenset({fhir_type("Extension")})),
+    "children": _Found(None, is_ordered=False),
+    "descendants": _Found(None, is_ordered=False),
+}
+# These hand on what their argument finds, from each item or once.
+_PROJECTIONS = frozenset({"select"})
+_HINT_LENGTH_MIN = 3
+
+
+def check(expression: str, tree: Tree, type_name: str) -> None:
+    """Raises PathProblem for an element that the type has not, and for an order that is none."""
+    kind = root({}, type_name).type
+    start = _Found(None if kind is UNKNOWN else frozenset({kind}))
+    _Check(expression).find(tree, start, start)
+
+
+class _Check:
+    """One walk over one tree."""
+
+    def __init__(self, expression: str) -> None:
+        self._expression = expression
+
+    def _fault(self, text: str, at: int) -> PathProblem:
+        return PathProblem(text, expression=self._expression, at=at, fault="semantic")
+
+    def find(self, tree: Tree, focus: _Found, this: _Found) -> _Found:
+        """What a tree can find on a focus."""
+        if isinstance(tree, Literal):
+            return _ANYTHING if tree.value is None else _Found(frozenset({type_of(tree.value)}))
+        if isinstance(tree, Name):
+            return self._head(tree, focus)
+        if isinstance(tree, Variable):
+            return this if tree.text == "$this" else _ANYTHING
+        if isinstance(tree, Call):
+            return self._call(tree, focus, this)
+        if isinstance(tree, Chain):
+            return self._chain(tree, focus, this)
+        if isinstance(tree, Sign):
+            return self.find(tree.operand, this, this)
+        if isinstance(tree, Operation | TypeTest):
+            return self._operation(tree, this)
+        return _ANYTHING
+
+    def _operation(self, tree: Tree, this: _Found) -> _Found:
+        # The left sides of operators in a row are walked in a row, as they are evaluated.
+        spine: list[Operation | TypeTest] = []
+        while isinstance(tree, Operation | TypeTest):
+            spine.append(tree)
+            tree = tree.left if isinstance(tree, Operation) else tree.operand
+        found = self.find(tree, this, this)
+        for part in reversed(spine):
+            if isinstance(part, TypeTest):
+                found = _BOOLEAN if part.text == "is" else _typed(part.namespace, part.name)
+                continue
+            right = self.find(part.right, this, this)
+            found = _joined(found, right) if part.text == "|" else _ANYTHING
+        return found
+
+    def _chain(self, chain: Chain, focus: _Found, this: _Found) -> _Found:
+        found = self.find(chain.head, focus, this)
+        for step in chain.steps:
+            if isinstance(step, Name):
+                found = self._member(step, found)
+            elif isinstance(step, Index):
+                self._by_order(found, step.at)
+                self.find(step.of, this, this)
+            elif isinstance(step, Call):
+                found = self._call(step, found, this)
+        return found
+
+    def _head(self, tree: Name, focus: _Found) -> _Found:
+        if not tree.text[:1].isupper() or focus.types is None:
+            return self._member(tree, focus)
+        named = frozenset(kind for kind in focus.types if tree.text in kind.names)
+        if named or RESOURCE in focus.types:
+            return _Found(named or frozenset({fhir_type(tree.text)}))
+        if is_type_name(tree.text):
+            shown = ", ".join(sorted(kind.name for kind in focus.types))
+            raise self._fault(f"this is applied to {shown}, never to {tree.text}", tree.at)
+        return self._member(tree, focus)
+
+    def _member(self, tree: Name, focus: _Found) -> _Found:
+        if focus.types is None or focus.types & {UNKNOWN, RESOURCE}:
+            return _Found(None, focus.is_ordered)
+        ways = [way for kind in focus.types for way in kind.ways.get(tree.text, ())]
+        if not ways and not any(kind.is_system for kind in focus.types):
+            shown = ", ".join(sorted(kind.name for kind in focus.types)) or "what stands before"
+            hint = _hint(tree.text, focus.types)
+            raise self._fault(f"{shown} has no element {tree.text}{hint}", tree.at)
+        return _Found(frozenset(way.type for way in ways) if ways else None, focus.is_ordered)
+
+    def _call(self, call: Call, focus: _Found, this: _Found) -> _Found:
+        if call.name in {"is", "as", "ofType"}:
+            return _BOOLEAN if call.name == "is" else _named(call)
+        if call.name in _BY_ORDER:
+            self._by_order(focus, call.at)
+        inner = focus if call.name in _LAMBDAS else this
+        found = [self.find(tree, inner, inner) for tree in call.args]
+        if call.name in _SAME:
+            return focus
+        if call.name in _YES_OR_NO:
+            return _BOOLEAN
+        if call.name in _PROJECTIONS:
+            return found[0]
+        if call.name in {"union", "combine"} and found:
+            return _joined(focus, found[0])
+        return _RESULTS.get(call.name, _ANYTHING)
+
+    def _by_order(self, focus: _Found, at: int) -> None:
+        if not focus.is_ordered:
+            raise self._fault("children come in no order, so that none is the first or next", at)
+
+
+def _typed(namespace: str, name: str) -> _Found:
+    kind = fhir_type(name)
+    if namespace == "System" or kind is UNKNOWN:
+        return _ANYTHING
+    return _Found(frozenset({kind}))
+
+
+def _named(call: Call) -> _Found:
+    tree = call.args[0]
+    if isinstance(tree, Chain) and isinstance(tree.head, Name) and isinstance(tree.steps[0], Name):
+        return _typed(tree.head.text, tree.steps[0].text)
+    return _typed("", tree.text) if isinstance(tree, Name) else _ANYTHING
+
+
+def _joined(left: _Found, right: _Found) -> _Found:
+    is_ordered = left.is_ordered and right.is_ordered
+    if left.types is None or right.types is None:
+        return _Found(None, is_ordered)
+    return _Found(left.types | right.types, is_ordered)
+
+
+def _hint(name: str, types: frozenset[Type]) -> str:
+    """The element that was perhaps meant."""
+    text = name.lower()
+    found = sorted(
+        known
+        for kind in types
+        for known in kind.ways
+        if len(known) >= _HINT_LENGTH_MIN
+        and (text.startswith(known.lower()) or known.lower().startswith(text))
+    )
+    return f": is {found[0]} meant?" if found else ""

@@ -1,0 +1,171 @@
+"""The items of a collection: an element of a record with its type and place, or a System value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from quanmin.fhir.json import Json
+from quanmin.fhir.path.amounts import Amount
+from quanmin.fhir.path.moments import Moment
+from quanmin.fhir.path.types import BOOLEAN, RESOURCE, UNKNOWN, Type, Way, fhir_type, type_of
+
+
+class Node(msgspec.Struct):
+    """One item. `value` is the JSON as it was decoded, or a System value.
+
+    None stands for a primitive that has no value, only what `extra` (its `_name` sibling) holds.
+    `parent`, `step` and `index` say where it stands; a computed value has no parent. Nodes are
+    compared by the operators, never by Python's.
+    """
+
+    value: Json
+    type: Type
+    extra: dict[str, Json] | None = None
+    parent: Node | None = None
+    step: str = ""
+    index: int = -1
+
+    @property
+    def location(self) -> str:
+        """Where in the resource it stands: Patient.name[0].given[1]; empty if computed."""
+        step = self.step if self.index < 0 else f"{self.step}[{self.index}]"
+        if self.parent is None:
+            return step
+        return f"{self.parent.location}.{step}"
+
+    @property
+    def plain(self) -> Any:
+        """The System value, where there is one; else the JSON object."""
+        convert = self.type.convert
+        return self.value if convert is None else convert(self.value)
+
+
+Collection = list[Node]
+"""An ordered collection. Never changed once it is handed on."""
+
+EMPTY: Collection = []
+YES = [Node(True, BOOLEAN)]  # noqa: FBT003 - the value of a struct, not a switch
+NO = [Node(False, BOOLEAN)]  # noqa: FBT003 - the same
+
+
+def computed(value: Any) -> Collection:
+    """A computed value as a collection; None is the empty one."""
+    if value is True:
+        return YES
+    if value is False:
+        return NO
+    return EMPTY if value is None else [Node(value, type_of(value))]
+
+
+def root(resource: Json, type_name: str = "") -> Node:
+    """A resource, or an element of the type named, as the start of a path."""
+    name = type_name
+    if not name and isinstance(resource, dict):
+        stated = resource.get("resourceType")
+        name = stated if isinstance(stated, str) else ""
+    kind = fhir_type(name) if name else UNKNOWN
+    if kind is UNKNOWN and not isinstance(resource, dict):
+        kind = type_of(resource)
+    return Node(resource, kind, step=name)
+
+
+def _resource_type(value: Json, stated: Type) -> Type:
+    if stated is not RESOURCE or type(value) is not dict:
+        return stated
+    name = value.get("resourceType")
+    found = fhir_type(name) if type(name) is str else UNKNOWN
+    return found if found.is_resource else UNKNOWN
+
+
+def add_member(node: Node, name: str, found: Collection) -> None:
+    """Append the elements of this name; none where the type has none."""
+    kind = node.type
+    if kind is UNKNOWN or kind.is_system:
+        _add_undefined(node, name, found)
+        return
+    ways = kind.ways.get(name)
+    if ways is None:
+        return
+    held = node.extra if kind.is_primitive else node.value
+    if type(held) is dict:
+        for way in ways:
+            if way.json in held or (way.under and way.under in held):
+                _add_way(node, held, way, found)
+
+
+def _add_way(node: Node, held: dict[str, Json], way: Way, found: Collection) -> None:
+    value = held.get(way.json)
+    extra = held.get(way.under) if way.under else None
+    kind = way.type
+    if type(value) is not list and type(extra) is not list:
+        if value is not None or extra is not None:
+            extra = extra if type(extra) is dict else None
+            exact = _resource_type(value, kind) if kind is RESOURCE else kind
+            found.append(Node(value, exact, extra, node, way.step))
+        return
+    values = value if type(value) is list else []
+    if not extra:
+        for index, item in enumerate(values):
+            if item is not None:
+                exact = _resource_type(item, kind) if kind is RESOURCE else kind
+                found.append(Node(item, exact, None, node, way.step, index))
+        return
+    extras = extra if type(extra) is list else []
+    for index in range(max(len(values), len(extras))):
+        item = values[index] if index < len(values) else None
+        beside = extras[index] if index < len(extras) else None
+        if item is not None or type(beside) is dict:
+            beside = beside if type(beside) is dict else None
+            found.append(Node(item, kind, beside, node, way.step, index))
+
+
+def _add_undefined(node: Node, name: str, found: Collection) -> None:
+    if type(node.value) is Amount and name in {"value", "unit"}:
+        found += computed(getattr(node.value, name))
+    held = node.value if type(node.value) is dict else node.extra
+    if type(held) is not dict:
+        return
+    value, extra = held.get(name), held.get("_" + name)
+    values = value if type(value) is list else [value]
+    extras = extra if type(extra) is list else [extra]
+    is_list = type(value) is list or type(extra) is list
+    for index in range(max(len(values), len(extras))):
+        item = values[index] if index < len(values) else None
+        beside = extras[index] if index < len(extras) else None
+        beside = beside if type(beside) is dict else None
+        if item is not None or beside is not None:
+            kind = _undefined_type(item)
+            found.append(Node(item, kind, beside, node, name, index if is_list else -1))
+
+
+def _undefined_type(value: Json) -> Type:
+    if type(value) is dict:
+        name = value.get("resourceType")
+        return fhir_type(name) if type(name) is str else UNKNOWN
+    return UNKNOWN if value is None else type_of(value)
+
+
+def children(node: Node) -> Collection:
+    """Every element of a node, in the order of its definition."""
+    found: Collection = []
+    kind = node.type
+    held = node.extra if kind.is_primitive or kind.is_system else node.value
+    if type(held) is not dict:
+        return found
+    if kind is UNKNOWN or kind.is_system:
+        for name in held:
+            if name != "resourceType" and not (name.startswith("_") and name[1:] in held):
+                _add_undefined(node, name.removeprefix("_"), found)
+        return found
+    for ways in kind.ways.values():
+        for way in ways:
+            if way.json in held or (way.under and way.under in held):
+                _add_way(node, held, way, found)
+    return found
+
+
+def text_of(value: Any) -> Any:
+    """A System value as JSON has it: dates and quantities as text."""
+    return str(value) if isinstance(value, Moment | Amount) else value
