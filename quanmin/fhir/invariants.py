@@ -1,0 +1,112 @@
+"""The rules of R4 that are written in FHIRPath, and which of them a record breaks.
+
+They are evaluated where they are stated: on every element of the type, or of the path, that a
+StructureDefinition of the release gives them to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path as File
+from typing import Literal, get_args
+
+import msgspec
+import zstandard
+
+from quanmin.fhir.json import Json
+from quanmin.fhir.path import Environment, Node, Path, PathProblem, compile_path
+from quanmin.fhir.path.nodes import children, root
+from quanmin.fhir.path.types import fhir_type
+
+_TABLE = File(__file__).resolve().parent.parent / "definitions" / "fhir_r4" / "invariants.json.zst"
+
+# R4B corrects the type: an answer is a FHIR boolean and never System.Boolean.
+_AMENDED = {"que-7": "operator = 'exists' implies (answer is boolean)"}
+
+DECIDED_BY_SHAPE = frozenset(
+    {"dom-2", "dom-3", "dom-4", "dom-5", "ele-1", "ref-1", "txt-1", "txt-2"}
+)
+"""Rules that validation holds without FHIRPath: empty elements, contained records, narratives."""
+
+# R4 wrote `as` for what ofType() does; references are not followed to judge one record.
+_ENVIRONMENT = Environment(strictness="lenient", resolve=lambda _: None)
+
+Severity = Literal["error", "warning"]
+
+
+class Invariant(msgspec.Struct, frozen=True):
+    """One rule: where it is stated, its key, and what it says for people and in FHIRPath."""
+
+    place: str
+    key: str
+    severity: Severity
+    human: str
+    expression: str
+
+    @property
+    def path(self) -> Path:
+        """The expression, compiled."""
+        return compile_path(self.expression)
+
+
+@lru_cache(maxsize=1)
+def invariants() -> tuple[Invariant, ...]:
+    """Every rule of the release, in order of place and key."""
+    packed = zstandard.ZstdDecompressor().decompress(_TABLE.read_bytes())
+    rows = msgspec.json.decode(packed, type=list[tuple[str, str, Severity, str, str]])
+    return tuple(
+        Invariant(place, key, severity, human, _AMENDED.get(key, expression))
+        for place, key, severity, human, expression in rows
+        if expression
+    )
+
+
+@lru_cache(maxsize=1)
+def _by_place() -> dict[str, list[Invariant]]:
+    found: dict[str, list[Invariant]] = {}
+    for rule in invariants():
+        found.setdefault(rule.place, []).append(rule)
+    return found
+
+
+@lru_cache(maxsize=4096)
+def _rules(type_name: str, owner: str, step: str) -> tuple[Invariant, ...]:
+    """The rules of an element by its own type, and by its place in the type that holds it."""
+    known = _by_place()
+    names = sorted(name for name in fhir_type(type_name).names if not name.startswith("FHIR."))
+    element = step.partition(".ofType(")[0]
+    places = {f"{owner}.{element}", f"{owner}.{element}[x]"} - {type_name}
+    return tuple(rule for name in (*names, *sorted(places)) for rule in known.get(name, ()))
+
+
+def rules_of(node: Node) -> tuple[Invariant, ...]:
+    """The rules that an element has to keep."""
+    owner = node.parent.type.name if node.parent is not None else ""
+    return _rules(node.type.name, owner, node.step)
+
+
+def broken(
+    resource: Json,
+    *,
+    severities: frozenset[Severity] = frozenset(get_args(Severity)),
+    without: frozenset[str] = frozenset(),
+) -> Iterator[tuple[Invariant, Node]]:
+    """Each rule that the record breaks, and the element that breaks it; keys `without` left out.
+
+    A rule that cannot be evaluated is broken: the record is not what the rule expects.
+    """
+    waiting = [root(resource)]
+    while waiting:
+        node = waiting.pop()
+        for rule in rules_of(node):
+            if rule.severity in severities and rule.key not in without and not _holds(rule, node):
+                yield rule, node
+        waiting += reversed(children(node))
+
+
+def _holds(rule: Invariant, node: Node) -> bool:
+    try:
+        return rule.path.is_true(node, environment=_ENVIRONMENT) is not False
+    except PathProblem:
+        return False

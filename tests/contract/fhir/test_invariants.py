@@ -1,0 +1,84 @@
+"""The rules of R4 over all official examples: those that break one are known, and why."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from shared import members as archived
+
+from quanmin.fhir.invariants import broken, invariants
+from quanmin.fhir.json import decode
+from quanmin.fhir.path import PathProblem, compile_path
+from quanmin.fhir.path.types import UNKNOWN, fhir_type
+from quanmin.fhir.table import load_table
+
+BROKEN = Path(__file__).parent / "broken_invariants.json"
+
+
+def test_every_rule_of_the_release_compiles() -> None:
+    assert len(invariants()) == 241
+    assert all(compile_path(rule.expression) for rule in invariants())
+
+
+def test_every_rule_but_one_of_hl7_names_only_what_its_type_has() -> None:
+    wrong = {}
+    for rule in invariants():
+        if fhir_type(rule.place) is not UNKNOWN:
+            try:
+                compile_path(rule.expression).check(rule.place)
+            except PathProblem as problem:
+                wrong[rule.key] = problem.text
+    # R4 gave the rule about names to a type that has a title only.
+    assert wrong.keys() == {"cid-0"}
+    assert "has no element name" in wrong["cid-0"]
+
+
+def test_a_broken_rule_is_found_where_it_is_broken() -> None:
+    patient = {
+        "resourceType": "Patient",
+        "contact": [{"name": {"text": "a"}}, {"gender": "male"}],
+        "identifier": [{"period": {"start": "2020-01-02", "end": "2020-01-01"}}],
+        "telecom": [{"value": "1"}],
+    }
+    found = {(rule.key, node.location) for rule, node in broken(patient)}
+    assert found == {
+        ("dom-6", "Patient"),
+        ("pat-1", "Patient.contact[1]"),
+        ("per-1", "Patient.identifier[0].period"),
+        ("cpt-2", "Patient.telecom[0]"),
+    }
+    errors = broken(patient, severities=frozenset({"error"}), without=frozenset({"per-1"}))
+    assert {rule.key for rule, _ in errors} == {"pat-1", "cpt-2"}
+
+
+def test_a_rule_for_one_place_is_kept_there_and_nowhere_else() -> None:
+    home = {"telecom": [{"system": "phone", "value": "1", "use": "home"}], "name": "a"}
+    organization = {"resourceType": "Organization", **home}
+    practitioner = {"resourceType": "Practitioner", "telecom": home["telecom"]}
+    assert [rule.key for rule, _ in broken(organization, without=frozenset({"dom-6"}))] == ["org-3"]
+    assert list(broken(practitioner, without=frozenset({"dom-6"}))) == []
+
+
+@pytest.mark.shared
+@pytest.mark.slow
+def test_official_examples_break_exactly_the_rules_listed_with_a_reason() -> None:
+    found: dict[str, list[str]] = {}
+    warned: Counter[str] = Counter()
+    for path, raw in archived("hl7.fhir.r4.examples-4.0.1.tar.xz"):
+        resource = decode(raw)
+        if resource.get("resourceType") not in load_table().types:
+            continue
+        for rule, node in broken(resource):
+            if rule.severity == "error":
+                found.setdefault(Path(path).name, []).append(f"{rule.key} {node.location}")
+            else:
+                warned[rule.key] += 1
+    listed = json.loads(BROKEN.read_text("utf-8"))
+    assert found == {
+        file: [line for _, lines in why.items() for line in lines]
+        for file, why in listed["errors"].items()
+    }
+    assert dict(warned) == listed["warnings"]
