@@ -149,7 +149,7 @@ class _Check:
     def _member(self, tree: Name, focus: _Found) -> _Found:
         if focus.types is None or focus.types & {UNKNOWN, RESOURCE}:
             return _Found(None, focus.is_ordered)
-        ways = [way for kind in focus.types for way in kind.ways.get(tree.text, ())]
+        ways = [way for kind in focus.types for way in (kind.ways or {}).get(tree.text, ())]
         if not ways and not any(kind.is_system for kind in focus.types):
             shown = ", ".join(sorted(kind.name for kind in focus.types)) or "what stands before"
             hint = _hint(tree.text, focus.types)
@@ -205,7 +205,7 @@ def _hint(name: str, types: frozenset[Type]) -> str:
     found = sorted(
         known
         for kind in types
-        for known in kind.ways
+        for known in kind.ways or ()
         if len(known) >= _HINT_LENGTH_MIN
         and (text.startswith(known.lower()) or known.lower().startswith(text))
     )

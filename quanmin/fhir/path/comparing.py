@@ -56,6 +56,8 @@ def equal(left: Collection, right: Collection, zone: tzinfo | None) -> bool | No
         return None
     if len(left) != len(right):
         return False
+    if len(left) == 1:
+        return equal_items(left[0], right[0], zone)
     answers = [equal_items(one, two, zone) for one, two in zip(left, right, strict=True)]
     if False in answers:
         return False
@@ -65,6 +67,8 @@ def equal(left: Collection, right: Collection, zone: tzinfo | None) -> bool | No
 def equal_items(left: Node, right: Node, zone: tzinfo | None) -> bool | None:
     """Whether two items are equal; None where precision, unit or a missing value leave it open."""
     one, two = left.plain, right.plain
+    if type(one) is str and type(two) is str:
+        return one == two
     if one is None or two is None:
         return None
     if type(one) is Moment and type(two) is Moment:

@@ -12,7 +12,7 @@ from quanmin.fhir.path.moments import Moment
 from quanmin.fhir.path.types import BOOLEAN, RESOURCE, UNKNOWN, Type, Way, fhir_type, type_of
 
 
-class Node(msgspec.Struct):
+class Node(msgspec.Struct, gc=False):
     """One item. `value` is the JSON as it was decoded, or a System value.
 
     None stands for a primitive that has no value, only what `extra` (its `_name` sibling) holds.
@@ -82,15 +82,13 @@ def _resource_type(value: Json, stated: Type) -> Type:
 def add_member(node: Node, name: str, found: Collection) -> None:
     """Append the elements of this name; none where the type has none."""
     kind = node.type
-    if kind is UNKNOWN or kind.is_system:
-        _add_undefined(node, name, found)
-        return
-    ways = kind.ways.get(name)
+    ways = kind.ways
     if ways is None:
+        _add_undefined(node, name, found)
         return
     held = node.extra if kind.is_primitive else node.value
     if type(held) is dict:
-        for way in ways:
+        for way in ways.get(name, ()):
             if way.json in held or (way.under and way.under in held):
                 _add_way(node, held, way, found)
 
@@ -99,26 +97,31 @@ def _add_way(node: Node, held: dict[str, Json], way: Way, found: Collection) -> 
     value = held.get(way.json)
     extra = held.get(way.under) if way.under else None
     kind = way.type
-    if type(value) is not list and type(extra) is not list:
-        if value is not None or extra is not None:
-            extra = extra if type(extra) is dict else None
-            exact = _resource_type(value, kind) if kind is RESOURCE else kind
-            found.append(Node(value, exact, extra, node, way.step))
+    if extra is None and kind is not RESOURCE:
+        # Nearly every element: nothing beside the value, and its type known beforehand.
+        step = way.step
+        if type(value) is list:
+            for index, item in enumerate(value):
+                if item is not None:
+                    found.append(Node(item, kind, None, node, step, index))
+        elif value is not None:
+            found.append(Node(value, kind, None, node, step))
         return
-    values = value if type(value) is list else []
-    if not extra:
-        for index, item in enumerate(values):
-            if item is not None:
-                exact = _resource_type(item, kind) if kind is RESOURCE else kind
-                found.append(Node(item, exact, None, node, way.step, index))
-        return
-    extras = extra if type(extra) is list else []
+    _add_beside(node, value, extra, way, found)
+
+
+def _add_beside(node: Node, value: Json, extra: Json, way: Way, found: Collection) -> None:
+    """Append elements that have something beside their value, or their type in themselves."""
+    values = value if type(value) is list else [value]
+    extras = extra if type(extra) is list else [extra]
+    is_list = type(value) is list or type(extra) is list
     for index in range(max(len(values), len(extras))):
         item = values[index] if index < len(values) else None
         beside = extras[index] if index < len(extras) else None
-        if item is not None or type(beside) is dict:
-            beside = beside if type(beside) is dict else None
-            found.append(Node(item, kind, beside, node, way.step, index))
+        beside = beside if type(beside) is dict else None
+        if item is not None or beside is not None:
+            exact = _resource_type(item, way.type)
+            found.append(Node(item, exact, beside, node, way.step, index if is_list else -1))
 
 
 def _add_undefined(node: Node, name: str, found: Collection) -> None:
@@ -154,7 +157,7 @@ def children(node: Node) -> Collection:
     held = node.extra if kind.is_primitive or kind.is_system else node.value
     if type(held) is not dict:
         return found
-    if kind is UNKNOWN or kind.is_system:
+    if kind.ways is None:
         for name in held:
             if name != "resourceType" and not (name.startswith("_") and name[1:] in held):
                 _add_undefined(node, name.removeprefix("_"), found)

@@ -76,14 +76,13 @@ class Way:
 
 
 class Type:
-    """One type; `ways` is None where nothing is known of its elements.
+    """One type; `ways` is None where no definition says what its elements are.
 
     `names` holds the names of the type and of all it is a kind of, those of FHIR first by their
     bare name and by namespace.
     """
 
     __slots__ = (
-        "_ways",
         "convert",
         "is_primitive",
         "is_resource",
@@ -91,7 +90,10 @@ class Type:
         "name",
         "names",
         "namespace",
+        "ways",
     )
+    ways: dict[str, tuple[Way, ...]] | None
+    """The ways to write each element, by its FHIRPath name; made when it is first asked for."""
 
     def __init__(
         self,
@@ -111,20 +113,18 @@ class Type:
         self.convert = convert
         self.is_primitive = is_primitive
         self.is_resource = is_resource
-        self._ways: dict[str, tuple[Way, ...]] | None = None
 
     @property
     def shown(self) -> str:
         """The name that type() gives: elements inside a type are BackboneElements."""
         return self.name if "." not in self.name else "BackboneElement"
 
-    @property
-    def ways(self) -> dict[str, tuple[Way, ...]]:
-        """The ways to write each element, by its FHIRPath name."""
-        ways = self._ways
-        if ways is None:
-            ways = self._ways = _ways_of(self.name) if not self.is_system else {}
-        return ways
+    def __getattr__(self, name: str) -> Any:
+        # A slot that is filled costs no call: every step of every path asks for it.
+        if name != "ways":
+            raise AttributeError(name)
+        self.ways = _ways_of(self.name) if self.namespace == "FHIR" else None
+        return self.ways
 
     def __repr__(self) -> str:
         return f"{self.namespace}.{self.name}"

@@ -25,7 +25,13 @@ _STANDARD_PLACES = 8
 
 
 def _answer(number: Decimal) -> Decimal | None:
-    return finite(ARITHMETIC.plus(number))
+    """The number to 34 digits, without zeros that say nothing: a logarithm of 4 is 4."""
+    rounded = ARITHMETIC.plus(number)
+    if not rounded.is_finite():
+        return None
+    exact = rounded.normalize(ARITHMETIC)
+    is_written_out = exact.adjusted() < ARITHMETIC.prec and exact == exact.to_integral_value()
+    return exact.quantize(Decimal(1)) if is_written_out else exact
 
 
 def _of_number(calculate: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -132,7 +138,8 @@ def _bound(value: Any, places: int, *, is_low: bool) -> Decimal | None:
     half = Decimal(5).scaleb(-_places(value) - 1)
     end = _FINE.subtract(Decimal(value), half) if is_low else _FINE.add(Decimal(value), half)
     rounding = ROUND_FLOOR if is_low else ROUND_CEILING
-    return finite(end.quantize(Decimal(1).scaleb(-places), rounding, _FINE))
+    found = end.quantize(Decimal(1).scaleb(-places), rounding, _FINE)
+    return finite(found or abs(found))
 
 
 def _comparable(one: Any, two: Any) -> bool:

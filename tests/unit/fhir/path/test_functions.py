@@ -217,11 +217,15 @@ MATHEMATICS = lines("""
 1.round(-1) => error
 0.exp() = 1 => true
 {}.exp() => []
+500.exp() > 1 => true
 1.ln() = 0.0 => true
 0.ln() => []
 16.log(2) = 4.0 => true
 100.0.log(10.0) = 2.0 => true
 (-1).log(2) => []
+16.log(2).toString() => "4"
+1.log(10).toString() => "0"
+1024.0.log(2).toString() => "10"
 2.power(3) => 8
 2.power(3) is Integer => true
 2.5.power(2) = 6.25 => true
@@ -259,6 +263,7 @@ PRECISION = lines("""
 1.587.highBoundary(2) => 1.59
 (-1.587).highBoundary(2) => -1.58
 0.0034.highBoundary(1) => 0.1
+(-0.0034).highBoundary(1).toString() => "0.0"
 @2014.highBoundary(6) => "2014-12"
 @2014-02.highBoundary(8) => "2014-02-28"
 @2014-01-01T08.highBoundary(17) => "2014-01-01T08:59:59.999-12:00"
@@ -336,6 +341,7 @@ defineVariable(gender, 1) => error
 %resource.id => "example"
 name.where(given.first() = %resource.name.first().given.first()).count() => 2
 contained.select(%resource.id) => "example"
+defineVariable('r', 'r-').select(defineVariable('v', 'a').select(%v)).select(%r & $this) => "r-a"
 trace('all').id => "example"
 name.trace('names', given).count() => 3
 """)
