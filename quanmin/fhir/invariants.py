@@ -77,7 +77,9 @@ def _rules(type_name: str, owner: str, step: str) -> tuple[Invariant, ...]:
     names = sorted(name for name in fhir_type(type_name).names if not name.startswith("FHIR."))
     element = step.partition(".ofType(")[0]
     places = {f"{owner}.{element}", f"{owner}.{element}[x]"} - {type_name}
-    return tuple(rule for name in (*names, *sorted(places)) for rule in known.get(name, ()))
+    # An extension within one has its rule from both its type and its place.
+    found = {rule.key: rule for name in (*names, *sorted(places)) for rule in known.get(name, ())}
+    return tuple(found.values())
 
 
 def rules_of(node: Node) -> tuple[Invariant, ...]:

@@ -4,6 +4,6 @@ Nearly all that arrives is right, so a compiled check says yes in microseconds. 
 not accept is walked slowly, to say what is wrong, where, and how to mend it.
 """
 
-from quanmin.fhir.validation.verdict import validate
+from quanmin.fhir.validation.verdict import advise, validate
 
-__all__ = ["validate"]
+__all__ = ["advise", "validate"]

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
 import msgspec
 
 from quanmin.base.problems import Issue, Malformed
+from quanmin.fhir.invariants import DECIDED_BY_SHAPE, Severity, broken
 from quanmin.fhir.json import Json, decode, has_repeated_keys
 from quanmin.fhir.table import Element, ElementType, load_table
 from quanmin.fhir.validation.fields import Member, elements_of, members_of
@@ -36,14 +37,21 @@ class _Enough(Exception):  # noqa: N818 - not an error: the list is long enough
     """As many issues as anyone will read."""
 
 
-def explain(type_name: str, raw: bytes, *, at: str, may_search: bool) -> list[Issue]:
-    """Every issue of `raw` as a resource of this type, at most ISSUES_MAX. Raises Malformed."""
+def explain(
+    type_name: str, raw: bytes, *, at: str, may_search: bool, is_ruled: bool = False
+) -> list[Issue]:
+    """Every issue of `raw` as a resource of this type, at most ISSUES_MAX. Raises Malformed.
+
+    With `is_ruled` the invariants of R4 that it breaks are among them.
+    """
     resource = decode(raw)
     if has_repeated_keys(raw):
         raise Malformed("The JSON has a key twice in one object: keep one of them")
     walk = _Walk(may_search=may_search)
     try:
         walk.resource(resource, at, expected=type_name)
+        if is_ruled:
+            walk.rules(resource, at)
     except _Enough:
         pass
     except RecursionError:
@@ -63,6 +71,14 @@ class _Walk:
         if len(self.issues) >= ISSUES_MAX:
             self.issues[-1] = Issue("error", "too-costly", "There is more: mend these first", at)
             raise _Enough
+
+    def rules(self, resource: dict[str, Json], at: str) -> None:
+        """The invariants that the resource breaks."""
+        known = {issue.expression for issue in self.issues}
+        for issue in broken_rules(resource, at, "error"):
+            # An element that is not even of its type is told of once.
+            if issue.expression not in known:
+                self._tell(issue.code, issue.text, issue.expression)
 
     # ---- resources -------------------------------------------------------------------------------
 
@@ -283,6 +299,16 @@ class _Walk:
             self._tell("not-found", f"{at}: no contained resource has this id", at)
         elif not id_ and not scope.is_contained:
             self._tell("value", f"{at}: # alone may stand only in a contained resource", at)
+
+
+def broken_rules(resource: dict[str, Json], at: str, severity: Severity) -> Iterator[Issue]:
+    """An issue for each invariant of this severity that the resource breaks."""
+    name = resource.get("resourceType")
+    start = len(name) if isinstance(name, str) else 0
+    rules = broken(resource, severities=frozenset({severity}), without=DECIDED_BY_SHAPE)
+    for rule, node in rules:
+        where = at + node.location[start:]
+        yield Issue(severity, "invariant", f"{where} breaks {rule.key}: {rule.human}", where)
 
 
 def is_bound(codings: Json, systems: dict[str, tuple[str, ...]]) -> bool:

@@ -34,8 +34,11 @@ class _Peek(msgspec.Struct):
 _PEEK = msgspec.json.Decoder(_Peek)
 
 
-def is_clean(type_name: str, raw: bytes) -> bool:
-    """True only if `raw` is right as a resource of this type; False says to look closer."""
+def is_clean(type_name: str, raw: bytes, *, is_ruled: bool = False) -> bool:
+    """True only if `raw` is right as a resource of this type; False says to look closer.
+
+    With `is_ruled` it also surely keeps the invariants of R4.
+    """
     if b"\\" in raw and _CONTROL_ESCAPE.search(raw):
         return False
     if _EMPTY.search(raw):
@@ -44,7 +47,7 @@ def is_clean(type_name: str, raw: bytes) -> bool:
         return False
     if raw.count(b"{") > DEPTH_MAX and _is_deep(raw):
         return False
-    return _decode(type_name, raw) is not None
+    return _decode(type_name, raw, is_ruled=is_ruled) is not None
 
 
 def _is_deep(raw: bytes) -> bool:
@@ -60,15 +63,15 @@ def _is_deep(raw: bytes) -> bool:
     return bool(braces)
 
 
-def _decode(type_name: str, raw: bytes) -> Shaped | None:
+def _decode(type_name: str, raw: bytes, *, is_ruled: bool) -> Shaped | None:
     try:
-        shaped = decoder_of(type_name).decode(raw)
+        shaped = decoder_of(type_name, is_ruled=is_ruled).decode(raw)
     except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     if _repeats_keys(raw, shaped):
         return None
-    is_right = _are_contained_clean(shaped, raw) and (
-        type_name not in _HOLDERS or _are_held_clean(shaped)
+    is_right = _are_contained_clean(shaped, raw, is_ruled=is_ruled) and (
+        type_name not in _HOLDERS or _are_held_clean(shaped, is_ruled=is_ruled)
     )
     return shaped if is_right else None
 
@@ -82,13 +85,13 @@ def _repeats_keys(raw: bytes, shaped: Shaped) -> bool:
     return raw.count(b":") != _ENCODER.encode(shaped).count(b":")
 
 
-def _are_contained_clean(shaped: Shaped, raw: bytes) -> bool:
+def _are_contained_clean(shaped: Shaped, raw: bytes, *, is_ruled: bool) -> bool:
     contained = getattr(shaped, "contained", msgspec.UNSET)
     if contained is msgspec.UNSET:
         return b"#" not in raw or not _FRAGMENT.search(raw)
     ids = set()
     for item in contained:
-        inner = _decode_any(bytes(item))
+        inner = _decode_any(bytes(item), is_ruled=is_ruled)
         if inner is None or not _may_be_contained(inner, raw):
             return False
         ids.add(inner.id.encode())
@@ -105,17 +108,17 @@ def _may_be_contained(inner: Shaped, raw: bytes) -> bool:
     return b'"#' + inner.id.encode() + b'"' in raw
 
 
-def _decode_any(raw: bytes) -> Shaped | None:
+def _decode_any(raw: bytes, *, is_ruled: bool) -> Shaped | None:
     try:
         name = _PEEK.decode(raw).resourceType
     except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    return _decode(name, raw) if name in load_table().types else None
+    return _decode(name, raw, is_ruled=is_ruled) if name in load_table().types else None
 
 
-def _are_held_clean(shaped: Shaped) -> bool:
+def _are_held_clean(shaped: Shaped, *, is_ruled: bool) -> bool:
     held = _entries(shaped) if hasattr(shaped, "entry") else _parameters(shaped.parameter)
-    return all(_decode_any(bytes(raw)) is not None for raw in held)
+    return all(_decode_any(bytes(raw), is_ruled=is_ruled) is not None for raw in held)
 
 
 def _entries(bundle: Shaped) -> list[msgspec.Raw]:

@@ -24,13 +24,13 @@ from quanmin.fhir.validation.primitives import (
     whole,
 )
 from quanmin.fhir.validation.references import plain_pattern
+from quanmin.fhir.validation.rules import attribute, rule_checks
 from quanmin.fhir.xhtml import xhtml_fault
 
 Shaped = Any
 """An instance of a compiled type: its members are attributes, UNSET when they were not sent."""
 
 Check = Callable[[Shaped], None]
-_ReferenceTargets = tuple[str, ...]
 
 # Two nodes of the type graph that point at each other are named here by text, and msgspec looks
 # those names up in the module of the type: so this module's own namespace is where they are kept.
@@ -38,20 +38,32 @@ _MADE = globals()
 _BIG = 2**63 - 1
 
 
-@lru_cache(maxsize=256)
-def decoder_of(type_name: str) -> msgspec.json.Decoder[Shaped]:
-    """A decoder that accepts resources of this type and of no other."""
-    _make(type_name, type_name)
-    return msgspec.json.Decoder(_MADE[_name(type_name)])
+class _Use(msgspec.Struct, frozen=True):
+    """How a shape is used: what a Reference in it may point at, and whether rules are checked."""
+
+    targets: tuple[str, ...] = ()
+    is_ruled: bool = False
 
 
-def _name(shape: str, targets: _ReferenceTargets = ()) -> str:
-    return "Shape_" + "_".join((shape.replace(".", "_"), *targets))
+@lru_cache(maxsize=512)
+def decoder_of(type_name: str, *, is_ruled: bool = False) -> msgspec.json.Decoder[Shaped]:
+    """A decoder that accepts resources of this type and of no other.
+
+    With `is_ruled` only those that surely keep the invariants of R4 too.
+    """
+    use = _Use(is_ruled=is_ruled)
+    _make(type_name, use, type_name)
+    return msgspec.json.Decoder(_MADE[_name(type_name, use)])
 
 
-def _make(shape: str, tag: str | None = None, targets: _ReferenceTargets = ()) -> None:
+def _name(shape: str, use: _Use) -> str:
+    prefix = "Ruled_" if use.is_ruled else "Shape_"
+    return prefix + "_".join((shape.replace(".", "_"), *use.targets))
+
+
+def _make(shape: str, use: _Use, tag: str | None = None) -> None:
     """Define the type of a shape and of all it can hold."""
-    name = _name(shape, targets)
+    name = _name(shape, use)
     if name in _MADE:
         return
     _MADE[name] = None  # in the making: shapes hold themselves
@@ -60,23 +72,24 @@ def _make(shape: str, tag: str | None = None, targets: _ReferenceTargets = ()) -
     rename: dict[str, str] = {}
     for member in members_of(shape).values():
         element, kind = member.element, member.type
-        attribute = _attribute(member.name)
-        rename[attribute] = member.name
-        hint = _hint(shape, element, kind, targets)
+        known = attribute(member.name)
+        rename[known] = member.name
+        hint = _hint(shape, element, kind, use)
         if element.min and not element.is_choice:
-            required.append((attribute, hint))
+            required.append((known, hint))
         else:
-            optional.append((attribute, _or_unset(hint), UNSET))
+            optional.append((known, _or_unset(hint), UNSET))
         if member.is_primitive and not element.is_choice and not element.is_list:
-            _make("Element")
+            beside = _Use(is_ruled=use.is_ruled)
+            _make("Element", beside)
             rename["_" + member.name] = "_" + member.name
-            sibling = _or_unset(ForwardRef(_name("Element")))
+            sibling = _or_unset(ForwardRef(_name("Element", beside)))
             optional.append(("_" + member.name, sibling, UNSET))
     _MADE[name] = msgspec.defstruct(
         name,
         [*required, *optional],
         module=__name__,
-        namespace=_namespace(shape),
+        namespace=_namespace(shape, use),
         tag_field="resourceType" if tag else None,
         tag=tag,
         rename=rename,
@@ -90,13 +103,8 @@ def _or_unset(hint: Any) -> Any:
     return Union[hint, UnsetType]  # noqa: UP007 - hints are values here, and names have no |
 
 
-def _attribute(name: str) -> str:
-    # `class`, `for` and `import` are elements of R4 and words of Python.
-    return name + "_" if name in {"class", "for", "import", "assert", "global"} else name
-
-
-def _hint(shape: str, element: Element, kind: ElementType, targets: _ReferenceTargets) -> Any:
-    item = _item_hint(shape, element, kind, targets)
+def _hint(shape: str, element: Element, kind: ElementType, use: _Use) -> Any:
+    item = _item_hint(shape, element, kind, use)
     if not element.is_list:
         return item
     return Annotated[
@@ -105,17 +113,17 @@ def _hint(shape: str, element: Element, kind: ElementType, targets: _ReferenceTa
     ]
 
 
-def _item_hint(shape: str, element: Element, kind: ElementType, targets: _ReferenceTargets) -> Any:
+def _item_hint(shape: str, element: Element, kind: ElementType, use: _Use) -> Any:
     if kind.code == "Resource":
         return msgspec.Raw
     if shape == "Reference" and element.name == "reference":
-        return Annotated[str, Meta(pattern=plain_pattern(targets))]
-    if shape == "Reference" and element.name == "type" and targets:
-        return Literal[targets]
+        return Annotated[str, Meta(pattern=plain_pattern(use.targets))]
+    if shape == "Reference" and element.name == "type" and use.targets:
+        return Literal[use.targets]
     if kind.code in PRIMITIVES:
         return _primitive_hint(element, kind.code)
-    inner = kind.targets if kind.code == "Reference" else ()
-    _make(kind.code, None, inner)
+    inner = _Use(kind.targets if kind.code == "Reference" else (), use.is_ruled)
+    _make(kind.code, inner)
     return ForwardRef(_name(kind.code, inner))
 
 
@@ -142,8 +150,10 @@ def _primitive_hint(element: Element, code: str) -> Any:
 # ---- what a type alone cannot say ----------------------------------------------------------------
 
 
-def _namespace(shape: str) -> dict[str, Any]:
+def _namespace(shape: str, use: _Use) -> dict[str, Any]:
     checks = [*_choice_checks(shape), *_binding_checks(shape)]
+    if use.is_ruled:
+        checks += rule_checks(shape)
     if shape == "Narrative":
         checks.append(_check_narrative)
     if not checks:

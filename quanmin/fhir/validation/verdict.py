@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from quanmin.base.problems import Issue
-from quanmin.fhir.validation.explanation import explain
+from quanmin.fhir.json import decode
+from quanmin.fhir.validation.explanation import ISSUES_MAX, broken_rules, explain
 from quanmin.fhir.validation.fast import is_clean
 
 
-def validate(type_name: str, raw: bytes, *, at: str = "", may_search: bool = False) -> list[Issue]:
+def validate(
+    type_name: str,
+    raw: bytes,
+    *,
+    at: str = "",
+    may_search: bool = False,
+    is_ruled: bool = False,
+) -> list[Issue]:
     """Everything that is wrong with `raw` as a resource of this type; empty when it is right.
 
     Covers structure, types, cardinality, choices, unknown elements, references, required bindings,
-    formats of primitives, narratives and contained resources; FHIRPath invariants are not evaluated
-    yet. Locations are FHIRPath, beginning with `at` (default: the type's name). `may_search` allows
-    conditional references, as a transaction before it is resolved has them. Raises Malformed when
-    `raw` is not a JSON object. At most 100 issues are told.
+    formats of primitives, narratives and contained resources; with `is_ruled` also the invariants
+    of R4 that are errors (issue code `invariant`, with the key of the rule). Locations are
+    FHIRPath, beginning with `at` (default: the type's name). `may_search` allows conditional
+    references, as a transaction before it is resolved has them. Raises Malformed when `raw` is not
+    a JSON object. At most 100 issues are told.
     """
-    if is_clean(type_name, raw):
+    if is_clean(type_name, raw, is_ruled=is_ruled):
         return []
-    return explain(type_name, raw, at=at or type_name, may_search=may_search)
+    return explain(type_name, raw, at=at or type_name, may_search=may_search, is_ruled=is_ruled)
+
+
+def advise(type_name: str, raw: bytes, *, at: str = "") -> list[Issue]:
+    """What could be better in a resource that is right: the invariants of R4 that are warnings.
+
+    Raises Malformed when `raw` is not a JSON object. At most 100 issues are told.
+    """
+    return list(islice(broken_rules(decode(raw), at or type_name, "warning"), ISSUES_MAX))

@@ -66,3 +66,14 @@ def test_no_json_value_breaks_validation(value: object, name: str) -> None:
 def test_no_bytes_break_validation(raw: bytes) -> None:
     assert slow("Patient", raw)
     assert not is_clean("Patient", raw)
+
+
+@settings(max_examples=150, deadline=None)
+@given(resource=damaged() | resources())
+def test_the_fast_half_accepts_no_resource_that_breaks_an_invariant(
+    resource: dict[str, object],
+) -> None:
+    raw, name = write(resource), str(resource.get("resourceType"))
+    if name in load_table().types and is_clean(name, raw, is_ruled=True):
+        found = explain(name, raw, at=name, may_search=False, is_ruled=True)
+        assert [issue.text for issue in found] == []
