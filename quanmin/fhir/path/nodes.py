@@ -30,10 +30,12 @@ class Node(msgspec.Struct, gc=False):
     @property
     def location(self) -> str:
         """Where in the resource it stands: Patient.name[0].given[1]; empty if computed."""
-        step = self.step if self.index < 0 else f"{self.step}[{self.index}]"
-        if self.parent is None:
-            return step
-        return f"{self.parent.location}.{step}"
+        steps = []
+        node: Node | None = self
+        while node is not None:
+            steps.append(node.step if node.index < 0 else f"{node.step}[{node.index}]")
+            node = node.parent
+        return ".".join(reversed(steps))
 
     @property
     def plain(self) -> Any:

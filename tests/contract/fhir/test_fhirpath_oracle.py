@@ -23,7 +23,7 @@ from quanmin.fhir.path import Environment, compile_path, named_by_reference
 from quanmin.fhir.table import load_table
 
 ENVIRONMENT = Environment(strictness="lenient", resolve=named_by_reference)
-EXAMPLES_OF_A_TYPE = 5
+EXAMPLES_OF_A_TYPE = 3
 EXAMPLE_BYTES_MAX = 50_000
 _RESOLVED = re.compile(r"\.where\(\s*resolve\(\) is (\w+)\s*\)")
 _AS = re.compile(r"\(([\w.]+) as (\w+)\)")
@@ -80,6 +80,7 @@ def _written(value: Any) -> str:
     return json.dumps(value, sort_keys=True, default=str, ensure_ascii=False)
 
 
+@pytest.mark.slow
 def test_both_find_the_same_by_every_search_parameter() -> None:
     compared, different = 0, {}
     found_by: set[tuple[str, str]] = set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from shared import members as archived
@@ -63,14 +64,22 @@ def test_a_rule_for_one_place_is_kept_there_and_nowhere_else() -> None:
     assert list(broken(practitioner, without=frozenset({"dom-6"}))) == []
 
 
-@pytest.mark.shared
-@pytest.mark.slow
-def test_official_examples_break_exactly_the_rules_listed_with_a_reason() -> None:
-    found: dict[str, list[str]] = {}
-    warned: Counter[str] = Counter()
+class Judged(NamedTuple):
+    """What is found in official examples: errors by file, warnings by rule, and how many pass."""
+
+    errors: dict[str, list[str]]
+    warnings: Counter[str]
+    clean: int
+    ruled: int
+
+
+def judged(every: int) -> Judged:
+    """The judgement on each `every`-th example; both halves of validation have to agree on it."""
+    errors: dict[str, list[str]] = {}
+    warnings: Counter[str] = Counter()
     clean, ruled = 0, 0
-    for path, raw in archived("hl7.fhir.r4.examples-4.0.1.tar.xz"):
-        resource = decode(raw)
+    for number, (path, raw) in enumerate(archived("hl7.fhir.r4.examples-4.0.1.tar.xz")):
+        resource = decode(raw) if number % every == 0 else {}
         if resource.get("resourceType") not in load_table().types:
             continue
         is_ruled = is_clean(resource["resourceType"], raw, is_ruled=True)
@@ -79,15 +88,22 @@ def test_official_examples_break_exactly_the_rules_listed_with_a_reason() -> Non
         for rule, node in broken(resource):
             assert not is_ruled or rule.severity == "warning", f"{path}: {rule.key} was passed fast"
             if rule.severity == "error":
-                found.setdefault(Path(path).name, []).append(f"{rule.key} {node.location}")
+                errors.setdefault(Path(path).name, []).append(f"{rule.key} {node.location}")
             else:
-                warned[rule.key] += 1
-    listed = json.loads(BROKEN.read_text("utf-8"))
-    assert found == {
-        file: [line for _, lines in why.items() for line in lines]
-        for file, why in listed["errors"].items()
-    }
-    assert dict(warned) == listed["warnings"]
+                warnings[rule.key] += 1
+    return Judged(errors, warnings, clean, ruled)
+
+
+def listed() -> dict[str, list[str]]:
+    """The errors that are known, by file, without their reasons."""
+    files = json.loads(BROKEN.read_text("utf-8"))["errors"]
+    return {file: [line for lines in why.values() for line in lines] for file, why in files.items()}
+
+
+@pytest.mark.shared
+def test_no_official_example_breaks_a_rule_that_is_not_listed_with_a_reason() -> None:
+    found = judged(every=8)
+    assert found.errors.items() <= listed().items()
+    assert found.warnings["dom-6"] > 100
     # The others are bundles and definitions, whose rules compare whole lists.
-    assert clean > 5_000
-    assert ruled > 3_400
+    assert found.clean > found.ruled > 350

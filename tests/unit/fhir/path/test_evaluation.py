@@ -66,6 +66,17 @@ def test_every_node_says_where_it_stands() -> None:
     assert at("1 + 1") == [""]
 
 
+def test_a_record_nested_without_end_is_walked_all_the_same() -> None:
+    item: dict[str, Any] = {"linkId": "end"}
+    for _ in range(3000):
+        item = {"item": [item]}
+    questionnaire = {"resourceType": "Questionnaire", **item}
+    found = compile_path("repeatAll(item).linkId").evaluate(questionnaire)
+    assert found[0].location.count(".item[0]") == 3000
+    assert ask("descendants().count()", questionnaire) == [3001]
+    assert ask("item.distinct()", questionnaire) == "error"
+
+
 def test_a_node_can_be_evaluated_further_and_keeps_its_place() -> None:
     name = compile_path("name[2]").evaluate(PATIENT)[0]
     found = compile_path("given.first()").evaluate(name)
