@@ -65,7 +65,6 @@ _RESULTS = {
     "count": _Found(frozenset({INTEGER})),
     "length": _Found(frozenset({INTEGER})),
     "toString": _Found(frozenset({STRING})),
-    "extension": _Found(frozenset({fhir_type("Extension")})),
     "children": _Found(None, is_ordered=False),
     "descendants": _Found(None, is_ordered=False),
 }
@@ -167,6 +166,8 @@ class _Check:
             return focus
         if call.name in _YES_OR_NO:
             return _BOOLEAN
+        if call.name == "extension":
+            return _typed("", "Extension")
         if call.name in _PROJECTIONS:
             return found[0]
         if call.name in {"union", "combine"} and found:
