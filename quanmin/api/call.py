@@ -68,7 +68,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     def criteria(self, type_: str, pairs: Pairs) -> Query:
         """The query of a conditional write; it asks for something and every word counts."""
         query = self.parse(type_, pairs, is_strict=True)
-        if not query.clauses or query.includes or query.revincludes or query.sort or query.elements:
+        shapes = query.includes or query.revincludes or query.sort or query.elements
+        if shapes or not (query.clauses or query.links):
             raise Malformed(
                 "conditional criteria are search parameters of the type, at least one of them, and "
                 "nothing that shapes a result"

@@ -25,7 +25,9 @@ _SECURITY = (
 )
 _NOTES = (
     "Links to the next page are sealed: they hold the search in encrypted form, work for the actor "
-    "they were given to, and expire. Conditional writes find the sender's own records only."
+    "they were given to, and expire. Conditional writes find the sender's own records only. A "
+    "search follows up to three references in one parameter, by chains (patient.name, "
+    "subject:Patient.name) and reverse chains (_has:Observation:patient:code), mixed as you like."
 )
 
 

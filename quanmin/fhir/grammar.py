@@ -17,8 +17,13 @@ import msgspec
 from quanmin.base.problems import Issue, Malformed, NotSupported, TooCostly
 from quanmin.fhir.operands import read_operand, reference, split, token
 from quanmin.fhir.query import (
+    Chain,
     Clause,
+    Condition,
+    End,
+    Has,
     Include,
+    Linkage,
     MissingOperand,
     Operand,
     Query,
@@ -50,6 +55,10 @@ _SERVED_LATER = frozenset(
 )
 _UNSERVED = frozenset({"composite", "special"})
 _SHAPE_OF_ANSWER = frozenset({"_format", "_pretty"})
+# How many references one condition may follow, in either direction.
+_LINKS_MAX = 3
+# How many types all conditions of a search may look at, at the ends of references.
+_ENDS_MAX = 20
 _TOTALS = frozenset({"none", "estimate", "accurate"})
 _SUMMARIES = frozenset({"true", "text", "data", "count", "false"})
 
@@ -99,6 +108,8 @@ class _Reading:
         self._zone = zone
         self._limits = limits
         self._clauses: list[Clause] = []
+        self._links: list[Linkage] = []
+        self._ends = 0
         self._includes: list[Include] = []
         self._revincludes: list[Include] = []
         self._sort: list[SortKey] = []
@@ -123,6 +134,7 @@ class _Reading:
         return Query(
             type=self._type,
             clauses=tuple(self._clauses),
+            links=tuple(self._links),
             includes=tuple(self._includes),
             revincludes=tuple(self._revincludes),
             sort=tuple(self._sort),
@@ -141,8 +153,10 @@ class _Reading:
         base, _, modifier = name.partition(":")
         if base in {"_include", "_revinclude"}:
             return self._include(base, modifier, value)
-        if base == "_has" or base.split(".")[0] in _SERVED_LATER or "." in name:
+        if base.split(".")[0] in _SERVED_LATER:
             raise NotSupported(_not_served(name))
+        if base == "_has" or "." in name:
+            return self._take_link(name, value)
         if name in {"_count", "_total", "_summary", "_elements", "_sort"}:
             if name in self._once:
                 raise Malformed(f"{name} may be given once only")
@@ -166,20 +180,92 @@ class _Reading:
         param = self._params.get(name)
         if param is None:
             return self._unknown(name, "a search parameter")
-        if param.kind in _UNSERVED:
-            raise NotSupported(_not_served(name))
-        if len(self._clauses) >= self._limits.clauses_max:
+        self._check_number()
+        self._clauses.append(self._read_clause(param, modifier, value))
+        return True
+
+    def _check_number(self) -> None:
+        if len(self._clauses) + len(self._links) >= self._limits.clauses_max:
             raise TooCostly(f"A search may have at most {self._limits.clauses_max} conditions")
+
+    def _read_clause(self, param: SearchParameter, modifier: str, value: str) -> Clause:
+        if param.kind in _UNSERVED:
+            raise NotSupported(_not_served(param.name))
         if modifier == "missing":
-            self._clauses.append(Clause(param, None, (_missing(name, value),)))
-            return True
+            return Clause(param, None, (_missing(param.name, value),))
         values = split(value, ",")
         if len(values) > self._limits.values_max:
-            raise TooCostly(f"{name} may have at most {self._limits.values_max} values")
+            raise TooCostly(f"{param.name} may have at most {self._limits.values_max} values")
         if not all(values):
-            raise Malformed(f"{name} has an empty value: give it one, or leave the parameter out")
-        self._clauses.append(self._clause(param, modifier, values))
+            raise Malformed(
+                f"{param.name} has an empty value: give it one, or leave the parameter out"
+            )
+        return self._clause(param, modifier, values)
+
+    # ---- conditions on other records -------------------------------------------------------------
+
+    def _take_link(self, name: str, value: str) -> bool:
+        if self._type is None:
+            raise NotSupported(
+                f"{name[:64]} is no parameter of every type: name one type to search by it"
+            )
+        self._check_number()
+        try:
+            link = self._condition(self._type, name, value, 0)
+        except NotSupported as refused:
+            raise NotSupported(f"{name[:64]}: {refused.text}") from None
+        if not isinstance(link, Clause):
+            self._links.append(link)
         return True
+
+    def _condition(self, type_: str, name: str, value: str, links: int) -> Condition:
+        """What `name` asks of a record of this type; `links` references led here."""
+        is_reverse = name.partition(":")[0] == "_has"
+        if (is_reverse or "." in name) and links >= _LINKS_MAX:
+            raise TooCostly(f"{name[:64]}: one condition may follow {_LINKS_MAX} references")
+        if is_reverse:
+            return self._has(type_, name, value, links)
+        if "." in name:
+            return self._chain(type_, name, value, links)
+        base, _, modifier = name.partition(":")
+        if base in _SERVED_LATER:
+            raise NotSupported(_not_served(name))
+        return self._read_clause(_param_of(type_, base), modifier, value)
+
+    def _chain(self, type_: str, name: str, value: str, links: int) -> Chain:
+        head, _, rest = name.partition(".")
+        base, _, target = head.partition(":")
+        param = _link_of(type_, base)
+        if target and target not in load_table().types:
+            raise NotSupported(_bad_modifier(param, target))
+        if target and param.targets and target not in param.targets:
+            raise Malformed(f"{param.name} can point only at {', '.join(param.targets)}")
+        targets = (target,) if target else param.targets
+        if not targets:
+            raise NotSupported(f"{param.name} points at any type: name one, {base}:Patient.{rest}")
+        ends = [one for one in targets if target or _takes(one, rest)]
+        if not ends:
+            raise NotSupported(f"{rest[:64]!r} is not a parameter of {' or '.join(targets)}")
+        self._ends += len(ends)
+        if self._ends > _ENDS_MAX:
+            raise TooCostly(
+                f"{name[:64]} leads to too many types: name the one that is meant,"
+                f" {base}:{ends[0]}.{rest[:64]}"
+            )
+        following = (self._condition(one, rest, value, links + 1) for one in ends)
+        return Chain(param, tuple(map(End, ends, following)))
+
+    def _has(self, type_: str, name: str, value: str, links: int) -> Has:
+        parts = name.split(":", 3)
+        if len(parts) != 4 or not all(parts):
+            raise Malformed("_has must be _has:Type:reference:parameter")
+        _, source, base, rest = parts
+        if source not in load_table().types:
+            raise NotSupported(f"_has: {source[:64]!r} is no resource type of FHIR R4")
+        param = _link_of(source, base)
+        if param.targets and type_ not in param.targets:
+            raise Malformed(f"_has: {source}:{base} can point only at {', '.join(param.targets)}")
+        return Has(param, self._condition(source, rest, value, links + 1))
 
     def _clause(self, param: SearchParameter, modifier: str, values: list[str]) -> Clause:
         if param.kind == "reference" and modifier in load_table().types:
@@ -276,6 +362,27 @@ def _params(type_name: str | None) -> dict[str, SearchParameter]:
         for name, param in common.items()
         if name.startswith("_")
     }
+
+
+def _param_of(type_: str, name: str) -> SearchParameter:
+    """A parameter at the far end of a reference; one that is unknown is never ignored there."""
+    param = load_table().types[type_].params.get(name)
+    if param is None:
+        raise NotSupported(f"{name[:64]!r} is not a search parameter of {type_}")
+    return param
+
+
+def _link_of(type_: str, name: str) -> SearchParameter:
+    param = _param_of(type_, name)
+    if param.kind != "reference":
+        raise NotSupported(f"{type_}:{name} is no reference: it leads to no other record")
+    return param
+
+
+def _takes(type_: str, rest: str) -> bool:
+    """Whether records of this type can be asked for what follows in a chain."""
+    name = rest.split(".", 1)[0].split(":", 1)[0]
+    return name == "_has" or name in load_table().types[type_].params
 
 
 def _is_link(source: str, param: str) -> bool:

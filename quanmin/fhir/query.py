@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Literal
 
@@ -101,6 +102,33 @@ class Clause(msgspec.Struct, frozen=True):
     operands: tuple[Operand, ...]
 
 
+class End(msgspec.Struct, frozen=True):
+    """Records of one type at the far end of a reference, with what must hold for them."""
+
+    type: str
+    condition: Condition
+
+
+class Chain(msgspec.Struct, frozen=True):
+    """`param.rest`: the record refers by `param` to one of these ends."""
+
+    param: SearchParameter
+    ends: tuple[End, ...]
+
+
+class Has(msgspec.Struct, frozen=True):
+    """`_has:Type:param:rest`: a record of the parameter's type refers by it to this one, and the
+    condition holds for that record.
+    """
+
+    param: SearchParameter
+    condition: Condition
+
+
+Linkage = Chain | Has
+Condition = Clause | Linkage
+
+
 class Include(msgspec.Struct, frozen=True):
     """`_include` / `_revinclude`: `source` type, `param` name, `target` type.
 
@@ -124,11 +152,12 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
 
     `compartment` is (type, id) or None. `ignored` holds a warning for each parameter left out under
     lenient handling. `pairs` are the parameters that were used, in canonical order, for the self
-    link.
+    link. `links` are conditions on other records; they must hold as `clauses` must.
     """
 
     type: str | None
     clauses: tuple[Clause, ...] = ()
+    links: tuple[Linkage, ...] = ()
     includes: tuple[Include, ...] = ()
     revincludes: tuple[Include, ...] = ()
     sort: tuple[SortKey, ...] = ()
@@ -140,3 +169,29 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     cursor: str | None = None
     ignored: tuple[Issue, ...] = ()
     pairs: tuple[tuple[str, str], ...] = ()
+
+
+Asked = tuple[str, SearchParameter, str | None]
+"""A type, a parameter and its modifier."""
+
+
+def asked_of(query: Query) -> Iterator[Asked]:
+    """Every parameter that the query picks or sorts records of a type by, at any end of a link."""
+    if query.type is not None:
+        for key in query.sort:
+            yield query.type, key.param, None
+        for condition in (*query.clauses, *query.links):
+            yield from _asked(query.type, condition)
+
+
+def _asked(type_: str, condition: Condition) -> Iterator[Asked]:
+    match condition:
+        case Chain(param, ends):
+            yield type_, param, None
+            for end in ends:
+                yield from _asked(end.type, end.condition)
+        case Has(param, inner):
+            yield param.type, param, None
+            yield from _asked(param.type, inner)
+        case Clause(param, modifier):
+            yield type_, param, modifier

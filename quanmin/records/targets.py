@@ -16,7 +16,15 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from quanmin.base.database import Connection
-from quanmin.base.problems import Forbidden, Gone, Invalid, Issue, Malformed, PreconditionFailed
+from quanmin.base.problems import (
+    Forbidden,
+    Gone,
+    Invalid,
+    Issue,
+    Malformed,
+    NotSupported,
+    PreconditionFailed,
+)
 from quanmin.fhir.addresses import localized_query
 from quanmin.fhir.extraction import index_values
 from quanmin.fhir.grammar import QueryLimits, parse_query
@@ -158,7 +166,7 @@ class Targets:
         target = Target(operation, self._context.definition(operation.type), id=operation.id or "")
         if operation.criteria is None:
             return target
-        if not operation.criteria.clauses:
+        if not (operation.criteria.clauses or operation.criteria.links):
             raise Invalid(
                 f"the criteria for {operation.type} name no search parameter: they would match"
                 " every record of yours"
@@ -184,6 +192,11 @@ class Targets:
         return target
 
     async def _own(self, criteria: Query, count: int = 2) -> tuple[Stored, ...]:
+        if criteria.links:
+            raise NotSupported(
+                "conditional criteria look at the record itself: leave out what is asked of others"
+                " (chains, _has)"
+            )
         # Among the sender's own records only: a condition must not tell what others have.
         own = OfSender(frozenset({self._sender.number}))
         few = msgspec.structs.replace(criteria, count=count, sort=(), total="none")
@@ -210,7 +223,7 @@ class Targets:
         """Conditional references come after the writes (R4 http.html 3.1.0.11.2, step 5): what the
         transaction writes counts as it will be, and what it replaces no more.
         """
-        if not query.clauses:
+        if not (query.clauses or query.links):
             raise Invalid(f"a conditional reference to {query.type} names no search parameter")
         replaced = written.rids(query)
         here = written.meeting(query)

@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from quanmin.fhir.json import without_member
-from quanmin.fhir.query import Query
+from quanmin.fhir.query import Query, asked_of
 from quanmin.fhir.values import SearchParameter
 from quanmin.records.model import Stored
 
@@ -66,13 +66,14 @@ def _part(name: str, value: msgspec.Raw) -> msgspec.Raw:
 
 
 def asks_for_hidden(query: Query) -> bool:
-    """Whether the query finds or sorts records of the directory by what is not shown of them."""
-    if query.type not in directory():
-        return False
-    if any(clause.modifier == "identifier" for clause in query.clauses):
-        return True
-    params = [clause.param for clause in query.clauses] + [key.param for key in query.sort]
-    return not all(_is_shown(query.type, param) for param in params)
+    """Whether the query finds or sorts records of the directory by what is not shown of them, here
+    or at the end of a reference.
+    """
+    return any(
+        modifier == "identifier" or not _is_shown(type_, param)
+        for type_, param, modifier in asked_of(query)
+        if type_ in directory()
+    )
 
 
 def _is_shown(type_: str, param: SearchParameter) -> bool:

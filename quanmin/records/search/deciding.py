@@ -11,6 +11,7 @@ from quanmin.fhir.query import Clause, StringOperand
 from quanmin.fhir.values import Text, Value
 from quanmin.records.context import Context
 from quanmin.records.model import Stored
+from quanmin.records.search.term import Judge
 from quanmin.records.words import is_found
 
 Values = dict[str, list[Value]]
@@ -22,6 +23,17 @@ def values_of(stored: Stored, context: Context) -> Values:
         return {}
     found = index_values(stored.type, decode(stored.body), context.zone, base=context.base)
     return {param.name: values for param, values in found}
+
+
+async def hits_among(
+    opened: Sequence[Stored], clauses: Sequence[Clause], judges: Sequence[Judge], context: Context
+) -> list[Stored]:
+    """The records for which every clause holds and on which every judge agrees, in their order."""
+    hits = [stored for stored in opened if is_hit(stored, clauses, context)]
+    for judge in judges:
+        met = await judge.meeting(hits) if hits else set()
+        hits = [stored for stored in hits if stored.rid in met]
+    return hits
 
 
 def is_hit(stored: Stored, clauses: Sequence[Clause], context: Context) -> bool:

@@ -7,20 +7,16 @@ from quanmin.fhir.addresses import localized_query
 from quanmin.fhir.query import Query
 from quanmin.records.context import Context
 from quanmin.records.model import Hits, Stored
-from quanmin.records.search.arm import Write
 from quanmin.records.search.including import included
-from quanmin.records.search.linked import compartment_row
-from quanmin.records.search.narrowing import narrow
-from quanmin.records.search.order import Order, can_walk, order_of
+from quanmin.records.search.order import Order, order_of
 from quanmin.records.search.reader import Reader, Statement
-from quanmin.records.search.selection import OfEach, Selected, Selection
+from quanmin.records.search.selecting import select
+from quanmin.records.search.selection import OfEach, Selection
 from quanmin.records.search.slices import Slices
 from quanmin.records.search.sorting import sorted_slice
-from quanmin.records.search.term import Scope, never
-from quanmin.records.search.terms import terms_of
+from quanmin.records.search.term import Scope
 from quanmin.records.search.totals import Total, total_of
-from quanmin.records.visibility import Both, Everything, OfPatient, Visibility, narrow_to_type
-from quanmin.records.visibility_sql import visibility_sql
+from quanmin.records.visibility import Visibility
 
 
 async def search(
@@ -37,10 +33,10 @@ async def search(
     scope = await _scope(reader, context, query)
     order = order_of(scope, query.sort)
     if len(scope.definitions) == 1:
-        selection: Selection = await _select(reader, scope, query, visibility, order)
+        selection: Selection = await select(reader, scope, query, visibility, order)
     else:
         parts = [
-            await _select(reader, Scope(context, (definition,)), query, visibility, order)
+            await select(reader, Scope(context, (definition,)), query, visibility, order)
             for definition in scope.definitions
         ]
         selection = OfEach.of(parts)
@@ -74,53 +70,6 @@ async def _scope(reader: Reader, context: Context, query: Query) -> Scope:
         statement,
     )
     return Scope(context, tuple(context.named(row["number"]) for row in rows))
-
-
-async def _select(
-    reader: Reader, scope: Scope, query: Query, visibility: Visibility, order: Order | None
-) -> Selected:
-    """Which records of one type the query is about, and by which index they are best reached."""
-    visibility = narrow_to_type(visibility, scope.definitions[0].name)
-    always: list[Write] = [
-        lambda bind: f"r.type = {bind(scope.numbers[0])}::smallint",
-        lambda _: "r.flags & 1 <> 1",
-        lambda bind: visibility_sql(visibility, bind, "r"),
-    ]
-    if query.compartment is not None:
-        always.append(compartment_row(scope, *query.compartment))
-    is_open = isinstance(visibility, Everything) and query.compartment is None
-    terms = await terms_of(reader, scope, query.clauses)
-    narrowed = await narrow(
-        reader,
-        always,
-        terms,
-        is_driven=query.compartment is not None or _is_of_patients(visibility),
-        is_open=is_open,
-        is_timed=can_walk(order),
-    )
-    if narrowed.is_empty:
-        return Selected((never,), (never,))
-    return Selected(
-        (*always, *narrowed.reading),
-        (*always, *narrowed.counting),
-        narrowed.undecided,
-        narrowed.uncounted,
-        walk=narrowed.walk,
-        walked=(*always, *narrowed.walked),
-        is_walk_alone=is_open and not narrowed.walked,
-        only_set=narrowed.only_set if is_open else (),
-    )
-
-
-def _is_of_patients(visibility: Visibility) -> bool:
-    """Whether only the records of a few patients are visible at all."""
-    match visibility:
-        case OfPatient():
-            return True
-        case Both(parts):
-            return any(_is_of_patients(part) for part in parts)
-        case _:
-            return False
 
 
 def _is_counting(query: Query) -> bool:

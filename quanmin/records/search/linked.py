@@ -71,6 +71,30 @@ def is_owner(definition: TypeDefinition, param: SearchParameter) -> bool:
     return main is not None and main == _element(definition, param)
 
 
+def is_sole_owner(definition: TypeDefinition, param: SearchParameter) -> bool:
+    """Whether the row's own patient is always one that this parameter points at."""
+    return is_owner(definition, param) and len(_owners(definition)) == 1
+
+
+def patients_only(definition: TypeDefinition, param: SearchParameter) -> str | None:
+    """The parameter that is there when the one that `is_owner` points at a Patient."""
+    element = _element(definition, param)
+    return next(
+        (
+            one.name
+            for one in definition.params.values()
+            if one.kind == "reference"
+            and _element(definition, one) == element
+            and set(one.targets) == {"Patient"}
+        ),
+        None,
+    )
+
+
+def _owners(definition: TypeDefinition) -> set[str | None]:
+    return {_element(definition, definition.params[name]) for name in definition.patient_params}
+
+
 def _element(definition: TypeDefinition, param: SearchParameter) -> str | None:
     path = param.expression.removesuffix(".where(resolve() is Patient)")
     head, _, name = path.partition(".")
@@ -79,7 +103,7 @@ def _element(definition: TypeDefinition, param: SearchParameter) -> str | None:
 
 
 def _of_patients(definition: TypeDefinition, patients: set[int], keys: set[int]) -> Write:
-    owners = {_element(definition, definition.params[name]) for name in definition.patient_params}
+    owners = _owners(definition)
 
     def write(bind: Bind) -> str:
         owned = of_patients("r", patients, bind)

@@ -17,7 +17,7 @@ import msgspec
 from quanmin.fhir.query import Clause
 from quanmin.records.search.arm import Arm, Write, record_arm
 from quanmin.records.search.reader import Reader, Statement
-from quanmin.records.search.term import Term, Walk, any_rid, either
+from quanmin.records.search.term import Judge, Term, Walk, any_rid, either
 from quanmin.records.visibility_sql import Bind
 
 # Fetched by key and handed back as an array.
@@ -57,6 +57,7 @@ class Narrowed(msgspec.Struct, frozen=True):
     counting: tuple[Write, ...] = ()
     undecided: tuple[Clause, ...] = ()
     uncounted: tuple[Clause, ...] = ()
+    judges: tuple[Judge, ...] = ()
     walk: Walk | None = None
     walked: tuple[Write, ...] = ()
     only_set: tuple[Arm, ...] = ()
@@ -79,7 +80,7 @@ async def narrow(
     order of their main date.
     """
     terms = [_with_own_arm(always, term) for term in terms]
-    is_driven = is_driven or any(_leads(term) for term in terms)
+    is_driven = is_driven or any(leads(term) for term in terms)
     # What leaves few records needs no measuring: the rest is asked of each of them.
     measured = [term for term in terms if term.found and not is_driven]
     # A lone code in time order is walked in any case, so that its size need not be known.
@@ -104,7 +105,7 @@ def _wants(term: Term) -> bool:
     return not term.is_negative
 
 
-def _leads(term: Term) -> bool:
+def leads(term: Term) -> bool:
     """Whether a term leaves few records, as is known without measuring."""
     return _wants(term) and (term.drives or term.is_point)
 
@@ -253,6 +254,7 @@ class _Choice:
             tuple(self._counting),
             tuple(self._undecided),
             tuple(self._uncounted),
+            tuple(judge for term in self._terms for judge in term.judges),
             walk=self._walked.walk if self._walked is not None else None,
             walked=tuple(self._walking),
             only_set=self._only_set(),

@@ -21,7 +21,7 @@ from quanmin.records.search.order import (
     sorting_key,
 )
 from quanmin.records.search.reader import Reader, Statement
-from quanmin.records.search.term import Walk
+from quanmin.records.search.term import Judge, Walk
 
 _OWN: dict[Column, str] = {"updated": "r.updated", "low": "r.low", "rid": "r.rid"}
 _WALKED: dict[Column, str] = {"updated": "r.updated", "low": "s.low", "rid": "s.rid"}
@@ -40,6 +40,10 @@ class Selection(Protocol):
     @property
     def uncounted(self) -> tuple[Clause, ...]:
         """What keeps rows from being counted by SQL alone."""
+
+    @property
+    def judges(self) -> tuple[Judge, ...]:
+        """Who must agree beside, for reading and for counting."""
 
     async def slice(
         self, reader: Reader, phase: Phase, position: Position | None, limit: int
@@ -69,6 +73,7 @@ class Selected(msgspec.Struct, frozen=True):
     counting: tuple[Write, ...]
     undecided: tuple[Clause, ...] = ()
     uncounted: tuple[Clause, ...] = ()
+    judges: tuple[Judge, ...] = ()
     walk: Walk | None = None
     walked: tuple[Write, ...] = ()
     is_walk_alone: bool = False
@@ -90,6 +95,24 @@ class Selected(msgspec.Struct, frozen=True):
         """See `Selection`."""
         text, statement = self._unordered(self.reading, ROW)
         return await reader.rows(f"{text} limit {statement.bind(limit)}::bigint", statement)
+
+    async def values(self, reader: Reader, column: str, limit: int) -> tuple[int, set[int]]:
+        """How many rows there are up to `limit`, with the values of a column in them.
+
+        Nothing is decided after decryption.
+        """
+        statement = Statement()
+        where = _all(write(statement.bind) for write in self.counting)
+        text = (
+            f"select count(*), array_agg(distinct c.value) from (select {column} as value"
+            f" from records.record r where {where} limit {statement.bind(limit)}::bigint) c"
+        )
+        number, values = (await reader.rows(text, statement))[0]
+        return number, {value for value in values or () if value is not None}
+
+    def where(self, write: Write) -> Selected:
+        """Those of the records for which this holds too."""
+        return Selected((*self.reading, write), (*self.counting, write), judges=self.judges)
 
     async def count(self, reader: Reader, limit: int) -> int:
         """See `Selection`."""
@@ -160,6 +183,7 @@ class OfEach(msgspec.Struct, frozen=True):
     parts: tuple[Selected, ...]
     undecided: tuple[Clause, ...]
     uncounted: tuple[Clause, ...]
+    judges: tuple[Judge, ...] = ()
 
     @classmethod
     def of(cls, parts: Iterable[Selected]) -> OfEach:

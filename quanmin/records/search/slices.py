@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 from quanmin.records.context import Context
 from quanmin.records.model import Stored
-from quanmin.records.search.deciding import is_hit
+from quanmin.records.search.deciding import hits_among
 from quanmin.records.search.order import (
     Order,
     Phase,
@@ -59,17 +59,19 @@ class Slices:
         self, phase: Phase, position: Position | None, wanted: int
     ) -> AsyncIterator[Stored]:
         """The next `wanted` hits of a phase, or all that are left."""
-        undecided = self._selection.undecided
-        size = min(2 * wanted + 20, _BATCH_MAX) if undecided else wanted
+        undecided, judges = self._selection.undecided, self._selection.judges
+        is_open = bool(undecided or judges)
+        size = min(2 * wanted + 20, _BATCH_MAX) if is_open else wanted
         while wanted > 0:
             rows = await self._selection.slice(self._reader, phase, position, size)
-            for stored in await self._reader.open(rows):
-                if wanted > 0 and is_hit(stored, undecided, self._context):
+            opened = await self._reader.open(rows)
+            for stored in await hits_among(opened, undecided, judges, self._context):
+                if wanted > 0:
                     wanted -= 1
                     yield stored
             if len(rows) < size:
                 return
             last = rows[-1]
             position = position_after(phase, self._order, last["updated"], last["low"], last["rid"])
-            size = min(2 * size, _BATCH_MAX) if undecided else wanted
+            size = min(2 * size, _BATCH_MAX) if is_open else wanted
             self._reader.check_time()

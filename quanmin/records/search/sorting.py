@@ -15,7 +15,7 @@ from quanmin.fhir.query import Query, SortKey
 from quanmin.fhir.values import Link, Number, Quantity, Text, Token, Uri, Value, When
 from quanmin.records.context import Context
 from quanmin.records.model import Stored
-from quanmin.records.search.deciding import Values, are_met, values_of
+from quanmin.records.search.deciding import Values, are_met, hits_among, values_of
 from quanmin.records.search.order import decode_cursor, write_cursor
 from quanmin.records.search.reader import Reader
 from quanmin.records.search.selection import Selection
@@ -66,7 +66,8 @@ async def _all_hits(reader: Reader, context: Context, selection: Selection) -> _
     hits: _Keyed = []
     for start in range(0, len(rows), _BATCH):
         reader.check_time()
-        for stored in await reader.open(rows[start : start + _BATCH]):
+        opened = await reader.open(rows[start : start + _BATCH])
+        for stored in await hits_among(opened, (), selection.judges, context):
             values = values_of(stored, context)
             if are_met(selection.undecided, values):
                 hits.append((stored, values))

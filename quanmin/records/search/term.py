@@ -4,13 +4,15 @@ of side tables.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
 
 import msgspec
 
 from quanmin.fhir.query import Clause
 from quanmin.fhir.table import TypeDefinition
 from quanmin.records.context import Context
+from quanmin.records.model import Stored
 from quanmin.records.search.arm import Arm, Write
 from quanmin.records.search.reader import Reader
 from quanmin.records.visibility_sql import Bind
@@ -32,6 +34,13 @@ Sharpen = Callable[[Reader], Awaitable[Write]]
 """Measures what the planner cannot know, and gives a condition on rows that it can judge."""
 
 
+class Judge(Protocol):
+    """Decides records, after decryption, by what is asked of others."""
+
+    async def meeting(self, stored: Sequence[Stored]) -> set[int]:
+        """Those of the records, by key, that are wanted."""
+
+
 class Term(msgspec.Struct, frozen=True):
     """Its clauses hold for a row `r` when `row` holds or `found` gives its `r.rid`.
 
@@ -40,7 +49,7 @@ class Term(msgspec.Struct, frozen=True):
     some others, and the clauses are decided on the decrypted record. `drives` says that the
     condition on the row picks few records, `is_point` that `found` gives nearly none; `sharpen`
     gives a better form of `row` where that is to lead the plan. `implied` are clauses that hold for
-    nearly all that `found` gives.
+    nearly all that `found` gives. `judges` must agree beside, whatever else holds.
     """
 
     clauses: tuple[Clause, ...]
@@ -53,11 +62,12 @@ class Term(msgspec.Struct, frozen=True):
     drives: bool = False
     is_point: bool = False
     implied: tuple[Clause, ...] = ()
+    judges: tuple[Judge, ...] = ()
 
     @property
     def is_negative(self) -> bool:
         """Whether records are wanted for which the operands do not hold."""
-        return self.clauses[0].modifier == "not"
+        return bool(self.clauses) and self.clauses[0].modifier == "not"
 
 
 class Walk(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ import msgspec
 from quanmin.base.problems import TooCostly
 from quanmin.fhir.query import Query
 from quanmin.records.context import Context
-from quanmin.records.search.deciding import is_hit
+from quanmin.records.search.deciding import hits_among
 from quanmin.records.search.reader import Reader
 from quanmin.records.search.selection import Selection
 
@@ -33,7 +33,7 @@ async def total_of(
     if wanted in {None, "none"} and query.summary != "count":
         return None
     limits = context.limits
-    if selection.uncounted:
+    if selection.uncounted or selection.judges:
         return await _decided(reader, context, selection, is_needed=wanted == "accurate")
     if wanted == "estimate":
         expected = await selection.estimate(reader)
@@ -62,7 +62,8 @@ async def _decided(
     for start in range(0, len(rows), _BATCH):
         reader.check_time()
         opened = await reader.open(rows[start : start + _BATCH])
-        number += sum(is_hit(stored, selection.undecided, context) for stored in opened)
+        asked = (selection.undecided, selection.judges)
+        number += len(await hits_among(opened, *asked, context))
     return Total(number, is_exact=True)
 
 

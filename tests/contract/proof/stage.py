@@ -41,17 +41,17 @@ class Stage:
         """The door's inner side."""
         return self.guard.records(actor, purpose="TREAT", request_id="proof")
 
-    def put(self, bodies: Iterable[tuple[str, str, bytes]]) -> None:
+    def put(self, bodies: Iterable[tuple[str, str, bytes]], actor: Actor = OPERATOR) -> None:
         """Store resources (type, id, body) under their own ids, Patients before the others."""
         ordered = sorted(bodies, key=lambda item: item[0] != "Patient")
-        self.runner.run(self._put(ordered))
+        self.runner.run(self._put(ordered, actor))
 
-    async def _put(self, bodies: list[tuple[str, str, bytes]]) -> None:
+    async def _put(self, bodies: list[tuple[str, str, bytes]], actor: Actor) -> None:
         for start in range(0, len(bodies), BUNDLE_ENTRIES):
             several = bodies[start : start + BUNDLE_ENTRIES]
             entries = b",".join(_put_entry(*body) for body in several)
             bundle = b'{"resourceType":"Bundle","type":"transaction","entry":[%s]}' % entries
-            await self.records().bundle(bundle)
+            await self.records(actor).bundle(bundle)
         await self.pool.execute("analyze")
 
     def try_to_put(self, bodies: list[tuple[str, str, bytes]]) -> list[int]:
@@ -67,19 +67,23 @@ class Stage:
         return found.body or b""
 
     def find(
-        self, type_: str | None, pairs: Iterable[tuple[str, str]], count: int = 1000
+        self,
+        type_: str | None,
+        pairs: Iterable[tuple[str, str]],
+        count: int = 1000,
+        actor: Actor = OPERATOR,
     ) -> list[Stored]:
         """All hits of a search, slice after slice, in order."""
         query = parse_query(
             type_, list(pairs), strict=True, zone=self.context.zone, limits=QueryLimits()
         )
-        return self.runner.run(self._find(query, count))
+        return self.runner.run(self._find(query, count, actor))
 
-    async def _find(self, query: Query, count: int) -> list[Stored]:
+    async def _find(self, query: Query, count: int, actor: Actor) -> list[Stored]:
         found: list[Stored] = []
         cursor = None
         while True:
-            hits = await self.records().search(
+            hits = await self.records(actor).search(
                 msgspec.structs.replace(query, count=count, cursor=cursor)
             )
             found += hits.matches

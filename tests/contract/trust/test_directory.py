@@ -134,6 +134,43 @@ async def test_nobody_is_found_by_what_the_directory_does_not_show(
     assert len((await owner.search(asked)).matches) == 1
 
 
+@pytest.mark.parametrize(
+    ("type_", "name", "value", "is_shown"),
+    [
+        ("PractitionerRole", "practitioner.name", "欧阳", True),
+        ("PractitionerRole", "practitioner.identifier", NUMBER, False),
+        ("PractitionerRole", "practitioner:Practitioner.phone", "15400001234", False),
+        ("PractitionerRole", "practitioner.address-city", "白市", False),
+        ("Practitioner", "_has:PractitionerRole:practitioner:active", "true", True),
+        ("Practitioner", "_has:PractitionerRole:practitioner:email", "a@example.org", False),
+        ("Organization", "_has:PractitionerRole:organization:practitioner.name", "欧阳", True),
+        (
+            "Organization",
+            "_has:PractitionerRole:organization:practitioner.identifier",
+            NUMBER,
+            False,
+        ),
+    ],
+)
+async def test_nobody_is_found_through_others_by_what_the_directory_does_not_show(
+    guard: Guard, owner: GuardedRecords, type_: str, name: str, value: str, *, is_shown: bool
+) -> None:
+    doctor, hospital = await put_in(owner, DOCTOR), await put_in(owner, HOSPITAL)
+    role = {
+        "resourceType": "PractitionerRole",
+        "active": True,
+        "practitioner": {"reference": f"Practitioner/{doctor.id}"},
+        "organization": {"reference": f"Organization/{hospital.id}"},
+        "telecom": [{"system": "email", "value": "a@example.org"}],
+    }
+    await put_in(owner, role)
+    asked = query(type_, (name, value), ("_total", "accurate"))
+    assert len((await owner.search(asked)).matches) == 1
+    for other in others(guard):
+        hits = await other.search(asked)
+        assert (len(hits.matches), hits.total) == (int(is_shown), int(is_shown))
+
+
 async def test_the_directory_shows_no_history_and_takes_no_writes_of_others(
     guard: Guard, owner: GuardedRecords
 ) -> None:

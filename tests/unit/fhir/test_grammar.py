@@ -7,11 +7,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from quanmin.base.problems import Malformed, NotSupported, TooCostly
+from quanmin.base.problems import Malformed, NotSupported, Problem, TooCostly
 from quanmin.fhir.grammar import QueryLimits, parse_query
 from quanmin.fhir.query import (
+    Chain,
     Clause,
     DateOperand,
+    Has,
     Include,
     MissingOperand,
     NumberOperand,
@@ -22,6 +24,7 @@ from quanmin.fhir.query import (
     StringOperand,
     TokenOperand,
     UriOperand,
+    asked_of,
 )
 
 UTC = ZoneInfo("UTC")
@@ -153,7 +156,9 @@ def test_a_value_of_another_form_is_refused_without_repeating_it(name: str, valu
     "name",
     [
         *("code:text", "code:in", "code:not-in", "code:above", "code:below", "code:of-type"),
-        *("subject.name", "subject:Patient.name", "_has:Provenance:target:agent", "_filter"),
+        *("subject.near", "patient._text", "_has:Observation:has-member:code:text", "_filter"),
+        *("subject.no-such", "code.text", "_has:Observation:nothing:code", "_has:Nothing:a:b"),
+        *("subject:Nobody.name", "patient.name:below"),
         *("code-value-quantity", "_text", "_content", "_list", "_query", "_type", "_contained"),
         *("_include:iterate", "_revinclude:iterate", "date:exact", "code:exact", "_id:nonsense"),
         *("subject:above", "_profile:below", "value-string:text"),
@@ -166,6 +171,64 @@ def test_what_is_not_served_is_refused_by_name_under_either_handling(
     with pytest.raises(NotSupported) as refused:
         parse("Observation", (name, "x"), strict=strict)
     assert name.split(":", maxsplit=1)[0].split(".", maxsplit=1)[0] in refused.value.text
+
+
+def test_conditions_on_other_records_are_read() -> None:
+    query = parse(
+        "Observation",
+        ("patient.organization.name:contains", "a,b"),
+        ("_has:DiagnosticReport:result:subject:Patient.birthdate", "ge2000"),
+        ("subject.identifier", "x"),
+    )
+    chain, has, several = query.links
+    assert isinstance(chain, Chain)
+    [end] = chain.ends
+    assert (chain.param.name, end.type) == ("patient", "Patient")
+    assert isinstance(end.condition, Chain)
+    [far] = end.condition.ends
+    assert isinstance(far.condition, Clause)
+    assert (far.type, far.condition.modifier) == ("Organization", "contains")
+    assert far.condition.operands == (StringOperand("a"), StringOperand("b"))
+    assert isinstance(has, Has)
+    assert (has.param.type, has.param.name) == ("DiagnosticReport", "result")
+    assert isinstance(has.condition, Chain)
+    assert [one.type for one in has.condition.ends] == ["Patient"]
+    assert isinstance(several, Chain)
+    assert {one.type for one in several.ends} == {"Patient", "Group", "Device", "Location"}
+    assert {(type_, param.name) for type_, param, _ in asked_of(query)} >= {
+        ("Observation", "patient"),
+        ("Patient", "organization"),
+        ("Organization", "name"),
+        ("DiagnosticReport", "result"),
+        ("Patient", "birthdate"),
+    }
+    assert next(name for name, _ in query.pairs) == "patient.organization.name:contains"
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("encounter.patient.organization.partof.name", TooCostly),
+        ("patient._has:Encounter:patient:subject:Patient.organization.name", TooCostly),
+        ("focus.code", TooCostly),
+        ("_has:Encounter", Malformed),
+        ("_has", Malformed),
+        ("_has::a:b", Malformed),
+        ("subject:Medication.code", Malformed),
+        ("_has:Condition:encounter:code", Malformed),
+    ],
+)
+def test_a_condition_on_others_that_cannot_be_meant_is_refused(
+    name: str, problem: type[Problem]
+) -> None:
+    with pytest.raises(problem) as refused:
+        parse("Observation", (name, "x-value"))
+    assert "x-value" not in refused.value.text
+
+
+def test_a_search_of_every_type_follows_no_reference() -> None:
+    with pytest.raises(NotSupported, match="name one type"):
+        parse(None, ("subject.name", "x"))
 
 
 def test_nearness_is_not_served_either() -> None:

@@ -1,0 +1,306 @@
+"""Conditions on other records: those that a record refers to (chains), and those that refer to it
+(`_has`).
+
+The other end is a search of its own under the same visibility, so that nothing is found by what the
+asker may not see. What it finds is put to the near side as keys while there are few. Beyond that,
+or where few near records are left in any case, near records are decided as they come: each batch of
+them is asked at the other end at once. Either way the cost follows the smaller side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Iterable, Sequence
+from typing import Final, Protocol
+
+from quanmin.base.problems import TooCostly
+from quanmin.fhir.query import Chain, Condition, Has, Linkage
+from quanmin.fhir.table import TypeDefinition
+from quanmin.fhir.values import Link, SearchParameter
+from quanmin.records.context import Context
+from quanmin.records.index import link_name
+from quanmin.records.model import Stored
+from quanmin.records.search.arm import Arm, Write, record_arm
+from quanmin.records.search.deciding import hits_among, values_of
+from quanmin.records.search.linked import is_owner, is_sole_owner, patients_only, takes
+from quanmin.records.search.reader import Reader, Statement
+from quanmin.records.search.selection import Selected
+from quanmin.records.search.term import Scope, Term, any_key, any_rid, is_present, never
+from quanmin.records.visibility_sql import Bind, of_patients
+
+# So many records of the far end are put to the near side as keys.
+KEYS_MAX: Final = 10_000
+# So many are decided after decryption for that; it costs a tenth of a millisecond each.
+DECIDED_MAX: Final = 2_000
+# So many are read for the patients they are of, which are fewer.
+READ_MAX: Final = 100_000
+# What refers to so few patients is read by patient, without measuring.
+FEW_PATIENTS: Final = 8
+
+
+class Select(Protocol):
+    """Makes the search at the other end of a reference ready, under the asker's visibility."""
+
+    def __call__(
+        self,
+        type_: str,
+        condition: Condition,
+        among: Write | None = None,
+        *,
+        is_few: bool = False,
+    ) -> Awaitable[Selected]:
+        """Among all records of the type, or those for which `among` holds of the row `r`; `is_few`
+        says that they are no more than the near records that are being decided.
+        """
+
+
+async def link_term(
+    reader: Reader, scope: Scope, link: Linkage, select: Select, *, is_driven: bool
+) -> Term:
+    """The condition made ready; `is_driven` says that other conditions leave few near records."""
+    if isinstance(link, Has):
+        return await _Referring(reader, scope, link, select).term(is_driven=is_driven)
+    return await _Referred(reader, scope, link, select).term(is_driven=is_driven)
+
+
+class _Referred:
+    """A chain: the far end is what the record refers to."""
+
+    def __init__(self, reader: Reader, scope: Scope, chain: Chain, select: Select) -> None:
+        self._reader = reader
+        self._scope = scope
+        self._context = scope.context
+        self._chain = chain
+        self._select = select
+
+    async def term(self, *, is_driven: bool) -> Term:
+        """See `link_term`."""
+        rids = None if is_driven else await self._all()
+        if rids is None:
+            row = is_present(self._scope, self._chain.param.name)
+            return Term((), row=row, is_exact=False, judges=(self,))
+        if not rids:
+            return Term((), row=never, drives=True)
+        definition, param = self._scope.definitions[0], self._chain.param
+        ends = {end.type for end in self._chain.ends}
+        keys = set(_keys(self._context, definition, param, rids).values())
+        if ends == {"Patient"} and is_owner(definition, param):
+            return self._owned(rids, None if is_sole_owner(definition, param) else keys)
+        number = definition.number
+        arm = record_arm(
+            lambda bind: f"r.type = {bind(number)}::smallint and {any_key('refs', keys)(bind)}"
+        )
+        return Term((), found=(arm,), probe=_refers(keys))
+
+    def _owned(self, patients: set[int], keys: set[int] | None) -> Term:
+        """What is of these patients; with `keys`, only where it says so by a reference of them."""
+
+        def write(bind: Bind) -> str:
+            owned = of_patients("r", patients, bind)
+            return owned if keys is None else f"({owned} and {_refers(keys)(bind)})"
+
+        if len(patients) <= FEW_PATIENTS:
+            return Term((), row=write, drives=True)
+        arm = _patients_arm(self._scope.numbers[0], patients, keys)
+        return Term((), found=(arm,), probe=write)
+
+    async def meeting(self, stored: Sequence[Stored]) -> set[int]:
+        """Those of the records, by key, that refer to one for which the condition holds."""
+        targets: dict[str, dict[int, set[int]]] = {}
+        for one in stored:
+            for type_, rid in self._targets(one):
+                targets.setdefault(type_, {}).setdefault(rid, set()).add(one.rid)
+        found: set[int] = set()
+        for end in self._chain.ends:
+            by_target = targets.get(end.type)
+            if by_target:
+                among = any_rid(set(by_target))
+                selected = await self._select(end.type, end.condition, among, is_few=True)
+                rows = await selected.all(self._reader, len(by_target))
+                for rid in await _decided(self._reader, self._context, selected, rows):
+                    found |= by_target[rid]
+        return found
+
+    def _targets(self, stored: Stored) -> Iterable[tuple[str, int]]:
+        return [
+            (type_, rid)
+            for type_, rid in _links_of(self._context, stored, self._chain.param)
+            if takes(self._chain.param, type_)
+        ]
+
+    async def _all(self) -> set[int] | None:
+        """Everything at the far ends for which the condition holds; None when it is too much."""
+        found: set[int] = set()
+        for end in self._chain.ends:
+            if takes(self._chain.param, end.type):
+                selected = await self._select(end.type, end.condition)
+                rids = await _few(self._reader, self._context, selected)
+                if rids is None or len(found) + len(rids) > KEYS_MAX:
+                    return None
+                found.update(rids)
+        return found
+
+
+class _Referring:
+    """`_has`: the far end is what refers to the record."""
+
+    def __init__(self, reader: Reader, scope: Scope, has: Has, select: Select) -> None:
+        self._reader = reader
+        self._scope = scope
+        self._context = scope.context
+        self._near = scope.definitions[0].name
+        self._param = has.param
+        self._condition = has.condition
+        self._select = select
+        self._source = scope.context.definition(has.param.type)
+        self._is_owner = self._near == "Patient" and is_owner(self._source, has.param)
+
+    async def term(self, *, is_driven: bool) -> Term:
+        """See `link_term`."""
+        if not takes(self._param, self._near):
+            return Term((), row=never, drives=True)
+        rids = None if is_driven else await self._all()
+        if rids is None:
+            return Term((), is_exact=False, judges=(self,))
+        return Term((), row=any_rid(rids), drives=len(rids) <= DECIDED_MAX)
+
+    async def meeting(self, stored: Sequence[Stored]) -> set[int]:
+        """Those of the records, by key, to which one refers for which the condition holds."""
+        rids = {one.rid for one in stored}
+        keys = _keys(self._context, self._source, self._param, rids)
+        selected = await self._among(keys)
+        if not selected.undecided and not selected.judges:
+            return await self._pointed_at(keys)
+        limit = self._context.limits.sort_rows_max
+        rows = await selected.all(self._reader, limit + 1)
+        if len(rows) > limit:
+            raise TooCostly(
+                f"more than {limit} records that refer to a few others would have to be decided one"
+                f" by one: narrow the search, or what _has:{self._source.name} asks for"
+            )
+        return await self._targets(selected, rows) & rids
+
+    async def _among(self, keys: dict[int, int]) -> Selected:
+        refers = any_key("refs", set(keys.values()))
+        if not self._is_owner:
+            return await self._select(self._source.name, self._condition, refers)
+        patients = sorted(keys)
+
+        def owned(bind: Bind) -> str:
+            return f"({of_patients('r', patients, bind)} and {refers(bind)})"
+
+        return await self._select(self._source.name, self._condition, owned)
+
+    async def _pointed_at(self, keys: dict[int, int]) -> set[int]:
+        """Ask for one record that refers to each: a near record may have a million of them."""
+        place = "r.refs @> array[n.key]"
+        if self._is_owner:
+            # By patient there is a B-tree; the key tells one reference to the patient from another.
+            place = f"r.patient = n.rid and (case when {place} then true else false end)"
+        selected = await self._select(self._source.name, self._condition, lambda _: place)
+        statement = Statement()
+        conditions = " and ".join(write(statement.bind) for write in selected.reading)
+        rids, values = statement.bind(list(keys)), statement.bind(list(keys.values()))
+        rows = await self._reader.rows(
+            f"select n.rid from unnest({rids}::bigint[], {values}::bigint[]) as n (rid, key)"
+            f" where (select true from records.record r where {conditions} limit 1)",
+            statement,
+        )
+        return {row["rid"] for row in rows}
+
+    async def _all(self) -> set[int] | None:
+        """Everything that is referred to so; None when too much refers."""
+        selected = await self._select(self._source.name, self._condition)
+        is_plain = not selected.uncounted and not selected.judges
+        if is_plain and self._is_owner:
+            return await self._patients(selected)
+        rows = await selected.all(self._reader, DECIDED_MAX + 1)
+        return None if len(rows) > DECIDED_MAX else await self._targets(selected, rows)
+
+    async def _patients(self, selected: Selected) -> set[int] | None:
+        """The patients of the records, which no body must be opened for."""
+        if not is_sole_owner(self._source, self._param):
+            # The row's patient may come from another element, where this one points at none.
+            name = patients_only(self._source, self._param)
+            if name is None:
+                return None
+            selected = selected.where(is_present(Scope(self._context, (self._source,)), name))
+        number, patients = await selected.values(self._reader, "r.patient", READ_MAX + 1)
+        return None if number > READ_MAX or len(patients) > KEYS_MAX else patients
+
+    async def _targets(self, selected: Selected, rows: Sequence[object]) -> set[int]:
+        found: set[int] = set()
+        opened = await self._reader.open(rows)
+        asked = (selected.undecided, selected.judges)
+        for one in await hits_among(opened, *asked, self._context):
+            links = _links_of(self._context, one, self._param)
+            found.update(rid for type_, rid in links if type_ == self._near)
+        return found
+
+
+def _patients_arm(number: int, patients: set[int], keys: set[int] | None) -> Arm:
+    """Records of a type that are of these patients, patient by patient."""
+
+    def select(bind: Bind, limit: int | None) -> str:
+        refers = "true" if keys is None else _refers(keys)(bind)
+        end = "" if limit is None else f" limit {limit}"
+        return (
+            f"select f.rid from unnest({bind(sorted(patients))}::bigint[]) as w (patient)"
+            f" cross join lateral (select r.rid from records.record r where r.patient = w.patient"
+            f" and r.type = {bind(number)}::smallint and r.flags & 1 <> 1 and {refers}{end}) f{end}"
+        )
+
+    return Arm(lambda bind: select(bind, None), lambda bind, limit: f"({select(bind, limit)})")
+
+
+def _refers(keys: set[int]) -> Write:
+    """The row has one of these references.
+
+    By a hash of the keys: an array is compared with an array pair by pair, which for a thousand
+    keys costs more than reading the row.
+    """
+    ordered = sorted(keys)
+    return lambda bind: (
+        "(select true from unnest(r.refs) as k (key)"
+        f" where k.key = any({bind(ordered)}::bigint[]) limit 1)"
+    )
+
+
+async def _few(reader: Reader, context: Context, selected: Selected) -> set[int] | None:
+    """The keys of all records selected; None when they are many."""
+    if not selected.uncounted and not selected.judges:
+        number, rids = await selected.values(reader, "r.rid", KEYS_MAX + 1)
+        return None if number > KEYS_MAX else rids
+    rows = await selected.all(reader, DECIDED_MAX + 1)
+    if len(rows) > DECIDED_MAX:
+        return None
+    return set(await _decided(reader, context, selected, rows))
+
+
+async def _decided(
+    reader: Reader, context: Context, selected: Selected, rows: Sequence[object]
+) -> list[int]:
+    """The keys of those rows that are what is selected."""
+    if not selected.undecided and not selected.judges:
+        return [row["rid"] for row in rows]  # type: ignore[index]  # a row of the database
+    opened = await reader.open(rows)
+    hits = await hits_among(opened, selected.undecided, selected.judges, context)
+    return [one.rid for one in hits]
+
+
+def _keys(
+    context: Context, definition: TypeDefinition, param: SearchParameter, rids: Iterable[int]
+) -> dict[int, int]:
+    """For each record the key of a reference to it."""
+    link = link_name(definition.name, param.name)
+    return {rid: context.keying.reference(definition.name, link, rid) for rid in rids}
+
+
+def _links_of(
+    context: Context, stored: Stored, param: SearchParameter
+) -> Iterable[tuple[str, int]]:
+    """What a record refers to by a parameter: types and record keys."""
+    for link in values_of(stored, context).get(param.name, []):
+        if isinstance(link, Link) and link.type is not None and link.id is not None:
+            rid = context.rid_of(link.type, link.id)
+            if rid is not None:
+                yield link.type, rid
