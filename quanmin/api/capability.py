@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from quanmin.api.interactions import Interaction
 
 # Kinds of search parameter that the search grammar does not serve yet; it says so when asked.
-UNSERVED_KINDS = frozenset({"composite", "special"})
+UNSERVED_KINDS = frozenset({"special"})
 _R4 = "http://hl7.org/fhir"
 _SECURITY = (
     "Every address but this one needs a bearer token of this node (Authorization: Bearer). "

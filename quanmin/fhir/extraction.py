@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import tzinfo
 from functools import lru_cache
+from typing import Any
 
 import msgspec
 
@@ -85,6 +86,56 @@ def index_values(
             if params[bit].kind == "reference":
                 found[bit] = localized(values, base)
     return [(params[bit], values) for bit, values in found.items()]
+
+
+# What the components of a composite find in one element.
+Parts = tuple[list[Value], ...]
+
+
+def composite_values(
+    param: SearchParameter, resource: dict[str, Json], zone: tzinfo, base: str = ""
+) -> list[Parts]:
+    """For each element that a composite looks at what each of its components finds there."""
+    found: list[Parts] = []
+    for roots, visits in _composite(param.type, param.name):
+        elements: list[Any] = []
+        roots(resource, elements, zone)
+        for element in elements:
+            parts: list[list[Value]] = []
+            for is_outside, several in visits:
+                values: list[Value] = []
+                for visit in several:
+                    visit(resource if is_outside else element, values, zone)
+                parts.append(localized(values, base) if base else values)
+            found.append(tuple(parts))
+    return found
+
+
+# Finds the elements; for each component whether it looks at the whole resource, and how it looks.
+_Composite = tuple[_Visit, tuple[tuple[bool, tuple[_Visit, ...]], ...]]
+_OUTSIDE = "%resource."
+
+
+@lru_cache(maxsize=512)
+def _composite(type_name: str, name: str) -> tuple[_Composite, ...]:
+    table = load_table()
+    params = table.types[type_name].params
+    found = []
+    for root in read(params[name].expression, type_name, table):
+        visits = []
+        for component, expression in params[name].components:
+            is_outside = expression.startswith(_OUTSIDE)
+            start = type_name if is_outside else root.type
+            paths = read(expression.removeprefix(_OUTSIDE), start, table)
+            kinds = ((path, CONVERTERS.get((params[component].kind, path.type))) for path in paths)
+            several = (_visit(path.steps, convert) for path, convert in kinds if convert)
+            visits.append((is_outside, tuple(several)))
+        found.append((_visit(root.steps, _as_it_is), tuple(visits)))
+    return tuple(found)
+
+
+def _as_it_is(element: Json, out: list[Any], _: tzinfo) -> None:
+    out.append(element)
 
 
 def _resolved(values: list[Value], type_name: str) -> list[Value]:

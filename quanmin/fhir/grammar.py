@@ -53,7 +53,8 @@ _SERVED_LATER = frozenset(
         "near",
     }
 )
-_UNSERVED = frozenset({"composite", "special"})
+_UNSERVED = frozenset({"special"})
+_UNSORTED = frozenset({"composite", "special"})
 _SHAPE_OF_ANSWER = frozenset({"_format", "_pretty"})
 # How many references one condition may follow, in either direction.
 _LINKS_MAX = 3
@@ -191,6 +192,8 @@ class _Reading:
     def _read_clause(self, param: SearchParameter, modifier: str, value: str) -> Clause:
         if param.kind in _UNSERVED:
             raise NotSupported(_not_served(param.name))
+        if modifier and param.kind == "composite":
+            raise NotSupported(f"{param.name} is a composite: it takes no modifier")
         if modifier == "missing":
             return Clause(param, None, (_missing(param.name, value),))
         values = split(value, ",")
@@ -310,7 +313,7 @@ class _Reading:
             if param is None:
                 self._unknown(name, "a parameter to sort by")
                 continue
-            if param.kind in _UNSERVED:
+            if param.kind in _UNSORTED:
                 raise NotSupported(f"This node does not sort by {name}, a {param.kind} parameter")
             self._sort.append(SortKey(param, is_descending))
         if len(self._sort) > self._limits.sort_keys_max:

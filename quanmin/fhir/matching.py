@@ -13,6 +13,7 @@ from typing import assert_never
 from quanmin.base.text import fold
 from quanmin.fhir.query import (
     Clause,
+    CompositeOperand,
     DateOperand,
     MissingOperand,
     NumberOperand,
@@ -75,7 +76,7 @@ def _matches(clause: Clause, operand: Operand, value: Value) -> bool:
             return isinstance(value, Link) and _is_link(operand, value)
         case UriOperand():
             return isinstance(value, Uri) and value.value == operand.value
-        case MissingOperand():
+        case CompositeOperand() | MissingOperand():
             return False
     assert_never(operand)
 

@@ -12,15 +12,18 @@ from typing import cast, get_args
 from quanmin.base.problems import Malformed
 from quanmin.fhir.dates import interval
 from quanmin.fhir.query import (
+    CompositeOperand,
     DateOperand,
     NumberOperand,
     Operand,
     Prefix,
     QuantityOperand,
     ReferenceOperand,
+    SimpleOperand,
     StringOperand,
     TokenOperand,
     UriOperand,
+    components_of,
 )
 from quanmin.fhir.table import load_table
 from quanmin.fhir.values import SearchParameter
@@ -65,7 +68,18 @@ def read_operand(param: SearchParameter, text: str, zone: tzinfo) -> Operand:
 
     Raises Malformed, naming the parameter and the form it takes, never the value.
     """
+    if param.kind == "composite":
+        return _composite(param, text, zone)
     return _READERS[param.kind](param, text, zone)
+
+
+def _composite(param: SearchParameter, text: str, zone: tzinfo) -> CompositeOperand:
+    """A value for each component, between `$` that no backslash escapes."""
+    components, parts = components_of(param), split(text, "$")
+    if len(parts) != len(components) or not all(parts):
+        raise _malformed(param, "$".join(one.name for one in components))
+    several = zip(components, parts, strict=True)
+    return CompositeOperand(tuple(_READERS[one.kind](one, part, zone) for one, part in several))
 
 
 def token(param: SearchParameter, text: str, _: tzinfo) -> TokenOperand:
@@ -179,7 +193,7 @@ def _malformed(param: SearchParameter, form: str) -> Malformed:
     return Malformed(f"The value of {param.name} must be {form}")
 
 
-_READERS: dict[str, Callable[[SearchParameter, str, tzinfo], Operand]] = {
+_READERS: dict[str, Callable[[SearchParameter, str, tzinfo], SimpleOperand]] = {
     "token": token,
     "reference": _reference,
     "string": _string,

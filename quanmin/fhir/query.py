@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from quanmin.base.problems import Issue
+from quanmin.fhir.table import load_table
 from quanmin.fhir.values import SearchParameter
 
 Prefix = Literal["eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"]
@@ -78,7 +79,13 @@ class MissingOperand(msgspec.Struct, frozen=True):
     missing: bool
 
 
-Operand = (
+class CompositeOperand(msgspec.Struct, frozen=True):
+    """A value for each component, all of which must hold of one element."""
+
+    parts: tuple[SimpleOperand, ...]
+
+
+SimpleOperand = (
     TokenOperand
     | StringOperand
     | DateOperand
@@ -86,8 +93,8 @@ Operand = (
     | QuantityOperand
     | ReferenceOperand
     | UriOperand
-    | MissingOperand
 )
+Operand = SimpleOperand | CompositeOperand | MissingOperand
 
 
 class Clause(msgspec.Struct, frozen=True):
@@ -100,6 +107,21 @@ class Clause(msgspec.Struct, frozen=True):
     param: SearchParameter
     modifier: Literal["exact", "contains", "not", "identifier"] | None
     operands: tuple[Operand, ...]
+
+
+def components_of(param: SearchParameter) -> tuple[SearchParameter, ...]:
+    """The parameters that a composite puts together."""
+    params = load_table().types[param.type].params
+    return tuple(params[name] for name, _ in param.components)
+
+
+def component_clauses(clause: Clause) -> tuple[Clause, ...]:
+    """What a clause on a composite asks of each component by itself; any record that it finds has
+    all of that, if perhaps not in one element.
+    """
+    values = [one.parts for one in clause.operands if isinstance(one, CompositeOperand)]
+    several = zip(components_of(clause.param), zip(*values, strict=True), strict=True)
+    return tuple(Clause(param, None, tuple(dict.fromkeys(asked))) for param, asked in several)
 
 
 class End(msgspec.Struct, frozen=True):

@@ -156,11 +156,26 @@ def load_table() -> Table:
     )
 
 
+# R4 gives the reference the path of the code and the code that of the reference; R5 has mended it.
+_CORRECTED = {
+    ("DocumentReference", "relationship"): (("relation", "code"), ("relatesto", "target")),
+}
+
+
 def _type_definition(
     name: str, resource: _Resource, file: _File, layout: dict[str, Any]
 ) -> TypeDefinition:
     params = {
-        row[0]: SearchParameter(row[0], name, row[1], bit, row[2], row[3], row[4], row[5])
+        row[0]: SearchParameter(
+            row[0],
+            name,
+            row[1],
+            bit,
+            row[2],
+            row[3],
+            row[4],
+            _CORRECTED.get((name, row[0]), row[5]),
+        )
         for bit, row in enumerate(resource.params)
     }
     members = file.compartments["Patient"].get(name, ())

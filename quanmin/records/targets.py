@@ -192,10 +192,10 @@ class Targets:
         return target
 
     async def _own(self, criteria: Query, count: int = 2) -> tuple[Stored, ...]:
-        if criteria.links:
+        if criteria.links or any(one.param.kind == "composite" for one in criteria.clauses):
             raise NotSupported(
                 "conditional criteria look at the record itself: leave out what is asked of others"
-                " (chains, _has)"
+                " (chains, _has), and composites"
             )
         # Among the sender's own records only: a condition must not tell what others have.
         own = OfSender(frozenset({self._sender.number}))

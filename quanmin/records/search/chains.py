@@ -19,12 +19,12 @@ from quanmin.fhir.values import Link, SearchParameter
 from quanmin.records.context import Context
 from quanmin.records.index import link_name
 from quanmin.records.model import Stored
-from quanmin.records.search.arm import Arm, Write, record_arm
+from quanmin.records.search.arm import Arm, Write
 from quanmin.records.search.deciding import hits_among, values_of
 from quanmin.records.search.linked import is_owner, is_sole_owner, patients_only, takes
 from quanmin.records.search.reader import Reader, Statement
 from quanmin.records.search.selection import Selected
-from quanmin.records.search.term import Scope, Term, any_key, any_rid, is_present, never
+from quanmin.records.search.term import Scope, Term, any_rid, is_present, never
 from quanmin.records.visibility_sql import Bind, of_patients
 
 # So many records of the far end are put to the near side as keys.
@@ -32,7 +32,7 @@ KEYS_MAX: Final = 10_000
 # So many are decided after decryption for that; it costs a tenth of a millisecond each.
 DECIDED_MAX: Final = 2_000
 # So many are read for the patients they are of, which are fewer.
-READ_MAX: Final = 100_000
+READ_MAX: Final = 50_000
 # What refers to so few patients is read by patient, without measuring.
 FEW_PATIENTS: Final = 8
 
@@ -85,11 +85,7 @@ class _Referred:
         keys = set(_keys(self._context, definition, param, rids).values())
         if ends == {"Patient"} and is_owner(definition, param):
             return self._owned(rids, None if is_sole_owner(definition, param) else keys)
-        number = definition.number
-        arm = record_arm(
-            lambda bind: f"r.type = {bind(number)}::smallint and {any_key('refs', keys)(bind)}"
-        )
-        return Term((), found=(arm,), probe=_refers(keys))
+        return Term((), found=(_keys_arm(definition.number, keys),), probe=_refers(keys))
 
     def _owned(self, patients: set[int], keys: set[int] | None) -> Term:
         """What is of these patients; with `keys`, only where it says so by a reference of them."""
@@ -100,7 +96,8 @@ class _Referred:
 
         if len(patients) <= FEW_PATIENTS:
             return Term((), row=write, drives=True)
-        arm = _patients_arm(self._scope.numbers[0], patients, keys)
+        number = self._scope.numbers[0]
+        arm = _arm(number, patients, "r.patient = w.key", None if keys is None else _refers(keys))
         return Term((), found=(arm,), probe=write)
 
     async def meeting(self, stored: Sequence[Stored]) -> set[int]:
@@ -180,10 +177,15 @@ class _Referring:
         return await self._targets(selected, rows) & rids
 
     async def _among(self, keys: dict[int, int]) -> Selected:
-        refers = any_key("refs", set(keys.values()))
+        among = set(keys.values())
         if not self._is_owner:
-            return await self._select(self._source.name, self._condition, refers)
-        patients = sorted(keys)
+            arm = _keys_arm(self._source.number, among)
+            return await self._select(
+                self._source.name,
+                self._condition,
+                lambda bind: f"r.rid = any(array({arm.whole(bind)}))",
+            )
+        patients, refers = sorted(keys), _refers(among)
 
         def owned(bind: Bind) -> str:
             return f"({of_patients('r', patients, bind)} and {refers(bind)})"
@@ -237,16 +239,26 @@ class _Referring:
         return found
 
 
-def _patients_arm(number: int, patients: set[int], keys: set[int] | None) -> Arm:
-    """Records of a type that are of these patients, patient by patient."""
+def _keys_arm(number: int, keys: set[int]) -> Arm:
+    """Records of a type with one of these references.
+
+    Key by key: for a thousand at once the planner would rather read the table, where each row costs
+    as many comparisons.
+    """
+    return _arm(number, keys, "r.refs @> array[w.key]", None)
+
+
+def _arm(number: int, keys: set[int], place: str, condition: Write | None) -> Arm:
+    """Records of a type by an index that is asked for one key after the other."""
 
     def select(bind: Bind, limit: int | None) -> str:
-        refers = "true" if keys is None else _refers(keys)(bind)
+        more = "" if condition is None else f" and {condition(bind)}"
         end = "" if limit is None else f" limit {limit}"
         return (
-            f"select f.rid from unnest({bind(sorted(patients))}::bigint[]) as w (patient)"
-            f" cross join lateral (select r.rid from records.record r where r.patient = w.patient"
-            f" and r.type = {bind(number)}::smallint and r.flags & 1 <> 1 and {refers}{end}) f{end}"
+            f"select f.rid from unnest({bind(sorted(keys))}::bigint[]) as w (key)"
+            f" cross join lateral (select r.rid from records.record r where {place}"
+            f" and r.type = {bind(number)}::smallint and r.flags & 1 <> 1{more}"
+            f"{end or ' offset 0'}) f{end}"
         )
 
     return Arm(lambda bind: select(bind, None), lambda bind, limit: f"({select(bind, limit)})")

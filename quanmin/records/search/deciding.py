@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from quanmin.fhir.extraction import index_values
-from quanmin.fhir.json import decode
+from quanmin.fhir.extraction import composite_values, index_values
+from quanmin.fhir.json import Json, decode
 from quanmin.fhir.matching import holds
-from quanmin.fhir.query import Clause, StringOperand
+from quanmin.fhir.query import Clause, CompositeOperand, StringOperand, components_of
 from quanmin.fhir.values import Text, Value
 from quanmin.records.context import Context
 from quanmin.records.model import Stored
@@ -38,11 +38,38 @@ async def hits_among(
 
 def is_hit(stored: Stored, clauses: Sequence[Clause], context: Context) -> bool:
     """Whether every clause holds for the record."""
-    return not clauses or are_met(clauses, values_of(stored, context))
+    plain = [clause for clause in clauses if clause.param.kind != "composite"]
+    if plain and not are_met(plain, values_of(stored, context)):
+        return False
+    if len(plain) == len(clauses):
+        return True
+    resource = {} if stored.body is None else decode(stored.body)
+    return all(
+        _is_composite_met(clause, resource, context)
+        for clause in clauses
+        if clause.param.kind == "composite"
+    )
+
+
+def _is_composite_met(clause: Clause, resource: dict[str, Json], context: Context) -> bool:
+    """Whether all that one operand asks for is found in one element."""
+    params = components_of(clause.param)
+    found = composite_values(clause.param, resource, context.zone, context.base)
+    return any(
+        all(
+            _holds(Clause(param, None, (part,)), values)
+            for param, part, values in zip(params, operand.parts, parts, strict=True)
+        )
+        for operand in clause.operands
+        if isinstance(operand, CompositeOperand)
+        for parts in found
+    )
 
 
 def are_met(clauses: Sequence[Clause], values: Values) -> bool:
-    """Whether every clause holds for a record in which these values were found."""
+    """Whether every clause holds for a record in which these values were found; there are none for
+    composites.
+    """
     return all(_holds(clause, values.get(clause.param.name, [])) for clause in clauses)
 
 

@@ -63,13 +63,15 @@ async def _all_hits(reader: Reader, context: Context, selection: Selection) -> _
             f"more than {limit} records would have to be sorted: narrow the search, or sort by"
             " _lastUpdated, _id or the type's main date"
         )
+    composites = [one for one in selection.undecided if one.param.kind == "composite"]
+    plain = [one for one in selection.undecided if one.param.kind != "composite"]
     hits: _Keyed = []
     for start in range(0, len(rows), _BATCH):
         reader.check_time()
         opened = await reader.open(rows[start : start + _BATCH])
-        for stored in await hits_among(opened, (), selection.judges, context):
+        for stored in await hits_among(opened, composites, selection.judges, context):
             values = values_of(stored, context)
-            if are_met(selection.undecided, values):
+            if are_met(plain, values):
                 hits.append((stored, values))
     return hits
 

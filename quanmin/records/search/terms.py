@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from quanmin.base.problems import NotSupported
-from quanmin.fhir.query import Clause, MissingOperand, QuantityOperand, StringOperand
+from quanmin.fhir.query import (
+    Clause,
+    MissingOperand,
+    QuantityOperand,
+    StringOperand,
+    component_clauses,
+)
 from quanmin.records.index import parts_of
 from quanmin.records.search.arm import Write
 from quanmin.records.search.coded import id_term, token_term, uri_term
@@ -21,14 +27,31 @@ async def terms_of(reader: Reader, scope: Scope, clauses: tuple[Clause, ...]) ->
     """The terms of a query, in its order. Raises NotSupported for a clause no type has an answer
     to.
     """
+    asked = [part for clause in clauses for part in _apart(clause)]
     measured = {
         name
-        for clause in clauses
+        for clause in asked
         for name in parts_of(scope.definitions[0], clause.param.name)
         if any(isinstance(operand, QuantityOperand) for operand in clause.operands)
     }
-    units = await units_in_use(reader, scope, measured, clauses) if measured else Units()
-    return [_term(scope, group, units) for group in dates_together(scope, clauses)]
+    units = await units_in_use(reader, scope, measured, asked) if measured else Units()
+    terms = [_term(scope, group, units) for group in dates_together(scope, asked)]
+    undecided = (clause for clause in clauses if clause.param.kind == "composite")
+    return terms + [
+        Term((clause,), is_exact=False) for clause in undecided if not _is_of_whole(clause)
+    ]
+
+
+def _apart(clause: Clause) -> tuple[Clause, ...]:
+    """A composite by its components: each has its index, and together they leave little more."""
+    return component_clauses(clause) if clause.param.kind == "composite" else (clause,)
+
+
+def _is_of_whole(clause: Clause) -> bool:
+    """Whether a record has one element only that the composite looks at, so that what each
+    component finds is in the same.
+    """
+    return clause.param.expression == clause.param.type and len(clause.operands) == 1
 
 
 def _term(scope: Scope, group: tuple[Clause, ...], units: Units) -> Term:

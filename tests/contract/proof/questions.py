@@ -68,7 +68,7 @@ def questions(
     sample = dice.sample(several, min(values_max, len(several)))
     asked: dict[tuple[str, str], str] = {}
     for element in sample:
-        for modifier, plain, sent in _values(definition.kind, element, dice):
+        for modifier, plain, sent in values(definition.kind, element, dice):
             asked.setdefault((modifier, sent), plain)
     for modifier, plain, sent in _absent(definition.kind):
         asked.setdefault((modifier, sent), plain)
@@ -79,7 +79,8 @@ def questions(
 Value = tuple[str, str, str]
 
 
-def _values(kind: str, element: Any, dice: random.Random) -> Iterator[Value]:
+def values(kind: str, element: Any, dice: random.Random) -> Iterator[Value]:
+    """(modifier, plain value, value as it is sent) of questions that an element suggests."""
     yield from {
         "token": _tokens,
         "string": _strings,

@@ -6,6 +6,8 @@ import random
 from collections.abc import Iterator
 
 import pytest
+from contract.proof.composed import composites
+from contract.proof.composed import questions as composed_questions
 from contract.proof.examination import Examination, disagreement
 from contract.proof.oracle import SIMPLE, Definition, Evidence, read_json
 from contract.proof.questions import Question
@@ -47,6 +49,23 @@ def test_every_parameter_finds_what_r4_says(examination: Examination) -> None:
             asked += len(questions)
             wrong += examination.disagreements(questions)
     assert asked > 1000
+    assert not wrong, "\n" + "\n".join(wrong)
+
+
+def test_every_composite_finds_what_r4_says(examination: Examination) -> None:
+    asked = []
+    for type_ in sorted(examination.evidence.by_type):
+        several = composites(type_)
+        params = load_table().types[type_].params.values()
+        ours = {param.name for param in params if param.kind == "composite"}
+        assert ours == {composite.name for composite in several}
+        for composite in several:
+            dice = random.Random(f"{type_}.{composite.name}")  # noqa: S311 - the same each time
+            asked += list(composed_questions(examination.evidence, composite, dice, 80))
+    wrong = examination.disagreements(asked)
+    assert len(asked) > 200
+    assert sum(bool(question.sure) for question in asked) > 50
+    assert sum(not question.possible for question in asked) > 20
     assert not wrong, "\n" + "\n".join(wrong)
 
 
