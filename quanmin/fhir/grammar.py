@@ -15,8 +15,9 @@ from typing import Literal, cast
 import msgspec
 
 from quanmin.base.problems import Issue, Malformed, NotSupported, TooCostly
-from quanmin.fhir.operands import read_operand, reference, split, token
+from quanmin.fhir.operands import concept, read_operand, reference, split, token
 from quanmin.fhir.query import (
+    OF_TERMS,
     Chain,
     Clause,
     Condition,
@@ -25,6 +26,7 @@ from quanmin.fhir.query import (
     Include,
     Linkage,
     MissingOperand,
+    Modifier,
     Operand,
     Query,
     SortKey,
@@ -32,13 +34,12 @@ from quanmin.fhir.query import (
 from quanmin.fhir.table import load_table
 from quanmin.fhir.values import SearchParameter
 
-Modifier = Literal["exact", "contains", "not", "identifier"]
-
 _MODIFIERS: dict[str, frozenset[str]] = {
-    "token": frozenset({"not"}),
+    "token": frozenset({"not", *OF_TERMS}),
     "string": frozenset({"exact", "contains"}),
     "reference": frozenset({"identifier"}),
 }
+_NO_TERMS = frozenset({"_id", "identifier"})
 _MODIFIERS_LATER = frozenset({"text", "above", "below", "in", "not-in", "of-type", "iterate"})
 _SERVED_LATER = frozenset(
     {
@@ -278,7 +279,11 @@ class _Reading:
         if modifier and modifier not in _MODIFIERS.get(param.kind, ()):
             raise NotSupported(_bad_modifier(param, modifier))
         read: list[Operand]
-        if modifier == "identifier":
+        if param.kind == "token" and modifier in OF_TERMS:
+            if param.name in _NO_TERMS:
+                raise NotSupported(f"{param.name} names no concepts: it takes no :{modifier}")
+            read = [concept(param, one, modifier) for one in values]
+        elif modifier == "identifier":
             read = [token(param, one, self._zone) for one in values]
         else:
             read = [read_operand(param, one, self._zone) for one in values]

@@ -92,6 +92,19 @@ def token(param: SearchParameter, text: str, _: tzinfo) -> TokenOperand:
     raise _malformed(param, "code, system|code, |code or system|")
 
 
+def concept(param: SearchParameter, text: str, modifier: str) -> SimpleOperand:
+    """What a modifier of terminology takes: a value set, or a concept with its system."""
+    if modifier in {"in", "not-in"}:
+        value_set = unescape(text)
+        if not _ADDRESS.match(value_set):
+            raise _malformed(param, f"the canonical address of a value set, with :{modifier}")
+        return UriOperand(value_set)
+    parts = [unescape(part) for part in split(text, "|")]
+    if len(parts) != 2 or not all(parts):
+        raise _malformed(param, f"system|code, with :{modifier}")
+    return TokenOperand(*parts)
+
+
 def reference(param: SearchParameter, text: str, type_name: str | None = None) -> ReferenceOperand:
     """`Type/id`, a bare id or a URL; `type_name` is what a `:[type]` modifier said."""
     value = unescape(text)

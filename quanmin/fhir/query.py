@@ -97,6 +97,11 @@ SimpleOperand = (
 Operand = SimpleOperand | CompositeOperand | MissingOperand
 
 
+Modifier = Literal["exact", "contains", "not", "identifier", "in", "not-in", "above", "below"]
+# What these mean only a terminology can tell.
+OF_TERMS = frozenset({"in", "not-in", "above", "below"})
+
+
 class Clause(msgspec.Struct, frozen=True):
     """One parameter of the request: any operand is enough; all clauses of a query must hold.
 
@@ -105,7 +110,7 @@ class Clause(msgspec.Struct, frozen=True):
     """
 
     param: SearchParameter
-    modifier: Literal["exact", "contains", "not", "identifier"] | None
+    modifier: Modifier | None
     operands: tuple[Operand, ...]
 
 

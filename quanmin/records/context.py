@@ -4,17 +4,17 @@ named limits.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 import asyncpg
 import msgspec
 
 from quanmin.base.crypto import Suite
-from quanmin.base.database import Database
+from quanmin.base.database import Connection, Database
 from quanmin.base.keys import KeyPort
 from quanmin.base.problems import NotFound
 from quanmin.fhir.table import Table, TypeDefinition
@@ -45,6 +45,19 @@ class StoreLimits(msgspec.Struct, frozen=True):
     write_attempts_max: int = 4
 
 
+class Terms(Protocol):
+    """What a search asks of a terminology, over the connection of the search."""
+
+    async def codes_in(self, value_set: str) -> frozenset[tuple[str, str]]:
+        """The (system, code) pairs of a value set, by its canonical address."""
+
+    async def descendants(self, system: str, code: str) -> frozenset[tuple[str, str]]:
+        """A concept and all below it."""
+
+    async def ancestors(self, system: str, code: str) -> frozenset[tuple[str, str]]:
+        """A concept and all above it."""
+
+
 class _Identified(msgspec.Struct):
     id: str
 
@@ -62,6 +75,7 @@ class Context:
         zone: ZoneInfo,
         limits: StoreLimits,
         base_url: str = "",
+        terms: Callable[[Connection], Terms] | None = None,
     ) -> None:
         """`base_url` is the address under which others know this node's records, "" for none."""
         self.table = table
@@ -71,6 +85,7 @@ class Context:
         self.limits = limits
         # With the slash, so that an address that only begins alike is not taken for ours.
         self.base = f"{base_url.rstrip('/')}/" if base_url else ""
+        self.terms = terms
         self.keying = Keying(keys.derive("index"))
         self.codec = Codec(keys, suite)
         self.indexer = Indexer(self.keying, self.rid_of)

@@ -29,7 +29,7 @@ from quanmin.fhir.addresses import localized_query
 from quanmin.fhir.extraction import index_values
 from quanmin.fhir.grammar import QueryLimits, parse_query
 from quanmin.fhir.json import FromBase, conditional_references, decode
-from quanmin.fhir.query import Query
+from quanmin.fhir.query import OF_TERMS, Clause, Query
 from quanmin.fhir.table import TypeDefinition
 from quanmin.records.codec import ERASED
 from quanmin.records.compartment import patient_in
@@ -192,10 +192,10 @@ class Targets:
         return target
 
     async def _own(self, criteria: Query, count: int = 2) -> tuple[Stored, ...]:
-        if criteria.links or any(one.param.kind == "composite" for one in criteria.clauses):
+        if criteria.links or any(map(_is_of_more, criteria.clauses)):
             raise NotSupported(
                 "conditional criteria look at the record itself: leave out what is asked of others"
-                " (chains, _has), and composites"
+                " (chains, _has), composites, and what a terminology tells"
             )
         # Among the sender's own records only: a condition must not tell what others have.
         own = OfSender(frozenset({self._sender.number}))
@@ -416,6 +416,11 @@ def _check_conditions(target: Target) -> None:
         )
     if operation.kind == "delete" and not is_there:
         target.is_nothing = True
+
+
+def _is_of_more(clause: Clause) -> bool:
+    """Whether the values of single parameters do not tell if a clause holds."""
+    return clause.param.kind == "composite" or clause.modifier in OF_TERMS
 
 
 def _claim(sender: int, operation: Operation) -> int:

@@ -10,7 +10,7 @@ import msgspec
 
 from quanmin.base.database import Connection
 from quanmin.base.problems import TooCostly
-from quanmin.records.context import Context
+from quanmin.records.context import Context, Terms
 from quanmin.records.model import Stored
 
 
@@ -34,6 +34,11 @@ class Reader:
         self._context = context
         self._seconds = context.limits.search_seconds_max
         self._end = asyncio.get_running_loop().time() + self._seconds
+
+    def terms(self) -> Terms | None:
+        """The terminology as the search sees it; None where the node has none."""
+        make = self._context.terms
+        return None if make is None else make(self._connection)
 
     def check_time(self) -> float:
         """The seconds left. Raises TooCostly when there are none."""

@@ -155,7 +155,7 @@ def test_a_value_of_another_form_is_refused_without_repeating_it(name: str, valu
 @pytest.mark.parametrize(
     "name",
     [
-        *("code:text", "code:in", "code:not-in", "code:above", "code:below", "code:of-type"),
+        *("code:text", "_id:in", "identifier:below", "subject:in", "date:above", "code:of-type"),
         *("subject.near", "patient._text", "_has:Observation:has-member:code:text", "_filter"),
         *("subject.no-such", "code.text", "_has:Observation:nothing:code", "_has:Nothing:a:b"),
         *("subject:Nobody.name", "patient.name:below"),
@@ -237,6 +237,25 @@ def test_a_condition_on_others_that_cannot_be_meant_is_refused(
 def test_a_search_of_every_type_follows_no_reference() -> None:
     with pytest.raises(NotSupported, match="name one type"):
         parse(None, ("subject.name", "x"))
+
+
+def test_what_a_terminology_tells_is_read() -> None:
+    within = clause("Observation", "code:in", "http://a.example/vs|1,http://a.example/other")
+    assert (within.modifier, within.operands) == (
+        "in",
+        (UriOperand("http://a.example/vs|1"), UriOperand("http://a.example/other")),
+    )
+    below = clause("Observation", "code:below", "http://loinc.org|2339-0")
+    assert below.operands == (TokenOperand("http://loinc.org", "2339-0"),)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("code:in", "vs"), ("code:not-in", "a b"), ("code:below", "2339-0"), ("code:above", "|x")],
+)
+def test_what_a_terminology_cannot_be_asked_is_refused(name: str, value: str) -> None:
+    with pytest.raises(Malformed, match=name.split(":")[1]):
+        parse("Observation", (name, value))
 
 
 def test_nearness_is_not_served_either() -> None:
