@@ -326,13 +326,14 @@ class _Reading:
         return bool(self._sort)
 
     def _include(self, name: str, modifier: str, value: str) -> bool:
-        if modifier:
+        if modifier not in {"", "iterate"}:
             raise NotSupported(_not_served(f"{name}:{modifier}"))
+        iterates = modifier == "iterate"
         taken = self._includes if name == "_include" else self._revincludes
         if len(self._includes) + len(self._revincludes) >= self._limits.includes_max:
             raise TooCostly(f"A search may have at most {self._limits.includes_max} includes")
         if value == "*" and name == "_include" and self._type:
-            taken.append(Include(self._type, "*", None))
+            taken.append(Include(self._type, "*", None, iterates))
             return True
         parts = value.split(":")
         if len(parts) not in {2, 3} or not all(parts):
@@ -340,7 +341,7 @@ class _Reading:
         source, param, target = parts[0], parts[1], parts[2] if len(parts) == 3 else None
         if not _is_link(source, param) or target not in {None, *load_table().types}:
             return self._unknown(value, f"something to follow with {name}")
-        taken.append(Include(source, param, target))
+        taken.append(Include(source, param, target, iterates))
         return True
 
     def _unknown(self, name: str, what: str, known: Sequence[str] | None = None) -> Literal[False]:

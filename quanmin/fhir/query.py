@@ -159,12 +159,14 @@ Condition = Clause | Linkage
 class Include(msgspec.Struct, frozen=True):
     """`_include` / `_revinclude`: `source` type, `param` name, `target` type.
 
-    `param` "*" means all of them, `target` None any type.
+    `param` "*" means all of them, `target` None any type; `iterates` says that it is asked of
+    included records too.
     """
 
     source: str
     param: str
     target: str | None
+    iterates: bool = False
 
 
 class SortKey(msgspec.Struct, frozen=True):

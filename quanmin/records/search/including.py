@@ -1,12 +1,14 @@
 """Records that hits refer to, or that refer to hits, given along with them (`_include`,
 `_revinclude`).
 
-Included records pass the same visibility as hits. They are not included any further.
+Included records pass the same visibility as hits. Of them more is included only by what says
+`:iterate`, until nothing new is found.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Final
 
 from quanmin.base.problems import Issue
 from quanmin.fhir.query import Include, Query
@@ -21,6 +23,9 @@ from quanmin.records.search.reader import Reader, Statement
 from quanmin.records.visibility import Visibility
 from quanmin.records.visibility_sql import visibility_sql
 
+# How many references lie between a hit and what is included with it at most.
+_ROUNDS_MAX: Final = 20
+
 
 async def included(
     reader: Reader, context: Context, query: Query, hits: Sequence[Stored], visibility: Visibility
@@ -32,15 +37,36 @@ async def included(
         return [], []
     limit = context.limits.include_rows_max
     known = {stored.rid for stored in hits}
-    forward = _targets(context, query.includes, hits) - known
-    found = await _by_key(reader, sorted(forward), visibility, limit + 1)
-    backward = _reference_keys(context, query.revincludes, hits)
-    if backward and len(found) <= limit:
-        rows = await _by_reference(reader, backward, visibility, limit + 1)
-        already = known | {stored.rid for stored in found}
-        found += [stored for stored in rows if stored.rid not in already]
-    issues = [_cut(limit)] if len(found) > limit else []
-    return found[:limit], issues
+    found: list[Stored] = []
+    fresh: Sequence[Stored] = hits
+    includes, revincludes = query.includes, query.revincludes
+    for _ in range(_ROUNDS_MAX):
+        reader.check_time()
+        room = limit + 1 - len(found)
+        forward = sorted(_targets(context, includes, fresh) - known)
+        more = await _by_key(reader, forward, visibility, room)
+        known.update(stored.rid for stored in more)
+        backward = _reference_keys(context, revincludes, fresh)
+        if backward and len(more) < room:
+            more += await _by_reference(reader, backward, known, visibility, room - len(more))
+            known.update(stored.rid for stored in more)
+        found += more
+        if len(found) > limit:
+            return found[:limit], [_cut(limit)]
+        includes = tuple(one for one in includes if one.iterates)
+        revincludes = tuple(one for one in revincludes if one.iterates)
+        if not more or not (includes or revincludes):
+            return found, []
+        fresh = more
+    return found, [_too_deep()]
+
+
+def _too_deep() -> Issue:
+    return Issue(
+        "warning",
+        "too-costly",
+        f"references were followed {_ROUNDS_MAX} steps far: ask for what lies beyond by itself",
+    )
 
 
 def _cut(limit: int) -> Issue:
@@ -123,15 +149,30 @@ def _reference_params(definition: TypeDefinition, include: Include) -> list[str]
 
 
 async def _by_reference(
-    reader: Reader, keys: dict[int, set[int]], visibility: Visibility, limit: int
+    reader: Reader,
+    keys: dict[int, set[int]],
+    known: Collection[int],
+    visibility: Visibility,
+    limit: int,
 ) -> list[Stored]:
     statement = Statement()
-    parts = [
-        f"(select {ROW} from records.record r where r.type = {statement.bind(number)}::smallint"
-        f" and r.refs && {statement.bind(sorted(of_type))}::bigint[] and r.flags & 1 <> 1"
-        f" and {visibility_sql(visibility, statement.bind, 'r')}"
-        f" limit {statement.bind(limit)}::bigint)"
-        for number, of_type in keys.items()
-    ]
+    bind = statement.bind
+    others = f"r.rid <> all({bind(sorted(known))}::bigint[])"
+    seen, first = visibility_sql(visibility, bind, "r"), f"limit {bind(limit)}::bigint"
+    parts = []
+    for number, of_type in keys.items():
+        # Key by key: for a thousand at once the planner would rather read the table.
+        referring = (
+            f"select r.rid from records.record r where r.type = {bind(number)}::smallint"
+            f" and r.refs @> array[w.key] and r.flags & 1 <> 1 and {others} and {seen} {first}"
+        )
+        rids = (
+            f"select distinct f.rid from unnest({bind(sorted(of_type))}::bigint[]) as w (key)"
+            f" cross join lateral ({referring}) f {first}"
+        )
+        parts.append(
+            f"(select {ROW} from records.record r where r.type = {bind(number)}::smallint"
+            f" and r.rid = any(array({rids})) {first})"
+        )
     rows = await reader.rows(" union all ".join(parts), statement)
     return await reader.open(sorted(rows, key=lambda row: int(row["rid"])))

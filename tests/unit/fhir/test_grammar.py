@@ -168,7 +168,7 @@ def test_a_value_of_another_form_is_refused_without_repeating_it(name: str, valu
             "_type",
             "_contained",
         ),
-        *("_include:iterate", "_revinclude:iterate", "date:exact", "code:exact", "_id:nonsense"),
+        *("_include:recurse", "_revinclude:all", "date:exact", "code:exact", "_id:nonsense"),
         *("subject:above", "_profile:below", "value-string:text"),
     ],
 )

@@ -15,7 +15,7 @@ from quanmin.base.problems import Malformed, NotSupported, TooCostly
 from quanmin.fhir.query import Query
 from quanmin.records.model import Hits
 from quanmin.records.operation import Operation, Sender
-from quanmin.records.search import narrowing, search, timeline
+from quanmin.records.search import including, narrowing, search, timeline
 from quanmin.records.store import Store
 from quanmin.records.visibility import Everything, Nothing, OfPatient, OfSender, Visibility
 
@@ -354,6 +354,74 @@ async def test_reverse_includes_find_what_refers_to_hits(store: Store) -> None:
     assert len(hits.included) == 4
     whole = await ask(store, query_of("Patient", ("_id", "two"), ("_revinclude", "Observation:*")))
     assert len(whole.included) == 3
+
+
+def _tree() -> list[Operation]:
+    """Organizations in a line, with a record at each end, and two that are part of each other."""
+    parts = [{}, *({"partOf": {"reference": f"Organization/o{n}"}} for n in range(4))]
+    ring = [("r0", "r1"), ("r1", "r0")]
+    place = {"name": "ward", "managingOrganization": {"reference": "Organization/o4"}}
+    return [
+        *(of("Organization", f"o{n}", name=f"o{n}", **part) for n, part in enumerate(parts)),
+        *(
+            of("Organization", one, name=one, partOf={"reference": f"Organization/{other}"})
+            for one, other in ring
+        ),
+        of("Location", "ward", **place),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("type_", "asked", "found"),
+    [
+        ("Location", ["_include=Location:organization"], {"o4"}),
+        (
+            "Location",
+            ["_include=Location:organization", "_include:iterate=Organization:partof"],
+            {"o4", "o3", "o2", "o1", "o0"},
+        ),
+        ("Location", ["_include:iterate=Organization:partof"], set()),
+        ("Location", ["_include=Location:organization", "_include=Organization:partof"], {"o4"}),
+        ("Organization", ["_id=r0", "_include:iterate=Organization:partof"], {"r1"}),
+        ("Organization", ["_id=r0", "_revinclude:iterate=Organization:partof"], {"r1"}),
+        ("Organization", ["_id=o2", "_revinclude:iterate=Organization:partof"], {"o3", "o4"}),
+        (
+            "Organization",
+            [
+                "_id=o3",
+                "_revinclude:iterate=Organization:partof",
+                "_revinclude:iterate=Location:organization",
+                "_include=Organization:partof",
+            ],
+            {"o2", "o4", "ward"},
+        ),
+    ],
+)
+async def test_what_iterates_is_asked_of_included_records_too(
+    store: Store, type_: str, asked: list[str], found: set[str]
+) -> None:
+    await put_away(store, _tree())
+    pairs = [tuple(one.split("=")) for one in asked]
+    hits = await ask(store, query_of(type_, *pairs))  # type: ignore[arg-type]  # pairs
+    expected = {f"{'Location' if one == 'ward' else 'Organization'}/{one}" for one in found}
+    assert _included(hits) == expected
+    assert len(hits.included) == len(expected)
+    assert hits.issues == ()
+
+
+async def test_iteration_passes_no_record_that_may_not_be_seen_and_has_an_end(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await put_away(store, [one for one in _tree() if one.id != "o2"])
+    other = Sender(await store.sender("hospital-b"), Everything(), Everything())
+    await store.write(other, [one for one in _tree() if one.id == "o2"])
+    query = query_of("Organization", ("_id", "o4"), ("_include:iterate", "Organization:partof"))
+    ours = OfSender(frozenset({await store.sender("hospital-a")}))
+    assert _included(await ask(store, query, ours)) == {"Organization/o3"}
+    monkeypatch.setattr(including, "_ROUNDS_MAX", 2)
+    hits = await ask(store, query)
+    assert _included(hits) == {"Organization/o3", "Organization/o2"}
+    assert [issue.severity for issue in hits.issues] == ["warning"]
 
 
 async def test_what_looks_at_patients_only_finds_nothing_of_a_group(store: Store) -> None:
