@@ -8,7 +8,20 @@ import re
 
 import msgspec
 
-from quanmin.fhir.query import Operand, Query, ReferenceOperand
+from quanmin.fhir.query import (
+    Chain,
+    Clause,
+    CompositeOperand,
+    Condition,
+    End,
+    Has,
+    Linkage,
+    MissingOperand,
+    Operand,
+    Query,
+    ReferenceOperand,
+    SimpleOperand,
+)
 from quanmin.fhir.values import Link, Value
 
 RELATIVE = re.compile(r"([A-Z][A-Za-z]+)/([A-Za-z0-9.-]{1,64})(?:/_history/[A-Za-z0-9.-]{1,64})?\Z")
@@ -35,18 +48,35 @@ def localized_query(query: Query, base: str) -> Query:
     """The same question about local references, where it names some by an address below `base`."""
     if not base:
         return query
-    clauses = tuple(
-        msgspec.structs.replace(
-            clause, operands=tuple(_operand(operand, base) for operand in clause.operands)
-        )
-        for clause in query.clauses
-    )
-    return msgspec.structs.replace(query, clauses=clauses)
+    clauses = tuple(_clause(clause, base) for clause in query.clauses)
+    links = tuple(_linkage(link, base) for link in query.links)
+    return msgspec.structs.replace(query, clauses=clauses, links=links)
+
+
+def _condition(condition: Condition, base: str) -> Condition:
+    if isinstance(condition, Clause):
+        return _clause(condition, base)
+    return _linkage(condition, base)
+
+
+def _linkage(link: Linkage, base: str) -> Linkage:
+    if isinstance(link, Has):
+        return Has(link.param, _condition(link.condition, base))
+    ends = (End(end.type, _condition(end.condition, base)) for end in link.ends)
+    return Chain(link.param, tuple(ends))
+
+
+def _clause(clause: Clause, base: str) -> Clause:
+    operands = tuple(_operand(operand, base) for operand in clause.operands)
+    return msgspec.structs.replace(clause, operands=operands)
 
 
 def _operand(operand: Operand, base: str) -> Operand:
-    if isinstance(operand, ReferenceOperand):
-        local = _local(operand.url, base)
-        if local is not None:
-            return ReferenceOperand(*local)
-    return operand
+    if isinstance(operand, CompositeOperand):
+        return CompositeOperand(tuple(_simple(part, base) for part in operand.parts))
+    return operand if isinstance(operand, MissingOperand) else _simple(operand, base)
+
+
+def _simple(operand: SimpleOperand, base: str) -> SimpleOperand:
+    local = _local(operand.url, base) if isinstance(operand, ReferenceOperand) else None
+    return operand if local is None else ReferenceOperand(*local)

@@ -61,6 +61,35 @@ async def test_it_is_found_owned_and_included_like_a_relative_one(
     assert included == sorted([*ours, person.stored.id])
 
 
+async def test_it_is_followed_and_asked_for_at_the_end_of_others_and_in_composites(
+    store: Store, sender: Sender
+) -> None:
+    [person] = await store.write(sender, [create("Patient", patient())])
+    assert person is not None
+    address = f"{BASE}/Patient/{person.stored.id}"
+    [result] = await store.write(sender, [create("Observation", observation(address))])
+    assert result is not None
+    replaced = {"code": "replaces", "target": {"reference": f"{BASE}/DocumentReference/old"}}
+    document = {
+        "resourceType": "DocumentReference",
+        "status": "current",
+        "content": [{"attachment": {"title": "a"}}],
+        "relatesTo": [replaced],
+    }
+    [newer] = await store.write(
+        sender, [create("DocumentReference", json.dumps(document).encode())]
+    )
+    assert newer is not None
+    ours = [result.stored.id]
+    assert await found(store, ("patient.name", "欧阳明月")) == ours
+    assert await found(store, ("patient._has:Observation:patient:subject", address)) == ours
+    for old in ("DocumentReference/old", f"{BASE}/DocumentReference/old"):
+        query = query_of("DocumentReference", ("relationship", f"replaces${old}"))
+        async with store.reading() as connection:
+            hits = await search(connection, store.context, query, Everything())
+        assert [hit.id for hit in hits.matches] == [newer.stored.id]
+
+
 async def test_erasing_the_person_erases_it(store: Store, sender: Sender) -> None:
     [person] = await store.write(sender, [create("Patient", patient())])
     assert person is not None
