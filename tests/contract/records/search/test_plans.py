@@ -194,6 +194,50 @@ async def test_ordinary_searches_scan_no_table_and_touch_few_pages(
     assert wrong == []
 
 
+_PATIENTS = """
+    insert into records.record (rid, seq, updated, present, version, sender, bucket, type, flags,
+        body, tokens)
+    select p.rid, p.n, p.n, 1, 1, 1, 0, $2, 0, 'x'::bytea,
+        array[case when p.n between 2 and 11 then $3::bigint else p.n end, $4::bigint]
+    from unnest($1::bigint[]) with ordinality p (rid, n)
+"""
+
+# What leads to ten patients, and to a thousand; what is met by each costs a look into the index.
+LINKED: list[tuple[list[tuple[str, str]], int]] = [
+    ([("patient._tag", "some")], 1_500),
+    ([("patient._tag", "some"), ("_sort", "-date")], 1_500),
+    ([("patient._tag", "all")], 9_000),
+    ([("patient._tag", "all"), ("_sort", "-date")], 9_000),
+    ([("performer:Patient._tag", "some")], 300),
+    ([("performer:Patient._tag", "all"), ("_sort", "-date")], 4_500),
+    ([("patient._tag", "all"), ("code", "rare")], 9_000),
+    ([("patient._tag", "all"), ("patient", "p7"), ("_sort", "-date")], 400),
+    ([("patient._has:Observation:patient:code", "rare")], 4_000),
+]
+
+
+async def test_what_is_asked_of_others_scans_no_table(
+    shelves: tuple[Connection, Context], plans: list[dict[str, Any]]
+) -> None:
+    connection, context = shelves
+    keying = context.keying
+    await connection.execute(
+        _PATIENTS,
+        [context.rid_of("Patient", f"p{n}") for n in range(1000)],
+        context.definition("Patient").number,
+        keying.code("Patient", "_tag", "some"),
+        keying.code("Patient", "_tag", "all"),
+    )
+    await connection.execute("analyze records.record")
+    wrong = []
+    for pairs, pages_max in LINKED:
+        said = await _asked(shelves, plans, pairs, Everything())
+        scanned = [name for name in _scanned(plans) if name != "record_patient"]
+        if scanned or _pages(plans) > pages_max:
+            wrong.append(f"{pairs}: {said}, at most {pages_max}")
+    assert wrong == []
+
+
 async def test_a_visibility_does_not_turn_a_search_into_a_scan(
     shelves: tuple[Connection, Context], plans: list[dict[str, Any]]
 ) -> None:

@@ -401,8 +401,8 @@ async def test_what_iterates_is_asked_of_included_records_too(
     store: Store, type_: str, asked: list[str], found: set[str]
 ) -> None:
     await put_away(store, _tree())
-    pairs = [tuple(one.split("=")) for one in asked]
-    hits = await ask(store, query_of(type_, *pairs))  # type: ignore[arg-type]  # pairs
+    pairs = [(name, value) for name, _, value in (one.partition("=") for one in asked)]
+    hits = await ask(store, query_of(type_, *pairs))
     expected = {f"{'Location' if one == 'ward' else 'Organization'}/{one}" for one in found}
     assert _included(hits) == expected
     assert len(hits.included) == len(expected)
