@@ -8,6 +8,7 @@ import msgspec
 
 from quanmin import __version__
 from quanmin.api.reply import Reply
+from quanmin.fhir.patch import JSON_PATCH
 from quanmin.fhir.table import Table, TypeDefinition
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def write_statement(
         "implementation": {"description": "quanmin FHIR R4 interface", "url": base},
         "fhirVersion": table.release,
         "format": ["application/fhir+json", "json"],
+        "patchFormat": [JSON_PATCH],
         "rest": [
             {
                 "mode": "server",

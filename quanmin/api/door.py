@@ -25,13 +25,15 @@ from quanmin.api.negotiation import (
     accept,
     accepts_gzip,
     check_content_type,
+    check_patch_type,
     format_of,
     prefer,
 )
-from quanmin.api.reply import Reply, Send, pretty, refuse, send_reply
+from quanmin.api.reply import Headers, Reply, Send, pretty, refuse, send_reply
 from quanmin.api.request import Disconnected, Receive, Request
 from quanmin.base.logs import correlation_id
 from quanmin.base.problems import Malformed, NotAllowed, Overloaded, Problem, Unauthenticated
+from quanmin.fhir.patch import JSON_PATCH
 
 if TYPE_CHECKING:
     from quanmin.api.admission import Admission, Held
@@ -183,11 +185,16 @@ class Door:
         is_form = interaction.body == "form"
         # A search may be posted without a body, all its parameters in the query.
         if not is_form or request.headers.get(b"content-length", b"0") != b"0":
-            check_content_type(request.header(b"content-type") or "", is_form=is_form)
+            kind = request.header(b"content-type") or ""
+            if interaction.body == "patch":
+                check_patch_type(kind)
+            else:
+                check_content_type(kind, is_form=is_form)
         limits = self._limits
         bytes_max = {
             "form": limits.form_bytes_max,
             "resource": limits.resource_bytes_max,
+            "patch": limits.resource_bytes_max,
             "bundle": limits.bundle_bytes_max,
         }[interaction.body]
         try:
@@ -272,7 +279,9 @@ class Door:
 
 
 def _refuse_method(request: Request, methods: dict[str, Interaction]) -> Reply:
-    allow = ((b"allow", ", ".join(sorted({*methods, "OPTIONS"})).encode("ascii")),)
+    allow: Headers = ((b"allow", ", ".join(sorted({*methods, "OPTIONS"})).encode("ascii")),)
+    if "PATCH" in methods:  # RFC 5789 section 3.1
+        allow = (*allow, (b"accept-patch", JSON_PATCH.encode("ascii")))
     if request.method == "OPTIONS":
         return Reply(204, b"", allow)
     text = f"this address takes {', '.join(sorted(methods))}"

@@ -15,10 +15,18 @@ from quanmin.api.reading import read, read_history, read_version
 from quanmin.api.reply import Reply
 from quanmin.api.searching import go_on, search, search_by_form
 from quanmin.api.transacting import transact
-from quanmin.api.writing import create, delete, delete_where, update, update_where
+from quanmin.api.writing import (
+    create,
+    delete,
+    delete_where,
+    patch,
+    patch_where,
+    update,
+    update_where,
+)
 
 Access = Literal["open", "actor"]
-Body = Literal["none", "form", "resource", "bundle"]
+Body = Literal["none", "form", "resource", "patch", "bundle"]
 Level = Literal["system", "type", "none"]
 
 
@@ -72,6 +80,23 @@ INTERACTIONS: tuple[Interaction, ...] = (
         access="actor",
         body="resource",
         perform=update_where,
+        is_conditional=True,
+    ),
+    Interaction(
+        code="patch",
+        method="PATCH",
+        shape="[type]/[id]",
+        access="actor",
+        body="patch",
+        perform=patch,
+    ),
+    Interaction(
+        code="patch",
+        method="PATCH",
+        shape="[type]",
+        access="actor",
+        body="patch",
+        perform=patch_where,
         is_conditional=True,
     ),
     Interaction(

@@ -15,6 +15,7 @@ from quanmin.base.problems import (
     NotSupported,
     UnsupportedMedia,
 )
+from quanmin.fhir.patch import check_patch_kind
 
 FHIR_JSON = b"application/fhir+json; charset=utf-8"
 PLAIN_JSON = b"application/json; charset=utf-8"
@@ -119,6 +120,15 @@ def check_content_type(header: str, *, is_form: bool) -> None:
         raise UnsupportedMedia("send UTF-8, the only character set of FHIR JSON")
     if parameters.get("fhirversion", "4.0") not in _VERSIONS:
         raise UnsupportedMedia("this node reads FHIR R4 (fhirVersion 4.0)")
+
+
+@lru_cache(maxsize=256)
+def check_patch_type(header: str) -> None:
+    """Hold when the body is a patch of a kind that this node reads, in UTF-8."""
+    kind, parameters = _parameters(header)
+    check_patch_kind(kind)
+    if parameters.get("charset", "utf-8").lower() not in {"utf-8", "utf8"}:
+        raise UnsupportedMedia("send UTF-8, the only character set of JSON Patch")
 
 
 @lru_cache(maxsize=256)

@@ -1,4 +1,4 @@
-"""Writes: create, update, delete, each also on a condition."""
+"""Writes: create, update, patch, delete, each also on a condition."""
 
 from __future__ import annotations
 
@@ -57,6 +57,25 @@ async def update_where(call: Call) -> Reply:
     (type_,) = call.parts
     criteria = call.criteria(type_, call.pairs)
     outcome = await call.records.update_where(criteria, call.body, if_match=_if_match(call))
+    return _written(call, outcome)
+
+
+async def patch(call: Call) -> Reply:
+    """A new version of a record, made out of the one that holds by the steps that were sent."""
+    type_, id_ = call.parts
+    kind = call.request.header(b"content-type") or ""
+    match = _if_match(call)
+    outcome = await call.records.patch(type_, id_, call.body, content_type=kind, if_match=match)
+    return _written(call, outcome)
+
+
+async def patch_where(call: Call) -> Reply:
+    """The same for the one record of the sender's that meets the criteria."""
+    (type_,) = call.parts
+    criteria = call.criteria(type_, call.pairs)
+    kind = call.request.header(b"content-type") or ""
+    match = _if_match(call)
+    outcome = await call.records.patch_where(criteria, call.body, content_type=kind, if_match=match)
     return _written(call, outcome)
 
 

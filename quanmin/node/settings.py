@@ -313,6 +313,8 @@ _SENTENCES: Final = {
     "search.includes_max": "How many `_include` and `_revinclude` a search may have.",
     "search.sort_keys_max": "By how many parameters a search may be sorted.",
     "store.bundle_entries_max": "How many entries a transaction or batch may have.",
+    "store.patch_operations_max": "How many operations a patch may have.",
+    "store.patched_bytes_max": "How much a patch may put in, move and compare in all.",
     "store.sort_rows_max": "How many hits are sorted by a parameter that no index orders.",
     "store.count_rows_max": "How far hits are counted exactly.",
     "store.include_rows_max": "How many records `_include` and `_revinclude` add to a page.",

@@ -6,6 +6,8 @@ Source of the rules: FHIR R4 http.html#transaction (3.1.0.11).
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 from collections.abc import Sequence
 from typing import Literal
@@ -18,6 +20,7 @@ from quanmin.fhir.dates import interval
 from quanmin.fhir.grammar import QueryLimits, parse_query
 from quanmin.fhir.json import malformed
 from quanmin.fhir.operands import with_plus
+from quanmin.fhir.patch import Patch, read_patch
 from quanmin.fhir.query import Query
 from quanmin.records.context import Context
 from quanmin.records.operation import IfMatch, Operation
@@ -28,7 +31,7 @@ _HISTORY_MAX = 1000
 # What shapes the answer is of the door's concern.
 _SHAPING = frozenset({"_summary", "_elements"})
 _NO_FORM = "_search is for forms: search in a bundle by a GET of Type?parameters"
-_ORDER = {"delete": 0, "create": 1, "update": 2}
+_ORDER = {"delete": 0, "create": 1, "update": 2, "patch": 2}
 
 
 class _Request(msgspec.Struct, rename="camel"):
@@ -54,6 +57,14 @@ class _Bundle(msgspec.Struct, rename="camel"):
 
 class _ResourceId(msgspec.Struct):
     id: str | None = None
+
+
+class _Binary(msgspec.Struct, rename="camel"):
+    """The resource of an entry that patches (R4 http.html#patch)."""
+
+    resource_type: str
+    content_type: str = ""
+    data: str = ""
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -84,7 +95,7 @@ class Requests(msgspec.Struct, frozen=True):
     entries: tuple[Entry, ...]
 
     def writes(self) -> list[Entry]:
-        """The entries that write, in order of execution: deletions, creations, updates."""
+        """The entries that write, in order of execution: deletions, creations, updates, patches."""
         found = [entry for entry in self.entries if entry.operation is not None]
         return sorted(found, key=lambda entry: _ORDER[_kind(entry)])
 
@@ -94,6 +105,7 @@ def _kind(entry: Entry) -> str:
 
 
 _decoder = msgspec.json.Decoder(_Bundle)
+_binary_decoder = msgspec.json.Decoder(_Binary)
 _id_decoder = msgspec.json.Decoder(_ResourceId)
 
 
@@ -215,6 +227,11 @@ def _operation(context: Context, entry: _Entry, request: _Request) -> Operation:
                 if_none_match=request.if_none_match == "*",
                 full_url=entry.full_url,
             )
+        case "PATCH":
+            patch = _patch(context, _need(body))
+            criteria = None if id_ else _criteria(context, type_, terms)
+            operation = _patching(type_, id_ or None, patch, criteria, if_match)
+            return msgspec.structs.replace(operation, full_url=entry.full_url)
         case "DELETE":
             criteria = None if id_ else _criteria(context, type_, terms)
             if not id_ and criteria is None:
@@ -223,8 +240,36 @@ def _operation(context: Context, entry: _Entry, request: _Request) -> Operation:
                 kind="delete", type=type_, id=id_ or None, criteria=criteria, if_match=if_match
             )
     raise NotSupported(
-        f"request.method {request.method[:16]!r} is not served: use GET, HEAD, POST, PUT or DELETE"
+        f"request.method {request.method[:16]!r} is not served: use GET, HEAD, POST, PUT, PATCH or"
+        " DELETE"
     )
+
+
+def _patching(
+    type_: str, id_: str | None, patch: Patch, criteria: Query | None, if_match: IfMatch | None
+) -> Operation:
+    if id_ is None and criteria is None:
+        raise Invalid("PATCH needs an id or search criteria in request.url")
+    return Operation(
+        kind="patch", type=type_, id=id_, patch=patch, criteria=criteria, if_match=if_match
+    )
+
+
+def _patch(context: Context, body: bytes) -> Patch:
+    """The patch in a Binary; a Parameters resource is read as the patch it would be by itself."""
+    steps_max = context.limits.patch_operations_max
+    try:
+        binary = _binary_decoder.decode(body)
+        if binary.resource_type == "Parameters":
+            return read_patch("application/fhir+json", body, steps_max=steps_max)
+        raw = base64.b64decode(binary.data, validate=True)
+    except (msgspec.DecodeError, binascii.Error, ValueError) as error:
+        raise Invalid(
+            "an entry that patches holds a Binary with contentType and data (base64)"
+        ) from error
+    if binary.resource_type != "Binary":
+        raise Invalid("an entry that patches holds a Binary with contentType and data (base64)")
+    return read_patch(binary.content_type, raw, steps_max=steps_max)
 
 
 def _need(body: bytes | None) -> bytes:

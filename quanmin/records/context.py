@@ -36,6 +36,8 @@ class StoreLimits(msgspec.Struct, frozen=True):
     """How far the store goes before it says so; each is a setting of the node."""
 
     bundle_entries_max: int = 10_000
+    patch_operations_max: int = 1_000
+    patched_bytes_max: int = 8 << 20
     sort_rows_max: int = 10_000
     count_rows_max: int = 1_000_000
     include_rows_max: int = 1_000

@@ -11,6 +11,7 @@ import msgspec
 
 from quanmin.base.database import Connection
 from quanmin.fhir.json import decode
+from quanmin.fhir.patch import Patch
 from quanmin.fhir.query import Query
 from quanmin.records.visibility import Visibility
 
@@ -22,14 +23,16 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """One write. `criteria` makes it conditional; `full_url` is what other entries of its bundle
     call it.
 
-    `body` are the bytes of the resource as sent, None for a deletion. `id` is None for a creation.
+    `body` are the bytes of the resource as sent, None for a deletion and for a `patch`, which makes
+    them out of those that hold when its turn comes. `id` is None for a creation.
     `position` is its place in a bundle, so that issues can name it.
     """
 
-    kind: Literal["create", "update", "delete"]
+    kind: Literal["create", "update", "patch", "delete"]
     type: str
     id: str | None = None
     body: bytes | None = None
+    patch: Patch | None = None
     criteria: Query | None = None
     if_match: IfMatch | None = None
     if_none_match: bool = False

@@ -278,8 +278,11 @@ class _Unit:
                 if current is None
                 else draft_deletion(self._context, target.definition, current, now)
             )
+        if operation.patch is not None and current is not None:
+            bytes_max = self._context.limits.patched_bytes_max
+            body = operation.patch.apply(current.stored.body or b"", bytes_max=bytes_max)
         body = rewriting.apply(body) if rewriting else body
-        if operation.position is not None:
+        if operation.position is not None and not _had_unresolved(target):
             _refuse_unresolved(target.definition.name, body)
         return draft_version(
             self._context,
@@ -386,6 +389,13 @@ def _refuse_unresolved(type_: str, body: bytes) -> None:
             f"the {type_} refers to entries that are not there",
             issues=tuple(Issue("error", "not-found", text, place) for place in places),
         )
+
+
+def _had_unresolved(target: Target) -> bool:
+    """Whether a record to be patched refers to something unknown before it is patched."""
+    if target.operation.patch is None or target.current is None:
+        return False
+    return bool(unresolved_references(target.current.stored.body or b""))
 
 
 def _located(issue: Issue, position: int) -> Issue:

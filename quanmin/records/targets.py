@@ -22,6 +22,7 @@ from quanmin.base.problems import (
     Invalid,
     Issue,
     Malformed,
+    NotFound,
     NotSupported,
     PreconditionFailed,
 )
@@ -88,7 +89,8 @@ class _Written:
         self._context = context
         self._by_type: dict[str, list[Target]] = {}
         for target in targets:
-            if target.is_open:
+            # What a patch will make is not known yet: until then the record counts as it is.
+            if target.is_open and target.operation.patch is None:
                 self._by_type.setdefault(target.definition.name, []).append(target)
         self._values: dict[str, list[tuple[Target, Values]]] = {}
 
@@ -181,6 +183,8 @@ class Targets:
             target.is_nothing = operation.kind == "delete"
             if target.is_nothing and operation.if_match is not None:
                 raise PreconditionFailed(_NOT_THERE)
+            if operation.kind == "patch":
+                raise NotFound(f"no {operation.type} of yours meets the criteria of the patch")
             return target
         if operation.kind == "create":
             target.settled = Outcome(matches[0], unchanged=True)
@@ -414,6 +418,10 @@ def _check_conditions(target: Target) -> None:
         raise PreconditionFailed(
             "If-None-Match: * asks that there be no such record, and there is one"
         )
+    if operation.kind == "patch" and current is None:
+        raise NotFound(f"there is no {operation.type} with this id to patch")
+    if operation.kind == "patch" and not is_there:
+        raise Gone(f"this {operation.type} has been deleted: nothing is left to patch")
     if operation.kind == "delete" and not is_there:
         target.is_nothing = True
 

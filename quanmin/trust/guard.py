@@ -14,6 +14,7 @@ import msgspec
 
 from quanmin.base.database import Connection
 from quanmin.base.problems import Forbidden, Invalid, NotFound, Problem
+from quanmin.fhir.patch import read_patch
 from quanmin.fhir.query import Query
 from quanmin.people import PersonIndex
 from quanmin.records.bundle import Entry, Reading, Requests, id_of_body, read_requests
@@ -252,6 +253,34 @@ class GuardedRecords:
             if_match=if_match,
         )
         return _written(await self._write("update", operation))
+
+    async def patch(
+        self,
+        type_: str,
+        id_: str,
+        body: bytes,
+        *,
+        content_type: str,
+        if_match: IfMatch | None = None,
+    ) -> Outcome:
+        """The next version, made by a patch out of the one that holds when its turn comes; the same
+        when nothing changed. Raises UnsupportedMedia, NotFound, Gone.
+        """
+        steps_max = self.context.limits.patch_operations_max
+        patch = read_patch(content_type, body, steps_max=steps_max)
+        operation = Operation(kind="patch", type=type_, id=id_, patch=patch, if_match=if_match)
+        return _written(await self._write("patch", operation))
+
+    async def patch_where(
+        self, query: Query, body: bytes, *, content_type: str, if_match: IfMatch | None = None
+    ) -> Outcome:
+        """Patch the one record of the actor's own that the query finds. Raises NotFound without."""
+        type_, steps_max = _type_of(query), self.context.limits.patch_operations_max
+        patch = read_patch(content_type, body, steps_max=steps_max)
+        operation = Operation(
+            kind="patch", type=type_, patch=patch, criteria=query, if_match=if_match
+        )
+        return _written(await self._write("patch", operation))
 
     async def delete(
         self, type_: str, id_: str, *, if_match: IfMatch | None = None

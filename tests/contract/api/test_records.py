@@ -50,7 +50,8 @@ async def test_head_says_the_same_without_a_body(client: httpx.AsyncClient) -> N
 async def test_options_names_the_methods_of_an_address(client: httpx.AsyncClient) -> None:
     answer = await client.options("/Observation/1")
     assert answer.status_code == 204
-    assert answer.headers["allow"] == "DELETE, GET, HEAD, OPTIONS, PUT"
+    assert answer.headers["allow"] == "DELETE, GET, HEAD, OPTIONS, PATCH, PUT"
+    assert answer.headers["accept-patch"] == "application/json-patch+json"
 
 
 async def test_an_unchanged_record_is_not_sent_again(client: httpx.AsyncClient) -> None:

@@ -19,7 +19,7 @@ def test_the_page_lists_every_interaction_and_no_other() -> None:
     listed = {
         (row[1].strip(), "" if "the base" in row[2] else row[2].strip().strip("`"))
         for row in rows
-        if row[1].strip() in {"GET", "POST", "PUT", "DELETE"}
+        if row[1].strip() in {"GET", "POST", "PUT", "PATCH", "DELETE"}
     }
     assert listed == {(one.method, one.shape) for one in INTERACTIONS}
 

@@ -202,7 +202,7 @@ async def test_a_batch_does_what_it_can(guard: Guard) -> None:
         )
     )
     assert kind == "batch"
-    assert [answer.status for answer in answers] == [201, 404, 400, 200]
+    assert [answer.status for answer in answers] == [201, 404, 422, 200]
     assert answers[3].hits is not None
     assert len(answers[3].hits.matches) == 1
 
