@@ -43,6 +43,7 @@ def write_statement(
     """The statement as JSON; `date` is when this door opened, `base` where it stands."""
     listed = tuple(interactions)
     pointing = _pointing(table)
+    operations = _operations(listed, "system")
     statement = {
         "resourceType": "CapabilityStatement",
         "status": "active",
@@ -65,6 +66,7 @@ def write_statement(
                 ],
                 "interaction": _system(listed),
                 "searchParam": _common(table),
+                **({"operation": operations} if operations else {}),
             }
         ],
     }
@@ -72,7 +74,20 @@ def write_statement(
 
 
 def _codes(interactions: Iterable[Interaction], level: str) -> list[str]:
-    return list(dict.fromkeys(one.code for one in interactions if one.level == level))
+    codes = (one.code for one in interactions if one.level == level and not one.definition)
+    return list(dict.fromkeys(codes))
+
+
+def _operations(
+    interactions: Iterable[Interaction], level: str, type_: str = ""
+) -> list[dict[str, str]]:
+    """The operations at a level, for the resources of `type_`."""
+    found = {
+        one.shape.rpartition("$")[2]: one.definition
+        for one in interactions
+        if one.definition and one.level == level and type_ in (one.types or (type_,))
+    }
+    return [{"name": name, "definition": found[name]} for name in sorted(found)]
 
 
 def _system(interactions: tuple[Interaction, ...]) -> list[dict[str, str]]:
@@ -121,6 +136,7 @@ def _resource(
         "searchInclude": ["*", *links],
         "searchRevInclude": pointing.get(definition.name, []),
         "searchParam": [{"name": param.name, "type": param.kind} for param in served],
+        "operation": _operations(interactions, "type", definition.name),
     }
     return {name: value for name, value in described.items() if value != []}
 

@@ -183,8 +183,9 @@ class Door:
         if interaction.body == "none":
             return b""
         is_form = interaction.body == "form"
-        # A search may be posted without a body, all its parameters in the query.
-        if not is_form or request.headers.get(b"content-length", b"0") != b"0":
+        # Searches and operations may be posted without a body, all parameters in the query.
+        is_needed = not is_form and interaction.body != "parameters"
+        if is_needed or request.headers.get(b"content-length", b"0") != b"0":
             kind = request.header(b"content-type") or ""
             if interaction.body == "patch":
                 check_patch_type(kind)
@@ -194,6 +195,7 @@ class Door:
         bytes_max = {
             "form": limits.form_bytes_max,
             "resource": limits.resource_bytes_max,
+            "parameters": limits.form_bytes_max,
             "patch": limits.resource_bytes_max,
             "bundle": limits.bundle_bytes_max,
         }[interaction.body]

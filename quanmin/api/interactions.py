@@ -11,6 +11,7 @@ import msgspec
 
 from quanmin.api.call import Call
 from quanmin.api.capability import describe
+from quanmin.api.everything import gather
 from quanmin.api.reading import read, read_history, read_version
 from quanmin.api.reply import Reply
 from quanmin.api.searching import go_on, search, search_by_form
@@ -26,8 +27,10 @@ from quanmin.api.writing import (
 )
 
 Access = Literal["open", "actor"]
-Body = Literal["none", "form", "resource", "patch", "bundle"]
+Body = Literal["none", "form", "resource", "patch", "parameters", "bundle"]
 Level = Literal["system", "type", "none"]
+
+_R4 = "http://hl7.org/fhir/OperationDefinition"
 
 
 class Interaction(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +38,7 @@ class Interaction(msgspec.Struct, frozen=True, kw_only=True):
 
     `code` is the R4 restful-interaction code, `level` where the CapabilityStatement lists it.
     `shape` is the path below the base; `[type]`, `[id]`, `[version]` and `[kind]` stand for parts.
+    An operation stands for `types` (empty: all) and is described by `definition`.
     `access` has no useful default: a door with an interaction that declares none does not open.
     """
 
@@ -46,6 +50,33 @@ class Interaction(msgspec.Struct, frozen=True, kw_only=True):
     body: Body = "none"
     level: Level = "type"
     is_conditional: bool = False
+    types: tuple[str, ...] = ()
+    definition: str = ""
+
+
+def _asked(
+    shape: str,
+    definition: str,
+    perform: Callable[[Call], Awaitable[Reply]],
+    *,
+    types: tuple[str, ...] = (),
+    level: Level = "type",
+) -> tuple[Interaction, ...]:
+    """An operation that changes nothing: asked by GET, or by POST with Parameters."""
+    return tuple(
+        Interaction(
+            code="operation",
+            method=method,
+            shape=shape,
+            access="actor",
+            body="none" if method == "GET" else "parameters",
+            perform=perform,
+            types=types,
+            level=level,
+            definition=f"{_R4}/{definition}",
+        )
+        for method in ("GET", "POST")
+    )
 
 
 INTERACTIONS: tuple[Interaction, ...] = (
@@ -188,4 +219,6 @@ INTERACTIONS: tuple[Interaction, ...] = (
     Interaction(
         code="page", method="GET", shape="_page", access="actor", level="none", perform=go_on
     ),
+    *_asked("[type]/[id]/$everything", "Patient-everything", gather, types=("Patient",)),
+    *_asked("[type]/[id]/$everything", "Encounter-everything", gather, types=("Encounter",)),
 )

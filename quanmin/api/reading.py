@@ -84,11 +84,11 @@ def _span(call: Call) -> _Span:
     span = _Span(limits.count_default)
     for name, value in call.pairs:
         if name == "_count":
-            span = msgspec.structs.replace(span, count=_count(value, limits.count_max))
+            span = msgspec.structs.replace(span, count=count_of(value, limits.count_max))
         elif name == "_since":
-            span = msgspec.structs.replace(span, since=_moments(call, name, value)[0])
+            span = msgspec.structs.replace(span, since=moments(call, name, value)[0])
         elif name == "_at":
-            span = msgspec.structs.replace(span, at=_moments(call, name, value))
+            span = msgspec.structs.replace(span, at=moments(call, name, value))
         elif name not in _SHAPING:
             # Nothing in a history may say that something was ignored (R4 bdl-3, bdl-4).
             raise NotSupported(
@@ -98,13 +98,14 @@ def _span(call: Call) -> _Span:
     return span
 
 
-def _count(value: str, count_max: int) -> int:
+def count_of(value: str, count_max: int) -> int:
+    """The `_count` that was asked for, at least 1 and at most `count_max`."""
     if not (value.isascii() and value.isdecimal()) or len(value) > _NUMBER_DIGITS_MAX:
         raise Malformed("_count must be a whole number, 1 or more")
     return max(1, min(int(value), count_max))
 
 
-def _moments(call: Call, name: str, value: str) -> tuple[int, int]:
+def moments(call: Call, name: str, value: str) -> tuple[int, int]:
     """The span that a date or time without a prefix covers."""
     # A date search already knows every precision and zone.
     refusal = Malformed(f"{name} must be a date or time, as in 2026-11-22T08:00:00+08:00")

@@ -29,22 +29,45 @@ class Routes:
     def __init__(self, interactions: Iterable[Interaction], types: Collection[str]) -> None:
         self._types = types
         self._by_shape: dict[str, dict[str, Interaction]] = {}
+        self._operations: dict[str, dict[str, dict[str, Interaction]]] = {}
+        self._served: dict[str, list[str]] = {}
         for one in interactions:
             if one.access is None:
                 raise Undeclared(f"{one.method} {one.shape} declares no access: say who may use it")
-            methods = self._by_shape.setdefault(one.shape, {})
-            methods[one.method] = one
-            if one.method == "GET":
-                methods["HEAD"] = one
+            for type_ in one.types or ("",):
+                methods = self._methods(one, type_)
+                methods[one.method] = one
+                if one.method == "GET":
+                    methods["HEAD"] = one
+
+    def _methods(self, one: Interaction, type_: str) -> dict[str, Interaction]:
+        if one.code != "operation":
+            return self._by_shape.setdefault(one.shape, {})
+        served = self._served.setdefault(one.shape.rpartition("/")[2], [])
+        shape = one.shape.replace("[type]", type_ or "[type]")
+        if shape not in served:
+            served.append(shape)
+        return self._operations.setdefault(one.shape, {}).setdefault(type_, {})
 
     def find(self, parts: list[str]) -> dict[str, Interaction]:
         """The interactions at a path, by method; NotFound or Malformed says what is wrong."""
+        if parts and parts[-1].startswith("$"):
+            return self._operation(parts)
         shape = "/".join([p if p in _WORDS else _PARTS[n] for n, p in enumerate(parts[:5])])
         methods = self._by_shape.get(shape)
         if methods is None or len(parts) > len(_PARTS):
             raise self._unknown(parts)
         if shape[:1] == "[":
             self._check(parts)
+        return methods
+
+    def _operation(self, parts: list[str]) -> dict[str, Interaction]:
+        shape = "/".join([*_PARTS[: len(parts) - 1], parts[-1]])
+        by_type = self._operations.get(shape, {})
+        methods = by_type.get(parts[0]) or by_type.get("")
+        if methods is None or len(parts) > len(_PARTS):
+            raise self._unknown(parts)
+        self._check(parts[:-1] or [""])
         return methods
 
     def _check(self, parts: list[str]) -> None:
@@ -59,6 +82,9 @@ class Routes:
             raise NotFound(f"{kind[:64]!r} is not a resource type of FHIR R4")
 
     def _unknown(self, parts: list[str]) -> NotFound:
+        served = self._served.get(parts[-1], [])
+        if served:
+            return NotFound(f"{parts[-1]} is not served here, but at {', '.join(served)}")
         if any(part.startswith("$") for part in parts):
             return NotFound("this node serves no such operation; metadata lists what it does")
         return NotFound(f"there is nothing at this address: {_ADDRESSES}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from quanmin.api.bundles import bundle, found_entry, warning_entry
+from quanmin.api.everything import gather
 from quanmin.api.reading import read_history
 from quanmin.api.reply import Reply
 from quanmin.api.summary import subset
@@ -31,6 +32,9 @@ async def search_by_form(call: Call) -> Reply:
     return await search(shown)
 
 
+_CONTINUED = {"_history": read_history, "$everything": gather}
+
+
 async def go_on(call: Call) -> Reply:
     """The next slice of a search or a history, from a link this node gave out."""
     links = [value for name, value in call.pairs if name == "c"]
@@ -46,8 +50,7 @@ async def go_on(call: Call) -> Reply:
         preference=msgspec.structs.replace(call.preference, is_strict=place.is_strict),
         is_private=True,
     )
-    is_history = bool(place.path) and place.path[-1] == "_history"
-    return await (read_history if is_history else search)(onward)
+    return await _CONTINUED.get(place.path[-1] if place.path else "", search)(onward)
 
 
 def parse_search(call: Call) -> Query:

@@ -23,6 +23,7 @@ from quanmin.records.erasing import is_known
 from quanmin.records.model import Batch, EntryOutcome, Hits, Outcome, Stored
 from quanmin.records.operation import Change, IfMatch, Operation, Sender
 from quanmin.records.reading import HistoryQuery, history, read, read_patient, read_version
+from quanmin.records.related import Related, related
 from quanmin.records.search import search, timeline
 from quanmin.records.store import BeforeCommit, Store
 from quanmin.records.targets import beyond_reach
@@ -147,6 +148,38 @@ class GuardedRecords:
             raise
         await self._note("search", query.type, "ok", (*hits.matches, *hits.included))
         return hits
+
+    async def related(
+        self,
+        type_: str,
+        id_: str,
+        *,
+        types: tuple[str, ...] = (),
+        since: int | None = None,
+        start: int | None = None,
+        end: int | None = None,
+        count: int,
+        cursor: str | None = None,
+    ) -> Hits:
+        """A slice of the record's compartment, itself first, and what this refers to. See
+        `Related`. Raises NotFound, Gone.
+        """
+        for name in types:
+            self.context.definition(name)
+        _, rights = await self._guard.rights(self.actor)
+        asked = Related(
+            types=frozenset(types), since=since, start=start, end=end, count=count, cursor=cursor
+        )
+        seen = rights.readable
+        try:
+            async with self._store.reading() as connection:
+                holder = await read(connection, self.context, seen, type_, id_)
+                hits = await related(connection, self.context, seen, holder, asked)
+        except Problem as problem:
+            await self._note("everything", type_, problem.code)
+            raise
+        await self._note("everything", type_, "ok", (*hits.matches, *hits.included))
+        return _hits_shown(rights, hits)
 
     async def timeline(
         self,
@@ -539,6 +572,10 @@ async def _read_entry(
 async def _search(connection: Connection, context: Context, rights: Rights, query: Query) -> Hits:
     seen = rights.whole if asks_for_hidden(query) else rights.readable
     hits = await search(connection, context, query, seen)
+    return _hits_shown(rights, hits)
+
+
+def _hits_shown(rights: Rights, hits: Hits) -> Hits:
     return msgspec.structs.replace(
         hits,
         matches=tuple(_shown(rights, stored) for stored in hits.matches),

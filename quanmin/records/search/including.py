@@ -52,7 +52,7 @@ async def included(
             known.update(stored.rid for stored in more)
         found += more
         if len(found) > limit:
-            return found[:limit], [_cut(limit)]
+            return found[:limit], [cut(limit)]
         includes = tuple(one for one in includes if one.iterates)
         revincludes = tuple(one for one in revincludes if one.iterates)
         if not more or not (includes or revincludes):
@@ -69,7 +69,8 @@ def _too_deep() -> Issue:
     )
 
 
-def _cut(limit: int) -> Issue:
+def cut(limit: int) -> Issue:
+    """What is said when not all included records are given."""
     return Issue(
         "warning",
         "too-costly",

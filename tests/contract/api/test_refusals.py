@@ -57,7 +57,7 @@ async def test_unknown_addresses_types_methods_and_operations_say_what_there_is(
 ) -> None:
     check(await client.get("/Patiant/1"), 404, "not-found")
     check(await client.get("/Patient/1/2/3/4"), 404, "not-found")
-    check(await client.get("/Patient/$everything"), 404, "not-found")
+    check(await client.get("/Patient/$match"), 404, "not-found")
     check(await client.get("/Patient/no such"), 400, "structure")
     check(await client.get("/Patient/1"), 404, "not-found")
     answer = await client.post("/Patient/1", content=b"{}")

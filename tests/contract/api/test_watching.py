@@ -31,9 +31,25 @@ async def test_the_statement_lists_what_the_table_of_interactions_holds(house: H
     (rest,) = (await statement(house))["rest"]
     codes = {item["code"] for item in rest["interaction"]}
     codes |= {item["code"] for resource in rest["resource"] for item in resource["interaction"]}
-    declared = {one.code for one in INTERACTIONS if one.level != "none"}
+    declared = {one.code for one in INTERACTIONS if one.level != "none"} - {"operation"}
     assert codes == declared | {"batch"}
     assert {resource["type"] for resource in rest["resource"]} == set(load_table().types)
+
+
+async def test_the_statement_lists_each_operation_where_it_is_served(house: House) -> None:
+    (rest,) = (await statement(house))["rest"]
+    listed = {("", one["name"], one["definition"]) for one in rest.get("operation", ())}
+    for resource in rest["resource"]:
+        found = [(one["name"], one["definition"]) for one in resource.get("operation", ())]
+        assert len(dict(found)) == len(found)
+        listed |= {(resource["type"], *one) for one in found}
+    declared = {
+        (type_, one.shape.rpartition("$")[2], one.definition)
+        for one in INTERACTIONS
+        if one.code == "operation"
+        for type_ in ([""] if one.level == "system" else one.types or load_table().types)
+    }
+    assert listed == declared
 
 
 async def test_every_parameter_in_the_statement_is_served(

@@ -1,0 +1,54 @@
+"""`$everything`: the compartment of a Patient or an Encounter, and what it refers to, in parts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from quanmin.api.bundles import bundle, found_entry, warning_entry
+from quanmin.api.parameters import all_of, named, single
+from quanmin.api.reading import count_of, moments
+from quanmin.api.reply import Reply
+from quanmin.base.problems import Malformed
+
+if TYPE_CHECKING:
+    from quanmin.api.address import Pairs
+    from quanmin.api.call import Call
+
+_DATED = frozenset({"start", "end"})
+_TAKEN = frozenset({"_since", "_type", "_count"})
+TAKEN = {"Patient": _TAKEN | _DATED, "Encounter": _TAKEN}
+
+
+async def gather(call: Call) -> Reply:
+    """A part of all that belongs to one record (R4 operation-patient-everything)."""
+    kind, id_, _ = call.parts
+    pairs = named(call, TAKEN[kind])
+    if call.body:  # what came in a body goes on in the link, and stands in no address
+        call = msgspec.structs.replace(call, pairs=pairs, body=b"", is_private=True)
+    limits = call.desk.limits
+    start, end = _moment(call, pairs, "start"), _moment(call, pairs, "end")
+    since, count = _moment(call, pairs, "_since"), single(pairs, "_count")
+    if start and end and start[0] >= end[1]:
+        raise Malformed("start is after end: nothing lies between them")
+    hits = await call.records.related(
+        kind,
+        id_,
+        types=tuple(all_of(pairs, "_type")),
+        since=since[0] if since else None,
+        start=start[0] if start else None,
+        end=end[1] if end else None,
+        count=limits.count_default if count is None else count_of(count, limits.count_max),
+        cursor=call.position,
+    )
+    entries = [found_entry(stored, call.base, "match", None) for stored in hits.matches]
+    entries += [found_entry(stored, call.base, "include", None) for stored in hits.included]
+    if hits.issues:
+        entries.append(warning_entry(hits.issues))
+    return Reply(200, bundle("searchset", entries, links=call.links(pairs, hits.next)))
+
+
+def _moment(call: Call, pairs: Pairs, name: str) -> tuple[int, int] | None:
+    value = single(pairs, name)
+    return None if value is None else moments(call, name, value)
