@@ -11,10 +11,13 @@ import msgspec
 
 from quanmin.api.call import Call
 from quanmin.api.capability import describe
+from quanmin.api.continuing import go_on
+from quanmin.api.documents import list_documents
 from quanmin.api.everything import gather
+from quanmin.api.latest import latest
 from quanmin.api.reading import read, read_history, read_version
 from quanmin.api.reply import Reply
-from quanmin.api.searching import go_on, search, search_by_form
+from quanmin.api.searching import search, search_by_form
 from quanmin.api.transacting import transact
 from quanmin.api.writing import (
     create,
@@ -31,6 +34,7 @@ Body = Literal["none", "form", "resource", "patch", "parameters", "bundle"]
 Level = Literal["system", "type", "none"]
 
 _R4 = "http://hl7.org/fhir/OperationDefinition"
+_DOCREF = "http://hl7.org/fhir/uv/ipa/OperationDefinition/docref"
 
 
 class Interaction(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +77,7 @@ def _asked(
             perform=perform,
             types=types,
             level=level,
-            definition=f"{_R4}/{definition}",
+            definition=definition if ":" in definition else f"{_R4}/{definition}",
         )
         for method in ("GET", "POST")
     )
@@ -221,4 +225,6 @@ INTERACTIONS: tuple[Interaction, ...] = (
     ),
     *_asked("[type]/[id]/$everything", "Patient-everything", gather, types=("Patient",)),
     *_asked("[type]/[id]/$everything", "Encounter-everything", gather, types=("Encounter",)),
+    *_asked("[type]/$lastn", "Observation-lastn", latest, types=("Observation",)),
+    *_asked("[type]/$docref", _DOCREF, list_documents, types=("DocumentReference",)),
 )

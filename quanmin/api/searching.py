@@ -1,4 +1,4 @@
-"""Searches: of a type, of a compartment, of everything; and where they go on."""
+"""Searches: of a type, of a compartment, of everything."""
 
 from __future__ import annotations
 
@@ -7,11 +7,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from quanmin.api.bundles import bundle, found_entry, warning_entry
-from quanmin.api.everything import gather
-from quanmin.api.reading import read_history
 from quanmin.api.reply import Reply
 from quanmin.api.summary import subset
-from quanmin.base.problems import Malformed
 
 if TYPE_CHECKING:
     from quanmin.api.call import Call
@@ -30,27 +27,6 @@ async def search_by_form(call: Call) -> Reply:
     """The same with the parameters in the body, so that none of them stands in an address."""
     shown = msgspec.structs.replace(call, parts=call.parts[:-1], is_private=True)
     return await search(shown)
-
-
-_CONTINUED = {"_history": read_history, "$everything": gather}
-
-
-async def go_on(call: Call) -> Reply:
-    """The next slice of a search or a history, from a link this node gave out."""
-    links = [value for name, value in call.pairs if name == "c"]
-    if len(links) != 1:
-        raise Malformed("_page takes one link in c, as this node gave it out")
-    place = call.desk.seal.open(links[0], call.actor)
-    onward = msgspec.structs.replace(
-        call,
-        parts=place.path,
-        pairs=list(place.pairs),
-        position=place.position,
-        own_link=f"{call.base}/_page?c={links[0]}",
-        preference=msgspec.structs.replace(call.preference, is_strict=place.is_strict),
-        is_private=True,
-    )
-    return await _CONTINUED.get(place.path[-1] if place.path else "", search)(onward)
 
 
 def parse_search(call: Call) -> Query:

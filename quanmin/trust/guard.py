@@ -18,20 +18,25 @@ from quanmin.fhir.patch import read_patch
 from quanmin.fhir.query import Query
 from quanmin.people import PersonIndex
 from quanmin.records.bundle import Entry, Reading, Requests, id_of_body, read_requests
-from quanmin.records.context import Context
 from quanmin.records.erasing import is_known
 from quanmin.records.model import Batch, EntryOutcome, Hits, Outcome, Stored
 from quanmin.records.operation import Change, IfMatch, Operation, Sender
 from quanmin.records.reading import HistoryQuery, history, read, read_patient, read_version
 from quanmin.records.related import Related, related
-from quanmin.records.search import search, timeline
+from quanmin.records.search import timeline
 from quanmin.records.store import BeforeCommit, Store
 from quanmin.records.targets import beyond_reach
-from quanmin.records.visibility_sql import allows
 from quanmin.trust.access_log import Access, AccessLog
 from quanmin.trust.actors import Actor
-from quanmin.trust.directory import asks_for_hidden, directory, directory_form
 from quanmin.trust.rules import Ground, Rights, compile_rights
+from quanmin.trust.showing import (
+    action_of,
+    hits_shown,
+    read_entry,
+    search_seen,
+    search_slices,
+    shown,
+)
 
 Keys = tuple[int, int | None]
 """A record and its source Patient, by their keys: all that the access log keeps of them."""
@@ -96,7 +101,7 @@ class GuardedRecords:
             await self._note("read", type_, problem.code)
             raise
         await self._note("read", type_, "ok", (found,))
-        return _shown(rights, found)
+        return shown(rights, found)
 
     async def version(self, type_: str, id_: str, version: int) -> Stored:
         """One version. Raises NotFound, Gone."""
@@ -142,7 +147,7 @@ class GuardedRecords:
         _, rights = await self._guard.rights(self.actor)
         try:
             async with self._store.reading() as connection:
-                hits = await _search(connection, self.context, rights, query)
+                hits = await search_seen(connection, self.context, rights, query)
         except Problem as problem:
             await self._note("search", query.type, problem.code)
             raise
@@ -179,7 +184,21 @@ class GuardedRecords:
             await self._note("everything", type_, problem.code)
             raise
         await self._note("everything", type_, "ok", (*hits.matches, *hits.included))
-        return _hits_shown(rights, hits)
+        return hits_shown(rights, hits)
+
+    async def search_all(self, query: Query, *, rows_max: int, action: str) -> Hits:
+        """All that the query finds, of one moment, in its order; when it is more than `rows_max`
+        only so many, and `next` says so. Logged as `action`.
+        """
+        _, rights = await self._guard.rights(self.actor)
+        try:
+            async with self._store.reading() as connection:
+                hits = await search_slices(connection, self.context, rights, query, rows_max)
+        except Problem as problem:
+            await self._note(action, query.type, problem.code)
+            raise
+        await self._note(action, query.type, "ok", hits.matches)
+        return hits
 
     async def timeline(
         self,
@@ -406,7 +425,7 @@ class GuardedRecords:
         self, connection: Connection, rights: Rights, reading: Reading, position: int
     ) -> EntryOutcome:
         try:
-            answer = await _read_entry(connection, self, rights, reading)
+            answer = await read_entry(connection, self.context, rights, reading)
         except Problem as problem:
             where = f"Bundle.entry[{position}]"
             issues = tuple(
@@ -416,7 +435,7 @@ class GuardedRecords:
                 "an entry of the transaction cannot be read; nothing was stored", issues=issues
             ) from problem
         await self._guard.log.note_in(
-            connection, [self._access(_action_of(reading), reading.type, "ok", answer)]
+            connection, [self._access(action_of(reading), reading.type, "ok", answer)]
         )
         return answer
 
@@ -434,10 +453,10 @@ class GuardedRecords:
 
     async def _batch_reading(self, reading: Reading) -> EntryOutcome:
         _, rights = await self._guard.rights(self.actor)
-        action = _action_of(reading)
+        action = action_of(reading)
         try:
             async with self._store.reading() as connection:
-                answer = await _read_entry(connection, self, rights, reading)
+                answer = await read_entry(connection, self.context, rights, reading)
         except Problem as problem:
             await self._note(action, reading.type, problem.code)
             raise
@@ -540,53 +559,6 @@ class GuardedRecords:
             records=tuple(rid for rid, _ in keys),
             patients=tuple(patient for patient in patients if patient is not None),
         )
-
-
-def _action_of(reading: Reading) -> str:
-    if reading.query is not None:
-        return "search"
-    if reading.history is not None:
-        return "history"
-    return "read" if reading.version is None else "vread"
-
-
-async def _read_entry(
-    connection: Connection, records: GuardedRecords, rights: Rights, reading: Reading
-) -> EntryOutcome:
-    context = records.context
-    if reading.query is not None:
-        hits = await _search(connection, context, rights, reading.query)
-        return EntryOutcome(200, hits=hits)
-    if reading.history is not None:
-        found = await history(connection, context, rights.whole, reading.history)
-        return EntryOutcome(200, history=found)
-    type_, id_ = reading.type or "", reading.id or ""
-    if reading.version is not None:
-        version = reading.version
-        stored = await read_version(connection, context, rights.whole, type_, id_, version=version)
-    else:
-        stored = await read(connection, context, rights.readable, type_, id_)
-    return EntryOutcome(200, stored=_shown(rights, stored))
-
-
-async def _search(connection: Connection, context: Context, rights: Rights, query: Query) -> Hits:
-    seen = rights.whole if asks_for_hidden(query) else rights.readable
-    hits = await search(connection, context, query, seen)
-    return _hits_shown(rights, hits)
-
-
-def _hits_shown(rights: Rights, hits: Hits) -> Hits:
-    return msgspec.structs.replace(
-        hits,
-        matches=tuple(_shown(rights, stored) for stored in hits.matches),
-        included=tuple(_shown(rights, stored) for stored in hits.included),
-    )
-
-
-def _shown(rights: Rights, stored: Stored) -> Stored:
-    if stored.type not in directory() or allows(rights.whole, stored.facts):
-        return stored
-    return directory_form(stored)
 
 
 def _answer_write(outcome: Outcome | None) -> EntryOutcome:

@@ -1,0 +1,88 @@
+"""Reads on behalf of rights: what is found is what they reach, as they show it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from quanmin.base.database import Connection
+from quanmin.fhir.query import Query
+from quanmin.records.bundle import Reading
+from quanmin.records.context import Context
+from quanmin.records.model import EntryOutcome, Hits, Stored
+from quanmin.records.reading import history, read, read_version
+from quanmin.records.search import search
+from quanmin.records.visibility_sql import allows
+from quanmin.trust.directory import asks_for_hidden, directory, directory_form
+from quanmin.trust.rules import Rights
+
+_SLICE = 500
+
+
+def action_of(reading: Reading) -> str:
+    """What the access log calls it."""
+    if reading.query is not None:
+        return "search"
+    if reading.history is not None:
+        return "history"
+    return "read" if reading.version is None else "vread"
+
+
+async def read_entry(
+    connection: Connection, context: Context, rights: Rights, reading: Reading
+) -> EntryOutcome:
+    """The answer to an entry of a bundle that reads. Raises as the store does."""
+    if reading.query is not None:
+        hits = await search_seen(connection, context, rights, reading.query)
+        return EntryOutcome(200, hits=hits)
+    if reading.history is not None:
+        found = await history(connection, context, rights.whole, reading.history)
+        return EntryOutcome(200, history=found)
+    type_, id_ = reading.type or "", reading.id or ""
+    if reading.version is not None:
+        version = reading.version
+        stored = await read_version(connection, context, rights.whole, type_, id_, version=version)
+    else:
+        stored = await read(connection, context, rights.readable, type_, id_)
+    return EntryOutcome(200, stored=shown(rights, stored))
+
+
+async def search_seen(
+    connection: Connection, context: Context, rights: Rights, query: Query
+) -> Hits:
+    """A slice of what the query finds among what the rights reach."""
+    seen = rights.whole if asks_for_hidden(query) else rights.readable
+    hits = await search(connection, context, query, seen)
+    return hits_shown(rights, hits)
+
+
+def hits_shown(rights: Rights, hits: Hits) -> Hits:
+    """The hits in the form in which they are shown."""
+    return msgspec.structs.replace(
+        hits,
+        matches=tuple(shown(rights, stored) for stored in hits.matches),
+        included=tuple(shown(rights, stored) for stored in hits.included),
+    )
+
+
+def shown(rights: Rights, stored: Stored) -> Stored:
+    """The record whole, or with what the directory shows of it."""
+    if stored.type not in directory() or allows(rights.whole, stored.facts):
+        return stored
+    return directory_form(stored)
+
+
+async def search_slices(
+    connection: Connection, context: Context, rights: Rights, query: Query, rows_max: int
+) -> Hits:
+    """The hits of a query slice by slice, until there are no more or `rows_max` of them."""
+    found: list[Stored] = []
+    cursor: str | None = None
+    while len(found) < rows_max:
+        count = min(_SLICE, rows_max - len(found))
+        asked = msgspec.structs.replace(query, count=count, cursor=cursor)
+        hits = await search_seen(connection, context, rights, asked)
+        found += hits.matches
+        cursor = hits.next
+        if cursor is None:
+            break
+    return Hits(tuple(found), next=cursor)
