@@ -15,6 +15,7 @@ from quanmin.api.continuing import go_on
 from quanmin.api.documents import list_documents
 from quanmin.api.everything import gather
 from quanmin.api.latest import latest
+from quanmin.api.meta import add_meta, delete_meta, show_meta, sum_up_meta
 from quanmin.api.reading import read, read_history, read_version
 from quanmin.api.reply import Reply
 from quanmin.api.searching import search, search_by_form
@@ -65,8 +66,9 @@ def _asked(
     *,
     types: tuple[str, ...] = (),
     level: Level = "type",
+    changes: bool = False,
 ) -> tuple[Interaction, ...]:
-    """An operation that changes nothing: asked by GET, or by POST with Parameters."""
+    """An operation: by POST with Parameters, and by GET unless it changes something."""
     return tuple(
         Interaction(
             code="operation",
@@ -79,7 +81,7 @@ def _asked(
             level=level,
             definition=definition if ":" in definition else f"{_R4}/{definition}",
         )
-        for method in ("GET", "POST")
+        for method in (("POST",) if changes else ("GET", "POST"))
     )
 
 
@@ -225,6 +227,11 @@ INTERACTIONS: tuple[Interaction, ...] = (
     ),
     *_asked("[type]/[id]/$everything", "Patient-everything", gather, types=("Patient",)),
     *_asked("[type]/[id]/$everything", "Encounter-everything", gather, types=("Encounter",)),
+    *_asked("[type]/[id]/$meta", "Resource-meta", show_meta),
+    *_asked("[type]/$meta", "Resource-meta", sum_up_meta),
+    *_asked("$meta", "Resource-meta", sum_up_meta, level="system"),
+    *_asked("[type]/[id]/$meta-add", "Resource-meta-add", add_meta, changes=True),
+    *_asked("[type]/[id]/$meta-delete", "Resource-meta-delete", delete_meta, changes=True),
     *_asked("[type]/$lastn", "Observation-lastn", latest, types=("Observation",)),
     *_asked("[type]/$docref", _DOCREF, list_documents, types=("DocumentReference",)),
 )

@@ -23,6 +23,7 @@ class DoorLimits(msgspec.Struct, frozen=True, kw_only=True):
 
     `actor_seconds_max` is how long a token is believed without asking again: a token revoked
     stops working after at most this time. `link_seconds_max` is how long a `next` link works.
+    `meta_rows_max` is how many records `$meta` of a type or of all reads for what they have.
     `latest_rows_max` is how many observations `$lastn` reads to find the latest of each code.
     `compress_bytes_min` is the size of one packet: compressing less saves no time on the way.
     """
@@ -52,4 +53,5 @@ class DoorLimits(msgspec.Struct, frozen=True, kw_only=True):
     count_default: int = 20
     count_max: int = 1000
     latest_rows_max: int = 5000
+    meta_rows_max: int = 2000
     compress_bytes_min: int = 1400

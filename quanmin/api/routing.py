@@ -67,7 +67,8 @@ class Routes:
         methods = by_type.get(parts[0]) or by_type.get("")
         if methods is None or len(parts) > len(_PARTS):
             raise self._unknown(parts)
-        self._check(parts[:-1] or [""])
+        if len(parts) > 1:
+            self._check(parts[:-1])
         return methods
 
     def _check(self, parts: list[str]) -> None:

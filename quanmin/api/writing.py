@@ -46,7 +46,7 @@ async def update(call: Call) -> Reply:
         type_,
         id_,
         call.body,
-        if_match=_if_match(call),
+        if_match=if_match(call),
         if_none_match=none_match is not None and only_if_absent(none_match),
     )
     return _written(call, outcome)
@@ -56,7 +56,7 @@ async def update_where(call: Call) -> Reply:
     """A new version of the one record of the sender's that meets the criteria, or a new record."""
     (type_,) = call.parts
     criteria = call.criteria(type_, call.pairs)
-    outcome = await call.records.update_where(criteria, call.body, if_match=_if_match(call))
+    outcome = await call.records.update_where(criteria, call.body, if_match=if_match(call))
     return _written(call, outcome)
 
 
@@ -64,7 +64,7 @@ async def patch(call: Call) -> Reply:
     """A new version of a record, made out of the one that holds by the steps that were sent."""
     type_, id_ = call.parts
     kind = call.request.header(b"content-type") or ""
-    match = _if_match(call)
+    match = if_match(call)
     outcome = await call.records.patch(type_, id_, call.body, content_type=kind, if_match=match)
     return _written(call, outcome)
 
@@ -74,7 +74,7 @@ async def patch_where(call: Call) -> Reply:
     (type_,) = call.parts
     criteria = call.criteria(type_, call.pairs)
     kind = call.request.header(b"content-type") or ""
-    match = _if_match(call)
+    match = if_match(call)
     outcome = await call.records.patch_where(criteria, call.body, content_type=kind, if_match=match)
     return _written(call, outcome)
 
@@ -82,14 +82,14 @@ async def patch_where(call: Call) -> Reply:
 async def delete(call: Call) -> Reply:
     """The record is gone from reads and searches; its history stays."""
     type_, id_ = call.parts
-    return _deleted(call, await call.records.delete(type_, id_, if_match=_if_match(call)))
+    return _deleted(call, await call.records.delete(type_, id_, if_match=if_match(call)))
 
 
 async def delete_where(call: Call) -> Reply:
     """The same for the one record of the sender's that meets the criteria."""
     (type_,) = call.parts
     criteria = call.criteria(type_, call.pairs)
-    return _deleted(call, await call.records.delete_where(criteria, if_match=_if_match(call)))
+    return _deleted(call, await call.records.delete_where(criteria, if_match=if_match(call)))
 
 
 def _check_id(body: bytes, id_: str) -> None:
@@ -102,7 +102,8 @@ def _check_id(body: bytes, id_: str) -> None:
         raise Malformed("the record's id must be there and be the one in the address")
 
 
-def _if_match(call: Call) -> int | Literal["*"] | None:
+def if_match(call: Call) -> int | Literal["*"] | None:
+    """The version that `If-Match` names, None without the header."""
     header = call.request.header(b"if-match")
     return None if header is None else version_matched(header)
 

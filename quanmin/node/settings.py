@@ -305,6 +305,7 @@ _SENTENCES: Final = {
     "door.link_seconds_max": "How long a `next` link works.",
     "door.count_default": "How many hits a page of a search has when `_count` is not given.",
     "door.count_max": "The largest `_count`.",
+    "door.meta_rows_max": "How many records `$meta` of a type or of all reads at most.",
     "door.latest_rows_max": "How many observations `$lastn` reads at most.",
     "door.compress_bytes_min": "Answers shorter than this are not compressed.",
     "search.count_max": "The largest `_count`; a larger one is lowered to it.",

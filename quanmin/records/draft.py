@@ -69,8 +69,10 @@ def draft_version(
     bucket: int,
     sender: int,
     now: int,
+    keeps_version: bool = False,
 ) -> Draft | None:
-    """The next version of a record; None when it would be the same as the current one.
+    """The next version of a record; None when it would be the same as the current one. With
+    `keeps_version` the current one again, its number and moment unchanged.
 
     `raw` is the resource as sent, its references within a bundle resolved.
 
@@ -83,6 +85,8 @@ def draft_version(
         return None
     version = 1 if current is None else current.stored.version + 1
     updated = now if current is None else max(now, current.stored.updated + 1000)
+    if keeps_version and current is not None:
+        version, updated = current.stored.version, current.stored.updated
     body = splice(raw, id=id_, version=version, updated_text=context.instant(updated))
     resource = decode(body)
     entry = _entry(context, definition, resource)

@@ -4,6 +4,7 @@ bucket.
 A consumer keeps its cursor in the database, so that what it does with changes and how far it has
 come commit together: nothing is skipped and nothing is done twice. `seq` is given under a lock that
 lasts until the commit, so a reader that sees a number sees every smaller one of that bucket too.
+A version whose tags or labels were changed without making another moves to a new place.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
     `body` are the bytes of the resource as sent, None for a deletion and for a `patch`, which makes
     them out of those that hold when its turn comes. `id` is None for a creation.
+    `keeps_version` makes no version of it: the one that holds is written anew (R4 $meta-add).
     `position` is its place in a bundle, so that issues can name it.
     """
 
@@ -33,6 +34,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     id: str | None = None
     body: bytes | None = None
     patch: Patch | None = None
+    keeps_version: bool = False
     criteria: Query | None = None
     if_match: IfMatch | None = None
     if_none_match: bool = False

@@ -113,9 +113,11 @@ async def take_clocks(connection: Connection, counts: Mapping[int, int]) -> dict
 
 
 async def _replace(connection: Connection, drafts: Sequence[Draft]) -> None:
-    types = [draft.definition.number for draft in drafts]
-    rids = [draft.rid for draft in drafts]
-    await connection.execute(_TO_HISTORY, types, rids)
+    following = [draft for draft in drafts if _is_next(draft)]
+    types = [draft.definition.number for draft in following]
+    rids = [draft.rid for draft in following]
+    if types:
+        await connection.execute(_TO_HISTORY, types, rids)
     await connection.executemany(_UPDATE, [_row(draft) for draft in drafts])
     old = [(draft.rid, draft.old) for draft in drafts if draft.old is not None]
     await remove_side(connection, old)
@@ -137,6 +139,11 @@ async def remove_side(connection: Connection, old: Iterable[tuple[int, IndexEntr
                 [key for key, _ in pairs],
                 [rid for _, rid in pairs],
             )
+
+
+def _is_next(draft: Draft) -> bool:
+    """Whether the current version is replaced by another, and not by itself with another meta."""
+    return draft.current is not None and draft.version != draft.current.stored.version
 
 
 def _row(draft: Draft) -> tuple[object, ...]:

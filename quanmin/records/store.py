@@ -294,6 +294,7 @@ class _Unit:
             bucket=target.bucket,
             sender=self._sender.number if current is None else current.stored.facts.sender,
             now=now,
+            keeps_version=operation.keeps_version,
         )
 
     async def _seal(

@@ -14,6 +14,7 @@ import msgspec
 
 from quanmin.base.database import Connection
 from quanmin.base.problems import Forbidden, Invalid, NotFound, Problem
+from quanmin.fhir.meta import MetaChange
 from quanmin.fhir.patch import read_patch
 from quanmin.fhir.query import Query
 from quanmin.people import PersonIndex
@@ -333,6 +334,16 @@ class GuardedRecords:
             kind="patch", type=type_, patch=patch, criteria=query, if_match=if_match
         )
         return _written(await self._write("patch", operation))
+
+    async def change_meta(
+        self, type_: str, id_: str, change: MetaChange, *, if_match: IfMatch | None = None
+    ) -> Outcome:
+        """Profiles, tags or labels added or taken away; the version stays. Raises as `patch`."""
+        operation = Operation(
+            kind="patch", type=type_, id=id_, patch=change, keeps_version=True, if_match=if_match
+        )
+        action = "meta-add" if change.is_addition else "meta-delete"
+        return _written(await self._write(action, operation))
 
     async def delete(
         self, type_: str, id_: str, *, if_match: IfMatch | None = None
