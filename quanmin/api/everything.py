@@ -11,6 +11,7 @@ from quanmin.api.parameters import all_of, named, single
 from quanmin.api.reading import count_of, moments
 from quanmin.api.reply import Reply
 from quanmin.base.problems import Malformed
+from quanmin.trust import Related
 
 if TYPE_CHECKING:
     from quanmin.api.address import Pairs
@@ -32,16 +33,15 @@ async def gather(call: Call) -> Reply:
     since, count = _moment(call, pairs, "_since"), single(pairs, "_count")
     if start and end and start[0] >= end[1]:
         raise Malformed("start is after end: nothing lies between them")
-    hits = await call.records.related(
-        kind,
-        id_,
-        types=tuple(all_of(pairs, "_type")),
+    asked = Related(
+        types=frozenset(all_of(pairs, "_type")),
         since=since[0] if since else None,
         start=start[0] if start else None,
         end=end[1] if end else None,
         count=limits.count_default if count is None else count_of(count, limits.count_max),
         cursor=call.position,
     )
+    hits = await call.records.related(kind, id_, asked)
     entries = [found_entry(stored, call.base, "match", None) for stored in hits.matches]
     entries += [found_entry(stored, call.base, "include", None) for stored in hits.included]
     if hits.issues:

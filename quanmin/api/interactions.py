@@ -12,6 +12,7 @@ import msgspec
 from quanmin.api.call import Call
 from quanmin.api.capability import describe
 from quanmin.api.continuing import go_on
+from quanmin.api.counting import count_kinds, count_types
 from quanmin.api.documents import list_documents
 from quanmin.api.everything import gather
 from quanmin.api.latest import latest
@@ -35,6 +36,7 @@ Body = Literal["none", "form", "resource", "patch", "parameters", "bundle"]
 Level = Literal["system", "type", "none"]
 
 _R4 = "http://hl7.org/fhir/OperationDefinition"
+_COUNTS = "https://quanmin.example/fhir/OperationDefinition/counts"
 _DOCREF = "http://hl7.org/fhir/uv/ipa/OperationDefinition/docref"
 
 
@@ -232,6 +234,9 @@ INTERACTIONS: tuple[Interaction, ...] = (
     *_asked("$meta", "Resource-meta", sum_up_meta, level="system"),
     *_asked("[type]/[id]/$meta-add", "Resource-meta-add", add_meta, changes=True),
     *_asked("[type]/[id]/$meta-delete", "Resource-meta-delete", delete_meta, changes=True),
+    *_asked("$counts", _COUNTS, count_types, level="system"),
+    *_asked("[type]/[id]/$counts", _COUNTS, count_types, types=("Patient",)),
+    *_asked("[type]/$counts", _COUNTS, count_kinds),
     *_asked("[type]/$lastn", "Observation-lastn", latest, types=("Observation",)),
     *_asked("[type]/$docref", _DOCREF, list_documents, types=("DocumentReference",)),
 )

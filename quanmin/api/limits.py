@@ -23,6 +23,8 @@ class DoorLimits(msgspec.Struct, frozen=True, kw_only=True):
 
     `actor_seconds_max` is how long a token is believed without asking again: a token revoked
     stops working after at most this time. `link_seconds_max` is how long a `next` link works.
+    `counts_max` is how many codes or months `$counts` counts, `counts_sample_max` how many records
+    it looks at to find codes.
     `meta_rows_max` is how many records `$meta` of a type or of all reads for what they have.
     `latest_rows_max` is how many observations `$lastn` reads to find the latest of each code.
     `compress_bytes_min` is the size of one packet: compressing less saves no time on the way.
@@ -54,4 +56,6 @@ class DoorLimits(msgspec.Struct, frozen=True, kw_only=True):
     count_max: int = 1000
     latest_rows_max: int = 5000
     meta_rows_max: int = 2000
+    counts_max: int = 36
+    counts_sample_max: int = 1000
     compress_bytes_min: int = 1400

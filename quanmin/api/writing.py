@@ -13,6 +13,7 @@ from quanmin.fhir.outcome import operation_outcome
 
 if TYPE_CHECKING:
     from quanmin.api.call import Call
+    from quanmin.fhir.patch import Patch
     from quanmin.trust import Outcome
 
 
@@ -63,9 +64,7 @@ async def update_where(call: Call) -> Reply:
 async def patch(call: Call) -> Reply:
     """A new version of a record, made out of the one that holds by the steps that were sent."""
     type_, id_ = call.parts
-    kind = call.request.header(b"content-type") or ""
-    match = if_match(call)
-    outcome = await call.records.patch(type_, id_, call.body, content_type=kind, if_match=match)
+    outcome = await call.records.patch(type_, id_, _steps(call), if_match=if_match(call))
     return _written(call, outcome)
 
 
@@ -73,9 +72,7 @@ async def patch_where(call: Call) -> Reply:
     """The same for the one record of the sender's that meets the criteria."""
     (type_,) = call.parts
     criteria = call.criteria(type_, call.pairs)
-    kind = call.request.header(b"content-type") or ""
-    match = if_match(call)
-    outcome = await call.records.patch_where(criteria, call.body, content_type=kind, if_match=match)
+    outcome = await call.records.patch_where(criteria, _steps(call), if_match=if_match(call))
     return _written(call, outcome)
 
 
@@ -90,6 +87,10 @@ async def delete_where(call: Call) -> Reply:
     (type_,) = call.parts
     criteria = call.criteria(type_, call.pairs)
     return _deleted(call, await call.records.delete_where(criteria, if_match=if_match(call)))
+
+
+def _steps(call: Call) -> Patch:
+    return call.records.read_patch(call.request.header(b"content-type") or "", call.body)
 
 
 def _check_id(body: bytes, id_: str) -> None:

@@ -306,6 +306,8 @@ _SENTENCES: Final = {
     "door.count_default": "How many hits a page of a search has when `_count` is not given.",
     "door.count_max": "The largest `_count`.",
     "door.meta_rows_max": "How many records `$meta` of a type or of all reads at most.",
+    "door.counts_max": "How many codes or months `$counts` counts at most.",
+    "door.counts_sample_max": "How many records `$counts` looks at to find codes.",
     "door.latest_rows_max": "How many observations `$lastn` reads at most.",
     "door.compress_bytes_min": "Answers shorter than this are not compressed.",
     "search.count_max": "The largest `_count`; a larger one is lowered to it.",

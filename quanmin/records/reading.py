@@ -96,6 +96,16 @@ async def read_patient(
     return await _open_one(connection, context, row)
 
 
+async def types_present(connection: Connection, context: Context) -> list[str]:
+    """The types of which there are records, in the order of their names."""
+    rows = await connection.fetch(
+        "select t.number from unnest($1::smallint[]) as t (number) cross join lateral"
+        " (select 1 from records.record r where r.type = t.number limit 1) one",
+        [definition.number for definition in context.table.types.values()],
+    )
+    return sorted(context.named(row["number"]).name for row in rows)
+
+
 async def _current_row(
     database: Database,
     context: Context,

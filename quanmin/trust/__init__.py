@@ -1,6 +1,7 @@
 """Actors, rules, the guard and the access log: the only way to personal data for everyone above."""
 
 from quanmin.records.model import Batch, EntryOutcome, Hits, Outcome, Stored
+from quanmin.records.related import Related
 from quanmin.trust.access_log import AccessLog
 from quanmin.trust.actors import Actor, Actors
 from quanmin.trust.guard import Guard, GuardedRecords, Timeline
@@ -15,6 +16,7 @@ __all__ = [
     "GuardedRecords",
     "Hits",
     "Outcome",
+    "Related",
     "Stored",
     "Timeline",
 ]

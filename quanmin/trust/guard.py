@@ -15,14 +15,21 @@ import msgspec
 from quanmin.base.database import Connection
 from quanmin.base.problems import Forbidden, Invalid, NotFound, Problem
 from quanmin.fhir.meta import MetaChange
-from quanmin.fhir.patch import read_patch
+from quanmin.fhir.patch import Patch, read_patch
 from quanmin.fhir.query import Query
 from quanmin.people import PersonIndex
 from quanmin.records.bundle import Entry, Reading, Requests, id_of_body, read_requests
 from quanmin.records.erasing import is_known
 from quanmin.records.model import Batch, EntryOutcome, Hits, Outcome, Stored
 from quanmin.records.operation import Change, IfMatch, Operation, Sender
-from quanmin.records.reading import HistoryQuery, history, read, read_patient, read_version
+from quanmin.records.reading import (
+    HistoryQuery,
+    history,
+    read,
+    read_patient,
+    read_version,
+    types_present,
+)
 from quanmin.records.related import Related, related
 from quanmin.records.search import timeline
 from quanmin.records.store import BeforeCommit, Store
@@ -32,6 +39,8 @@ from quanmin.trust.actors import Actor
 from quanmin.trust.rules import Ground, Rights, compile_rights
 from quanmin.trust.showing import (
     action_of,
+    answer_write,
+    count_seen,
     hits_shown,
     read_entry,
     search_seen,
@@ -155,27 +164,11 @@ class GuardedRecords:
         await self._note("search", query.type, "ok", (*hits.matches, *hits.included))
         return hits
 
-    async def related(
-        self,
-        type_: str,
-        id_: str,
-        *,
-        types: tuple[str, ...] = (),
-        since: int | None = None,
-        start: int | None = None,
-        end: int | None = None,
-        count: int,
-        cursor: str | None = None,
-    ) -> Hits:
-        """A slice of the record's compartment, itself first, and what this refers to. See
-        `Related`. Raises NotFound, Gone.
+    async def related(self, type_: str, id_: str, asked: Related) -> Hits:
+        """A slice of the record's compartment, itself first, and what this refers to. Raises
+        NotFound, Gone.
         """
-        for name in types:
-            self.context.definition(name)
         _, rights = await self._guard.rights(self.actor)
-        asked = Related(
-            types=frozenset(types), since=since, start=start, end=end, count=count, cursor=cursor
-        )
         seen = rights.readable
         try:
             async with self._store.reading() as connection:
@@ -200,6 +193,28 @@ class GuardedRecords:
             raise
         await self._note(action, query.type, "ok", hits.matches)
         return hits
+
+    async def types_present(self) -> list[str]:
+        """The types of which this node has records at all, whoever may see them."""
+        async with self._store.glancing() as connection:
+            return await types_present(connection, self.context)
+
+    async def counts(self, queries: Sequence[Query]) -> list[int | None]:
+        """How many records each query finds among what the actor may see, all of one moment; None
+        for more than may be counted.
+        """
+        _, rights = await self._guard.rights(self.actor)
+        type_ = _only({query.type or "" for query in queries})
+        try:
+            async with self._store.reading() as connection:
+                found = [
+                    await count_seen(connection, self.context, rights, query) for query in queries
+                ]
+        except Problem as problem:
+            await self._note("counts", type_, problem.code)
+            raise
+        await self._note("counts", type_, "ok")
+        return found
 
     async def timeline(
         self,
@@ -307,31 +322,26 @@ class GuardedRecords:
         )
         return _written(await self._write("update", operation))
 
+    def read_patch(self, content_type: str, body: bytes) -> Patch:
+        """The patch that a body of this media type is. Raises UnsupportedMedia, Malformed."""
+        steps_max = self.context.limits.patch_operations_max
+        return read_patch(content_type, body, steps_max=steps_max)
+
     async def patch(
-        self,
-        type_: str,
-        id_: str,
-        body: bytes,
-        *,
-        content_type: str,
-        if_match: IfMatch | None = None,
+        self, type_: str, id_: str, patch: Patch, *, if_match: IfMatch | None = None
     ) -> Outcome:
         """The next version, made by a patch out of the one that holds when its turn comes; the same
-        when nothing changed. Raises UnsupportedMedia, NotFound, Gone.
+        when nothing changed. Raises NotFound, Gone.
         """
-        steps_max = self.context.limits.patch_operations_max
-        patch = read_patch(content_type, body, steps_max=steps_max)
         operation = Operation(kind="patch", type=type_, id=id_, patch=patch, if_match=if_match)
         return _written(await self._write("patch", operation))
 
     async def patch_where(
-        self, query: Query, body: bytes, *, content_type: str, if_match: IfMatch | None = None
+        self, query: Query, patch: Patch, *, if_match: IfMatch | None = None
     ) -> Outcome:
         """Patch the one record of the actor's own that the query finds. Raises NotFound without."""
-        type_, steps_max = _type_of(query), self.context.limits.patch_operations_max
-        patch = read_patch(content_type, body, steps_max=steps_max)
         operation = Operation(
-            kind="patch", type=type_, patch=patch, criteria=query, if_match=if_match
+            kind="patch", type=_type_of(query), patch=patch, criteria=query, if_match=if_match
         )
         return _written(await self._write("patch", operation))
 
@@ -429,7 +439,7 @@ class GuardedRecords:
         operations = [entry.operation for entry in writes if entry.operation is not None]
         outcomes = await self._carry_out("transaction", sender, rights, operations, read_and_note)
         for entry, outcome in zip(writes, outcomes, strict=True):
-            answers[entry.position] = _answer_write(outcome)
+            answers[entry.position] = answer_write(outcome)
         return [answers[entry.position] for entry in requests.entries]
 
     async def _answer(
@@ -457,7 +467,7 @@ class GuardedRecords:
             if entry.operation is not None:
                 kind = entry.operation.kind
                 operation = msgspec.structs.replace(entry.operation, position=None)
-                return _answer_write(await self._write(kind, operation))
+                return answer_write(await self._write(kind, operation))
             return await self._batch_reading(entry.reading or Reading(None))
         except Problem as problem:
             return EntryOutcome(problem.status, issues=problem.issues)
@@ -570,14 +580,6 @@ class GuardedRecords:
             records=tuple(rid for rid, _ in keys),
             patients=tuple(patient for patient in patients if patient is not None),
         )
-
-
-def _answer_write(outcome: Outcome | None) -> EntryOutcome:
-    if outcome is None:
-        return EntryOutcome(204)
-    if outcome.stored.body is None:
-        return EntryOutcome(204, stored=outcome.stored)
-    return EntryOutcome(201 if outcome.created else 200, stored=outcome.stored)
 
 
 def _written(outcome: Outcome | None) -> Outcome:

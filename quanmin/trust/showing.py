@@ -5,10 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from quanmin.base.database import Connection
+from quanmin.base.problems import TooCostly
 from quanmin.fhir.query import Query
 from quanmin.records.bundle import Reading
 from quanmin.records.context import Context
-from quanmin.records.model import EntryOutcome, Hits, Stored
+from quanmin.records.model import EntryOutcome, Hits, Outcome, Stored
 from quanmin.records.reading import history, read, read_version
 from quanmin.records.search import search
 from quanmin.records.visibility_sql import allows
@@ -46,6 +47,15 @@ async def read_entry(
     return EntryOutcome(200, stored=shown(rights, stored))
 
 
+def answer_write(outcome: Outcome | None) -> EntryOutcome:
+    """The answer to an entry of a bundle that writes."""
+    if outcome is None:
+        return EntryOutcome(204)
+    if outcome.stored.body is None:
+        return EntryOutcome(204, stored=outcome.stored)
+    return EntryOutcome(201 if outcome.created else 200, stored=outcome.stored)
+
+
 async def search_seen(
     connection: Connection, context: Context, rights: Rights, query: Query
 ) -> Hits:
@@ -53,6 +63,19 @@ async def search_seen(
     seen = rights.whole if asks_for_hidden(query) else rights.readable
     hits = await search(connection, context, query, seen)
     return hits_shown(rights, hits)
+
+
+async def count_seen(
+    connection: Connection, context: Context, rights: Rights, query: Query
+) -> int | None:
+    """How many records a search would show; None when they are more than may be counted."""
+    asked = msgspec.structs.replace(query, summary="count", total="accurate", cursor=None)
+    try:
+        # A statement that ran out of time ends its transaction: this one, and not the snapshot.
+        async with connection.transaction():
+            return (await search_seen(connection, context, rights, asked)).total
+    except TooCostly:
+        return None
 
 
 def hits_shown(rights: Rights, hits: Hits) -> Hits:
