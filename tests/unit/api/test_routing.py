@@ -38,6 +38,10 @@ def test_a_door_with_an_interaction_open_to_nobody_knows_whom_does_not_open(
         (["Patient", "1", "Observation"], {"GET", "HEAD"}),
         (["Patient", "1", "*"], {"GET", "HEAD"}),
         (["Patient", "1", "Observation", "_search"], {"POST"}),
+        (["$meta"], {"GET", "HEAD", "POST"}),
+        (["Patient", "$meta"], {"GET", "HEAD", "POST"}),
+        (["Patient", "1", "$everything"], {"GET", "HEAD", "POST"}),
+        (["Patient", "1", "$meta-add"], {"POST"}),
     ],
 )
 def test_each_address_takes_its_methods(parts: list[str], methods: set[str]) -> None:
@@ -55,6 +59,11 @@ def test_each_address_takes_its_methods(parts: list[str], methods: set[str]) -> 
         ["Patient", "1", "Observation", "2", "3"],
         ["Patient", "1", "_history", "2", "3"],
         ["Patient", "$everything"],
+        ["Group", "1", "$everything"],
+        ["Patients", "1", "$meta"],
+        ["Patients", "$meta"],
+        ["$everything"],
+        ["Patient", "1", "_history", "1", "2", "$meta"],
         ["_page", "1"],
         ["metadata", "1"],
         ["", "1"],
