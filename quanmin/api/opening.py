@@ -41,6 +41,10 @@ async def _always_ready() -> bool:
     return True
 
 
+async def _nothing_more() -> bytes:
+    return b""
+
+
 def build(
     guard: Guard,
     actors: Actors,
@@ -51,6 +55,7 @@ def build(
     query_limits: QueryLimits | None = None,
     base_url: str | None = None,
     is_ready: Callable[[], Awaitable[bool]] = _always_ready,
+    more_numbers: Callable[[], Awaitable[bytes]] = _nothing_more,
     unavailable: tuple[type[Exception], ...] = (ConnectionError,),
     beyond: Application | None = None,
     quotas: tuple[int, int] | None = None,
@@ -59,8 +64,9 @@ def build(
 
     `link_key` (32 bytes, the same in all workers) seals page links. `base_url` is how the outside
     addresses `/fhir`; None trusts each request's Host header. `is_ready` says whether work can be
-    done, `unavailable` are the exceptions that mean the database cannot be reached. `quotas` is
-    shared memory in which all workers count what clients and strangers spend.
+    done, `more_numbers` writes what others have counted, in the Prometheus text format;
+    `unavailable` are the exceptions that mean the database cannot be reached. `quotas` is shared
+    memory in which all workers count what clients and strangers spend.
     """
     limits = limits or DoorLimits()
     table = load_table()
@@ -88,7 +94,7 @@ def build(
         base_url=base_url,
         unavailable=unavailable,
     )
-    return Front(door, Watch(gate, meters, is_ready), beyond)
+    return Front(door, Watch(gate, meters, is_ready, more_numbers), beyond)
 
 
 def open_gate(actors: Actors, limits: DoorLimits, quotas: tuple[int, int] | None = None) -> Gate:
@@ -117,7 +123,14 @@ def open_gate(actors: Actors, limits: DoorLimits, quotas: tuple[int, int] | None
 class Watch:
     """Whether the node lives, whether it can work, and what it has counted."""
 
-    def __init__(self, gate: Gate, meters: Meters, is_ready: Callable[[], Awaitable[bool]]) -> None:
+    def __init__(
+        self,
+        gate: Gate,
+        meters: Meters,
+        is_ready: Callable[[], Awaitable[bool]],
+        more_numbers: Callable[[], Awaitable[bytes]],
+    ) -> None:
+        self._more_numbers = more_numbers
         self._gate = gate
         self._meters = meters
         self._is_ready = is_ready
@@ -143,7 +156,7 @@ class Watch:
                 raise Forbidden("the numbers of the node are for its operators")
         admission = self._gate.admission
         text = self._meters.write(running=admission.running, waiting=admission.waiting)
-        return Reply(200, text, (), CONTENT_TYPE)
+        return Reply(200, text + await self._more_numbers(), (), CONTENT_TYPE)
 
 
 def _is_from_here(request: Request) -> bool:

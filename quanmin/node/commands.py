@@ -36,6 +36,7 @@ from quanmin.base.problems import Problem, Unusable
 from quanmin.node.backup import back_up, back_up_keys, describe_server, list_bases, restore_keys
 from quanmin.node.doctor import Verdict, examine
 from quanmin.node.first_actors import FIRST, OPERATOR, renew_token
+from quanmin.node.job_commands import jobs
 from quanmin.node.own_keys import open_keys
 from quanmin.node.places import Places, State
 from quanmin.node.reach import reached_database, running_cluster
@@ -61,6 +62,7 @@ app = typer.Typer(
 )
 node = typer.Typer(help="Start, stop and look at the node.", no_args_is_help=True)
 app.add_typer(node, name="node")
+app.add_typer(jobs, name="jobs")
 
 Directory = Annotated[
     Path | None, typer.Option("--directory", help="The node's folder (setting node.directory).")
@@ -217,6 +219,7 @@ def show_status(
         table.add_row("process", str(state.process))
         table.add_row("state", "ready" if state.is_ready else "starting")
         table.add_row("workers", ", ".join(map(str, state.workers)))
+        table.add_row("for jobs", ", ".join(map(str, state.job_workers)))
         table.add_row("database", f"process {state.postgres}" if state.postgres else "external")
         table.add_row("folder", str(places.directory))
         table.add_row("data", "fictional" if places.holds_fictional_data else "as loaded")

@@ -34,6 +34,7 @@ class State(msgspec.Struct, frozen=True):
     is_ready: bool
     is_embedded: bool
     workers: tuple[int, ...] = ()
+    job_workers: tuple[int, ...] = ()
     postgres: int | None = None
 
 

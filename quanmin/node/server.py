@@ -19,6 +19,7 @@ from starlette.applications import Starlette
 from quanmin.api import build as build_door
 from quanmin.base.clock import Clock
 from quanmin.base.crypto import suite_named
+from quanmin.base.jobs import tally
 from quanmin.base.keys import FileKeys
 from quanmin.base.postgres import open_pool
 from quanmin.fhir.table import load_table
@@ -133,6 +134,7 @@ def build_application(node: Node, quotas: tuple[int, int] | None = None) -> Any:
         zone=settings.zone,
         query_limits=settings.search,
         is_ready=_readiness(node.pool),
+        more_numbers=lambda: _count_jobs(node.pool),
         unavailable=UNAVAILABLE,
         quotas=quotas,
         beyond=Starlette(routes=build_pages(node.guard, node.actors, kit, unavailable=UNAVAILABLE)),
@@ -148,3 +150,25 @@ def _readiness(pool: asyncpg.Pool[asyncpg.Record]) -> Callable[[], Awaitable[boo
             return False
 
     return is_ready
+
+
+async def _count_jobs(pool: asyncpg.Pool[asyncpg.Record]) -> bytes:
+    """The jobs of the whole node in the Prometheus text format; nothing while the database is away,
+    so that the door's own numbers stay readable.
+    """
+    try:
+        tallies = await tally(pool)
+    except UNAVAILABLE:
+        return b""
+    lines = ["# HELP quanmin_jobs Jobs that wait, run or are dead", "# TYPE quanmin_jobs gauge"]
+    lines += [f'quanmin_jobs{{kind="{t.kind}",state="{t.state}"}} {t.count}' for t in tallies]
+    lines += [
+        "# HELP quanmin_jobs_overdue_seconds How long the first job that waits has been due",
+        "# TYPE quanmin_jobs_overdue_seconds gauge",
+    ]
+    lines += [
+        f'quanmin_jobs_overdue_seconds{{kind="{t.kind}"}} {t.overdue_seconds:.3f}'
+        for t in tallies
+        if t.state == "waiting"
+    ]
+    return "\n".join([*lines, ""]).encode()

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from quanmin.api.limits import DoorLimits
+from quanmin.base.jobs import JobLimits
 from quanmin.fhir.grammar import QueryLimits
 from quanmin.records.context import StoreLimits
 
@@ -265,6 +266,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     log: LogSettings = msgspec.field(default_factory=LogSettings)
     backup: BackupSettings = msgspec.field(default_factory=BackupSettings)
     load: LoadSettings = msgspec.field(default_factory=LoadSettings)
+    jobs: JobLimits = msgspec.field(default_factory=JobLimits)
     door: DoorLimits = msgspec.field(default_factory=DoorLimits)
     search: QueryLimits = msgspec.field(default_factory=QueryLimits)
     store: StoreLimits = msgspec.field(default_factory=StoreLimits)

@@ -36,7 +36,7 @@ from quanmin.node.first_actors import enrol_first_actors
 from quanmin.node.own_keys import open_keys
 from quanmin.node.places import Places, State
 from quanmin.node.settings import Settings
-from quanmin.node.workforce import Workforce
+from quanmin.node.workforce import LABOURING, Workforce
 
 log = logging.getLogger("quanmin.node")
 
@@ -244,6 +244,7 @@ class Supervisor:
             is_ready=is_ready,
             is_embedded=self._cluster is not None,
             workers=self._workforce.processes() if self._workforce else (),
+            job_workers=self._workforce.processes(LABOURING) if self._workforce else (),
             postgres=self._cluster.process_id if self._cluster else None,
         )
         self._places.keep_state(state)

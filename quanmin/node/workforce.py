@@ -1,4 +1,7 @@
-"""The worker processes of a node: started, counted, revived, renewed one by one, and let finish."""
+"""The worker processes of a node: started, counted, revived, renewed one by one, and let finish.
+
+There are two trades: those that answer requests, and those that work background jobs off.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +31,9 @@ _YOUNG_SECONDS: Final = 10.0
 _GRACE_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 0.1
 
+ANSWERING: Final = "quanmin.node.worker"
+LABOURING: Final = "quanmin.node.labour"
+
 
 class _Shared(msgspec.Struct, frozen=True):
     """What all workers of a node have in common."""
@@ -40,12 +46,13 @@ class _Shared(msgspec.Struct, frozen=True):
 class _Worker:
     """One process; it loads the program and then waits for its orders."""
 
-    def __init__(self, shared: _Shared) -> None:
+    def __init__(self, trade: str, shared: _Shared) -> None:
+        self.trade = trade
         self.report, writing = os.pipe()
         self._report_there = writing
         self.began = time.monotonic()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "quanmin.node.worker"],
+        self.process = subprocess.Popen(  # noqa: S603 - one of the two programs named above
+            [sys.executable, "-m", trade],
             stdin=subprocess.PIPE,
             pass_fds=(shared.listening, writing, *shared.quotas),
             env=os.environ | shared.environment,
@@ -72,7 +79,7 @@ class _Worker:
 
 
 class Workforce:
-    """All workers of one node; they share one listening socket."""
+    """All workers of one node; those that answer share one listening socket."""
 
     def __init__(self, settings: Settings, listening: int) -> None:
         """Begin the workers at once: they load the program while the database starts."""
@@ -84,21 +91,28 @@ class Workforce:
             (share_memory("clients' quotas"), share_memory("strangers' quotas")),
             shared_folder(self._metrics),
         )
-        self._workers = [_Worker(self._shared) for _ in range(settings.node.workers)]
+        self._workers = [_Worker(ANSWERING, self._shared) for _ in range(settings.node.workers)]
         self._failures = 0
         self._not_before = 0.0
 
-    def processes(self) -> tuple[int, ...]:
-        """The numbers of the living workers."""
-        return tuple(worker.process.pid for worker in self._workers if worker.is_alive())
+    def processes(self, trade: str = ANSWERING) -> tuple[int, ...]:
+        """The numbers of the living workers of a trade."""
+        return tuple(
+            worker.process.pid
+            for worker in self._workers
+            if worker.trade == trade and worker.is_alive()
+        )
 
     def start(self, dsn: str, is_given_up: Callable[[], bool]) -> None:
-        """Give all workers their orders, return when each answers; Unusable if one cannot."""
+        """Return when all that answer do, those for jobs begun; Unusable if one cannot answer."""
         self._dsn = dsn
         for worker in self._workers:
             worker.order(self._settings, dsn, self._shared)
         for worker in self._workers:
             self._wait(worker, is_given_up)
+        # Jobs can wait: loading the program for them meanwhile would hold up the first answer.
+        for _ in range(self._settings.jobs.processes):
+            self._workers.append(self._begin(LABOURING))
 
     def revive(self) -> bool:
         """Replace workers that have died, ever more slowly if they die young; whether any had."""
@@ -110,7 +124,7 @@ class Workforce:
             is_young = time.monotonic() - worker.began < _YOUNG_SECONDS
             self._failures = self._failures + 1 if is_young else 0
             self._forget(worker)
-            self._workers.append(self._begin())
+            self._workers.append(self._begin(worker.trade))
         pause = min(2.0 ** (self._failures - 1), _PAUSE_SECONDS_MAX) if self._failures else 0.0
         self._not_before = time.monotonic() + pause
         return True
@@ -118,7 +132,7 @@ class Workforce:
     def renew(self, is_given_up: Callable[[], bool]) -> None:
         """Replace every worker, one after the other, so that some always answer."""
         for old in list(self._workers):
-            new = self._begin()
+            new = self._begin(old.trade)
             self._workers.append(new)
             self._wait(new, is_given_up)
             old.process.terminate()
@@ -136,8 +150,8 @@ class Workforce:
         for descriptor in self._shared.quotas:
             os.close(descriptor)
 
-    def _begin(self) -> _Worker:
-        worker = _Worker(self._shared)
+    def _begin(self, trade: str) -> _Worker:
+        worker = _Worker(trade, self._shared)
         worker.order(self._settings, self._dsn, self._shared)
         return worker
 

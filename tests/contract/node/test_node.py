@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import os
@@ -15,6 +16,8 @@ import pytest
 from running import RunningNode, wait_until
 
 from quanmin.base.cluster import Cluster
+from quanmin.base.jobs import put
+from quanmin.base.postgres import connect
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +32,7 @@ def node(passable_folder: Path) -> Iterator[RunningNode]:
     made.stop()
 
 
-def put(node: RunningNode, id_: str) -> int:
+def put_record(node: RunningNode, id_: str) -> int:
     with node.client() as client:
         url = f"/fhir/Organization/{id_}"
         return client.put(url, content=(ORGANIZATION % id_).encode()).status_code
@@ -48,7 +51,7 @@ def is_ready(node: RunningNode) -> bool:
 
 
 def test_it_answers_the_first_actors_and_nobody_else(node: RunningNode) -> None:
-    assert put(node, "first") == 201
+    assert put_record(node, "first") == 201
     assert get(node, "first") == 200
     nobody = httpx.get(f"{node.address}/fhir/Organization/first", trust_env=False)
     assert nobody.status_code == 401
@@ -87,7 +90,7 @@ def test_no_secret_stands_among_arguments_that_all_can_list(node: RunningNode) -
 
 
 def test_a_killed_worker_is_replaced_and_nothing_is_lost(node: RunningNode) -> None:
-    assert put(node, "kept") == 201
+    assert put_record(node, "kept") == 201
     victim = node.state()["workers"][0]
     os.kill(victim, signal.SIGKILL)
     wait_until(lambda: victim not in node.state()["workers"], "a new worker")
@@ -130,7 +133,7 @@ def test_a_quota_holds_for_all_workers_together(passable_folder: Path) -> None:
 
 
 def test_a_killed_database_comes_back_and_nothing_is_lost(node: RunningNode) -> None:
-    assert put(node, "durable") == 201
+    assert put_record(node, "durable") == 201
     victim = node.state()["postgres"]
     os.kill(victim, signal.SIGKILL)
     wait_until(lambda: node.state()["postgres"] != victim, "a new server")
@@ -163,6 +166,49 @@ def test_workers_are_renewed_without_a_pause(node: RunningNode) -> None:
 
     wait_until(is_renewed, "new workers")
     assert answers == {200}
+
+
+async def put_job(node: RunningNode) -> int:
+    """A job of a kind that nobody works off."""
+    connection = await connect(Cluster(node.folder / "postgres").dsn())
+    try:
+        return await put(connection, "unheard-of", {"type": "Patient"}, owner="centre")
+    finally:
+        await connection.close()
+
+
+def job_states(node: RunningNode) -> dict[int, str]:
+    """The jobs as the command lists them: number -> state."""
+    done = node.run("jobs", "list")
+    assert done.returncode == 0, done.stderr
+    rows = [line.split() for line in done.stdout.splitlines()[1:]]
+    return {int(row[0]): row[2] for row in rows}
+
+
+def test_a_killed_worker_for_jobs_is_replaced(node: RunningNode) -> None:
+    (victim,) = node.state()["job_workers"]
+    assert victim not in node.state()["workers"]
+    os.kill(victim, signal.SIGKILL)
+    wait_until(lambda: victim not in node.state()["job_workers"], "a new worker")
+    assert len(node.state()["job_workers"]) == 1
+
+
+def test_jobs_are_listed_shown_cancelled_and_tried_again_by_command(node: RunningNode) -> None:
+    number = asyncio.run(put_job(node))
+    assert job_states(node)[number] == "waiting"
+    assert '{"type":"Patient"}' in node.run("jobs", "show", str(number)).stdout
+    counted = httpx.get(f"{node.address}/metrics", trust_env=False).text
+    assert 'quanmin_jobs{kind="unheard-of",state="waiting"} 1' in counted
+    assert node.run("jobs", "cancel", str(number)).returncode == 0
+    assert job_states(node)[number] == "cancelled"
+    again = node.run("jobs", "cancel", str(number))
+    assert again.returncode == 2
+    assert "has ended" in again.stderr
+    assert node.run("jobs", "retry", str(number)).returncode == 0
+    assert job_states(node)[number] == "waiting"
+    missing = node.run("jobs", "show", "999999")
+    assert missing.returncode == 2
+    assert "quanmin jobs list" in missing.stderr
 
 
 def test_a_second_node_on_the_same_folder_is_refused(node: RunningNode) -> None:
@@ -364,11 +410,11 @@ def test_a_disk_that_is_nearly_full_takes_no_writes_and_goes_on_reading(
 ) -> None:
     node = RunningNode(passable_folder / "full", passable_folder / "programs")
     node.start()
-    assert put(node, "early") == 201
+    assert put_record(node, "early") == 201
     node.stop()
     narrow = RunningNode(node.folder, passable_folder / "programs", DISK_FREE_BYTES_MIN=str(2**62))
     narrow.start()
-    assert put(narrow, "late") == 507
+    assert put_record(narrow, "late") == 507
     assert get(narrow, "early") == 200
     assert "writes are refused" in narrow.run("doctor").stdout
     narrow.stop()

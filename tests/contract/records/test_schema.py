@@ -9,6 +9,9 @@ from quanmin.records.months import ensure_months
 # Small tables that a distributed database keeps a copy of on every machine.
 REFERENCE_TABLES = {"sender", "unit", "consumer"}
 
+# Schemas of the node, which a distributed database keeps whole on one machine.
+NODE_WIDE = {"node", "people", "trust", "jobs"}
+
 UNIQUE_KEYS = """
     select c.relname as table, array_agg(a.attname::text) as columns
     from pg_index i
@@ -31,6 +34,16 @@ async def test_every_unique_key_holds_the_shard_key(
         if not {"bucket", "home"} & set(row["columns"]) and row["table"] not in REFERENCE_TABLES
     }
     assert without == set()
+
+
+async def test_every_schema_is_distributed_or_of_the_node(
+    pool: asyncpg.Pool[asyncpg.Record],
+) -> None:
+    rows = await pool.fetch(
+        "select nspname from pg_namespace"
+        " where nspname !~ '^pg_' and nspname not in ('public', 'information_schema')"
+    )
+    assert {row["nspname"] for row in rows} == {"records"} | NODE_WIDE
 
 
 async def test_no_index_has_a_pending_list(pool: asyncpg.Pool[asyncpg.Record]) -> None:
