@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,12 +12,14 @@ from zoneinfo import ZoneInfo
 import asyncpg
 
 from quanmin.base.crypto import suite_named
+from quanmin.base.database import Connection
 from quanmin.base.keys import FileKeys
 from quanmin.fhir.table import load_table
 from quanmin.people import PersonIndex
 from quanmin.records.context import Context, StoreLimits
 from quanmin.records.operation import Operation
 from quanmin.records.store import Store
+from quanmin.terminology import TerminologyIndex, Terms
 from quanmin.trust import AccessLog, Guard
 
 START = 1_790_000_000_000_000
@@ -24,7 +27,11 @@ IDENTITY_NUMBERS = "urn:oid:2.16.156.10011.1.3"
 
 
 def open_context(
-    folder: Path, suite: str = "international", base_url: str = "", **limits: Any
+    folder: Path,
+    suite: str = "international",
+    base_url: str = "",
+    terms: Callable[[Connection], Terms] | None = None,
+    **limits: Any,
 ) -> Context:
     """A context with new keys in `folder`."""
     return Context(
@@ -35,6 +42,7 @@ def open_context(
         zone=ZoneInfo("Asia/Shanghai"),
         limits=StoreLimits(**limits),
         base_url=base_url,
+        terms=terms,
     )
 
 
@@ -62,7 +70,7 @@ def open_guard(pool: asyncpg.Pool[asyncpg.Record], context: Context) -> Guard:
     """A guard over such a store."""
     ticks = itertools.count(START, 1_000_000)
     people = PersonIndex(context.keying)
-    store = Store(pool, context, lambda: next(ticks), [people])
+    store = Store(pool, context, lambda: next(ticks), [people, TerminologyIndex()])
     return Guard(store, people, AccessLog(pool), lambda: next(ticks))
 
 

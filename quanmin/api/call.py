@@ -13,6 +13,7 @@ from quanmin.api.negotiation import Preference
 from quanmin.api.paging import Place, Seal
 from quanmin.base.problems import Malformed, TooCostly, Unauthenticated
 from quanmin.fhir.grammar import QueryLimits, parse_query
+from quanmin.terminology import TermLimits
 
 if TYPE_CHECKING:
     from quanmin.api.limits import DoorLimits
@@ -29,6 +30,7 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
     seal: Seal
     zone: ZoneInfo
     describe: Callable[[str], bytes]
+    term_limits: TermLimits = TermLimits()
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,6 +20,14 @@ from quanmin.api.meta import add_meta, delete_meta, show_meta, sum_up_meta
 from quanmin.api.reading import read, read_history, read_version
 from quanmin.api.reply import Reply
 from quanmin.api.searching import search, search_by_form
+from quanmin.api.terminology import (
+    check_in_system,
+    check_in_value_set,
+    expand,
+    look_up,
+    subsume,
+    translate,
+)
 from quanmin.api.transacting import transact
 from quanmin.api.writing import (
     create,
@@ -84,6 +92,17 @@ def _asked(
             definition=definition if ":" in definition else f"{_R4}/{definition}",
         )
         for method in (("POST",) if changes else ("GET", "POST"))
+    )
+
+
+def _at_both(
+    name: str, type_: str, perform: Callable[[Call], Awaitable[Reply]]
+) -> tuple[Interaction, ...]:
+    """An operation that changes nothing, at its type and at a record of it."""
+    definition = f"{type_}-{name.removeprefix('$')}"
+    return (
+        *_asked(f"[type]/{name}", definition, perform, types=(type_,)),
+        *_asked(f"[type]/[id]/{name}", definition, perform, types=(type_,)),
     )
 
 
@@ -239,4 +258,10 @@ INTERACTIONS: tuple[Interaction, ...] = (
     *_asked("[type]/$counts", _COUNTS, count_kinds),
     *_asked("[type]/$lastn", "Observation-lastn", latest, types=("Observation",)),
     *_asked("[type]/$docref", _DOCREF, list_documents, types=("DocumentReference",)),
+    *_asked("[type]/$lookup", "CodeSystem-lookup", look_up, types=("CodeSystem",)),
+    *_at_both("$validate-code", "CodeSystem", check_in_system),
+    *_at_both("$subsumes", "CodeSystem", subsume),
+    *_at_both("$expand", "ValueSet", expand),
+    *_at_both("$validate-code", "ValueSet", check_in_value_set),
+    *_at_both("$translate", "ConceptMap", translate),
 )

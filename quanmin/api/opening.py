@@ -28,6 +28,7 @@ from quanmin.api.routing import Routes
 from quanmin.base.problems import Forbidden, NotAllowed, NotFound, Problem
 from quanmin.fhir.grammar import QueryLimits
 from quanmin.fhir.table import load_table
+from quanmin.terminology import TermLimits
 
 if TYPE_CHECKING:
     from quanmin.trust import Actors, Guard
@@ -53,6 +54,7 @@ def build(
     link_key: bytes,
     zone: ZoneInfo,
     query_limits: QueryLimits | None = None,
+    term_limits: TermLimits | None = None,
     base_url: str | None = None,
     is_ready: Callable[[], Awaitable[bool]] = _always_ready,
     more_numbers: Callable[[], Awaitable[bytes]] = _nothing_more,
@@ -82,6 +84,7 @@ def build(
         seal=Seal(link_key, seconds_max=limits.link_seconds_max, bytes_max=limits.link_bytes_max),
         zone=zone,
         describe=describe,
+        term_limits=term_limits or TermLimits(),
     )
     gate = open_gate(actors, limits, quotas)
     meters = Meters()

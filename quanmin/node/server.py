@@ -30,6 +30,7 @@ from quanmin.node.settings import Settings
 from quanmin.people import PersonIndex
 from quanmin.records.context import Context
 from quanmin.records.store import Store
+from quanmin.terminology import TerminologyIndex, Terms
 from quanmin.trust import AccessLog, Actors, Guard
 from quanmin.web import KitSettings, Text
 from quanmin.web import build as build_pages
@@ -92,6 +93,7 @@ def _assemble(
         zone=settings.zone,
         limits=settings.store,
         base_url=settings.node.base_url,
+        terms=lambda connection: Terms(connection, settings.terminology),
     )
     people = PersonIndex(context.keying)
     room = None if settings.postgres.dsn else Room(places.postgres, settings.disk.free_bytes_min)
@@ -99,7 +101,7 @@ def _assemble(
         pool,
         context,
         clock.now,
-        projections=(people,),
+        projections=(people, TerminologyIndex(settings.terminology)),
         # The disk of an external server is not ours to see; it says itself when it is full.
         may_write=room.is_enough if room else _always,
     )
@@ -133,6 +135,7 @@ def build_application(node: Node, quotas: tuple[int, int] | None = None) -> Any:
         link_key=node.keys.derive("links"),
         zone=settings.zone,
         query_limits=settings.search,
+        term_limits=settings.terminology,
         is_ready=_readiness(node.pool),
         more_numbers=lambda: _count_jobs(node.pool),
         unavailable=UNAVAILABLE,

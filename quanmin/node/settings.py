@@ -18,6 +18,7 @@ from quanmin.api.limits import DoorLimits
 from quanmin.base.jobs import JobLimits
 from quanmin.fhir.grammar import QueryLimits
 from quanmin.records.context import StoreLimits
+from quanmin.terminology import TermLimits
 
 PREFIX: Final = "QUANMIN_"
 _UNITS: Final = (
@@ -269,6 +270,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     jobs: JobLimits = msgspec.field(default_factory=JobLimits)
     door: DoorLimits = msgspec.field(default_factory=DoorLimits)
     search: QueryLimits = msgspec.field(default_factory=QueryLimits)
+    terminology: TermLimits = msgspec.field(default_factory=TermLimits)
     store: StoreLimits = msgspec.field(default_factory=StoreLimits)
 
     @property

@@ -4,7 +4,8 @@ from quanmin.records.model import Batch, EntryOutcome, Hits, Outcome, Stored
 from quanmin.records.related import Related
 from quanmin.trust.access_log import AccessLog
 from quanmin.trust.actors import Actor, Actors
-from quanmin.trust.guard import Guard, GuardedRecords, Timeline
+from quanmin.trust.guard import Guard, GuardedRecords
+from quanmin.trust.showing import Timeline
 
 __all__ = [
     "AccessLog",

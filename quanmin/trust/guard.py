@@ -7,7 +7,8 @@ access log before it answers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Literal
 
 import msgspec
@@ -34,10 +35,12 @@ from quanmin.records.related import Related, related
 from quanmin.records.search import timeline
 from quanmin.records.store import BeforeCommit, Store
 from quanmin.records.targets import beyond_reach
+from quanmin.terminology import TermLimits, Terms
 from quanmin.trust.access_log import Access, AccessLog
 from quanmin.trust.actors import Actor
 from quanmin.trust.rules import Ground, Rights, compile_rights
 from quanmin.trust.showing import (
+    Timeline,
     action_of,
     answer_write,
     count_seen,
@@ -50,16 +53,6 @@ from quanmin.trust.showing import (
 
 Keys = tuple[int, int | None]
 """A record and its source Patient, by their keys: all that the access log keeps of them."""
-
-
-class Timeline(msgspec.Struct, frozen=True):
-    """One person across institutions, newest first: the linked source Patients, the asked one
-    first, and a slice.
-    """
-
-    patients: tuple[Stored, ...]
-    entries: tuple[Stored, ...]
-    next: str | None
 
 
 class Guard:
@@ -258,6 +251,14 @@ class GuardedRecords:
                 "select sender, code from records.sender where sender = any($1::int[])", [*wanted]
             )
         return {row["sender"]: row["code"] for row in rows}
+
+    @asynccontextmanager
+    async def terminology(self, limits: TermLimits) -> AsyncIterator[Terms]:
+        """What codes mean at this moment, to every actor alike: it names nobody, so nothing is
+        noted.
+        """
+        async with self._store.reading() as connection:
+            yield Terms(connection, limits)
 
     async def _same_person(
         self, connection: Connection, rights: Rights, first: Stored

@@ -19,6 +19,16 @@ from quanmin.trust.rules import Rights
 _SLICE = 500
 
 
+class Timeline(msgspec.Struct, frozen=True):
+    """One person across institutions, newest first: the linked source Patients, the asked one
+    first, and a slice.
+    """
+
+    patients: tuple[Stored, ...]
+    entries: tuple[Stored, ...]
+    next: str | None
+
+
 def action_of(reading: Reading) -> str:
     """What the access log calls it."""
     if reading.query is not None:

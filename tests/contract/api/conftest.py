@@ -13,6 +13,7 @@ import pytest
 from stores import open_context, open_guard
 
 from quanmin.api import DoorLimits, build
+from quanmin.terminology import Terms
 from quanmin.trust import Actor, Actors
 
 LINK_KEY = b"k" * 32
@@ -29,7 +30,7 @@ class House:
 
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record], folder: Path) -> None:
         self.pool = pool
-        self.guard = open_guard(pool, open_context(folder))
+        self.guard = open_guard(pool, open_context(folder, terms=Terms))
         self.actors = Actors(pool)
         self.tokens: dict[str, str] = {}
         self._clients: list[httpx.AsyncClient] = []

@@ -1,0 +1,26 @@
+"""What codes mean: look up, expand, validate, translate.
+
+Written from CodeSystems, ValueSets and ConceptMaps in the transaction that stores them. Nothing
+here opens a connection: whoever asks hands one over.
+"""
+
+from quanmin.terminology.catalogue import Canonical, Entry, Kind
+from quanmin.terminology.checking import Check, Verdict
+from quanmin.terminology.expanding import Wanted
+from quanmin.terminology.index import TerminologyIndex
+from quanmin.terminology.limits import TermLimits
+from quanmin.terminology.terms import Terms
+from quanmin.terminology.translating import Match
+
+__all__ = [
+    "Canonical",
+    "Check",
+    "Entry",
+    "Kind",
+    "Match",
+    "TermLimits",
+    "TerminologyIndex",
+    "Terms",
+    "Verdict",
+    "Wanted",
+]

@@ -1,0 +1,158 @@
+"""Checks codes: whether they are of a code system or in a value set, and rightly named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from quanmin.base.database import Connection
+from quanmin.base.problems import Invalid
+from quanmin.base.text import fold
+from quanmin.terminology.catalogue import Canonical, Entry, find, supplements
+from quanmin.terminology.expanding import in_language
+from quanmin.terminology.limits import TermLimits
+from quanmin.terminology.selection import Composer
+
+
+class Check(msgspec.Struct, frozen=True):
+    """A code to check, as it was given."""
+
+    system: str
+    code: str
+    display: str | None = None
+    version: str = ""
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """Whether a code holds, why not, and its display."""
+
+    result: bool
+    message: str | None = None
+    display: str | None = None
+
+
+async def check_in_system(
+    connection: Connection, entry: Entry, codes: Sequence[Check], language: str | None = None
+) -> Verdict:
+    """Whether the system has one of the codes, and the first such rightly named."""
+    for code in codes:
+        row = await concept_row(connection, entry, code.code)
+        if row is not None:
+            return _named(code, *await _displays(connection, entry.url, row, language))
+    return Verdict(result=False, message=f"the code is not in {entry.canonical}")
+
+
+async def check_in_value_set(
+    connection: Connection,
+    limits: TermLimits,
+    head: Mapping[str, Any],
+    codes: Sequence[Check],
+    *,
+    language: str | None = None,
+    allows_abstract: bool = True,
+) -> Verdict:
+    """Whether one of the codes is in the value set, and the first such rightly named.
+
+    Raises NotFound, Conflict and Invalid as `Composer.select` does.
+    """
+    reasons = []
+    for code in codes:
+        row = await member(connection, limits, head, code)
+        if row is None:
+            reasons.append(await _absence(connection, head, code))
+        elif row["is_abstract"] and not allows_abstract:
+            reasons.append("the code is abstract: it groups others and is not used itself")
+        else:
+            shown = row["shown"]
+            display, names = await _displays(connection, code.system, row, language)
+            return _named(code, shown or display, [*names, *([shown] if shown else [])])
+    return Verdict(result=False, message="; ".join(dict.fromkeys(reasons)) or "no code was given")
+
+
+async def member(
+    connection: Connection, limits: TermLimits, head: Mapping[str, Any], code: Check
+) -> asyncpg.Record | None:
+    """The code's row in the value set; None when it is not in it."""
+    versions = {code.system: code.version} if code.version else {}
+    composer = Composer(connection, limits, versions)
+    select = await composer.select(head)
+    bind = composer.binding.bind
+    statement = (
+        "select m.shown, m.matched, c.display, c.is_abstract, c.more"
+        f" from ({select}) m left join terminology.concept c"
+        " on c.resource = m.resource and c.concept = m.concept"
+        f" where m.url = {bind(code.system)} and m.matched = any({bind(_forms(composer, code))})"
+        " order by m.part limit 1"
+    )
+    try:
+        return await connection.fetchrow(statement, *composer.binding.arguments)
+    except asyncpg.InvalidRegularExpressionError as error:
+        raise Invalid("a filter of the ValueSet holds no regular expression") from error
+
+
+def _forms(composer: Composer, code: Check) -> list[str]:
+    """The code as it is compared: folded where its system does not tell upper from lower case."""
+    entries = [e for e in composer.used.systems.values() if e.url == code.system]
+    if entries and not all(entry.is_case_sensitive for entry in entries):
+        return [code.code.casefold()]
+    return [code.code]
+
+
+async def concept_row(connection: Connection, entry: Entry, code: str) -> asyncpg.Record | None:
+    """The concept of a code in its system."""
+    return await connection.fetchrow(
+        "select resource, concept, matched, code, display, is_abstract, is_inactive, parents, more"
+        " from terminology.concept where resource = $1 and matched = $2",
+        entry.number,
+        code if entry.is_case_sensitive else code.casefold(),
+    )
+
+
+async def designations_of(connection: Connection, url: str, row: Any) -> list[dict[str, Any]]:
+    """A concept's designations, those of supplements behind its own."""
+    more = msgspec.json.decode(row["more"]) if row["more"] else {}
+    found = list(more.get("designation", ()))
+    numbers = await supplements(connection, url)
+    if numbers:
+        for added in await connection.fetch(
+            "select more from terminology.concept where resource = any($1) and matched = $2"
+            " and more is not null order by resource",
+            numbers,
+            row["matched"],
+        ):
+            found += msgspec.json.decode(added["more"]).get("designation", ())
+    return found
+
+
+async def _displays(
+    connection: Connection, url: str, row: Any, language: str | None
+) -> tuple[str | None, list[str]]:
+    """The display to show, and everything that the code may be called."""
+    designations = await designations_of(connection, url, row)
+    shown = in_language(designations, language) or row["display"]
+    names = [each["value"] for each in designations if each.get("value")]
+    return shown, [*([row["display"]] if row["display"] else []), *names]
+
+
+def _named(code: Check, display: str | None, names: Sequence[str]) -> Verdict:
+    if code.display is None or not names:
+        return Verdict(result=True, display=display)
+    if fold(code.display) in {fold(name) for name in names}:
+        return Verdict(result=True, display=display)
+    message = "the display is not one of this code: it is shown in `display`"
+    return Verdict(result=False, message=message, display=display)
+
+
+async def _absence(connection: Connection, head: Mapping[str, Any], code: Check) -> str:
+    """Why a code is not in a value set: another system, an unknown code, or left out."""
+    name = head.get("url") or "the value set"
+    if not code.system:
+        return "the code has no system, so it cannot be told which code it is: give its system"
+    entry = await find(connection, "CodeSystem", Canonical(code.system, code.version))
+    is_whole = entry is not None and entry.is_whole
+    if entry and is_whole and await concept_row(connection, entry, code.code) is None:
+        return f"the code is not in {entry.canonical}, so it is not in {name}"
+    return f"the code is not in {name}"
