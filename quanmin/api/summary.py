@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from quanmin.base.problems import Malformed
+from quanmin.fhir.meta import meta_of_a_part
 from quanmin.fhir.table import load_table
 
 if TYPE_CHECKING:
@@ -22,10 +23,6 @@ if TYPE_CHECKING:
     from quanmin.api.bundles import Subset
 
 SUMMARIES = ("true", "text", "data", "count", "false")
-_SUBSETTED = {
-    "system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue",
-    "code": "SUBSETTED",
-}
 _ALWAYS = frozenset({"resourceType", "id", "meta", "implicitRules", "modifierExtension"})
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{0,63}")
 _DECODER = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -74,10 +71,7 @@ def _cut(type_: str, body: bytes, kept: frozenset[str] | None, dropped: frozense
             left[key] = value
     if len(left) == len(members):
         return body
-    meta = msgspec.json.decode(members["meta"]) if "meta" in members else {}
-    tags = [tag for tag in meta.get("tag", ()) if tag != _SUBSETTED]
-    meta["tag"] = [*tags, _SUBSETTED]
-    left["meta"] = meta
+    left["meta"] = meta_of_a_part(members)
     return msgspec.json.encode(left)
 
 

@@ -4,7 +4,8 @@ these alone (R4 resource-operation-meta-add, resource-operation-meta-delete).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import msgspec
 
@@ -12,8 +13,21 @@ from quanmin.base.problems import Malformed
 from quanmin.fhir.json import malformed
 
 PARTS = ("profile", "security", "tag")
+# On a record of which some elements were left out, so that nobody stores it as whole: a tag of R4's
+# page on resources, "simple tags".
+SUBSETTED = {
+    "system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue",
+    "code": "SUBSETTED",
+}
 
 Items = dict[str, list[msgspec.Raw]]
+
+
+def meta_of_a_part(members: Mapping[str, msgspec.Raw]) -> dict[str, Any]:
+    """The meta for a part of the record that has these members: tagged SUBSETTED, once."""
+    meta: dict[str, Any] = msgspec.json.decode(members["meta"]) if "meta" in members else {}
+    tags = [tag for tag in meta.get("tag", ()) if tag != SUBSETTED]
+    return meta | {"tag": [*tags, SUBSETTED]}
 
 
 class _Coding(msgspec.Struct):

@@ -6,25 +6,15 @@ A step may hold the processor for a while, and one that goes wrong may take its 
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import signal
-import sys
-
-import msgspec
-import uvloop
 
 from quanmin.base.jobs import Worker
-from quanmin.base.lifetime import end_with
-from quanmin.base.logs import SEVERITIES, write_logs
-from quanmin.base.problems import Problem
 from quanmin.node.job_kinds import kinds_of
 from quanmin.node.memory import rest_the_collector
 from quanmin.node.server import open_node
-from quanmin.node.settings import Settings, unpack
-from quanmin.node.worker import READY, Orders
-
-log = logging.getLogger("quanmin.node")
+from quanmin.node.settings import Settings
+from quanmin.node.worker import READY, Orders, carry_out
 
 # The steps under way have a connection each, and may need another; two look after the jobs.
 _CONNECTIONS_A_PLACE = 2
@@ -32,21 +22,8 @@ _CONNECTIONS_BESIDE = 2
 
 
 def main() -> None:
-    """Work until told to stop; what keeps it from starting goes to the report."""
-    told = sys.stdin.buffer.read()
-    if not told:  # the supervisor gave up before it came to orders
-        sys.exit(0)
-    orders = msgspec.json.decode(told, type=Orders)
-    end_with(orders.parent)
-    settings = unpack(orders.settings)
-    write_logs(SEVERITIES[settings.log.severity])
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_work(settings, orders))
-    except Problem as problem:
-        log.exception("a worker for jobs cannot start")
-        os.write(orders.report, problem.text.encode())
-        sys.exit(1)
+    """Work until told to stop."""
+    carry_out(_work)
 
 
 async def _work(settings: Settings, orders: Orders) -> None:

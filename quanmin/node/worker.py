@@ -8,10 +8,12 @@ supervisor dies.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 import sys
-from typing import Final
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
 
 import msgspec
 import uvicorn
@@ -26,6 +28,8 @@ from quanmin.node.settings import Settings, unpack
 
 _BACKLOG: Final = 2048
 READY: Final = b"ready\n"
+
+log = logging.getLogger("quanmin.node")
 
 
 class Orders(msgspec.Struct, frozen=True):
@@ -56,7 +60,14 @@ class _Server(uvicorn.Server):
 
 
 def main() -> None:
-    """Serve until told to stop; what keeps it from starting goes to the report."""
+    """Serve until told to stop."""
+    carry_out(_serve)
+
+
+def carry_out(work: Callable[[Settings, Orders], Coroutine[Any, Any, None]]) -> None:
+    """Do the work under the orders that the supervisor sends, and end with it; what keeps it from
+    starting goes to the report.
+    """
     told = sys.stdin.buffer.read()
     if not told:  # the supervisor gave up before it came to orders
         sys.exit(0)
@@ -66,8 +77,9 @@ def main() -> None:
     write_logs(SEVERITIES[settings.log.severity])
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(settings, orders))
+            runner.run(work(settings, orders))
     except Problem as problem:
+        log.exception("a process of the node cannot start")
         os.write(orders.report, problem.text.encode())
         sys.exit(1)
 

@@ -15,16 +15,13 @@ from typing import Any, Final
 import msgspec
 
 from quanmin.fhir.json import without_member
+from quanmin.fhir.meta import meta_of_a_part
 from quanmin.fhir.query import Query, asked_of
 from quanmin.fhir.values import SearchParameter
 from quanmin.records.model import Stored
 
 _FILE: Final = Path(__file__).resolve().parent.parent / "definitions" / "directory.toml"
 _ALWAYS: Final = frozenset({"resourceType", "id", "meta", "implicitRules", "language"})
-_SUBSETTED: Final = {
-    "system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue",
-    "code": "SUBSETTED",
-}
 _NOTHING: Final = msgspec.Raw(b"{}")
 _MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -53,8 +50,7 @@ def directory_form(stored: Stored) -> Stored:
     left = {name: value for name, value in left.items() if value != _NOTHING}
     if left == members:
         return stored
-    meta = msgspec.json.decode(members["meta"]) if "meta" in members else {}
-    left["meta"] = meta | {"tag": [*meta.get("tag", ()), _SUBSETTED]}
+    left["meta"] = meta_of_a_part(members)
     return msgspec.structs.replace(stored, body=msgspec.json.encode(left))
 
 
