@@ -51,10 +51,12 @@ class _Worker:
         self.report, writing = os.pipe()
         self._report_there = writing
         self.began = time.monotonic()
+        # Who does not answer must not hold the port either: after a crash nobody could have it.
+        answering = (shared.listening, *shared.quotas) if trade == ANSWERING else ()
         self.process = subprocess.Popen(  # noqa: S603 - one of the two programs named above
             [sys.executable, "-m", trade],
             stdin=subprocess.PIPE,
-            pass_fds=(shared.listening, writing, *shared.quotas),
+            pass_fds=(writing, *answering),
             env=os.environ | shared.environment,
         )
 

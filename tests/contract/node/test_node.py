@@ -9,6 +9,7 @@ import os
 import signal
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -191,6 +192,27 @@ def test_a_killed_worker_for_jobs_is_replaced(node: RunningNode) -> None:
     os.kill(victim, signal.SIGKILL)
     wait_until(lambda: victim not in node.state()["job_workers"], "a new worker")
     assert len(node.state()["job_workers"]) == 1
+
+
+def test_only_what_answers_holds_the_port(node: RunningNode) -> None:
+    wait_until(lambda: bool(node.state()["job_workers"]), "no worker for jobs")
+    state = node.state()
+    (listening,) = {
+        fields[9]
+        for fields in map(str.split, Path("/proc/net/tcp").read_text().splitlines())
+        if fields[1].endswith(f":{node.port:04X}") and fields[3] == "0A"
+    }
+    assert all(f"socket:[{listening}]" in opened(process) for process in state["workers"])
+    assert not any(f"socket:[{listening}]" in opened(process) for process in state["job_workers"])
+
+
+def opened(process: int) -> set[str]:
+    """What the descriptors of a process stand for."""
+    found = set()
+    for path in Path(f"/proc/{process}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found.add(str(path.readlink()))
+    return found
 
 
 def test_jobs_are_listed_shown_cancelled_and_tried_again_by_command(node: RunningNode) -> None:
