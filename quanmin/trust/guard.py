@@ -7,8 +7,7 @@ access log before it answers.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -18,265 +17,31 @@ from quanmin.base.problems import Forbidden, Invalid, NotFound, Problem
 from quanmin.fhir.meta import MetaChange
 from quanmin.fhir.patch import Patch, read_patch
 from quanmin.fhir.query import Query
-from quanmin.people import PersonIndex
 from quanmin.records.bundle import Entry, Reading, Requests, id_of_body, read_requests
 from quanmin.records.erasing import is_known
-from quanmin.records.model import Batch, EntryOutcome, Hits, Outcome, Stored
+from quanmin.records.model import EntryOutcome, Outcome
 from quanmin.records.operation import Change, IfMatch, Operation, Sender
-from quanmin.records.reading import (
-    HistoryQuery,
-    history,
-    read,
-    read_patient,
-    read_version,
-    types_present,
-)
-from quanmin.records.related import Related, related
-from quanmin.records.search import timeline
-from quanmin.records.store import BeforeCommit, Store
+from quanmin.records.store import BeforeCommit
 from quanmin.records.targets import beyond_reach
-from quanmin.terminology import TermLimits, Terms
-from quanmin.trust.access_log import Access, AccessLog
 from quanmin.trust.actors import Actor
-from quanmin.trust.rules import Ground, Rights, compile_rights
-from quanmin.trust.showing import (
-    Timeline,
-    action_of,
-    answer_write,
-    count_seen,
-    hits_shown,
-    read_entry,
-    search_seen,
-    search_slices,
-    shown,
-)
-
-Keys = tuple[int, int | None]
-"""A record and its source Patient, by their keys: all that the access log keeps of them."""
+from quanmin.trust.guarded_reading import GuardedReading, Guarding
+from quanmin.trust.noting import Keys, only
+from quanmin.trust.rules import Rights
+from quanmin.trust.showing import action_of, answer_write, read_entry
 
 
-class Guard:
-    """Hands out guarded records; knows the store, the persons and the log of one process."""
-
-    def __init__(
-        self, store: Store, people: PersonIndex, log: AccessLog, now: Callable[[], int]
-    ) -> None:
-        """`now` gives microseconds since 1970-01-01T00:00Z."""
-        self.store = store
-        self.people = people
-        self.log = log
-        self.now = now
+class Guard(Guarding):
+    """Hands out guarded records."""
 
     def records(self, actor: Actor, *, purpose: str, request_id: str) -> GuardedRecords:
         """The records as this actor may see and change them, for this purpose, in this request."""
         return GuardedRecords(self, actor, purpose, request_id)
 
-    async def rights(self, actor: Actor) -> tuple[int, Rights]:
-        """The number the actor's writes are signed with, and what they may do now."""
-        sender = await self.store.sender(actor.sender or f"actor:{actor.code}")
-        patients: frozenset[int] = frozenset()
-        if actor.role == "resident" and actor.person is not None:
-            async with self.store.glancing() as connection:
-                found = await self.people.patients_of(connection, int(actor.person))
-            patients = frozenset(found)
-        return sender, compile_rights(actor, Ground(sender, patients))
 
-
-class GuardedRecords:
-    """The records through the eyes of one actor. Problems are raised as the store raises them."""
-
-    def __init__(self, guard: Guard, actor: Actor, purpose: str, request_id: str) -> None:
-        self._guard = guard
-        self._store = guard.store
-        self.context = guard.store.context
-        self.actor = actor
-        self.purpose = purpose
-        self.request_id = request_id
-
-    # Reading
-
-    async def read(self, type_: str, id_: str) -> Stored:
-        """The current version. Raises NotFound, Gone."""
-        _, rights = await self._guard.rights(self.actor)
-        try:
-            found = await self._store.glance(rights.readable, type_, id_)
-        except Problem as problem:
-            await self._note("read", type_, problem.code)
-            raise
-        await self._note("read", type_, "ok", (found,))
-        return shown(rights, found)
-
-    async def version(self, type_: str, id_: str, version: int) -> Stored:
-        """One version. Raises NotFound, Gone."""
-        _, rights = await self._guard.rights(self.actor)
-        try:
-            async with self._store.reading() as connection:
-                found = await read_version(
-                    connection, self.context, rights.whole, type_, id_, version=version
-                )
-        except Problem as problem:
-            await self._note("vread", type_, problem.code)
-            raise
-        await self._note("vread", type_, "ok", (found,))
-        return found
-
-    async def history(
-        self,
-        type_: str | None,
-        id_: str | None,
-        *,
-        since: int | None = None,
-        before: int | None = None,
-        at: tuple[int, int] | None = None,
-        count: int,
-        cursor: str | None = None,
-    ) -> Batch:
-        """Versions of one record, of a type or of all, newest first. See `HistoryQuery`."""
-        _, rights = await self._guard.rights(self.actor)
-        query = HistoryQuery(
-            type=type_, id=id_, since=since, before=before, at=at, count=count, cursor=cursor
-        )
-        try:
-            async with self._store.reading() as connection:
-                found = await history(connection, self.context, rights.whole, query)
-        except Problem as problem:
-            await self._note("history", type_, problem.code)
-            raise
-        await self._note("history", type_, "ok", found.versions)
-        return found
-
-    async def search(self, query: Query) -> Hits:
-        """A slice of what the query finds among what the actor may see."""
-        _, rights = await self._guard.rights(self.actor)
-        try:
-            async with self._store.reading() as connection:
-                hits = await search_seen(connection, self.context, rights, query)
-        except Problem as problem:
-            await self._note("search", query.type, problem.code)
-            raise
-        await self._note("search", query.type, "ok", (*hits.matches, *hits.included))
-        return hits
-
-    async def related(self, type_: str, id_: str, asked: Related) -> Hits:
-        """A slice of the record's compartment, itself first, and what this refers to. Raises
-        NotFound, Gone.
-        """
-        _, rights = await self._guard.rights(self.actor)
-        seen = rights.readable
-        try:
-            async with self._store.reading() as connection:
-                holder = await read(connection, self.context, seen, type_, id_)
-                hits = await related(connection, self.context, seen, holder, asked)
-        except Problem as problem:
-            await self._note("everything", type_, problem.code)
-            raise
-        await self._note("everything", type_, "ok", (*hits.matches, *hits.included))
-        return hits_shown(rights, hits)
-
-    async def search_all(self, query: Query, *, rows_max: int, action: str) -> Hits:
-        """All that the query finds, of one moment, in its order; when it is more than `rows_max`
-        only so many, and `next` says so. Logged as `action`.
-        """
-        _, rights = await self._guard.rights(self.actor)
-        try:
-            async with self._store.reading() as connection:
-                hits = await search_slices(connection, self.context, rights, query, rows_max)
-        except Problem as problem:
-            await self._note(action, query.type, problem.code)
-            raise
-        await self._note(action, query.type, "ok", hits.matches)
-        return hits
-
-    async def types_present(self) -> list[str]:
-        """The types of which this node has records at all, whoever may see them."""
-        async with self._store.glancing() as connection:
-            return await types_present(connection, self.context)
-
-    async def counts(self, queries: Sequence[Query]) -> list[int | None]:
-        """How many records each query finds among what the actor may see, all of one moment; None
-        for more than may be counted.
-        """
-        _, rights = await self._guard.rights(self.actor)
-        type_ = _only({query.type or "" for query in queries})
-        try:
-            async with self._store.reading() as connection:
-                found = [
-                    await count_seen(connection, self.context, rights, query) for query in queries
-                ]
-        except Problem as problem:
-            await self._note("counts", type_, problem.code)
-            raise
-        await self._note("counts", type_, "ok")
-        return found
-
-    async def timeline(
-        self,
-        patient_id: str,
-        *,
-        types: tuple[str, ...] = (),
-        count: int,
-        cursor: str | None = None,
-    ) -> Timeline:
-        """What is recorded of this Patient's person anywhere, newest first by clinical time."""
-        _, rights = await self._guard.rights(self.actor)
-        try:
-            async with self._store.reading() as connection:
-                first = await read(connection, self.context, rights.whole, "Patient", patient_id)
-                patients = await self._same_person(connection, rights, first)
-                rids = [patient.rid for patient in patients]
-                slice_ = await timeline(
-                    connection, self.context, rids, types, rights.whole, count, cursor
-                )
-        except Problem as problem:
-            await self._note("timeline", None, problem.code)
-            raise
-        await self._note("timeline", None, "ok", (*patients, *slice_.matches))
-        return Timeline(tuple(patients), slice_.matches, slice_.next)
-
-    async def registrations(self, patients: Sequence[Stored]) -> dict[str, int]:
-        """For each of these Patients (by id) how many Patients its person has; 1 for one that is
-        not linked.
-        """
-        _, rights = await self._guard.rights(self.actor)
-        rids = [patient.rid for patient in patients]
-        async with self._store.glancing() as connection:
-            counts = await self._guard.people.counts(connection, rids, rights.whole)
-        return {patient.id: counts.get(patient.rid, 1) for patient in patients}
-
-    async def senders(self, versions: Sequence[Stored]) -> dict[int, str]:
-        """The codes of the institutions that sent these versions, by their number in `facts`."""
-        wanted = {version.facts.sender for version in versions}
-        async with self._store.glancing() as connection:
-            rows = await connection.fetch(
-                "select sender, code from records.sender where sender = any($1::int[])", [*wanted]
-            )
-        return {row["sender"]: row["code"] for row in rows}
-
-    @asynccontextmanager
-    async def terminology(self, limits: TermLimits) -> AsyncIterator[Terms]:
-        """What codes mean at this moment, to every actor alike: it names nobody, so nothing is
-        noted.
-        """
-        async with self._store.reading() as connection:
-            yield Terms(connection, limits)
-
-    async def _same_person(
-        self, connection: Connection, rights: Rights, first: Stored
-    ) -> list[Stored]:
-        people = self._guard.people
-        person = await people.person_of(connection, first.rid)
-        if person is None:
-            return [first]
-        found = [first]
-        for rid in await people.patients_of(connection, person):
-            if rid != first.rid:
-                try:
-                    found.append(await read_patient(connection, self.context, rights.whole, rid))
-                except NotFound:
-                    continue
-        return found
-
-    # Writing
+class GuardedRecords(GuardedReading):
+    """Reading and writing through the eyes of one actor. Problems are raised as the store raises
+    them.
+    """
 
     async def create(
         self, type_: str, body: bytes, *, if_none_exist: Query | None = None
@@ -400,16 +165,16 @@ class GuardedRecords:
             for person in persons:
                 await people.forget(connection, person)
             keys: list[Keys] = [(change.rid, change.patient) for change in changes]
-            entry = self._access_to("erase", "Patient", "ok", keys)
+            entry = self._notes.entry_of_keys("erase", "Patient", "ok", keys)
             entry = msgspec.structs.replace(entry, patients=tuple(patients))
-            await self._guard.log.note_in(connection, [entry])
+            await self._notes.log.note_in(connection, [entry])
 
         try:
             if not rights.may_erase.allowed:
                 raise Forbidden(f"you may not erase ({', '.join(rights.may_erase.reasons)})")
             await self._store.erase(choose, note)
         except Problem as problem:
-            await self._note("erase", "Patient", problem.code)
+            await self._notes.note("erase", "Patient", problem.code)
             raise
         return number
 
@@ -456,8 +221,9 @@ class GuardedRecords:
             raise Invalid(
                 "an entry of the transaction cannot be read; nothing was stored", issues=issues
             ) from problem
-        await self._guard.log.note_in(
-            connection, [self._access(action_of(reading), reading.type, "ok", answer)]
+        await self._notes.log.note_in(
+            connection,
+            [self._notes.entry_of_answer(action_of(reading), reading.type, "ok", answer)],
         )
         return answer
 
@@ -480,9 +246,9 @@ class GuardedRecords:
             async with self._store.reading() as connection:
                 answer = await read_entry(connection, self.context, rights, reading)
         except Problem as problem:
-            await self._note(action, reading.type, problem.code)
+            await self._notes.note(action, reading.type, problem.code)
             raise
-        await self._guard.log.note(self._access(action, reading.type, "ok", answer))
+        await self._notes.log.note(self._notes.entry_of_answer(action, reading.type, "ok", answer))
         return answer
 
     async def _write(self, action: str, operation: Operation) -> Outcome | None:
@@ -512,20 +278,13 @@ class GuardedRecords:
                 beyond = await self._beyond(connection, rights, operations)
             type_ = operations[0].type if len(operations) == 1 else None
             outcome = "forbidden" if beyond else problem.code
-            await self._guard.log.note(self._access_to(action, type_, outcome, beyond))
+            await self._notes.log.note(self._notes.entry_of_keys(action, type_, outcome, beyond))
             raise
 
     async def _beyond(
         self, connection: Connection, rights: Rights, operations: Sequence[Operation]
     ) -> list[Keys]:
         return await beyond_reach(connection, self.context, rights.writable, operations)
-
-    # The access log
-
-    async def _note(
-        self, action: str, type_: str | None, outcome: str, versions: Sequence[Stored] = ()
-    ) -> None:
-        await self._guard.log.note(self._entry(action, type_, outcome, versions))
 
     async def _note_writes(
         self,
@@ -543,54 +302,18 @@ class GuardedRecords:
         beyond = await self._beyond(connection, rights, idle)
         entries = []
         if versions or not beyond:
-            type_ = _only({version.type for version in versions})
-            entries.append(self._entry(action, type_, "ok", versions))
+            type_ = only({version.type for version in versions})
+            entries.append(self._notes.entry(action, type_, "ok", versions))
         if beyond:
-            type_ = _only({operation.type for operation in idle})
-            entries.append(self._access_to(action, type_, "forbidden", beyond))
-        await self._guard.log.note_in(connection, entries)
-
-    def _access(self, action: str, type_: str | None, outcome: str, answer: EntryOutcome) -> Access:
-        versions: list[Stored] = [] if answer.stored is None else [answer.stored]
-        if answer.hits is not None:
-            versions += (*answer.hits.matches, *answer.hits.included)
-        if answer.history is not None:
-            versions += answer.history.versions
-        return self._entry(action, type_, outcome, versions)
-
-    def _entry(
-        self, action: str, type_: str | None, outcome: str, versions: Sequence[Stored]
-    ) -> Access:
-        keys = [(version.rid, version.facts.patient) for version in versions]
-        return self._access_to(action, type_, outcome, keys)
-
-    def _access_to(
-        self, action: str, type_: str | None, outcome: str, keys: Sequence[Keys]
-    ) -> Access:
-        patients = {patient for _, patient in keys}
-        return Access(
-            at=self._guard.now(),
-            request=self.request_id,
-            actor=self.actor.code,
-            role=self.actor.role,
-            purpose=self.purpose,
-            action=action,
-            type=type_,
-            outcome=outcome,
-            hits=len(keys),
-            records=tuple(rid for rid, _ in keys),
-            patients=tuple(patient for patient in patients if patient is not None),
-        )
+            type_ = only({operation.type for operation in idle})
+            entries.append(self._notes.entry_of_keys(action, type_, "forbidden", beyond))
+        await self._notes.log.note_in(connection, entries)
 
 
 def _written(outcome: Outcome | None) -> Outcome:
     if outcome is None:
         raise NotFound("nothing was written")
     return outcome
-
-
-def _only(types: set[str]) -> str | None:
-    return types.pop() if len(types) == 1 else None
 
 
 def _type_of(query: Query) -> str:

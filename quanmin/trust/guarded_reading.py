@@ -1,0 +1,253 @@
+"""Reading through the guard: what one actor may see, every reading in the access log first."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+from quanmin.base.database import Connection
+from quanmin.base.problems import NotFound, Problem
+from quanmin.fhir.query import Query
+from quanmin.people import PersonIndex
+from quanmin.records.model import Batch, Hits, Stored
+from quanmin.records.reading import (
+    HistoryQuery,
+    history,
+    read,
+    read_patient,
+    read_version,
+    types_present,
+)
+from quanmin.records.related import Related, related
+from quanmin.records.search import timeline
+from quanmin.records.store import Store
+from quanmin.terminology import TermLimits, Terms
+from quanmin.trust.access_log import AccessLog
+from quanmin.trust.actors import Actor
+from quanmin.trust.noting import Notes, only
+from quanmin.trust.rules import Ground, Rights, compile_rights
+from quanmin.trust.showing import (
+    Timeline,
+    count_seen,
+    hits_shown,
+    search_seen,
+    search_slices,
+    shown,
+)
+
+
+class Guarding:
+    """What guarded records stand on: the store, the persons and the log of one process."""
+
+    def __init__(
+        self, store: Store, people: PersonIndex, log: AccessLog, now: Callable[[], int]
+    ) -> None:
+        """`now` gives microseconds since 1970-01-01T00:00Z."""
+        self.store = store
+        self.people = people
+        self.log = log
+        self.now = now
+
+    async def rights(self, actor: Actor) -> tuple[int, Rights]:
+        """The number the actor's writes are signed with, and what they may do now."""
+        sender = await self.store.sender(actor.sender or f"actor:{actor.code}")
+        patients: frozenset[int] = frozenset()
+        if actor.role == "resident" and actor.person is not None:
+            async with self.store.glancing() as connection:
+                found = await self.people.patients_of(connection, int(actor.person))
+            patients = frozenset(found)
+        return sender, compile_rights(actor, Ground(sender, patients))
+
+
+class GuardedReading:
+    """Reading through the eyes of one actor. Problems are raised as the store raises them."""
+
+    def __init__(self, guard: Guarding, actor: Actor, purpose: str, request_id: str) -> None:
+        self._guard = guard
+        self._store = guard.store
+        self.context = guard.store.context
+        self.actor = actor
+        self.purpose = purpose
+        self.request_id = request_id
+        self._notes = Notes(guard.log, guard.now, actor, purpose, request_id)
+
+    async def read(self, type_: str, id_: str) -> Stored:
+        """The current version. Raises NotFound, Gone."""
+        _, rights = await self._guard.rights(self.actor)
+        try:
+            found = await self._store.glance(rights.readable, type_, id_)
+        except Problem as problem:
+            await self._notes.note("read", type_, problem.code)
+            raise
+        await self._notes.note("read", type_, "ok", (found,))
+        return shown(rights, found)
+
+    async def version(self, type_: str, id_: str, version: int) -> Stored:
+        """One version. Raises NotFound, Gone."""
+        _, rights = await self._guard.rights(self.actor)
+        try:
+            async with self._store.reading() as connection:
+                found = await read_version(
+                    connection, self.context, rights.whole, type_, id_, version=version
+                )
+        except Problem as problem:
+            await self._notes.note("vread", type_, problem.code)
+            raise
+        await self._notes.note("vread", type_, "ok", (found,))
+        return found
+
+    async def history(
+        self,
+        type_: str | None,
+        id_: str | None,
+        *,
+        since: int | None = None,
+        before: int | None = None,
+        at: tuple[int, int] | None = None,
+        count: int,
+        cursor: str | None = None,
+    ) -> Batch:
+        """Versions of one record, of a type or of all, newest first. See `HistoryQuery`."""
+        _, rights = await self._guard.rights(self.actor)
+        query = HistoryQuery(
+            type=type_, id=id_, since=since, before=before, at=at, count=count, cursor=cursor
+        )
+        try:
+            async with self._store.reading() as connection:
+                found = await history(connection, self.context, rights.whole, query)
+        except Problem as problem:
+            await self._notes.note("history", type_, problem.code)
+            raise
+        await self._notes.note("history", type_, "ok", found.versions)
+        return found
+
+    async def search(self, query: Query) -> Hits:
+        """A slice of what the query finds among what the actor may see."""
+        _, rights = await self._guard.rights(self.actor)
+        try:
+            async with self._store.reading() as connection:
+                hits = await search_seen(connection, self.context, rights, query)
+        except Problem as problem:
+            await self._notes.note("search", query.type, problem.code)
+            raise
+        await self._notes.note("search", query.type, "ok", (*hits.matches, *hits.included))
+        return hits
+
+    async def related(self, type_: str, id_: str, asked: Related) -> Hits:
+        """A slice of the record's compartment, itself first, and what this refers to. Raises
+        NotFound, Gone.
+        """
+        _, rights = await self._guard.rights(self.actor)
+        seen = rights.readable
+        try:
+            async with self._store.reading() as connection:
+                holder = await read(connection, self.context, seen, type_, id_)
+                hits = await related(connection, self.context, seen, holder, asked)
+        except Problem as problem:
+            await self._notes.note("everything", type_, problem.code)
+            raise
+        await self._notes.note("everything", type_, "ok", (*hits.matches, *hits.included))
+        return hits_shown(rights, hits)
+
+    async def search_all(self, query: Query, *, rows_max: int, action: str) -> Hits:
+        """All that the query finds, of one moment, in its order; when it is more than `rows_max`
+        only so many, and `next` says so. Logged as `action`.
+        """
+        _, rights = await self._guard.rights(self.actor)
+        try:
+            async with self._store.reading() as connection:
+                hits = await search_slices(connection, self.context, rights, query, rows_max)
+        except Problem as problem:
+            await self._notes.note(action, query.type, problem.code)
+            raise
+        await self._notes.note(action, query.type, "ok", hits.matches)
+        return hits
+
+    async def types_present(self) -> list[str]:
+        """The types of which this node has records at all, whoever may see them."""
+        async with self._store.glancing() as connection:
+            return await types_present(connection, self.context)
+
+    async def counts(self, queries: Sequence[Query]) -> list[int | None]:
+        """How many records each query finds among what the actor may see, all of one moment; None
+        for more than may be counted.
+        """
+        _, rights = await self._guard.rights(self.actor)
+        type_ = only({query.type or "" for query in queries})
+        try:
+            async with self._store.reading() as connection:
+                found = [
+                    await count_seen(connection, self.context, rights, query) for query in queries
+                ]
+        except Problem as problem:
+            await self._notes.note("counts", type_, problem.code)
+            raise
+        await self._notes.note("counts", type_, "ok")
+        return found
+
+    async def timeline(
+        self,
+        patient_id: str,
+        *,
+        types: tuple[str, ...] = (),
+        count: int,
+        cursor: str | None = None,
+    ) -> Timeline:
+        """What is recorded of this Patient's person anywhere, newest first by clinical time."""
+        _, rights = await self._guard.rights(self.actor)
+        try:
+            async with self._store.reading() as connection:
+                first = await read(connection, self.context, rights.whole, "Patient", patient_id)
+                patients = await self._same_person(connection, rights, first)
+                rids = [patient.rid for patient in patients]
+                slice_ = await timeline(
+                    connection, self.context, rids, types, rights.whole, count, cursor
+                )
+        except Problem as problem:
+            await self._notes.note("timeline", None, problem.code)
+            raise
+        await self._notes.note("timeline", None, "ok", (*patients, *slice_.matches))
+        return Timeline(tuple(patients), slice_.matches, slice_.next)
+
+    async def registrations(self, patients: Sequence[Stored]) -> dict[str, int]:
+        """For each of these Patients (by id) how many Patients its person has; 1 for one that is
+        not linked.
+        """
+        _, rights = await self._guard.rights(self.actor)
+        rids = [patient.rid for patient in patients]
+        async with self._store.glancing() as connection:
+            counts = await self._guard.people.counts(connection, rids, rights.whole)
+        return {patient.id: counts.get(patient.rid, 1) for patient in patients}
+
+    async def senders(self, versions: Sequence[Stored]) -> dict[int, str]:
+        """The codes of the institutions that sent these versions, by their number in `facts`."""
+        wanted = {version.facts.sender for version in versions}
+        async with self._store.glancing() as connection:
+            rows = await connection.fetch(
+                "select sender, code from records.sender where sender = any($1::int[])", [*wanted]
+            )
+        return {row["sender"]: row["code"] for row in rows}
+
+    @asynccontextmanager
+    async def terminology(self, limits: TermLimits) -> AsyncIterator[Terms]:
+        """What codes mean at this moment, to every actor alike: it names nobody, so nothing is
+        noted.
+        """
+        async with self._store.reading() as connection:
+            yield Terms(connection, limits)
+
+    async def _same_person(
+        self, connection: Connection, rights: Rights, first: Stored
+    ) -> list[Stored]:
+        people = self._guard.people
+        person = await people.person_of(connection, first.rid)
+        if person is None:
+            return [first]
+        found = [first]
+        for rid in await people.patients_of(connection, person):
+            if rid != first.rid:
+                try:
+                    found.append(await read_patient(connection, self.context, rights.whole, rid))
+                except NotFound:
+                    continue
+        return found
