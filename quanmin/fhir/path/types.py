@@ -247,11 +247,15 @@ def fhir_type(name: str) -> Type:
 
 
 def is_type_name(name: str) -> bool:
-    """Whether FHIR R4 or FHIRPath has a type of this name (`Patient`, `System.String`)."""
+    """Whether FHIR R4 or FHIRPath has a type of this name (`Patient`, `System.String`).
+
+    `System.Patient` may be asked for too: a known name in the other namespace, which nothing is of.
+    """
     namespace, _, bare = name.rpartition(".")
     is_system = bare in _SYSTEM
     is_fhir = bare in _ABSTRACT or bare in _QUANTITY_PROFILES or fhir_type(bare) is not UNKNOWN
-    return {"": is_system or is_fhir, "System": is_system, "FHIR": is_fhir}.get(namespace, False)
+    is_either = is_system or is_fhir
+    return {"": is_either, "System": is_either, "FHIR": is_fhir}.get(namespace, False)
 
 
 def type_name(namespace: str, name: str) -> str:
