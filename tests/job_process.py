@@ -1,7 +1,7 @@
 """A process that works jobs off, for tests that kill it: `python job_process.py DSN`.
 
 Its kinds leave a trace of every step: `count` adds a row for each number of its job, `claim` notes
-when somebody else was inside the same job.
+when somebody else was inside the same job, `endless` counts on and never ends.
 """
 
 from __future__ import annotations
@@ -49,7 +49,15 @@ async def once(connection: Connection, job: Job) -> Continue | Done:
     return Done()
 
 
-KINDS = (Kind("count", count), Kind("claim", claim), Kind("once", once))
+async def endless(connection: Connection, job: Job) -> Continue:
+    """Count on, whatever the payload is."""
+    number = (job.position or 0) + 1
+    await connection.execute("insert into effect values ($1, $2)", job.number, number)
+    await asyncio.sleep(0.01)
+    return Continue(number, number, 1_000_000)
+
+
+KINDS = (Kind("count", count), Kind("claim", claim), Kind("once", once), Kind("endless", endless))
 
 
 async def main(dsn: str) -> None:

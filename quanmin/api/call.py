@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -16,20 +16,26 @@ from quanmin.fhir.grammar import QueryLimits, parse_query
 from quanmin.terminology import TermLimits
 
 if TYPE_CHECKING:
+    from quanmin.api.later import Later
     from quanmin.api.limits import DoorLimits
+    from quanmin.api.quota import Quota
     from quanmin.api.request import Request
     from quanmin.fhir.query import Query
     from quanmin.trust import GuardedRecords
 
 
 class Desk(msgspec.Struct, frozen=True, kw_only=True):
-    """What stays the same from one request to the next. `describe` writes the statement."""
+    """What stays the same from one request to the next. `describe` writes the statement, `polls`
+    counts how often a job is asked about, `later` are the kinds of jobs that requests begin.
+    """
 
     limits: DoorLimits
     query_limits: QueryLimits
     seal: Seal
     zone: ZoneInfo
     describe: Callable[[str], bytes]
+    polls: Quota
+    later: Mapping[str, Later]
     term_limits: TermLimits = TermLimits()
 
 

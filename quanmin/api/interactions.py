@@ -15,6 +15,7 @@ from quanmin.api.continuing import go_on
 from quanmin.api.counting import count_kinds, count_types
 from quanmin.api.documents import list_documents
 from quanmin.api.everything import gather
+from quanmin.api.later import Later, end, tell
 from quanmin.api.latest import latest
 from quanmin.api.meta import add_meta, delete_meta, show_meta, sum_up_meta
 from quanmin.api.reading import read, read_history, read_version
@@ -246,6 +247,12 @@ INTERACTIONS: tuple[Interaction, ...] = (
     Interaction(
         code="page", method="GET", shape="_page", access="actor", level="none", perform=go_on
     ),
+    Interaction(
+        code="job", method="GET", shape="_job/[id]", access="actor", level="none", perform=tell
+    ),
+    Interaction(
+        code="job", method="DELETE", shape="_job/[id]", access="actor", level="none", perform=end
+    ),
     *_asked("[type]/[id]/$everything", "Patient-everything", gather, types=("Patient",)),
     *_asked("[type]/[id]/$everything", "Encounter-everything", gather, types=("Encounter",)),
     *_asked("[type]/[id]/$meta", "Resource-meta", show_meta),
@@ -265,3 +272,6 @@ INTERACTIONS: tuple[Interaction, ...] = (
     *_at_both("$validate-code", "ValueSet", check_in_value_set),
     *_at_both("$translate", "ConceptMap", translate),
 )
+
+LATER: tuple[Later, ...] = ()
+"""The kinds of jobs that requests begin, each with how it is told of."""

@@ -27,6 +27,8 @@ class DoorLimits(msgspec.Struct, frozen=True, kw_only=True):
     it looks at to find codes.
     `meta_rows_max` is how many records `$meta` of a type or of all reads for what they have.
     `latest_rows_max` is how many observations `$lastn` reads to find the latest of each code.
+    `polls_per_second` is how often a job may be asked about, `polls_burst` how many such questions
+    may be saved up. `jobs_open_max` is how many jobs of a kind a client may have under way.
     `compress_bytes_min` is the size of one packet: compressing less saves no time on the way.
     """
 
@@ -58,4 +60,7 @@ class DoorLimits(msgspec.Struct, frozen=True, kw_only=True):
     meta_rows_max: int = 2000
     counts_max: int = 36
     counts_sample_max: int = 1000
+    polls_per_second: float = 1.0
+    polls_burst: float = 20.0
+    jobs_open_max: int = 10
     compress_bytes_min: int = 1400

@@ -49,6 +49,8 @@ class Preference(msgspec.Struct, frozen=True):
 
     returns: Return | None = None
     is_strict: bool = False
+    is_lenient: bool = False
+    is_async: bool = False
 
 
 def _parameters(text: str) -> tuple[str, dict[str, str]]:
@@ -135,15 +137,17 @@ def check_patch_type(header: str) -> None:
 def prefer(header: str) -> Preference:
     """What a `Prefer` header asks for."""
     returns: Return | None = None
-    is_strict = False
+    handling, is_async = "", False
     for piece in header.replace(";", ",").split(","):
         name, _, value = piece.partition("=")
         name, value = name.strip().lower(), value.strip().strip('"').lower()
         if name == "return":
             returns = _RETURNS.get(value, returns)
         elif name == "handling":
-            is_strict = value == "strict"
-    return Preference(returns, is_strict)
+            handling = value
+        elif name == "respond-async":
+            is_async = True
+    return Preference(returns, handling == "strict", handling == "lenient", is_async)
 
 
 def version_matched(header: str) -> int | Literal["*"]:

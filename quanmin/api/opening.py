@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from ipaddress import ip_address
@@ -16,7 +16,7 @@ from quanmin.api.call import Desk
 from quanmin.api.callers import Callers, load_purposes
 from quanmin.api.capability import write_statement
 from quanmin.api.door import BASE_PATH, Door, Gate
-from quanmin.api.interactions import INTERACTIONS
+from quanmin.api.interactions import INTERACTIONS, LATER
 from quanmin.api.limits import DoorLimits
 from quanmin.api.metering import CONTENT_TYPE, Meters
 from quanmin.api.negotiation import PLAIN_JSON
@@ -31,6 +31,7 @@ from quanmin.fhir.table import load_table
 from quanmin.terminology import TermLimits
 
 if TYPE_CHECKING:
+    from quanmin.api.later import Later
     from quanmin.trust import Actors, Guard
 
 _WRONG_METHOD = NotAllowed("this address takes GET and HEAD")
@@ -60,7 +61,8 @@ def build(
     more_numbers: Callable[[], Awaitable[bytes]] = _nothing_more,
     unavailable: tuple[type[Exception], ...] = (ConnectionError,),
     beyond: Application | None = None,
-    quotas: tuple[int, int] | None = None,
+    quotas: tuple[int, int, int] | None = None,
+    later: Iterable[Later] = LATER,
 ) -> Application:
     """The ASGI application of a node: `/fhir`, `/health`, `/ready`, `/metrics`; the rest `beyond`.
 
@@ -68,7 +70,8 @@ def build(
     addresses `/fhir`; None trusts each request's Host header. `is_ready` says whether work can be
     done, `more_numbers` writes what others have counted, in the Prometheus text format;
     `unavailable` are the exceptions that mean the database cannot be reached. `quotas` is shared
-    memory in which all workers count what clients and strangers spend.
+    memory in which all workers count what clients and strangers spend, and the questions about
+    jobs; `later` are the kinds of jobs that requests begin.
     """
     limits = limits or DoorLimits()
     table = load_table()
@@ -84,6 +87,8 @@ def build(
         seal=Seal(link_key, seconds_max=limits.link_seconds_max, bytes_max=limits.link_bytes_max),
         zone=zone,
         describe=describe,
+        polls=_open_polls(limits, quotas),
+        later={each.kind: each for each in later},
         term_limits=term_limits or TermLimits(),
     )
     gate = open_gate(actors, limits, quotas)
@@ -100,9 +105,21 @@ def build(
     return Front(door, Watch(gate, meters, is_ready, more_numbers), beyond)
 
 
-def open_gate(actors: Actors, limits: DoorLimits, quotas: tuple[int, int] | None = None) -> Gate:
+def _open_polls(limits: DoorLimits, quotas: tuple[int, int, int] | None) -> Quota:
+    return Quota(
+        limits.polls_per_second,
+        limits.polls_burst,
+        limits.clients_max,
+        quotas[2] if quotas else None,
+        what="questions a second about one job",
+    )
+
+
+def open_gate(
+    actors: Actors, limits: DoorLimits, quotas: tuple[int, int, int] | None = None
+) -> Gate:
     """What lets requests in, under `limits`."""
-    clients, strangers = quotas or (None, None)
+    clients, strangers, _ = quotas or (None, None, None)
     return Gate(
         callers=Callers(actors, seconds_max=limits.actor_seconds_max, actors_max=limits.actors_max),
         purposes=load_purposes(),

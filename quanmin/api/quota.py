@@ -44,11 +44,14 @@ class Quota:
         clients_max: int,
         memory: int | None = None,
         now: Callable[[], float] = time.monotonic,
+        *,
+        what: str = "requests a second for one client",
     ) -> None:
         self._per_second = per_second
         self._burst = burst
         self._rows = ceil(clients_max / _ROW_SLOTS)
         self._now = now  # the same in all processes of a machine
+        self._what = what
         self._descriptor = share_memory("quota") if memory is None else memory
         os.ftruncate(self._descriptor, self._rows * _ROW_BYTES)
         self._levels = mmap.mmap(self._descriptor, self._rows * _ROW_BYTES)
@@ -66,8 +69,7 @@ class Quota:
         if level < 0:
             seconds = max(1, ceil(-level / self._per_second))
             raise TooMany(
-                f"over the quota of {self._per_second:g} requests a second for one client; "
-                f"wait {seconds} s",
+                f"over the quota of {self._per_second:g} {self._what}; wait {seconds} s",
                 retry_after_seconds=seconds,
             )
 

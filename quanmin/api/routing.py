@@ -11,7 +11,7 @@ from quanmin.base.problems import Malformed, NotFound
 if TYPE_CHECKING:
     from quanmin.api.interactions import Interaction
 
-_WORDS = frozenset({"_history", "_search", "_page", "metadata"})
+_WORDS = frozenset({"_history", "_search", "_page", "_job", "metadata"})
 _PARTS = ("[type]", "[id]", "[kind]", "[version]", "[more]")
 _ADDRESSES = (
     "addresses are Type, Type/id, Type/id/_history, Type/id/_history/version, Type/_search, "

@@ -113,7 +113,7 @@ def _always() -> bool:
     return True
 
 
-def build_application(node: Node, quotas: tuple[int, int] | None = None) -> Any:
+def build_application(node: Node, quotas: tuple[int, int, int] | None = None) -> Any:
     """The ASGI application: the door in front, the pages behind it.
 
     `quotas` is memory in which several workers count together.

@@ -313,6 +313,10 @@ _SENTENCES: Final = {
     "door.counts_max": "How many codes or months `$counts` counts at most.",
     "door.counts_sample_max": "How many records `$counts` looks at to find codes.",
     "door.latest_rows_max": "How many observations `$lastn` reads at most.",
+    "door.polls_per_second": "How often a job may be asked about, counted over all workers; "
+    "beyond: 429 with the seconds to wait.",
+    "door.polls_burst": "How many such questions may be saved up.",
+    "door.jobs_open_max": "How many jobs of one kind a client may have that have not ended.",
     "door.compress_bytes_min": "Answers shorter than this are not compressed.",
     "search.count_max": "The largest `_count`; a larger one is lowered to it.",
     "search.clauses_max": "How many parameters a search may have.",

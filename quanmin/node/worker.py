@@ -35,14 +35,15 @@ log = logging.getLogger("quanmin.node")
 class Orders(msgspec.Struct, frozen=True):
     """What the supervisor tells a worker: settings, database, and the descriptors it inherits.
 
-    `quotas` is memory shared by all workers: what clients have spent, and what strangers have.
+    `quotas` is memory shared by all workers: what clients have spent, what strangers have, and
+    how often jobs were asked about.
     """
 
     settings: bytes
     dsn: str
     socket: int
     report: int
-    quotas: tuple[int, int]
+    quotas: tuple[int, int, int]
     parent: int
 
 

@@ -39,7 +39,7 @@ class _Shared(msgspec.Struct, frozen=True):
     """What all workers of a node have in common."""
 
     listening: int
-    quotas: tuple[int, int]
+    quotas: tuple[int, int, int]
     environment: dict[str, str]
 
 
@@ -90,7 +90,11 @@ class Workforce:
         self._metrics = Places(settings.node.directory).metrics
         self._shared = _Shared(
             listening,
-            (share_memory("clients' quotas"), share_memory("strangers' quotas")),
+            (
+                share_memory("clients' quotas"),
+                share_memory("strangers' quotas"),
+                share_memory("quotas of jobs"),
+            ),
             shared_folder(self._metrics),
         )
         self._workers = [_Worker(ANSWERING, self._shared) for _ in range(settings.node.workers)]

@@ -88,6 +88,7 @@ class Context:
         # With the slash, so that an address that only begins alike is not taken for ours.
         self.base = f"{base_url.rstrip('/')}/" if base_url else ""
         self.terms = terms
+        self.derive = keys.derive
         self.keying = Keying(keys.derive("index"))
         self.codec = Codec(keys, suite)
         self.indexer = Indexer(self.keying, self.rid_of)

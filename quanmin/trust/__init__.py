@@ -4,6 +4,7 @@ from quanmin.records.model import Batch, EntryOutcome, Hits, Outcome, Stored
 from quanmin.records.related import Related
 from quanmin.trust.access_log import AccessLog
 from quanmin.trust.actors import Actor, Actors
+from quanmin.trust.errands import Errand, Errands, Mandate, Prepare, carry_on
 from quanmin.trust.guard import Guard, GuardedRecords
 from quanmin.trust.showing import Timeline
 
@@ -13,11 +14,16 @@ __all__ = [
     "Actors",
     "Batch",
     "EntryOutcome",
+    "Errand",
+    "Errands",
     "Guard",
     "GuardedRecords",
     "Hits",
+    "Mandate",
     "Outcome",
+    "Prepare",
     "Related",
     "Stored",
     "Timeline",
+    "carry_on",
 ]

@@ -24,6 +24,7 @@ from quanmin.records.store import Store
 from quanmin.terminology import TermLimits, Terms
 from quanmin.trust.access_log import AccessLog
 from quanmin.trust.actors import Actor
+from quanmin.trust.errands import Errands
 from quanmin.trust.noting import Notes, only
 from quanmin.trust.rules import Ground, Rights, compile_rights
 from quanmin.trust.showing import (
@@ -70,6 +71,17 @@ class GuardedReading:
         self.purpose = purpose
         self.request_id = request_id
         self._notes = Notes(guard.log, guard.now, actor, purpose, request_id)
+
+    @property
+    def errands(self) -> Errands:
+        """What this actor has begun and is done without waiting for it."""
+        return Errands(
+            self._store,
+            self._notes,
+            self.actor,
+            purpose=self.purpose,
+            request_id=self.request_id,
+        )
 
     async def read(self, type_: str, id_: str) -> Stored:
         """The current version. Raises NotFound, Gone."""

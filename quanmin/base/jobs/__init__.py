@@ -15,7 +15,17 @@ from quanmin.base.jobs.model import (
     Reason,
     Step,
 )
-from quanmin.base.jobs.register import cancel, find, list_jobs, put, retry, sweep, tally
+from quanmin.base.jobs.register import (
+    cancel,
+    count_open,
+    dismiss,
+    find,
+    list_jobs,
+    put,
+    retry,
+    sweep,
+    tally,
+)
 from quanmin.base.jobs.worker import Worker
 
 __all__ = [
@@ -30,6 +40,8 @@ __all__ = [
     "Step",
     "Worker",
     "cancel",
+    "count_open",
+    "dismiss",
     "find",
     "list_jobs",
     "put",

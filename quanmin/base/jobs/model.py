@@ -118,10 +118,11 @@ class Kind(msgspec.Struct, frozen=True):
 
 
 class Reason(msgspec.Struct, frozen=True):
-    """Why an attempt failed: a problem's text, or the name of a defect."""
+    """Why an attempt failed: a problem's text and status, or the name of a defect."""
 
     at: int
     text: str
+    status: int = 500
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,6 +143,7 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
     reasons: tuple[Reason, ...]
     is_cancel_asked: bool
     worker: str | None
+    leased_until: int | None
     created_at: int
     started_at: int | None
     ended_at: int | None

@@ -13,7 +13,7 @@ from quanmin.base.problems import Conflict, NotFound
 CHANNEL: Final = "quanmin_jobs"
 _ROW: Final = """
     select job, kind, state, priority, due, owner, payload, result, done, total, message, attempts,
-           reasons, is_cancel_asked, worker, created_at, started_at, ended_at
+           reasons, is_cancel_asked, worker, leased_until, created_at, started_at, ended_at
     from jobs.job
 """
 _LISTED: Final = (
@@ -37,6 +37,14 @@ _CANCEL: Final = """
         state = case when state = 'waiting' and position is null then 'cancelled' else state end,
         ended_at = case when state = 'waiting' and position is null then jobs.now() end
     where job = $1 and state in ('waiting', 'running') returning state
+"""
+_DISMISS: Final = """
+    update jobs.job set is_cancel_asked = true
+    where job = $1 and state in ('done', 'dead', 'cancelled') returning job
+"""
+_OPEN: Final = """
+    select count(*) from jobs.job
+    where kind = $1 and owner = $2 and state in ('waiting', 'running')
 """
 _RETRY: Final = """
     update jobs.job set state = 'waiting', attempts = 0, due = jobs.now(), ended_at = null,
@@ -123,6 +131,23 @@ async def cancel(database: Database, number: int) -> Listed:
         raise Conflict(f"job {number} has ended ({found.state}): there is nothing to cancel")
     await database.execute("select pg_notify($1, $2)", CHANNEL, found.kind)
     return found
+
+
+async def dismiss(database: Database, number: int) -> None:
+    """End a job of which nobody wants to hear any more; one that has ended is marked as cancelled
+    and keeps its state. Raises NotFound.
+    """
+    while await database.fetchval(_DISMISS, number) is None:
+        try:
+            await cancel(database, number)
+        except Conflict:  # it ended between the two statements
+            continue
+        return
+
+
+async def count_open(database: Database, kind: str, owner: str) -> int:
+    """How many jobs of a kind its owner has that have not ended."""
+    return int(await database.fetchval(_OPEN, kind, owner))
 
 
 async def retry(database: Database, number: int) -> Listed:

@@ -84,7 +84,8 @@ _FAIL: Final = """
     update jobs.job set attempts = attempts + 1, lease = null, worker = null, leased_until = null,
         reasons = (select coalesce(jsonb_agg(r order by n), '[]') from (
             select r, n from jsonb_array_elements(
-                reasons || jsonb_build_object('at', jobs.now(), 'text', $3::text))
+                reasons || jsonb_build_object(
+                    'at', jobs.now(), 'text', $3::text, 'status', $9::int))
                 with ordinality as e (r, n) order by n desc limit $8) kept),
         state = case when $4 or attempts + 1 >= $5 then 'dead' else 'waiting' end,
         ended_at = case when $4 or attempts + 1 >= $5 then jobs.now() end,
@@ -108,10 +109,11 @@ class _Lost(Exception):  # noqa: N818 - no error: the job is another's now
 class _Failed(Exception):  # noqa: N818 - what the step raised, told so that it can be kept
     """A step failed, and whether trying again is in vain."""
 
-    def __init__(self, text: str, *, is_hopeless: bool) -> None:
+    def __init__(self, text: str, *, is_hopeless: bool, status: int = 500) -> None:
         super().__init__(text)
         self.text = text
         self.is_hopeless = is_hopeless
+        self.status = status
 
 
 class _Held(msgspec.Struct, frozen=True):
@@ -266,7 +268,12 @@ class Worker:
                     return await self._advance(connection, held)
         except _Failed as failure:
             await self._fail(
-                self._pool, held.job, held.lease, failure.text, is_hopeless=failure.is_hopeless
+                self._pool,
+                held.job,
+                held.lease,
+                failure.text,
+                is_hopeless=failure.is_hopeless,
+                status=failure.status,
             )
         except TimeoutError:
             text = f"a step took longer than {seconds:g} s (setting jobs.step_seconds_max)"
@@ -300,7 +307,14 @@ class Worker:
         return False
 
     async def _fail(
-        self, database: Any, job: int, lease: int, text: str, *, is_hopeless: bool
+        self,
+        database: Any,
+        job: int,
+        lease: int,
+        text: str,
+        *,
+        is_hopeless: bool,
+        status: int = 500,
     ) -> None:
         limits = self._limits
         await database.execute(
@@ -313,6 +327,7 @@ class Worker:
             limits.backoff_seconds * 1e6,
             limits.backoff_seconds_max * 1e6,
             _REASONS_MAX,
+            status,
         )
 
 
@@ -322,7 +337,7 @@ async def _perform(connection: Connection, doing: Awaitable[_Said]) -> _Said:
         return await doing
     except Problem as problem:
         is_hopeless = 400 <= problem.status < 500 and problem.status not in _WORTH_REPEATING
-        raise _Failed(problem.text, is_hopeless=is_hopeless) from problem
+        raise _Failed(problem.text, is_hopeless=is_hopeless, status=problem.status) from problem
     except Exception as error:
         if connection.is_closed():
             raise

@@ -1,0 +1,157 @@
+"""Errands: jobs that a request began. They are done in the name of its actor, with the rights that
+the actor has at each step, and told of to nobody else but operators.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from quanmin.base.crypto import SUITES, Suite
+from quanmin.base.database import Connection
+from quanmin.base.jobs import Job, Listed, count_open, dismiss, find, put
+from quanmin.base.problems import Forbidden, NotFound, TooMany
+
+if TYPE_CHECKING:
+    from quanmin.records.context import Context
+    from quanmin.records.store import Store
+    from quanmin.trust.actors import Actor, Actors
+    from quanmin.trust.guard import Guard, GuardedRecords
+    from quanmin.trust.noting import Notes
+
+_RETRY_SECONDS: Final = 60
+
+Prepare = Callable[[Connection, int], Awaitable[None]]
+"""What else the beginning of a job of this number writes, in the same transaction."""
+
+
+class Mandate(msgspec.Struct, frozen=True):
+    """What was asked: the address of the request, and what the kind of job makes of it."""
+
+    address: str
+    asked: Any
+
+
+class _Payload(msgspec.Struct, frozen=True):
+    """What stands in the register of jobs. A mandate can be personal and is sealed."""
+
+    purpose: str
+    request: str
+    mandate: str
+
+
+class Errand(msgspec.Struct, frozen=True):
+    """A job that a request began, and the mandate of that request."""
+
+    job: Listed
+    mandate: Mandate
+
+
+class Errands:
+    """The errands of one actor, in one request."""
+
+    def __init__(
+        self, store: Store, notes: Notes, actor: Actor, *, purpose: str, request_id: str
+    ) -> None:
+        self._store = store
+        self._notes = notes
+        self._actor = actor
+        self._purpose = purpose
+        self._request_id = request_id
+
+    async def begin(
+        self, kind: str, mandate: Mandate, *, open_max: int, prepare: Prepare | None = None
+    ) -> int:
+        """Put the job in, with its entry in the access log; durable when this returns its number.
+
+        Raises TooMany when the actor has `open_max` of the kind that have not ended.
+        """
+        owner = self._actor.code
+        sealed = _seal(self._store.context, kind, owner, mandate)
+        payload = _Payload(self._purpose, self._request_id, sealed)
+        async with self._store.glancing() as connection, connection.transaction():
+            # Two beginnings at the same moment must count each other.
+            await connection.execute(
+                "select pg_advisory_xact_lock(hashtextextended($1, 0))", f"errand {kind} {owner}"
+            )
+            if await count_open(connection, kind, owner) >= open_max:
+                raise TooMany(
+                    f"you have {open_max} jobs of this kind that have not ended: wait for them, or "
+                    "end them by DELETE of their status address",
+                    retry_after_seconds=_RETRY_SECONDS,
+                )
+            number = await put(connection, kind, payload, owner=owner)
+            if prepare is not None:
+                await prepare(connection, number)
+            entry = self._notes.entry_of_keys(kind, None, "begun", ())
+            await self._notes.log.note_in(connection, [entry])
+        return number
+
+    async def find(self, number: int) -> Errand:
+        """An errand of this actor, of anyone for an operator. Raises NotFound for one of somebody
+        else, as for one that is not there or was dismissed.
+        """
+        try:
+            async with self._store.glancing() as connection:
+                job = await find(connection, number)
+        except NotFound:
+            raise _unknown() from None
+        is_theirs = self._actor.role == "operator" or job.owner == self._actor.code
+        if not is_theirs or job.is_cancel_asked or not _is_errand(job.payload):
+            raise _unknown()
+        return Errand(job, _open(self._store.context, job.kind, job.owner, job.payload))
+
+    async def dismiss(self, number: int) -> Errand:
+        """End an errand: what is under way stops before its next step, and it is told of no more.
+        Raises NotFound as `find` does.
+        """
+        errand = await self.find(number)
+        async with self._store.glancing() as connection:
+            await dismiss(connection, number)
+        await self._notes.log.note(self._notes.entry_of_keys(errand.job.kind, None, "ended", ()))
+        return errand
+
+
+async def carry_on(guard: Guard, actors: Actors, job: Job) -> tuple[GuardedRecords, Mandate]:
+    """For a step of an errand: the records as the one who began it may see and change them now, for
+    the purpose stated then, and what was asked. Raises Forbidden when that actor was retired.
+    """
+    actor = await actors.by_code(job.owner)
+    if actor is None:
+        raise Forbidden("whoever began this is not known to the node any more")
+    payload = msgspec.convert(job.payload, _Payload)
+    records = guard.records(actor, purpose=payload.purpose, request_id=payload.request)
+    return records, _open(guard.store.context, job.kind, job.owner, job.payload)
+
+
+def _unknown() -> NotFound:
+    return NotFound("there is no such job, or it has been ended")
+
+
+def _is_errand(payload: Any) -> bool:
+    return isinstance(payload, dict) and {"purpose", "request", "mandate"} <= payload.keys()
+
+
+def _place(kind: str, owner: str) -> bytes:
+    return f"errand {kind} {owner}".encode()
+
+
+def _seal(context: Context, kind: str, owner: str, mandate: Mandate) -> str:
+    plain = msgspec.json.encode(mandate)
+    suite = context.suite
+    sealed = suite.seal(_key(context, suite), plain, _place(kind, owner))
+    return base64.b64encode(bytes([suite.number]) + sealed).decode()
+
+
+def _open(context: Context, kind: str, owner: str, payload: Any) -> Mandate:
+    sealed = base64.b64decode(msgspec.convert(payload, _Payload).mandate)
+    suite = SUITES[sealed[0]]
+    plain = suite.open(_key(context, suite), sealed[1:], _place(kind, owner))
+    return msgspec.json.decode(plain, type=Mandate)
+
+
+def _key(context: Context, suite: Suite) -> bytes:
+    return context.derive("errands")[: suite.key_bytes]
