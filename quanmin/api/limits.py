@@ -34,7 +34,7 @@ class DoorLimits(msgspec.Struct, frozen=True, kw_only=True):
 
     resource_bytes_max: int = 8 * MEBIBYTE
     bundle_bytes_max: int = 64 * MEBIBYTE
-    form_bytes_max: int = 256 * 1024
+    form_bytes_max: int = MEBIBYTE
     held_bytes_max: int = 256 * MEBIBYTE
     surplus_bytes_max: int = 256 * MEBIBYTE
     address_bytes_max: int = 16 * 1024

@@ -61,16 +61,27 @@ _SHAPE_OF_ANSWER = frozenset({"_format", "_pretty"})
 _LINKS_MAX = 3
 # How many types all conditions of a search may look at, at the ends of references.
 _ENDS_MAX = 20
+# Values that are looked up by keys, any number of them as one question; each of the others costs a
+# comparison of its own.
+_KEYED = frozenset({"token", "reference", "uri"})
+_RESULT_PARAMETERS = frozenset(
+    {"_count", "_total", "_summary", "_elements", "_sort", "_include", "_revinclude"}
+)
 _TOTALS = frozenset({"none", "estimate", "accurate"})
 _SUMMARIES = frozenset({"true", "text", "data", "count", "false"})
 
 
 class QueryLimits(msgspec.Struct, frozen=True):
-    """How much one search may ask for. A `_count` above `count_max` is lowered to it."""
+    """How much one search may ask for. A `_count` above `count_max` is lowered to it.
+
+    `values_max` is of codes, identifiers, references and URIs, `compared_values_max` of texts,
+    dates, numbers, quantities and composites.
+    """
 
     count_max: int = 1000
     clauses_max: int = 40
-    values_max: int = 500
+    values_max: int = 10_000
+    compared_values_max: int = 500
     value_length_max: int = 2000
     includes_max: int = 20
     sort_keys_max: int = 5
@@ -124,11 +135,15 @@ class _Reading:
         """Read one parameter of the request."""
         if name in _SHAPE_OF_ANSWER:
             return
-        if len(value) > self._limits.value_length_max:
-            length_max = self._limits.value_length_max
-            raise TooCostly(f"The value of {name[:64]} is longer than {length_max} characters")
+        base = name.partition(":")[0]
+        self._check_length(name, [value] if base in _RESULT_PARAMETERS else split(value, ","))
         if self._read(name, value):
             self._pairs.append((name, value))
+
+    def _check_length(self, name: str, values: list[str]) -> None:
+        length_max = self._limits.value_length_max
+        if max(map(len, values)) > length_max:
+            raise TooCostly(f"A value of {name[:64]} is longer than {length_max} characters")
 
     def query(self) -> Query:
         """Everything that was read, as one value."""
@@ -159,7 +174,7 @@ class _Reading:
             raise NotSupported(_not_served(name))
         if base == "_has" or "." in name:
             return self._take_link(name, value)
-        if name in {"_count", "_total", "_summary", "_elements", "_sort"}:
+        if name in _RESULT_PARAMETERS:
             if name in self._once:
                 raise Malformed(f"{name} may be given once only")
             self._once[name] = value
@@ -198,8 +213,11 @@ class _Reading:
         if modifier == "missing":
             return Clause(param, None, (_missing(param.name, value),))
         values = split(value, ",")
-        if len(values) > self._limits.values_max:
-            raise TooCostly(f"{param.name} may have at most {self._limits.values_max} values")
+        limits = self._limits
+        is_keyed = param.kind in _KEYED
+        values_max = limits.values_max if is_keyed else limits.compared_values_max
+        if len(values) > values_max:
+            raise TooCostly(f"{param.name} may have at most {values_max} values")
         if not all(values):
             raise Malformed(
                 f"{param.name} has an empty value: give it one, or leave the parameter out"

@@ -43,19 +43,15 @@ _ROUGHLY = Decimal("0.1")
 
 def split(text: str, separator: str) -> list[str]:
     """The parts between separators that no backslash escapes; escapes stay in the parts."""
-    parts, part, at = [], "", 0
-    while at < len(text):
-        if text[at] == "\\" and at + 1 < len(text):
-            part += text[at : at + 2]
-            at += 2
-            continue
-        if text[at] == separator:
-            parts.append(part)
-            part = ""
+    if "\\" not in text:
+        return text.split(separator)
+    parts: list[str] = [""]
+    for piece in re.findall(rf"\\.?|{re.escape(separator)}|[^\\{separator}]+", text, re.DOTALL):
+        if piece == separator:
+            parts.append("")
         else:
-            part += text[at]
-        at += 1
-    return [*parts, part]
+            parts[-1] += piece
+    return parts
 
 
 def unescape(text: str) -> str:

@@ -284,7 +284,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 _SENTENCES: Final = {
     "door.resource_bytes_max": "The largest body that is not a bundle, after decompression.",
     "door.bundle_bytes_max": "The largest transaction or batch, after decompression.",
-    "door.form_bytes_max": "The largest search sent by POST.",
+    "door.form_bytes_max": "The largest search sent by POST; of thousands of values about 60 bytes "
+    "each.",
     "door.held_bytes_max": "The bodies of all requests that one worker holds together.",
     "door.surplus_bytes_max": "How much of a refused body is still read, so that its sender sees "
     "the refusal.",
@@ -320,7 +321,10 @@ _SENTENCES: Final = {
     "door.compress_bytes_min": "Answers shorter than this are not compressed.",
     "search.count_max": "The largest `_count`; a larger one is lowered to it.",
     "search.clauses_max": "How many parameters a search may have.",
-    "search.values_max": "How many values, joined by commas, a parameter may have.",
+    "search.values_max": "How many values, joined by commas, a parameter of codes, identifiers, "
+    "references or URIs may have.",
+    "search.compared_values_max": "How many values a parameter of texts, dates, numbers, "
+    "quantities or a composite may have.",
     "search.value_length_max": "How many characters a value may have.",
     "search.includes_max": "How many `_include` and `_revinclude` a search may have.",
     "search.sort_keys_max": "By how many parameters a search may be sorted.",

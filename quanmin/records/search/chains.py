@@ -19,8 +19,9 @@ from quanmin.fhir.values import Link, SearchParameter
 from quanmin.records.context import Context
 from quanmin.records.index import link_name
 from quanmin.records.model import Stored
-from quanmin.records.search.arm import Arm, Write
+from quanmin.records.search.arm import Write
 from quanmin.records.search.deciding import hits_among, values_of
+from quanmin.records.search.key_lists import has_key, keys_arm, patients_term
 from quanmin.records.search.linked import is_owner, is_sole_owner, patients_only, takes
 from quanmin.records.search.reader import Reader, Statement
 from quanmin.records.search.selection import Selected
@@ -33,8 +34,6 @@ KEYS_MAX: Final = 10_000
 DECIDED_MAX: Final = 2_000
 # So many are read for the patients they are of, which are fewer.
 READ_MAX: Final = 50_000
-# What refers to so few patients is read by patient, without measuring.
-FEW_PATIENTS: Final = 8
 
 
 class Select(Protocol):
@@ -84,21 +83,10 @@ class _Referred:
         ends = {end.type for end in self._chain.ends}
         keys = set(_keys(self._context, definition, param, rids).values())
         if ends == {"Patient"} and is_owner(definition, param):
-            return self._owned(rids, None if is_sole_owner(definition, param) else keys)
-        return Term((), found=(_keys_arm(definition.number, keys),), probe=_refers(keys))
-
-    def _owned(self, patients: set[int], keys: set[int] | None) -> Term:
-        """What is of these patients; with `keys`, only where it says so by a reference of them."""
-
-        def write(bind: Bind) -> str:
-            owned = of_patients("r", patients, bind)
-            return owned if keys is None else f"({owned} and {_refers(keys)(bind)})"
-
-        if len(patients) <= FEW_PATIENTS:
-            return Term((), row=write, drives=True)
-        number = self._scope.numbers[0]
-        arm = _arm(number, patients, "r.patient = w.key", None if keys is None else _refers(keys))
-        return Term((), found=(arm,), probe=write)
+            refers = None if is_sole_owner(definition, param) else has_key("refs", keys)
+            return patients_term(definition.number, (), rids, refers)
+        arm = keys_arm(definition.number, "refs", keys)
+        return Term((), found=(arm,), probe=has_key("refs", keys))
 
     async def meeting(self, stored: Sequence[Stored]) -> set[int]:
         """Those of the records, by key, that refer to one for which the condition holds."""
@@ -179,13 +167,13 @@ class _Referring:
     async def _among(self, keys: dict[int, int]) -> Selected:
         among = set(keys.values())
         if not self._is_owner:
-            arm = _keys_arm(self._source.number, among)
+            arm = keys_arm(self._source.number, "refs", among)
             return await self._select(
                 self._source.name,
                 self._condition,
                 lambda bind: f"r.rid = any(array({arm.whole(bind)}))",
             )
-        patients, refers = sorted(keys), _refers(among)
+        patients, refers = sorted(keys), has_key("refs", among)
 
         def owned(bind: Bind) -> str:
             return f"({of_patients('r', patients, bind)} and {refers(bind)})"
@@ -237,44 +225,6 @@ class _Referring:
             links = _links_of(self._context, one, self._param)
             found.update(rid for type_, rid in links if type_ == self._near)
         return found
-
-
-def _keys_arm(number: int, keys: set[int]) -> Arm:
-    """Records of a type with one of these references.
-
-    Key by key: for a thousand at once the planner would rather read the table, where each row costs
-    as many comparisons.
-    """
-    return _arm(number, keys, "r.refs @> array[w.key]", None)
-
-
-def _arm(number: int, keys: set[int], place: str, condition: Write | None) -> Arm:
-    """Records of a type by an index that is asked for one key after the other."""
-
-    def select(bind: Bind, limit: int | None) -> str:
-        more = "" if condition is None else f" and {condition(bind)}"
-        end = "" if limit is None else f" limit {limit}"
-        return (
-            f"select f.rid from unnest({bind(sorted(keys))}::bigint[]) as w (key)"
-            f" cross join lateral (select r.rid from records.record r where {place}"
-            f" and r.type = {bind(number)}::smallint and r.flags & 1 <> 1{more}"
-            f"{end or ' offset 0'}) f{end}"
-        )
-
-    return Arm(lambda bind: select(bind, None), lambda bind, limit: f"({select(bind, limit)})")
-
-
-def _refers(keys: set[int]) -> Write:
-    """The row has one of these references.
-
-    By a hash of the keys: an array is compared with an array pair by pair, which for a thousand
-    keys costs more than reading the row.
-    """
-    ordered = sorted(keys)
-    return lambda bind: (
-        "(select true from unnest(r.refs) as k (key)"
-        f" where k.key = any({bind(ordered)}::bigint[]) limit 1)"
-    )
 
 
 async def _few(reader: Reader, context: Context, selected: Selected) -> set[int] | None:

@@ -9,13 +9,13 @@ from quanmin.fhir.table import TypeDefinition
 from quanmin.fhir.values import SearchParameter
 from quanmin.records.index import is_keyed, parts_of
 from quanmin.records.search.arm import Arm, Write, side_arm
+from quanmin.records.search.key_lists import keys_term
 from quanmin.records.search.term import (
     Scope,
     Term,
     Walk,
     any_key,
     any_rid,
-    either,
     is_present,
     joined,
     never,
@@ -64,7 +64,7 @@ def _own_term(scope: Scope, clause: Clause, param: SearchParameter) -> Term:
             continue
         for one in scope.definitions:
             is_exact = _add_keys(scope, one, param.name, operand, keys) and is_exact
-    return Term((clause,), row=either(any_key("tokens", keys), *rows), is_exact=is_exact)
+    return keys_term(definition.number, (clause,), "tokens", keys, *rows, is_exact=is_exact)
 
 
 def uri_term(scope: Scope, clause: Clause) -> Term:
@@ -75,7 +75,7 @@ def uri_term(scope: Scope, clause: Clause) -> Term:
         for operand in clause.operands
         if isinstance(operand, UriOperand)
     }
-    return Term((clause,), row=any_key("tokens", keys))
+    return keys_term(scope.numbers[0], (clause,), "tokens", keys)
 
 
 def _add_keys(

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from quanmin.base.problems import NotSupported
 from quanmin.fhir.query import Clause, ReferenceOperand, TokenOperand
 from quanmin.fhir.table import TypeDefinition
 from quanmin.fhir.values import SearchParameter
 from quanmin.records.index import link_name
 from quanmin.records.search.arm import Write
-from quanmin.records.search.term import Scope, Term, any_key, any_rid, either, is_present
-from quanmin.records.visibility_sql import Bind, of_patients
+from quanmin.records.search.key_lists import FEW_PATIENTS, has_key, keys_term, patients_term
+from quanmin.records.search.term import (
+    Scope,
+    Term,
+    any_key,
+    any_rid,
+    either,
+    is_present,
+    joined,
+)
 
 # What refers to one of these is little, however large the store grows.
 _SMALL = {"Patient", "Encounter"}
@@ -33,13 +43,16 @@ def reference_term(scope: Scope, clause: Clause) -> Term:
     keys = {keying.reference(definition.name, link, rid) for _, rid in links}
     patients = {rid for type_, rid in links if type_ == "Patient"}
     only_patients = bool(links) and not addresses and len(patients) == len(links)
+    number = definition.number
     if only_patients and is_owner(definition, clause.param) and clause.modifier != "not":
-        return Term((clause,), row=_of_patients(definition, patients, keys), drives=True)
-    rows = [any_key("refs", keys)] if keys or not addresses else []
+        refers = None if len(_owners(definition)) == 1 else _refers(keys)
+        return patients_term(number, (clause,), patients, refers)
+    local = keys_term(number, (clause,), "refs", keys)
     if addresses:
-        rows.append(any_key("tokens", addresses))
-    picks_few = bool(links) and not addresses and {type_ for type_, _ in links} <= _SMALL
-    return Term((clause,), row=either(*rows), drives=picks_few)
+        elsewhere = keys_term(number, (clause,), "tokens", addresses)
+        return joined(local, elsewhere) if keys else elsewhere
+    is_small = bool(links) and {type_ for type_, _ in links} <= _SMALL
+    return msgspec.structs.replace(local, drives=is_small and not local.found)
 
 
 def _links(
@@ -102,19 +115,14 @@ def _element(definition: TypeDefinition, param: SearchParameter) -> str | None:
     return name if head == definition.name and name in single else None
 
 
-def _of_patients(definition: TypeDefinition, patients: set[int], keys: set[int]) -> Write:
-    owners = _owners(definition)
-
-    def write(bind: Bind) -> str:
-        owned = of_patients("r", patients, bind)
-        if len(owners) == 1:
-            return owned
-        # The row's patient may come from another element, so the reference itself must be there.
-        # As a case the planner takes it for neither rare nor served by GIN, and follows the first.
-        linked = f"case when r.refs && {bind(sorted(keys))}::bigint[] then true else false end"
-        return f"({owned} and {linked})"
-
-    return write
+def _refers(keys: set[int]) -> Write:
+    """The reference itself is there: the row's patient may come from another element."""
+    if len(keys) > FEW_PATIENTS:
+        return has_key("refs", keys)
+    # As a case the planner takes it for neither rare nor served by GIN, and follows the patient.
+    return lambda bind: (
+        f"case when r.refs && {bind(sorted(keys))}::bigint[] then true else false end"
+    )
 
 
 def _identified_term(scope: Scope, clause: Clause) -> Term:
@@ -130,7 +138,7 @@ def _identified_term(scope: Scope, clause: Clause) -> Term:
         else:
             system = "*" if operand.system is None else operand.system
             keys.add(keying.identified(definition.name, name, system, operand.code))
-    return Term((clause,), row=either(any_key("tokens", keys), *rows), is_exact=is_exact)
+    return keys_term(definition.number, (clause,), "tokens", keys, *rows, is_exact=is_exact)
 
 
 def compartment_row(scope: Scope, type_: str, id_: str) -> Write:

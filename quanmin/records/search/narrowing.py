@@ -316,7 +316,10 @@ class _Choice:
         if size is not None and size.rids is not None:
             self._ask(any_rid(set(size.rids)), walked=term is not self._walked)
         elif term.is_point:
-            self._ask(_in_set(term))
+            # Of one identifier the planner knows how few records have it; of thousands it would
+            # multiply what it does not know.
+            is_list = term.walk is not None and len(term.walk.pairs) > _WALKED_CODES_MAX
+            self._ask(_fetched(term) if is_list else _in_set(term), counting=_in_set(term))
         elif self._is_driven and term.probe is not None:
             self._ask(term.probe)
         elif self._is_driven:

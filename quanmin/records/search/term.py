@@ -5,7 +5,7 @@ of side tables.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -93,11 +93,20 @@ def any_key(column: str, keys: set[int]) -> Write:
     return lambda bind: f"r.{column} && {bind(sorted(keys))}::bigint[]"
 
 
+# So many records by key are few in any table; of more the planner may think that walking an order
+# meets enough of them soon, which old ones belie: then it would walk to the end.
+_SHORT_MAX: Final = 100
+
+
 def any_rid(rids: set[int]) -> Write:
     """The row is one of these records."""
     if not rids:
         return never
-    return lambda bind: f"r.rid = any({bind(sorted(rids))}::bigint[])"
+    ordered = sorted(rids)
+    if len(ordered) <= _SHORT_MAX:
+        return lambda bind: f"r.rid = any({bind(ordered)}::bigint[])"
+    # Behind a subselect the planner does not see how many they are, and looks each up by its key.
+    return lambda bind: f"r.rid = any(array(select unnest({bind(ordered)}::bigint[])))"
 
 
 def either(*writes: Write) -> Write:

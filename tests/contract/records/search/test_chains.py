@@ -12,7 +12,7 @@ from stores import create, delete, update
 
 from quanmin.base.problems import Malformed, NotSupported, TooCostly
 from quanmin.records.operation import Operation, Sender
-from quanmin.records.search import chains, narrowing, search
+from quanmin.records.search import chains, key_lists, narrowing, search
 from quanmin.records.store import Store
 from quanmin.records.visibility import Both, Everything, Except, OfSender, OfType, Visibility
 
@@ -125,7 +125,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None
         for name in ("KEYS_MAX", "DECIDED_MAX", "READ_MAX"):
             monkeypatch.setattr(chains, name, 0)
     elif request.param != "few":
-        monkeypatch.setattr(chains, "FEW_PATIENTS", 0)
+        monkeypatch.setattr(key_lists, "FEW_PATIENTS", 0)
     if request.param == "large sets":
         monkeypatch.setattr(narrowing, "FEW", 0)
         monkeypatch.setattr(narrowing, "MANY", 0)

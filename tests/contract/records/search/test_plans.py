@@ -194,6 +194,38 @@ async def test_ordinary_searches_scan_no_table_and_touch_few_pages(
     assert wrong == []
 
 
+def _several(form: str, number: int) -> str:
+    return ",".join(form.format(n) for n in range(number))
+
+
+# Lists of thousands: a question of an index for each value, or a look into a hash for each row.
+LISTED: list[tuple[list[tuple[str, str]], int]] = [
+    ([("subject", _several("Patient/p{}", 1000))], 10_500),
+    ([("patient", _several("p{}", 1000)), ("_sort", "-date")], 10_500),
+    ([("patient", _several("p{}", 100))], 6_000),
+    ([("patient", _several("p{}", 1000)), ("code", "rare")], 10_500),
+    ([("performer", _several("Patient/p{}", 1000))], 4_000),
+    ([("performer", _several("Patient/p{}", 1000)), ("code", "common")], 4_500),
+    ([("_id", _several("nobody{}", 5000))], 100),
+    ([("identifier", _several("urn:ids|{}", 5000))], 100),
+    ([("code", f"rare,{_several('none{}', 5000)}")], 20_000),
+    ([("status", f"amended,{_several('none{}', 2000)}")], 30_000),
+    ([("status", f"final,{_several('none{}', 2000)}")], 10_000),
+    ([("status:not", f"final,{_several('none{}', 2000)}")], 10_000),
+]
+
+
+async def test_lists_of_thousands_of_values_scan_no_table(
+    shelves: tuple[Connection, Context], plans: list[dict[str, Any]]
+) -> None:
+    wrong = []
+    for pairs, pages_max in LISTED:
+        said = await _asked(shelves, plans, pairs, Everything())
+        if _scanned(plans) or _pages(plans) > pages_max:
+            wrong.append(f"{str(pairs)[:80]}: {said}, at most {pages_max}")
+    assert wrong == []
+
+
 _PATIENTS = """
     insert into records.record (rid, seq, updated, present, version, sender, bucket, type, flags,
         body, tokens)
