@@ -14,6 +14,7 @@ from quanmin.api.paging import Place, Seal
 from quanmin.base.problems import Malformed, TooCostly, Unauthenticated
 from quanmin.fhir.grammar import QueryLimits, parse_query
 from quanmin.terminology import TermLimits
+from quanmin.trust import Question
 
 if TYPE_CHECKING:
     from quanmin.api.later import Later
@@ -46,6 +47,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     `pairs` are the parameters of the query and the form without those that shape the answer.
     `position` is where in a continued search or history to go on, `own_link` the link that said so.
     `is_private` says that the parameters came in a body and must not stand in an address.
+    `questions` are those of links that must be kept before the answer is given.
     """
 
     request: Request
@@ -60,6 +62,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     position: str | None = None
     own_link: str | None = None
     is_private: bool = False
+    questions: list[Question] = msgspec.field(default_factory=list)
 
     @property
     def records(self) -> GuardedRecords:
@@ -93,7 +96,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
         """The `self` and, where the answer goes on at `following`, the `next` link of a Bundle."""
         links = [("self", self.own_link or self._own(used))]
         if following is not None:
-            links.append(("next", self._sealed(following)))
+            links.append(("next", self._sealed(following, self.questions)))
         return links
 
     def _own(self, used: Pairs) -> str:
@@ -105,11 +108,11 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
                 return f"{address}/_search"
         return f"{address}?{write_pairs(used)}" if used else address
 
-    def _sealed(self, position: str | None) -> str:
+    def _sealed(self, position: str | None, questions: list[Question] | None = None) -> str:
         place = Place(
             path=tuple(self.parts),
             pairs=tuple(self.pairs),
             position=position,
             is_strict=self.preference.is_strict,
         )
-        return f"{self.base}/_page?c={self.desk.seal.close(place, self.actor)}"
+        return f"{self.base}/_page?c={self.desk.seal.close(place, self.actor, questions)}"

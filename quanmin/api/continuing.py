@@ -24,7 +24,10 @@ async def go_on(call: Call) -> Reply:
     links = [value for name, value in call.pairs if name == "c"]
     if len(links) != 1:
         raise Malformed("_page takes one link in c, as this node gave it out")
-    place = call.desk.seal.open(links[0], call.actor)
+    seal = call.desk.seal
+    place = seal.open(links[0], call.actor)
+    if place.kept:
+        place = seal.whole(place, await call.records.kept_question(place.kept), call.actor)
     onward = msgspec.structs.replace(
         call,
         parts=place.path,

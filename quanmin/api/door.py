@@ -249,6 +249,8 @@ class Door:
         try:
             async with asyncio.timeout(seconds):
                 reply = await interaction.perform(call)
+                if call.questions:
+                    await call.records.keep_questions(call.questions, limits.questions_max)
         except TimeoutError:
             raise Overloaded(
                 f"not done within {seconds:g} s and given up; ask for less at a time. Whether a "

@@ -22,7 +22,8 @@ class DoorLimits(msgspec.Struct, frozen=True, kw_only=True):
     The unit stands last in each name.
 
     `actor_seconds_max` is how long a token is believed without asking again: a token revoked
-    stops working after at most this time. `link_seconds_max` is how long a `next` link works.
+    stops working after at most this time. `link_seconds_max` is how long a `next` link works;
+    questions too long for one are kept so long, at most `questions_max` of an actor.
     `counts_max` is how many codes or months `$counts` counts, `counts_sample_max` how many records
     it looks at to find codes.
     `meta_rows_max` is how many records `$meta` of a type or of all reads for what they have.
@@ -38,7 +39,8 @@ class DoorLimits(msgspec.Struct, frozen=True, kw_only=True):
     held_bytes_max: int = 256 * MEBIBYTE
     surplus_bytes_max: int = 256 * MEBIBYTE
     address_bytes_max: int = 16 * 1024
-    link_bytes_max: int = 48 * 1024
+    link_bytes_max: int = 6 * 1024
+    questions_max: int = 200
     running_max: int = 64
     waiting_max: int = 256
     waiting_seconds_max: float = 5.0

@@ -290,7 +290,10 @@ _SENTENCES: Final = {
     "door.surplus_bytes_max": "How much of a refused body is still read, so that its sender sees "
     "the refusal.",
     "door.address_bytes_max": "The longest address of a request.",
-    "door.link_bytes_max": "The longest `next` link that is still read.",
+    "door.link_bytes_max": "The longest `next` link; a question that does not fit is kept by the "
+    "node. Proxies often allow addresses of 8 KiB.",
+    "door.questions_max": "How many questions too long for a link are kept for one actor; beyond, "
+    "links of the oldest end.",
     "door.running_max": "How many requests one worker answers at once.",
     "door.waiting_max": "How many more may wait; beyond that the answer is 503.",
     "door.waiting_seconds_max": "How long a request may wait for its turn before the answer is "

@@ -6,6 +6,7 @@ from quanmin.trust.access_log import AccessLog
 from quanmin.trust.actors import Actor, Actors
 from quanmin.trust.errands import Errand, Errands, Mandate, Prepare, carry_on
 from quanmin.trust.guard import Guard, GuardedRecords
+from quanmin.trust.questions import Question
 from quanmin.trust.showing import Timeline
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Mandate",
     "Outcome",
     "Prepare",
+    "Question",
     "Related",
     "Stored",
     "Timeline",

@@ -26,6 +26,7 @@ from quanmin.trust.access_log import AccessLog
 from quanmin.trust.actors import Actor
 from quanmin.trust.errands import Errands
 from quanmin.trust.noting import Notes, only
+from quanmin.trust.questions import Question, find, keep
 from quanmin.trust.rules import Ground, Rights, compile_rights
 from quanmin.trust.showing import (
     Timeline,
@@ -174,6 +175,18 @@ class GuardedReading:
             raise
         await self._notes.note(action, query.type, "ok", hits.matches)
         return hits
+
+    async def keep_questions(self, several: Sequence[Question], number_max: int) -> None:
+        """Keep sealed questions of this actor, durable when this returns; of all of theirs at most
+        `number_max`.
+        """
+        async with self._store.glancing() as connection:
+            await keep(connection, self.actor.code, several, number_max=number_max)
+
+    async def kept_question(self, name: bytes) -> bytes | None:
+        """The sealed question that this actor left under a name; None when it is kept no more."""
+        async with self._store.glancing() as connection:
+            return await find(connection, self.actor.code, name)
 
     async def types_present(self) -> list[str]:
         """The types of which this node has records at all, whoever may see them."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import httpx
 import pytest
 from stores import observation, patient
+
+from quanmin.api import DoorLimits
 
 from .conftest import House
 
@@ -99,6 +101,59 @@ async def test_a_link_works_for_nobody_else(house: House) -> None:
     assert (await theirs.get(following)).status_code == 403
     assert (await ours.get(following[:-5])).status_code == 400
     assert (await ours.get("/_page")).status_code == 400
+
+
+async def _listed(client: httpx.AsyncClient, ids: list[str], **more: str) -> httpx.Response:
+    absent = [f"{number:064}" for number in range(5000)]
+    content = urlencode({"_id": ",".join([*absent, *ids]), "_count": "1", **more})
+    return await client.post("/Observation/_search", content=content, headers=FORM)
+
+
+async def _ids(client: httpx.AsyncClient) -> list[str]:
+    found = (await client.get("/Observation?_count=50")).json()
+    return [hit["id"] for hit in matches(found)]
+
+
+async def test_a_list_of_thousands_goes_on_page_after_page(house: House) -> None:
+    client = house.client()
+    await fill(client, 4)
+    ids = sorted(await _ids(client))[1:]
+    answer = await _listed(client, ids, _sort="_id")
+    seen: list[str] = []
+    while True:
+        assert answer.status_code == 200, answer.text
+        seen += [hit["id"] for hit in matches(answer.json())]
+        following = links(answer.json()).get("next", "")
+        if not following:
+            break
+        assert len(following) < 1000
+        answer = await client.get(following)
+    assert seen == ids
+    kept = await house.pool.fetch("select actor, sealed from trust.question")
+    assert [row["actor"] for row in kept] == ["center"]
+    assert ids[0].encode() not in kept[0]["sealed"]
+
+
+async def test_a_kept_question_is_its_actors_and_ends(house: House) -> None:
+    client = house.client(limits=DoorLimits(questions_max=1))
+    await fill(client, 3)
+    ids = await _ids(client)
+    first = links((await _listed(client, ids)).json())["next"]
+    assert (await client.get(first)).status_code == 200
+    assert (await house.client("hospital-a").get(first)).status_code == 403
+    second = links((await _listed(client, ids, _sort="_id")).json())["next"]
+    gone = await client.get(first)
+    assert gone.status_code == 400
+    assert "not kept any more" in gone.json()["issue"][0]["diagnostics"]
+    assert (await client.get(second)).status_code == 200
+
+
+async def test_what_has_expired_is_removed_when_another_comes(house: House) -> None:
+    client = house.client()
+    await fill(client, 3)
+    await house.pool.execute("insert into trust.question values ('x', 'someone', 1, 'y')")
+    await _listed(client, await _ids(client))
+    assert await house.pool.fetchval("select count(*) from trust.question") == 1
 
 
 async def test_includes_come_once_and_say_why_they_are_there(client: httpx.AsyncClient) -> None:

@@ -3,10 +3,12 @@ from __future__ import annotations
 import secrets
 from base64 import urlsafe_b64decode
 
+import msgspec
 import pytest
 
 from quanmin.api.paging import Place, Seal
 from quanmin.base.problems import Forbidden, Malformed, TooCostly
+from quanmin.trust import Question
 
 PLACE = Place(path=("Patient",), pairs=(("name", "欧阳明月"),), position="k:7", is_strict=True)
 
@@ -75,7 +77,42 @@ def test_a_link_of_another_node_is_refused() -> None:
         make(clock).open(other.close(PLACE, "a"), "a")
 
 
-def test_a_question_too_long_for_a_link_is_told_so() -> None:
-    long = Place(path=(), pairs=(("_id", secrets.token_hex(4000)),), position=None)
+LONG = Place(path=("Patient",), pairs=(("_id", secrets.token_hex(4000)),), position="k:7")
+
+
+def test_a_question_too_long_for_a_link_is_told_so_where_none_is_kept() -> None:
     with pytest.raises(TooCostly):
-        make(Hours()).close(long, "a")
+        make(Hours()).close(LONG, "a")
+
+
+def test_a_question_too_long_for_a_link_is_kept_under_one_name_for_all_pages() -> None:
+    seal, kept = make(Hours()), list[Question]()
+    for position in ("k:7", "k:8"):
+        place = msgspec.structs.replace(LONG, position=position)
+        text = seal.close(place, "a", kept)
+        opened = seal.open(text, "a")
+        assert len(text) < 400
+        assert seal.whole(opened, kept[-1].sealed, "a") == place
+    assert kept[0].name == kept[1].name
+    seal.close(LONG, "b", kept)
+    assert kept[2].name != kept[0].name
+
+
+def test_a_position_too_long_for_a_link_is_kept_with_its_question() -> None:
+    seal, kept = make(Hours()), list[Question]()
+    place = msgspec.structs.replace(LONG, pairs=(), position=secrets.token_hex(4000))
+    opened = seal.open(seal.close(place, "a", kept), "a")
+    assert seal.whole(opened, kept[0].sealed, "a") == place
+
+
+def test_what_is_kept_shows_nothing_and_stands_for_nothing_else() -> None:
+    seal, kept = make(Hours()), list[Question]()
+    opened = [seal.open(seal.close(LONG, actor, kept), actor) for actor in ("a", "b")]
+    assert LONG.pairs[0][1].encode() not in kept[0].sealed
+    assert kept[0].expires > kept[0].lasts > kept[0].made
+    with pytest.raises(Malformed, match="not kept any more"):
+        seal.whole(opened[0], None, "a")
+    with pytest.raises(Malformed, match="damaged"):
+        seal.whole(opened[0], kept[1].sealed, "a")
+    with pytest.raises(Forbidden):
+        seal.whole(opened[0], kept[0].sealed, "b")
