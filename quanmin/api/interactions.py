@@ -11,6 +11,8 @@ import msgspec
 
 from quanmin.api.call import Call
 from quanmin.api.capability import describe
+from quanmin.api.code_systems import check_in_system, look_up, subsume
+from quanmin.api.concept_maps import translate
 from quanmin.api.continuing import go_on
 from quanmin.api.counting import count_kinds, count_types
 from quanmin.api.documents import list_documents
@@ -21,15 +23,8 @@ from quanmin.api.meta import add_meta, delete_meta, show_meta, sum_up_meta
 from quanmin.api.reading import read, read_history, read_version
 from quanmin.api.reply import Reply
 from quanmin.api.searching import search, search_by_form
-from quanmin.api.terminology import (
-    check_in_system,
-    check_in_value_set,
-    expand,
-    look_up,
-    subsume,
-    translate,
-)
 from quanmin.api.transacting import transact
+from quanmin.api.value_sets import check_in_value_set, expand
 from quanmin.api.writing import (
     create,
     delete,

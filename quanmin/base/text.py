@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cache, lru_cache, wraps
 from itertools import groupby
@@ -18,7 +19,7 @@ from typing import Final, TypeVar
 
 import msgspec
 from pypinyin import Style, pinyin
-from pypinyin.constants import PINYIN_DICT
+from pypinyin.constants import PHRASES_DICT, PINYIN_DICT
 
 _DEFINITIONS = Path(__file__).resolve().parent.parent / "definitions"
 
@@ -179,6 +180,31 @@ def _alone(character: str) -> tuple[str, ...]:
         errors="ignore",
     )
     return _ordered([_plain(reading) for reading in found[0]] if found else [])[:_READINGS_MAX]
+
+
+@cache
+def common_syllables(character: str) -> tuple[str, ...]:
+    """How a Chinese character is read in words, without tones, the likeliest first.
+
+    A reading of one word in twenty or more counts: 血 is xue and xie, while the dai of 毒, which a
+    dictionary of characters lists as well, would make every term answer to everything.
+    """
+    found = _syllables_in_phrases().get(character)
+    if not found:
+        return tuple(reading[:-1] for reading in _alone(character)[:1])
+    least = found.total() / 20
+    return tuple(syllable for syllable, count in found.most_common() if count >= least)
+
+
+@cache
+def _syllables_in_phrases() -> dict[str, Counter[str]]:
+    bare = cache(lambda reading: _untoned(reading)[0])
+    found: dict[str, Counter[str]] = {}
+    for phrase, syllables in PHRASES_DICT.items():
+        if len(phrase) == len(syllables):
+            for character, readings_ in zip(phrase, syllables, strict=True):
+                found.setdefault(character, Counter())[bare(readings_[0])] += 1
+    return found
 
 
 def _unread(text: str) -> str:

@@ -4,23 +4,27 @@ Written from CodeSystems, ValueSets and ConceptMaps in the transaction that stor
 here opens a connection: whoever asks hands one over.
 """
 
-from quanmin.terminology.catalogue import Canonical, Entry, Kind
+from quanmin.terminology.catalogue import Canonical, Entry, Kind, Pins
 from quanmin.terminology.checking import Check, Verdict
 from quanmin.terminology.expanding import Wanted
 from quanmin.terminology.index import TerminologyIndex
 from quanmin.terminology.limits import TermLimits
 from quanmin.terminology.terms import Terms
-from quanmin.terminology.translating import Match
+from quanmin.terminology.translating import Asked, Match, SentMap, Translated
 
 __all__ = [
+    "Asked",
     "Canonical",
     "Check",
     "Entry",
     "Kind",
     "Match",
+    "Pins",
+    "SentMap",
     "TermLimits",
     "TerminologyIndex",
     "Terms",
+    "Translated",
     "Verdict",
     "Wanted",
 ]

@@ -7,12 +7,13 @@ address is kept as a record and means nothing here, so that nobody redefines ano
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 import msgspec
 
 from quanmin.base.database import Connection
-from quanmin.base.problems import NotFound
+from quanmin.base.problems import Conflict, NotFound
 
 Kind = Literal["CodeSystem", "ValueSet", "ConceptMap"]
 
@@ -23,6 +24,7 @@ _BY_URL: Final = """
         order by since, resource limit 1)
     order by since, resource
 """
+_DAY: Final = len("2026-01-31")
 _BY_RID: Final = """
     select resource, url, version, head from terminology.resource where type = $1 and rid = $2
 """
@@ -59,6 +61,11 @@ class Entry(msgspec.Struct, frozen=True):
         return str(Canonical(self.url, self.version))
 
     @property
+    def since(self) -> str:
+        """From when on it has read as it does: its own `date`, else when it was stored."""
+        return str(self.head.get("date") or (self.head.get("meta") or {}).get("lastUpdated") or "")
+
+    @property
     def is_case_sensitive(self) -> bool:
         """Of a CodeSystem: whether its codes differ by case."""
         return self.head.get("caseSensitive") is not False
@@ -74,17 +81,61 @@ class Entry(msgspec.Struct, frozen=True):
         return self.head.get("content") == "complete"
 
 
-async def find(connection: Connection, kind: Kind, canonical: Canonical) -> Entry | None:
-    """The newest of this address; None when there is none."""
+class Pins(msgspec.Struct, frozen=True, kw_only=True):
+    """Which definitions to use where several could be meant, as a request says it.
+
+    `versions` are those of code systems that are named without one, `checked` those that nothing
+    may contradict, `forced` those that go before what is named (R4 valueset-operation-expand.html).
+    With `date`, definitions are read as they were on that day.
+    """
+
+    versions: Mapping[str, str] = {}
+    checked: Mapping[str, str] = {}
+    forced: Mapping[str, str] = {}
+    date: str = ""
+
+    def version(self, url: str, named: str | None) -> str | None:
+        """The version of a code system to use where `named` is said. Raises Conflict."""
+        if url in self.forced:
+            return self.forced[url]
+        wanted = self.checked.get(url)
+        if wanted is not None and named not in {None, wanted}:
+            raise Conflict(
+                f"the value set names version {named} of {url}, and check-system-version wants"
+                f" {wanted}: leave the parameter out, or set the version by force-system-version"
+            )
+        return named or wanted or self.versions.get(url)
+
+
+async def find(
+    connection: Connection, kind: Kind, canonical: Canonical, date: str = ""
+) -> Entry | None:
+    """The newest of this address, or the one that was the newest on `date`; None when there is
+    none. Raises NotFound when there is one, but none that reads as it did on that date.
+    """
     rows = await connection.fetch(_BY_URL, canonical.url, kind, canonical.version)
-    if not rows:
+    entries = [_entry(row) for row in rows]
+    if not entries:
         return None
-    return _entry(max(rows, key=lambda row: version_order(row["version"])))
+    held = [entry for entry in entries if _was_in_force(entry, date)]
+    if not held:
+        oldest = min(entry.since for entry in entries)[:_DAY]
+        raise NotFound(
+            f"this node has no {kind} {str(canonical)[:200]!r} as it was on that date; what it has"
+            f" is of {oldest}: ask for a later date, or store the version that was in force then"
+        )
+    return max(held, key=lambda entry: version_order(entry.version))
 
 
-async def need(connection: Connection, kind: Kind, canonical: Canonical) -> Entry:
+def _was_in_force(entry: Entry, date: str) -> bool:
+    """By days, as far as both are told: a year holds all its days."""
+    length = min(len(entry.since), len(date), _DAY)
+    return entry.since[:length] <= date[:length]
+
+
+async def need(connection: Connection, kind: Kind, canonical: Canonical, date: str = "") -> Entry:
     """The same. Raises NotFound with what to load."""
-    entry = await find(connection, kind, canonical)
+    entry = await find(connection, kind, canonical, date)
     if entry is None:
         raise NotFound(
             f"this node knows no {kind} {str(canonical)[:200]!r}: store it as a {kind} resource"

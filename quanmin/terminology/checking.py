@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import asyncpg
 import msgspec
@@ -11,10 +11,13 @@ import msgspec
 from quanmin.base.database import Connection
 from quanmin.base.problems import Invalid
 from quanmin.base.text import fold
-from quanmin.terminology.catalogue import Canonical, Entry, find, supplements
+from quanmin.terminology.catalogue import Canonical, Entry, Pins, find, supplements
 from quanmin.terminology.expanding import in_language
 from quanmin.terminology.limits import TermLimits
 from quanmin.terminology.selection import Composer
+from quanmin.terminology.systems import is_case_sensitive, matched, read_system
+
+_ABSTRACT: Final = "the code is abstract: it groups others and is not used itself"
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -35,14 +38,47 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 async def check_in_system(
-    connection: Connection, entry: Entry, codes: Sequence[Check], language: str | None = None
+    connection: Connection,
+    entry: Entry,
+    codes: Sequence[Check],
+    *,
+    language: str | None = None,
+    allows_abstract: bool = True,
 ) -> Verdict:
     """Whether the system has one of the codes, and the first such rightly named."""
+    reasons = [f"the code is not in {entry.canonical}"]
     for code in codes:
         row = await concept_row(connection, entry, code.code)
-        if row is not None:
+        if row is not None and (allows_abstract or not row["is_abstract"]):
             return _named(code, *await _displays(connection, entry.url, row, language))
-    return Verdict(result=False, message=f"the code is not in {entry.canonical}")
+        if row is not None:
+            reasons = [_ABSTRACT]
+    return Verdict(result=False, message=reasons[0])
+
+
+def check_in_sent_system(
+    system: Mapping[str, Any],
+    limits: TermLimits,
+    codes: Sequence[Check],
+    *,
+    language: str | None = None,
+    allows_abstract: bool = True,
+) -> Verdict:
+    """The same of a CodeSystem that is not stored here. Raises as `read_system` does."""
+    rows = {row[1]: row for row in read_system(system, limits).concepts}
+    sensitive = is_case_sensitive(system)
+    reason = f"the code is not in {system.get('url') or 'the CodeSystem that was sent'}"
+    for code in codes:
+        row = rows.get(matched(code.code, case_sensitive=sensitive))
+        if row is None:
+            continue
+        display, is_abstract, more = row[3], row[4], row[-1]
+        if is_abstract and not allows_abstract:
+            reason = _ABSTRACT
+            continue
+        designations = msgspec.json.decode(more).get("designation", ()) if more else ()
+        return _named(code, *_called(display, designations, language))
+    return Verdict(result=False, message=reason)
 
 
 async def check_in_value_set(
@@ -53,6 +89,7 @@ async def check_in_value_set(
     *,
     language: str | None = None,
     allows_abstract: bool = True,
+    date: str = "",
 ) -> Verdict:
     """Whether one of the codes is in the value set, and the first such rightly named.
 
@@ -60,15 +97,19 @@ async def check_in_value_set(
     """
     reasons = []
     for code in codes:
-        row = await member(connection, limits, head, code)
+        versions = {code.system: code.version} if code.version else {}
+        composer = Composer(connection, limits, Pins(versions=versions, date=date))
+        row = await _member(connection, composer, head, code)
         if row is None:
             reasons.append(await _absence(connection, head, code))
         elif row["is_abstract"] and not allows_abstract:
-            reasons.append("the code is abstract: it groups others and is not used itself")
+            reasons.append(_ABSTRACT)
         else:
-            shown = row["shown"]
-            display, names = await _displays(connection, code.system, row, language)
-            return _named(code, shown or display, [*names, *([shown] if shown else [])])
+            given = composer.given.get((code.system, row["matched"]), [])
+            own = await designations_of(connection, code.system, row)
+            shown = row["shown"] or row["display"]
+            display, names = _called(shown, [*given, *own], language)
+            return _named(code, display, [*names, *filter(None, [row["display"]])])
     return Verdict(result=False, message="; ".join(dict.fromkeys(reasons)) or "no code was given")
 
 
@@ -76,8 +117,12 @@ async def member(
     connection: Connection, limits: TermLimits, head: Mapping[str, Any], code: Check
 ) -> asyncpg.Record | None:
     """The code's row in the value set; None when it is not in it."""
-    versions = {code.system: code.version} if code.version else {}
-    composer = Composer(connection, limits, versions)
+    return await _member(connection, Composer(connection, limits), head, code)
+
+
+async def _member(
+    connection: Connection, composer: Composer, head: Mapping[str, Any], code: Check
+) -> asyncpg.Record | None:
     select = await composer.select(head)
     bind = composer.binding.bind
     statement = (
@@ -130,11 +175,16 @@ async def designations_of(connection: Connection, url: str, row: Any) -> list[di
 async def _displays(
     connection: Connection, url: str, row: Any, language: str | None
 ) -> tuple[str | None, list[str]]:
+    return _called(row["display"], await designations_of(connection, url, row), language)
+
+
+def _called(
+    display: str | None, designations: Sequence[Mapping[str, Any]], language: str | None
+) -> tuple[str | None, list[str]]:
     """The display to show, and everything that the code may be called."""
-    designations = await designations_of(connection, url, row)
-    shown = in_language(designations, language) or row["display"]
     names = [each["value"] for each in designations if each.get("value")]
-    return shown, [*([row["display"]] if row["display"] else []), *names]
+    shown = in_language(designations, language) or display
+    return shown, [*filter(None, [display]), *names]
 
 
 def _named(code: Check, display: str | None, names: Sequence[str]) -> Verdict:

@@ -16,7 +16,7 @@ import msgspec
 from quanmin.base.database import Connection
 from quanmin.base.problems import Invalid, TooCostly
 from quanmin.base.text import fold, is_han
-from quanmin.terminology.catalogue import supplements
+from quanmin.terminology.catalogue import Pins, supplements
 from quanmin.terminology.limits import TermLimits
 from quanmin.terminology.selection import Composer
 
@@ -24,7 +24,10 @@ _INITIALS_MIN: Final = 2
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """What of an expansion is asked for; the names are those of the operation's parameters."""
+    """What of an expansion is asked for; the names are those of the operation's parameters.
+
+    `parameters` are those that were sent, as `expansion.parameter` repeats them.
+    """
 
     filter: str | None = None
     offset: int = 0
@@ -37,7 +40,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     without_abstract: bool = False
     display_language: str | None = None
     excluded_systems: tuple[str, ...] = ()
-    system_versions: tuple[tuple[str, str], ...] = ()
+    pins: Pins = Pins()
+    parameters: tuple[dict[str, Any], ...] = ()
 
 
 async def expand(
@@ -48,14 +52,19 @@ async def expand(
     Raises TooCostly for one over `expansion_codes_max` that is not asked for in parts; NotFound,
     Conflict and Invalid as `Composer.select` does.
     """
-    composer = Composer(connection, limits, dict(wanted.system_versions))
+    composer = Composer(connection, limits, wanted.pins)
     select = await composer.select(head)
     rows, total = await _fetch(connection, limits, composer, select, wanted)
     codes = [_contained(row) for row in rows]
     if wanted.include_designations or wanted.display_language is not None:
         given = await _supplemented(connection, rows)
         for row, code in zip(rows, codes, strict=True):
-            designations = _designations(row) + given.get((row["url"], row["matched"]), [])
+            pair = row["url"], row["matched"]
+            designations = [
+                *composer.given.get(pair, ()),
+                *_designations(row),
+                *given.get(pair, ()),
+            ]
             _speak(code, designations, wanted)
     if wanted.is_nested:
         codes = _nest(rows, codes)
@@ -246,14 +255,5 @@ def _nest(rows: Sequence[Any], codes: list[dict[str, Any]]) -> list[dict[str, An
 
 
 def _parameters(composer: Composer, wanted: Wanted) -> list[dict[str, Any]]:
-    said: list[dict[str, Any]] = []
-    if wanted.filter is not None:
-        said.append({"name": "filter", "valueString": wanted.filter})
-    if wanted.count is not None:
-        said.append({"name": "count", "valueInteger": wanted.count})
-    if wanted.active_only:
-        said.append({"name": "activeOnly", "valueBoolean": True})
-    if wanted.display_language is not None:
-        said.append({"name": "displayLanguage", "valueCode": wanted.display_language})
-    said += [{"name": "version", "valueUri": name} for name in sorted(composer.used.systems)]
-    return said
+    used = [{"name": "version", "valueUri": name} for name in sorted(composer.used.systems)]
+    return [*wanted.parameters, *used]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -132,13 +132,17 @@ async def _copy(
     table: str,
     number: int,
     columns: Sequence[str],
-    rows: Iterable[tuple[Any, ...]],
+    rows: Sequence[tuple[Any, ...]],
 ) -> None:
-    packed = [(number, *row) for row in rows]
-    if packed:
-        await connection.copy_records_to_table(
-            table, schema_name="terminology", columns=columns, records=packed
-        )
+    if not rows:
+        return
+    # One by one: a large code system has millions of rows, and they are in memory once already.
+    await connection.copy_records_to_table(
+        table,
+        schema_name="terminology",
+        columns=columns,
+        records=((number, *row) for row in rows),
+    )
 
 
 def mappings(resource: Mapping[str, Any]) -> list[tuple[Any, ...]]:

@@ -16,7 +16,7 @@ import msgspec
 
 from quanmin.base.database import Connection
 from quanmin.base.problems import Conflict, Invalid, Issue, NotFound, NotSupported, TooCostly
-from quanmin.terminology.catalogue import Canonical, Entry, find, need
+from quanmin.terminology.catalogue import Canonical, Entry, Pins, find, need
 from quanmin.terminology.limits import TermLimits
 
 _NOTHING: Final = (
@@ -52,14 +52,15 @@ class Composer:
         self,
         connection: Connection,
         limits: TermLimits,
-        versions: Mapping[str, str] | None = None,
+        pins: Pins | None = None,
     ) -> None:
-        """`versions` are those to use of code systems that the value set names without one."""
         self.binding = Binding()
         self.used = Used({}, {})
+        # What value sets call the codes that they list themselves, by system and code.
+        self.given: dict[tuple[str, str], list[dict[str, Any]]] = {}
         self._connection = connection
         self._limits = limits
-        self._versions = versions or {}
+        self._pins = pins or Pins()
         self._under_way: list[str] = []
 
     async def select(self, head: Mapping[str, Any]) -> str:
@@ -99,7 +100,7 @@ class Composer:
 
     async def imported(self, canonical: Canonical, where: str) -> str:
         """The select of the value set at an address."""
-        entry = await need(self._connection, "ValueSet", canonical)
+        entry = await need(self._connection, "ValueSet", canonical, self._pins.date)
         if entry.canonical in self._under_way:
             raise Conflict(
                 "the value set imports itself",
@@ -150,8 +151,9 @@ class Composer:
 
     async def _of_system(self, part: Mapping[str, Any], number: int, where: str) -> str:
         url = part["system"]
-        version = part.get("version") or self._versions.get(url)
-        entry = await find(self._connection, "CodeSystem", Canonical.read(url, version))
+        version = self._pins.version(url, part.get("version"))
+        canonical = Canonical.read(url, version)
+        entry = await find(self._connection, "CodeSystem", canonical, self._pins.date)
         if entry is not None:
             self.used.systems[entry.canonical] = entry
         if part.get("concept"):
@@ -180,6 +182,9 @@ class Composer:
         sensitive = entry is None or entry.is_case_sensitive
         codes = [each["code"] for each in part["concept"]]
         keys = codes if sensitive else [code.casefold() for code in codes]
+        for key, each in zip(keys, part["concept"], strict=True):
+            if each.get("designation"):
+                self.given.setdefault((part["system"], key), []).extend(each["designation"])
         bind = self.binding.bind
         # Of a system that is whole here, what it does not know is no code.
         join = "join" if entry is not None and entry.is_whole else "left join"

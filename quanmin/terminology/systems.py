@@ -6,13 +6,13 @@ Pure; the hierarchy may be nested, told by `child`, `parent` or `subsumedBy` pro
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import cache
+from itertools import islice, product
 from typing import Any, Final
 
 import msgspec
 
 from quanmin.base.problems import Invalid, Issue, TooCostly
-from quanmin.base.text import fold, is_han, readings
+from quanmin.base.text import common_syllables, fold, is_han
 from quanmin.terminology.limits import TermLimits
 
 # R4 codesystem-concept-properties.html and the properties that HL7's own code systems use.
@@ -21,6 +21,7 @@ _PARENT: Final = frozenset({"parent", "subsumedBy"})
 _ABSTRACT: Final = frozenset({"notSelectable", "abstract"})
 _INACTIVE_STATUS: Final = frozenset({"retired", "inactive"})
 _WORDS_MAX: Final = 2000
+_READINGS_MAX: Final = 16
 
 
 class Concept(msgspec.Struct):
@@ -203,20 +204,22 @@ def _row(concept: Concept, *, sensitive: bool) -> tuple[Any, ...]:
 def found_by(code: str, texts: list[str]) -> tuple[str, str | None, str | None]:
     """What a text filter looks at: the words, the pinyin of what is Chinese, and its initials.
 
-    Each character is read alone, as it is read most often: terms are not names, and a phrase's
-    reading would cost fifteen times as much.
+    Each character is read alone, in each of its common ways: terms are not names, and a phrase's
+    reading would cost fifteen times as much. A text that can be read in more than a few ways is
+    read in the likeliest.
     """
     folded = [fold(text) for text in texts]
     words = f" {code.casefold()} {' '.join(folded)}"[:_WORDS_MAX]
-    syllables = [[_syllable(each) for each in text if is_han(each)] for text in folded]
-    if not any(syllables):
+    ways = [way for text in folded for way in _ways([each for each in text if is_han(each)])]
+    if not any(ways):
         return words, None, None
-    pinyin = " ".join("".join(each) for each in syllables)[:_WORDS_MAX]
-    initials = " ".join("".join(one[:1] for one in each) for each in syllables)[:_WORDS_MAX]
-    return words, pinyin, initials
+    pinyin = " ".join(dict.fromkeys("".join(way) for way in ways))[:_WORDS_MAX]
+    initials = dict.fromkeys("".join(one[:1] for one in way) for way in ways)
+    return words, pinyin, " ".join(initials)[:_WORDS_MAX]
 
 
-@cache  # there are some ten thousand characters
-def _syllable(character: str) -> str:
-    read = readings(character)
-    return read[0][0].rstrip("12345") if read and read[0] else ""
+def _ways(characters: list[str]) -> Iterator[tuple[str, ...]]:
+    """How the characters may be read one after another, the likeliest first."""
+    # The last characters vary first: a term that can be read in too many ways is still found by
+    # each reading of its end, and by the likeliest of its beginning.
+    return islice(product(*(common_syllables(each) or ("",) for each in characters)), _READINGS_MAX)

@@ -10,6 +10,7 @@ from quanmin.terminology.catalogue import Canonical, Entry, Kind, find_record, n
 from quanmin.terminology.checking import (
     Check,
     Verdict,
+    check_in_sent_system,
     check_in_system,
     check_in_value_set,
     concept_row,
@@ -19,7 +20,7 @@ from quanmin.terminology.concepts import Described, Relation, look_up, relate
 from quanmin.terminology.expanding import Wanted, expand
 from quanmin.terminology.limits import TermLimits
 from quanmin.terminology.selection import Composer
-from quanmin.terminology.translating import Match, translate
+from quanmin.terminology.translating import Asked, Translated, translate
 
 Pair = tuple[str, str]
 """A code system and a code in it."""
@@ -32,9 +33,9 @@ class Terms:
         self._connection = connection
         self._limits = limits or TermLimits()
 
-    async def entry(self, kind: Kind, canonical: Canonical) -> Entry:
+    async def entry(self, kind: Kind, canonical: Canonical, date: str = "") -> Entry:
         """The resource at a canonical address. Raises NotFound."""
-        return await need(self._connection, kind, canonical)
+        return await need(self._connection, kind, canonical, date)
 
     async def entry_of(self, kind: Kind, rid: int) -> Entry:
         """The resource of a record. Raises NotFound."""
@@ -91,10 +92,30 @@ class Terms:
         return await expand(self._connection, self._limits, head, wanted)
 
     async def check_in_system(
-        self, entry: Entry, codes: Sequence[Check], language: str | None = None
+        self,
+        entry: Entry,
+        codes: Sequence[Check],
+        *,
+        language: str | None = None,
+        allows_abstract: bool = True,
     ) -> Verdict:
         """See `checking.check_in_system`."""
-        return await check_in_system(self._connection, entry, codes, language)
+        return await check_in_system(
+            self._connection, entry, codes, language=language, allows_abstract=allows_abstract
+        )
+
+    def check_in_sent_system(
+        self,
+        system: Mapping[str, Any],
+        codes: Sequence[Check],
+        *,
+        language: str | None = None,
+        allows_abstract: bool = True,
+    ) -> Verdict:
+        """See `checking.check_in_sent_system`."""
+        return check_in_sent_system(
+            system, self._limits, codes, language=language, allows_abstract=allows_abstract
+        )
 
     async def check_in_value_set(
         self,
@@ -103,6 +124,7 @@ class Terms:
         *,
         language: str | None = None,
         allows_abstract: bool = True,
+        date: str = "",
     ) -> Verdict:
         """See `checking.check_in_value_set`."""
         return await check_in_value_set(
@@ -112,6 +134,7 @@ class Terms:
             codes,
             language=language,
             allows_abstract=allows_abstract,
+            date=date,
         )
 
     async def look_up(
@@ -132,14 +155,7 @@ class Terms:
         return await relate(self._connection, entry, first, second)
 
     async def translate(
-        self,
-        entry: Entry | None,
-        codes: Sequence[Check],
-        *,
-        target_system: str = "",
-        reverse: bool = False,
-    ) -> list[Match]:
+        self, entry: Entry | None, codes: Sequence[Check], asked: Asked
+    ) -> Translated:
         """See `translating.translate`."""
-        return await translate(
-            self._connection, entry, codes, target_system=target_system, reverse=reverse
-        )
+        return await translate(self._connection, entry, codes, asked)
