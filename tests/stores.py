@@ -18,6 +18,7 @@ from quanmin.fhir.table import load_table
 from quanmin.people import PersonIndex
 from quanmin.records.context import Context, StoreLimits
 from quanmin.records.operation import Operation
+from quanmin.records.profiles import ProfileIndex, ValidationLimits
 from quanmin.records.store import Store
 from quanmin.terminology import TerminologyIndex, Terms
 from quanmin.trust import AccessLog, Guard
@@ -31,6 +32,7 @@ def open_context(
     suite: str = "international",
     base_url: str = "",
     terms: Callable[[Connection], Terms] | None = None,
+    validation: ValidationLimits | None = None,
     **limits: Any,
 ) -> Context:
     """A context with new keys in `folder`."""
@@ -43,6 +45,7 @@ def open_context(
         limits=StoreLimits(**limits),
         base_url=base_url,
         terms=terms,
+        validation=validation,
     )
 
 
@@ -70,7 +73,7 @@ def open_guard(pool: asyncpg.Pool[asyncpg.Record], context: Context) -> Guard:
     """A guard over such a store."""
     ticks = itertools.count(START, 1_000_000)
     people = PersonIndex(context.keying)
-    store = Store(pool, context, lambda: next(ticks), [people, TerminologyIndex()])
+    store = Store(pool, context, lambda: next(ticks), [people, TerminologyIndex(), ProfileIndex()])
     return Guard(store, people, AccessLog(pool), lambda: next(ticks))
 
 

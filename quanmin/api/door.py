@@ -184,7 +184,7 @@ class Door:
             return b""
         is_form = interaction.body == "form"
         # Searches and operations may be posted without a body, all parameters in the query.
-        is_needed = not is_form and interaction.body != "parameters"
+        is_needed = not is_form and interaction.body not in {"parameters", "optional"}
         if is_needed or request.headers.get(b"content-length", b"0") != b"0":
             kind = request.header(b"content-type") or ""
             if interaction.body == "patch":
@@ -196,6 +196,7 @@ class Door:
             "form": limits.form_bytes_max,
             "resource": limits.resource_bytes_max,
             "parameters": limits.form_bytes_max,
+            "optional": limits.resource_bytes_max,
             "patch": limits.resource_bytes_max,
             "bundle": limits.bundle_bytes_max,
         }[interaction.body]

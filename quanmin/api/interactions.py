@@ -24,6 +24,7 @@ from quanmin.api.reading import read, read_history, read_version
 from quanmin.api.reply import Reply
 from quanmin.api.searching import search, search_by_form
 from quanmin.api.transacting import transact
+from quanmin.api.validating import validate
 from quanmin.api.value_sets import check_in_value_set, expand
 from quanmin.api.writing import (
     create,
@@ -36,7 +37,7 @@ from quanmin.api.writing import (
 )
 
 Access = Literal["open", "actor"]
-Body = Literal["none", "form", "resource", "patch", "parameters", "bundle"]
+Body = Literal["none", "form", "resource", "patch", "parameters", "optional", "bundle"]
 Level = Literal["system", "type", "none"]
 
 _R4 = "http://hl7.org/fhir/OperationDefinition"
@@ -88,6 +89,22 @@ def _asked(
             definition=definition if ":" in definition else f"{_R4}/{definition}",
         )
         for method in (("POST",) if changes else ("GET", "POST"))
+    )
+
+
+def _validated(shape: str, *methods: str) -> tuple[Interaction, ...]:
+    """`$validate`, which takes the resource itself as well as Parameters."""
+    return tuple(
+        Interaction(
+            code="operation",
+            method=method,
+            shape=shape,
+            access="actor",
+            body="none" if method == "GET" else "optional",
+            perform=validate,
+            definition=f"{_R4}/Resource-validate",
+        )
+        for method in methods
     )
 
 
@@ -255,6 +272,8 @@ INTERACTIONS: tuple[Interaction, ...] = (
     *_asked("$meta", "Resource-meta", sum_up_meta, level="system"),
     *_asked("[type]/[id]/$meta-add", "Resource-meta-add", add_meta, changes=True),
     *_asked("[type]/[id]/$meta-delete", "Resource-meta-delete", delete_meta, changes=True),
+    *_validated("[type]/$validate", "POST"),
+    *_validated("[type]/[id]/$validate", "GET", "POST"),
     *_asked("$counts", _COUNTS, count_types, level="system"),
     *_asked("[type]/[id]/$counts", _COUNTS, count_types, types=("Patient",)),
     *_asked("[type]/$counts", _COUNTS, count_kinds),

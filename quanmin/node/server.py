@@ -29,6 +29,7 @@ from quanmin.node.places import Places
 from quanmin.node.settings import Settings
 from quanmin.people import PersonIndex
 from quanmin.records.context import Context
+from quanmin.records.profiles import ProfileIndex
 from quanmin.records.store import Store
 from quanmin.terminology import TerminologyIndex, Terms
 from quanmin.trust import AccessLog, Actors, Guard
@@ -94,6 +95,7 @@ def _assemble(
         limits=settings.store,
         base_url=settings.node.base_url,
         terms=lambda connection: Terms(connection, settings.terminology),
+        validation=settings.validation,
     )
     people = PersonIndex(context.keying)
     room = None if settings.postgres.dsn else Room(places.postgres, settings.disk.free_bytes_min)
@@ -101,7 +103,7 @@ def _assemble(
         pool,
         context,
         clock.now,
-        projections=(people, TerminologyIndex(settings.terminology)),
+        projections=(people, TerminologyIndex(settings.terminology), ProfileIndex()),
         # The disk of an external server is not ours to see; it says itself when it is full.
         may_write=room.is_enough if room else _always,
     )

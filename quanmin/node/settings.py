@@ -18,6 +18,7 @@ from quanmin.api.limits import DoorLimits
 from quanmin.base.jobs import JobLimits
 from quanmin.fhir.grammar import QueryLimits
 from quanmin.records.context import StoreLimits
+from quanmin.records.profiles import ValidationLimits
 from quanmin.terminology import TermLimits
 
 PREFIX: Final = "QUANMIN_"
@@ -271,6 +272,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     door: DoorLimits = msgspec.field(default_factory=DoorLimits)
     search: QueryLimits = msgspec.field(default_factory=QueryLimits)
     terminology: TermLimits = msgspec.field(default_factory=TermLimits)
+    validation: ValidationLimits = msgspec.field(default_factory=ValidationLimits)
     store: StoreLimits = msgspec.field(default_factory=StoreLimits)
 
     @property

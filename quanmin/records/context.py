@@ -23,6 +23,7 @@ from quanmin.records.codec import PATIENT, SENDER, Codec, Holder, Place
 from quanmin.records.index import Indexer
 from quanmin.records.keying import Keying
 from quanmin.records.model import Stored
+from quanmin.records.profiles.judging import Profiles, ValidationLimits
 from quanmin.records.rid import BUCKETS, bucket_of, id_of, rid_of
 from quanmin.records.visibility import Facts
 
@@ -48,13 +49,16 @@ class StoreLimits(msgspec.Struct, frozen=True):
 
 
 class Terms(Protocol):
-    """What a search asks of a terminology, over the connection of the search."""
+    """What searches and validation ask of a terminology, over a connection of theirs."""
 
     async def codes_in(self, value_set: str) -> frozenset[tuple[str, str]]:
         """The (system, code) pairs of a value set, by its canonical address."""
 
     async def descendants(self, system: str, code: str) -> frozenset[tuple[str, str]]:
         """A concept and all below it."""
+
+    async def is_member(self, value_set: str, system: str, code: str) -> bool:
+        """Whether a value set holds a code."""
 
     async def ancestors(self, system: str, code: str) -> frozenset[tuple[str, str]]:
         """A concept and all above it."""
@@ -78,6 +82,7 @@ class Context:
         limits: StoreLimits,
         base_url: str = "",
         terms: Callable[[Connection], Terms] | None = None,
+        validation: ValidationLimits | None = None,
     ) -> None:
         """`base_url` is the address under which others know this node's records, "" for none."""
         self.table = table
@@ -88,6 +93,7 @@ class Context:
         # With the slash, so that an address that only begins alike is not taken for ours.
         self.base = f"{base_url.rstrip('/')}/" if base_url else ""
         self.terms = terms
+        self.profiles = Profiles(validation or ValidationLimits())
         self.derive = keys.derive
         self.keying = Keying(keys.derive("index"))
         self.codec = Codec(keys, suite)

@@ -11,6 +11,7 @@ import msgspec
 from quanmin.base.problems import Invalid
 from quanmin.fhir.extraction import index_values
 from quanmin.fhir.json import decode, splice
+from quanmin.fhir.profiles import claims_anything
 from quanmin.fhir.table import TypeDefinition
 from quanmin.fhir.validation import validate
 from quanmin.records.compartment import patient_of
@@ -31,7 +32,8 @@ class Current(msgspec.Struct, frozen=True):
 
 
 class Draft(msgspec.Struct):
-    """A version about to be written. `body` is sealed by then; `seq` is its place in its bucket's
+    """A version about to be written. `is_claiming` says that it, or a record within it, claims
+    profiles. `body` is sealed by then; `seq` is its place in its bucket's
     changes. Of the decoded body nothing is kept: a bundle's would not stay in the processor's
     cache.
     """
@@ -49,6 +51,7 @@ class Draft(msgspec.Struct):
     entry: IndexEntry
     current: Current | None = None
     old: IndexEntry | None = None
+    is_claiming: bool = False
     sealed: bytes = b""
     seq: int = 0
 
@@ -105,6 +108,7 @@ def draft_version(
         entry,
         current,
         None if current is None else index_again(context, current),
+        claims_anything(resource),
     )
 
 

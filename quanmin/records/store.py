@@ -25,6 +25,7 @@ from quanmin.records.index import Unit
 from quanmin.records.model import Outcome, Stored
 from quanmin.records.numbers import Numbers
 from quanmin.records.operation import Change, Operation, Projection, Sender
+from quanmin.records.profiles.refusing import refuse_unfit
 from quanmin.records.reading import glance
 from quanmin.records.rows import Clock, take_clocks, write_drafts
 from quanmin.records.targets import Target, Targets, gone_issues
@@ -121,6 +122,19 @@ class Store:
             )
         return await self._repeated(lambda: self._attempt(sender, operations, before_commit))
 
+    async def rehearse(
+        self, sender: Sender, operations: Sequence[Operation]
+    ) -> list[Outcome | None]:
+        """Do what `write` does, and take it all back: what it would answer, or the same Problem.
+
+        So a rehearsal can never disagree with the write. Keys of new records are used up by it.
+        """
+        try:
+            await self._repeated(lambda: self._attempt(sender, operations, None, is_rehearsal=True))
+        except _Rehearsed as rehearsed:
+            return rehearsed.outcomes
+        raise AssertionError("a rehearsal ends by being taken back")
+
     async def erase(
         self,
         choose: Callable[[Connection], Awaitable[Collection[int]]],
@@ -169,7 +183,12 @@ class Store:
         raise Conflict("other writers changed the same records at the same time: send it again")
 
     async def _attempt(
-        self, sender: Sender, operations: Sequence[Operation], before_commit: BeforeCommit | None
+        self,
+        sender: Sender,
+        operations: Sequence[Operation],
+        before_commit: BeforeCommit | None,
+        *,
+        is_rehearsal: bool = False,
     ) -> list[Outcome | None]:
         async with self._pool.acquire() as connection:
             unit = _Unit(self.context, connection, sender, self._numbers, self._units)
@@ -181,10 +200,20 @@ class Store:
                     if before_commit is not None:
                         await before_commit(connection, outcomes)
                     unit.refuse_taken()
+                    if is_rehearsal:
+                        raise _Rehearsed(outcomes)
                 committed = True
             finally:
                 unit.settle(committed=committed)
         return outcomes
+
+
+class _Rehearsed(Exception):  # noqa: N818 - not an error: how a transaction is left undone
+    """All went well, and is to be taken back."""
+
+    def __init__(self, outcomes: list[Outcome | None]) -> None:
+        super().__init__()
+        self.outcomes = outcomes
 
 
 class _Unit:
@@ -216,6 +245,9 @@ class _Unit:
         targets = await resolver.resolve(operations)
         drafts = await self._draft(targets, resolver.mapping, now)
         positions = {target.rid: target.operation.position for target in targets}
+        await refuse_unfit(
+            self._context, self._connection, drafts.values(), positions, self._sender.writable
+        )
         holders = await self._seal(list(drafts.values()), positions)
         await self._take_clocks(list(drafts.values()), holders)
         self._new_units = await write_drafts(self._connection, list(drafts.values()), self._units)

@@ -36,6 +36,7 @@ from quanmin.trust.showing import (
     search_slices,
     shown,
 )
+from quanmin.trust.validating import Validating
 
 
 class Guarding:
@@ -83,6 +84,11 @@ class GuardedReading:
             purpose=self.purpose,
             request_id=self.request_id,
         )
+
+    @property
+    def validating(self) -> Validating:
+        """What this actor asks about resources and writes, without writing."""
+        return Validating(self._guard, self._notes, self.actor)
 
     async def read(self, type_: str, id_: str) -> Stored:
         """The current version. Raises NotFound, Gone."""

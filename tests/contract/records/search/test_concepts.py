@@ -25,6 +25,9 @@ class Animals:
         codes = {"urn:pets": ("cat",), "urn:wild": ("newt", "mammal")}.get(value_set, ())
         return frozenset((SYSTEM, code) for code in codes)
 
+    async def is_member(self, value_set: str, system: str, code: str) -> bool:
+        return (system, code) in await self.codes_in(value_set)
+
     async def descendants(self, system: str, code: str) -> frozenset[tuple[str, str]]:
         return frozenset((system, one) for one, above in ABOVE.items() if code in above)
 

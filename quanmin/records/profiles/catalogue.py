@@ -1,0 +1,92 @@
+"""Which StructureDefinition a canonical address means, kept equal to the records in the transaction
+that writes one: a profile is in force from the moment its write is answered, on every worker.
+
+An address belongs to the sender that used it first: what another sender stores under the same
+address is a record like any other, so that nobody redefines another's profile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from quanmin.base.database import Connection
+from quanmin.fhir.profiles import Definition, compile_profile, read_definition
+from quanmin.fhir.profiles.definition import slimmed
+from quanmin.records.operation import Change
+from quanmin.terminology.catalogue import version_order
+
+_FIND: Final = """
+    select structure, url, version, definition from profiles.structure s
+    where url = any($1) and sender = (
+        select sender from profiles.structure f where f.url = s.url
+        order by f.since, f.structure limit 1)
+    order by since, structure
+"""
+
+_ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
+
+
+class ProfileIndex:
+    """The projection of StructureDefinitions onto what is compiled of them."""
+
+    types = frozenset({"StructureDefinition"})
+
+    async def apply(self, connection: Connection, changes: Sequence[Change]) -> None:
+        """Write each changed definition anew.
+
+        Raises Faulty for one that can be read by itself and cannot be used. One that needs another
+        profile is taken as it is, since the order in which profiles are stored is nobody's rule.
+        """
+        for change in changes:
+            since = await connection.fetchval(
+                "delete from profiles.structure where rid = $1 returning since", change.rid
+            )
+            if change.body is not None:
+                definition = read_definition(change.body)
+                if definition.url:
+                    await _write(connection, change, definition, since or change.updated)
+        await connection.execute("update profiles.edition set edition = edition + 1")
+
+
+async def _write(
+    connection: Connection, change: Change, definition: Definition, since: int
+) -> None:
+    if definition.is_profile and definition.base is None:
+        compile_profile(definition)
+    await connection.execute(
+        "insert into profiles.structure (rid, sender, since, url, version, definition)"
+        " values ($1, $2, $3, $4, $5, $6)",
+        change.rid,
+        change.sender,
+        since,
+        definition.url,
+        definition.version,
+        _ENCODER.encode(slimmed(definition)),
+    )
+
+
+async def edition(connection: Connection) -> int:
+    """The number that changes whenever a profile does."""
+    return int(await connection.fetchval("select edition from profiles.edition"))
+
+
+async def find_all(
+    connection: Connection, canonicals: Collection[str]
+) -> dict[str, Definition | None]:
+    """The definition at each address (`url` or `url|version`), the newest without a version."""
+    urls = sorted({each.partition("|")[0] for each in canonicals})
+    rows = await connection.fetch(_FIND, urls)
+    found: dict[str, Definition | None] = {}
+    for canonical in canonicals:
+        url, _, version = canonical.partition("|")
+        same = [row for row in rows if row["url"] == url and version in {"", row["version"]}]
+        newest = max(same, key=lambda row: version_order(row["version"]), default=None)
+        found[canonical] = None if newest is None else _definition(newest)
+    return found
+
+
+def _definition(row: Any) -> Definition:
+    return read_definition(row["definition"])

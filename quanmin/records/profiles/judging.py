@@ -1,0 +1,176 @@
+"""Holds records to profiles: finds out whatever a check has to know, and checks again.
+
+A check says what it misses: other profiles, codes, records that are referred to. All of one round
+is fetched together, over the connection of whoever asks. What was compiled stays with the worker
+for as long as no profile changes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from quanmin.base.database import Connection
+from quanmin.base.problems import Issue, Problem
+from quanmin.fhir.json import Json
+from quanmin.fhir.profiles import (
+    Definition,
+    Faulty,
+    Knowledge,
+    Profile,
+    check_record,
+    compile_profile,
+)
+from quanmin.records.profiles.catalogue import edition, find_all
+
+if TYPE_CHECKING:
+    from quanmin.records.context import Context
+
+Resolve = Callable[[str], Awaitable[Json | None]]
+"""The record that a reference leads to, as far as whoever asks may see it."""
+
+_LITERAL: Final = re.compile(
+    r"(?P<type>[A-Z][A-Za-z]+)/(?P<id>[A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]{1,64})?\Z"
+)
+_BASE: Final = "its base"
+_EDITIONS_MAX: Final = 2
+_BASES_MAX: Final = 16
+
+
+class ValidationLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How records are held to profiles."""
+
+    profiles: Annotated[
+        Literal["claimed", "off"],
+        Meta(
+            description="Whether a write is refused that does not keep a profile it claims "
+            "(`meta.profile`) and the node knows. `$validate` checks profiles either way."
+        ),
+    ] = "claimed"
+    profiles_kept_max: Annotated[
+        int, Meta(description="How many compiled profiles one worker keeps.", ge=1)
+    ] = 2000
+    rounds_max: Annotated[
+        int,
+        Meta(
+            description="How often a check may ask for profiles, codes and records that it turned "
+            "out to need; what it asks for after that counts as unknown.",
+            ge=1,
+            le=100,
+        ),
+    ] = 16
+
+
+class Profiles:
+    """The profiles of one worker. Bound to no connection."""
+
+    def __init__(self, limits: ValidationLimits) -> None:
+        self.limits = limits
+        # A snapshot may be of an older edition than the worker knows: each has its own.
+        self._editions: dict[int, dict[str, Profile | str | None]] = {}
+
+    async def knowledge(self, connection: Connection) -> Knowledge:
+        """What is known at this moment of this connection, for as many checks as it lasts."""
+        number = await edition(connection)
+        known = self._editions.get(number)
+        if known is None or len(known) > self.limits.profiles_kept_max:
+            known = self._editions[number] = {}
+            for old in sorted(self._editions)[:-_EDITIONS_MAX]:
+                del self._editions[old]
+        return Knowledge(known)
+
+    async def judge(
+        self,
+        context: Context,
+        connection: Connection,
+        knowledge: Knowledge,
+        resource: dict[str, Json],
+        *,
+        profiles: Sequence[str] = (),
+        at: str = "",
+        is_brief: bool = False,
+        resolve: Resolve | None = None,
+    ) -> list[Issue]:
+        """What the resource does not keep of its profiles and of `profiles`. See `check_record`.
+
+        Without `resolve` records that it refers to are not looked at, only the types of references.
+        """
+        issues: list[Issue] = []
+        for _ in range(self.limits.rounds_max):
+            issues = check_record(resource, knowledge, profiles=profiles, at=at, is_brief=is_brief)
+            if knowledge.is_enough:
+                break
+            await self._find_out(context, connection, knowledge, resolve)
+        return issues
+
+    async def _find_out(
+        self,
+        context: Context,
+        connection: Connection,
+        knowledge: Knowledge,
+        resolve: Resolve | None,
+    ) -> None:
+        profiles, knowledge.wanted_profiles = knowledge.wanted_profiles, set()
+        members, knowledge.wanted_members = knowledge.wanted_members, set()
+        targets, knowledge.wanted_targets = knowledge.wanted_targets, set()
+        found = await find_all(connection, profiles)
+        for url, definition in found.items():
+            knowledge.profiles[url] = await _compiled(connection, definition)
+        for value_set, system, code in members:
+            answer = await _is_member(context, connection, value_set, system, code)
+            knowledge.members[value_set, system, code] = answer
+        for reference in targets:
+            knowledge.targets[reference] = None if resolve is None else await resolve(reference)
+
+
+def named_record(reference: str, base: str) -> tuple[str, str] | None:
+    """Type and id of the record of this node that a reference names; None for any other."""
+    found = _LITERAL.match(reference.removeprefix(base) if base else reference)
+    return None if found is None else (found["type"], found["id"])
+
+
+async def _compiled(
+    connection: Connection, definition: Definition | None, depth: int = 0
+) -> Profile | str | None:
+    """The profile; why it cannot be used; or None where there is none."""
+    if definition is None:
+        return None
+    if not definition.is_profile:
+        return "it defines a type and constrains none, so that no record of R4 can keep it"
+    base: Profile | None = None
+    if definition.base is not None:
+        if depth == _BASES_MAX:
+            return f"its bases go deeper than {_BASES_MAX}, or in a circle"
+        of = (await find_all(connection, [definition.base]))[definition.base]
+        found = await _compiled(connection, of, depth + 1)
+        if isinstance(found, str):
+            # Of a chain only the end tells what to mend.
+            if found.startswith(_BASE):
+                return found
+            return f"{_BASE} {definition.base[:200]} cannot be used: {found}"
+        base = found
+    try:
+        return compile_profile(definition, base)
+    except Faulty as faulty:
+        return "; ".join(issue.text for issue in faulty.issues[:3])
+
+
+async def _is_member(
+    context: Context, connection: Connection, value_set: str, system: str | None, code: str
+) -> bool | None:
+    """Whether the code is in the value set; None where nobody here knows it."""
+    if context.terms is None:
+        return None
+    terms = context.terms(connection)
+    try:
+        # A statement that fails ends its transaction: this one, and not that of the write.
+        async with connection.transaction():
+            if system is not None:
+                return await terms.is_member(value_set, system, code)
+            return any(each == code for _, each in await terms.codes_in(value_set))
+    except Problem:
+        return None
