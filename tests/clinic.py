@@ -171,7 +171,11 @@ def _man(hospital: str, ids: dict[str, str]) -> list[dict[str, Any]]:
         ),
     ]
     if hospital == "hospital-b":
+        status = _coded(
+            "http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical", "active"
+        )
         allergy = {"resourceType": "AllergyIntolerance", "code": {"text": "青霉素"}}
+        allergy["clinicalStatus"] = status
         entries.append(_entry({**allergy, "patient": subject, "recordedDate": "2026-03-05"}))
     return entries
 

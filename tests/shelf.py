@@ -194,11 +194,13 @@ def _tasks() -> Iterator[Operation]:
 
 def _allergies() -> Iterator[Operation]:
     """Records with several extents of their main date, of which each clause may mean another."""
+    system = "http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical"
     for number, onsets in enumerate([["2020", "2026-03-01"], ["2022-05"], ["2019-01-01", "2024"]]):
         id_ = f"allergy-{number}"
         body = {
             "resourceType": "AllergyIntolerance",
             "id": id_,
+            "clinicalStatus": {"coding": [{"system": system, "code": "active"}]},
             "patient": {"reference": "Patient/one"},
             "reaction": [{"manifestation": [{"text": "rash"}], "onset": onset} for onset in onsets],
         }

@@ -40,7 +40,9 @@ class Parameters:
                 )
 
     def _read_body(self, body: bytes) -> None:
-        issues = [each for each in validate("Parameters", body) if each.severity in _BREAKING]
+        # What a parameter holds is for the operation to judge; here it is told what is what.
+        found = validate("Parameters", body, is_ruled=False)
+        issues = [each for each in found if each.severity in _BREAKING]
         if issues:
             raise Invalid("the body is no Parameters resource", issues=tuple(issues))
         for given in msgspec.json.decode(body).get("parameter", ()):

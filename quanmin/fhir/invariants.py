@@ -95,20 +95,36 @@ def broken(
     without: frozenset[str] = frozenset(),
 ) -> Iterator[tuple[Invariant, Node]]:
     """Each rule that the record breaks, and the element that breaks it; keys `without` left out.
+    Where things must be distinct, that is the first that is there again.
 
-    A rule that cannot be evaluated is broken: the record is not what the rule expects.
+    A rule that cannot be decided is not broken: it compares what cannot be compared, or asks for
+    what is not at hand.
     """
     waiting = [root(resource)]
     while waiting:
         node = waiting.pop()
         for rule in rules_of(node):
             if rule.severity in severities and rule.key not in without and not _holds(rule, node):
-                yield rule, node
+                yield rule, _again(rule, node) or node
         waiting += reversed(children(node))
+
+
+def _again(rule: Invariant, node: Node) -> Node | None:
+    """The first element that a rule finds a second time; None where it is no rule of that kind."""
+    compared = rule.expression.removesuffix(".isDistinct()")
+    if compared == rule.expression:
+        return None
+    seen: set[str] = set()
+    for found in compile_path(compared).evaluate(node, environment=_ENVIRONMENT):
+        value = repr(found.value)
+        if found.parent is not None and value in seen:
+            return found
+        seen.add(value)
+    return None
 
 
 def _holds(rule: Invariant, node: Node) -> bool:
     try:
         return rule.path.is_true(node, environment=_ENVIRONMENT) is not False
     except PathProblem:
-        return False
+        return True

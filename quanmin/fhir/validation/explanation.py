@@ -16,6 +16,7 @@ import msgspec
 from quanmin.base.problems import Issue, Malformed
 from quanmin.fhir.invariants import DECIDED_BY_SHAPE, Severity, broken
 from quanmin.fhir.json import Json, decode, has_repeated_keys
+from quanmin.fhir.path import Node
 from quanmin.fhir.table import Element, ElementType, load_table
 from quanmin.fhir.validation.fields import Member, elements_of, members_of
 from quanmin.fhir.validation.literals import compiled, literal_fault
@@ -38,11 +39,11 @@ class _Enough(Exception):  # noqa: N818 - not an error: the list is long enough
 
 
 def explain(
-    type_name: str, raw: bytes, *, at: str, may_search: bool, is_ruled: bool = False
+    type_name: str, raw: bytes, *, at: str, may_search: bool, is_ruled: bool = True
 ) -> list[Issue]:
     """Every issue of `raw` as a resource of this type, at most ISSUES_MAX. Raises Malformed.
 
-    With `is_ruled` the invariants of R4 that it breaks are among them.
+    Unless `is_ruled` is false the invariants of R4 that it breaks are among them.
     """
     resource = decode(raw)
     if has_repeated_keys(raw):
@@ -303,12 +304,18 @@ class _Walk:
 
 def broken_rules(resource: dict[str, Json], at: str, severity: Severity) -> Iterator[Issue]:
     """An issue for each invariant of this severity that the resource breaks."""
-    name = resource.get("resourceType")
-    start = len(name) if isinstance(name, str) else 0
     rules = broken(resource, severities=frozenset({severity}), without=DECIDED_BY_SHAPE)
     for rule, node in rules:
-        where = at + node.location[start:]
-        yield Issue(severity, "invariant", f"{where} breaks {rule.key}: {rule.human}", where)
+        where = placed(resource, at, node)
+        human = rule.human.rstrip(". ")
+        text = f"{where} breaks {rule.key}: {human}; mend it so that {rule.expression}"
+        yield Issue(severity, "invariant", text, where)
+
+
+def placed(resource: dict[str, Json], at: str, node: Node) -> str:
+    """Where an element of the resource stands, as seen from where the resource stands."""
+    name = resource.get("resourceType")
+    return at + node.location[len(name) if isinstance(name, str) else 0 :]
 
 
 def is_bound(codings: Json, systems: dict[str, tuple[str, ...]]) -> bool:

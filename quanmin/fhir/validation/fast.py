@@ -34,10 +34,10 @@ class _Peek(msgspec.Struct):
 _PEEK = msgspec.json.Decoder(_Peek)
 
 
-def is_clean(type_name: str, raw: bytes, *, is_ruled: bool = False) -> bool:
+def is_clean(type_name: str, raw: bytes, *, is_ruled: bool = True) -> bool:
     """True only if `raw` is right as a resource of this type; False says to look closer.
 
-    With `is_ruled` it also surely keeps the invariants of R4.
+    Unless `is_ruled` is false it also surely keeps the invariants of R4.
     """
     if b"\\" in raw and _CONTROL_ESCAPE.search(raw):
         return False

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any
@@ -157,7 +157,7 @@ def _alone(found: _Found) -> Truth:
 
 
 def _asked(chain: Chain, last: Call, shape: str | None) -> Truth:
-    """exists(), empty(), not(), hasValue(), all() at the end of a path."""
+    """What asks at the end of a path: exists(), not(), all(), isDistinct() and the like."""
     before: Tree = Chain(chain.head, chain.steps[:-1], 0) if len(chain.steps) > 1 else chain.head
     if last.name == "not":
         inner = _truth(before, shape)
@@ -175,7 +175,20 @@ def _asked(chain: Chain, last: Call, shape: str | None) -> Truth:
         found = _items(before, shape)
         get, criteria = found.get, _if_asked(last.args[0], found.shape)
         return lambda item: all(criteria(one) for one in get(item))
+    if last.name == "isDistinct":
+        get = _items(before, shape).get
+        return lambda item: len(items := get(item)) == len(_texts(items))
+    if last.name == "contains" and isinstance(part := last.args[0], Literal):
+        value, text = _value(before, shape), part.value
+        return lambda item: None if (whole := value(item)) is None else text in whole
     raise _Untranslatable
+
+
+def _texts(items: list[Any]) -> set[str]:
+    """The different ones among items that are all texts."""
+    if not all(type(item) is str for item in items):
+        raise ValueError
+    return set(items)
 
 
 def _present(name: str, shape: str, *, wanted: bool) -> Truth:
@@ -309,7 +322,6 @@ def _value(tree: Tree, shape: str | None) -> Callable[[Any], Any]:
         if last.name == "count" and len(tree.steps) == 1:
             get = _items(tree.head, shape).get
             return lambda item: len(get(item))
-        raise _Untranslatable
     get = _items(tree, shape).get
 
     def value(item: Any) -> Any:
@@ -367,15 +379,106 @@ def _items(tree: Tree, shape: str | None) -> _Found:
         return _filtered(here, _if_asked(tree.args[0], shape))
     if not isinstance(tree, Chain):
         raise _Untranslatable
-    found = _items(tree.head, shape)
-    for step in tree.steps:
+    here = _Found(lambda item: [item], shape)
+    is_called = isinstance(tree.head, Call)
+    found = here if is_called else _items(tree.head, shape)
+    steps = iter((tree.head, *tree.steps) if is_called else tree.steps)
+    for step in steps:
         if isinstance(step, Name):
             found = _after(found, _member(step.text, found.shape))
-        elif isinstance(step, Call) and step.name == "where":
-            found = _filtered(found, _if_asked(step.args[0], found.shape))
+        elif isinstance(step, Call):
+            found = _called(step, found, here, steps)
         else:
             raise _Untranslatable
     return found
+
+
+def _called(call: Call, found: _Found, here: _Found, steps: Iterator[Tree]) -> _Found:
+    """What filters items or goes on from them; descendants() takes the next step too."""
+    if call.name == "trace":
+        return found
+    if call.name == "where":
+        return _filtered(found, _if_asked(call.args[0], found.shape))
+    if call.name == "select":
+        return _after(found, _items(call.args[0], found.shape))
+    if call.name == "combine":
+        one, two = found.get, _items(call.args[0], here.shape).get
+        return _Found(lambda item: [*one(item), *two(item)], found.shape)
+    name = next(steps, None)
+    if call.name == "descendants" and isinstance(name, Name) and found.shape is not None:
+        return _after(found, _below(found.shape, name.text))
+    raise _Untranslatable
+
+
+def _below(shape: str, name: str) -> _Found:
+    """The elements of this name anywhere below an item of the shape: `descendants().name`."""
+    ways = _ways_down(shape, name)
+    shapes = load_table().shapes
+    owners = [at for at in ways if any(element.name == name for element in shapes[at])]
+    found = {at: _member(name, at) for at in owners}
+    own = {at: member.get for at, member in found.items()}
+    kinds = {member.shape for member in found.values()}
+    if len(kinds) != 1:
+        raise _Untranslatable
+
+    def gather(item: Any, at: str) -> list[Any]:
+        found: list[Any] = []
+        for get, inner in ways[at]:
+            for child in get(item):
+                if inner not in ways:
+                    raise ValueError  # a resource within: undecoded here, and its elements count
+                if inner in own:
+                    found += own[inner](child)
+                found += gather(child, inner)
+        return found
+
+    return _Found(lambda item: gather(item, shape), kinds.pop())
+
+
+def _ways_down(shape: str, name: str) -> dict[str, list[tuple[Items, str]]]:
+    """For each shape on a way from this one to elements of the name: what leads on, and to what."""
+    leading = _leading(name) | {"Resource"}
+    shapes = load_table().shapes
+    ways: dict[str, list[tuple[Items, str]]] = {}
+    waiting = [shape]
+    while waiting:
+        at = waiting.pop()
+        ways[at] = []
+        for element in shapes[at]:
+            inner = [kind.code for kind in element.types if kind.code in leading]
+            if inner and element.is_choice:
+                raise _Untranslatable
+            ways[at] += [(_held(element.name), code) for code in inner]
+            waiting += [code for code in inner if code in shapes and code not in ways]
+    return ways
+
+
+def _held(name: str) -> Items:
+    """What an element holds, whatever it is."""
+    read: Callable[[Any], Any] = attrgetter(attribute(name))
+
+    def get(item: Any) -> list[Any]:
+        value = read(item)
+        if value is UNSET:
+            return []
+        return value if type(value) is list else [value]
+
+    return get
+
+
+@lru_cache(maxsize=64)
+def _leading(name: str) -> frozenset[str]:
+    """The shapes that an element of this name can stand in, or below."""
+    shapes = load_table().shapes
+    found = {shape for shape, elements in shapes.items() if any(e.name == name for e in elements)}
+    while more := {
+        shape
+        for shape, elements in shapes.items()
+        if shape not in found
+        and any(kind.code in found for element in elements for kind in element.types)
+    }:
+        found |= more
+    return frozenset(found)
 
 
 def _after(first: _Found, then: _Found) -> _Found:

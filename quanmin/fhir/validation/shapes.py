@@ -46,10 +46,10 @@ class _Use(msgspec.Struct, frozen=True):
 
 
 @lru_cache(maxsize=512)
-def decoder_of(type_name: str, *, is_ruled: bool = False) -> msgspec.json.Decoder[Shaped]:
+def decoder_of(type_name: str, *, is_ruled: bool = True) -> msgspec.json.Decoder[Shaped]:
     """A decoder that accepts resources of this type and of no other.
 
-    With `is_ruled` only those that surely keep the invariants of R4 too.
+    Unless `is_ruled` is false only those that surely keep the invariants of R4 too.
     """
     use = _Use(is_ruled=is_ruled)
     _make(type_name, use, type_name)

@@ -16,16 +16,16 @@ def validate(
     *,
     at: str = "",
     may_search: bool = False,
-    is_ruled: bool = False,
+    is_ruled: bool = True,
 ) -> list[Issue]:
     """Everything that is wrong with `raw` as a resource of this type; empty when it is right.
 
     Covers structure, types, cardinality, choices, unknown elements, references, required bindings,
-    formats of primitives, narratives and contained resources; with `is_ruled` also the invariants
-    of R4 that are errors (issue code `invariant`, with the key of the rule). Locations are
-    FHIRPath, beginning with `at` (default: the type's name). `may_search` allows conditional
-    references, as a transaction before it is resolved has them. Raises Malformed when `raw` is not
-    a JSON object. At most 100 issues are told.
+    formats of primitives, narratives, contained resources, and unless `is_ruled` is false the
+    invariants of R4 that are errors (issue code `invariant`, with the key of the rule); those that
+    are warnings are `advise`'s. Locations are FHIRPath, beginning with `at` (default: the type's
+    name). `may_search` allows conditional references, as a transaction before it is resolved has
+    them. Raises Malformed when `raw` is not a JSON object. At most 100 issues are told.
     """
     if is_clean(type_name, raw, is_ruled=is_ruled):
         return []

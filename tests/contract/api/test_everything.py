@@ -49,7 +49,11 @@ async def fill(client: httpx.AsyncClient, mark: str = "") -> None:
     for place in range(5):
         await _result(client, f"man{mark}", place, mark, day=f"2026-03-0{place + 1}")
     await _result(client, f"woman{mark}", 9, mark, day="2026-03-01")
-    allergy = {"patient": {"reference": f"Patient/man{mark}"}}
+    system = "http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical"
+    allergy = {
+        "patient": {"reference": f"Patient/man{mark}"},
+        "clinicalStatus": {"coding": [{"system": system, "code": "active"}]},
+    }
     await put(client, "AllergyIntolerance", f"allergy{mark}", **allergy)
 
 

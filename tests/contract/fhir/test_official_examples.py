@@ -51,13 +51,17 @@ def test_exactly_the_examples_with_faults_of_their_own_are_refused() -> None:
     assert refused() == json.loads(REFUSED.read_text("utf-8"))
 
 
-def test_both_halves_of_validation_agree_on_a_fifth_of_the_examples() -> None:
+@pytest.mark.parametrize(("is_ruled", "least"), [(False, 1000), (True, 850)])
+def test_both_halves_of_validation_agree_on_a_fifth_of_the_examples(
+    least: int, *, is_ruled: bool
+) -> None:
     accepted = 0
     for name, raw in list(examples().values())[::5]:
-        if is_clean(name, raw):
+        if is_clean(name, raw, is_ruled=is_ruled):
             accepted += 1
-            assert explain(name, raw, at=name, may_search=False) == []
-    assert accepted > 1000
+            assert explain(name, raw, at=name, may_search=False, is_ruled=is_ruled) == []
+    # Most that keep the rules and need a closer look are StructureDefinitions.
+    assert accepted > least
 
 
 def test_splicing_leaves_every_byte_but_those_the_server_owns() -> None:

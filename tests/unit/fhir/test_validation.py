@@ -65,7 +65,8 @@ def test_a_list_is_a_list_and_a_single_is_single() -> None:
 
 
 def test_nulls_stand_only_beside_extensions() -> None:
-    name = {"given": ["a", None], "_given": [None, {"id": "x", "extension": [{"url": "u"}]}]}
+    extension = {"url": "u", "valueBoolean": True}
+    name = {"given": ["a", None], "_given": [None, {"id": "x", "extension": [extension]}]}
     assert issues({"resourceType": "Patient", "name": [name]}) == []
     assert issues({"resourceType": "Patient", "name": [{"given": ["a", None]}]}) == [
         ("Patient.name[0].given[1]", "structure")
@@ -163,11 +164,12 @@ def test_a_reference_points_where_it_may(reference: str, code: str) -> None:
 def test_a_transaction_may_hold_searches_as_references() -> None:
     entry = observation(subject={"reference": "Patient?identifier=a|b"})
     assert issues(entry, may_search=True) == []
-    bundle = {"resourceType": "Bundle", "type": "transaction", "entry": [{"resource": entry}]}
+    request = {"method": "POST", "url": "Observation"}
+    asked = {"resource": entry, "request": request}
+    bundle = {"resourceType": "Bundle", "type": "transaction", "entry": [asked]}
     assert issues(bundle) == []
-    assert issues({**bundle, "type": "collection"}) == [
-        ("Bundle.entry[0].resource.subject.reference", "value")
-    ]
+    collected = {**bundle, "type": "collection", "entry": [{"resource": entry}]}
+    assert issues(collected) == [("Bundle.entry[0].resource.subject.reference", "value")]
 
 
 def test_contained_resources_keep_their_rules() -> None:

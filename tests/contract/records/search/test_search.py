@@ -483,7 +483,8 @@ async def test_there_is_no_compartment_of_just_any_type(store: Store) -> None:
 async def test_all_types_are_searched_by_what_all_have(store: Store) -> None:
     await _ward(store)
     tag = {"tag": [{"system": "urn:tags", "code": "t"}]}
-    await put_away(store, [of("Patient", "tagged", meta=tag), of("Organization", "h2", meta=tag)])
+    tagged = [of("Patient", "tagged", meta=tag), of("Organization", "h2", meta=tag, name="h2")]
+    await put_away(store, tagged)
     assert set(await ids(store, None, ("_tag", "urn:tags|t"))) == {"tagged", "h2"}
     assert set(await ids(store, None, ("_id", "h,one,none"))) == {"h", "one"}
     assert len(await ids(store, None, ("_lastUpdated", "ge2000"))) == 9
