@@ -27,15 +27,11 @@ STRUCTURE = "http://hl7.org/fhir/StructureDefinition/"
 FHIR_TYPE = STRUCTURE + "structuredefinition-fhir-type"
 COMMON_PARAMS = ("_id", "_lastUpdated", "_profile", "_security", "_source", "_tag")
 
-# Code systems without end, or kept by others: the first two are checked by their form (R4 lets a
-# format be a bare `xml` or `json` too), the rest are left to terminology (UCUM, LOINC).
-PATTERNS = {
-    "http://hl7.org/fhir/ValueSet/mimetypes": r"[^\s/;]+(/[^\s/;]+(\s*;.*)?)?",
-    "http://hl7.org/fhir/ValueSet/languages": r"[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*",
-}
-LEFT_TO_TERMINOLOGY = frozenset(
-    {"http://hl7.org/fhir/ValueSet/ucum-units", "http://loinc.org/vs/LL379-9"}
-)
+# Code systems without end are checked by their form (R4 lets a format be a bare `xml` or `json`
+# too) and by the grammar of UCUM; what the release does not expand is left open (LOINC).
+PATTERNS = {"http://hl7.org/fhir/ValueSet/mimetypes": r"[^\s/;]+(/[^\s/;]+(\s*;.*)?)?"}
+UNITS = "http://hl7.org/fhir/ValueSet/ucum-units"
+LEFT_TO_TERMINOLOGY = frozenset({"http://loinc.org/vs/LL379-9"})
 
 # Definitions that the release carries beside its registry: parameters over extensions whose
 # expressions are placeholders, and two examples of how to write a SearchParameter.
@@ -126,22 +122,47 @@ def concepts(contains: list[Json]) -> list[tuple[str, str]]:
     return result
 
 
-def value_sets(shapes: dict[str, list[list[Any]]], expansions: list[Json]) -> dict[str, Json]:
-    """What each required binding allows: codes by system, a pattern, or that it stays open."""
-    by_url = {resource["url"]: resource for resource in expansions}
+def value_sets(shapes: dict[str, list[list[Any]]], expansions: dict[str, Json]) -> dict[str, Json]:
+    """What each required binding allows: codes by system, a form, or that it stays open."""
     used = {element[5] for elements in shapes.values() for element in elements if element[5]}
-    result: dict[str, Json] = {}
-    for url in sorted(used):
-        if url in PATTERNS:
-            result[url] = {"pattern": PATTERNS[url]}
-        elif url in LEFT_TO_TERMINOLOGY:
-            result[url] = {"open": True}
-        else:
-            systems: dict[str, list[str]] = {}
-            for system, code in concepts(by_url[url]["expansion"]["contains"]):
-                systems.setdefault(system, []).append(code)
-            result[url] = {"systems": {name: sorted(systems[name]) for name in sorted(systems)}}
-    return result
+    return {url: allowed(url, expansions) for url in sorted(used)}
+
+
+def allowed(url: str, expansions: dict[str, Json]) -> Json:
+    """What a value set allows. Raises ValueError where the release expands it in part only."""
+    if url in PATTERNS:
+        return {"pattern": PATTERNS[url]}
+    if url == UNITS:
+        return {"is_ucum": True}
+    if url in LEFT_TO_TERMINOLOGY:
+        return {"open": True}
+    expansion = expansions[url]["expansion"]
+    if "extension" in expansion:
+        raise ValueError(f"{url} is expanded in part only: {expansion['extension']}")
+    systems: dict[str, list[str]] = {}
+    for system, code in concepts(expansion["contains"]):
+        systems.setdefault(system, []).append(code)
+    return {"systems": {name: sorted(systems[name]) for name in sorted(systems)}}
+
+
+def extensible(definitions: list[Json], expansions: dict[str, Json]) -> Json:
+    """The value set of each element that another code may extend, and what those sets allow.
+
+    Elements of type uri are left out: R4 itself goes beyond their sets, for types of FHIRPath. So
+    are value sets that the release does not expand.
+    """
+    places: dict[str, str] = {}
+    for definition in definitions:
+        for element in definition["snapshot"]["element"]:
+            binding = element.get("binding", {})
+            url = binding.get("valueSet", "").partition("|")[0]
+            is_uri = [kind["code"] for kind in element.get("type", [])] == ["uri"]
+            if binding.get("strength") == "extensible" and url in expansions and not is_uri:
+                places[element["path"].removesuffix("[x]")] = url
+    return {
+        "places": dict(sorted(places.items())),
+        "value_sets": {url: allowed(url, expansions) for url in sorted({*places.values()})},
+    }
 
 
 class Paths:
@@ -300,7 +321,8 @@ def build(examples: Path, expansions: Path) -> dict[str, bytes]:
     for definition in kept:
         if definition["kind"] != "primitive-type":
             shapes.update(shapes_of(definition))
-    sets = value_sets(shapes, read_archive(expansions, ("ValueSet-",)))
+    expanded = {each["url"]: each for each in read_archive(expansions, ("ValueSet-",))}
+    sets = value_sets(shapes, expanded)
     params = parameters(
         resources, read_archive(examples, ("SearchParameter-",)), Paths(shapes, sets)
     )
@@ -319,6 +341,7 @@ def build(examples: Path, expansions: Path) -> dict[str, bytes]:
     return {
         "table.json.zst": pack(table),
         "invariants.json.zst": pack(invariants(structures)),
+        "extensible_bindings.json.zst": pack(extensible(kept, expanded)),
     }
 
 

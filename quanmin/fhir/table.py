@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import zstandard
 
+from quanmin.fhir.units import UCUM_SYSTEM, is_unit
 from quanmin.fhir.values import Kind, SearchParameter
 
 _DEFINITIONS = Path(__file__).resolve().parent.parent / "definitions"
@@ -46,16 +47,27 @@ class Element(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ValueSet(msgspec.Struct, frozen=True):
-    """What a required binding allows: codes by system, or a form, or (`open`) what others know."""
+    """What a binding allows: codes by system, a form, any unit of UCUM, or (`open`) what others
+    know.
+    """
 
     systems: dict[str, tuple[str, ...]] = {}
     pattern: str | None = None
+    is_ucum: bool = False
     open: bool = False
 
     @property
     def codes(self) -> tuple[str, ...]:
         """The codes of every system together."""
         return tuple(code for codes in self.systems.values() for code in codes)
+
+    def has(self, system: object, code: object) -> bool:
+        """Whether a code of this system is in it, as far as that can be known here."""
+        if not isinstance(system, str) or not isinstance(code, str):
+            return False
+        if self.is_ucum:
+            return system == UCUM_SYSTEM and is_unit(code)
+        return self.open or code in self.systems.get(system, ())
 
 
 class Operation(msgspec.Struct, frozen=True, array_like=True):

@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 _TABLE = Path(__file__).resolve().parent.parent / "definitions" / "ucum" / "units.toml"
+UCUM_SYSTEM = "http://unitsofmeasure.org"
 _LENGTH_MAX = 100
 _EXPONENT_MAX = 60
 DIGITS = 34
@@ -34,6 +35,9 @@ _TOKEN = re.compile(
     r"|(?P<unit>(?:10[*^]|(?:\[[!-Z^-~\\]*\]|[!-'*,:-Z^-z|~])+))(?P<exponent>[+-]?[0-9]{1,2})?"
     r"|(?P<number>[0-9]{1,20})"
 )
+
+
+_NOTE = re.compile(r"\{[!-z|~]*\}\Z")
 
 
 class _Measure(msgspec.Struct, frozen=True):
@@ -62,6 +66,7 @@ _ONE = _Measure(Fraction(1), {})
 class _Table(msgspec.Struct, frozen=True):
     prefixes: dict[str, Fraction]
     bases: frozenset[str]
+    special: frozenset[str]
     units: dict[str, tuple[str, str, bool]]
 
 
@@ -81,6 +86,18 @@ def canonical(code: str) -> tuple[str, Decimal] | None:
     except _UnreadableError:
         return None
     return _base(found), to_decimal(found.factor)
+
+
+@lru_cache(maxsize=4096)
+def is_unit(code: str) -> bool:
+    """Whether UCUM has a unit of this code, also one that converts by a function (Cel, [pH])."""
+    if canonical(code) is not None:
+        return True
+    bare = _NOTE.sub("", code)
+    special, prefixes = _table().special, _table().prefixes
+    return bare in special or any(
+        bare[:length] in prefixes and bare[length:] in special for length in (1, 2)
+    )
 
 
 class Scale(msgspec.Struct, frozen=True):
@@ -142,6 +159,7 @@ def _table() -> _Table:
     return _Table(
         {code: Fraction(factor) for code, factor in content["prefixes"].items()},
         frozenset(kinds["bases"]) | frozenset(kinds["arbitrary"]),
+        frozenset(kinds["special"]),
         {code: tuple(row) for code, row in content["units"].items()},
     )
 

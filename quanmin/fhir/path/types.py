@@ -15,12 +15,11 @@ from quanmin.fhir.json import Json, json_names
 from quanmin.fhir.path.amounts import OPAQUE, Amount
 from quanmin.fhir.path.moments import Moment, read_date, read_time
 from quanmin.fhir.table import Element, load_table
+from quanmin.fhir.units import UCUM_SYSTEM
 
 INTEGER_MAX = 2**31 - 1
 EXPONENT_MAX = 400
 """The largest power of ten that a number may have, up or down."""
-
-UCUM_SYSTEM = "http://unitsofmeasure.org"
 
 _NOT_DOMAIN = frozenset({"Bundle", "Binary", "Parameters"})
 _PRIMITIVE_BASES = {

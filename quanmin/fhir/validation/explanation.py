@@ -17,7 +17,8 @@ from quanmin.base.problems import Issue, Malformed
 from quanmin.fhir.invariants import DECIDED_BY_SHAPE, Severity, broken
 from quanmin.fhir.json import Json, decode, has_repeated_keys
 from quanmin.fhir.path import Node
-from quanmin.fhir.table import Element, ElementType, load_table
+from quanmin.fhir.table import Element, ElementType, ValueSet, load_table
+from quanmin.fhir.units import UCUM_SYSTEM
 from quanmin.fhir.validation.fields import Member, elements_of, members_of
 from quanmin.fhir.validation.literals import compiled, literal_fault
 from quanmin.fhir.validation.references import reference_fault
@@ -271,13 +272,10 @@ class _Walk:
     def _concept(self, binding: str, value: dict[str, Json], at: str) -> None:
         codes = load_table().value_sets[binding]
         codings = value.get("coding")
-        if codes.open or codes.pattern or (codings is None and "extension" in value):
+        if codes.open or (codings is None and "extension" in value):
             return
-        if not is_bound(codings, codes.systems):
-            shown = "; ".join(
-                f"{system}: {', '.join(names[:_SHOWN_MAX])}"
-                for system, names in codes.systems.items()
-            )
+        if not is_bound(codings, codes):
+            shown = shown_codes(codes)
             self._tell("code-invalid", f"{at} needs a coding with system and code of {shown}", at)
 
     def _reference(self, kind: ElementType, value: dict[str, Json], at: str, scope: Scope) -> None:
@@ -318,13 +316,20 @@ def placed(resource: dict[str, Json], at: str, node: Node) -> str:
     return at + node.location[len(name) if isinstance(name, str) else 0 :]
 
 
-def is_bound(codings: Json, systems: dict[str, tuple[str, ...]]) -> bool:
+def is_bound(codings: Json, codes: ValueSet) -> bool:
     """Whether at least one of these codings is in the value set."""
     return isinstance(codings, list) and any(
-        isinstance(coding, dict)
-        and isinstance(coding.get("system"), str)
-        and coding.get("code") in systems.get(coding["system"], ())
+        isinstance(coding, dict) and codes.has(coding.get("system"), coding.get("code"))
         for coding in codings
+    )
+
+
+def shown_codes(codes: ValueSet) -> str:
+    """The systems of a value set with some codes of each."""
+    if codes.is_ucum:
+        return f"{UCUM_SYSTEM}: any unit of UCUM, such as mg/dL"
+    return "; ".join(
+        f"{system}: {', '.join(names[:_SHOWN_MAX])}" for system, names in codes.systems.items()
     )
 
 

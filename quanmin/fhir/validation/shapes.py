@@ -14,8 +14,7 @@ from typing import Annotated, Any, ForwardRef, Literal, Union
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from quanmin.fhir.table import Element, ElementType, load_table
-from quanmin.fhir.validation.explanation import is_bound
+from quanmin.fhir.table import Element, ElementType, ValueSet, load_table
 from quanmin.fhir.validation.fields import members_of
 from quanmin.fhir.validation.primitives import (
     INTEGER_MAX,
@@ -204,21 +203,20 @@ def _binding_checks(shape: str) -> list[Check]:
     checks = []
     for element in load_table().shapes[shape]:
         if element.binding and element.types[0].code == "CodeableConcept":
-            systems = load_table().value_sets[element.binding].systems
-            if systems:
-                checks.append(_binding_check(element, systems))
+            codes = load_table().value_sets[element.binding]
+            if not codes.open:
+                checks.append(_binding_check(element, codes))
     return checks
 
 
-def _binding_check(element: Element, systems: dict[str, tuple[str, ...]]) -> Check:
+def _binding_check(element: Element, codes: ValueSet) -> Check:
     def check(shaped: Shaped) -> None:
         given = getattr(shaped, element.name)
         if given is UNSET:
             return
         for concept in given if element.is_list else [given]:
             codings = [] if concept.coding is UNSET else concept.coding
-            found = [{"system": coding.system, "code": coding.code} for coding in codings]
-            if not is_bound(found, systems):
+            if not any(codes.has(coding.system, coding.code) for coding in codings):
                 raise ValueError(element.name)
 
     return check

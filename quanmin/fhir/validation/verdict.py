@@ -6,7 +6,8 @@ from itertools import islice
 
 from quanmin.base.problems import Issue
 from quanmin.fhir.json import decode
-from quanmin.fhir.validation.explanation import ISSUES_MAX, broken_rules, explain
+from quanmin.fhir.validation.advice import advice
+from quanmin.fhir.validation.explanation import ISSUES_MAX, explain
 from quanmin.fhir.validation.fast import is_clean
 
 
@@ -33,8 +34,9 @@ def validate(
 
 
 def advise(type_name: str, raw: bytes, *, at: str = "") -> list[Issue]:
-    """What could be better in a resource that is right: the invariants of R4 that are warnings.
+    """What could be better in a resource that is right: the invariants of R4 that are warnings,
+    and codes outside of bindings that other codes may extend.
 
     Raises Malformed when `raw` is not a JSON object. At most 100 issues are told.
     """
-    return list(islice(broken_rules(decode(raw), at or type_name, "warning"), ISSUES_MAX))
+    return list(islice(advice(decode(raw), at or type_name), ISSUES_MAX))
