@@ -8,7 +8,7 @@ import msgspec
 
 from quanmin import __version__
 from quanmin.api.reply import Reply
-from quanmin.fhir.patch import JSON_PATCH
+from quanmin.fhir.patch import PATCH_KINDS
 from quanmin.fhir.table import Table, TypeDefinition
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def write_statement(
         "implementation": {"description": "quanmin FHIR R4 interface", "url": base},
         "fhirVersion": table.release,
         "format": ["application/fhir+json", "json"],
-        "patchFormat": [JSON_PATCH],
+        "patchFormat": list(PATCH_KINDS),
         "rest": [
             {
                 "mode": "server",

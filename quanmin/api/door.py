@@ -33,7 +33,7 @@ from quanmin.api.reply import Headers, Reply, Send, pretty, refuse, send_reply
 from quanmin.api.request import Disconnected, Receive, Request
 from quanmin.base.logs import correlation_id
 from quanmin.base.problems import Malformed, NotAllowed, Overloaded, Problem, Unauthenticated
-from quanmin.fhir.patch import JSON_PATCH
+from quanmin.fhir.patch import PATCH_KINDS
 
 if TYPE_CHECKING:
     from quanmin.api.admission import Admission, Held
@@ -286,7 +286,7 @@ class Door:
 def _refuse_method(request: Request, methods: dict[str, Interaction]) -> Reply:
     allow: Headers = ((b"allow", ", ".join(sorted({*methods, "OPTIONS"})).encode("ascii")),)
     if "PATCH" in methods:  # RFC 5789 section 3.1
-        allow = (*allow, (b"accept-patch", JSON_PATCH.encode("ascii")))
+        allow = (*allow, (b"accept-patch", ", ".join(PATCH_KINDS).encode("ascii")))
     if request.method == "OPTIONS":
         return Reply(204, b"", allow)
     text = f"this address takes {', '.join(sorted(methods))}"

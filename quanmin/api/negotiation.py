@@ -130,7 +130,9 @@ def check_patch_type(header: str) -> None:
     kind, parameters = _parameters(header)
     check_patch_kind(kind)
     if parameters.get("charset", "utf-8").lower() not in {"utf-8", "utf8"}:
-        raise UnsupportedMedia("send UTF-8, the only character set of JSON Patch")
+        raise UnsupportedMedia("send UTF-8, the only character set of JSON")
+    if parameters.get("fhirversion", "4.0") not in _VERSIONS:
+        raise UnsupportedMedia("this node reads FHIR R4 (fhirVersion 4.0)")
 
 
 @lru_cache(maxsize=256)

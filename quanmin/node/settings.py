@@ -336,6 +336,7 @@ _SENTENCES: Final = {
     "store.bundle_entries_max": "How many entries a transaction or batch may have.",
     "store.patch_operations_max": "How many operations a patch may have.",
     "store.patched_bytes_max": "How much a patch may put in, move and compare in all.",
+    "store.patch_items_max": "How many elements the paths of a FHIRPath Patch may look through.",
     "store.sort_rows_max": "How many hits are sorted by a parameter that no index orders.",
     "store.count_rows_max": "How far hits are counted exactly.",
     "store.include_rows_max": "How many records `_include` and `_revinclude` add to a page.",

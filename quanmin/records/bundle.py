@@ -20,7 +20,7 @@ from quanmin.fhir.dates import interval
 from quanmin.fhir.grammar import QueryLimits, parse_query
 from quanmin.fhir.json import malformed
 from quanmin.fhir.operands import with_plus
-from quanmin.fhir.patch import Patch, read_patch
+from quanmin.fhir.patch import PATH_PATCH, Patch
 from quanmin.fhir.query import Query
 from quanmin.records.context import Context
 from quanmin.records.operation import IfMatch, Operation
@@ -31,6 +31,7 @@ _HISTORY_MAX = 1000
 # What shapes the answer is of the door's concern.
 _SHAPING = frozenset({"_summary", "_elements"})
 _NO_FORM = "_search is for forms: search in a bundle by a GET of Type?parameters"
+_NO_PATCH = "an entry that patches holds Parameters, or a Binary with contentType and data (base64)"
 _ORDER = {"delete": 0, "create": 1, "update": 2, "patch": 2}
 
 
@@ -256,20 +257,19 @@ def _patching(
 
 
 def _patch(context: Context, body: bytes) -> Patch:
-    """The patch in a Binary; a Parameters resource is read as the patch it would be by itself."""
-    steps_max = context.limits.patch_operations_max
+    """The patch that an entry holds: a Parameters resource, or a Binary of another kind of patch
+    (R4 http.html#patch).
+    """
     try:
         binary = _binary_decoder.decode(body)
         if binary.resource_type == "Parameters":
-            return read_patch("application/fhir+json", body, steps_max=steps_max)
+            return context.read_patch(PATH_PATCH, body)
         raw = base64.b64decode(binary.data, validate=True)
     except (msgspec.DecodeError, binascii.Error, ValueError) as error:
-        raise Invalid(
-            "an entry that patches holds a Binary with contentType and data (base64)"
-        ) from error
+        raise Invalid(_NO_PATCH) from error
     if binary.resource_type != "Binary":
-        raise Invalid("an entry that patches holds a Binary with contentType and data (base64)")
-    return read_patch(binary.content_type, raw, steps_max=steps_max)
+        raise Invalid(_NO_PATCH)
+    return context.read_patch(binary.content_type, raw)
 
 
 def _need(body: bytes | None) -> bytes:

@@ -17,6 +17,7 @@ from quanmin.base.crypto import Suite
 from quanmin.base.database import Connection, Database
 from quanmin.base.keys import KeyPort
 from quanmin.base.problems import NotFound
+from quanmin.fhir.patch import Patch, read_patch
 from quanmin.fhir.table import Table, TypeDefinition
 from quanmin.records.abridgement import Told
 from quanmin.records.codec import PATIENT, SENDER, Codec, Holder, Place
@@ -39,6 +40,7 @@ class StoreLimits(msgspec.Struct, frozen=True):
     bundle_entries_max: int = 10_000
     patch_operations_max: int = 1_000
     patched_bytes_max: int = 8 << 20
+    patch_items_max: int = 1_000_000
     sort_rows_max: int = 10_000
     count_rows_max: int = 1_000_000
     include_rows_max: int = 1_000
@@ -119,6 +121,17 @@ class Context:
         if definition is None:
             return None
         return rid_of(definition.number, id_, self.prefix)
+
+    def read_patch(self, content_type: str, raw: bytes) -> Patch:
+        """The patch that a body of this media type is. Raises UnsupportedMedia, Malformed, Invalid,
+        TooLarge.
+        """
+        return read_patch(
+            content_type,
+            raw,
+            steps_max=self.limits.patch_operations_max,
+            items_max=self.limits.patch_items_max,
+        )
 
     def holder(self, patient: int | None, sender: int) -> Holder:
         """Whose data key seals a record of this source Patient and sender."""

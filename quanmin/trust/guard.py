@@ -15,7 +15,7 @@ import msgspec
 from quanmin.base.database import Connection
 from quanmin.base.problems import Forbidden, Invalid, NotFound, Problem
 from quanmin.fhir.meta import MetaChange
-from quanmin.fhir.patch import Patch, read_patch
+from quanmin.fhir.patch import Patch
 from quanmin.fhir.query import Query
 from quanmin.records.bundle import Entry, Reading, Requests, id_of_body, read_requests
 from quanmin.records.erasing import is_known
@@ -90,8 +90,7 @@ class GuardedRecords(GuardedReading):
 
     def read_patch(self, content_type: str, body: bytes) -> Patch:
         """The patch that a body of this media type is. Raises UnsupportedMedia, Malformed."""
-        steps_max = self.context.limits.patch_operations_max
-        return read_patch(content_type, body, steps_max=steps_max)
+        return self.context.read_patch(content_type, body)
 
     async def patch(
         self, type_: str, id_: str, patch: Patch, *, if_match: IfMatch | None = None

@@ -46,7 +46,8 @@ class Environment(msgspec.Struct, frozen=True):
     `variables` are found as %name. `now` is the moment of now(), today() and timeOfDay(); `zone` is
     where dates and times without a zone are read, None for "not known". `resolve` gives the
     resource a reference leads to, None where there is none. `conforms` says whether a resource
-    fits a profile, None for a profile it does not know. `trace` is told of trace().
+    fits a profile, None for a profile it does not know. `trace` is told of trace(). `meter` is told
+    of items touched, to bound several evaluations together; it raises Unfit to end one.
 
     `strictness`: "standard" is the specification. "lenient" lets `as` filter several items, as the
     search parameters of R4 expect. "checked" refuses what no record of the type can have.
@@ -60,6 +61,7 @@ class Environment(msgspec.Struct, frozen=True):
     terminology: Terminology | None = None
     conforms: Callable[[Json, str], bool | None] | None = None
     trace: Callable[[str, Collection], None] | None = None
+    meter: Callable[[int], None] | None = None
 
 
 STANDARD = Environment()
@@ -98,6 +100,8 @@ class Scope:
         self.spent += items
         if self.spent > ITEMS_MAX:
             raise Unfit(f"this touches more than {ITEMS_MAX} items: narrow it down first")
+        if self.environment.meter is not None:
+            self.environment.meter(items)
 
     @property
     def now(self) -> Moment:

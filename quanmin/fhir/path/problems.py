@@ -15,7 +15,7 @@ class PathProblem(Malformed):
 
     `fault` says at which step: reading ("syntax"), checking against types ("semantic") or
     evaluating ("execution"). `at` counts characters of the expression from 0. The text shows a
-    piece of the expression and never a value of the record.
+    piece of the expression and never a value of the record; `reason` is the text without the piece.
     """
 
     code = "invalid"
@@ -24,6 +24,7 @@ class PathProblem(Malformed):
         shown = expression[at : at + _SHOWN_MAX]
         where = f"at character {at + 1}, {shown!r}" if shown else "at the end"
         super().__init__(f"FHIRPath: {text} ({where})")
+        self.reason = text
         self.expression = expression
         self.at = at
         self.fault = fault

@@ -12,6 +12,7 @@ import pytest
 from stores import bundle, observation, patient, post
 
 KIND = {"Content-Type": "application/json-patch+json"}
+PATH_KIND = {"Content-Type": "application/fhir+json"}
 SYSTEM = "https://hospital.example/numbers"
 
 
@@ -21,6 +22,17 @@ def steps(*each: dict[str, Any]) -> bytes:
 
 def replacing(path: str, value: Any) -> bytes:
     return steps({"op": "replace", "path": path, "value": value})
+
+
+def operation(kind: str, path: str, name: str = "", **value: Any) -> bytes:
+    """A FHIRPath Patch of one operation."""
+    parts = [{"name": "type", "valueCode": kind}, {"name": "path", "valueString": path}]
+    if name:
+        parts.append({"name": "name", "valueString": name})
+    if value:
+        parts.append({"name": "value", **value})
+    told = {"name": "operation", "part": parts}
+    return json.dumps({"resourceType": "Parameters", "parameter": [told]}).encode()
 
 
 def binary(patch: bytes, kind: str = KIND["Content-Type"]) -> dict[str, str]:
@@ -121,13 +133,13 @@ async def test_a_patch_needs_a_record_and_a_kind_it_is_served_in(client: httpx.A
     change = replacing("/status", "amended")
     assert (await client.patch("/Observation/no", content=change, headers=KIND)).status_code == 404
     url = await make(client)
-    for kind, word in (
-        ("application/xml-patch+xml", "XML Patch"),
-        ("application/fhir+json", "FHIRPath Patch"),
-    ):
-        answer = await client.patch(url, content=b"{}", headers={"Content-Type": kind})
-        assert (answer.status_code, word in answer.text) == (415, True)
-    assert (await client.patch(url, content=b"{}", headers=KIND)).status_code == 400
+    xml = {"Content-Type": "application/xml-patch+xml"}
+    answer = await client.patch(url, content=b"{}", headers=xml)
+    assert (answer.status_code, "XML Patch" in answer.text) == (415, True)
+    old = {"Content-Type": "application/fhir+json; fhirVersion=3.0"}
+    assert (await client.patch(url, content=b"{}", headers=old)).status_code == 415
+    for kind in (KIND, PATH_KIND):
+        assert (await client.patch(url, content=b"{}", headers=kind)).status_code == 400
     await client.delete(url)
     assert (await client.patch(url, content=change, headers=KIND)).status_code == 410
 
@@ -225,8 +237,8 @@ async def test_a_batch_patches_each_for_itself_and_by_criteria(client: httpx.Asy
         "resource": binary(b"<diff/>", "application/xml-patch+xml"),
         "request": {"method": "PATCH", "url": url},
     }
-    parameters = {
-        "resource": {"resourceType": "Parameters"},
+    wrong = {
+        "resource": json.loads(operation("replace", "Observation.nothing", valueCode="final")),
         "request": {"method": "PATCH", "url": url},
     }
     sent = bundle(
@@ -235,16 +247,124 @@ async def test_a_batch_patches_each_for_itself_and_by_criteria(client: httpx.Asy
         patching(url, change, ifMatch='W/"1"'),
         patching("Observation/no", change),
         xml,
-        parameters,
+        wrong,
         {"resource": {"resourceType": "Basic"}, "request": {"method": "PATCH", "url": url}},
     )
     answer = await client.post("/", content=sent)
     statuses = [entry["response"]["status"][:3] for entry in answer.json()["entry"]]
-    assert statuses == ["200", "412", "404", "415", "415", "422"]
+    assert statuses == ["200", "412", "404", "415", "422", "422"]
 
 
 async def test_the_statement_lists_patch_and_its_format(client: httpx.AsyncClient) -> None:
     statement = (await client.get("/metadata")).json()
-    assert statement["patchFormat"] == ["application/json-patch+json"]
+    kinds = ["application/json-patch+json", "application/fhir+json"]
+    assert statement["patchFormat"] == kinds
+    refused = await client.request("OPTIONS", "/Observation/1")
+    assert refused.headers["accept-patch"] == ", ".join(kinds)
     codes = {one["code"] for one in statement["rest"][0]["resource"][0]["interaction"]}
     assert "patch" in codes
+
+
+# ---- FHIRPath Patch (R4 fhirpatch.html, http.html#patch) -----------------------------------------
+
+
+async def test_fhirpath_patch_makes_the_next_version_and_leaves_every_other_digit(
+    client: httpx.AsyncClient,
+) -> None:
+    url = await make(client)
+    change = operation("replace", "Observation.status", valueCode="amended")
+    answer = await client.patch(url, content=change, headers=PATH_KIND)
+    assert (answer.status_code, answer.headers["etag"]) == (200, 'W/"2"')
+    read = await client.get(url)
+    assert read.content == answer.content
+    assert (read.json()["status"], '"value":5.4000' in read.text) == ("amended", True)
+    again = await client.patch(url, content=change, headers=PATH_KIND)
+    assert again.headers["etag"] == 'W/"2"'
+    old = PATH_KIND | {"If-Match": 'W/"1"'}
+    assert (await client.patch(url, content=change, headers=old)).status_code == 412
+
+
+@pytest.mark.parametrize(
+    ("patch", "place"),
+    [
+        (operation("replace", "Observation.note", valueCode="a"), "Parameters.parameter[0]"),
+        (operation("replace", "Observation.status", valueString="a"), "Parameters.parameter[0]"),
+        (operation("replace", "Observation.status", valueCode="done"), "Observation.status"),
+        (operation("delete", "Observation.code"), "Observation.code"),
+        (operation("replace", "Observation.id", valueId="other"), None),
+        # obs-6: a reason for there being no value, where there is one.
+        (
+            operation(
+                "add",
+                "Observation",
+                "dataAbsentReason",
+                valueCodeableConcept={"text": "a"},
+            ),
+            "Observation",
+        ),
+    ],
+)
+async def test_fhirpath_patch_that_cannot_be_made_is_422_and_changes_nothing(
+    client: httpx.AsyncClient, patch: bytes, place: str | None
+) -> None:
+    url = await make(client)
+    before = (await client.get(url)).content
+    answer = await client.patch(url, content=patch, headers=PATH_KIND)
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["issue"][0].get("expression") == (place and [place])
+    assert (await client.get(url)).content == before
+
+
+async def test_fhirpath_patch_that_is_no_operation_is_400(client: httpx.AsyncClient) -> None:
+    url = await make(client)
+    for patch in (operation("copy", "Observation"), operation("delete", "Observation.(")):
+        answer = await client.patch(url, content=patch, headers=PATH_KIND)
+        assert answer.status_code == 400, answer.text
+        assert answer.json()["issue"][0]["expression"] == ["Parameters.parameter[0]"]
+
+
+async def test_fhirpath_patch_by_criteria(client: httpx.AsyncClient) -> None:
+    where = {"identifier": f"{SYSTEM}|7"}
+    change = operation("add", "Patient", "birthDate", valueDate="1930-01-01")
+
+    async def send() -> httpx.Response:
+        return await client.patch("/Patient", params=where, content=change, headers=PATH_KIND)
+
+    assert (await send()).status_code == 404
+    await client.post("/Patient", content=patient(identifier=[{"system": SYSTEM, "value": "7"}]))
+    answer = await send()
+    assert (answer.status_code, answer.json()["birthDate"]) == (200, "1930-01-01")
+    assert (await send()).status_code == 422
+
+
+async def test_fhirpath_patch_in_a_transaction_with_its_links(client: httpx.AsyncClient) -> None:
+    urn = "urn:uuid:9d1b4a1e-7b0f-4a6e-9f6a-0d5b7a3f2c11"
+    url = (await make(client))[1:]
+    link = operation("add", "Observation", "subject", valueReference={"reference": urn})
+    entry = {"resource": json.loads(link), "request": {"method": "PATCH", "url": url}}
+    answer = await client.post("/", content=bundle("transaction", entry, post(patient(), urn)))
+    assert answer.status_code == 200, answer.text
+    made = answer.json()["entry"][1]["response"]["location"].split("/_history")[0]
+    assert (await client.get(f"/{url}")).json()["subject"]["reference"] == made
+    failing = operation("replace", "Observation.note", valueCode="a")
+    entry = {"resource": json.loads(failing), "request": {"method": "PATCH", "url": url}}
+    answer = await client.post("/", content=bundle("transaction", post(patient()), entry))
+    assert (answer.status_code, "operation 0 of the patch" in answer.text) == (422, True)
+    assert len((await client.get("/Patient")).json()["entry"]) == 1
+
+
+async def test_fhirpath_patches_sent_at_the_same_moment_are_all_made(
+    client: httpx.AsyncClient,
+) -> None:
+    url = await make(client)
+    number = 8
+    sent = (
+        operation("add", "Observation", "note", part=[{"name": "text", "valueMarkdown": str(one)}])
+        for one in range(number)
+    )
+    answers = await asyncio.gather(
+        *(client.patch(url, content=one, headers=PATH_KIND) for one in sent)
+    )
+    assert [answer.status_code for answer in answers] == [200] * number
+    notes = (await client.get(url)).json()["note"]
+    assert {note["text"] for note in notes} == {str(one) for one in range(number)}

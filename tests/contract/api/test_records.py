@@ -51,7 +51,7 @@ async def test_options_names_the_methods_of_an_address(client: httpx.AsyncClient
     answer = await client.options("/Observation/1")
     assert answer.status_code == 204
     assert answer.headers["allow"] == "DELETE, GET, HEAD, OPTIONS, PATCH, PUT"
-    assert answer.headers["accept-patch"] == "application/json-patch+json"
+    assert answer.headers["accept-patch"] == "application/json-patch+json, application/fhir+json"
 
 
 async def test_an_unchanged_record_is_not_sent_again(client: httpx.AsyncClient) -> None:

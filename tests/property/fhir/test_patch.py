@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from quanmin.base.problems import Invalid
 from quanmin.fhir.json import decode
-from quanmin.fhir.patch import JSON_PATCH, read_patch
+from quanmin.fhir.json_patch import read_json_patch
 
 # Numbers as they are written, so that equal ones differ in their digits.
 NUMBERS = st.sampled_from(("0", "1", "1.0", "5.400", "1e3", "-0.0", "12345678901234.56789000"))
@@ -136,7 +136,7 @@ def test_a_patch_does_what_the_simplest_reading_of_the_rfc_does_to_the_digit(
         f'"value":{one["value"]}}}'
         for one in steps
     )
-    patch = read_patch(JSON_PATCH, f"[{written}]".encode(), steps_max=10)
+    patch = read_json_patch(f"[{written}]".encode(), steps_max=10)
     if expected is None:
         with pytest.raises(Invalid):
             patch.apply(body.encode(), bytes_max=1 << 20)
@@ -148,7 +148,7 @@ def test_a_patch_does_what_the_simplest_reading_of_the_rfc_does_to_the_digit(
 def test_what_no_step_touches_stays_to_the_byte(kept: str, other: str) -> None:
     body = _object({"resourceType": '"Basic"', "id": '"1"', "a": kept, "b": other}).encode()
     steps = b'[{"op":"replace","path":"/b","value":7.10}]'
-    made = read_patch(JSON_PATCH, steps, steps_max=1).apply(body, bytes_max=1 << 20)
+    made = read_json_patch(steps, steps_max=1).apply(body, bytes_max=1 << 20)
     assert b'"a":' + kept.encode() + b"," in made
     assert made.endswith(b'"b":7.10}')
     assert decode(made)["b"] == Decimal("7.10")
