@@ -8,6 +8,7 @@ import msgspec
 
 from quanmin import __version__
 from quanmin.api.reply import Reply
+from quanmin.fhir.across import TYPE
 from quanmin.fhir.patch import PATCH_KINDS
 from quanmin.fhir.table import Table, TypeDefinition
 
@@ -28,7 +29,15 @@ _NOTES = (
     "Links to the next page are sealed: they hold the search in encrypted form, work for the actor "
     "they were given to, and expire. Conditional writes find the sender's own records only. A "
     "search follows up to three references in one parameter, by chains (patient.name, "
-    "subject:Patient.name) and reverse chains (_has:Observation:patient:code), mixed as you like."
+    "subject:Patient.name) and reverse chains (_has:Observation:patient:code), mixed as you like. "
+    "_include and _revinclude take :iterate. Codes take :in, :not-in, :above and :below, answered "
+    "by this node's terminology. _sort takes several parameters of any kind but composites, each "
+    "with its direction; what has no value comes last."
+)
+
+_SEVERAL = (
+    "The types that are searched, with commas between them. The search takes the parameters that "
+    "all of them have, of one kind in all; without _type only those named here."
 )
 
 
@@ -146,8 +155,9 @@ def _common(table: Table) -> list[dict[str, str]]:
     params = [definition.params for definition in table.types.values()]
     names = set(params[0]).intersection(*params)
     first = params[0]
-    return [
+    common = [
         {"name": name, "type": first[name].kind}
         for name in sorted(names)
         if first[name].kind not in UNSERVED_KINDS
     ]
+    return [*common, {"name": TYPE, "type": "token", "documentation": _SEVERAL}]

@@ -163,6 +163,14 @@ def readings(run: str) -> tuple[tuple[str, ...], ...]:
     return tuple(found)
 
 
+def surname_readings(run: str) -> tuple[str, ...]:
+    """How the surname is read that a Chinese run begins with, syllable by syllable; empty where it
+    is read as the word.
+    """
+    several = next((_surnames()[run[:n]] for n in (2, 1) if run[:n] in _surnames()), ("",))
+    return tuple(several[0].split())
+
+
 def _syllables(run: str) -> list[str]:
     found = pinyin(run, style=Style.TONE3, neutral_tone_with_five=True, errors=_unread)
     syllables = [_plain(syllable[0]) for syllable in found]

@@ -50,7 +50,8 @@ def localized_query(query: Query, base: str) -> Query:
         return query
     clauses = tuple(_clause(clause, base) for clause in query.clauses)
     links = tuple(_linkage(link, base) for link in query.links)
-    return msgspec.structs.replace(query, clauses=clauses, links=links)
+    parts = tuple(localized_query(part, base) for part in query.parts)
+    return msgspec.structs.replace(query, clauses=clauses, links=links, parts=parts)
 
 
 def _condition(condition: Condition, base: str) -> Condition:

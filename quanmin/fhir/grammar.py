@@ -8,13 +8,14 @@ and only when the asker said so (lenient handling); then the answer says which.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import tzinfo
 from typing import Literal, cast
 
 import msgspec
 
 from quanmin.base.problems import Issue, Malformed, NotSupported, TooCostly
+from quanmin.fhir.across import MISPLACED, TYPE, common, together, types_of
 from quanmin.fhir.operands import concept, read_operand, reference, split, token
 from quanmin.fhir.query import (
     OF_TERMS,
@@ -50,7 +51,6 @@ _SERVED_LATER = frozenset(
         "_list",
         "_query",
         "_text",
-        "_type",
         "near",
     }
 )
@@ -97,16 +97,27 @@ def parse_query(
 ) -> Query:
     """The query that decoded (name, value) pairs ask of a type, or of all types when it is None.
 
+    `_type` names the types where `type` does not (see `across`).
+
     Raises NotSupported for what this node does not serve, Malformed for a value that is not of its
     parameter's form, TooCostly beyond the limits. A parameter that the type does not have raises
     NotSupported when `strict`, and is reported in the query's `ignored` otherwise.
     """
     if type is not None and type not in load_table().types:
         raise NotSupported(f"{type[:64]!r} is no resource type of FHIR R4")
-    reading = _Reading(type, strict=strict, zone=zone, limits=limits)
-    for name, value in pairs:
-        reading.take(name, value)
-    return reading.query()
+    asked = list(pairs)
+    types = types_of(asked, load_table().types) if type is None else ()
+    shared = common([_params(one) for one in types]) if len(types) > 1 else None
+    parts: list[Query] = []
+    for one in types or (type,):
+        reading = _Reading(one, strict=strict, zone=zone, limits=limits)
+        if shared is not None:
+            reading.restrict(shared, " and ".join(types))
+        for name, value in asked:
+            if name != TYPE or not types:
+                reading.take(name, value)
+        parts.append(reading.query())
+    return together(parts, asked) if types else parts[0]
 
 
 class _Reading:
@@ -116,6 +127,8 @@ class _Reading:
         self, type_name: str | None, *, strict: bool, zone: tzinfo, limits: QueryLimits
     ) -> None:
         self._type = type_name
+        self._where = type_name or "a search of every type"
+        self._is_alone = True
         self._params = _params(type_name)
         self._is_strict = strict
         self._zone = zone
@@ -130,6 +143,11 @@ class _Reading:
         self._elements: tuple[str, ...] = ()
         self._ignored: list[Issue] = []
         self._pairs: list[tuple[str, str]] = []
+
+    def restrict(self, shared: Collection[str], where: str) -> None:
+        """The type is searched together with others, by the parameters that they share."""
+        self._is_alone, self._where = False, where
+        self._params = {name: self._params[name] for name in sorted(shared)}
 
     def take(self, name: str, value: str) -> None:
         """Read one parameter of the request."""
@@ -170,6 +188,8 @@ class _Reading:
         base, _, modifier = name.partition(":")
         if base in {"_include", "_revinclude"}:
             return self._include(base, modifier, value)
+        if base == TYPE:
+            raise NotSupported(MISPLACED)
         if base.split(".")[0] in _SERVED_LATER:
             raise NotSupported(_not_served(name))
         if base == "_has" or "." in name:
@@ -320,7 +340,7 @@ class _Reading:
     def _take_elements(self, value: str) -> bool:
         names = [name.strip() for name in value.split(",") if name.strip()]
         definition = load_table().types.get(self._type or "")
-        if definition is not None:
+        if definition is not None and self._is_alone:
             by_name = definition.element_by_name
             found = {name: by_name.get(name.removeprefix(f"{self._type}.")) for name in names}
             for name in (name for name, element in found.items() if element is None):
@@ -365,12 +385,11 @@ class _Reading:
     def _unknown(self, name: str, what: str, known: Sequence[str] | None = None) -> Literal[False]:
         """`known` are the names there are, without it the parameters."""
         shown = name[:64]
-        where = self._type or "a search of every type"
         if known is None:
             known = [one.name for one in self._params.values() if one.kind not in _UNSERVED]
         near = difflib.get_close_matches(shown, known, n=1)
         hint = f" Did you mean {near[0]}?" if near else ""
-        text = f"{shown!r} is not {what} of {where}.{hint} It has: {', '.join(known)}"
+        text = f"{shown!r} is not {what} of {self._where}.{hint} It has: {', '.join(known)}"
         if self._is_strict:
             raise NotSupported(text)
         self._ignored.append(Issue("warning", "not-supported", f"Ignored: {text}"))

@@ -177,7 +177,8 @@ class SortKey(msgspec.Struct, frozen=True):
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole search. `type` None searches every type (with common parameters only).
+    """A whole search. `type` None searches every type (with common parameters only), or those of
+    `parts`, each part being the search of one.
 
     `compartment` is (type, id) or None. `ignored` holds a warning for each parameter left out under
     lenient handling. `pairs` are the parameters that were used, in canonical order, for the self
@@ -198,6 +199,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     cursor: str | None = None
     ignored: tuple[Issue, ...] = ()
     pairs: tuple[tuple[str, str], ...] = ()
+    parts: tuple[Query, ...] = ()
 
 
 Asked = tuple[str, SearchParameter, str | None]
@@ -206,6 +208,8 @@ Asked = tuple[str, SearchParameter, str | None]
 
 def asked_of(query: Query) -> Iterator[Asked]:
     """Every parameter that the query picks or sorts records of a type by, at any end of a link."""
+    for part in query.parts:
+        yield from asked_of(part)
     if query.type is not None:
         for key in query.sort:
             yield query.type, key.param, None

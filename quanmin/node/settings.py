@@ -337,7 +337,7 @@ _SENTENCES: Final = {
     "store.patch_operations_max": "How many operations a patch may have.",
     "store.patched_bytes_max": "How much a patch may put in, move and compare in all.",
     "store.patch_items_max": "How many elements the paths of a FHIRPath Patch may look through.",
-    "store.sort_rows_max": "How many hits are sorted by a parameter that no index orders.",
+    "store.sort_rows_max": "How many hits are sorted at once by parameters that no index orders.",
     "store.count_rows_max": "How far hits are counted exactly.",
     "store.include_rows_max": "How many records `_include` and `_revinclude` add to a page.",
     "store.search_count_default": "How many hits a search has when nobody says how many.",

@@ -24,7 +24,7 @@ from quanmin.records.search.order import (
     write_cursor,
 )
 from quanmin.records.search.reader import Reader, Statement
-from quanmin.records.search.selection import OfEach, Selected
+from quanmin.records.search.selection import OfEach, Part, Selected
 from quanmin.records.search.slices import Slices
 from quanmin.records.search.term import Scope, always
 from quanmin.records.visibility import (
@@ -138,9 +138,9 @@ class _Gathering:
             statement,
         )
         scopes = (Scope(context, (context.named(row["number"]),)) for row in rows)
-        return OfEach.of(self._of_type(scope) for scope in scopes)
+        return OfEach(tuple(self._of_type(scope) for scope in scopes))
 
-    def _of_type(self, scope: Scope) -> Selected:
+    def _of_type(self, scope: Scope) -> Part:
         name, rid = scope.definitions[0].name, self._holder.rid
         narrowed = narrow_to_type(self._visibility, name)
         conditions: tuple[Write, ...] = (
@@ -151,7 +151,7 @@ class _Gathering:
             lambda bind: f"r.rid <> {bind(rid)}::bigint",
             *_moments(name, self._asked),
         )
-        return Selected(conditions, conditions)
+        return Part(name, Selected(conditions, conditions), _BY_KEY)
 
     async def _referred(self, matches: Sequence[Stored], given: Collection[int]) -> list[Stored]:
         """What the slice refers to and has not been given: records of nobody, and an Encounter's

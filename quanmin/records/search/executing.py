@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from quanmin.base.database import Connection
 from quanmin.fhir.addresses import localized_query
 from quanmin.fhir.query import Query
 from quanmin.records.context import Context
 from quanmin.records.model import Hits, Stored
 from quanmin.records.search.including import included
-from quanmin.records.search.order import Order, order_of
+from quanmin.records.search.order import NEWEST_FIRST, Order, in_columns, order_of
 from quanmin.records.search.reader import Reader, Statement
 from quanmin.records.search.selecting import select
-from quanmin.records.search.selection import OfEach, Selection
+from quanmin.records.search.selection import OfEach, Part, Selection
 from quanmin.records.search.slices import Slices
-from quanmin.records.search.sorting import sorted_slice
+from quanmin.records.search.sorting import TiedSlices, sorted_slice
 from quanmin.records.search.term import Scope
 from quanmin.records.search.totals import Total, total_of
 from quanmin.records.visibility import Visibility
@@ -30,17 +32,9 @@ async def search(
     """
     query = localized_query(query, context.base)
     reader = Reader(connection, context)
-    scope = await _scope(reader, context, query)
-    order = order_of(scope, query.sort)
-    if len(scope.definitions) == 1:
-        selection: Selection = await select(reader, scope, query, visibility, order)
-    else:
-        parts = [
-            await select(reader, Scope(context, (definition,)), query, visibility, order)
-            for definition in scope.definitions
-        ]
-        selection = OfEach.of(parts)
-    matches, cursor = await _matches(reader, context, selection, query, order)
+    found = await _found(reader, context, query, visibility)
+    selection = found.selection
+    matches, cursor = await _matches(reader, context, found, query)
     others, issues = await included(reader, context, query, matches, visibility)
     total = await _total(reader, context, selection, query, None if cursor else matches)
     return Hits(
@@ -53,12 +47,39 @@ async def search(
     )
 
 
-async def _scope(reader: Reader, context: Context, query: Query) -> Scope:
-    """The types a query is about; of all, or of a compartment, those there are records of."""
+class _Found(msgspec.Struct, frozen=True):
+    """What is selected, and the order that an index has for the first `given` keys of `_sort`."""
+
+    selection: Selection
+    order: Order
+    given: int
+
+
+async def _found(reader: Reader, context: Context, query: Query, visibility: Visibility) -> _Found:
+    asked = await _by_type(reader, context, query)
+    given = min((in_columns(scope, part.sort) for scope, part in asked), default=0)
+    parts = []
+    for scope, part in asked:
+        order = order_of(scope, part.sort[:given])
+        # What is sorted after reading is read in no order.
+        wanted = order if given or not part.sort else None
+        selected = await select(reader, scope, part, visibility, wanted)
+        parts.append(Part(scope.definitions[0].name, selected, order))
+    order = parts[0].order if parts else NEWEST_FIRST
     if query.type is not None:
-        return Scope(context, (context.definition(query.type),))
+        return _Found(parts[0].selected, order, given)
+    return _Found(OfEach(tuple(parts)), order, given)
+
+
+async def _by_type(reader: Reader, context: Context, query: Query) -> list[tuple[Scope, Query]]:
+    """The types a query is about, and what it asks of each; of several types, or of all of a
+    compartment or of the node, those there are records of.
+    """
+    if query.type is not None:
+        return [(Scope(context, (context.definition(query.type),)), query)]
     types = context.table.types
-    names = set(types)
+    parts = {part.type: part for part in query.parts if part.type is not None}
+    names = set(parts) if parts else set(types)
     if query.compartment is not None:
         kind = query.compartment[0]
         names = {kind, *context.table.compartments.get(kind, ())} & names
@@ -69,7 +90,13 @@ async def _scope(reader: Reader, context: Context, query: Query) -> Scope:
         " (select 1 from records.record r where r.type = t.number limit 1) one",
         statement,
     )
-    return Scope(context, tuple(context.named(row["number"]) for row in rows))
+    asked = []
+    for row in rows:
+        definition = context.named(row["number"])
+        part = parts.get(definition.name, query)
+        part = msgspec.structs.replace(part, compartment=query.compartment)
+        asked.append((Scope(context, (definition,)), part))
+    return asked
 
 
 def _is_counting(query: Query) -> bool:
@@ -77,14 +104,17 @@ def _is_counting(query: Query) -> bool:
 
 
 async def _matches(
-    reader: Reader, context: Context, selection: Selection, query: Query, order: Order | None
+    reader: Reader, context: Context, found: _Found, query: Query
 ) -> tuple[list[Stored], str | None]:
     if _is_counting(query):
         return [], None
     count = query.count or context.limits.search_count_default
-    if order is None:
-        return await sorted_slice(reader, context, selection, query, count)
-    return await Slices(reader, selection, order, context).after(query.cursor, count)
+    if query.sort and not found.given:
+        return await sorted_slice(reader, context, found.selection, query, count)
+    slices = Slices(reader, found.selection, found.order, context)
+    if found.given == len(query.sort):
+        return await slices.after(query.cursor, count)
+    return await TiedSlices(slices, query, context, given=found.given).after(query.cursor, count)
 
 
 async def _total(

@@ -16,6 +16,7 @@ from quanmin.base.problems import Malformed
 from quanmin.fhir.query import SortKey
 from quanmin.fhir.table import TypeDefinition
 from quanmin.records.search.term import Scope, mask_of
+from quanmin.records.search.timed import may_repeat
 from quanmin.records.visibility_sql import Bind
 
 Column = Literal["updated", "low", "rid"]
@@ -24,12 +25,14 @@ _Position = TypeVar("_Position", bound=msgspec.Struct)
 
 class Key(msgspec.Struct, frozen=True):
     """One column of an order. Rows without this bit in `present` have no value of it (0: all have):
-    `low` may be that of another date than the one asked for.
+    `low` may be that of another date than the one asked for. Those with several values have them in
+    `records.dated` under the key `several` (0: the column says what counts).
     """
 
     column: Column
     descending: bool
     mask: int = 0
+    several: int = 0
 
 
 Order = tuple[Key, ...]
@@ -62,22 +65,31 @@ class Phase(msgspec.Struct, frozen=True):
     order: Order
     timed: bool | None
     mask: int = 0
+    several: int = 0
 
 
-def order_of(scope: Scope, sort: tuple[SortKey, ...]) -> Order | None:
-    """The order in columns; None when a key has no column and records must be sorted after
-    reading.
-    """
+def in_columns(scope: Scope, sort: tuple[SortKey, ...]) -> int:
+    """How many of the keys, from the first, are columns that an index keeps in order."""
+    for place, each in enumerate(sort):
+        column = _column(scope, each.param.name)
+        if column == "rid":
+            return len(sort)  # nothing is equal in it
+        if column is None:
+            return place
+        if column == "low" and place and (_mask(scope) or _several(scope, each)):
+            return place
+    return len(sort)
+
+
+def order_of(scope: Scope, sort: tuple[SortKey, ...]) -> Order:
+    """The order in columns of keys that are all in columns."""
     keys: list[Key] = []
     for each in sort:
-        column = _column(scope, each.param.name)
-        if column is None:
-            return None
-        mask = _mask(scope, each.param.name) if column == "low" else 0
-        if mask and keys:
-            return None
-        if column not in {key.column for key in keys}:
-            keys.append(Key(column, each.descending, mask))
+        column = _column(scope, each.param.name) or "rid"
+        if column == "low":
+            keys.append(Key(column, each.descending, _mask(scope), _several(scope, each)))
+        elif column not in {key.column for key in keys}:
+            keys.append(Key(column, each.descending))
         if column == "rid":
             break
     if not keys:
@@ -91,7 +103,7 @@ def order_of(scope: Scope, sort: tuple[SortKey, ...]) -> Order | None:
 
 def can_walk(order: Order | None) -> bool:
     """Whether an order is that of the index on codes, in either direction."""
-    if order is None or len(order) != len(LATEST_FIRST):
+    if order is None or len(order) != len(LATEST_FIRST) or order[0].several:
         return False
     columns = tuple(key.column for key in order)
     return columns == ("low", "rid") and order[0].descending is not order[1].descending
@@ -108,9 +120,18 @@ def _column(scope: Scope, name: str) -> Column | None:
     return None
 
 
-def _mask(scope: Scope, name: str) -> int:
+def _mask(scope: Scope) -> int:
     (definition,) = scope.definitions
-    return mask_of(definition.params[name].bit) if len(definition.time_params) > 1 else 0
+    main = definition.params[definition.time_params[0]]
+    return mask_of(main.bit) if len(definition.time_params) > 1 else 0
+
+
+def _several(scope: Scope, key: SortKey) -> int:
+    """`low` is the least of a record's dates; descending the greatest counts."""
+    (definition,) = scope.definitions
+    if not key.descending or not may_repeat(definition, key.param):
+        return 0
+    return scope.context.keying.dated(definition.name, key.param.name)
 
 
 def phases(order: Order) -> tuple[Phase, ...]:
@@ -118,8 +139,11 @@ def phases(order: Order) -> tuple[Phase, ...]:
     if order[0].column != "low":
         return (Phase(0, order, None),)
     rest = order[1:] or (Key("rid", descending=False),)
-    mask = order[0].mask
-    return (Phase(0, order, timed=True, mask=mask), Phase(1, rest, timed=False, mask=mask))
+    mask, several = order[0].mask, order[0].several
+    return (
+        Phase(0, order, timed=True, mask=mask, several=several),
+        Phase(1, rest, timed=False, mask=mask),
+    )
 
 
 def order_by(phase: Phase, columns: dict[Column, str]) -> str:
@@ -173,7 +197,7 @@ def position_after(phase: Phase, whole: Order, updated: int, low: int | None, ri
     values = {"updated": updated, "low": low, "rid": rid}
     keys = ((key, values[key.column]) for key in phase.order)
     return Position(
-        _name(whole),
+        name_of(whole),
         phase.number,
         tuple(_missing(key) if value is None else value for key, value in keys),
     )
@@ -184,7 +208,8 @@ def _missing(key: Key) -> int:
     return -(2**63) if key.descending else 2**63 - 1
 
 
-def _name(order: Order) -> str:
+def name_of(order: Order) -> str:
+    """Tells an order from others."""
     return "".join(f"{'-' if key.descending else '+'}{key.column[0]}" for key in order)
 
 
@@ -207,7 +232,7 @@ def read_cursor(cursor: str, order: Order) -> Position:
     """
     position = decode_cursor(cursor, Position)
     known = {phase.number: len(phase.order) for phase in phases(order)}
-    if position.order != _name(order) or known.get(position.phase) != len(position.values):
+    if position.order != name_of(order) or known.get(position.phase) != len(position.values):
         raise Malformed("the cursor belongs to another search: start again without it")
     return position
 

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 import msgspec
 
 from quanmin.fhir.query import Clause
-from quanmin.records.context import ROW
+from quanmin.records.context import ROW, SEVERAL, Context
+from quanmin.records.model import Stored
 from quanmin.records.search.arm import Arm, Write
 from quanmin.records.search.coded import system_condition
+from quanmin.records.search.deciding import hits_among
 from quanmin.records.search.order import (
     Column,
+    Order,
     Phase,
     Position,
     after,
     order_by,
     part_condition,
+    phases,
     sorting_key,
 )
 from quanmin.records.search.reader import Reader, Statement
 from quanmin.records.search.term import Judge, Walk
 
 _OWN: dict[Column, str] = {"updated": "r.updated", "low": "r.low", "rid": "r.rid"}
+_LAST: dict[Column, str] = {"updated": "r.updated", "low": "m.low", "rid": "r.rid"}
 _WALKED: dict[Column, str] = {"updated": "r.updated", "low": "s.low", "rid": "s.rid"}
 
 
@@ -44,6 +49,9 @@ class Selection(Protocol):
     @property
     def judges(self) -> tuple[Judge, ...]:
         """Who must agree beside, for reading and for counting."""
+
+    async def hits(self, opened: Sequence[Stored], context: Context) -> list[Stored]:
+        """Those of opened rows that all agree on, in their order."""
 
     async def slice(
         self, reader: Reader, phase: Phase, position: Position | None, limit: int
@@ -78,6 +86,10 @@ class Selected(msgspec.Struct, frozen=True):
     walked: tuple[Write, ...] = ()
     is_walk_alone: bool = False
     only_set: tuple[Arm, ...] = ()
+
+    async def hits(self, opened: Sequence[Stored], context: Context) -> list[Stored]:
+        """See `Selection`."""
+        return await hits_among(opened, self.undecided, self.judges, context)
 
     async def slice(
         self, reader: Reader, phase: Phase, position: Position | None, limit: int
@@ -136,13 +148,31 @@ class Selected(msgspec.Struct, frozen=True):
 
     def _rows(self, phase: Phase, position: Position | None, limit: int) -> tuple[str, Statement]:
         statement = Statement()
-        conditions = [write(statement.bind) for write in self.reading]
-        conditions += _place(phase, position, _OWN, statement)
+        bind = statement.bind
+        conditions = [write(bind) for write in self.reading]
+        first = f"limit {bind(limit)}::bigint"
+        own = [*conditions, *_place(phase, position, _OWN, statement)]
+        if phase.several:
+            own.append(f"r.flags & {SEVERAL} = 0")
         text = (
-            f"select {ROW} from records.record r where {_all(conditions)}"
-            f" order by {order_by(phase, _OWN)} limit {statement.bind(limit)}::bigint"
+            f"select {ROW} from records.record r where {_all(own)}"
+            f" order by {order_by(phase, _OWN)} {first}"
         )
-        return text, statement
+        if not phase.several:
+            return text, statement
+        # Few records have several dates: the last of each is found anew for every slice.
+        conditions += _place(phase, position, _LAST, statement)
+        last = (
+            "select d.rid, max(d.low) as low from records.dated d"
+            f" where d.key = {bind(phase.several)}::bigint group by d.rid"
+        )
+        several = (
+            f"select {ROW.replace('r.low', 'm.low')} from ({last}) m"
+            f" join records.record r on r.rid = m.rid where {_all(conditions)}"
+            f" order by {order_by(phase, _LAST)} {first}"
+        )
+        whole = f"select * from (({text}) union all ({several})) r order by {order_by(phase, _OWN)}"
+        return f"{whole} {first}", statement
 
     def _walked_rows(
         self, walk: Walk, phase: Phase, position: Position | None, limit: int
@@ -173,6 +203,16 @@ class Selected(msgspec.Struct, frozen=True):
         return text, statement
 
 
+class Part(msgspec.Struct, frozen=True):
+    """The selection of one type among those of several, and the order of all as it is of the type:
+    each has a main date of its own.
+    """
+
+    type: str
+    selected: Selected
+    order: Order
+
+
 class OfEach(msgspec.Struct, frozen=True):
     """Selections of several types, each asked by itself and merged.
 
@@ -180,35 +220,46 @@ class OfEach(msgspec.Struct, frozen=True):
     other, and the planner would take the sum of what it does not know for a great deal.
     """
 
-    parts: tuple[Selected, ...]
-    undecided: tuple[Clause, ...]
-    uncounted: tuple[Clause, ...]
-    judges: tuple[Judge, ...] = ()
+    parts: tuple[Part, ...]
 
-    @classmethod
-    def of(cls, parts: Iterable[Selected]) -> OfEach:
-        """The selections together; what one leaves open is decided for all."""
-        given = tuple(parts)
-        return cls(
-            given,
-            tuple({clause: None for part in given for clause in part.undecided}),
-            tuple({clause: None for part in given for clause in part.uncounted}),
-        )
+    @property
+    def undecided(self) -> tuple[Clause, ...]:
+        """See `Selection`."""
+        return tuple(clause for part in self.parts for clause in part.selected.undecided)
+
+    @property
+    def uncounted(self) -> tuple[Clause, ...]:
+        """See `Selection`."""
+        return tuple(clause for part in self.parts for clause in part.selected.uncounted)
+
+    @property
+    def judges(self) -> tuple[Judge, ...]:
+        """See `Selection`."""
+        return tuple(judge for part in self.parts for judge in part.selected.judges)
+
+    async def hits(self, opened: Sequence[Stored], context: Context) -> list[Stored]:
+        """See `Selection`. What is asked of a type is asked of its own records."""
+        agreed: set[int] = set()
+        for part in self.parts:
+            mine = [stored for stored in opened if stored.type == part.type]
+            agreed.update(stored.rid for stored in await part.selected.hits(mine, context))
+        return [stored for stored in opened if stored.rid in agreed]
 
     async def slice(
         self, reader: Reader, phase: Phase, position: Position | None, limit: int
     ) -> list[Any]:
         """See `Selection`."""
-        rows = [
-            row for part in self.parts for row in await part.slice(reader, phase, position, limit)
-        ]
+        rows: list[Any] = []
+        for part in self.parts:
+            own = phases(part.order)[phase.number]
+            rows += await part.selected.slice(reader, own, position, limit)
         return sorted(rows, key=lambda row: sorting_key(phase, row))[:limit]
 
     async def all(self, reader: Reader, limit: int) -> list[Any]:
         """See `Selection`."""
         rows: list[Any] = []
         for part in self.parts:
-            rows += await part.all(reader, limit - len(rows))
+            rows += await part.selected.all(reader, limit - len(rows))
             if len(rows) >= limit:
                 break
         return rows
@@ -217,14 +268,14 @@ class OfEach(msgspec.Struct, frozen=True):
         """See `Selection`."""
         number = 0
         for part in self.parts:
-            number += await part.count(reader, limit - number)
+            number += await part.selected.count(reader, limit - number)
             if number >= limit:
                 break
         return number
 
     async def estimate(self, reader: Reader) -> int:
         """See `Selection`."""
-        return sum([await part.estimate(reader) for part in self.parts])
+        return sum([await part.selected.estimate(reader) for part in self.parts])
 
 
 async def _is_cheaper(

@@ -4,11 +4,11 @@ ended.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 
 from quanmin.records.context import Context
 from quanmin.records.model import Stored
-from quanmin.records.search.deciding import hits_among
 from quanmin.records.search.order import (
     Order,
     Phase,
@@ -31,15 +31,15 @@ class Slices:
         self, reader: Reader, selection: Selection, order: Order, context: Context
     ) -> None:
         self._reader = reader
+        self.order = order
         self._selection = selection
-        self._order = order
         self._context = context
 
     async def after(self, cursor: str | None, count: int) -> tuple[list[Stored], str | None]:
         """`count` hits after the cursor, and where the next begin, None at the end."""
-        position = None if cursor is None else read_cursor(cursor, self._order)
+        position = None if cursor is None else read_cursor(cursor, self.order)
         found: list[tuple[Phase, Stored]] = []
-        for phase in phases(self._order):
+        for phase in phases(self.order):
             begin = position
             if position is not None and position.phase != phase.number:
                 if position.phase > phase.number:
@@ -53,25 +53,35 @@ class Slices:
 
     def _end(self, phase: Phase, last: Stored) -> str:
         time = last.facts.time
-        return write_cursor(position_after(phase, self._order, last.updated, time, last.rid))
+        return write_cursor(position_after(phase, self.order, last.updated, time, last.rid))
 
     async def _walk(
         self, phase: Phase, position: Position | None, wanted: int
     ) -> AsyncIterator[Stored]:
         """The next `wanted` hits of a phase, or all that are left."""
-        undecided, judges = self._selection.undecided, self._selection.judges
-        is_open = bool(undecided or judges)
-        size = min(2 * wanted + 20, _BATCH_MAX) if is_open else wanted
-        while wanted > 0:
+        if wanted <= 0:
+            return
+        async with aclosing(self.hits(phase, position, wanted)) as hits:
+            async for stored in hits:
+                yield stored
+                wanted -= 1
+                if wanted == 0:
+                    return
+
+    async def hits(
+        self, phase: Phase, position: Position | None, expected: int
+    ) -> AsyncGenerator[Stored, None]:
+        """The hits of a phase after a position; about so many are expected to be asked for."""
+        is_open = bool(self._selection.undecided or self._selection.judges)
+        size = min(2 * expected + 20, _BATCH_MAX) if is_open else expected
+        while True:
             rows = await self._selection.slice(self._reader, phase, position, size)
             opened = await self._reader.open(rows)
-            for stored in await hits_among(opened, undecided, judges, self._context):
-                if wanted > 0:
-                    wanted -= 1
-                    yield stored
+            for stored in await self._selection.hits(opened, self._context):
+                yield stored
             if len(rows) < size:
                 return
             last = rows[-1]
-            position = position_after(phase, self._order, last["updated"], last["low"], last["rid"])
-            size = min(2 * size, _BATCH_MAX) if is_open else wanted
+            position = position_after(phase, self.order, last["updated"], last["low"], last["rid"])
+            size = min(2 * size, _BATCH_MAX)
             self._reader.check_time()

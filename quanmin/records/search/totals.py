@@ -7,7 +7,6 @@ import msgspec
 from quanmin.base.problems import TooCostly
 from quanmin.fhir.query import Query
 from quanmin.records.context import Context
-from quanmin.records.search.deciding import hits_among
 from quanmin.records.search.reader import Reader
 from quanmin.records.search.selection import Selection
 
@@ -62,8 +61,7 @@ async def _decided(
     for start in range(0, len(rows), _BATCH):
         reader.check_time()
         opened = await reader.open(rows[start : start + _BATCH])
-        asked = (selection.undecided, selection.judges)
-        number += len(await hits_among(opened, *asked, context))
+        number += len(await selection.hits(opened, context))
     return Total(number, is_exact=True)
 
 

@@ -199,6 +199,32 @@ async def test_a_search_over_all_types_takes_common_parameters(client: httpx.Asy
     assert [hit["id"] for hit in matches(posted.json())] == [id_]
 
 
+async def test_several_types_are_searched_at_once_page_after_page(
+    client: httpx.AsyncClient,
+) -> None:
+    id_ = await fill(client, 3)
+    problem = {"resourceType": "Condition", "subject": {"reference": f"Patient/{id_}"}}
+    assert (await client.post("/Condition", content=json.dumps(problem))).status_code == 201
+    for address in (
+        f"/?_type=Observation,Condition&patient={id_}",
+        f"/Patient/{id_}/*?_type=Condition,Observation",
+    ):
+        url, seen = f"{address}&_count=3&_total=accurate&_sort=code,_id", list[str]()
+        while url:
+            found = (await client.get(url)).json()
+            assert found["total"] == 4
+            seen += [hit["resourceType"] for hit in matches(found)]
+            assert "_type=" in links(found)["self"] or "_page" in links(found)["self"]
+            url = links(found).get("next", "")
+        assert seen == ["Observation"] * 3 + ["Condition"]
+    content = f"_type=Observation,Condition&patient={id_}"
+    posted = await client.post("/_search", content=content, headers=FORM)
+    assert len(matches(posted.json())) == 4
+    refused = await client.get("/Observation?_type=Observation")
+    assert refused.status_code == 400
+    assert "already names the type" in refused.json()["issue"][0]["diagnostics"]
+
+
 @pytest.mark.parametrize("query", ["_summary=count", "_count=0"])
 async def test_a_count_shows_no_record(client: httpx.AsyncClient, query: str) -> None:
     id_ = await fill(client, 3)

@@ -345,6 +345,55 @@ def test_the_search_of_every_type_has_the_common_parameters_only() -> None:
         parse(None, ("code", "x"))
 
 
+def test_search_3_1_1_2_1_several_types_have_the_parameters_that_all_of_them_have() -> None:
+    query = parse(None, ("_type", "Observation,Condition"), ("code", "A"), ("_sort", "-_id"))
+    assert query.type is None
+    assert [part.type for part in query.parts] == ["Observation", "Condition"]
+    params = [part.clauses[0].param for part in query.parts]
+    assert [(param.type, param.name) for param in params] == [
+        ("Observation", "code"),
+        ("Condition", "code"),
+    ]
+    assert query.pairs == (("code", "A"), ("_sort", "-_id"), ("_type", "Observation,Condition"))
+    one = parse(None, ("_type", "Observation"), ("value-quantity", "5"))
+    assert (one.type, one.parts) == ("Observation", ())
+
+
+@pytest.mark.parametrize(
+    ("pairs", "says"),
+    [
+        (
+            [("_type", "Observation,Condition"), ("value-quantity", "5")],
+            "Observation and Condition",
+        ),
+        ([("_type", "Library,Task"), ("context", "x")], "'context' is not a search parameter"),
+        ([("_type", "Observation,Condition"), ("_sort", "value-date")], "to sort by"),
+        ([("_type", "Observation,Nothing")], "'Nothing' is no resource type"),
+        ([("_type:not", "Observation")], "no modifier"),
+        ([("_type", "Organization,Patient"), ("subject.name", "x")], "subject"),
+    ],
+)
+def test_what_the_types_do_not_share_is_refused(pairs: list[tuple[str, str]], says: str) -> None:
+    with pytest.raises(NotSupported, match=says):
+        parse(None, *pairs)
+
+
+@pytest.mark.parametrize("value", ["", "Observation,", ",Patient"])
+def test_a_list_of_types_names_types(value: str) -> None:
+    with pytest.raises(Malformed, match="_type must be"):
+        parse(None, ("_type", value))
+    with pytest.raises(Malformed, match="once"):
+        parse(None, ("_type", "Patient"), ("_type", "Patient"))
+
+
+def test_what_is_ignored_is_ignored_for_all_types() -> None:
+    pairs = (("_type", "Observation,Condition"), ("value-quantity", "5"), ("code", "A"))
+    query = parse(None, *pairs, strict=False)
+    assert [len(part.clauses) for part in query.parts] == [1, 1]
+    assert len(query.ignored) == 1
+    assert "value-quantity" not in dict(query.pairs)
+
+
 def test_limits_hold_and_a_large_count_is_lowered() -> None:
     limits = QueryLimits(
         count_max=10, clauses_max=2, values_max=3, value_length_max=20, includes_max=1
