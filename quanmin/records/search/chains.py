@@ -22,7 +22,7 @@ from quanmin.records.model import Stored
 from quanmin.records.search.arm import Write
 from quanmin.records.search.deciding import hits_among, values_of
 from quanmin.records.search.key_lists import has_key, keys_arm, patients_term
-from quanmin.records.search.linked import is_owner, is_sole_owner, patients_only, takes
+from quanmin.records.search.linked import is_owner, is_sole_owner, takes
 from quanmin.records.search.reader import Reader, Statement
 from quanmin.records.search.selection import Selected
 from quanmin.records.search.term import Scope, Term, any_rid, is_present, never
@@ -208,14 +208,17 @@ class _Referring:
 
     async def _patients(self, selected: Selected) -> set[int] | None:
         """The patients of the records, which no body must be opened for."""
-        if not is_sole_owner(self._source, self._param):
-            # The row's patient may come from another element, where this one points at none.
-            name = patients_only(self._source, self._param)
-            if name is None:
-                return None
-            selected = selected.where(is_present(Scope(self._context, (self._source,)), name))
-        number, patients = await selected.values(self._reader, "r.patient", READ_MAX + 1)
-        return None if number > READ_MAX or len(patients) > KEYS_MAX else patients
+        if is_sole_owner(self._source, self._param):
+            number, patients = await selected.values(self._reader, "r.patient", READ_MAX + 1)
+            return None if number > READ_MAX or len(patients) > KEYS_MAX else patients
+        # The row's patient may come from another element, where this one points at none, or at
+        # somebody elsewhere: the reference itself must be there.
+        number, rows = await selected.references(self._reader, READ_MAX + 1)
+        if number > READ_MAX:
+            return None
+        keys = _keys(self._context, self._source, self._param, {rid for rid, _ in rows})
+        found = {rid for rid, refs in rows if keys[rid] in refs}
+        return None if len(found) > KEYS_MAX else found
 
     async def _targets(self, selected: Selected, rows: Sequence[object]) -> set[int]:
         found: set[int] = set()

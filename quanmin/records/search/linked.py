@@ -89,21 +89,6 @@ def is_sole_owner(definition: TypeDefinition, param: SearchParameter) -> bool:
     return is_owner(definition, param) and len(_owners(definition)) == 1
 
 
-def patients_only(definition: TypeDefinition, param: SearchParameter) -> str | None:
-    """The parameter that is there when the one that `is_owner` points at a Patient."""
-    element = _element(definition, param)
-    return next(
-        (
-            one.name
-            for one in definition.params.values()
-            if one.kind == "reference"
-            and _element(definition, one) == element
-            and set(one.targets) == {"Patient"}
-        ),
-        None,
-    )
-
-
 def _owners(definition: TypeDefinition) -> set[str | None]:
     return {_element(definition, definition.params[name]) for name in definition.patient_params}
 

@@ -122,9 +122,17 @@ class Selected(msgspec.Struct, frozen=True):
         number, values = (await reader.rows(text, statement))[0]
         return number, {value for value in values or () if value is not None}
 
-    def where(self, write: Write) -> Selected:
-        """Those of the records for which this holds too."""
-        return Selected((*self.reading, write), (*self.counting, write), judges=self.judges)
+    async def references(
+        self, reader: Reader, limit: int
+    ) -> tuple[int, list[tuple[int, list[int]]]]:
+        """How many rows there are up to `limit`, with the patient of each that is a patient's and
+        all that it refers to, by key.
+
+        Nothing is decided after decryption.
+        """
+        text, statement = self._unordered(self.counting, "r.patient, r.refs")
+        rows = await reader.rows(f"{text} limit {statement.bind(limit)}::bigint", statement)
+        return len(rows), [(patient, refs) for patient, refs in rows if patient and refs]
 
     async def count(self, reader: Reader, limit: int) -> int:
         """See `Selection`."""

@@ -245,6 +245,37 @@ async def test_only_what_the_element_itself_says_is_followed(store: Store) -> No
     assert await found_by(store, "Observation", ("patient.name", "王小明")) == {"o1"}
 
 
+@pytest.mark.usefixtures("way")
+async def test_who_is_no_subject_is_found_as_none_though_the_record_is_theirs(store: Store) -> None:
+    """A record about somebody elsewhere is its performer's, where that is a Patient of ours."""
+    elsewhere = "https://elsewhere.example/fhir/Patient/two"
+    subjects = [
+        to(elsewhere),
+        {"type": "Patient", "identifier": {"system": "urn:ids", "value": "2"}},
+        {**to(elsewhere), "type": "Patient"},
+        to("Group/herd"),
+    ]
+    performer = [to("Patient/one")]
+    about = {"status": "final", "code": coded("R"), "performer": performer}
+    await put_away(
+        store,
+        [
+            *ward(),
+            *(
+                of("Observation", f"r{number}", subject=subject, **about)
+                for number, subject in enumerate(subjects)
+            ),
+        ],
+    )
+    for name in ("subject", "patient"):
+        has = (f"_has:Observation:{name}:code", "R")
+        assert await found_by(store, "Patient", has) == set()
+        assert await found_by(store, "Patient", has, ("gender", "male")) == set()
+    assert await found_by(store, "Patient", ("_has:Observation:performer:code", "R")) == {"one"}
+    await put_away(store, [result("r9", "Patient/two", performer=performer, code=coded("R"))])
+    assert await found_by(store, "Patient", ("_has:Observation:subject:code", "R")) == {"two"}
+
+
 async def test_what_must_be_decided_one_by_one_has_an_end(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
