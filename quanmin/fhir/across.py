@@ -1,5 +1,5 @@
-"""Searches of several types at once: `[base]?_type=Observation,Condition&...` (R4 search.html
-3.1.1.2.1).
+"""Searches of several types at once: `[base]?_type=Observation,Condition&...` (R4
+search.html).
 
 Such a search is one of each type, read by the parameters of that type, and their hits are put
 together. It may ask by the parameters that all of the types have, which are of one kind in all.

@@ -453,6 +453,11 @@ def _one_of(name: str, value: str, allowed: frozenset[str]) -> bool:
 
 
 def _not_served(name: str) -> str:
+    if name.startswith("_contained"):
+        return (
+            f"{name[:64]}: this node does not search contained resources; search for the record"
+            " that contains them"
+        )
     return f"This node does not serve {name[:64]} yet: search without it and narrow the result"
 
 

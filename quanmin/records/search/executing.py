@@ -5,10 +5,12 @@ from __future__ import annotations
 import msgspec
 
 from quanmin.base.database import Connection
+from quanmin.base.problems import TooCostly
 from quanmin.fhir.addresses import localized_query
 from quanmin.fhir.query import Query
 from quanmin.records.context import Context
 from quanmin.records.model import Hits, Stored
+from quanmin.records.search.advising import advice
 from quanmin.records.search.including import included
 from quanmin.records.search.order import NEWEST_FIRST, Order, in_columns, order_of
 from quanmin.records.search.reader import Reader, Statement
@@ -30,6 +32,15 @@ async def search(
     beyond the store's limits of time, sorting and counting; Malformed for a cursor of another
     search.
     """
+    try:
+        return await _search(connection, context, query, visibility)
+    except TooCostly as costly:
+        raise TooCostly(f"{costly.text}. {advice(query)}".strip()) from costly
+
+
+async def _search(
+    connection: Connection, context: Context, query: Query, visibility: Visibility
+) -> Hits:
     query = localized_query(query, context.base)
     reader = Reader(connection, context)
     found = await _found(reader, context, query, visibility)

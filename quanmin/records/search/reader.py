@@ -67,7 +67,4 @@ class Reader:
         return float(plan["Total Cost"]), int(plan["Plan Rows"])
 
     def _too_long(self) -> TooCostly:
-        return TooCostly(
-            f"the search took longer than {self._seconds:g} seconds: narrow it by patient, by a"
-            " code or identifier, or by a shorter time, and leave out _total=accurate"
-        )
+        return TooCostly(f"the search took longer than {self._seconds:g} seconds: narrow it")

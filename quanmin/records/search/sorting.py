@@ -114,8 +114,8 @@ async def sorted_slice(
     rows = await selection.all(reader, limit + 1)
     if len(rows) > limit:
         raise TooCostly(
-            f"more than {limit} records would have to be sorted: narrow the search, or sort by"
-            " _lastUpdated, _id or the type's main date first"
+            f"more than {limit} records (store.sort_rows_max) would have to be sorted: narrow the"
+            " search, or sort by what an index keeps in order"
         )
     several: list[Ranked] = []
     for start in range(0, len(rows), _BATCH):

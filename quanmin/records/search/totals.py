@@ -41,7 +41,7 @@ async def total_of(
     capped = limits.estimate_rows_max if wanted == "estimate" else limits.count_rows_max
     number = await selection.count(reader, capped + 1)
     if number > capped and wanted == "accurate":
-        raise _too_many(capped)
+        raise _too_many("counted", capped, "store.count_rows_max")
     if number > capped:
         return Total(max(number, await selection.estimate(reader)), is_exact=False)
     return Total(number, is_exact=True)
@@ -55,7 +55,7 @@ async def _decided(
     rows = await selection.all(reader, rows_max + 1)
     if len(rows) > rows_max:
         if is_needed:
-            raise _too_many(rows_max)
+            raise _too_many("decided one by one to be counted", rows_max, "store.sort_rows_max")
         return Total(max(len(rows), await selection.estimate(reader)), is_exact=False)
     number = 0
     for start in range(0, len(rows), _BATCH):
@@ -65,8 +65,8 @@ async def _decided(
     return Total(number, is_exact=True)
 
 
-def _too_many(limit: int) -> TooCostly:
+def _too_many(how: str, limit: int, setting: str) -> TooCostly:
     return TooCostly(
-        f"more than {limit} records would have to be counted one by one: narrow the search,"
-        " or ask for _total=estimate"
+        f"more than {limit} records ({setting}) would have to be {how}: narrow the search, or ask"
+        " for _total=estimate"
     )

@@ -181,6 +181,14 @@ def test_what_is_not_served_is_refused_by_name_under_either_handling(
     assert name.split(":", maxsplit=1)[0].split(".", maxsplit=1)[0] in refused.value.text
 
 
+@pytest.mark.parametrize("name", ["_contained", "_containedType"])
+@pytest.mark.parametrize("value", ["true", "both", "container"])
+def test_search_contained_resources_are_not_searched(name: str, value: str) -> None:
+    for type_ in ("Observation", None):
+        with pytest.raises(NotSupported, match="search for the record that contains them"):
+            parse(type_, (name, value), strict=False)
+
+
 def test_conditions_on_other_records_are_read() -> None:
     query = parse(
         "Observation",
@@ -345,7 +353,7 @@ def test_the_search_of_every_type_has_the_common_parameters_only() -> None:
         parse(None, ("code", "x"))
 
 
-def test_search_3_1_1_2_1_several_types_have_the_parameters_that_all_of_them_have() -> None:
+def test_search_across_types_several_have_the_parameters_that_all_of_them_have() -> None:
     query = parse(None, ("_type", "Observation,Condition"), ("code", "A"), ("_sort", "-_id"))
     assert query.type is None
     assert [part.type for part in query.parts] == ["Observation", "Condition"]

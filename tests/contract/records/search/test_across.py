@@ -1,4 +1,4 @@
-"""Searches of several types at once (R4 search.html 3.1.1.2.1): `_type` and what types share."""
+"""Searches of several types at once (R4 search.html): `_type` and what types share."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ ASKED: list[tuple[list[tuple[str, str]], set[str]]] = [
 @pytest.mark.parametrize(
     "more", [[], [("_sort", "_id")], [("_sort", "code,-_id")], [("_sort", "-code")]]
 )
-async def test_search_3_1_1_2_1_several_types_are_asked_by_what_they_share(
+async def test_search_across_types_several_are_asked_by_what_they_share(
     store: Store, more: list[tuple[str, str]]
 ) -> None:
     await put_away(store, ward())

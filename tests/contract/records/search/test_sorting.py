@@ -316,7 +316,7 @@ async def test_what_is_equal_in_the_first_keys_is_sorted_whatever_lies_before(st
     assert [sorted(found[n : n + 2]) for n in range(0, 30, 3)] == [
         [f"o{n + 1:02}", f"o{n + 2:02}"] for n in range(0, 30, 3)
     ]
-    with pytest.raises(TooCostly, match="more than 3 records would have to be sorted"):
+    with pytest.raises(TooCostly, match="would have to be sorted"):
         await order_of(store, "Observation", "status,date")
     await put_away(store, [result("o99", effectiveDateTime="2026-01-10")])
     with pytest.raises(TooCostly, match="more than 3 records are equal in date"):

@@ -1,0 +1,99 @@
+"""Says of a search that cannot be served what made it expensive, and which index or condition would
+serve it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import Final
+
+from quanmin.fhir.query import Chain, Has, MissingOperand, Query
+from quanmin.fhir.table import TypeDefinition, load_table
+
+# Enough for a sentence.
+_NAMED_MAX: Final = 4
+_ABSENT: Final = frozenset({"not", "not-in"})
+
+
+def advice(query: Query) -> str:
+    """What is costly in a query and what would serve it, in two sentences without a value of it."""
+    costly = list(dict.fromkeys(_costly(query)))
+    helpful = list(dict.fromkeys(_helpful(query)))
+    found = []
+    if costly:
+        found.append(f"Costly in it: {_listed(costly)}.")
+    if helpful:
+        found.append(f"It would be served by an index with {_listed(helpful)}.")
+    return " ".join(found)
+
+
+def _listed(several: Sequence[str]) -> str:
+    return "; ".join(several[:_NAMED_MAX])
+
+
+def _costly(query: Query) -> Iterator[str]:
+    for part in query.parts or (query,):
+        yield from _costly_of(part)
+    if query.total == "accurate" or query.summary == "count":
+        yield "a total that is counted exactly (leave it out, or ask for _total=estimate)"
+    if any(key.param.name not in {"_id", "_lastUpdated"} for key in query.sort[:1]):
+        definition = load_table().types.get(query.type or "")
+        main = definition.time_params[:1] if definition is not None else ()
+        if query.sort[0].param.name not in main:
+            by = " or ".join(("_lastUpdated", "_id", *main))
+            yield f"an order that no index keeps (sort by {by} first)"
+
+
+def _costly_of(query: Query) -> Iterator[str]:
+    for clause in query.clauses:
+        name = clause.param.name
+        if clause.modifier in _ABSENT or any(
+            getattr(one, "prefix", "") == "ne" for one in clause.operands
+        ):
+            yield f"{name} asks for what is not there (ask for what is wanted instead)"
+        elif any(isinstance(one, MissingOperand) for one in clause.operands):
+            yield f"{name}:missing, for which there is no index"
+        elif clause.modifier == "contains":
+            yield f"{name}:contains (a longer piece, or the beginning of a word, narrows it)"
+        elif clause.param.kind == "string":
+            yield f"{name}, which is decided record by record (a longer text narrows it)"
+        elif clause.param.kind in {"number", "quantity", "composite"}:
+            yield f"{name}, which very many may meet"
+    for link in query.links:
+        yield f"{_said(link)}, which leads over other records"
+
+
+def _said(link: Chain | Has) -> str:
+    if isinstance(link, Has):
+        return f"_has:{link.param.type}:{link.param.name}"
+    return f"{link.param.name}.(...)"
+
+
+def _helpful(query: Query) -> Iterator[str]:
+    for part in query.parts or (query,):
+        definition = load_table().types.get(part.type or "")
+        if definition is None:
+            yield "_type, and a parameter that the types share"
+            continue
+        asked = {clause.param.name for clause in part.clauses if clause.modifier is None}
+        more = list(_indexed(definition, asked))
+        if more:
+            yield f"a condition on {', '.join(more[:3])} or identifier"
+        kinds = {clause.param.kind for clause in part.clauses}
+        if kinds & {"string", "composite"} or any(
+            clause.modifier in _ABSENT for clause in part.clauses
+        ):
+            yield f"a SearchParameter on {definition.name} of your own that picks what is meant"
+
+
+def _indexed(definition: TypeDefinition, asked: Collection[str]) -> Iterator[str]:
+    """The parameters that leave few records of a type, however many there are, and are not asked
+    for.
+    """
+    owners = definition.patient_params
+    if owners and not {*owners, "patient"} & {*asked}:
+        yield "patient" if "patient" in definition.params else owners[0]
+    yield from sorted(definition.keyed_params - {"identifier"} - {*asked})
+    for name in definition.time_params[:1]:
+        if name not in asked:
+            yield f"{name} (a short span)"
