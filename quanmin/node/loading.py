@@ -20,7 +20,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import AsyncExitStack, contextmanager
 from multiprocessing import get_context
 from pathlib import Path
-from typing import IO, Final, Literal, cast
+from typing import IO, Final, cast
 
 import msgspec
 import uvloop
@@ -28,8 +28,10 @@ import uvloop
 from quanmin.base.lifetime import end_with
 from quanmin.base.logs import write_logs
 from quanmin.base.problems import Issue, Problem, Unusable
+from quanmin.fhir.ndjson import LineCutter, Lines
 from quanmin.fhir.table import load_table
 from quanmin.node.memory import rest_the_collector
+from quanmin.node.pieces import NO_RESOURCE, Piece, as_bundle, as_requests, head_of
 from quanmin.node.server import UNAVAILABLE, Node, open_node
 from quanmin.node.settings import LoadSettings, Settings, pack, unpack
 from quanmin.trust import Actor, EntryOutcome
@@ -43,16 +45,9 @@ KINDS: Final = (
     "archives of them, and from folders"
 )
 _OUTSTANDING_A_WRITER: Final = 2
+_CHUNK_BYTES: Final = 1 << 20
+_PIECE_BYTES: Final = 4 << 20
 _REASONS_MAX: Final = 20
-
-
-class Piece(msgspec.Struct, frozen=True):
-    """Something to write: a Bundle of requests, or resources with the line where each stood."""
-
-    source: str
-    kind: Literal["requests", "resources"]
-    bodies: tuple[bytes, ...]
-    lines: tuple[int, ...]
 
 
 class Refusal(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -75,17 +70,11 @@ class _Entry(msgspec.Struct, rename="camel"):
     resource: msgspec.Raw = msgspec.Raw(b"")
 
 
-class _Head(msgspec.Struct, rename="camel"):
-    resource_type: str = ""
-    id: str = ""
-    type: str = ""
-
-
 class _Bundle(msgspec.Struct, rename="camel"):
+    type: str = ""
     entry: list[_Entry] = []
 
 
-_head = msgspec.json.Decoder(_Head)
 _bundle = msgspec.json.Decoder(_Bundle)
 
 
@@ -155,33 +144,37 @@ class Reader:
         if not body.strip():
             self._refuse(Refusal(name, 0, "", ("the file is empty: copy it here again",)))
             return
-        head = _head_of(body)
+        head = head_of(body)
         if head is None:
             self._refuse(
                 Refusal(name, 0, "", ("not a JSON object: check its end, and that it is UTF-8",))
             )
-        elif head.resource_type == "Bundle" and head.type in {"transaction", "batch"}:
+            return
+        bundle = _bundle_of(body) if head.resource_type == "Bundle" else _Bundle()
+        if bundle.type in {"transaction", "batch"}:
             yield Piece(name, "requests", (body,), (0,))
-        elif head.resource_type == "Bundle" and head.type in {"collection", "searchset"}:
-            entries = [bytes(entry.resource) for entry in _bundle.decode(body).entry]
+        elif bundle.type in {"collection", "searchset"}:
+            entries = [bytes(entry.resource) for entry in bundle.entry]
             yield from self._gather(name, enumerate(entries, 1))
         else:
             yield Piece(name, "resources", (body,), (0,))
 
     def _ndjson(self, name: str, file: IO[bytes]) -> Iterator[Piece]:
-        yield from self._gather(name, self._lines(name, file))
+        cutter = LineCutter(
+            entries_max=self._limits.batch_entries,
+            bytes_max=_PIECE_BYTES,
+            line_bytes_max=self._limits.file_bytes_max,
+        )
+        while chunk := file.read(_CHUNK_BYTES):
+            yield from self._pieces(name, cutter.feed(chunk))
+        yield from self._pieces(name, cutter.finish())
 
-    def _lines(self, name: str, file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
-        limit, number = self._limits.file_bytes_max, 0
-        while line := file.readline(limit + 1):
-            number += 1
-            if len(line) <= limit:
-                if line.strip():
-                    yield number, line
-                continue
-            self._refuse(Refusal(name, number, "", (self._too_large("line"),)))
-            while line and not line.endswith(b"\n"):
-                line = file.readline(limit)
+    def _pieces(self, name: str, cut: Iterator[Lines]) -> Iterator[Piece]:
+        for lines in cut:
+            for number in lines.too_long:
+                self._refuse(Refusal(name, number, "", (self._too_large("line"),)))
+            if lines.bodies:
+                yield Piece(name, "resources", lines.bodies, lines.numbers)
 
     def _gather(self, name: str, numbered: Iterable[tuple[int, bytes]]) -> Iterator[Piece]:
         bodies: list[bytes] = []
@@ -222,11 +215,12 @@ def may_hold_records(path: Path) -> bool:
     return path.name.lower().endswith(_NAMES)
 
 
-def _head_of(body: bytes) -> _Head | None:
+def _bundle_of(body: bytes) -> _Bundle:
+    """Without type and entries when it has none that can be read: validation says what is wrong."""
     try:
-        return _head.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
+        return _bundle.decode(body)
+    except msgspec.DecodeError:
+        return _Bundle()
 
 
 # ---- writing -----------------------------------------------------------------------------------
@@ -242,15 +236,16 @@ class Writer:
         """Write a piece; refusals are told, never raised. Raises only what stops everything."""
         if piece.kind == "requests":
             return await self._requests(piece)
-        entries, refusals = _as_requests(piece)
-        if not entries:
+        requests, refused = as_requests(piece.bodies, piece.lines)
+        refusals = [Refusal(piece.source, line, "", (NO_RESOURCE,)) for line in refused]
+        if not requests:
             return Written({}, tuple(refusals))
         try:
-            _, outcomes = await self._records.bundle(_as_bundle("transaction", entries))
+            _, outcomes = await self._records.bundle(as_bundle("transaction", requests))
         except Problem:
             # One is wrong: write them one by one, so that the others get in and it is named.
-            _, outcomes = await self._records.bundle(_as_bundle("batch", entries))
-        lines = [line for line, _, _ in entries]
+            _, outcomes = await self._records.bundle(as_bundle("batch", requests))
+        lines = [request.line for request in requests]
         return _sum(piece.source, lines, outcomes, refusals)
 
     async def _requests(self, piece: Piece) -> Written:
@@ -260,33 +255,6 @@ class Writer:
             reasons = tuple(map(_reason, problem.issues[:_REASONS_MAX]))
             return Written({}, (Refusal(piece.source, 0, "Bundle", reasons),))
         return _sum(piece.source, list(range(1, len(outcomes) + 1)), outcomes, [])
-
-
-def _as_requests(piece: Piece) -> tuple[list[tuple[int, bytes, str]], list[Refusal]]:
-    """Each resource with the request that writes it: its id is kept when it has one."""
-    entries: list[tuple[int, bytes, str]] = []
-    refusals: list[Refusal] = []
-    for line, body in zip(piece.lines, piece.bodies, strict=True):
-        head = _head_of(body)
-        if head is None or not head.resource_type.isalnum():
-            refusals.append(
-                Refusal(piece.source, line, "", ("not a JSON object with a resourceType",))
-            )
-        elif head.id:
-            entries.append((line, body, f"PUT {head.resource_type}/{head.id}"))
-        else:
-            entries.append((line, body, f"POST {head.resource_type}"))
-    return entries, refusals
-
-
-def _as_bundle(kind: str, entries: list[tuple[int, bytes, str]]) -> bytes:
-    """A Bundle around the bodies as they are: no digit of a decimal passes through a parser."""
-    parts = []
-    for _, body, request in entries:
-        method, url = request.split(" ", 1)
-        asked = msgspec.json.encode({"method": method, "url": url})
-        parts.append(b'{"resource":' + body + b',"request":' + asked + b"}")
-    return b'{"resourceType":"Bundle","type":"%b","entry":[%b]}' % (kind.encode(), b",".join(parts))
 
 
 def _sum(
