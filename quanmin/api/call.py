@@ -17,6 +17,7 @@ from quanmin.terminology import TermLimits
 from quanmin.trust import Question
 
 if TYPE_CHECKING:
+    from quanmin.api.importing import Arrivals
     from quanmin.api.later import Later
     from quanmin.api.limits import DoorLimits
     from quanmin.api.quota import Quota
@@ -38,6 +39,7 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
     polls: Quota
     later: Mapping[str, Later]
     term_limits: TermLimits = TermLimits()
+    arrivals: Arrivals | None = None
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):

@@ -165,6 +165,9 @@ class Door:
             call = self._call(request, parts, pairs, body, form=interaction.body == "form")
             records = self._guard.records(actor, purpose=purpose, request_id=request.id)
             call = msgspec.structs.replace(call, guarded=records, actor=actor.code)
+            if interaction.body == "stream":
+                # It waits for its client most of the time, and must not take a place from others.
+                return await self._perform(interaction, call)
             return await self._in_turn(interaction, call)
         finally:
             self._gate.held.give_back(len(body))
@@ -180,7 +183,7 @@ class Door:
         return actor
 
     async def _receive(self, request: Request, interaction: Interaction) -> bytes:
-        if interaction.body == "none":
+        if interaction.body in {"none", "stream"}:
             return b""
         is_form = interaction.body == "form"
         # Searches and operations may be posted without a body, all parameters in the query.
@@ -245,8 +248,11 @@ class Door:
 
     async def _perform(self, interaction: Interaction, call: Call) -> Reply:
         limits = self._limits
-        is_bundle = interaction.body == "bundle"
-        seconds = limits.bundle_seconds_max if is_bundle else limits.request_seconds_max
+        seconds = limits.request_seconds_max
+        if interaction.body == "bundle":
+            seconds = limits.bundle_seconds_max
+        elif interaction.body == "stream" and self._desk.arrivals is not None:
+            seconds = self._desk.arrivals.limits.upload_seconds_max
         try:
             async with asyncio.timeout(seconds):
                 reply = await interaction.perform(call)

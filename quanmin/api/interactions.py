@@ -17,7 +17,8 @@ from quanmin.api.continuing import go_on
 from quanmin.api.counting import count_kinds, count_types
 from quanmin.api.documents import list_documents
 from quanmin.api.everything import gather
-from quanmin.api.later import Later, end, tell
+from quanmin.api.importing import IMPORT, begin_import
+from quanmin.api.later import Later, end, give, tell
 from quanmin.api.latest import latest
 from quanmin.api.meta import add_meta, delete_meta, show_meta, sum_up_meta
 from quanmin.api.reading import read, read_history, read_version
@@ -37,10 +38,11 @@ from quanmin.api.writing import (
 )
 
 Access = Literal["open", "actor"]
-Body = Literal["none", "form", "resource", "patch", "parameters", "optional", "bundle"]
+Body = Literal["none", "form", "resource", "patch", "parameters", "optional", "bundle", "stream"]
 Level = Literal["system", "type", "none"]
 
 _R4 = "http://hl7.org/fhir/OperationDefinition"
+_IMPORT = "https://quanmin.example/fhir/OperationDefinition/import"
 _COUNTS = "https://quanmin.example/fhir/OperationDefinition/counts"
 _DOCREF = "http://hl7.org/fhir/uv/ipa/OperationDefinition/docref"
 
@@ -50,6 +52,7 @@ class Interaction(msgspec.Struct, frozen=True, kw_only=True):
 
     `code` is the R4 restful-interaction code, `level` where the CapabilityStatement lists it.
     `shape` is the path below the base; `[type]`, `[id]`, `[version]` and `[kind]` stand for parts.
+    A `stream` is read by `perform` itself, as it arrives.
     An operation stands for `types` (empty: all) and is described by `definition`.
     `access` has no useful default: a door with an interaction that declares none does not open.
     """
@@ -265,6 +268,24 @@ INTERACTIONS: tuple[Interaction, ...] = (
     Interaction(
         code="job", method="DELETE", shape="_job/[id]", access="actor", level="none", perform=end
     ),
+    Interaction(
+        code="job",
+        method="GET",
+        shape="_job/[id]/[kind]",
+        access="actor",
+        level="none",
+        perform=give,
+    ),
+    Interaction(
+        code="operation",
+        method="POST",
+        shape="$import",
+        access="actor",
+        body="stream",
+        level="system",
+        perform=begin_import,
+        definition=_IMPORT,
+    ),
     *_asked("[type]/[id]/$everything", "Patient-everything", gather, types=("Patient",)),
     *_asked("[type]/[id]/$everything", "Encounter-everything", gather, types=("Encounter",)),
     *_asked("[type]/[id]/$meta", "Resource-meta", show_meta),
@@ -287,5 +308,5 @@ INTERACTIONS: tuple[Interaction, ...] = (
     *_at_both("$translate", "ConceptMap", translate),
 )
 
-LATER: tuple[Later, ...] = ()
+LATER: tuple[Later, ...] = (IMPORT,)
 """The kinds of jobs that requests begin, each with how it is told of."""

@@ -43,13 +43,15 @@ class Answer(msgspec.Struct, frozen=True):
 class Later(msgspec.Struct, frozen=True, kw_only=True):
     """How jobs of one kind that requests begin are told of.
 
-    `answer` is asked when the job is done; a Problem it raises is the answer instead. `discard`
-    removes what the job has left, when its actor ends it or wants no more of it.
+    `answer` is asked when the job is done; a Problem it raises is the answer instead. `file` gives
+    one of the files that the answer names. `discard` removes what the job has left, when its actor
+    ends it or wants no more of it.
     """
 
     kind: str
     answer: Callable[[Call, Errand], Awaitable[Answer]]
     discard: Callable[[Call, Errand], Awaitable[None]] | None = None
+    file: Callable[[Call, Errand], Awaitable[Reply]] | None = None
 
 
 async def begin(call: Call, kind: str, asked: Any, *, prepare: Prepare | None = None) -> Reply:
@@ -57,17 +59,22 @@ async def begin(call: Call, kind: str, asked: Any, *, prepare: Prepare | None = 
 
     Raises Malformed for a request that does not say that it will wait (R4 async.html), TooMany.
     """
-    if not call.preference.is_async:
-        raise Malformed(
-            "this takes longer than an answer may: send Prefer: respond-async, and then ask the "
-            "address in Content-Location"
-        )
+    refuse_unless_waiting(call)
     mandate = Mandate(_address(call), asked)
     open_max = call.desk.limits.jobs_open_max
     number = await call.records.errands.begin(kind, mandate, open_max=open_max, prepare=prepare)
     text = "begun: ask the address in Content-Location how far it has come"
     where = f"{call.base}/_job/{number}".encode("latin-1")
     return Reply(202, _told(text), ((b"content-location", where),))
+
+
+def refuse_unless_waiting(call: Call) -> None:
+    """Raises Malformed for a request that does not say that it will wait (R4 async.html)."""
+    if not call.preference.is_async:
+        raise Malformed(
+            "this takes longer than an answer may: send Prefer: respond-async, and then ask the "
+            "address in Content-Location"
+        )
 
 
 async def tell(call: Call) -> Reply:
@@ -94,6 +101,14 @@ async def tell(call: Call) -> Reply:
             (b"retry-after", b"%d" % seconds),
         ),
     )
+
+
+async def give(call: Call) -> Reply:
+    """One of the files that the answer of a job names."""
+    later, errand = await _find(call)
+    if later.file is None or errand.job.state != "done":
+        raise NotFound("the job has no such file: its address says how far it has come")
+    return await later.file(call, errand)
 
 
 async def end(call: Call) -> Reply:

@@ -19,6 +19,8 @@ from quanmin.fhir.patch import check_patch_kind
 
 FHIR_JSON = b"application/fhir+json; charset=utf-8"
 PLAIN_JSON = b"application/json; charset=utf-8"
+FHIR_NDJSON = b"application/fhir+ndjson"
+_NDJSON_KINDS = frozenset({"application/fhir+ndjson", "application/ndjson", "ndjson"})
 
 # The kinds of JSON that R4 and its predecessors named, and the wildcards that cover them.
 _FHIR_KINDS = frozenset({"application/fhir+json", "application/json+fhir", "application/*", "*/*"})
@@ -122,6 +124,11 @@ def check_content_type(header: str, *, is_form: bool) -> None:
         raise UnsupportedMedia("send UTF-8, the only character set of FHIR JSON")
     if parameters.get("fhirversion", "4.0") not in _VERSIONS:
         raise UnsupportedMedia("this node reads FHIR R4 (fhirVersion 4.0)")
+
+
+def is_ndjson(header: str) -> bool:
+    """Whether a content type, or the format of an import or export, is newline-delimited JSON."""
+    return _parameters(header)[0] in _NDJSON_KINDS
 
 
 @lru_cache(maxsize=256)

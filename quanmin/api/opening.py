@@ -31,6 +31,7 @@ from quanmin.fhir.table import load_table
 from quanmin.terminology import TermLimits
 
 if TYPE_CHECKING:
+    from quanmin.api.importing import Arrivals
     from quanmin.api.later import Later
     from quanmin.trust import Actors, Guard
 
@@ -63,6 +64,7 @@ def build(
     beyond: Application | None = None,
     quotas: tuple[int, int, int] | None = None,
     later: Iterable[Later] = LATER,
+    arrivals: Arrivals | None = None,
 ) -> Application:
     """The ASGI application of a node: `/fhir`, `/health`, `/ready`, `/metrics`; the rest `beyond`.
 
@@ -71,7 +73,7 @@ def build(
     done, `more_numbers` writes what others have counted, in the Prometheus text format;
     `unavailable` are the exceptions that mean the database cannot be reached. `quotas` is shared
     memory in which all workers count what clients and strangers spend, and the questions about
-    jobs; `later` are the kinds of jobs that requests begin.
+    jobs; `later` are the kinds of jobs that requests begin. Without `arrivals` nothing is imported.
     """
     limits = limits or DoorLimits()
     table = load_table()
@@ -90,6 +92,7 @@ def build(
         polls=_open_polls(limits, quotas),
         later={each.kind: each for each in later},
         term_limits=term_limits or TermLimits(),
+        arrivals=arrivals,
     )
     gate = open_gate(actors, limits, quotas)
     meters = Meters()

@@ -87,13 +87,24 @@ class Request:
         """
         growing = _Body(bytes_max, held, self.headers)
         try:
-            growing.check_promise()
+            _check_promise(self.headers, bytes_max)
             async for chunk in self._chunks():
                 growing.add(chunk)
             return growing.finish()
         except BaseException:
             growing.drop()
             raise
+
+    async def stream(self, bytes_max: int) -> AsyncIterator[bytes]:
+        """The body as it arrives, as it was packed. Raises TooLarge, UnsupportedMedia."""
+        _check_promise(self.headers, bytes_max)
+        total = 0
+        async for chunk in self._chunks():
+            total += len(chunk)
+            if total > bytes_max:
+                raise _too_large(bytes_max)
+            if chunk:
+                yield chunk
 
     async def _chunks(self) -> AsyncIterator[bytes]:
         while not self._is_whole:
@@ -124,19 +135,10 @@ class _Body:
     def __init__(self, bytes_max: int, held: Held, headers: dict[bytes, bytes]) -> None:
         self._bytes_max = bytes_max
         self._held = held
-        self._length = headers.get(b"content-length", b"0")
-        self._encoding = headers.get(b"content-encoding", b"identity").strip().lower()
-        is_packed = self._encoding in _GZIP
+        is_packed = _encoding(headers) in _GZIP
         self._unpack = zlib.decompressobj(_GZIP_WINDOW) if is_packed else None
         self._parts: list[bytes] = []
         self._size = 0
-
-    def check_promise(self) -> None:
-        """Refuse by what the headers say, before a byte is read."""
-        if self._encoding not in _GZIP and self._encoding != b"identity":
-            raise UnsupportedMedia("Content-Encoding: send the body plain or packed with gzip")
-        if self._length.isdigit() and int(self._length) > self._bytes_max:
-            raise self._too_large()
 
     def add(self, chunk: bytes) -> None:
         if self._unpack is not None and chunk:
@@ -146,7 +148,7 @@ class _Body:
             except zlib.error:
                 raise Malformed("the body is not gzip, as Content-Encoding says it is") from None
         if self._size + len(chunk) > self._bytes_max:
-            raise self._too_large()
+            raise _too_large(self._bytes_max)
         self._held.take(len(chunk))
         self._size += len(chunk)
         self._parts.append(chunk)
@@ -161,5 +163,19 @@ class _Body:
         self._size = 0
         self._parts.clear()
 
-    def _too_large(self) -> TooLarge:
-        return TooLarge(f"the body is larger than {self._bytes_max} bytes; send it in parts")
+
+def _encoding(headers: dict[bytes, bytes]) -> bytes:
+    return headers.get(b"content-encoding", b"identity").strip().lower()
+
+
+def _check_promise(headers: dict[bytes, bytes], bytes_max: int) -> None:
+    """Refuse by what the headers say, before a byte is read."""
+    if _encoding(headers) not in _GZIP | {b"identity"}:
+        raise UnsupportedMedia("Content-Encoding: send the body plain or packed with gzip")
+    length = headers.get(b"content-length", b"0")
+    if length.isdigit() and int(length) > bytes_max:
+        raise _too_large(bytes_max)
+
+
+def _too_large(bytes_max: int) -> TooLarge:
+    return TooLarge(f"the body is larger than {bytes_max} bytes; send it in parts")

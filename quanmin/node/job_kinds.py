@@ -6,10 +6,12 @@ A package declares a `Kind` and puts jobs in; here it is handed what it works wi
 from __future__ import annotations
 
 from quanmin.base.jobs import Kind
+from quanmin.node.importing import Importing
 from quanmin.node.server import Node
 
 
 def kinds_of(node: Node) -> tuple[Kind, ...]:
     """Every kind, bound to this open node."""
-    del node  # no package has a kind of its own so far
-    return ()
+    arrivals = node.arrivals
+    importing = Importing(node.guard, node.actors, arrivals.spool, arrivals.places, arrivals.limits)
+    return (importing.kind,)

@@ -8,6 +8,7 @@ directory/
   fictional       there while the records are a demonstration's
   metrics/        what the workers count, for whichever of them is asked
   keys/           0700: what the records are encrypted with
+  imports/        0700: files that are being imported, encrypted
   postgres/       the embedded database
   node.log
 """
@@ -56,6 +57,7 @@ class Places:
         self.postgres = self.directory / "postgres"
         self.log = self.directory / "node.log"
         self.metrics = self.directory / "metrics"
+        self.imports = self.directory / "imports"
         self._lock_path = self.directory / "node.lock"
         self._state = self.directory / "state.json"
         self._tokens = self.directory / "tokens.json"

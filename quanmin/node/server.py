@@ -17,11 +17,14 @@ import msgspec
 from starlette.applications import Starlette
 
 from quanmin.api import build as build_door
+from quanmin.api.importing import Arrivals
 from quanmin.base.clock import Clock
 from quanmin.base.crypto import suite_named
+from quanmin.base.fetching import FetchPlaces
 from quanmin.base.jobs import tally
 from quanmin.base.keys import FileKeys
 from quanmin.base.postgres import open_pool
+from quanmin.base.spool import Spool
 from quanmin.fhir.table import load_table
 from quanmin.node.database import Room
 from quanmin.node.own_keys import open_keys
@@ -65,6 +68,7 @@ class Node(msgspec.Struct, frozen=True):
     pool: Any
     guard: Guard
     actors: Actors
+    arrivals: Arrivals
 
 
 @asynccontextmanager
@@ -108,7 +112,14 @@ def _assemble(
         may_write=room.is_enough if room else _always,
     )
     guard = Guard(store, people, AccessLog(pool), clock.now)
-    return Node(settings, places, keys, pool, guard, Actors(pool))
+    # Files that arrive stand in the node's folder, also when its database does not.
+    disk = Room(places.directory, settings.disk.free_bytes_min)
+    arrivals = Arrivals(
+        Spool(places.imports, keys.derive("spool"), context.suite, disk.is_enough),
+        FetchPlaces(settings.imports.folder, settings.imports.origins),
+        settings.imports,
+    )
+    return Node(settings, places, keys, pool, guard, Actors(pool), arrivals)
 
 
 def _always() -> bool:
@@ -142,6 +153,7 @@ def build_application(node: Node, quotas: tuple[int, int, int] | None = None) ->
         more_numbers=lambda: _count_jobs(node.pool),
         unavailable=UNAVAILABLE,
         quotas=quotas,
+        arrivals=node.arrivals,
         beyond=Starlette(routes=build_pages(node.guard, node.actors, kit, unavailable=UNAVAILABLE)),
     )
 

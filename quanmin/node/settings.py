@@ -20,6 +20,7 @@ from quanmin.fhir.grammar import QueryLimits
 from quanmin.records.context import StoreLimits
 from quanmin.records.profiles import ValidationLimits
 from quanmin.terminology import TermLimits
+from quanmin.trust.imports import ImportLimits
 
 PREFIX: Final = "QUANMIN_"
 _UNITS: Final = (
@@ -268,6 +269,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     log: LogSettings = msgspec.field(default_factory=LogSettings)
     backup: BackupSettings = msgspec.field(default_factory=BackupSettings)
     load: LoadSettings = msgspec.field(default_factory=LoadSettings)
+    imports: ImportLimits = msgspec.field(default_factory=ImportLimits)
     jobs: JobLimits = msgspec.field(default_factory=JobLimits)
     door: DoorLimits = msgspec.field(default_factory=DoorLimits)
     search: QueryLimits = msgspec.field(default_factory=QueryLimits)

@@ -7,7 +7,7 @@ access log before it answers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal
 
 import msgspec
@@ -188,7 +188,29 @@ class GuardedRecords(GuardedReading):
             return "transaction", await self._transaction(requests)
         return "batch", [await self._batch_entry(entry) for entry in requests.entries]
 
-    async def _transaction(self, requests: Requests) -> list[EntryOutcome]:
+    async def refuse_unless_writing(self) -> None:
+        """Raises Forbidden for whoever may not write here at all."""
+        _, rights = await self._guard.rights(self.actor)
+        _refuse_unless_writing(rights)
+
+    async def take_in(
+        self, body: bytes | None, also: Callable[[Connection], Awaitable[None]]
+    ) -> None:
+        """Carry out a transaction of writes (None: none) and `also` what an import notes of them,
+        in one; both are done or neither.
+        """
+        if body is None:
+            async with self._store.glancing() as connection, connection.transaction():
+                await also(connection)
+            return
+        requests = read_requests(self.context, body, is_strict=True)
+        await self._transaction(requests, also)
+
+    async def _transaction(
+        self,
+        requests: Requests,
+        also: Callable[[Connection], Awaitable[None]] | None = None,
+    ) -> list[EntryOutcome]:
         writes = requests.writes()
         answers: dict[int, EntryOutcome] = {}
         sender, rights = await self._guard.rights(self.actor)
@@ -200,6 +222,8 @@ class GuardedRecords(GuardedReading):
                         connection, rights, entry.reading, entry.position
                     )
             await self._note_writes(connection, "transaction", rights, operations, outcomes)
+            if also is not None:
+                await also(connection)
 
         operations = [entry.operation for entry in writes if entry.operation is not None]
         outcomes = await self._carry_out("transaction", sender, rights, operations, read_and_note)
@@ -267,8 +291,7 @@ class GuardedRecords(GuardedReading):
         before_commit: BeforeCommit,
     ) -> list[Outcome | None]:
         try:
-            if not rights.may_create.allowed:
-                raise Forbidden(f"you may not write here ({', '.join(rights.may_create.reasons)})")
+            _refuse_unless_writing(rights)
             return await self._store.write(
                 Sender(sender, rights.readable, rights.writable), operations, before_commit
             )
@@ -307,6 +330,11 @@ class GuardedRecords(GuardedReading):
             type_ = only({operation.type for operation in idle})
             entries.append(self._notes.entry_of_keys(action, type_, "forbidden", beyond))
         await self._notes.log.note_in(connection, entries)
+
+
+def _refuse_unless_writing(rights: Rights) -> None:
+    if not rights.may_create.allowed:
+        raise Forbidden(f"you may not write here ({', '.join(rights.may_create.reasons)})")
 
 
 def _written(outcome: Outcome | None) -> Outcome:

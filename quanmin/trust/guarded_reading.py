@@ -25,6 +25,7 @@ from quanmin.terminology import TermLimits, Terms
 from quanmin.trust.access_log import AccessLog
 from quanmin.trust.actors import Actor
 from quanmin.trust.errands import Errands
+from quanmin.trust.imports import Imports
 from quanmin.trust.noting import Notes, only
 from quanmin.trust.questions import Question, find, keep
 from quanmin.trust.rules import Ground, Rights, compile_rights
@@ -89,6 +90,11 @@ class GuardedReading:
     def validating(self) -> Validating:
         """What this actor asks about resources and writes, without writing."""
         return Validating(self._guard, self._notes, self.actor)
+
+    @property
+    def imports(self) -> Imports:
+        """What has become of imports."""
+        return Imports(self._store)
 
     async def read(self, type_: str, id_: str) -> Stored:
         """The current version. Raises NotFound, Gone."""

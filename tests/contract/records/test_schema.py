@@ -10,7 +10,7 @@ from quanmin.records.months import ensure_months
 REFERENCE_TABLES = {"sender", "unit", "consumer"}
 
 # Schemas of the node, which a distributed database keeps whole on one machine.
-NODE_WIDE = {"node", "people", "trust", "jobs", "terminology", "profiles"}
+NODE_WIDE = {"node", "people", "trust", "jobs", "terminology", "profiles", "imports"}
 
 UNIQUE_KEYS = """
     select c.relname as table, array_agg(a.attname::text) as columns

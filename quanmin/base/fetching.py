@@ -1,0 +1,119 @@
+"""Where files may be fetched from, and fetching them: a folder of this machine, or other servers
+that the operator has named. Everything else is refused before a byte is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+import httpx
+
+from quanmin.base.problems import Invalid, Malformed, NotSupported, Overloaded, TooLarge
+from quanmin.base.unpacking import Gunzip
+
+_CHUNK_BYTES: Final = 1 << 20
+_SECONDS_MAX: Final = 60.0  # without a byte
+
+
+class FetchPlaces:
+    """The folder and the origins that files may come from."""
+
+    def __init__(self, folder: Path | None, origins: str) -> None:
+        self._folder = folder
+        self._origins = frozenset(origin.casefold().rstrip("/") for origin in origins.split())
+
+    def check(self, url: str, owner: str) -> None:
+        """Raises NotSupported, Invalid for an address that may not be read by `owner` ("": any
+        folder).
+        """
+        if urlsplit(url).scheme in {"http", "https"}:
+            self._check_origin(url)
+        else:
+            self._path(url, owner)
+
+    def chunks(self, url: str, owner: str, *, bytes_max: int) -> Iterator[bytes]:
+        """The file in chunks, unpacked when its name ends with `.gz`. Raises as `check`, TooLarge,
+        and Overloaded for a server that does not answer as it should.
+        """
+        self.check(url, owner)
+        is_web = urlsplit(url).scheme in {"http", "https"}
+        raw = _download(url) if is_web else _read(self._path(url, owner))
+        total = 0
+        for chunk in _unpacked(raw) if urlsplit(url).path.endswith(".gz") else raw:
+            total += len(chunk)
+            if total > bytes_max:
+                raise TooLarge(f"the file is larger than {bytes_max} bytes: split it")
+            yield chunk
+
+    def _check_origin(self, url: str) -> None:
+        parts = urlsplit(url)
+        # The whole authority has to be one that was named: no user, no other port, no other host.
+        origin = f"{parts.scheme}://{parts.netloc}".casefold()
+        if origin not in self._origins:
+            raise NotSupported(
+                "the node fetches nothing from there: its operator has to name the origin in the"
+                " setting imports.origins"
+            )
+
+    def _path(self, url: str, owner: str) -> Path:
+        parts = urlsplit(url)
+        if parts.scheme not in {"", "file"} or parts.netloc or parts.query or parts.fragment:
+            raise Malformed(
+                "files are named by https://..., file:///... or their path in the node's folder"
+            )
+        if self._folder is None:
+            raise NotSupported(
+                "the node reads no files of its machine: its operator has to set imports.folder"
+            )
+        folder = (self._folder / owner).resolve()
+        named = unquote(parts.path)
+        path = (folder / named).resolve() if "\0" not in named else folder
+        # Links are followed first, so that none leads out of the folder.
+        if not path.is_relative_to(folder) or not path.is_file():
+            raise Invalid(
+                "there is no such file in the node's folder for your imports: lay it there, or"
+                " name another"
+            )
+        return path
+
+
+def _read(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            yield chunk
+
+
+def _download(url: str) -> Iterator[bytes]:
+    headers = {"Accept": "application/fhir+ndjson, application/ndjson"}
+    try:
+        with (
+            # Redirects are not followed: they may lead where nobody allowed. Neither are proxies
+            # of the environment asked.
+            httpx.Client(follow_redirects=False, trust_env=False, timeout=_SECONDS_MAX) as client,
+            client.stream("GET", url, headers=headers) as answer,
+        ):
+            if 300 <= answer.status_code < 400:
+                raise Invalid("the server sends elsewhere, which is not followed: name that place")
+            if 400 <= answer.status_code < 500:
+                raise Invalid(f"the server answers {answer.status_code} for the file")
+            if answer.status_code != 200:
+                raise Overloaded(
+                    f"the server answers {answer.status_code} for the file", retry_after_seconds=60
+                )
+            yield from answer.iter_bytes(_CHUNK_BYTES)
+    except httpx.HTTPError as error:
+        raise Overloaded(
+            f"the server cannot be reached or its certificate is not trusted"
+            f" ({type(error).__name__})",
+            retry_after_seconds=60,
+        ) from error
+
+
+def _unpacked(raw: Iterator[bytes]) -> Iterator[bytes]:
+    unpack = Gunzip()
+    for chunk in raw:
+        yield from unpack.feed(chunk)
+    unpack.finish()

@@ -1,0 +1,77 @@
+"""Imports being worked off, here or in a process that tests kill:
+`python import_process.py DSN FOLDER`. `FOLDER` has the keys, and the spool in `imports`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from quanmin.api.importing import Arrivals
+from quanmin.base.clock import Clock
+from quanmin.base.crypto import suite_named
+from quanmin.base.fetching import FetchPlaces
+from quanmin.base.jobs import JobLimits, Worker
+from quanmin.base.keys import FileKeys
+from quanmin.base.postgres import open_pool
+from quanmin.base.spool import Spool
+from quanmin.fhir.table import load_table
+from quanmin.node.importing import Importing
+from quanmin.people import PersonIndex
+from quanmin.records.context import Context, StoreLimits
+from quanmin.records.store import Store
+from quanmin.trust import AccessLog, Actors, Guard
+from quanmin.trust.imports import ImportLimits
+
+LIMITS = JobLimits(
+    lease_seconds=1.0, turn_seconds=0.5, poll_seconds=0.1, backoff_seconds=0.05, attempts_max=100
+)
+
+
+def open_arrivals(folder: Path, limits: ImportLimits, *, has_room: bool = True) -> Arrivals:
+    """The spool below `folder`, under its keys."""
+    spool = Spool(
+        folder / "imports",
+        FileKeys(folder / "keys").derive("spool"),
+        suite_named("international"),
+        lambda: has_room,
+    )
+    return Arrivals(spool, FetchPlaces(limits.folder, limits.origins), limits)
+
+
+def open_worker(pool: Any, guard: Guard, arrivals: Arrivals, limits: JobLimits = LIMITS) -> Worker:
+    """A worker that works imports off."""
+    importing = Importing(guard, Actors(pool), arrivals.spool, arrivals.places, arrivals.limits)
+    return Worker(pool, [importing.kind], limits)
+
+
+async def main(dsn: str, folder: Path, settings: bytes) -> None:
+    pool = await open_pool(dsn, name="import worker", connections_max=12)
+    context = Context(
+        load_table(),
+        FileKeys(folder / "keys"),
+        suite_named("international"),
+        prefix="q",
+        zone=ZoneInfo("Asia/Shanghai"),
+        limits=StoreLimits(),
+    )
+    clock = Clock()
+    people = PersonIndex(context.keying)
+    guard = Guard(Store(pool, context, clock.now, [people]), people, AccessLog(pool), clock.now)
+    limits = msgspec.json.decode(settings, type=ImportLimits)
+    worker = open_worker(pool, guard, open_arrivals(folder, limits))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
+    try:
+        await worker.run()
+    finally:
+        await pool.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], Path(sys.argv[2]), sys.argv[3].encode()))
