@@ -49,6 +49,24 @@ def definition(
     }
 
 
+def storable(*elements: Element, **more: Any) -> dict[str, Any]:
+    """A StructureDefinition that keeps the invariants of R4 as well, so that a node takes it."""
+    made = definition(*elements, **more)
+    for part in ("snapshot", "differential"):
+        open_at: dict[str, str] = {}
+        for each in made.get(part, {}).get("element", ()):
+            path = each["path"]
+            holder, _, name = path.rpartition(".")
+            step = f"{name}:{each['sliceName']}" if "sliceName" in each else name
+            own = f"{open_at[holder]}.{step}" if holder in open_at else step
+            open_at = {known: id_ for known, id_ in open_at.items() if len(known) < len(path)}
+            open_at[path] = each.setdefault("id", own)
+            if part == "snapshot":
+                each |= {"definition": "x", "min": each.get("min", 0), "max": each.get("max", "*")}
+                each["base"] = {"path": path, "min": 0, "max": "*"}
+    return made
+
+
 def profile(*elements: Element, base: Profile | None = None, **more: Any) -> Profile:
     """The compiled profile of these elements."""
     raw = json.dumps(definition(*elements, **more)).encode()

@@ -13,6 +13,7 @@ from quanmin.api.writing import if_match
 from quanmin.base.problems import Issue, Malformed, NotSupported
 from quanmin.fhir.json import decode
 from quanmin.fhir.outcome import operation_outcome
+from quanmin.trust import is_breaking
 
 if TYPE_CHECKING:
     from quanmin.api.call import Call
@@ -80,7 +81,7 @@ async def _write(call: Call, type_: str, id_: str | None, asked: _Asked) -> list
         raise Malformed(f"mode={asked.mode} needs the resource that would be sent")
     judging = call.records.validating
     issues = await judging.content(type_, asked.resource, asked.profiles)
-    if any(issue.severity in {"error", "fatal"} for issue in issues):
+    if any(map(is_breaking, issues)):
         return issues
     if asked.mode == "create":
         return issues + await judging.creation(type_, asked.resource)

@@ -8,6 +8,7 @@ from quanmin.trust.errands import Errand, Errands, Mandate, Prepare, carry_on
 from quanmin.trust.guard import Guard, GuardedRecords
 from quanmin.trust.questions import Question
 from quanmin.trust.showing import Timeline
+from quanmin.trust.validating import is_breaking
 
 __all__ = [
     "AccessLog",
@@ -28,4 +29,5 @@ __all__ = [
     "Stored",
     "Timeline",
     "carry_on",
+    "is_breaking",
 ]

@@ -6,6 +6,7 @@ stands in the access log.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from quanmin.trust.guarded_reading import Guarding
 
 _ACTION: Final = "validate"
+_LARGE_BYTES: Final = 64 << 10
 
 
 class Validating:
@@ -59,12 +61,18 @@ class Validating:
         Raises Malformed when the body is no JSON object.
         """
         _, rights = await self._guard.rights(self._actor)
-        issues = validate(type_, body, is_ruled=True)
+        # A large body takes seconds, and requests go on meanwhile.
+        if len(body) > _LARGE_BYTES:
+            issues = await asyncio.to_thread(_by_r4, type_, body)
+        else:
+            issues = _by_r4(type_, body)
         resource = decode(body)
         seen: list[Stored] = [] if judged is None else [judged]
         if resource.get("resourceType") == type_:
-            issues += advise(type_, body)
             issues += await self._profiled(rights, resource, profiles, seen)
+            if type_ == "StructureDefinition" and not any(map(is_breaking, issues)):
+                async with self._guard.store.reading() as connection:
+                    issues += await self._context.profiles.faults(connection, resource)
         await self._notes.note(_ACTION, type_, "ok", seen)
         return issues
 
@@ -144,3 +152,16 @@ class Validating:
         was_there = [] if outcome.created else [outcome.stored]
         await self._notes.note(_ACTION, operation.type, "ok", was_there)
         return []
+
+
+def _by_r4(type_: str, body: bytes) -> list[Issue]:
+    """The faults of a body by R4 itself, and what could be better."""
+    issues = validate(type_, body, is_ruled=True)
+    if decode(body).get("resourceType") == type_:
+        issues += advise(type_, body)
+    return issues
+
+
+def is_breaking(issue: Issue) -> bool:
+    """Whether an issue would keep a record from being written."""
+    return issue.severity in {"error", "fatal"}

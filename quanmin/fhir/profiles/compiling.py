@@ -144,7 +144,8 @@ class _Compiler:
         for segment in segments[1:]:
             name, _, slice_name = segment.partition(":")
             rule = self._child(rule, name, element)
-            for part in _parts(slice_name):
+            # A choice named by its type is that slice already, and often named so once more.
+            for part in _parts(slice_name) if slice_name != name else ():
                 rule = _slice(rule, part, f"{name}:{part}")
         return rule
 

@@ -11,7 +11,10 @@ from typing import TypeVar
 
 from quanmin.fhir.json import Json
 from quanmin.fhir.profiles.model import STRUCTURE, Profile, Rule
-from quanmin.fhir.table import load_table
+from quanmin.fhir.table import ValueSet, load_table
+from quanmin.fhir.units import is_unit
+from quanmin.fhir.validation.advice import extensible_bindings
+from quanmin.fhir.validation.literals import compiled
 
 Coded = tuple[str, str | None, str]
 """A value set, a code system (None: any of the set) and a code."""
@@ -33,6 +36,11 @@ _BUILT_IN = {
         ),
     )
 }
+
+
+def _of_release(url: str) -> ValueSet | None:
+    """A value set that R4 itself binds elements to, so that its codes are known here."""
+    return load_table().value_sets.get(url) or extensible_bindings().value_sets.get(url)
 
 
 class Knowledge:
@@ -67,12 +75,14 @@ class Knowledge:
 
     def is_member(self, value_set: str, system: str | None, code: str) -> bool | None:
         """Whether the code is in the value set; None where this is not known."""
-        known = load_table().value_sets.get(value_set.partition("|")[0])
-        if known is not None and not known.open and known.pattern is None:
-            if system is None:
-                return code in known.codes
-            return code in known.systems.get(system, ())
-        return self._ask(self.members, self.wanted_members, (value_set, system, code))
+        known = _of_release(value_set.partition("|")[0])
+        if known is None or known.open or (known.pattern and system is not None):
+            return self._ask(self.members, self.wanted_members, (value_set, system, code))
+        if system is not None:
+            return known.has(system, code)
+        if known.pattern:
+            return compiled(known.pattern).search(code) is not None
+        return is_unit(code) if known.is_ucum else code in known.codes
 
     def subsumes(self, _system: str, general: str, special: str) -> bool | None:
         """Whether a code is another or above it; unknown but for the same."""

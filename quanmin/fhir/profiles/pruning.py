@@ -10,6 +10,7 @@ import msgspec
 from quanmin.fhir.invariants import invariants
 from quanmin.fhir.profiles.model import STRUCTURE, Rule, TypeRule
 from quanmin.fhir.table import Element, ElementType, load_table
+from quanmin.fhir.validation.advice import extensible_bindings
 
 _LANGUAGES = "http://hl7.org/fhir/ValueSet/all-languages"
 
@@ -39,6 +40,9 @@ def _prune_children(rule: Rule, sorts: tuple[str, ...], seen: set[int]) -> None:
     known = _elements_of(sorts)
     for name, child in list(rule.children.items()):
         element = known.get(name)
+        advised = {extensible_bindings().places.get(f"{code}.{name}") for code in sorts}
+        for each in (child, *child.slices.values()):
+            _prune_advice(each, advised)
         _prune(child, element, seen)
         if _says_nothing(child):
             del rule.children[name]
@@ -89,6 +93,15 @@ def _prune_binding(rule: Rule, element: Element | None) -> None:
         binding = rule.binding = msgspec.structs.replace(binding, value_set_max="")
     is_same = element.binding == binding.value_set.partition("|")[0]
     if (is_same or binding.strength == "example") and not binding.value_set_max:
+        rule.binding = None
+
+
+def _prune_advice(rule: Rule, advised: set[str | None]) -> None:
+    """Leave the advice of R4 to validation, which gives it with the codes that there are."""
+    binding = rule.binding
+    if binding is None or binding.value_set_max or binding.strength == "required":
+        return
+    if binding.value_set.partition("|")[0] in advised:
         rule.binding = None
 
 

@@ -47,8 +47,11 @@ class Targets:
             return
         urls = [url for kind in kinds for url in kind.targets]
         name, target = type_of_reference(node), None
-        # A record is looked at only where its type does not tell enough.
-        if node.type.name != "canonical" and not (name and all(map(is_base_type, urls))):
+        # A canonical is an address for life, and tells no type. A record is looked at only where
+        # its type does not tell enough.
+        if node.type.name == "canonical":
+            return
+        if not (name and all(map(is_base_type, urls))):
             target = self._resolved(node)
             name = target.type.name if target is not None else name
         if not name or "Resource" in {url.removeprefix(STRUCTURE) for url in urls}:

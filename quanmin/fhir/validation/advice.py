@@ -24,15 +24,18 @@ _BINDINGS = (
 )
 
 
-class _Bindings(msgspec.Struct, frozen=True):
+class Bindings(msgspec.Struct, frozen=True):
+    """The extensible bindings of R4: place of an element -> value set, and what these hold."""
+
     places: dict[str, str]
     value_sets: dict[str, ValueSet]
 
 
 @lru_cache(maxsize=1)
-def _bindings() -> _Bindings:
+def extensible_bindings() -> Bindings:
+    """Those of the release, read at the first call."""
     packed = zstandard.ZstdDecompressor().decompress(_BINDINGS.read_bytes())
-    return msgspec.json.decode(packed, type=_Bindings)
+    return msgspec.json.decode(packed, type=Bindings)
 
 
 def advice(resource: dict[str, Json], at: str) -> Iterator[Issue]:
@@ -40,7 +43,7 @@ def advice(resource: dict[str, Json], at: str) -> Iterator[Issue]:
     (R4 terminologies.html#extensible).
     """
     yield from broken_rules(resource, at, "warning")
-    bound = _bindings()
+    bound = extensible_bindings()
     waiting = [root(resource)]
     while waiting:
         node = waiting.pop()

@@ -25,6 +25,7 @@ from quanmin.fhir.profiles import (
     check_record,
     compile_profile,
 )
+from quanmin.fhir.profiles.definition import definition_of
 from quanmin.records.profiles.catalogue import edition, find_all
 
 if TYPE_CHECKING:
@@ -106,6 +107,21 @@ class Profiles:
                 break
             await self._find_out(context, connection, knowledge, resolve)
         return issues
+
+    async def faults(self, connection: Connection, resource: dict[str, Json]) -> list[Issue]:
+        """Why a StructureDefinition, which is valid R4, cannot be used as a profile."""
+        definition = definition_of(resource)
+        if not definition.is_profile:
+            return []
+        base: Profile | str | None = None
+        if definition.base is not None:
+            of = (await find_all(connection, [definition.base]))[definition.base]
+            base = await _compiled(connection, of)
+        try:
+            compile_profile(definition, base if isinstance(base, Profile) else None)
+        except Faulty as faulty:
+            return list(faulty.issues)
+        return []
 
     async def _find_out(
         self,

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from profiling import coded, definition, element, observation, patient
+from profiling import coded, element, observation, patient, storable
 from stores import bundle, post
 
 URL = "https://example.org/StructureDefinition/named"
@@ -16,7 +16,7 @@ MARK = "https://example.org/StructureDefinition/mark"
 
 
 def named(*more: Any, url: str = URL, **rest: Any) -> dict[str, Any]:
-    return definition(element("Patient.name", min=1), *more, url=url, **rest)
+    return storable(element("Patient.name", min=1), *more, url=url, **rest)
 
 
 def claiming(*urls: str, **more: Any) -> dict[str, Any]:
@@ -112,7 +112,7 @@ async def test_a_claim_written_in_escapes_is_a_claim(client: httpx.AsyncClient) 
 async def test_an_address_belongs_to_the_sender_that_used_it_first(house: Any) -> None:
     first, second = house.client("hospital-a"), house.client("hospital-b")
     mine = await store(first, named())
-    await store(second, definition(element("Patient.photo", min=1), url=URL, version="9"))
+    await store(second, storable(element("Patient.photo", min=1), url=URL, version="9"))
     for client in (first, second):
         assert places(await client.post("/Patient", json=claiming(active=True))) == ["Patient.name"]
         await store(client, claiming(name=[{"text": "a"}]))
@@ -124,7 +124,7 @@ async def test_a_version_may_be_named_and_the_newest_counts_without_one(
     client: httpx.AsyncClient,
 ) -> None:
     await store(client, named(version="1.10"))
-    await store(client, definition(element("Patient.gender", min=1), url=URL, version="1.9"))
+    await store(client, storable(element("Patient.gender", min=1), url=URL, version="1.9"))
     empty = patient(active=True)
     for claim, place in ((URL, "name"), (f"{URL}|1.9", "gender"), (f"{URL}|1.10", "name")):
         answer = await client.post("/Patient", json={**empty, "meta": {"profile": [claim]}})
@@ -133,7 +133,7 @@ async def test_a_version_may_be_named_and_the_newest_counts_without_one(
 
 
 async def test_profiles_are_built_on_profiles_in_any_order(client: httpx.AsyncClient) -> None:
-    derived = definition(
+    derived = storable(
         element("Patient.gender", min=1),
         url="urn:derived",
         part="differential",
@@ -150,7 +150,7 @@ async def test_profiles_are_built_on_profiles_in_any_order(client: httpx.AsyncCl
 
 async def test_bases_in_a_circle_end(client: httpx.AsyncClient) -> None:
     for url, base in (("urn:a", "urn:b"), ("urn:b", "urn:a")):
-        derived = definition(
+        derived = storable(
             element("Patient.gender", min=1), url=url, part="differential", baseDefinition=base
         )
         await store(client, derived)
@@ -162,7 +162,7 @@ async def test_bases_in_a_circle_end(client: httpx.AsyncClient) -> None:
 async def test_a_definition_that_cannot_be_used_is_refused_with_its_place(
     client: httpx.AsyncClient,
 ) -> None:
-    wrong = definition(element("Patient.nose", min=1), url=URL)
+    wrong = storable(element("Patient.nose", min=1), url=URL)
     answer = await client.post("/StructureDefinition", json=wrong)
     assert places(answer) == ["StructureDefinition.snapshot.element[1].path"]
 
@@ -203,14 +203,14 @@ async def test_a_profile_may_ask_for_codes_of_a_value_set_that_is_stored(
     binding = {"strength": "required", "valueSet": "urn:set"}
     url = "urn:bound"
     meta = {"profile": [url]}
-    await store(client, definition(element("Observation.code", binding=binding), url=url))
+    await store(client, storable(element("Observation.code", binding=binding), url=url))
     await store(client, observation(code=coded("out"), meta=meta))  # nobody knows the set yet
     await store(client, system)
     await store(client, value_set)
     await store(client, observation(code=coded("in"), meta=meta))
     answer = await client.post("/Observation", json=observation(code=coded("out"), meta=meta))
     assert places(answer) == ["Observation.code"]
-    only_code = definition(element("Patient.language", binding=binding), url="urn:language")
+    only_code = storable(element("Patient.language", binding=binding), url="urn:language")
     await store(client, only_code)
     answer = await client.post("/Patient", json=claiming("urn:language", language="zh"))
     assert places(answer) == ["Patient.language"]
@@ -221,7 +221,7 @@ async def test_a_profile_may_ask_something_of_what_is_referred_to(house: Any) ->
     await store(client, named())
     kind = {"code": "Reference", "targetProfile": [URL]}
     url = "urn:of-named"
-    await store(client, definition(element("Observation.subject", type=[kind]), url=url))
+    await store(client, storable(element("Observation.subject", type=[kind]), url=url))
 
     def of(reference: str) -> dict[str, Any]:
         return observation(subject={"reference": reference}, meta={"profile": [url]})

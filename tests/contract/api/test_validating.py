@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
-from profiling import definition, element, observation, patient
+from profiling import element, observation, patient, storable
 
 URL = "https://example.org/StructureDefinition/named"
 TOLD = {"text": {"status": "generated", "div": '<div xmlns="http://www.w3.org/1999/xhtml">x</div>'}}
@@ -83,7 +83,7 @@ async def test_operation_validate_tells_warnings_and_rules_too(client: httpx.Asy
 async def test_operation_validate_at_a_record_judges_what_is_stored(
     client: httpx.AsyncClient,
 ) -> None:
-    await store(client, definition(element("Patient.name", min=1), url=URL))
+    await store(client, storable(element("Patient.name", min=1), url=URL))
     id_ = await store(client, patient(active=True, **TOLD))
     for ask in (client.get, client.post):
         assert issues(await ask(f"/Patient/{id_}/$validate")) == ALL_OK
@@ -98,8 +98,8 @@ async def test_operation_validate_at_a_record_judges_what_is_stored(
 async def test_operation_validate_checks_what_the_resource_claims_and_what_is_asked(
     client: httpx.AsyncClient,
 ) -> None:
-    await store(client, definition(element("Patient.name", min=1), url=URL))
-    await store(client, definition(element("Patient.photo", min=1), url="urn:photo"))
+    await store(client, storable(element("Patient.name", min=1), url=URL))
+    await store(client, storable(element("Patient.photo", min=1), url="urn:photo"))
     claiming = patient(active=True, meta={"profile": [URL]}, **TOLD)
     assert errors(await client.post("/Patient/$validate", json=claiming)) == ["Patient.name"]
     answer = await client.post("/Patient/$validate?profile=urn:photo", json=claiming)
@@ -116,6 +116,26 @@ async def test_operation_validate_says_that_a_profile_is_not_known(
     claimed = {**RIGHT, "meta": {"profile": ["urn:none"]}}
     found = issues(await client.post("/Patient/$validate", json=claimed))
     assert found == [("warning", "not-found", "Patient")]
+
+
+async def test_operation_validate_tells_why_a_definition_cannot_be_used(
+    client: httpx.AsyncClient,
+) -> None:
+    wrong = {**storable(element("Patient.nose", min=1), url=URL), **TOLD}
+    assert errors(await client.post("/StructureDefinition/$validate", json=wrong)) == [
+        "StructureDefinition.snapshot.element[1].path"
+    ]
+    waiting = storable(element("Patient.name"), part="differential", baseDefinition="urn:base")
+    assert errors(await client.post("/StructureDefinition/$validate", json=waiting)) == [
+        "StructureDefinition.baseDefinition"
+    ]
+    await store(client, storable(element("Patient.gender"), url="urn:base"))
+    assert errors(await client.post("/StructureDefinition/$validate", json=waiting)) == []
+
+
+async def test_operation_validate_judges_large_bodies(client: httpx.AsyncClient) -> None:
+    large = patient(name=[{"text": "a" * 900}] * 100 + [{"text": 7}], **TOLD)
+    assert errors(await client.post("/Patient/$validate", json=large)) == ["Patient.name[100].text"]
 
 
 async def test_operation_validate_mode_create_is_a_write_that_is_not_done(
@@ -170,8 +190,8 @@ async def test_operation_validate_tells_that_an_id_is_another_senders(house: Any
 async def test_operation_validate_looks_at_what_the_actor_may_see(house: Any) -> None:
     mine, other = house.client("hospital-a"), house.client("hospital-b")
     kind = {"code": "Reference", "targetProfile": [URL]}
-    await store(mine, definition(element("Patient.name", min=1), url=URL))
-    await store(mine, definition(element("Observation.subject", type=[kind]), url="urn:of"))
+    await store(mine, storable(element("Patient.name", min=1), url=URL))
+    await store(mine, storable(element("Observation.subject", type=[kind]), url="urn:of"))
     id_ = await store(mine, patient(active=True))
     held = observation(subject={"reference": f"Patient/{id_}"})
     assert errors(await mine.post("/Observation/$validate?profile=urn:of", json=held)) == [
@@ -218,7 +238,7 @@ async def test_a_rehearsal_leaves_nothing_behind(
 
     await store(client, patient(name=[{"text": "the sender is known by now"}]))
     before = await rows()
-    profile = definition(element("Patient.name", min=1), url=URL)
+    profile = storable(element("Patient.name", min=1), url=URL)
     for body in (RIGHT, profile):
         url = f"/{body['resourceType']}"
         assert (await client.post(f"{url}/$validate?mode=create", json=body)).is_success

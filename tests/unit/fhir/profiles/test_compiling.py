@@ -114,6 +114,18 @@ def test_elements_find_their_slices_by_id_or_by_order(*, with_ids: bool) -> None
     assert faults(observation(component=parts), of) == ["Observation.component[1].value"]
 
 
+def test_a_choice_may_be_named_by_its_type_twice() -> None:
+    of = profile(
+        element("Observation.valueQuantity", "valueQuantity", type=[{"code": "Quantity"}]),
+        element("Observation.valueQuantity.unit", min=1),
+        part="differential",
+    )
+    assert faults(observation(valueQuantity={"value": 1, "unit": "kg"}), of) == []
+    assert faults(observation(valueQuantity={"value": 1}), of) == [
+        "Observation.value.ofType(Quantity).unit"
+    ]
+
+
 FAULTY: list[tuple[str, dict[str, Any], str]] = [
     ("no such element", {"path": "Patient.nose"}, "path"),
     ("another type", {"path": "Observation.code"}, "path"),

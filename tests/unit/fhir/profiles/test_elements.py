@@ -320,6 +320,17 @@ def test_elementdefinition_targetprofile_is_kept_by_entries_of_the_bundle() -> N
         assert len(check_record(bundle, knowledge)) == wrong
 
 
+def test_elementdefinition_targetprofile_of_a_canonical_is_not_guessed() -> None:
+    kind = {"code": "canonical", "targetProfile": [BASE + "Questionnaire"]}
+    of = profile(element("QuestionnaireResponse.questionnaire", type=[kind]))
+    answers = {
+        "resourceType": "QuestionnaireResponse",
+        "status": "completed",
+        "questionnaire": "https://example.org/Library/1",
+    }
+    assert faults(answers, of) == []
+
+
 def test_two_records_that_refer_to_each_other_are_checked_once() -> None:
     kind = {"code": "Reference", "targetProfile": [URL]}
     of = profile(element("Patient.link.other", type=[kind]), element("Patient.active", min=1))
@@ -478,3 +489,27 @@ def test_what_is_no_fhir_at_all_breaks_nothing(raw: bytes) -> None:
     )
     issues = check_record(decode(raw), Knowledge({URL: of}), profiles=[URL])
     assert isinstance(issues, list)
+
+
+def test_terminologies_value_sets_of_the_release_are_known() -> None:
+    known = Knowledge()
+    gender = "http://hl7.org/fhir/ValueSet/administrative-gender|4.0.1"
+    assert known.is_member(gender, None, "female") is True
+    assert known.is_member(gender, "http://hl7.org/fhir/administrative-gender", "none") is False
+    absent = "http://hl7.org/fhir/ValueSet/data-absent-reason"
+    system = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
+    assert known.is_member(absent, system, "unknown") is True
+    assert known.is_enough
+    assert known.is_member("urn:other", None, "a") is None
+    assert known.wanted_members == {("urn:other", None, "a")}
+
+
+def test_what_r4_advises_itself_is_advised_once() -> None:
+    url = "http://hl7.org/fhir/ValueSet/observation-interpretation"
+    binding = {"strength": "extensible", "valueSet": url}
+    of = profile(element("Observation.interpretation", binding=binding))
+    assert of.root.children == {}
+    of = profile(element("Observation.interpretation", binding={**binding, "strength": "required"}))
+    assert faults(observation(interpretation=[coded("none")]), of) == [
+        "Observation.interpretation[0]"
+    ]

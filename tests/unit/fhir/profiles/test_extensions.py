@@ -146,3 +146,27 @@ def test_a_profile_asks_for_an_extension_by_its_definition() -> None:
 def test_a_write_is_not_held_to_definitions_that_no_profile_asks_for() -> None:
     wrong = patient(**marked(valueInteger=1))
     assert told(wrong, ANY, extension(TEXT), is_brief=True) == []
+
+
+def test_a_profile_asks_for_an_extension_on_a_primitive() -> None:
+    kind = {"code": "Extension", "profile": [MARK]}
+    of = profile(element("Patient.birthDate.extension", "mark", min=1, type=[kind]))
+    assert faults(patient(active=True), of, extension(TEXT)) == []
+    assert faults(patient(birthDate="2000"), of, extension(TEXT)) == ["Patient.birthDate.extension"]
+    born = patient(birthDate="2000", _birthDate=marked(valueString="a"))
+    assert faults(born, of, extension(TEXT)) == []
+
+
+def test_elementdefinition_profile_of_contained_and_bundled_records() -> None:
+    named = profile(element("Patient.name", min=1), url="urn:named")
+    kind = {"code": "Patient", "profile": ["urn:named"]}
+    held = observation(contained=[patient(id="p", active=True)], subject={"reference": "#p"})
+    of = profile(element("Observation.contained", type=[kind]))
+    assert faults(held, of, named) == ["Observation.contained[0].name"]
+    of = profile(element("Bundle.entry.resource", type=[kind]))
+    bundle = {
+        "resourceType": "Bundle",
+        "type": "collection",
+        "entry": [{"resource": patient(active=True)}],
+    }
+    assert faults(bundle, of, named) == ["Bundle.entry[0].resource.name"]
