@@ -5,16 +5,16 @@ that the operator has named. Everything else is refused before a byte is asked f
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
-
-import httpx
 
 from quanmin.base.problems import Invalid, Malformed, NotSupported, Overloaded, TooLarge
 from quanmin.base.unpacking import Gunzip
 
 _CHUNK_BYTES: Final = 1 << 20
+_GZIP: Final = b"\x1f\x8b"
 _SECONDS_MAX: Final = 60.0  # without a byte
 
 
@@ -35,14 +35,13 @@ class FetchPlaces:
             self._path(url, owner)
 
     def chunks(self, url: str, owner: str, *, bytes_max: int) -> Iterator[bytes]:
-        """The file in chunks, unpacked when its name ends with `.gz`. Raises as `check`, TooLarge,
-        and Overloaded for a server that does not answer as it should.
+        """The file in chunks, unpacked when it is gzip. Raises as `check`, TooLarge, and Overloaded
+        for a server that does not answer as it should.
         """
         self.check(url, owner)
         is_web = urlsplit(url).scheme in {"http", "https"}
-        raw = _download(url) if is_web else _read(self._path(url, owner))
         total = 0
-        for chunk in _unpacked(raw) if urlsplit(url).path.endswith(".gz") else raw:
+        for chunk in _unpacked(_download(url) if is_web else self._read(url, owner)):
             total += len(chunk)
             if total > bytes_max:
                 raise TooLarge(f"the file is larger than {bytes_max} bytes: split it")
@@ -57,6 +56,15 @@ class FetchPlaces:
                 "the node fetches nothing from there: its operator has to name the origin in the"
                 " setting imports.origins"
             )
+
+    def _read(self, url: str, owner: str) -> Iterator[bytes]:
+        path = self._path(url, owner)
+        with path.open("rb") as file:
+            # Somebody may have put a link there after the path was looked at.
+            if Path(f"/proc/self/fd/{file.fileno()}").readlink() != path:
+                raise _no_such_file()
+            while chunk := file.read(_CHUNK_BYTES):
+                yield chunk
 
     def _path(self, url: str, owner: str) -> Path:
         parts = urlsplit(url)
@@ -73,21 +81,22 @@ class FetchPlaces:
         path = (folder / named).resolve() if "\0" not in named else folder
         # Links are followed first, so that none leads out of the folder.
         if not path.is_relative_to(folder) or not path.is_file():
-            raise Invalid(
-                "there is no such file in the node's folder for your imports: lay it there, or"
-                " name another"
-            )
+            raise _no_such_file()
         return path
 
 
-def _read(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            yield chunk
+def _no_such_file() -> Invalid:
+    return Invalid(
+        "there is no such file in the node's folder for your imports: lay it there, or name another"
+    )
 
 
 def _download(url: str) -> Iterator[bytes]:
-    headers = {"Accept": "application/fhir+ndjson, application/ndjson"}
+    # Loaded only here: most processes fetch nothing, and all would wait for it when they start.
+    import httpx  # noqa: PLC0415 - see above
+
+    # What is packed all the same is unpacked here, in parts of a bounded size.
+    headers = {"Accept": "application/fhir+ndjson, */*", "Accept-Encoding": "identity"}
     try:
         with (
             # Redirects are not followed: they may lead where nobody allowed. Neither are proxies
@@ -103,7 +112,7 @@ def _download(url: str) -> Iterator[bytes]:
                 raise Overloaded(
                     f"the server answers {answer.status_code} for the file", retry_after_seconds=60
                 )
-            yield from answer.iter_bytes(_CHUNK_BYTES)
+            yield from answer.iter_raw(_CHUNK_BYTES)
     except httpx.HTTPError as error:
         raise Overloaded(
             f"the server cannot be reached or its certificate is not trusted"
@@ -113,7 +122,13 @@ def _download(url: str) -> Iterator[bytes]:
 
 
 def _unpacked(raw: Iterator[bytes]) -> Iterator[bytes]:
+    """By what the file begins with, whatever its name and its headers say."""
+    first = next(raw, b"")
+    if not first.startswith(_GZIP):
+        yield first
+        yield from raw
+        return
     unpack = Gunzip()
-    for chunk in raw:
+    for chunk in chain((first,), raw):
         yield from unpack.feed(chunk)
     unpack.finish()

@@ -74,7 +74,7 @@ class ImportLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     ] = 64 << 30
     line_bytes_max: Annotated[
         int, Meta(description="A line longer than this is refused.", ge=1024)
-    ] = 16 << 20
+    ] = 64 << 20
     inputs_max: Annotated[int, Meta(description="How many files one import may name.", ge=1)] = 1000
     refusals_max: Annotated[
         int,

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -348,6 +349,30 @@ def test_records_are_loaded_from_lines_bundles_and_archives(
     assert sorted(each["line"] for each in listed) == [2, 3]
     assert "nam" in str(next(each["reasons"] for each in listed if each["line"] == 2))
     assert "Files of other kinds left alone: 1." in done.stdout
+
+
+def test_an_import_is_worked_off_beside_the_workers(node: RunningNode) -> None:
+    lines = [ORGANIZATION % f"imported-{number}" for number in range(500)]
+    headers = {"Content-Type": "application/fhir+ndjson", "Prefer": "respond-async"}
+    body = "\n".join([*lines, "not json"])
+    with node.client() as client:
+        begun = client.post("/fhir/$import", content=body, headers=headers)
+        assert begun.status_code == 202, begun.text
+        told = client.get(begun.headers["content-location"])
+        ends_at = time.monotonic() + 60
+        while told.status_code != 200:
+            assert told.status_code in {202, 429}, told.text
+            assert time.monotonic() < ends_at
+            time.sleep(1)
+            told = client.get(begun.headers["content-location"])
+        assert told.json()["output"] == [{"type": "Organization", "count": 500}]
+        (error,) = told.json()["error"]
+        assert "line 501" in client.get(error["url"]).text
+    assert get(node, "imported-499") == 200
+    assert [*(node.folder / "imports").iterdir()] == []
+    with node.client("resident") as resident:
+        refused = resident.post("/fhir/$import", content=body, headers=headers)
+    assert refused.status_code == 403
 
 
 def test_a_file_is_named_by_its_whole_path_when_it_is_refused(
