@@ -17,6 +17,7 @@ from quanmin.terminology import TermLimits
 from quanmin.trust import Question
 
 if TYPE_CHECKING:
+    from quanmin.api.export import Exports
     from quanmin.api.importing import Arrivals
     from quanmin.api.later import Later
     from quanmin.api.limits import DoorLimits
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 
 class Desk(msgspec.Struct, frozen=True, kw_only=True):
     """What stays the same from one request to the next. `describe` writes the statement, `polls`
-    counts how often a job is asked about, `later` are the kinds of jobs that requests begin.
+    counts how often a job is asked about, `later` are the kinds of jobs that requests begin,
+    `exports` is where those are kept.
     """
 
     limits: DoorLimits
@@ -40,6 +42,7 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
     later: Mapping[str, Later]
     term_limits: TermLimits = TermLimits()
     arrivals: Arrivals | None = None
+    exports: Exports | None = None
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):

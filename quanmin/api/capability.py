@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # Kinds of search parameter that the search grammar does not serve yet; it says so when asked.
 UNSERVED_KINDS = frozenset({"special"})
 _R4 = "http://hl7.org/fhir"
+_BULK_DATA = "http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data"
 _SECURITY = (
     "Every address but this one needs a bearer token of this node (Authorization: Bearer). "
     "X-Purpose-Of-Use states the purpose; without it treatment is assumed. Each read is logged."
@@ -59,6 +60,7 @@ def write_statement(
         "date": date,
         "publisher": "quanmin",
         "kind": "instance",
+        "instantiates": [_BULK_DATA],
         "software": {"name": "quanmin", "version": __version__},
         "implementation": {"description": "quanmin FHIR R4 interface", "url": base},
         "fhirVersion": table.release,

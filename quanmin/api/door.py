@@ -157,12 +157,12 @@ class Door:
         pairs = request.pairs(longest)
         if interaction.access == "open":
             self._gate.strangers.spend(request.client)
-            return await self._perform(interaction, self._call(request, parts, pairs, b""))
+            return await self._perform(interaction, self._call(interaction, request, parts, pairs))
         actor = await self._identify(request)
         purpose = self._gate.purposes.stated(request.headers.get(b"x-purpose-of-use"))
         body = await self._receive(request, interaction)
         try:
-            call = self._call(request, parts, pairs, body, form=interaction.body == "form")
+            call = self._call(interaction, request, parts, pairs, body)
             records = self._guard.records(actor, purpose=purpose, request_id=request.id)
             call = msgspec.structs.replace(call, guarded=records, actor=actor.code)
             if interaction.body == "stream":
@@ -213,13 +213,18 @@ class Door:
         return body
 
     def _call(
-        self, request: Request, parts: list[str], pairs: Pairs, body: bytes, *, form: bool = False
+        self,
+        interaction: Interaction,
+        request: Request,
+        parts: list[str],
+        pairs: Pairs,
+        body: bytes = b"",
     ) -> Call:
-        if form:
+        if interaction.body == "form":
             pairs = pairs + parse_pairs(body, "the form")
         header = request.headers.get(b"prefer")
-        content_type = None
-        if pairs:
+        content_type = interaction.content_type
+        if pairs and content_type is None:
             asked = [value for name, value in pairs if name == "_format"]
             content_type = format_of(asked[-1]) if asked else None
             pairs = [pair for pair in pairs if pair[0] not in {"_format", "_pretty"}]

@@ -17,10 +17,17 @@ from quanmin.api.continuing import go_on
 from quanmin.api.counting import count_kinds, count_types
 from quanmin.api.documents import list_documents
 from quanmin.api.everything import gather
+from quanmin.api.export.answers import (
+    EXPORT,
+    export_all,
+    export_group,
+    export_patients,
+)
 from quanmin.api.importing import IMPORT, begin_import
 from quanmin.api.later import Later, end, give, tell
 from quanmin.api.latest import latest
 from quanmin.api.meta import add_meta, delete_meta, show_meta, sum_up_meta
+from quanmin.api.negotiation import FHIR_NDJSON
 from quanmin.api.reading import read, read_history, read_version
 from quanmin.api.reply import Reply
 from quanmin.api.searching import search, search_by_form
@@ -44,6 +51,7 @@ Level = Literal["system", "type", "none"]
 _R4 = "http://hl7.org/fhir/OperationDefinition"
 _IMPORT = "https://quanmin.example/fhir/OperationDefinition/import"
 _COUNTS = "https://quanmin.example/fhir/OperationDefinition/counts"
+_BULK = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition"
 _DOCREF = "http://hl7.org/fhir/uv/ipa/OperationDefinition/docref"
 
 
@@ -54,6 +62,7 @@ class Interaction(msgspec.Struct, frozen=True, kw_only=True):
     `shape` is the path below the base; `[type]`, `[id]`, `[version]` and `[kind]` stand for parts.
     A `stream` is read by `perform` itself, as it arrives.
     An operation stands for `types` (empty: all) and is described by `definition`.
+    `content_type` is that of the answer where it is no resource.
     `access` has no useful default: a door with an interaction that declares none does not open.
     """
 
@@ -67,6 +76,7 @@ class Interaction(msgspec.Struct, frozen=True, kw_only=True):
     is_conditional: bool = False
     types: tuple[str, ...] = ()
     definition: str = ""
+    content_type: bytes | None = None
 
 
 def _asked(
@@ -275,6 +285,7 @@ INTERACTIONS: tuple[Interaction, ...] = (
         access="actor",
         level="none",
         perform=give,
+        content_type=FHIR_NDJSON,
     ),
     Interaction(
         code="operation",
@@ -286,6 +297,9 @@ INTERACTIONS: tuple[Interaction, ...] = (
         perform=begin_import,
         definition=_IMPORT,
     ),
+    *_asked("$export", f"{_BULK}/export", export_all, level="system"),
+    *_asked("[type]/$export", f"{_BULK}/patient-export", export_patients, types=("Patient",)),
+    *_asked("[type]/[id]/$export", f"{_BULK}/group-export", export_group, types=("Group",)),
     *_asked("[type]/[id]/$everything", "Patient-everything", gather, types=("Patient",)),
     *_asked("[type]/[id]/$everything", "Encounter-everything", gather, types=("Encounter",)),
     *_asked("[type]/[id]/$meta", "Resource-meta", show_meta),
@@ -308,5 +322,5 @@ INTERACTIONS: tuple[Interaction, ...] = (
     *_at_both("$translate", "ConceptMap", translate),
 )
 
-LATER: tuple[Later, ...] = (IMPORT,)
+LATER: tuple[Later, ...] = (EXPORT, IMPORT)
 """The kinds of jobs that requests begin, each with how it is told of."""

@@ -31,6 +31,7 @@ from quanmin.fhir.table import load_table
 from quanmin.terminology import TermLimits
 
 if TYPE_CHECKING:
+    from quanmin.api.export import Exports
     from quanmin.api.importing import Arrivals
     from quanmin.api.later import Later
     from quanmin.trust import Actors, Guard
@@ -65,6 +66,7 @@ def build(
     quotas: tuple[int, int, int] | None = None,
     later: Iterable[Later] = LATER,
     arrivals: Arrivals | None = None,
+    exports: Exports | None = None,
 ) -> Application:
     """The ASGI application of a node: `/fhir`, `/health`, `/ready`, `/metrics`; the rest `beyond`.
 
@@ -73,7 +75,8 @@ def build(
     done, `more_numbers` writes what others have counted, in the Prometheus text format;
     `unavailable` are the exceptions that mean the database cannot be reached. `quotas` is shared
     memory in which all workers count what clients and strangers spend, and the questions about
-    jobs; `later` are the kinds of jobs that requests begin. Without `arrivals` nothing is imported.
+    jobs; `later` are the kinds of jobs that requests begin. Without `arrivals` nothing is imported,
+    without `exports` nothing exported.
     """
     limits = limits or DoorLimits()
     table = load_table()
@@ -93,6 +96,7 @@ def build(
         later={each.kind: each for each in later},
         term_limits=term_limits or TermLimits(),
         arrivals=arrivals,
+        exports=exports,
     )
     gate = open_gate(actors, limits, quotas)
     meters = Meters()

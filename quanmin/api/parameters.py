@@ -20,12 +20,17 @@ def named(call: Call, known: Collection[str]) -> Pairs:
     """The parameters of an operation as names and values, those of the body after those of the
     address. Raises NotSupported for one that the operation does not take.
     """
-    pairs = [*call.pairs, *(_texts(call.body) if call.body else ())]
+    pairs = all_named(call)
     for name, _ in pairs:
         if name not in known:
             taken = ", ".join(sorted(known)) or "no parameters"
             raise NotSupported(f"the operation does not take {name[:64]!r}; it takes {taken}")
     return pairs
+
+
+def all_named(call: Call) -> Pairs:
+    """The parameters, known or not, those of the body after those of the address."""
+    return [*call.pairs, *(_texts(call.body) if call.body else ())]
 
 
 def given(body: bytes) -> dict[str, list[dict[str, Any]]]:

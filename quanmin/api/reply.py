@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -32,13 +32,26 @@ _ALWAYS: Headers = (
 )
 
 
+class Stream(Protocol):
+    """An answer that is made as it is sent, to its end or not."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """Its pieces."""
+
+    async def close(self) -> None:
+        """It is sent no further."""
+
+
 class Reply(msgspec.Struct, frozen=True):
-    """An answer. An empty body is sent without a content type."""
+    """An answer. An empty body is sent without a content type. A `stream` is sent instead of the
+    body, as it is: its headers say how long it is and how it is packed.
+    """
 
     status: int
     body: bytes = b""
     headers: Headers = ()
     content_type: bytes = FHIR_JSON
+    stream: Stream | None = None
 
 
 def version_headers(stored: Stored) -> Headers:
@@ -85,6 +98,8 @@ async def send_reply(
     is_head: bool,
 ) -> int:
     """Send the answer and return how many bytes its body took."""
+    if reply.stream is not None:
+        return await _send_stream(reply, reply.stream, send, request_id=request_id, is_head=is_head)
     body = reply.body
     headers = [*_ALWAYS, *reply.headers, (b"x-request-id", request_id.encode("ascii"))]
     if body:
@@ -99,3 +114,26 @@ async def send_reply(
     body = b"" if is_head else body
     await send({"type": "http.response.body", "body": body})
     return len(body)
+
+
+async def _send_stream(
+    reply: Reply, stream: Stream, send: Send, *, request_id: str, is_head: bool
+) -> int:
+    """Piece by piece, as fast as the client takes them."""
+    headers = [
+        *_ALWAYS,
+        *reply.headers,
+        (b"x-request-id", request_id.encode("ascii")),
+        (b"content-type", reply.content_type),
+    ]
+    sent = 0
+    try:
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        if not is_head:
+            async for piece in stream:
+                sent += len(piece)
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+    finally:
+        await stream.close()
+    return sent

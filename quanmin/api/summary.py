@@ -58,6 +58,23 @@ def _named(type_: str, names: tuple[str, ...]) -> frozenset[str]:
     return frozenset(name for name in found if name is not None)
 
 
+def check_elements(name: str) -> str | None:
+    """What is wrong with one name of `_elements` of an export: it is `element` or `Type.element`,
+    and elements of the first level only (Bulk Data export.html#query-parameters).
+    """
+    types = load_table().types
+    type_, _, element = name.rpartition(".")
+    if not _NAME.fullmatch(element) or "." in type_:
+        return "names are those of elements of the first level, as in name or Patient.name"
+    if type_ and type_ not in types:
+        return f"{type_[:64]!r} is no resource type of FHIR R4"
+    if type_:
+        known = element in types[type_].element_by_name
+    else:
+        known = any(element in one.element_by_name for one in types.values())
+    return None if known else f"no such resource has an element {element!r}"
+
+
 def _mandatory(type_: str) -> frozenset[str]:
     return frozenset(load_table().types[type_].mandatory)
 

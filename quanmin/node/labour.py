@@ -6,19 +6,26 @@ A step may hold the processor for a while, and one that goes wrong may take its 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
+import time
 
-from quanmin.base.jobs import Worker
+from quanmin.base.jobs import Listed, Worker, find
+from quanmin.base.problems import NotFound
 from quanmin.node.job_kinds import kinds_of
 from quanmin.node.memory import rest_the_collector
-from quanmin.node.server import open_node
+from quanmin.node.server import UNAVAILABLE, Node, open_node
 from quanmin.node.settings import Settings
 from quanmin.node.worker import READY, Orders, carry_out
 
 # The steps under way have a connection each, and may need another; two look after the jobs.
 _CONNECTIONS_A_PLACE = 2
 _CONNECTIONS_BESIDE = 2
+_SWEEP_SECONDS = 600.0
+
+
+log = logging.getLogger("quanmin.node")
 
 
 def main() -> None:
@@ -29,6 +36,7 @@ def main() -> None:
 async def _work(settings: Settings, orders: Orders) -> None:
     limit = settings.jobs.places * _CONNECTIONS_A_PLACE + _CONNECTIONS_BESIDE
     async with open_node(settings, orders.dsn, connections_max=limit) as node:
+        sweeping = asyncio.create_task(sweep_exports(node))
         worker = Worker(node.pool, kinds_of(node), settings.jobs)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -37,6 +45,24 @@ async def _work(settings: Settings, orders: Orders) -> None:
         os.write(orders.report, READY)
         os.close(orders.report)
         await worker.run()
+        sweeping.cancel()
+
+
+async def sweep_exports(node: Node) -> None:
+    """Remove the files of exports that are no more, also those that a dead process left."""
+
+    async def find_job(number: int) -> Listed | None:
+        try:
+            return await find(node.pool, number)
+        except NotFound:
+            return None
+
+    while True:
+        try:
+            await node.exports.sweep(find_job, time.time_ns() // 1000)
+        except UNAVAILABLE:
+            log.warning("exports: the database cannot be reached", exc_info=True)
+        await asyncio.sleep(_SWEEP_SECONDS)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ directory/
   metrics/        what the workers count, for whichever of them is asked
   keys/           0700: what the records are encrypted with
   imports/        0700: files that are being imported, encrypted
+  exports/        0700: the files of bulk exports, encrypted, until they are removed
   postgres/       the embedded database
   node.log
 """
@@ -58,6 +59,7 @@ class Places:
         self.log = self.directory / "node.log"
         self.metrics = self.directory / "metrics"
         self.imports = self.directory / "imports"
+        self.exports = self.directory / "exports"
         self._lock_path = self.directory / "node.lock"
         self._state = self.directory / "state.json"
         self._tokens = self.directory / "tokens.json"

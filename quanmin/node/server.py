@@ -17,6 +17,7 @@ import msgspec
 from starlette.applications import Starlette
 
 from quanmin.api import build as build_door
+from quanmin.api.export import Exports
 from quanmin.api.importing import Arrivals
 from quanmin.base.clock import Clock
 from quanmin.base.crypto import suite_named
@@ -69,6 +70,7 @@ class Node(msgspec.Struct, frozen=True):
     guard: Guard
     actors: Actors
     arrivals: Arrivals
+    exports: Exports
 
 
 @asynccontextmanager
@@ -112,14 +114,15 @@ def _assemble(
         may_write=room.is_enough if room else _always,
     )
     guard = Guard(store, people, AccessLog(pool), clock.now)
-    # Files that arrive stand in the node's folder, also when its database does not.
+    # Files that arrive and leave stand in the node's folder, also when its database does not.
     disk = Room(places.directory, settings.disk.free_bytes_min)
     arrivals = Arrivals(
         Spool(places.imports, keys.derive("spool"), context.suite, disk.is_enough),
         FetchPlaces(settings.imports.folder, settings.imports.origins),
         settings.imports,
     )
-    return Node(settings, places, keys, pool, guard, Actors(pool), arrivals)
+    exports = Exports(folder=places.exports, limits=settings.export, has_room=disk.is_enough)
+    return Node(settings, places, keys, pool, guard, Actors(pool), arrivals, exports)
 
 
 def _always() -> bool:
@@ -154,6 +157,7 @@ def build_application(node: Node, quotas: tuple[int, int, int] | None = None) ->
         unavailable=UNAVAILABLE,
         quotas=quotas,
         arrivals=node.arrivals,
+        exports=node.exports,
         beyond=Starlette(routes=build_pages(node.guard, node.actors, kit, unavailable=UNAVAILABLE)),
     )
 

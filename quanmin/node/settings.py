@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from quanmin.api.export import ExportLimits
 from quanmin.api.limits import DoorLimits
 from quanmin.base.jobs import JobLimits
 from quanmin.fhir.grammar import QueryLimits
@@ -271,6 +272,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     load: LoadSettings = msgspec.field(default_factory=LoadSettings)
     imports: ImportLimits = msgspec.field(default_factory=ImportLimits)
     jobs: JobLimits = msgspec.field(default_factory=JobLimits)
+    export: ExportLimits = msgspec.field(default_factory=ExportLimits)
     door: DoorLimits = msgspec.field(default_factory=DoorLimits)
     search: QueryLimits = msgspec.field(default_factory=QueryLimits)
     terminology: TermLimits = msgspec.field(default_factory=TermLimits)

@@ -1,10 +1,12 @@
 """Actors, rules, the guard and the access log: the only way to personal data for everyone above."""
 
 from quanmin.records.model import Batch, EntryOutcome, Hits, Outcome, Stored
+from quanmin.records.portions import Extent, Portion
 from quanmin.records.related import Related
 from quanmin.trust.access_log import AccessLog
 from quanmin.trust.actors import Actor, Actors
 from quanmin.trust.errands import Errand, Errands, Mandate, Prepare, carry_on
+from quanmin.trust.exporting import Exporting
 from quanmin.trust.guard import Guard, GuardedRecords
 from quanmin.trust.questions import Question
 from quanmin.trust.showing import Timeline
@@ -18,11 +20,14 @@ __all__ = [
     "EntryOutcome",
     "Errand",
     "Errands",
+    "Exporting",
+    "Extent",
     "Guard",
     "GuardedRecords",
     "Hits",
     "Mandate",
     "Outcome",
+    "Portion",
     "Prepare",
     "Question",
     "Related",

@@ -25,6 +25,7 @@ from quanmin.terminology import TermLimits, Terms
 from quanmin.trust.access_log import AccessLog
 from quanmin.trust.actors import Actor
 from quanmin.trust.errands import Errands
+from quanmin.trust.exporting import Exporting
 from quanmin.trust.imports import Imports
 from quanmin.trust.noting import Notes, only
 from quanmin.trust.questions import Question, find, keep
@@ -95,6 +96,11 @@ class GuardedReading:
     def imports(self) -> Imports:
         """What has become of imports."""
         return Imports(self._store)
+
+    @property
+    def exporting(self) -> Exporting:
+        """What this actor takes out in bulk."""
+        return Exporting(self._guard, self._notes, self.actor)
 
     async def read(self, type_: str, id_: str) -> Stored:
         """The current version. Raises NotFound, Gone."""

@@ -29,10 +29,13 @@ class Statement:
 class Reader:
     """A connection for one search. The clock starts when it is made."""
 
-    def __init__(self, connection: Connection, context: Context) -> None:
+    def __init__(
+        self, connection: Connection, context: Context, seconds: float | None = None
+    ) -> None:
+        """`seconds` instead of what a search may take, for what nobody waits for."""
         self._connection = connection
         self._context = context
-        self._seconds = context.limits.search_seconds_max
+        self._seconds = seconds or context.limits.search_seconds_max
         self._end = asyncio.get_running_loop().time() + self._seconds
 
     def terms(self) -> Terms | None:

@@ -1,0 +1,30 @@
+"""Bulk export: `$export` (Bulk Data Access 2.0.0), done as a background job and given out as
+files.
+"""
+
+from quanmin.api.export.asking import Asked, Asking, members_of, pack_keys, patient_ids
+from quanmin.api.export.files import Part, Sink, grown, gzip_head, gzip_tail, pack, write_at
+from quanmin.api.export.job import Exports, Finished, export_kind
+from quanmin.api.export.limits import ExportLimits
+from quanmin.api.export.progress import Position, Progress
+
+__all__ = [
+    "Asked",
+    "Asking",
+    "ExportLimits",
+    "Exports",
+    "Finished",
+    "Part",
+    "Position",
+    "Progress",
+    "Sink",
+    "export_kind",
+    "grown",
+    "gzip_head",
+    "gzip_tail",
+    "members_of",
+    "pack",
+    "pack_keys",
+    "patient_ids",
+    "write_at",
+]

@@ -1,0 +1,123 @@
+"""Taking records out in bulk: portion by portion, each with the rights that the actor has when it
+is read, and with its entry in the access log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from quanmin.base.database import Connection
+from quanmin.fhir.query import Query
+from quanmin.records.portions import Extent, Portion, patients_among, portion, searched_portion
+from quanmin.records.settling import Settling, settling
+from quanmin.trust.directory import asks_for_hidden
+from quanmin.trust.showing import shown
+
+if TYPE_CHECKING:
+    from quanmin.records.model import Stored
+    from quanmin.trust.actors import Actor
+    from quanmin.trust.guarded_reading import Guarding
+    from quanmin.trust.noting import Notes
+
+_KEYS_AN_ENTRY: Final = 1000
+_MILLISECOND: Final = 1000
+
+
+class Exporting:
+    """What one actor takes out."""
+
+    def __init__(self, guard: Guarding, notes: Notes, actor: Actor) -> None:
+        self._guard = guard
+        self._store = guard.store
+        self._notes = notes
+        self._actor = actor
+
+    def moment(self) -> int:
+        """The last millisecond of which nobody can write any more, in microseconds; what was
+        answered before the millisecond of this call was written by then.
+        """
+        now = self._guard.now()
+        return now - now % _MILLISECOND - _MILLISECOND
+
+    async def settling(self, connection: Connection, moment: int) -> Settling:
+        """Whether all is there that was written up to `moment` (see `records.settling`)."""
+        return await settling(connection, moment)
+
+    async def patients(self, ids: Sequence[str]) -> dict[str, int]:
+        """The keys of those of these Patients that the actor may see, by id."""
+        context = self._store.context
+        _, rights = await self._guard.rights(self._actor)
+        keys = {id_: context.rid_of("Patient", id_) for id_ in ids}
+        async with self._store.glancing() as connection:
+            wanted = [rid for rid in keys.values() if rid is not None]
+            there = await patients_among(connection, context, rights.whole, wanted)
+        if len(there) < len(set(keys.values())):
+            await self._notes.note("export", "Patient", "not-found")
+        return {id_: rid for id_, rid in keys.items() if rid is not None and rid in there}
+
+    async def portion(
+        self,
+        connection: Connection | None,
+        extent: Extent,
+        queries: Sequence[Query],
+        *,
+        after: int | None,
+        count: int,
+        bytes_max: int,
+        seconds: float,
+    ) -> Portion:
+        """The next records of an extent that the actor may see now and, if there are queries, any
+        of these finds. The entry in the access log is written over `connection`, to commit with
+        what is done with them; without one it is durable when this returns.
+        """
+        _, rights = await self._guard.rights(self._actor)
+        context = self._store.context
+        async with self._store.reading() as reading:
+            if queries and not extent.deleted:
+                found = await searched_portion(
+                    reading,
+                    context,
+                    [
+                        (query, rights.whole if asks_for_hidden(query) else rights.readable)
+                        for query in queries
+                    ],
+                    extent,
+                    after=after,
+                    count=count,
+                    bytes_max=bytes_max,
+                    seconds=seconds,
+                )
+            else:
+                found = await portion(
+                    reading,
+                    context,
+                    rights.readable,
+                    extent,
+                    after=after,
+                    count=count,
+                    bytes_max=bytes_max,
+                )
+        await self._note(connection, extent.type, found.versions)
+        versions = tuple(shown(rights, stored) for stored in found.versions)
+        return Portion(versions, found.after)
+
+    async def note_download(self, type_: str, number: int) -> None:
+        """That a file with so many records was given out, whose keys were noted as it was made."""
+        entry = self._notes.entry_of_keys("download", type_, "ok", ())
+        await self._notes.log.note(msgspec.structs.replace(entry, hits=number))
+
+    async def _note(
+        self, connection: Connection | None, type_: str, versions: Sequence[Stored]
+    ) -> None:
+        entries = [
+            self._notes.entry("export", type_, "ok", versions[begin : begin + _KEYS_AN_ENTRY])
+            for begin in range(0, len(versions), _KEYS_AN_ENTRY)
+        ]
+        if connection is not None:
+            await self._notes.log.note_in(connection, entries)
+        else:
+            for entry in entries:
+                await self._notes.log.note(entry)
