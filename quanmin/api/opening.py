@@ -27,7 +27,7 @@ from quanmin.api.request import Receive, Request
 from quanmin.api.routing import Routes
 from quanmin.base.problems import Forbidden, NotAllowed, NotFound, Problem
 from quanmin.fhir.grammar import QueryLimits
-from quanmin.fhir.table import load_table
+from quanmin.fhir.table import Table, load_table
 from quanmin.terminology import TermLimits
 
 if TYPE_CHECKING:
@@ -80,18 +80,12 @@ def build(
     """
     limits = limits or DoorLimits()
     table = load_table()
-    opened_on = datetime.now(UTC).date().isoformat()
-
-    @lru_cache(maxsize=16)
-    def describe(base: str) -> bytes:
-        return write_statement(INTERACTIONS, table, base=base, date=opened_on)
-
     desk = Desk(
         limits=limits,
         query_limits=query_limits or QueryLimits(),
         seal=Seal(link_key, seconds_max=limits.link_seconds_max, bytes_max=limits.link_bytes_max),
         zone=zone,
-        describe=describe,
+        describe=_statement(table),
         polls=_open_polls(limits, quotas),
         later={each.kind: each for each in later},
         term_limits=term_limits or TermLimits(),
@@ -110,6 +104,16 @@ def build(
         unavailable=unavailable,
     )
     return Front(door, Watch(gate, meters, is_ready, more_numbers), beyond)
+
+
+def _statement(table: Table) -> Callable[[str], bytes]:
+    opened_on = datetime.now(UTC).date().isoformat()
+
+    @lru_cache(maxsize=16)
+    def describe(base: str) -> bytes:
+        return write_statement(INTERACTIONS, table, base=base, date=opened_on)
+
+    return describe
 
 
 def _open_polls(limits: DoorLimits, quotas: tuple[int, int, int] | None) -> Quota:
