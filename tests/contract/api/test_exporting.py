@@ -6,6 +6,7 @@ import gzip
 import json
 import zlib
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -417,8 +418,9 @@ async def test_no_file_of_an_export_can_be_read_without_the_nodes_keys(outlet: O
         content = file.read_bytes()
         assert b"resourceType" not in content
         assert (file.stat().st_mode & 0o077, file.parent.stat().st_mode & 0o077) == (0, 0)
-        with pytest.raises(zlib.error):
-            zlib.decompressobj(-15).decompress(content[4:])
+        # Noise may begin like something packed, and then unpacks to noise.
+        with suppress(zlib.error):
+            assert b"resourceType" not in zlib.decompressobj(-15).decompress(content[4:])
     payload = await outlet.house.pool.fetchval("select payload::text from jobs.job")
     assert "secret" not in payload
 
