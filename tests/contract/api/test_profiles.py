@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from profiling import coded, element, observation, patient, storable
-from stores import bundle, post
+from stores import bundle, open_guard, post, reopen_context
+
+from quanmin.base.problems import Invalid
+from quanmin.trust import Actor
 
 URL = "https://example.org/StructureDefinition/named"
 MARK = "https://example.org/StructureDefinition/mark"
@@ -42,18 +46,30 @@ async def test_a_profile_is_in_force_once_its_write_is_answered(client: httpx.As
     await store(client, patient(active=True))
 
 
-async def test_a_profile_is_in_force_on_every_worker(house: Any) -> None:
-    one, other = house.client(), house.client()
-    await store(one, named())
-    assert places(await other.post("/Patient", json=claiming(active=True))) == ["Patient.name"]
-    changed = named(element("Patient.gender", min=1))
-    found = (await one.get(f"/StructureDefinition?url={URL}")).json()["entry"][0]["resource"]["id"]
-    await one.put(f"/StructureDefinition/{found}", json={**changed, "id": found})
-    assert places(await other.post("/Patient", json=claiming(name=[{"text": "a"}]))) == [
-        "Patient.gender"
-    ]
-    await one.delete(f"/StructureDefinition/{found}")
-    await store(other, claiming(active=True))
+async def test_a_profile_is_in_force_on_every_worker(
+    house: Any, client: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    """The other worker has compiled profiles of its own, and hears of a change by asking."""
+    context = reopen_context(tmp_path, house.guard.store.context)
+    other = open_guard(house.pool, context)
+    actor = Actor("center", "operator", "County centre", "center")
+    records = other.records(actor, purpose="TREAT", request_id="r")
+
+    async def refused(body: dict[str, Any]) -> list[str]:
+        try:
+            await records.create("Patient", json.dumps(body).encode())
+        except Invalid as refusal:
+            return [issue.expression for issue in refusal.issues]
+        return []
+
+    assert context.profiles is not house.guard.store.context.profiles
+    id_ = await store(client, named())
+    assert await refused(claiming(active=True)) == ["Patient.name"]
+    changed = {**named(element("Patient.gender", min=1)), "id": id_}
+    assert (await client.put(f"/StructureDefinition/{id_}", json=changed)).is_success
+    assert await refused(claiming(name=[{"text": "a"}])) == ["Patient.gender"]
+    await client.delete(f"/StructureDefinition/{id_}")
+    assert await refused(claiming(active=True)) == []
 
 
 async def test_updates_and_patches_and_meta_are_held_to_profiles_too(
