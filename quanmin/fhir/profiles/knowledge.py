@@ -49,9 +49,13 @@ class Knowledge:
     A profile that is there and cannot be used is a text that says why.
     """
 
-    def __init__(self, profiles: dict[str, Profile | str | None] | None = None) -> None:
+    def __init__(
+        self,
+        profiles: dict[str, Profile | str | None] | None = None,
+        members: dict[Coded, bool | None] | None = None,
+    ) -> None:
         self.profiles = profiles if profiles is not None else {}
-        self.members: dict[Coded, bool | None] = {}
+        self.members = members if members is not None else {}
         self.targets: dict[str, Json | None] = {}
         self.wanted_profiles: set[str] = set()
         self.wanted_members: set[Coded] = set()

@@ -8,7 +8,7 @@ address is a record like any other, so that nobody redefines another's profile.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -19,20 +19,21 @@ from quanmin.records.operation import Change
 from quanmin.terminology.catalogue import version_order
 
 _FIND: Final = """
-    select structure, url, version, definition from profiles.structure s
+    select structure, url, version from profiles.structure s
     where url = any($1) and sender = (
         select sender from profiles.structure f where f.url = s.url
         order by f.since, f.structure limit 1)
     order by since, structure
 """
-
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 
 
 class ProfileIndex:
     """The projection of StructureDefinitions onto what is compiled of them."""
 
-    types = frozenset({"StructureDefinition"})
+    # What codes are in a value set decides as well as what a profile says: a change of either ends
+    # what workers know.
+    types = frozenset({"StructureDefinition", "ValueSet", "CodeSystem"})
 
     async def apply(self, connection: Connection, changes: Sequence[Change]) -> None:
         """Write each changed definition anew.
@@ -41,14 +42,20 @@ class ProfileIndex:
         profile is taken as it is, since the order in which profiles are stored is nobody's rule.
         """
         for change in changes:
-            since = await connection.fetchval(
-                "delete from profiles.structure where rid = $1 returning since", change.rid
-            )
-            if change.body is not None:
-                definition = read_definition(change.body)
-                if definition.url:
-                    await _write(connection, change, definition, since or change.updated)
+            if change.type == "StructureDefinition":
+                await _rewrite(connection, change)
+        # Last, since whoever changes another waits for this row until the commit.
         await connection.execute("update profiles.edition set edition = edition + 1")
+
+
+async def _rewrite(connection: Connection, change: Change) -> None:
+    since = await connection.fetchval(
+        "delete from profiles.structure where rid = $1 returning since", change.rid
+    )
+    if change.body is not None:
+        definition = read_definition(change.body)
+        if definition.url:
+            await _write(connection, change, definition, since or change.updated)
 
 
 async def _write(
@@ -69,24 +76,28 @@ async def _write(
 
 
 async def edition(connection: Connection) -> int:
-    """The number that changes whenever a profile does."""
+    """The number that changes whenever a profile or a value set does."""
     return int(await connection.fetchval("select edition from profiles.edition"))
 
 
-async def find_all(
-    connection: Connection, canonicals: Collection[str]
-) -> dict[str, Definition | None]:
-    """The definition at each address (`url` or `url|version`), the newest without a version."""
+async def find_all(connection: Connection, canonicals: Collection[str]) -> dict[str, int | None]:
+    """The number of the definition at each address (`url` or `url|version`), of the newest without
+    a version; None where there is none. Each write of a definition gives it another number.
+    """
     urls = sorted({each.partition("|")[0] for each in canonicals})
     rows = await connection.fetch(_FIND, urls)
-    found: dict[str, Definition | None] = {}
+    found: dict[str, int | None] = {}
     for canonical in canonicals:
         url, _, version = canonical.partition("|")
         same = [row for row in rows if row["url"] == url and version in {"", row["version"]}]
         newest = max(same, key=lambda row: version_order(row["version"]), default=None)
-        found[canonical] = None if newest is None else _definition(newest)
+        found[canonical] = None if newest is None else newest["structure"]
     return found
 
 
-def _definition(row: Any) -> Definition:
-    return read_definition(row["definition"])
+async def definition_of(connection: Connection, number: int) -> Definition | None:
+    """The definition with this number; None when it has been written anew or deleted since."""
+    raw = await connection.fetchval(
+        "select definition from profiles.structure where structure = $1", number
+    )
+    return None if raw is None else read_definition(raw)

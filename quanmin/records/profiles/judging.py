@@ -25,8 +25,9 @@ from quanmin.fhir.profiles import (
     check_record,
     compile_profile,
 )
-from quanmin.fhir.profiles.definition import definition_of
-from quanmin.records.profiles.catalogue import edition, find_all
+from quanmin.fhir.profiles.definition import definition_of as read_resource
+from quanmin.fhir.profiles.knowledge import Coded
+from quanmin.records.profiles.catalogue import definition_of, edition, find_all
 
 if TYPE_CHECKING:
     from quanmin.records.context import Context
@@ -64,6 +65,17 @@ class ValidationLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
             le=100,
         ),
     ] = 16
+    codes_kept_max: Annotated[
+        int,
+        Meta(description="How many codes one worker remembers to be in a value set, or not.", ge=1),
+    ] = 100_000
+
+
+class _Edition(msgspec.Struct):
+    """What a worker found out while no profile and no value set changed."""
+
+    profiles: dict[str, Profile | str | None] = {}
+    members: dict[Coded, bool | None] = {}
 
 
 class Profiles:
@@ -72,17 +84,23 @@ class Profiles:
     def __init__(self, limits: ValidationLimits) -> None:
         self.limits = limits
         # A snapshot may be of an older edition than the worker knows: each has its own.
-        self._editions: dict[int, dict[str, Profile | str | None]] = {}
+        self._editions: dict[int, _Edition] = {}
+        # By the number of the definition, so that they outlast editions that did not change them.
+        self._compiled: dict[int, Profile | str] = {}
 
     async def knowledge(self, connection: Connection) -> Knowledge:
         """What is known at this moment of this connection, for as many checks as it lasts."""
         number = await edition(connection)
         known = self._editions.get(number)
-        if known is None or len(known) > self.limits.profiles_kept_max:
-            known = self._editions[number] = {}
+        limits = self.limits
+        if known is None or (
+            len(known.profiles) > limits.profiles_kept_max
+            or len(known.members) > limits.codes_kept_max
+        ):
+            known = self._editions[number] = _Edition()
             for old in sorted(self._editions)[:-_EDITIONS_MAX]:
                 del self._editions[old]
-        return Knowledge(known)
+        return Knowledge(known.profiles, known.members)
 
     async def judge(
         self,
@@ -110,13 +128,12 @@ class Profiles:
 
     async def faults(self, connection: Connection, resource: dict[str, Json]) -> list[Issue]:
         """Why a StructureDefinition, which is valid R4, cannot be used as a profile."""
-        definition = definition_of(resource)
+        definition = read_resource(resource)
         if not definition.is_profile:
             return []
         base: Profile | str | None = None
         if definition.base is not None:
-            of = (await find_all(connection, [definition.base]))[definition.base]
-            base = await _compiled(connection, of)
+            base = await self._base(connection, definition.base)
         try:
             compile_profile(definition, base if isinstance(base, Profile) else None)
         except Faulty as faulty:
@@ -134,13 +151,43 @@ class Profiles:
         members, knowledge.wanted_members = knowledge.wanted_members, set()
         targets, knowledge.wanted_targets = knowledge.wanted_targets, set()
         found = await find_all(connection, profiles)
-        for url, definition in found.items():
-            knowledge.profiles[url] = await _compiled(connection, definition)
+        for url, number in found.items():
+            knowledge.profiles[url] = await self._profile(connection, number)
         for value_set, system, code in members:
             answer = await _is_member(context, connection, value_set, system, code)
             knowledge.members[value_set, system, code] = answer
         for reference in targets:
             knowledge.targets[reference] = None if resolve is None else await resolve(reference)
+
+    async def _profile(
+        self, connection: Connection, number: int | None, depth: int = 0
+    ) -> Profile | str | None:
+        """The profile; why it cannot be used; or None where there is none."""
+        if number is None or number in self._compiled:
+            return None if number is None else self._compiled[number]
+        definition = await definition_of(connection, number)
+        if definition is None:
+            return None
+        if definition.base is not None:
+            # Its base may change without it.
+            base = await self._base(connection, definition.base, depth)
+            if isinstance(base, str):
+                return base
+            return _compiled(definition, base)
+        if len(self._compiled) > self.limits.profiles_kept_max:
+            self._compiled.clear()
+        made = self._compiled[number] = _compiled(definition, None)
+        return made
+
+    async def _base(self, connection: Connection, url: str, depth: int = 0) -> Profile | str | None:
+        if depth == _BASES_MAX:
+            return f"its bases go deeper than {_BASES_MAX}, or in a circle"
+        number = (await find_all(connection, [url]))[url]
+        found = await self._profile(connection, number, depth + 1)
+        # Of a chain only the end tells what to mend.
+        if isinstance(found, str) and not found.startswith(_BASE):
+            return f"{_BASE} {url[:200]} cannot be used: {found}"
+        return found
 
 
 def named_record(reference: str, base: str) -> tuple[str, str] | None:
@@ -149,26 +196,9 @@ def named_record(reference: str, base: str) -> tuple[str, str] | None:
     return None if found is None else (found["type"], found["id"])
 
 
-async def _compiled(
-    connection: Connection, definition: Definition | None, depth: int = 0
-) -> Profile | str | None:
-    """The profile; why it cannot be used; or None where there is none."""
-    if definition is None:
-        return None
+def _compiled(definition: Definition, base: Profile | None) -> Profile | str:
     if not definition.is_profile:
         return "it defines a type and constrains none, so that no record of R4 can keep it"
-    base: Profile | None = None
-    if definition.base is not None:
-        if depth == _BASES_MAX:
-            return f"its bases go deeper than {_BASES_MAX}, or in a circle"
-        of = (await find_all(connection, [definition.base]))[definition.base]
-        found = await _compiled(connection, of, depth + 1)
-        if isinstance(found, str):
-            # Of a chain only the end tells what to mend.
-            if found.startswith(_BASE):
-                return found
-            return f"{_BASE} {definition.base[:200]} cannot be used: {found}"
-        base = found
     try:
         return compile_profile(definition, base)
     except Faulty as faulty:

@@ -222,9 +222,15 @@ async def test_a_profile_may_ask_for_codes_of_a_value_set_that_is_stored(
     await store(client, storable(element("Observation.code", binding=binding), url=url))
     await store(client, observation(code=coded("out"), meta=meta))  # nobody knows the set yet
     await store(client, system)
-    await store(client, value_set)
+    set_id = await store(client, value_set)
     await store(client, observation(code=coded("in"), meta=meta))
     answer = await client.post("/Observation", json=observation(code=coded("out"), meta=meta))
+    assert places(answer) == ["Observation.code"]
+    include[0]["concept"] = [{"code": "out"}]
+    changed = {**value_set, "id": set_id}
+    assert (await client.put(f"/ValueSet/{set_id}", json=changed)).is_success
+    await store(client, observation(code=coded("out"), meta=meta))
+    answer = await client.post("/Observation", json=observation(code=coded("in"), meta=meta))
     assert places(answer) == ["Observation.code"]
     only_code = storable(element("Patient.language", binding=binding), url="urn:language")
     await store(client, only_code)
@@ -300,7 +306,12 @@ async def test_a_profile_that_many_claim_is_compiled_once(house: Any) -> None:
     await store(client, claiming(name=[{"text": "a"}]))
     profiles = house.guard.store.context.profiles
     (before,) = profiles._editions.values()
-    first = before[URL]
+    first = before.profiles[URL]
     await store(client, claiming(name=[{"text": "b"}]))
     (after,) = profiles._editions.values()
-    assert after[URL] is first
+    assert after.profiles[URL] is first
+    # Another profile changes the edition, and not this one.
+    await store(client, storable(element("Patient.photo", min=1), url="urn:other"))
+    await store(client, claiming(name=[{"text": "c"}]))
+    assert max(profiles._editions) > min(profiles._editions)
+    assert profiles._editions[max(profiles._editions)].profiles[URL] is first
