@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -49,6 +49,18 @@ def ask(
     sure = frozenset(id_ for id_, verdict in verdicts.items() if verdict)
     possible = frozenset(id_ for id_, verdict in verdicts.items() if verdict is not False)
     return Question(definition, modifier, sent, sure, possible)
+
+
+def together(questions: Sequence[Question]) -> tuple[str, frozenset[str], frozenset[str]]:
+    """The values of several questions about one parameter as one list: its text, what it must find
+    and what it may.
+    """
+    text = ",".join(question.text for question in questions)
+    sure = [question.sure for question in questions]
+    possible = [question.possible for question in questions]
+    if questions[0].modifier == "not":
+        return text, frozenset.intersection(*sure), frozenset.intersection(*possible)
+    return text, frozenset.union(*sure), frozenset.union(*possible)
 
 
 def missing(evidence: Evidence, definition: Definition) -> Iterator[Question]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -10,8 +11,9 @@ from contract.proof.composed import composites
 from contract.proof.composed import questions as composed_questions
 from contract.proof.examination import Examination, disagreement
 from contract.proof.oracle import SIMPLE, Definition, Evidence, read_json
-from contract.proof.questions import Question
+from contract.proof.questions import Question, ask, together
 from contract.proof.resources import package
+from contract.proof.sorted import Keys, is_in_order
 from contract.proof.stage import open_stage
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -31,6 +33,11 @@ def examination(postgres: Cluster) -> Iterator[Examination]:
     with open_stage(postgres) as stage:
         stage.put(resources)
         yield Examination(stage, Evidence(read_json(raw) for _, _, raw in resources))
+
+
+@pytest.fixture(scope="module")
+def keys(examination: Examination) -> Keys:
+    return Keys(examination.evidence)
 
 
 def test_no_parameter_of_these_types_is_left_out(examination: Examination) -> None:
@@ -95,6 +102,117 @@ def test_random_searches_find_what_r4_says_slice_after_slice(
     count = max(count, len(possible) // 8)
     found = examination.ids(type_, pairs, count)
     assert not disagreement(f"{type_}?{pairs} by {count}", found, sure, possible)
+
+
+RANDOM = settings(
+    max_examples=120,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+
+
+@RANDOM
+@given(seed=st.integers(0, 2**32), count=st.integers(3, 400))
+def test_random_orders_of_several_keys_are_as_r4_says(
+    examination: Examination, keys: Keys, seed: int, count: int
+) -> None:
+    dice = random.Random(seed)  # noqa: S311 - Hypothesis chooses the seed
+    type_ = dice.choice(sorted(examination.definitions))
+    decided = [one for one in examination.definitions[type_] if keys.of(one) is not None]
+    with_values = [one for one in decided if keys.of(one)] or decided
+    chosen = dice.sample(with_values, min(len(with_values), dice.randint(1, 3)))
+    if dice.random() < 0.2:
+        chosen.append(dice.choice(decided))
+    directions = [dice.random() < 0.5 for _ in chosen]
+    sort = ",".join(
+        f"{'-' if descending else ''}{one.name}"
+        for one, descending in zip(chosen, directions, strict=True)
+    )
+    question = draw(examination, type_, dice)
+    pairs = [question.pair] if dice.random() < 0.5 else []
+    sure = question.sure if pairs else frozenset(examination.evidence.ids(type_))
+    possible = question.possible if pairs else sure
+    found = examination.ids(type_, [*pairs, ("_sort", sort)], max(count, len(possible) // 8))
+    asked = f"{type_}?{pairs}&_sort={sort} by {count}"
+    assert not disagreement(asked, found, sure, possible)
+    by = [(keys.of(one) or {}, down) for one, down in zip(chosen, directions, strict=True)]
+    assert is_in_order(found, by) is None, asked
+
+
+def test_an_order_that_is_wrong_is_noticed() -> None:
+    values = {"a": [1, 5], "b": [2], "c": [3]}
+    assert is_in_order(["a", "b", "c", "d"], [(values, False)]) is None
+    assert is_in_order(["a", "c", "b", "d"], [(values, True)]) is None
+    assert is_in_order(["b", "a"], [(values, False)]) == ("b", "a")
+    assert is_in_order(["d", "a"], [(values, True)]) == ("d", "a")
+    assert is_in_order(["a", "b"], [({}, False), (values, True)]) is None
+    assert is_in_order(["b", "a"], [({"a": [1], "b": [1]}, False), (values, False)]) == ("b", "a")
+
+
+@RANDOM
+@given(seed=st.integers(0, 2**32), count=st.integers(3, 400))
+def test_random_searches_of_several_types_find_what_r4_says_of_each(
+    examination: Examination, seed: int, count: int
+) -> None:
+    dice = random.Random(seed)  # noqa: S311 - Hypothesis chooses the seed
+    types = dice.sample(sorted(examination.definitions), dice.randint(2, 5))
+    shared = _shared(examination, types)
+    name = dice.choice(sorted(shared))
+    asked = dice.choice(examination.questions(dice.choice(shared[name]), VALUES))
+    if asked.modifier == "missing":
+        return
+    plain = re.sub(r"\\([\\,$|])", r"\1", asked.text)
+    each = [
+        ask(examination.evidence, definition, asked.modifier, plain, asked.text)
+        for definition in shared[name]
+    ]
+    sure = {f"{one.definition.type}/{id_}" for one in each for id_ in one.sure}
+    possible = {f"{one.definition.type}/{id_}" for one in each for id_ in one.possible}
+    sort = [("_sort", dice.choice(["_id", "-_lastUpdated", name, f"-{name},_id"]))]
+    pairs = [("_type", ",".join(types)), asked.pair, *(sort if dice.random() < 0.5 else [])]
+    hits = examination.stage.find(None, pairs, max(count, len(possible) // 8))
+    found = [f"{hit.type}/{hit.id}" for hit in hits]
+    assert not disagreement(f"{pairs} by {count}", found, sure, possible)
+
+
+def _shared(examination: Examination, types: list[str]) -> dict[str, list[Definition]]:
+    """The parameters that all types have, of one kind in all."""
+    by_name: dict[str, list[Definition]] = {}
+    for type_ in types:
+        for definition in examination.definitions[type_]:
+            by_name.setdefault(definition.name, []).append(definition)
+    return {
+        name: several
+        for name, several in by_name.items()
+        if len(several) == len(types) and len({one.kind for one in several}) == 1
+    }
+
+
+@RANDOM
+@given(seed=st.integers(0, 2**32), count=st.integers(3, 400), absent=st.integers(0, 3000))
+def test_long_lists_find_what_their_values_find(
+    examination: Examination, seed: int, count: int, absent: int
+) -> None:
+    dice = random.Random(seed)  # noqa: S311 - Hypothesis chooses the seed
+    type_ = dice.choice(sorted(examination.definitions))
+    keyed = [
+        one
+        for one in examination.definitions[type_]
+        if one.kind in {"token", "reference", "uri"} and examination.evidence.found(one)
+    ]
+    definition = dice.choice(keyed)
+    questions = [
+        one for one in examination.questions(definition, VALUES) if one.modifier != "missing"
+    ]
+    modifier = dice.choice(sorted({one.modifier for one in questions}))
+    several = [one for one in questions if one.modifier == modifier]
+    chosen = dice.sample(several, dice.randint(1, len(several)))
+    text, sure, possible = together(chosen)
+    nothing = ",".join(f"no-such-value-{number}" for number in range(absent))
+    pair = (chosen[0].pair[0], f"{nothing},{text}" if absent else text)
+    found = examination.ids(type_, [pair], max(count, len(possible) // 8))
+    assert not disagreement(f"{type_}?{pair[0]} of {absent}: {text}", found, sure, possible)
 
 
 def draw(examination: Examination, type_: str, dice: random.Random) -> Question:
