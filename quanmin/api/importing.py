@@ -128,7 +128,7 @@ def _sources(call: Call, arrivals: Arrivals) -> tuple[Source, ...]:
     said.text("inputSource")  # where the files come from at first: for people to read
     detail = _parts(said.every("storageDetail"), "storageDetail")
     storage = detail[0].get("type", "https") if detail else "https"
-    if storage not in _STORAGES:
+    if not isinstance(storage, str) or storage not in _STORAGES:
         raise NotSupported(
             f"storageDetail: this node reads files by {' and '.join(sorted(_STORAGES))}, it has no"
             " access to stores of other kinds"
@@ -165,7 +165,7 @@ def _source(number: int, given: dict[str, Any], arrivals: Arrivals, owner: str) 
     if not isinstance(url, str):
         text = "an input needs its url"
         raise Malformed(text, issues=(Issue("error", "required", text, where),))
-    if type_ and type_ not in load_table().types:
+    if type_ and (not isinstance(type_, str) or type_ not in load_table().types):
         text = f"{str(type_)[:64]!r} is not a resource type of FHIR R4"
         raise Malformed(text, issues=(Issue("error", "value", text, where),))
     arrivals.places.check(url, owner)

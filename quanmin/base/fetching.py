@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from quanmin.base.problems import Invalid, Malformed, NotSupported, Overloaded, TooLarge
 from quanmin.base.unpacking import Gunzip
@@ -29,7 +29,7 @@ class FetchPlaces:
         """Raises NotSupported, Invalid for an address that may not be read by `owner` ("": any
         folder).
         """
-        if urlsplit(url).scheme in {"http", "https"}:
+        if _is_web(url):
             self._check_origin(url)
         else:
             self._path(url, owner)
@@ -39,16 +39,15 @@ class FetchPlaces:
         for a server that does not answer as it should.
         """
         self.check(url, owner)
-        is_web = urlsplit(url).scheme in {"http", "https"}
         total = 0
-        for chunk in _unpacked(_download(url) if is_web else self._read(url, owner)):
+        for chunk in _unpacked(_download(url) if _is_web(url) else self._read(url, owner)):
             total += len(chunk)
             if total > bytes_max:
                 raise TooLarge(f"the file is larger than {bytes_max} bytes: split it")
             yield chunk
 
     def _check_origin(self, url: str) -> None:
-        parts = urlsplit(url)
+        parts = _split(url)
         # The whole authority has to be one that was named: no user, no other port, no other host.
         origin = f"{parts.scheme}://{parts.netloc}".casefold()
         if origin not in self._origins:
@@ -59,7 +58,13 @@ class FetchPlaces:
 
     def _read(self, url: str, owner: str) -> Iterator[bytes]:
         path = self._path(url, owner)
-        with path.open("rb") as file:
+        try:
+            file = path.open("rb")
+        except OSError as error:
+            raise Invalid(
+                f"the node may not read the file ({error.strerror}): let its account read it"
+            ) from error
+        with file:
             # Somebody may have put a link there after the path was looked at.
             if Path(f"/proc/self/fd/{file.fileno()}").readlink() != path:
                 raise _no_such_file()
@@ -67,7 +72,7 @@ class FetchPlaces:
                 yield chunk
 
     def _path(self, url: str, owner: str) -> Path:
-        parts = urlsplit(url)
+        parts = _split(url)
         if parts.scheme not in {"", "file"} or parts.netloc or parts.query or parts.fragment:
             raise Malformed(
                 "files are named by https://..., file:///... or their path in the node's folder"
@@ -77,12 +82,26 @@ class FetchPlaces:
                 "the node reads no files of its machine: its operator has to set imports.folder"
             )
         folder = (self._folder / owner).resolve()
-        named = unquote(parts.path)
-        path = (folder / named).resolve() if "\0" not in named else folder
-        # Links are followed first, so that none leads out of the folder.
-        if not path.is_relative_to(folder) or not path.is_file():
-            raise _no_such_file()
-        return path
+        try:
+            # Links are followed first, so that none leads out of the folder.
+            path = (folder / unquote(parts.path)).resolve()
+            if path.is_relative_to(folder) and path.is_file():
+                return path
+        except (OSError, ValueError, RuntimeError):  # too long, no name at all, links in circles
+            raise _no_such_file() from None
+        raise _no_such_file()
+
+
+def _is_web(url: str) -> bool:
+    return _split(url).scheme in {"http", "https"}
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        url.encode()
+        return urlsplit(url)
+    except ValueError:
+        raise Malformed("the url of an input is no address") from None
 
 
 def _no_such_file() -> Invalid:
@@ -113,6 +132,8 @@ def _download(url: str) -> Iterator[bytes]:
                     f"the server answers {answer.status_code} for the file", retry_after_seconds=60
                 )
             yield from answer.iter_raw(_CHUNK_BYTES)
+    except httpx.InvalidURL:
+        raise Malformed("the url of an input is no address") from None
     except httpx.HTTPError as error:
         raise Overloaded(
             f"the server cannot be reached or its certificate is not trusted"

@@ -235,7 +235,7 @@ class _Piece:
     def _outcome(self, line: int, issues: Sequence[Issue]) -> bytes:
         where = f"line {line}"
         if self._source.url:
-            where += f" of {self._source.url.rpartition('/')[2]}"
+            where += f" of {self._source.url.partition('?')[0].rpartition('/')[2]}"
         return operation_outcome(
             msgspec.structs.replace(each, text=f"{where}: {each.text}") for each in issues
         )

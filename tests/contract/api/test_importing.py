@@ -326,7 +326,9 @@ async def test_nobody_imports_the_files_of_another(hall: Hall, files: Path) -> N
     other = files / "hospital-b" / "patients.ndjson"
     (files / "hospital-a" / "link.ndjson").symlink_to(other)
     named = ("../hospital-b/patients.ndjson", other.as_uri(), "link.ndjson", "/etc/passwd", "%00")
-    for url in (*named, "none.ndjson", "file://elsewhere/x", "."):
+    (files / "hospital-a" / "circle").symlink_to(files / "hospital-a" / "circle")
+    odd = ("http://[::1", "x" * 5000, "circle", "%ff", "a\nb", "file:///" + "x/" * 3000)
+    for url in (*named, *odd, "none.ndjson", "file://elsewhere/x", "."):
         answer = await client.post(
             "/$import", content=json.dumps(parameters({"url": url})), headers=WAITING
         )
@@ -445,6 +447,16 @@ async def test_without_a_setting_nothing_is_read_or_fetched(hall: Hall, files: P
         assert (answer.status_code, setting in diagnostics(answer)) == (400, True)
 
 
+def with_part(name: str, part: str, **value: Any) -> dict[str, Any]:
+    """Parameters in which a part has a value of another kind than it should."""
+    asked = parameters({"url": "x"})
+    parts = [{"name": "url", "valueUrl": "x"}, {"name": part, **value}]
+    if part == "url":
+        del parts[0]
+    asked["parameter"].insert(0, {"name": name, "part": parts})
+    return asked
+
+
 # ---- what is refused at once ---------------------------------------------------------------------
 
 
@@ -457,6 +469,9 @@ async def test_without_a_setting_nothing_is_read_or_fetched(hall: Hall, files: P
         (parameters({"url": "x"}, mode="InitialLoad"), "mode"),
         (parameters({"type": "Patient"}), "url"),
         (parameters({"type": "Unheardof", "url": "x"}), "Unheardof"),
+        (with_part("input", "type", valueCoding={"code": "Patient"}), "resource type"),
+        (with_part("storageDetail", "type", valueCoding={"code": "file"}), "storageDetail"),
+        (with_part("input", "url", valueInteger=1), "url"),
         ({"resourceType": "Parameters"}, "inputFormat"),
         ({"resourceType": "Patient"}, "Parameters"),
     ],

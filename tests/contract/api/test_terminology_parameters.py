@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import httpx
@@ -504,3 +505,48 @@ async def test_an_operation_takes_the_parameters_of_r4_and_names_them(
     _, text = refusal(await get(client, path, 400, unheardof="1"))
     named = set(text.rpartition("it takes ")[2].split(", "))
     assert named == {*R4_PARAMETERS[path].split()} | MORE.get(path, set())
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "broken"),
+    [
+        (
+            "CodeSystem/$validate-code",
+            "codeSystem",
+            system(DISEASES, {"display": "a concept without a code"}),
+        ),
+        (
+            "CodeSystem/$validate-code",
+            "codeSystem",
+            system(DISEASES, concept("A", "1"), concept("A", "2")),
+        ),
+        (
+            "ValueSet/$expand",
+            "valueSet",
+            value_set("sent", {"system": DISEASES, "filter": [{"property": "concept"}]}),
+        ),
+        ("ValueSet/$expand", "valueSet", value_set("sent", {"version": "1"})),
+        (
+            "ConceptMap/$translate",
+            "conceptMap",
+            concept_map("sent", {"code": "x", "dependsOn": [{"property": "urn:p"}]}),
+        ),
+        (
+            "ConceptMap/$translate",
+            "conceptMap",
+            concept_map("sent", group=[{"source": ICD, "element": [], "unmapped": {"url": "x"}}]),
+        ),
+    ],
+)
+async def test_a_definition_that_is_sent_and_broken_is_refused(
+    told: httpx.AsyncClient, path: str, name: str, broken: dict[str, Any]
+) -> None:
+    asked = [sent(name, broken)]
+    if "expand" not in path:
+        asked.append({"name": "code", "valueCode": "A00"})
+    if "translate" in path:
+        asked.append(uri("system", ICD))
+    body = json.dumps({"resourceType": "Parameters", "parameter": asked})
+    answer = await told.post(f"/{path}", content=body)
+    assert answer.status_code in {400, 422}, answer.text
+    assert answer.json()["resourceType"] == "OperationOutcome"

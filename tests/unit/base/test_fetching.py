@@ -139,6 +139,12 @@ def test_a_server_that_does_not_give_the_file_is_told_of(
         fetched(FetchPlaces(None, origin), f"{origin}/{status}")
 
 
+@pytest.mark.parametrize("path", ["a\nb", "\ud800"])
+def test_an_address_that_is_none_is_told_of(path: str) -> None:
+    with serving() as origin, pytest.raises((Malformed, Overloaded, Invalid)):
+        fetched(FetchPlaces(None, origin), f"{origin}/{path}")
+
+
 def test_a_server_that_is_away_is_worth_another_attempt() -> None:
     with serving() as origin:
         pass
