@@ -18,8 +18,10 @@ from typing import Any, ClassVar
 
 import httpx
 import import_process
+import outlet
 import pytest
 
+from quanmin.api import DoorLimits
 from quanmin.base.jobs import find
 from quanmin.trust.imports import ImportLimits
 
@@ -191,6 +193,27 @@ async def test_what_is_imported_again_stays_as_it_is(hall: Hall) -> None:
             told = await hall.done(client, await begun(client, ndjson(body, body)))
             assert told["output"] == [{"type": "Patient", "count": 2}]
     assert (await client.get("/Patient/p1")).json()["meta"]["versionId"] == "2"
+
+
+async def test_what_was_exported_comes_back_and_changes_nothing(hall: Hall, tmp_path: Path) -> None:
+    house, exports = hall.house, outlet.exports_in(tmp_path)
+    limits = DoorLimits(polls_per_second=10_000, polls_burst=10_000)
+    arrivals = import_process.open_arrivals(hall.folder, ImportLimits())
+    client = house.client("hospital-a", limits, exports=exports, arrivals=arrivals)
+    lines = ndjson(*(each for n in range(20) for each in (patient(n), observation(n, of=n))))
+    async with hall.working(), outlet.working(house.pool, house.guard, house.actors, exports):
+        await hall.done(client, await begun(client, lines))
+        taken = await outlet.take(client, "/$export")
+        await client.delete("/Observation/o3")
+        exported = b"".join(b"%b\n" % line for file in taken.lines.values() for line in file)
+        told = await hall.done(client, await begun(client, exported))
+    assert told["output"] == [
+        {"type": "Observation", "count": 20},
+        {"type": "Patient", "count": 20},
+    ]
+    assert told["error"] == []
+    for path, version in (("Observation/o2", "1"), ("Patient/p2", "1"), ("Observation/o3", "3")):
+        assert (await client.get(f"/{path}")).json()["meta"]["versionId"] == version
 
 
 # ---- refused lines -------------------------------------------------------------------------------
