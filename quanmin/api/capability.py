@@ -9,6 +9,7 @@ import msgspec
 from quanmin import __version__
 from quanmin.api.reply import Reply
 from quanmin.fhir.across import TYPE
+from quanmin.fhir.kinds import modifiers_of
 from quanmin.fhir.patch import PATCH_KINDS
 from quanmin.fhir.table import Table, TypeDefinition
 
@@ -17,9 +18,8 @@ if TYPE_CHECKING:
 
     from quanmin.api.call import Call
     from quanmin.api.interactions import Interaction
+    from quanmin.fhir.values import SearchParameter
 
-# Kinds of search parameter that the search grammar does not serve yet; it says so when asked.
-UNSERVED_KINDS = frozenset({"special"})
 _R4 = "http://hl7.org/fhir"
 _BULK_DATA = "http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data"
 _SECURITY = (
@@ -33,12 +33,21 @@ _NOTES = (
     "subject:Patient.name) and reverse chains (_has:Observation:patient:code), mixed as you like. "
     "_include and _revinclude take :iterate. Codes take :in, :not-in, :above and :below, answered "
     "by this node's terminology. _sort takes several parameters of any kind but composites, each "
-    "with its direction; what has no value comes last."
+    "with its direction; what has no value comes last. Each parameter says which modifiers it "
+    "takes; references take a type of record as one too."
 )
 
 _SEVERAL = (
     "The types that are searched, with commas between them. The search takes the parameters that "
     "all of them have, of one kind in all; without _type only those named here."
+)
+_ASKED_OF_ALL = (
+    {
+        "name": "_list",
+        "type": "special",
+        "documentation": "The members of a List, by its id; functional lists are refused.",
+    },
+    {"name": TYPE, "type": "token", "documentation": _SEVERAL},
 )
 
 
@@ -137,7 +146,7 @@ def _resource(
     definition: TypeDefinition,
     pointing: dict[str, list[str]],
 ) -> dict[str, Any]:
-    served = [param for param in definition.params.values() if param.kind not in UNSERVED_KINDS]
+    served = list(definition.params.values())
     links = [f"{definition.name}:{param.name}" for param in served if param.kind == "reference"]
     described = {
         "type": definition.name,
@@ -146,10 +155,19 @@ def _resource(
         **_conditions(interactions),
         "searchInclude": ["*", *links],
         "searchRevInclude": pointing.get(definition.name, []),
-        "searchParam": [{"name": param.name, "type": param.kind} for param in served],
+        "searchParam": [_parameter(param) for param in served],
         "operation": _operations(interactions, "type", definition.name),
     }
     return {name: value for name, value in described.items() if value != []}
+
+
+def _parameter(param: SearchParameter) -> dict[str, str]:
+    """A parameter with the modifiers that it takes; a composite takes none."""
+    described = {"name": param.name, "type": param.kind}
+    if param.kind == "composite":
+        return described
+    modifiers = ", ".join(f":{name}" for name in ("missing", *modifiers_of(param)))
+    return {**described, "documentation": modifiers}
 
 
 def _common(table: Table) -> list[dict[str, str]]:
@@ -157,9 +175,4 @@ def _common(table: Table) -> list[dict[str, str]]:
     params = [definition.params for definition in table.types.values()]
     names = set(params[0]).intersection(*params)
     first = params[0]
-    common = [
-        {"name": name, "type": first[name].kind}
-        for name in sorted(names)
-        if first[name].kind not in UNSERVED_KINDS
-    ]
-    return [*common, {"name": TYPE, "type": "token", "documentation": _SEVERAL}]
+    return [*(_parameter(first[name]) for name in sorted(names)), *_ASKED_OF_ALL]

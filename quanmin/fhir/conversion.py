@@ -14,7 +14,20 @@ from decimal import Decimal
 from quanmin.fhir.addresses import RELATIVE
 from quanmin.fhir.dates import interval
 from quanmin.fhir.json import Json
-from quanmin.fhir.values import Kind, Link, Number, Quantity, Text, Token, Uri, Value, When
+from quanmin.fhir.values import (
+    Kind,
+    Link,
+    Number,
+    Quantity,
+    Said,
+    Spot,
+    Text,
+    Token,
+    Typed,
+    Uri,
+    Value,
+    When,
+)
 
 Converter = Callable[[Json, list[Value], tzinfo], None]
 
@@ -22,6 +35,7 @@ CURRENCIES = "urn:iso:std:iso:4217"
 # Beyond this many digits before or after the point a number is not one of nature or of money, and
 # an index entry of it would cost more than its record.
 _EXPONENT_MAX = 300
+_LATITUDE_MAX, _LONGITUDE_MAX = 90, 180
 
 _ABSOLUTE = re.compile(
     r"https?://.*/([A-Z][A-Za-z]+)/[A-Za-z0-9.-]{1,64}(?:/_history/[\w.-]{1,64})?\Z"
@@ -42,19 +56,37 @@ def _boolean(element: Json, out: list[Value], _: tzinfo) -> None:
 def _coding(element: Json, out: list[Value], _: tzinfo) -> None:
     if type(element) is dict:
         _add_token(element.get("system"), element.get("code"), out)
+        _add_texts([element.get("display")], out)
 
 
 def _concept(element: Json, out: list[Value], _: tzinfo) -> None:
-    codings = element.get("coding") if type(element) is dict else None
+    if type(element) is not dict:
+        return
+    codings = element.get("coding")
+    texts = [element.get("text")]
     if type(codings) is list:
         for coding in codings:
             if type(coding) is dict:
                 _add_token(coding.get("system"), coding.get("code"), out)
+                texts.append(coding.get("display"))
+    _add_texts(texts, out)
 
 
 def _identifier(element: Json, out: list[Value], _: tzinfo) -> None:
-    if type(element) is dict:
-        _add_token(element.get("system"), element.get("value"), out)
+    if type(element) is not dict:
+        return
+    value, kind = element.get("value"), element.get("type")
+    _add_token(element.get("system"), value, out)
+    if type(kind) is not dict:
+        return
+    _add_texts([kind.get("text")], out)
+    codings = kind.get("coding")
+    if type(codings) is list and type(value) is str:
+        for coding in codings:
+            if type(coding) is dict:
+                system, code = coding.get("system"), coding.get("code")
+                stated = system if type(system) is str else None
+                out.append(Typed(stated, code if type(code) is str else None, value))
 
 
 def _contact(element: Json, out: list[Value], zone: tzinfo) -> None:
@@ -67,6 +99,23 @@ def _add_token(system: Json, code: Json, out: list[Value]) -> None:
     code = code if type(code) is str else None
     if system is not None or code is not None:
         out.append(Token(system, code))
+
+
+def _add_texts(texts: list[Json], out: list[Value]) -> None:
+    said = tuple(dict.fromkeys([text for text in texts if type(text) is str and text]))
+    if said:
+        out.append(Said(said))
+
+
+def _position(element: Json, out: list[Value], _: tzinfo) -> None:
+    """A Location's position; none where its numbers are no place on the earth."""
+    if type(element) is not dict:
+        return
+    latitude, longitude = _decimal(element.get("latitude")), _decimal(element.get("longitude"))
+    if latitude is None or longitude is None:
+        return
+    if abs(latitude) <= _LATITUDE_MAX and abs(longitude) <= _LONGITUDE_MAX:
+        out.append(Spot(float(latitude), float(longitude)))
 
 
 def _text(element: Json, out: list[Value], _: tzinfo) -> None:
@@ -308,6 +357,7 @@ CONVERTERS: dict[tuple[Kind, str], Converter] = {
     ("reference", "Reference"): _reference,
     **{("reference", name): _canonical for name in ("canonical", "uri")},
     ("reference", "Resource"): _resource,
+    ("special", "Location.position"): _position,
     **{("uri", name): _uri for name in ("uri", "url", "canonical", "oid", "uuid")},
     # Dates said in words or as an age ("in childhood"), and documents attached instead of linked.
     **{("date", name): _nothing for name in ("string", "Age", "Range")},

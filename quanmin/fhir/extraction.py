@@ -61,8 +61,8 @@ def index_values(
 
     A parameter whose elements hold nothing comparable (a code with text only) comes with an empty
     list: it is not `:missing`. What has no zone is read in `zone`. Links to contained resources are
-    left out, composite and special parameters and those named in `without` too. `base` is this
-    node's own address, "" when it has none. Never raises on a valid resource.
+    left out, composite parameters and those named in `without` too. `base` is this node's own
+    address, "" when it has none. Never raises on a valid resource.
     """
     plan = _plan(type_name, without)
     found: dict[int, list[Value]] = {}
@@ -148,7 +148,7 @@ def _plan(type_name: str, without: frozenset[str]) -> _Plan:
     uses: dict[tuple[tuple[Step, ...], str, Kind], list[_Use]] = {}
     presences = []
     for param in definition.params.values():
-        if param.kind in {"composite", "special"} or param.name in without:
+        if param.kind == "composite" or param.name in without:
             continue
         paths = read(param.expression, type_name, load_table())
         if paths[0].shape == "presence":

@@ -16,7 +16,20 @@ import msgspec
 
 from quanmin.base.problems import Issue, Malformed, NotSupported, TooCostly
 from quanmin.fhir.across import MISPLACED, TYPE, common, together, types_of
-from quanmin.fhir.operands import concept, read_operand, reference, split, token
+from quanmin.fhir.kinds import modifiers_of
+from quanmin.fhir.operands import (
+    concept,
+    hierarchical,
+    is_id,
+    near,
+    read_operand,
+    reference,
+    split,
+    string,
+    token,
+    typed_identifier,
+    url,
+)
 from quanmin.fhir.query import (
     OF_TERMS,
     Chain,
@@ -30,31 +43,25 @@ from quanmin.fhir.query import (
     Modifier,
     Operand,
     Query,
+    ReferenceOperand,
     SortKey,
 )
 from quanmin.fhir.table import load_table
-from quanmin.fhir.values import SearchParameter
+from quanmin.fhir.values import SearchParameter, is_mime_type
 
-_MODIFIERS: dict[str, frozenset[str]] = {
-    "token": frozenset({"not", *OF_TERMS}),
-    "string": frozenset({"exact", "contains"}),
-    "reference": frozenset({"identifier"}),
+_INDEXED_NOWHERE = "an index of every word would give away what the encrypted records say"
+_CONTAINED = "contained resources are not searched: search for the record that contains them"
+# What is refused, with the reason.
+_UNSERVED = {
+    "_contained": _CONTAINED,
+    "_containedType": _CONTAINED,
+    "_content": _INDEXED_NOWHERE,
+    "_filter": "no filter is read",
+    "_query": "there are no named queries here",
+    "_text": _INDEXED_NOWHERE,
 }
-_NO_TERMS = frozenset({"_id", "identifier"})
-_MODIFIERS_LATER = frozenset({"text", "above", "below", "in", "not-in", "of-type", "iterate"})
-_SERVED_LATER = frozenset(
-    {
-        "_contained",
-        "_containedType",
-        "_content",
-        "_filter",
-        "_list",
-        "_query",
-        "_text",
-        "near",
-    }
-)
-_UNSERVED = frozenset({"special"})
+# R4 search 3.1.1.3: the members of a List.
+_LIST = "_list"
 _UNSORTED = frozenset({"composite", "special"})
 _SHAPE_OF_ANSWER = frozenset({"_format", "_pretty"})
 # How many references one condition may follow, in either direction.
@@ -85,6 +92,7 @@ class QueryLimits(msgspec.Struct, frozen=True):
     value_length_max: int = 2000
     includes_max: int = 20
     sort_keys_max: int = 5
+    near_kilometres_default: float = 10.0
 
 
 def parse_query(
@@ -190,7 +198,7 @@ class _Reading:
             return self._include(base, modifier, value)
         if base == TYPE:
             raise NotSupported(MISPLACED)
-        if base.split(".")[0] in _SERVED_LATER:
+        if base.split(".")[0] in _UNSERVED:
             raise NotSupported(_not_served(name))
         if base == "_has" or "." in name:
             return self._take_link(name, value)
@@ -226,15 +234,13 @@ class _Reading:
             raise TooCostly(f"A search may have at most {self._limits.clauses_max} conditions")
 
     def _read_clause(self, param: SearchParameter, modifier: str, value: str) -> Clause:
-        if param.kind in _UNSERVED:
-            raise NotSupported(_not_served(param.name))
-        if modifier and param.kind == "composite":
-            raise NotSupported(f"{param.name} is a composite: it takes no modifier")
-        if modifier == "missing":
+        if modifier == "missing" and param.kind != "composite" and param.name != _LIST:
             return Clause(param, None, (_missing(param.name, value),))
+        if param.name == _LIST and modifier:
+            raise NotSupported(f"{_LIST} takes no modifier: name the List by its id")
         values = split(value, ",")
         limits = self._limits
-        is_keyed = param.kind in _KEYED
+        is_keyed = param.kind in _KEYED and modifier != "text"
         values_max = limits.values_max if is_keyed else limits.compared_values_max
         if len(values) > values_max:
             raise TooCostly(f"{param.name} may have at most {values_max} values")
@@ -256,7 +262,7 @@ class _Reading:
             link = self._condition(self._type, name, value, 0)
         except NotSupported as refused:
             raise NotSupported(f"{name[:64]}: {refused.text}") from None
-        if not isinstance(link, Clause):
+        if isinstance(link, Chain | Has):
             self._links.append(link)
         return True
 
@@ -270,12 +276,21 @@ class _Reading:
         if "." in name:
             return self._chain(type_, name, value, links)
         base, _, modifier = name.partition(":")
-        if base in _SERVED_LATER:
+        if base in _UNSERVED:
             raise NotSupported(_not_served(name))
         return self._read_clause(_param_of(type_, base), modifier, value)
 
     def _chain(self, type_: str, name: str, value: str, links: int) -> Chain:
         head, _, rest = name.partition(".")
+        param, ends = self.ends(type_, head, rest)
+        following = (self._condition(one, rest, value, links + 1) for one in ends)
+        return Chain(param, tuple(map(End, ends, following)))
+
+    def ends(self, type_: str, head: str, rest: str) -> tuple[SearchParameter, list[str]]:
+        """The parameter that `head` names, and the types at its end that can be asked for `rest`.
+
+        Raises NotSupported, Malformed and TooCostly.
+        """
         base, _, target = head.partition(":")
         param = _link_of(type_, base)
         if target and target not in load_table().types:
@@ -291,41 +306,62 @@ class _Reading:
         self._ends += len(ends)
         if self._ends > _ENDS_MAX:
             raise TooCostly(
-                f"{name[:64]} leads to too many types: name the one that is meant,"
+                f"{head}.{rest[:64]} leads to too many types: name the one that is meant,"
                 f" {base}:{ends[0]}.{rest[:64]}"
             )
-        following = (self._condition(one, rest, value, links + 1) for one in ends)
-        return Chain(param, tuple(map(End, ends, following)))
+        return param, ends
 
     def _has(self, type_: str, name: str, value: str, links: int) -> Has:
         parts = name.split(":", 3)
         if len(parts) != 4 or not all(parts):
             raise Malformed("_has must be _has:Type:reference:parameter")
         _, source, base, rest = parts
+        param = self.source(type_, source, base)
+        return Has(param, self._condition(source, rest, value, links + 1))
+
+    def source(self, type_: str, source: str, name: str) -> SearchParameter:
+        """The parameter by which records of the type `source` refer to those of `type_`.
+
+        Raises NotSupported and Malformed.
+        """
         if source not in load_table().types:
             raise NotSupported(f"_has: {source[:64]!r} is no resource type of FHIR R4")
-        param = _link_of(source, base)
+        param = _link_of(source, name)
         if param.targets and type_ not in param.targets:
-            raise Malformed(f"_has: {source}:{base} can point only at {', '.join(param.targets)}")
-        return Has(param, self._condition(source, rest, value, links + 1))
+            raise Malformed(f"_has: {source}:{name} can point only at {', '.join(param.targets)}")
+        return param
 
     def _clause(self, param: SearchParameter, modifier: str, values: list[str]) -> Clause:
         if param.kind == "reference" and modifier in load_table().types:
             if param.targets and modifier not in param.targets:
                 raise Malformed(f"{param.name} can point only at {', '.join(param.targets)}")
             return Clause(param, None, tuple(reference(param, one, modifier) for one in values))
-        if modifier and modifier not in _MODIFIERS.get(param.kind, ()):
+        if modifier and modifier not in modifiers_of(param):
             raise NotSupported(_bad_modifier(param, modifier))
-        read: list[Operand]
-        if param.kind == "token" and modifier in OF_TERMS:
-            if param.name in _NO_TERMS:
-                raise NotSupported(f"{param.name} names no concepts: it takes no :{modifier}")
-            read = [concept(param, one, modifier) for one in values]
-        elif modifier == "identifier":
-            read = [token(param, one, self._zone) for one in values]
-        else:
-            read = [read_operand(param, one, self._zone) for one in values]
-        return Clause(param, cast("Modifier", modifier) if modifier else None, tuple(read))
+        read = tuple(self._read_operand(param, modifier, one) for one in values)
+        return Clause(param, cast("Modifier", modifier) if modifier else None, read)
+
+    def _read_operand(self, param: SearchParameter, modifier: str, value: str) -> Operand:
+        if param.name == _LIST:
+            return _list(value)
+        if param.kind == "special":
+            return near(param, value, self._limits.near_kilometres_default)
+        if param.kind == "token" and modifier in OF_TERMS and not is_mime_type(param):
+            return concept(param, value, modifier)
+        match modifier:
+            case "identifier":
+                return token(param, value, self._zone)
+            case "text":
+                return string(param, value)
+            case "of-type":
+                return typed_identifier(param, value)
+            case "above" | "below" if param.kind == "uri":
+                return url(param, value)
+            case "below" if param.kind == "token":
+                return token(param, value, self._zone)
+            case "above" | "below":
+                return hierarchical(param, value, modifier)
+        return read_operand(param, value, self._zone)
 
     # ---- what to answer with ---------------------------------------------------------------------
 
@@ -386,7 +422,7 @@ class _Reading:
         """`known` are the names there are, without it the parameters."""
         shown = name[:64]
         if known is None:
-            known = [one.name for one in self._params.values() if one.kind not in _UNSERVED]
+            known = list(self._params)
         near = difflib.get_close_matches(shown, known, n=1)
         hint = f" Did you mean {near[0]}?" if near else ""
         text = f"{shown!r} is not {what} of {self._where}.{hint} It has: {', '.join(known)}"
@@ -398,7 +434,7 @@ class _Reading:
 
 def _params(type_name: str | None) -> dict[str, SearchParameter]:
     if type_name is not None:
-        return load_table().types[type_name].params
+        return load_table().types[type_name].params | {_LIST: _list_param(type_name)}
     # The common parameters are the same for every type, their bits too: any type will do.
     common = load_table().types["Basic"].params
     return {
@@ -407,12 +443,17 @@ def _params(type_name: str | None) -> dict[str, SearchParameter]:
         )
         for name, param in common.items()
         if name.startswith("_")
-    }
+    } | {_LIST: _list_param("Resource")}
+
+
+def _list_param(type_name: str) -> SearchParameter:
+    """The members of a List: R4 names this parameter for all types and defines it for none."""
+    return SearchParameter(_LIST, type_name, "special", -1, f"{type_name}.id")
 
 
 def _param_of(type_: str, name: str) -> SearchParameter:
     """A parameter at the far end of a reference; one that is unknown is never ignored there."""
-    param = load_table().types[type_].params.get(name)
+    param = _params(type_).get(name)
     if param is None:
         raise NotSupported(f"{name[:64]!r} is not a search parameter of {type_}")
     return param
@@ -428,7 +469,7 @@ def _link_of(type_: str, name: str) -> SearchParameter:
 def _takes(type_: str, rest: str) -> bool:
     """Whether records of this type can be asked for what follows in a chain."""
     name = rest.split(".", 1)[0].split(":", 1)[0]
-    return name == "_has" or name in load_table().types[type_].params
+    return name == "_has" or name in _params(type_)
 
 
 def _is_link(source: str, param: str) -> bool:
@@ -438,6 +479,16 @@ def _is_link(source: str, param: str) -> bool:
     return param == "*" or (
         param in definition.params and definition.params[param].kind == "reference"
     )
+
+
+def _list(value: str) -> ReferenceOperand:
+    """A List by its id. Raises NotSupported for a functional list (R4 lifecycle.html#current)."""
+    id_ = value.removeprefix("List/")
+    if id_.startswith("$"):
+        raise NotSupported(f"This node keeps no functional lists such as {_LIST}=$current-problems")
+    if not is_id(id_):
+        raise Malformed(f"{_LIST} must be the id of a List")
+    return ReferenceOperand("List", id_)
 
 
 def _missing(name: str, value: str) -> MissingOperand:
@@ -453,20 +504,16 @@ def _one_of(name: str, value: str, allowed: frozenset[str]) -> bool:
 
 
 def _not_served(name: str) -> str:
-    if name.startswith("_contained"):
-        return (
-            f"{name[:64]}: this node does not search contained resources; search for the record"
-            " that contains them"
-        )
-    return f"This node does not serve {name[:64]} yet: search without it and narrow the result"
+    reason = _UNSERVED.get(name.partition(":")[0].split(".")[0], "")
+    because = f" ({reason})" if reason else ""
+    return f"This node does not serve {name[:64]}{because}: search without it and narrow the result"
 
 
 def _bad_modifier(param: SearchParameter, modifier: str) -> str:
-    served = ["missing", *sorted(_MODIFIERS.get(param.kind, ()))]
-    if param.kind == "reference":
-        served.append("[type]")
-    when = " yet" if modifier in _MODIFIERS_LATER else ""
+    if param.kind == "composite":
+        return f"{param.name} is a composite: it takes no modifier"
+    served = ["missing", *modifiers_of(param)]
     return (
-        f"This node does not serve {param.name}:{modifier[:64]}{when}; "
-        f"{param.name} takes {', '.join(':' + one for one in served)}"
+        f"{param.name} takes no :{modifier[:64]} in FHIR R4; "
+        f"it takes {', '.join(':' + one for one in served)}"
     )

@@ -11,30 +11,37 @@ from decimal import Decimal
 from typing import assert_never
 
 from quanmin.base.text import fold
+from quanmin.fhir.earth import distance_metres
 from quanmin.fhir.query import (
     Clause,
     CompositeOperand,
     DateOperand,
     MissingOperand,
+    NearOperand,
     NumberOperand,
     Operand,
     QuantityOperand,
     ReferenceOperand,
     StringOperand,
     TokenOperand,
+    TypedOperand,
     UriOperand,
 )
 from quanmin.fhir.units import canonical
+from quanmin.fhir.uris import is_below, is_version_of
 from quanmin.fhir.values import (
     Link,
     Number,
     Quantity,
     SearchParameter,
+    Spot,
     Text,
     Token,
+    Typed,
     Uri,
     Value,
     When,
+    mime_base,
 )
 
 UCUM = "http://unitsofmeasure.org"
@@ -58,12 +65,17 @@ def holds(clause: Clause, values: Sequence[Value], *, is_present: bool | None = 
     return not found if clause.modifier == "not" else found
 
 
-def _matches(clause: Clause, operand: Operand, value: Value) -> bool:
+def _matches(  # noqa: PLR0911 - an arm a kind
+    clause: Clause, operand: Operand, value: Value
+) -> bool:
     match operand:
         case TokenOperand():
             if clause.modifier == "identifier":
                 return isinstance(value, Link) and _is_identified(operand, value)
-            return isinstance(value, Token) and _is_code(clause.param, operand, value)
+            is_any = clause.modifier == "below"  # of MIME types: others mean several codes by then
+            return isinstance(value, Token) and _is_code(
+                clause.param, operand, value, is_any_parameter=is_any
+            )
         case StringOperand():
             return isinstance(value, Text) and _is_text(clause.modifier, operand.text, value.value)
         case DateOperand():
@@ -73,9 +85,20 @@ def _matches(clause: Clause, operand: Operand, value: Value) -> bool:
         case QuantityOperand():
             return isinstance(value, Quantity) and _is_quantity(operand, value)
         case ReferenceOperand():
-            return isinstance(value, Link) and _is_link(operand, value)
+            is_any_version = clause.modifier == "below"
+            return isinstance(value, Link) and _is_link(
+                operand, value, is_any_version=is_any_version
+            )
         case UriOperand():
-            return isinstance(value, Uri) and value.value == operand.value
+            return isinstance(value, Uri) and _is_uri(clause.modifier, operand.value, value.value)
+        case TypedOperand():
+            return isinstance(value, Typed) and operand == TypedOperand(
+                value.system or "", value.code or "", value.value
+            )
+        case NearOperand():
+            return (
+                isinstance(value, Spot) and distance_metres(operand.spot, value) <= operand.metres
+            )
         case CompositeOperand() | MissingOperand():
             return False
     assert_never(operand)
@@ -84,7 +107,11 @@ def _matches(clause: Clause, operand: Operand, value: Value) -> bool:
 # ---- codes, texts, links -------------------------------------------------------------------------
 
 
-def _is_code(param: SearchParameter, operand: TokenOperand, value: Token) -> bool:
+def _is_code(
+    param: SearchParameter, operand: TokenOperand, value: Token, *, is_any_parameter: bool
+) -> bool:
+    if is_any_parameter and operand.code is not None and value.code is not None:
+        return mime_base(operand.code) == mime_base(value.code)
     if operand.code is not None and operand.code != value.code:
         return False
     if operand.system is None:
@@ -102,7 +129,15 @@ def _is_identified(operand: TokenOperand, value: Link) -> bool:
     return operand.system is None or operand.system == (identifier.system or "")
 
 
-def _is_link(operand: ReferenceOperand, value: Link) -> bool:
+def _is_uri(modifier: str | None, asked: str, uri: str) -> bool:
+    if modifier == "below":
+        return is_below(uri, asked)
+    return is_below(asked, uri) if modifier == "above" else uri == asked
+
+
+def _is_link(operand: ReferenceOperand, value: Link, *, is_any_version: bool) -> bool:
+    if operand.url is not None and value.url is not None and is_any_version:
+        return is_version_of(value.url, operand.url)
     if operand.url is not None:
         return value.url == operand.url
     return value.id == operand.id and operand.type in {None, value.type}

@@ -11,9 +11,11 @@ from typing import cast, get_args
 
 from quanmin.base.problems import Malformed
 from quanmin.fhir.dates import interval
+from quanmin.fhir.hierarchies import types_with_parts
 from quanmin.fhir.query import (
     CompositeOperand,
     DateOperand,
+    NearOperand,
     NumberOperand,
     Operand,
     Prefix,
@@ -22,15 +24,19 @@ from quanmin.fhir.query import (
     SimpleOperand,
     StringOperand,
     TokenOperand,
+    TypedOperand,
     UriOperand,
     components_of,
 )
 from quanmin.fhir.table import load_table
-from quanmin.fhir.values import SearchParameter
+from quanmin.fhir.units import convert
+from quanmin.fhir.uris import is_url
+from quanmin.fhir.values import SearchParameter, Spot
 
 _PREFIXES = frozenset(get_args(Prefix))
 _PREFIXED = re.compile(r"([a-z]{2})(?=[0-9.+-])")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,100}(\.[0-9]{1,100})?([eE][+-]?[0-9]{1,3})?\Z")
+_DEGREES = re.compile(r"[+-]?[0-9]{1,3}(\.[0-9]{1,30})?\Z")
 _ID = re.compile(r"[A-Za-z0-9.-]{1,64}\Z")
 _TYPED = re.compile(r"([A-Z][A-Za-z]+)/([A-Za-z0-9.-]{1,64})\Z")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+\Z")
@@ -101,6 +107,61 @@ def concept(param: SearchParameter, text: str, modifier: str) -> SimpleOperand:
     return TokenOperand(*parts)
 
 
+def is_id(text: str) -> bool:
+    """Whether a record can have this id."""
+    return _ID.match(text) is not None
+
+
+def typed_identifier(param: SearchParameter, text: str) -> TypedOperand:
+    """`system|code|value`, all of them there (R4 search 3.1.1.4.10)."""
+    parts = [unescape(part) for part in split(text, "|")]
+    if len(parts) != 3 or not all(parts):
+        raise _malformed(param, "system|code|value, with :of-type")
+    return TypedOperand(*parts)
+
+
+def url(param: SearchParameter, text: str) -> UriOperand:
+    """An address with a path, above or below which others may lie (R4 search 3.1.1.4.9)."""
+    value = unescape(text)
+    if not is_url(value):
+        raise _malformed(param, "a URL here: nothing lies above or below a URN such as an OID")
+    return UriOperand(value)
+
+
+def hierarchical(param: SearchParameter, text: str, modifier: str) -> ReferenceOperand:
+    """A record whose parts are meant, or with `below` a canonical whose versions are (R4 search
+    3.1.1.4.13 and 3.1.1.4.14).
+    """
+    found = reference(param, text)
+    if found.url is None:
+        types = types_with_parts(param)
+        if types and found.type in {None, *types}:
+            return found
+        raise _malformed(param, f"a record of {' or '.join(types) or 'none'} with :{modifier}")
+    if modifier == "below" or types_with_parts(param):
+        return found
+    raise _malformed(param, "Type/id or id with :above")
+
+
+def near(param: SearchParameter, text: str, default_kilometres: float) -> NearOperand:
+    """`latitude|longitude|distance|unit`; without a unit kilometres, without a distance so many."""
+    parts = split(text, "|")
+    if not 2 <= len(parts) <= 4 or not all(_DEGREES.match(part) for part in parts[:2]):
+        raise _malformed(param, "latitude|longitude|distance|unit in degrees, such as 30.66|104.06")
+    latitude, longitude = Decimal(parts[0]), Decimal(parts[1])
+    if abs(latitude) > 90 or abs(longitude) > 180:
+        raise _malformed(param, "a latitude of -90 to 90 and a longitude of -180 to 180 degrees")
+    distance, unit = [*parts[2:], "", ""][:2]
+    if not distance:
+        return NearOperand(Spot(float(latitude), float(longitude)), default_kilometres * 1000)
+    if not _NUMBER.match(distance) or distance.startswith("-"):
+        raise _malformed(param, "a distance from 0, such as 30.66|104.06|5|km")
+    metres = convert(Decimal(distance), unescape(unit) or "km", "m")
+    if metres is None:
+        raise _malformed(param, "a distance in a UCUM unit of length: km, m, [mi_us] and others")
+    return NearOperand(Spot(float(latitude), float(longitude)), float(metres))
+
+
 def reference(param: SearchParameter, text: str, type_name: str | None = None) -> ReferenceOperand:
     """`Type/id`, a bare id or a URL; `type_name` is what a `:[type]` modifier said."""
     value = unescape(text)
@@ -121,11 +182,16 @@ def _reference(param: SearchParameter, text: str, _: tzinfo) -> ReferenceOperand
     return reference(param, text)
 
 
-def _string(param: SearchParameter, text: str, _: tzinfo) -> StringOperand:
+def string(param: SearchParameter, text: str) -> StringOperand:
+    """A text that is not blank."""
     value = unescape(text)
     if not value.strip():
         raise _malformed(param, "a text")
     return StringOperand(value)
+
+
+def _string(param: SearchParameter, text: str, _: tzinfo) -> StringOperand:
+    return string(param, text)
 
 
 def _uri(_param: SearchParameter, text: str, _: tzinfo) -> UriOperand:

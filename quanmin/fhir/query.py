@@ -10,7 +10,7 @@ import msgspec
 
 from quanmin.base.problems import Issue
 from quanmin.fhir.table import load_table
-from quanmin.fhir.values import SearchParameter
+from quanmin.fhir.values import SearchParameter, Spot
 
 Prefix = Literal["eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"]
 
@@ -73,6 +73,21 @@ class UriOperand(msgspec.Struct, frozen=True):
     value: str
 
 
+class TypedOperand(msgspec.Struct, frozen=True):
+    """An identifier by the code of its type and its value (`:of-type`)."""
+
+    system: str
+    code: str
+    value: str
+
+
+class NearOperand(msgspec.Struct, frozen=True):
+    """A place, and how far from it one may be."""
+
+    spot: Spot
+    metres: float
+
+
 class MissingOperand(msgspec.Struct, frozen=True):
     """`:missing=true` or `:missing=false`."""
 
@@ -93,12 +108,25 @@ SimpleOperand = (
     | QuantityOperand
     | ReferenceOperand
     | UriOperand
+    | TypedOperand
+    | NearOperand
 )
 Operand = SimpleOperand | CompositeOperand | MissingOperand
 
 
-Modifier = Literal["exact", "contains", "not", "identifier", "in", "not-in", "above", "below"]
-# What these mean only a terminology can tell.
+Modifier = Literal[
+    "exact",
+    "contains",
+    "not",
+    "identifier",
+    "in",
+    "not-in",
+    "above",
+    "below",
+    "text",
+    "of-type",
+]
+# What these mean of codes only a terminology can tell.
 OF_TERMS = frozenset({"in", "not-in", "above", "below"})
 
 

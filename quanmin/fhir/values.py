@@ -39,6 +39,18 @@ class SearchParameter(msgspec.Struct, frozen=True):
     components: tuple[tuple[str, str], ...] = ()
 
 
+def is_mime_type(param: SearchParameter) -> bool:
+    """Whether its codes are MIME types, below whose base lie those with parameters (R4 search
+    3.1.1.4.10.1).
+    """
+    return param.kind == "token" and param.expression.endswith(".contentType")
+
+
+def mime_base(code: str) -> str:
+    """A MIME type without its parameters: `text/xml` of `text/xml; charset=UTF-8`."""
+    return code.partition(";")[0].strip().lower()
+
+
 class Token(msgspec.Struct, frozen=True):
     """A code. `system` is None when none is stated; `code` is None for a Coding with a system only.
 
@@ -48,6 +60,29 @@ class Token(msgspec.Struct, frozen=True):
     system: str | None
     code: str | None
     alone: bool = False
+
+
+class Said(msgspec.Struct, frozen=True):
+    """What is said for people along with a code: the texts and displays of one element, each once
+    (R4 search 3.1.1.4.10, `:text`).
+    """
+
+    texts: tuple[str, ...]
+
+
+class Typed(msgspec.Struct, frozen=True):
+    """An identifier's value with one code of its type (R4 search 3.1.1.4.10, `:of-type`)."""
+
+    system: str | None
+    code: str | None
+    value: str
+
+
+class Spot(msgspec.Struct, frozen=True):
+    """A place on the earth in degrees (WGS84)."""
+
+    latitude: float
+    longitude: float
 
 
 class Text(msgspec.Struct, frozen=True):
@@ -109,4 +144,4 @@ class Uri(msgspec.Struct, frozen=True):
     value: str
 
 
-Value = Token | Text | When | Number | Quantity | Link | Uri
+Value = Token | Said | Typed | Spot | Text | When | Number | Quantity | Link | Uri

@@ -337,6 +337,7 @@ _SENTENCES: Final = {
     "search.value_length_max": "How many characters a value may have.",
     "search.includes_max": "How many `_include` and `_revinclude` a search may have.",
     "search.sort_keys_max": "By how many parameters a search may be sorted.",
+    "search.near_kilometres_default": "How near `near` means when it names no distance.",
     "store.bundle_entries_max": "How many entries a transaction or batch may have.",
     "store.patch_operations_max": "How many operations a patch may have.",
     "store.patched_bytes_max": "How much a patch may put in, move and compare in all.",
@@ -347,6 +348,10 @@ _SENTENCES: Final = {
     "store.search_count_default": "How many hits a search has when nobody says how many.",
     "store.search_seconds_max": "How long a search may take before it is given up.",
     "store.estimate_rows_max": "How far hits are counted for an estimate.",
+    "store.wordings_max": "How many texts in use `:text`, and addresses `:below`, are asked for by "
+    "key; beyond that records are decided as they come.",
+    "store.hierarchy_rows_max": "How many records `:above` and `:below` on a reference may mean.",
+    "store.hierarchy_depth_max": "How many levels of parts `:above` and `:below` follow.",
     "store.write_attempts_max": "How often a write that collided with another is tried.",
 }
 

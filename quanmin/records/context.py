@@ -48,6 +48,9 @@ class StoreLimits(msgspec.Struct, frozen=True):
     search_count_default: int = 20
     estimate_rows_max: int = 10_000
     write_attempts_max: int = 4
+    wordings_max: int = 10_000
+    hierarchy_rows_max: int = 1_000
+    hierarchy_depth_max: int = 20
 
 
 class Terms(Protocol):

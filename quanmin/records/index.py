@@ -10,17 +10,24 @@ from functools import lru_cache
 
 import msgspec
 
+from quanmin.fhir.earth import cells_of
+from quanmin.fhir.kinds import modifiers_of
 from quanmin.fhir.table import TypeDefinition, load_table
+from quanmin.fhir.uris import addresses_above
 from quanmin.fhir.values import (
     Link,
     Number,
     Quantity,
+    Said,
     SearchParameter,
+    Spot,
     Text,
     Token,
     Uri,
     Value,
     When,
+    is_mime_type,
+    mime_base,
 )
 from quanmin.records.keying import Keying
 from quanmin.records.words import index_words
@@ -45,6 +52,11 @@ class Unit(msgspec.Struct, frozen=True):
     kinds: tuple[int, ...]
     key: int
 
+
+Wording = tuple[int, tuple[int, ...]]
+"""A key among the tokens, and by which keys it is found: those of a text's pieces, or of what lies
+above an address.
+"""
 
 # A quantity means nothing without the record's code, and many codes share a unit: quantities are
 # kept apart by kinds of code, which costs no byte. More kinds would keep codes better apart, but a
@@ -93,6 +105,7 @@ class IndexEntry(msgspec.Struct):
     keyed: set[tuple[int, int]] = msgspec.field(default_factory=set)
     dated: set[tuple[int, int, int]] = msgspec.field(default_factory=set)
     ranged: set[tuple[int, Decimal, Decimal | None]] = msgspec.field(default_factory=set)
+    wordings: set[Wording] = msgspec.field(default_factory=set)
     units: set[Unit] = msgspec.field(default_factory=set)
 
 
@@ -156,7 +169,21 @@ class Indexer:
             rid = rid_of(target, id_)
             return None if rid is None else keying.reference(type_, link_name(type_, name), rid)
 
+        # Texts repeat like the codes they belong to; to cut one into pieces costs ten times what
+        # looking it up does.
+        @lru_cache(maxsize=65536)
+        def said(type_: str, name: str, texts: tuple[str, ...]) -> Wording:
+            words = index_words(keying, type_, name, texts)
+            return keying.said(type_, name, texts), tuple(sorted(words))
+
+        @lru_cache(maxsize=65536)
+        def address(type_: str, name: str, uri: str) -> Wording:
+            above = {keying.above(type_, name, one) for one in addresses_above(uri)}
+            return keying.uri(type_, name, uri), tuple(sorted(above))
+
         self._reference = reference
+        self._said = said
+        self._address = address
 
     def entry(
         self, definition: TypeDefinition, values: list[tuple[SearchParameter, list[Value]]]
@@ -194,10 +221,11 @@ class Indexer:
             return None
         match param.kind:
             case "token" if param.name == "_security":
-                return self._labels(definition.name)
+                return self._with_texts(definition.name, param, self._labels(definition.name))
             case "token":
                 is_kept = is_keyed(definition, param)
-                return (self._keyed if is_kept else self._tokens)(definition.name, param.name)
+                adding = (self._keyed if is_kept else self._tokens)(definition.name, param.name)
+                return self._with_texts(definition.name, param, adding)
             case "reference":
                 return self._references(definition.name, param.name)
             case "string":
@@ -208,6 +236,8 @@ class Indexer:
                 return self._numbers(definition, param.name)
             case "uri":
                 return self._uris(definition.name, param.name)
+            case "special":
+                return self._spots(definition.name, param.name)
             case _:
                 return None
 
@@ -278,10 +308,56 @@ class Indexer:
 
         return add
 
+    def _with_texts(self, type_: str, param: SearchParameter, adding: _Add) -> _Add:
+        """What is said along with the codes of one element has one key, whatever the number of its
+        codes and displays: every key costs each record ten bytes.
+        """
+        name, said = param.name, self._said
+        if is_mime_type(param):
+            return self._with_bases(type_, name, adding)
+        if "text" not in modifiers_of(param):
+            return adding
+
+        def add(entry: IndexEntry, found: list[Value], seen: _Seen) -> None:
+            adding(entry, found, seen)
+            for value in found:
+                if isinstance(value, Said):
+                    wording = said(type_, name, value.texts)
+                    entry.tokens.add(wording[0])
+                    entry.wordings.add(wording)
+
+        return add
+
+    def _with_bases(self, type_: str, name: str, adding: _Add) -> _Add:
+        keying = self._keying
+
+        def add(entry: IndexEntry, found: list[Value], seen: _Seen) -> None:
+            adding(entry, found, seen)
+            for value in found:
+                if isinstance(value, Token) and value.code is not None:
+                    base = keying.above(type_, name, mime_base(value.code))
+                    entry.wordings.add((keying.code(type_, name, value.code), (base,)))
+
+        return add
+
     def _uris(self, type_: str, name: str) -> _Add:
+        address = self._address
+
         def add(entry: IndexEntry, found: list[Value], _: _Seen) -> None:
-            uris = [value.value for value in found if isinstance(value, Uri)]
-            entry.tokens.update(self._keying.uri(type_, name, uri) for uri in uris)
+            for value in found:
+                if isinstance(value, Uri):
+                    wording = address(type_, name, value.value)
+                    entry.tokens.add(wording[0])
+                    if wording[1]:
+                        entry.wordings.add(wording)
+
+        return add
+
+    def _spots(self, type_: str, name: str) -> _Add:
+        def add(entry: IndexEntry, found: list[Value], _: _Seen) -> None:
+            spots = (value for value in found if isinstance(value, Spot))
+            cells = (cell for spot in spots for cell in cells_of(spot))
+            entry.tokens.update(self._keying.spot(type_, name, cell) for cell in cells)
 
         return add
 

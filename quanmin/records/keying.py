@@ -71,6 +71,19 @@ class Keying:
         """The key of a piece of a text (a character, a pair, a run of letters)."""
         return self._key(f"{type_}{_SEPARATOR}{param}{_SEPARATOR}w{gram}")
 
+    def said(self, type_: str, param: str, texts: tuple[str, ...]) -> int:
+        """The key of what is said along with the codes of one element."""
+        whole = _SEPARATOR.join(texts)
+        return self._key(f"{type_}{_SEPARATOR}{param}{_SEPARATOR}x{whole}")
+
+    def above(self, type_: str, param: str, address: str) -> int:
+        """The key under which an address is found by what it lies below."""
+        return self._key(f"{type_}{_SEPARATOR}{param}{_SEPARATOR}a{address}")
+
+    def spot(self, type_: str, param: str, cell: str) -> int:
+        """The key of a cell on the earth."""
+        return self._key(f"{type_}{_SEPARATOR}{param}{_SEPARATOR}g{cell}")
+
     def ranged(
         self, type_: str, param: str, system: str, unit: str, kinds: tuple[int, ...] = ()
     ) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from operator import itemgetter
+from typing import Final
 
 import msgspec
 
@@ -46,14 +47,30 @@ _TO_HISTORY = """
 """
 
 
-async def write_drafts(
-    connection: Connection, drafts: Sequence[Draft], known_units: set[tuple[int, Unit]]
-) -> set[tuple[int, Unit]]:
-    """Write sealed drafts that have their `seq` in the caller's transaction; gives the units it saw
-    for the first time.
+# Of texts as people write them there is no end; a text that was forgotten is written in vain.
+_REMEMBERED_MAX: Final = 200_000
+
+
+class Shared(msgspec.Struct):
+    """What many records share and is written once: units in use, and texts and addresses by key."""
+
+    units: set[tuple[int, Unit]] = msgspec.field(default_factory=set)
+    wordings: set[int] = msgspec.field(default_factory=set)
+
+    def learn(self, other: Shared) -> None:
+        """Remember what has been committed."""
+        self.units |= other.units
+        if len(self.wordings) > _REMEMBERED_MAX:
+            self.wordings.clear()
+        self.wordings |= other.wordings
+
+
+async def write_drafts(connection: Connection, drafts: Sequence[Draft], known: Shared) -> Shared:
+    """Write sealed drafts that have their `seq` in the caller's transaction; gives what it saw for
+    the first time.
     """
     if not drafts:
-        return set()
+        return Shared()
     replaced = [draft for draft in drafts if draft.current is not None]
     if replaced:
         await _replace(connection, replaced)
@@ -63,7 +80,8 @@ async def write_drafts(
             "record", schema_name="records", columns=_COLUMNS, records=fresh
         )
     await _write_side(connection, drafts)
-    return await _write_units(connection, drafts, known_units)
+    units = await _write_units(connection, drafts, known.units)
+    return Shared(units, await _write_wordings(connection, drafts, known.wordings))
 
 
 def _by_place(draft: Draft) -> tuple[int, int, int]:
@@ -211,3 +229,17 @@ async def _write_units(
             ],
         )
     return new
+
+
+async def _write_wordings(
+    connection: Connection, drafts: Sequence[Draft], known: set[int]
+) -> set[int]:
+    seen = {key: words for draft in drafts for key, words in draft.entry.wordings}
+    # In order, so that writers who meet the same new texts wait for each other and not in a circle.
+    new = sorted(seen.keys() - known)
+    if new:
+        await connection.executemany(
+            "insert into records.wording (key, words) values ($1, $2) on conflict do nothing",
+            [(key, seen[key]) for key in new],
+        )
+    return set(new)

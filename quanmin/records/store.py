@@ -21,13 +21,12 @@ from quanmin.records.context import Context, method_of
 from quanmin.records.draft import Draft, draft_deletion, draft_version
 from quanmin.records.erasing import erase_patients
 from quanmin.records.glance import Glances
-from quanmin.records.index import Unit
 from quanmin.records.model import Outcome, Stored
 from quanmin.records.numbers import Numbers
 from quanmin.records.operation import Change, Operation, Projection, Sender
 from quanmin.records.profiles.refusing import refuse_unfit
 from quanmin.records.reading import glance
-from quanmin.records.rows import Clock, take_clocks, write_drafts
+from quanmin.records.rows import Clock, Shared, take_clocks, write_drafts
 from quanmin.records.targets import Target, Targets, gone_issues
 from quanmin.records.visibility import Facts, Visibility
 
@@ -60,7 +59,7 @@ class Store:
         self._may_write = may_write
         self._glances = Glances(pool)
         self._numbers = Numbers()
-        self._units: set[tuple[int, Unit]] = set()
+        self._shared = Shared()
         self._senders: dict[str, int] = {}
 
     @asynccontextmanager
@@ -191,7 +190,7 @@ class Store:
         is_rehearsal: bool = False,
     ) -> list[Outcome | None]:
         async with self._pool.acquire() as connection:
-            unit = _Unit(self.context, connection, sender, self._numbers, self._units)
+            unit = _Unit(self.context, connection, sender, self._numbers, self._shared)
             committed = False
             try:
                 async with connection.transaction():
@@ -225,15 +224,15 @@ class _Unit:
         connection: Connection,
         sender: Sender,
         numbers: Numbers,
-        units: set[tuple[int, Unit]],
+        shared: Shared,
     ) -> None:
         self.changes: list[Change] = []
         self._context = context
         self._connection = connection
         self._sender = sender
         self._numbers = numbers
-        self._units = units
-        self._new_units: set[tuple[int, Unit]] = set()
+        self._shared = shared
+        self._new = Shared()
         self._made: dict[Holder, bytes] = {}
         self._clocks: dict[int, Clock] = {}
         self._has_taken = False
@@ -250,7 +249,7 @@ class _Unit:
         )
         holders = await self._seal(list(drafts.values()), positions)
         await self._take_clocks(list(drafts.values()), holders)
-        self._new_units = await write_drafts(self._connection, list(drafts.values()), self._units)
+        self._new = await write_drafts(self._connection, list(drafts.values()), self._shared)
         self.changes = [_change(draft) for draft in drafts.values()]
         return [self._outcome(target, drafts.get(target.rid)) for target in targets]
 
@@ -267,7 +266,7 @@ class _Unit:
         erasures = {bucket: clock.erasures for bucket, clock in self._clocks.items()}
         self._context.codec.settle(self._made, erasures, committed=committed)
         if committed:
-            self._units |= self._new_units
+            self._shared.learn(self._new)
 
     async def _draft(
         self, targets: Sequence[Target], mapping: dict[str, str], now: int

@@ -199,7 +199,8 @@ class Targets:
         if criteria.links or any(map(_is_of_more, criteria.clauses)):
             raise NotSupported(
                 "conditional criteria look at the record itself: leave out what is asked of others"
-                " (chains, _has), composites, and what a terminology tells"
+                " (chains, _has, _list, :above and :below), composites, and what a"
+                " terminology tells"
             )
         # Among the sender's own records only: a condition must not tell what others have.
         own = OfSender(frozenset({self._sender.number}))
@@ -428,7 +429,8 @@ def _check_conditions(target: Target) -> None:
 
 def _is_of_more(clause: Clause) -> bool:
     """Whether the values of single parameters do not tell if a clause holds."""
-    return clause.param.kind == "composite" or clause.modifier in OF_TERMS
+    is_of_more = clause.param.kind == "composite" or clause.param.name == "_list"
+    return is_of_more or clause.modifier in OF_TERMS
 
 
 def _claim(sender: int, operation: Operation) -> int:

@@ -53,6 +53,8 @@ def _costly_of(query: Query) -> Iterator[str]:
             yield f"{name} asks for what is not there (ask for what is wanted instead)"
         elif any(isinstance(one, MissingOperand) for one in clause.operands):
             yield f"{name}:missing, for which there is no index"
+        elif clause.modifier == "text":
+            yield f"{name}:text, which is decided record by record (more of the text narrows it)"
         elif clause.modifier == "contains":
             yield f"{name}:contains (a longer piece, or the beginning of a word, narrows it)"
         elif clause.param.kind == "string":

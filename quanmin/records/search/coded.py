@@ -4,8 +4,12 @@ searched by time.
 
 from __future__ import annotations
 
-from quanmin.fhir.query import Clause, TokenOperand, UriOperand
+import msgspec
+
+from quanmin.fhir.earth import cells_around
+from quanmin.fhir.query import Clause, NearOperand, TokenOperand, TypedOperand, UriOperand
 from quanmin.fhir.table import TypeDefinition
+from quanmin.fhir.uris import addresses_above
 from quanmin.fhir.values import SearchParameter
 from quanmin.records.index import is_keyed, parts_of
 from quanmin.records.search.arm import Arm, Write, side_arm
@@ -67,15 +71,45 @@ def _own_term(scope: Scope, clause: Clause, param: SearchParameter) -> Term:
     return keys_term(definition.number, (clause,), "tokens", keys, *rows, is_exact=is_exact)
 
 
-def uri_term(scope: Scope, clause: Clause) -> Term:
-    """URIs, equal as written."""
-    keys = {
-        scope.context.keying.uri(definition.name, clause.param.name, operand.value)
-        for definition in scope.definitions
+def typed_term(scope: Scope, clause: Clause) -> Term:
+    """Identifiers by type and value: found by the value, which few have, decided by the type."""
+    operands = tuple(
+        TokenOperand(None, operand.value)
         for operand in clause.operands
-        if isinstance(operand, UriOperand)
+        if isinstance(operand, TypedOperand)
+    )
+    by_value = token_term(scope, Clause(clause.param, None, operands))
+    return msgspec.structs.replace(by_value, clauses=(clause,), is_exact=False)
+
+
+def uri_term(scope: Scope, clause: Clause) -> Term:
+    """URIs, equal as written; with `:above` those that one lies below too."""
+    addresses = set()
+    for operand in clause.operands:
+        if isinstance(operand, UriOperand):
+            addresses.add(operand.value)
+            above = addresses_above(operand.value) if clause.modifier == "above" else ()
+            addresses.update(end for address in above for end in (address, f"{address}/"))
+    keying, name = scope.context.keying, clause.param.name
+    keys = {
+        keying.uri(definition.name, name, address)
+        for definition in scope.definitions
+        for address in addresses
     }
     return keys_term(scope.numbers[0], (clause,), "tokens", keys)
+
+
+def near_term(scope: Scope, clause: Clause) -> Term:
+    """Places by the cells of a grid about the one asked for, decided by the true distance."""
+    definition, name, keying = scope.definitions[0], clause.param.name, scope.context.keying
+    keys: set[int] = set()
+    for operand in clause.operands:
+        if isinstance(operand, NearOperand):
+            cells = cells_around(operand.spot, operand.metres)
+            if cells is None:
+                return Term((clause,), row=is_present(scope, name), is_exact=False)
+            keys |= {keying.spot(definition.name, name, cell) for cell in cells}
+    return keys_term(definition.number, (clause,), "tokens", keys, is_exact=False)
 
 
 def _add_keys(

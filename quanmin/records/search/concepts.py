@@ -9,6 +9,7 @@ import msgspec
 
 from quanmin.base.problems import NotSupported, TooCostly
 from quanmin.fhir.query import OF_TERMS, Clause, SimpleOperand, TokenOperand, UriOperand
+from quanmin.fhir.values import is_mime_type
 from quanmin.records.context import Terms
 from quanmin.records.search.reader import Reader
 
@@ -26,7 +27,7 @@ async def in_codes(reader: Reader, clauses: Sequence[Clause]) -> tuple[Clause, .
 
 async def _in_codes(reader: Reader, clause: Clause) -> Clause:
     name, modifier = clause.param.name, clause.modifier
-    if modifier not in OF_TERMS:
+    if modifier not in OF_TERMS or clause.param.kind != "token" or is_mime_type(clause.param):
         return clause
     terms = reader.terms()
     if terms is None:

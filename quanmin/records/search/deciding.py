@@ -7,8 +7,14 @@ from collections.abc import Sequence
 from quanmin.fhir.extraction import composite_values, index_values
 from quanmin.fhir.json import Json, decode
 from quanmin.fhir.matching import holds
-from quanmin.fhir.query import Clause, CompositeOperand, StringOperand, components_of
-from quanmin.fhir.values import Text, Value
+from quanmin.fhir.query import (
+    Clause,
+    CompositeOperand,
+    MissingOperand,
+    StringOperand,
+    components_of,
+)
+from quanmin.fhir.values import Said, Text, Value
 from quanmin.records.context import Context
 from quanmin.records.model import Stored
 from quanmin.records.search.term import Judge
@@ -70,13 +76,21 @@ def are_met(clauses: Sequence[Clause], values: Values) -> bool:
     """Whether every clause holds for a record in which these values were found; there are none for
     composites.
     """
-    return all(_holds(clause, values.get(clause.param.name, [])) for clause in clauses)
+    return all(_holds(clause, values.get(clause.param.name)) for clause in clauses)
 
 
-def _holds(clause: Clause, values: list[Value]) -> bool:
-    if clause.param.kind != "string":
-        return holds(clause, values)
-    texts = [value.value for value in values if isinstance(value, Text)]
+def _holds(clause: Clause, values: list[Value] | None) -> bool:
+    """`values` is None without an element; there may be one with nothing to compare."""
+    is_present, values = values is not None, values or []
+    if clause.param.kind != "string" and clause.modifier != "text":
+        return holds(clause, values, is_present=is_present)
+    if any(isinstance(operand, MissingOperand) for operand in clause.operands):
+        return holds(clause, values, is_present=is_present)
+    texts = [
+        text
+        for value in values
+        for text in (value.texts if isinstance(value, Said) else _text_of(value))
+    ]
     modifier = clause.modifier if clause.modifier in {"exact", "contains"} else None
     found = any(
         is_found(clause.param.name, modifier, operand.text, texts)
@@ -84,3 +98,7 @@ def _holds(clause: Clause, values: list[Value]) -> bool:
         if isinstance(operand, StringOperand)
     )
     return found is not (clause.modifier == "not")
+
+
+def _text_of(value: Value) -> tuple[str, ...]:
+    return (value.value,) if isinstance(value, Text) else ()

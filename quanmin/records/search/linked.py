@@ -32,11 +32,15 @@ def reference_term(scope: Scope, clause: Clause) -> Term:
     definition, name, keying = scope.definitions[0], clause.param.name, scope.context.keying
     links: set[tuple[str, int]] = set()
     addresses: set[int] = set()
+    is_exact = True
     for operand in clause.operands:
         if not isinstance(operand, ReferenceOperand):
             continue
         if operand.url is not None:
-            addresses.add(keying.uri(definition.name, name, operand.url))
+            # A canonical has a key without its version too, by which all versions are found.
+            url = operand.url.partition("|")[0] if clause.modifier == "below" else operand.url
+            is_exact = is_exact and url == operand.url
+            addresses.add(keying.uri(definition.name, name, url))
         elif operand.id is not None:
             links |= _links(scope, clause.param, operand.type, operand.id)
     link = link_name(definition.name, name)
@@ -49,7 +53,7 @@ def reference_term(scope: Scope, clause: Clause) -> Term:
         return patients_term(number, (clause,), patients, refers)
     local = keys_term(number, (clause,), "refs", keys)
     if addresses:
-        elsewhere = keys_term(number, (clause,), "tokens", addresses)
+        elsewhere = keys_term(number, (clause,), "tokens", addresses, is_exact=is_exact)
         return joined(local, elsewhere) if keys else elsewhere
     is_small = bool(links) and {type_ for type_, _ in links} <= _SMALL
     return msgspec.structs.replace(local, drives=is_small and not local.found)

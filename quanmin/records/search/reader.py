@@ -36,6 +36,8 @@ class Reader:
         self._connection = connection
         self._context = context
         self._seconds = seconds or context.limits.search_seconds_max
+        # Which records (type, id) are meant by others, asked for by several parts of one search.
+        self.meant: dict[tuple[str, ...], list[tuple[str, str]]] = {}
         self._end = asyncio.get_running_loop().time() + self._seconds
 
     def terms(self) -> Terms | None:

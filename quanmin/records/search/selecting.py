@@ -8,8 +8,8 @@ from __future__ import annotations
 from quanmin.fhir.query import Clause, Condition, Query
 from quanmin.records.search.arm import Write
 from quanmin.records.search.chains import link_term
-from quanmin.records.search.concepts import in_codes
 from quanmin.records.search.linked import compartment_row
+from quanmin.records.search.meaning import Meaning
 from quanmin.records.search.narrowing import leads, narrow
 from quanmin.records.search.order import Order, can_walk
 from quanmin.records.search.reader import Reader
@@ -54,7 +54,8 @@ class _Selecting:
     async def __call__(self, query: Query, order: Order | None) -> Selected:
         always = self._always()
         is_open = isinstance(self._seen, Everything) and self._among is None
-        clauses = await in_codes(self._reader, query.clauses)
+        meaning = Meaning(self._reader, self._scope.context, self._visibility)
+        clauses = await meaning.of_all(self._scope.definitions[0], query.clauses)
         terms = await terms_of(self._reader, self._scope, clauses)
         is_few = self._is_few or _is_of_patients(self._seen) or any(map(leads, terms))
         for link in query.links:

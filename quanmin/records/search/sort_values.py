@@ -101,6 +101,8 @@ def _comparable(value: Value, *, is_name: bool) -> SortValue:
             return None if value.url is None else (value.url[:_LENGTH_MAX],)
         case Uri(uri):
             return (uri[:_LENGTH_MAX],)
+        case _:
+            return None
 
 
 def _number(low: Decimal | None, high: Decimal | None) -> SortValue:

@@ -16,6 +16,7 @@ from quanmin.records.model import Stored
 from quanmin.records.search.arm import Arm, Write
 from quanmin.records.search.reader import Reader
 from quanmin.records.visibility_sql import Bind
+from quanmin.records.words import Needed
 
 
 class Scope(msgspec.Struct, frozen=True):
@@ -133,6 +134,19 @@ def joined(one: Term, other: Term) -> Term:
         probe=either(*probes) if probes and has_probes else None,
         is_exact=one.is_exact and other.is_exact,
     )
+
+
+def pieces(column: str, needed: Needed) -> Write:
+    """The array `column` has of each group at least one alternative."""
+
+    def write(bind: Bind) -> str:
+        groups = [
+            "(" + " or ".join(f"{column} @> {bind(list(keys))}::bigint[]" for keys in group) + ")"
+            for group in needed
+        ]
+        return "(" + " and ".join(groups) + ")"
+
+    return write
 
 
 def is_present(scope: Scope, name: str, *, is_missing: bool = False) -> Write:

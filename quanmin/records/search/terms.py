@@ -12,13 +12,13 @@ from quanmin.fhir.query import (
 )
 from quanmin.records.index import parts_of
 from quanmin.records.search.arm import Write
-from quanmin.records.search.coded import id_term, token_term, uri_term
+from quanmin.records.search.coded import id_term, near_term, token_term, typed_term, uri_term
 from quanmin.records.search.linked import reference_term
 from quanmin.records.search.reader import Reader
-from quanmin.records.search.term import Scope, Term, always, either, is_present, never
+from quanmin.records.search.term import Scope, Term, always, either, is_present, never, pieces
 from quanmin.records.search.timed import Units, date_term, dates_together, number_term, units_in_use
-from quanmin.records.visibility_sql import Bind
-from quanmin.records.words import Needed, needed_keys
+from quanmin.records.search.worded import asks_for_wordings, worded_term
+from quanmin.records.words import needed_keys
 
 _ALWAYS_THERE = {"_id", "_lastUpdated"}
 
@@ -35,7 +35,12 @@ async def terms_of(reader: Reader, scope: Scope, clauses: tuple[Clause, ...]) ->
         if any(isinstance(operand, QuantityOperand) for operand in clause.operands)
     }
     units = await units_in_use(reader, scope, measured, asked) if measured else Units()
-    terms = [_term(scope, group, units) for group in dates_together(scope, asked)]
+    terms = [
+        await worded_term(reader, scope, group[0])
+        if asks_for_wordings(group[0])
+        else _term(scope, group, units)
+        for group in dates_together(scope, asked)
+    ]
     undecided = (clause for clause in clauses if clause.param.kind == "composite")
     return terms + [
         Term((clause,), is_exact=False) for clause in undecided if not _is_of_whole(clause)
@@ -66,8 +71,12 @@ def _term(scope: Scope, group: tuple[Clause, ...], units: Units) -> Term:
     if name == "_id":
         return id_term(scope, clause)
     match clause.param.kind:
+        case "token" if clause.modifier == "of-type":
+            return typed_term(scope, clause)
         case "token":
             return token_term(scope, clause)
+        case "special":
+            return near_term(scope, clause)
         case "uri":
             return uri_term(scope, clause)
         case "reference":
@@ -104,16 +113,6 @@ def _string_term(scope: Scope, clause: Clause) -> Term:
             needed = needed_keys(
                 scope.context.keying, definition.name, clause.param.name, modifier, operand.text
             )
-            rows.append(_pieces(needed) if needed else is_present(scope, clause.param.name))
+            present = is_present(scope, clause.param.name)
+            rows.append(pieces("r.words", needed) if needed else present)
     return Term((clause,), row=either(*rows) if rows else never, is_exact=False)
-
-
-def _pieces(needed: Needed) -> Write:
-    def write(bind: Bind) -> str:
-        groups = [
-            "(" + " or ".join(f"r.words @> {bind(list(keys))}::bigint[]" for keys in group) + ")"
-            for group in needed
-        ]
-        return "(" + " and ".join(groups) + ")"
-
-    return write

@@ -68,7 +68,32 @@ def _is_plain_coding(element: dict[str, Any]) -> bool:
     return not element.keys() & {"coding", "value", "text"}
 
 
-def _token(_: str, asked: str, element: Any) -> bool | None:
+def said(element: Any) -> list[str]:
+    """The texts along with the codes of an element: of a concept, a Coding, or an Identifier."""
+    if not isinstance(element, dict):
+        return []
+    if "value" in element or isinstance(element.get("type"), dict):
+        kind = element.get("type")
+        return [kind["text"]] if isinstance(kind, dict) and "text" in kind else []
+    displays = [coding.get("display") for coding in element.get("coding", ())]
+    own = [element.get("display"), element.get("text")]
+    return [text for text in (*own, *displays) if text]
+
+
+def typed(element: Any) -> Iterator[str]:
+    """`system|code|value` of an Identifier, for each code of its type."""
+    kind = element.get("type") if isinstance(element, dict) else None
+    if isinstance(kind, dict) and "value" in element:
+        for coding in kind.get("coding", ()):
+            yield f"{coding.get('system', '')}|{coding.get('code', '')}|{element['value']}"
+
+
+def _token(modifier: str, asked: str, element: Any) -> bool | None:
+    if modifier == "text":
+        verdicts = [_string("", asked, text) for text in said(element)]
+        return True if True in verdicts else None if None in verdicts else False
+    if modifier == "of-type":
+        return asked in typed(element)
     system, bar, code = asked.rpartition("|")
     verdicts = [_same_code(system, bar, code, coded) for coded in codes(element)]
     if any(verdicts):
@@ -266,7 +291,11 @@ def _quantity(_: str, asked: str, element: Any) -> bool | None:
 # References and URIs
 
 
-def _reference(_: str, asked: str, element: Any) -> bool | None:
+def _reference(modifier: str, asked: str, element: Any) -> bool | None:
+    if modifier == "below":
+        mine, _bar, version = str(element).partition("|")
+        url, bar, part = asked.partition("|")
+        return mine == url and (not bar or version == part or version.startswith(f"{part}."))
     text = element if isinstance(element, str) else None
     if isinstance(element, dict):
         text = element.get("reference") or element.get("id")
@@ -285,5 +314,14 @@ def _reference(_: str, asked: str, element: Any) -> bool | None:
     return plain.rpartition("/")[2] == asked
 
 
-def _uri(_: str, asked: str, element: Any) -> bool | None:
-    return bool(asked == element)
+def _uri(modifier: str, asked: str, element: Any) -> bool | None:
+    if modifier == "below":
+        return _is_below(element, asked)
+    return _is_below(asked, element) if modifier == "above" else bool(asked == element)
+
+
+def _is_below(url: str, top: str) -> bool | None:
+    """By parts of the path; what a query, a fragment or a version is below of R4 does not say."""
+    if url == top or url.startswith(top if top.endswith("/") else f"{top}/"):
+        return True
+    return None if url.startswith(top) and url[len(top)] in "?#|" else False

@@ -127,6 +127,14 @@ def _tokens(element: Any, _: random.Random) -> Iterator[Value]:
                 yield "", f"urn:other|{code}", f"urn:other|{plain}"
         if system and not is_alone:
             yield "", f"{system}|", f"{system}|"
+    for text in comparison.said(element)[:2]:
+        start = text[: max(3, len(text) // 2)].strip()
+        if any(map(str.isalnum, start)):
+            yield "text", start, escape(start)
+            yield "text", text.upper(), escape(text.upper())
+    for typed in comparison.typed(element):
+        if all(typed.split("|")) and typed.count("|") == 2:
+            yield "of-type", typed, typed.replace(",", "\\,").replace("$", "\\$")
 
 
 def _strings(element: Any, dice: random.Random) -> Iterator[Value]:
@@ -196,6 +204,8 @@ def _references(element: Any, _: random.Random) -> Iterator[Value]:
         return
     text = re.sub(r"/_history/[^/]+$", "", text)
     yield "", text, text
+    if isinstance(element, str) and "://" in text:
+        yield "below", text, text
     found = re.fullmatch(r"([A-Z]\w+)/([A-Za-z0-9.\-]{1,64})", text)
     if found:
         yield "", found[2], found[2]
@@ -205,3 +215,10 @@ def _references(element: Any, _: random.Random) -> Iterator[Value]:
 def _uris(element: Any, _: random.Random) -> Iterator[Value]:
     if isinstance(element, str):
         yield "", element, escape(element)
+        if re.match(r"\w+://[^/]", element):
+            parent = element.rpartition("/")[0]
+            for address in (element, parent, f"{parent}/"):
+                if re.match(r"\w+://[^/]", address):
+                    yield "below", address, escape(address)
+            yield "above", f"{element}/x", escape(f"{element}/x")
+            yield "above", element, escape(element)

@@ -7,7 +7,7 @@ import asyncpg
 from quanmin.records.months import ensure_months
 
 # Small tables that a distributed database keeps a copy of on every machine.
-REFERENCE_TABLES = {"sender", "unit", "consumer"}
+REFERENCE_TABLES = {"sender", "unit", "wording", "consumer"}
 
 # Schemas of the node, which a distributed database keeps whole on one machine.
 NODE_WIDE = {"node", "people", "trust", "jobs", "terminology", "profiles", "imports"}

@@ -9,7 +9,19 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from quanmin.fhir.extraction import index_values
-from quanmin.fhir.values import Link, Number, Quantity, Text, Token, Uri, Value, When
+from quanmin.fhir.values import (
+    Link,
+    Number,
+    Quantity,
+    Said,
+    Spot,
+    Text,
+    Token,
+    Typed,
+    Uri,
+    Value,
+    When,
+)
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 DAY = 86_400_000_000
@@ -35,15 +47,28 @@ CODE = {"coding": [{"system": "s", "code": "a"}, {"code": "b"}, {"system": "t"},
 
 
 def test_every_coding_of_a_concept_is_a_token() -> None:
-    expected = [Token("s", "a"), Token(None, "b"), Token("t", None)]
+    expected = [Token("s", "a"), Token(None, "b"), Token("t", None), Said(("x",))]
     assert values(observation(code=CODE), "code") == expected
     combined = observation(code=CODE, component=[{"code": {"coding": [{"code": "c"}]}}, {}])
     assert values(combined, "combo-code") == [*expected, Token(None, "c")]
     assert values(combined, "code") == expected
 
 
+def test_texts_and_displays_of_an_element_are_said_together() -> None:
+    concept = {"text": "both", "coding": [{"display": "a"}, {"code": "b", "display": "both"}]}
+    assert values(observation(code=concept), "code") == [Token(None, "b"), Said(("both", "a"))]
+    assert values(observation(code={"text": "only text"}), "code") == [Said(("only text",))]
+    typed = {"value": "v", "type": {"text": "t", "coding": [{"system": "s", "code": "c"}, {}]}}
+    assert values(patient(identifier=[typed]), "identifier") == [
+        Token(None, "v"),
+        Said(("t",)),
+        Typed("s", "c", "v"),
+        Typed(None, None, "v"),
+    ]
+
+
 def test_what_has_an_element_but_nothing_to_compare_is_not_missing() -> None:
-    assert values(observation(code={"text": "only text"}), "code") == []
+    assert values(observation(code={"id": "nothing"}), "code") == []
     assert values(observation(subject={"display": "someone"}), "subject") == []
     assert values(observation(), "code") is None
     assert values(observation(subject={"display": "someone"}), "patient") is None
@@ -208,9 +233,14 @@ def test_the_first_entry_of_a_bundle_is_its_composition() -> None:
     assert values(document, "composition") == [Link("Composition", "c")]
 
 
-def test_composite_and_special_parameters_are_left_out() -> None:
+def test_composite_parameters_are_left_out() -> None:
     resource = observation(code=CODE, valueString="x")
     names = {param.name for param, _ in index_values("Observation", resource, SHANGHAI)}
     assert names == {"code", "combo-code", "value-string"}
+
+
+def test_a_position_is_a_spot_on_the_earth() -> None:
     near = {"resourceType": "Location", "position": {"longitude": 1, "latitude": 2}}
-    assert values(near, "near") is None
+    assert values(near, "near") == [Spot(2.0, 1.0)]
+    near["position"] = {"longitude": 181, "latitude": 2}
+    assert values(near, "near") == []

@@ -16,6 +16,7 @@ from quanmin.fhir.query import (
     Has,
     Include,
     MissingOperand,
+    NearOperand,
     NumberOperand,
     Operand,
     QuantityOperand,
@@ -155,21 +156,21 @@ def test_a_value_of_another_form_is_refused_without_repeating_it(name: str, valu
 @pytest.mark.parametrize(
     "name",
     [
-        *("code:text", "_id:in", "identifier:below", "subject:in", "date:above", "code:of-type"),
-        *("subject.near", "patient._text", "_has:Observation:has-member:code:text", "_filter"),
+        *("status:text", "_id:in", "identifier:below", "subject:in", "date:above", "code:of-type"),
+        *("subject:text", "patient._text", "_has:Observation:has-member:code:of-type"),
         *("subject.no-such", "code.text", "_has:Observation:nothing:code", "_has:Nothing:a:b"),
         *("subject:Nobody.name", "patient.name:below"),
         *(
             "code-value-quantity:missing",
             "_text",
             "_content",
-            "_list",
+            "_list:missing",
             "_query",
             "_type",
             "_contained",
         ),
         *("_include:recurse", "_revinclude:all", "date:exact", "code:exact", "_id:nonsense"),
-        *("subject:above", "_profile:below", "value-string:text"),
+        *("patient:above", "_profile:contains", "value-string:text", "encounter:exact"),
     ],
 )
 @pytest.mark.parametrize("strict", [True, False])
@@ -266,9 +267,44 @@ def test_what_a_terminology_cannot_be_asked_is_refused(name: str, value: str) ->
         parse("Observation", (name, value))
 
 
-def test_nearness_is_not_served_either() -> None:
-    with pytest.raises(NotSupported, match="near"):
-        parse("Location", ("near", "1|2|3|km"), strict=False)
+@pytest.mark.parametrize(
+    ("text", "metres"),
+    [
+        *(("30.66|104.06|5|km", 5000), ("30.66|104.06|5", 5000), ("30.66|104.06|5||", None)),
+        *(("30.66|104.06", 10_000), ("30.66|104.06||", 10_000), ("30.66|104.06|1e3|m", 1000)),
+        *(("30.66|104.06|1|[mi_i]", 1609.344), ("30.66|104.06|0", 0), ("-90|180|1|m", 1)),
+        *(("30.66", None), ("91|0|1|km", None), ("0|181|1|km", None), ("x|1|1|km", None)),
+        *(("1|1|-5|km", None), ("1|1|5|kg", None), ("1|1|5|miles", None), ("1|1|x|km", None)),
+    ],
+)
+def test_a_place_and_a_distance_are_read(text: str, metres: float | None) -> None:
+    if metres is None:
+        with pytest.raises(Malformed, match="near"):
+            parse("Location", ("near", text))
+        return
+    (operand,) = clause("Location", "near", text).operands
+    assert isinstance(operand, NearOperand)
+    assert operand.metres == pytest.approx(metres)
+
+
+@pytest.mark.parametrize(
+    ("type_", "name", "value"),
+    [
+        *(("Patient", "identifier:of-type", "MR|1"), ("Patient", "identifier:of-type", "s|MR|")),
+        *(("ValueSet", "url:below", "urn:oid:1.2"), ("ValueSet", "url:above", "acme.org/x")),
+        *(("Encounter", "location:below", "Patient/1"), ("Observation", "code:text", " ")),
+        ("CarePlan", "instantiates-canonical:below", "PlanDefinition/1"),
+        *(("Patient", "_list", "a b"), ("Patient", "_list", "Group/1")),
+    ],
+)
+def test_what_a_modifier_cannot_be_asked_is_refused(type_: str, name: str, value: str) -> None:
+    with pytest.raises(Malformed, match=name.split(":", maxsplit=1)[0]):
+        parse(type_, (name, value))
+
+
+def test_functional_lists_are_refused_by_name() -> None:
+    with pytest.raises(NotSupported, match="functional lists"):
+        parse("Condition", ("_list", "$current-problems"))
 
 
 def test_an_unknown_parameter_is_refused_or_reported_with_what_the_type_has() -> None:

@@ -22,6 +22,7 @@ from quanmin.records.index import kind_of
 from quanmin.records.search import search, timeline
 from quanmin.records.search.reader import Reader, Statement
 from quanmin.records.visibility import Either, Everything, OfPatient, OfSender, OfType, Visibility
+from quanmin.records.words import index_words
 
 ROWS = 100_000
 
@@ -266,6 +267,36 @@ async def test_what_is_asked_of_others_scans_no_table(
         said = await _asked(shelves, plans, pairs, Everything())
         scanned = [name for name in _scanned(plans) if name != "record_patient"]
         if scanned or _pages(plans) > pages_max:
+            wrong.append(f"{pairs}: {said}, at most {pages_max}")
+    assert wrong == []
+
+
+# A text that every fiftieth record says, one that most say, and one that none does.
+TEXTS: list[tuple[list[tuple[str, str]], int]] = [
+    ([("code:text", "seldom")], 2_500),
+    ([("code:text", "mostly")], 200),
+    ([("code:text", "seldom"), ("patient", "p7")], 250),
+    ([("code:text", "seldom"), ("_sort", "-date")], 2_500),
+    ([("code:text", "mostly"), ("_sort", "-date")], 200),
+    ([("code:text", "never")], 60),
+]
+
+
+async def test_texts_scan_no_table(
+    shelves: tuple[Connection, Context], plans: list[dict[str, Any]]
+) -> None:
+    connection, context = shelves
+    keying = context.keying
+    for text, status in (("seldom", "amended"), ("mostly", "final")):
+        await connection.execute(
+            "insert into records.wording values ($1, $2)",
+            keying.code("Observation", "status", status),
+            index_words(keying, "Observation", "code", [text]),
+        )
+    wrong = []
+    for pairs, pages_max in TEXTS:
+        said = await _asked(shelves, plans, pairs, Everything())
+        if _scanned(plans) or _pages(plans) > pages_max:
             wrong.append(f"{pairs}: {said}, at most {pages_max}")
     assert wrong == []
 
