@@ -85,7 +85,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
         """The query of a conditional write; it asks for something and every word counts."""
         query = self.parse(type_, pairs, is_strict=True)
         shapes = query.includes or query.revincludes or query.sort or query.elements
-        if shapes or not (query.clauses or query.links):
+        if shapes or not (query.clauses or query.links or query.filters):
             raise Malformed(
                 "conditional criteria are search parameters of the type, at least one of them, and "
                 "nothing that shapes a result"

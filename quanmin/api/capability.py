@@ -43,6 +43,12 @@ _SEVERAL = (
 )
 _ASKED_OF_ALL = (
     {
+        "name": "_filter",
+        "type": "special",
+        "documentation": "Of a type: every operator of search_filter.html, and, or, not, chains, "
+        "reference[filter].parameter and _has.",
+    },
+    {
         "name": "_list",
         "type": "special",
         "documentation": "The members of a List, by its id; functional lists are refused.",

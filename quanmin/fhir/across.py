@@ -69,6 +69,7 @@ def together(parts: Sequence[Query], pairs: _Pairs) -> Query:
         parts=tuple(parts),
         clauses=(),
         links=(),
+        filters=(),
         includes=_each_once([part.includes for part in parts]),
         revincludes=_each_once([part.revincludes for part in parts]),
         elements=tuple(dict.fromkeys(name for part in parts for name in part.elements)),

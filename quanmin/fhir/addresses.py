@@ -9,18 +9,23 @@ import re
 import msgspec
 
 from quanmin.fhir.query import (
+    AllOf,
+    AnyOf,
     Chain,
     Clause,
     CompositeOperand,
     Condition,
     End,
+    Filtering,
     Has,
     Linkage,
     MissingOperand,
+    Not,
     Operand,
     Query,
     ReferenceOperand,
     SimpleOperand,
+    Tested,
 )
 from quanmin.fhir.values import Link, Value
 
@@ -50,14 +55,31 @@ def localized_query(query: Query, base: str) -> Query:
         return query
     clauses = tuple(_clause(clause, base) for clause in query.clauses)
     links = tuple(_linkage(link, base) for link in query.links)
+    filters = tuple(_filtering(each, base) for each in query.filters)
     parts = tuple(localized_query(part, base) for part in query.parts)
-    return msgspec.structs.replace(query, clauses=clauses, links=links, parts=parts)
+    return msgspec.structs.replace(
+        query, clauses=clauses, links=links, filters=filters, parts=parts
+    )
 
 
 def _condition(condition: Condition, base: str) -> Condition:
     if isinstance(condition, Clause):
         return _clause(condition, base)
-    return _linkage(condition, base)
+    if isinstance(condition, Chain | Has):
+        return _linkage(condition, base)
+    return _filtering(condition, base)
+
+
+def _filtering(filtering: Filtering, base: str) -> Filtering:
+    match filtering:
+        case AllOf(parts):
+            return AllOf(tuple(_condition(part, base) for part in parts))
+        case AnyOf(parts):
+            return AnyOf(tuple(_condition(part, base) for part in parts))
+        case Not(part):
+            return Not(_condition(part, base))
+        case Tested(among):
+            return msgspec.structs.replace(filtering, among=_clause(among, base))
 
 
 def _linkage(link: Linkage, base: str) -> Linkage:

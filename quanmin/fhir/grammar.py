@@ -16,6 +16,8 @@ import msgspec
 
 from quanmin.base.problems import Issue, Malformed, NotSupported, TooCostly
 from quanmin.fhir.across import MISPLACED, TYPE, common, together, types_of
+from quanmin.fhir.filtering import Binder
+from quanmin.fhir.filters import read_filter
 from quanmin.fhir.kinds import modifiers_of
 from quanmin.fhir.operands import (
     concept,
@@ -36,6 +38,7 @@ from quanmin.fhir.query import (
     Clause,
     Condition,
     End,
+    Filtering,
     Has,
     Include,
     Linkage,
@@ -56,12 +59,12 @@ _UNSERVED = {
     "_contained": _CONTAINED,
     "_containedType": _CONTAINED,
     "_content": _INDEXED_NOWHERE,
-    "_filter": "no filter is read",
     "_query": "there are no named queries here",
     "_text": _INDEXED_NOWHERE,
 }
 # R4 search 3.1.1.3: the members of a List.
 _LIST = "_list"
+_FILTER = "_filter"
 _UNSORTED = frozenset({"composite", "special"})
 _SHAPE_OF_ANSWER = frozenset({"_format", "_pretty"})
 # How many references one condition may follow, in either direction.
@@ -92,6 +95,8 @@ class QueryLimits(msgspec.Struct, frozen=True):
     value_length_max: int = 2000
     includes_max: int = 20
     sort_keys_max: int = 5
+    filter_tests_max: int = 40
+    filter_depth_max: int = 20
     near_kilometres_default: float = 10.0
 
 
@@ -143,6 +148,7 @@ class _Reading:
         self._limits = limits
         self._clauses: list[Clause] = []
         self._links: list[Linkage] = []
+        self._filters: list[Filtering] = []
         self._ends = 0
         self._includes: list[Include] = []
         self._revincludes: list[Include] = []
@@ -178,6 +184,7 @@ class _Reading:
             type=self._type,
             clauses=tuple(self._clauses),
             links=tuple(self._links),
+            filters=tuple(self._filters),
             includes=tuple(self._includes),
             revincludes=tuple(self._revincludes),
             sort=tuple(self._sort),
@@ -222,6 +229,8 @@ class _Reading:
     # ---- conditions ------------------------------------------------------------------------------
 
     def _take_clause(self, name: str, modifier: str, value: str) -> bool:
+        if name == _FILTER:
+            return self._take_filter(modifier, value)
         param = self._params.get(name)
         if param is None:
             return self._unknown(name, "a search parameter")
@@ -230,7 +239,8 @@ class _Reading:
         return True
 
     def _check_number(self) -> None:
-        if len(self._clauses) + len(self._links) >= self._limits.clauses_max:
+        number = len(self._clauses) + len(self._links) + len(self._filters)
+        if number >= self._limits.clauses_max:
             raise TooCostly(f"A search may have at most {self._limits.clauses_max} conditions")
 
     def _read_clause(self, param: SearchParameter, modifier: str, value: str) -> Clause:
@@ -330,6 +340,39 @@ class _Reading:
         if param.targets and type_ not in param.targets:
             raise Malformed(f"_has: {source}:{name} can point only at {', '.join(param.targets)}")
         return param
+
+    def param(self, type_: str, name: str) -> SearchParameter:
+        """A parameter of a type; `id` is `_id`. Raises NotSupported for a name that is none."""
+        return _param_of(type_, "_id" if name == "id" else name)
+
+    # ---- filters ---------------------------------------------------------------------------------
+
+    def _take_filter(self, modifier: str, value: str) -> bool:
+        if modifier:
+            raise NotSupported(f"{_FILTER} takes no modifier")
+        if self._type is None:
+            raise NotSupported(
+                "_filter asks records by the parameters of their type: name one, or _type"
+            )
+        self._check_number()
+        limits = self._limits
+        node = read_filter(
+            value, tests_max=limits.filter_tests_max, depth_max=limits.filter_depth_max
+        )
+        binder = Binder(
+            self,
+            self._zone,
+            near_kilometres=limits.near_kilometres_default,
+            links_max=_LINKS_MAX,
+        )
+        for condition in binder.conditions(self._type, node):
+            if isinstance(condition, Clause):
+                self._clauses.append(condition)
+            elif isinstance(condition, Chain | Has):
+                self._links.append(condition)
+            else:
+                self._filters.append(condition)
+        return True
 
     def _clause(self, param: SearchParameter, modifier: str, values: list[str]) -> Clause:
         if param.kind == "reference" and modifier in load_table().types:
@@ -469,7 +512,7 @@ def _link_of(type_: str, name: str) -> SearchParameter:
 def _takes(type_: str, rest: str) -> bool:
     """Whether records of this type can be asked for what follows in a chain."""
     name = rest.split(".", 1)[0].split(":", 1)[0]
-    return name == "_has" or name in _params(type_)
+    return name in {"_has", "id"} or name in _params(type_)
 
 
 def _is_link(source: str, param: str) -> bool:

@@ -22,7 +22,9 @@ from quanmin.fhir.query import (
     Operand,
     QuantityOperand,
     ReferenceOperand,
+    SimpleOperand,
     StringOperand,
+    Tested,
     TokenOperand,
     TypedOperand,
     UriOperand,
@@ -102,6 +104,61 @@ def _matches(  # noqa: PLR0911 - an arm a kind
         case CompositeOperand() | MissingOperand():
             return False
     assert_never(operand)
+
+
+# ---- what only _filter asks ----------------------------------------------------------------------
+
+
+def compares(tested: Tested, values: Sequence[Value]) -> bool:
+    """Whether some value compares as is asked (search_filter.html 3.1.3.2)."""
+    param, asked = tested.among.param, tested.asked
+    if isinstance(asked, StringOperand):
+        texts = (value.value for value in values if isinstance(value, Text))
+        return any(_compares_text(tested.comparison, asked.text, text) for text in texts)
+    if tested.comparison == "ne":
+        plain = Clause(param, None, (asked,))
+        comparable = (value for value in values if isinstance(value, _COMPARABLE[type(asked)]))
+        return any(not _matches(plain, asked, value) for value in comparable)
+    return any(_is_within(asked, value) for value in values)
+
+
+_COMPARABLE: dict[type, type] = {TokenOperand: Token, UriOperand: Uri}
+
+
+def _compares_text(comparison: str, asked: str, text: str) -> bool:
+    wanted, folded = fold(asked), fold(text)
+    # Greater and less are said of the first character alone.
+    first, own = wanted[:1], folded[:1]
+    answers: dict[str, Callable[[], bool]] = {
+        "eq": lambda: folded == wanted,
+        "ne": lambda: folded != wanted,
+        "co": lambda: wanted in folded,
+        "sw": lambda: folded.startswith(wanted),
+        "ew": lambda: folded.endswith(wanted),
+        "gt": lambda: own > first,
+        "lt": lambda: own < first,
+        "ge": lambda: own >= first,
+        "le": lambda: own <= first,
+    }
+    return answers[comparison]()
+
+
+def _is_within(asked: SimpleOperand | CompositeOperand, value: Value) -> bool:
+    """Whether the period or the precision of a value includes what is asked for."""
+    if isinstance(asked, DateOperand) and isinstance(value, When):
+        low = _FIRST if value.low is None else value.low
+        high = _LAST if value.high is None else value.high
+        return low <= asked.low and asked.high <= high
+    if isinstance(asked, NumberOperand) and isinstance(value, Number):
+        low_end = _LOWEST if value.low is None else value.low - _half_digit(value.low)
+        high_end = _HIGHEST if value.high is None else value.high + _half_digit(value.high)
+        return low_end <= asked.value < high_end
+    return False
+
+
+def _half_digit(value: Decimal) -> Decimal:
+    exponent = value.as_tuple().exponent
+    return Decimal((0, (5,), exponent - 1)) if isinstance(exponent, int) else Decimal(0)
 
 
 # ---- codes, texts, links -------------------------------------------------------------------------

@@ -180,8 +180,42 @@ class Has(msgspec.Struct, frozen=True):
     condition: Condition
 
 
+Comparison = Literal["eq", "ne", "co", "sw", "ew", "gt", "lt", "ge", "le"]
+
+
+class Tested(msgspec.Struct, frozen=True):
+    """A comparison of `_filter` that no search parameter makes: some value of the clause's
+    parameter compares so with its only operand.
+
+    A record where it holds is among those of the clause; what is asked for is `asked`.
+    """
+
+    among: Clause
+    comparison: Comparison
+    asked: SimpleOperand | CompositeOperand
+
+
+class AllOf(msgspec.Struct, frozen=True):
+    """All of the parts hold."""
+
+    parts: tuple[Condition, ...]
+
+
+class AnyOf(msgspec.Struct, frozen=True):
+    """At least one of the parts holds."""
+
+    parts: tuple[Condition, ...]
+
+
+class Not(msgspec.Struct, frozen=True):
+    """The part does not hold."""
+
+    part: Condition
+
+
 Linkage = Chain | Has
-Condition = Clause | Linkage
+Filtering = Tested | AllOf | AnyOf | Not
+Condition = Clause | Linkage | Filtering
 
 
 class Include(msgspec.Struct, frozen=True):
@@ -210,12 +244,14 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
 
     `compartment` is (type, id) or None. `ignored` holds a warning for each parameter left out under
     lenient handling. `pairs` are the parameters that were used, in canonical order, for the self
-    link. `links` are conditions on other records; they must hold as `clauses` must.
+    link. `links` are conditions on other records, `filters` what `_filter` asks beyond plain
+    clauses; they must hold as `clauses` must.
     """
 
     type: str | None
     clauses: tuple[Clause, ...] = ()
     links: tuple[Linkage, ...] = ()
+    filters: tuple[Filtering, ...] = ()
     includes: tuple[Include, ...] = ()
     revincludes: tuple[Include, ...] = ()
     sort: tuple[SortKey, ...] = ()
@@ -230,6 +266,17 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     parts: tuple[Query, ...] = ()
 
 
+def query_of(type_: str, condition: Condition) -> Query:
+    """The search for the records of a type that meet a condition."""
+    parts = condition.parts if isinstance(condition, AllOf) else (condition,)
+    return Query(
+        type=type_,
+        clauses=tuple(part for part in parts if isinstance(part, Clause)),
+        links=tuple(part for part in parts if isinstance(part, Chain | Has)),
+        filters=tuple(part for part in parts if isinstance(part, Filtering)),
+    )
+
+
 Asked = tuple[str, SearchParameter, str | None]
 """A type, a parameter and its modifier."""
 
@@ -241,7 +288,7 @@ def asked_of(query: Query) -> Iterator[Asked]:
     if query.type is not None:
         for key in query.sort:
             yield query.type, key.param, None
-        for condition in (*query.clauses, *query.links):
+        for condition in (*query.clauses, *query.links, *query.filters):
             yield from _asked(query.type, condition)
 
 
@@ -254,5 +301,12 @@ def _asked(type_: str, condition: Condition) -> Iterator[Asked]:
         case Has(param, inner):
             yield param.type, param, None
             yield from _asked(param.type, inner)
+        case Tested(among):
+            yield from _asked(type_, among)
+        case AllOf(parts) | AnyOf(parts):
+            for part in parts:
+                yield from _asked(type_, part)
+        case Not(part):
+            yield from _asked(type_, part)
         case Clause(param, modifier):
             yield type_, param, modifier

@@ -337,6 +337,8 @@ _SENTENCES: Final = {
     "search.value_length_max": "How many characters a value may have.",
     "search.includes_max": "How many `_include` and `_revinclude` a search may have.",
     "search.sort_keys_max": "By how many parameters a search may be sorted.",
+    "search.filter_tests_max": "How many tests a `_filter` may have.",
+    "search.filter_depth_max": "How deep the parentheses of a `_filter` may stand in each other.",
     "search.near_kilometres_default": "How near `near` means when it names no distance.",
     "store.bundle_entries_max": "How many entries a transaction or batch may have.",
     "store.patch_operations_max": "How many operations a patch may have.",

@@ -168,7 +168,9 @@ class Targets:
         target = Target(operation, self._context.definition(operation.type), id=operation.id or "")
         if operation.criteria is None:
             return target
-        if not (operation.criteria.clauses or operation.criteria.links):
+        if not (
+            operation.criteria.clauses or operation.criteria.links or operation.criteria.filters
+        ):
             raise Invalid(
                 f"the criteria for {operation.type} name no search parameter: they would match"
                 " every record of yours"
@@ -196,10 +198,10 @@ class Targets:
         return target
 
     async def _own(self, criteria: Query, count: int = 2) -> tuple[Stored, ...]:
-        if criteria.links or any(map(_is_of_more, criteria.clauses)):
+        if criteria.links or criteria.filters or any(map(_is_of_more, criteria.clauses)):
             raise NotSupported(
                 "conditional criteria look at the record itself: leave out what is asked of others"
-                " (chains, _has, _list, :above and :below), composites, and what a"
+                " (chains, _has, _list, :above and :below), _filter, composites, and what a"
                 " terminology tells"
             )
         # Among the sender's own records only: a condition must not tell what others have.
@@ -228,7 +230,7 @@ class Targets:
         """Conditional references come after the writes (R4 http.html 3.1.0.11.2, step 5): what the
         transaction writes counts as it will be, and what it replaces no more.
         """
-        if not (query.clauses or query.links):
+        if not (query.clauses or query.links or query.filters):
             raise Invalid(f"a conditional reference to {query.type} names no search parameter")
         replaced = written.rids(query)
         here = written.meeting(query)

@@ -61,6 +61,8 @@ def _costly_of(query: Query) -> Iterator[str]:
             yield f"{name}, which is decided record by record (a longer text narrows it)"
         elif clause.param.kind in {"number", "quantity", "composite"}:
             yield f"{name}, which very many may meet"
+    if query.filters:
+        yield "what _filter asks beside plain conditions (ask for what all hits have by parameters)"
     for link in query.links:
         yield f"{_said(link)}, which leads over other records"
 

@@ -25,7 +25,7 @@ from quanmin.records.search.key_lists import has_key, keys_arm, patients_term
 from quanmin.records.search.linked import is_owner, is_sole_owner, takes
 from quanmin.records.search.reader import Reader, Statement
 from quanmin.records.search.selection import Selected
-from quanmin.records.search.term import Scope, Term, any_rid, is_present, never
+from quanmin.records.search.term import Judge, Scope, Term, any_rid, is_present, never
 from quanmin.records.visibility_sql import Bind, of_patients
 
 # So many records of the far end are put to the near side as keys.
@@ -56,9 +56,18 @@ async def link_term(
     reader: Reader, scope: Scope, link: Linkage, select: Select, *, is_driven: bool
 ) -> Term:
     """The condition made ready; `is_driven` says that other conditions leave few near records."""
+    return await _linked(reader, scope, link, select).term(is_driven=is_driven)
+
+
+def link_judge(reader: Reader, scope: Scope, link: Linkage, select: Select) -> Judge:
+    """Decides records by the condition, however many there are at its end."""
+    return _linked(reader, scope, link, select)
+
+
+def _linked(reader: Reader, scope: Scope, link: Linkage, select: Select) -> _Referred | _Referring:
     if isinstance(link, Has):
-        return await _Referring(reader, scope, link, select).term(is_driven=is_driven)
-    return await _Referred(reader, scope, link, select).term(is_driven=is_driven)
+        return _Referring(reader, scope, link, select)
+    return _Referred(reader, scope, link, select)
 
 
 class _Referred:

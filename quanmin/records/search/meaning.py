@@ -14,8 +14,14 @@ from quanmin.fhir.extraction import index_values
 from quanmin.fhir.hierarchies import parents, types_with_parts
 from quanmin.fhir.json import Json, decode
 from quanmin.fhir.query import (
+    AllOf,
+    AnyOf,
     Clause,
+    Condition,
+    Filtering,
+    Not,
     ReferenceOperand,
+    Tested,
     TokenOperand,
 )
 from quanmin.fhir.table import TypeDefinition
@@ -52,6 +58,27 @@ class Meaning:
         """
         told = [await self._of(definition, clause) for clause in clauses]
         return await in_codes(self._reader, told)
+
+    async def of_filter(self, definition: TypeDefinition, filtering: Filtering) -> Filtering:
+        """A filter with what its clauses mean; what it asks of other records is told where they
+        are searched.
+        """
+        match filtering:
+            case AllOf(parts):
+                return AllOf(tuple([await self._part(definition, part) for part in parts]))
+            case AnyOf(parts):
+                return AnyOf(tuple([await self._part(definition, part) for part in parts]))
+            case Not(part):
+                return Not(await self._part(definition, part))
+            case Tested():
+                return filtering
+
+    async def _part(self, definition: TypeDefinition, condition: Condition) -> Condition:
+        if isinstance(condition, Clause):
+            return (await self.of_all(definition, [condition]))[0]
+        if isinstance(condition, Filtering):
+            return await self.of_filter(definition, condition)
+        return condition
 
     async def _of(self, definition: TypeDefinition, clause: Clause) -> Clause:
         if clause.param.name == "_list":

@@ -223,6 +223,7 @@ class _Choice:
         self._walking: list[Write] = []
         self._undecided: list[Clause] = []
         self._uncounted: list[Clause] = []
+        self._judges: list[Judge] = []
 
     def huge(self) -> list[Term]:
         """Terms beyond MANY that no index can be asked about for one row, with nothing to lead."""
@@ -254,7 +255,7 @@ class _Choice:
             tuple(self._counting),
             tuple(self._undecided),
             tuple(self._uncounted),
-            tuple(judge for term in self._terms for judge in term.judges),
+            (*(judge for term in self._terms for judge in term.judges), *self._judges),
             walk=self._walked.walk if self._walked is not None else None,
             walked=tuple(self._walking),
             only_set=self._only_set(),
@@ -308,6 +309,8 @@ class _Choice:
         elif term.probe is not None:
             is_alone = size is not None
             self._ask(_not(term.probe), counting=_not(_in_set(term)) if is_alone else None)
+        elif size is None or size.number > MANY:
+            self._leave(term)
         else:
             self._ask(_not(_in_set(term)))
 
@@ -324,8 +327,7 @@ class _Choice:
             self._ask(term.probe)
         elif self._is_driven:
             # Few records are left: to decide each costs less than a set of many.
-            self._undecided.extend(term.clauses)
-            self._uncounted.extend(term.clauses)
+            self._leave(term)
         else:
             self._add_large(term)
 
@@ -341,7 +343,14 @@ class _Choice:
         else:
             # So many have it that a slice is soon full by deciding them as they come.
             self._undecided.extend(term.clauses)
+            self._judges.extend(term.deciders)
             self._counting.append(_in_set(term))
+
+    def _leave(self, term: Term) -> None:
+        """To those who decide records one by one."""
+        self._undecided.extend(term.clauses)
+        self._uncounted.extend(term.clauses)
+        self._judges.extend(term.deciders)
 
     def _ask(self, write: Write, *, counting: Write | None = None, walked: bool = True) -> None:
         self._reading.append(write)

@@ -5,9 +5,10 @@ What is asked of other records is selected here too, under the same visibility.
 
 from __future__ import annotations
 
-from quanmin.fhir.query import Clause, Condition, Query
+from quanmin.fhir.query import Condition, Query, query_of
 from quanmin.records.search.arm import Write
 from quanmin.records.search.chains import link_term
+from quanmin.records.search.filtered import filter_term
 from quanmin.records.search.linked import compartment_row
 from quanmin.records.search.meaning import Meaning
 from quanmin.records.search.narrowing import leads, narrow
@@ -62,6 +63,17 @@ class _Selecting:
             terms.append(
                 await link_term(self._reader, self._scope, link, self._end, is_driven=is_few)
             )
+        for asked in query.filters:
+            terms.append(
+                await filter_term(
+                    self._reader,
+                    self._scope,
+                    await meaning.of_filter(self._scope.definitions[0], asked),
+                    self._alternative,
+                    self._end,
+                    is_driven=is_few,
+                )
+            )
         narrowed = await narrow(
             self._reader,
             always,
@@ -71,7 +83,7 @@ class _Selecting:
             is_timed=can_walk(order),
         )
         if narrowed.is_empty:
-            return Selected((never,), (never,))
+            return Selected((*always, never), (*always, never))
         return Selected(
             (*always, *narrowed.reading),
             (*always, *narrowed.counting),
@@ -104,12 +116,15 @@ class _Selecting:
         """What is asked of records at the other end of a reference, of what the asker may see."""
         context = self._scope.context
         scope = Scope(context, (context.definition(type_),))
-        if isinstance(condition, Clause):
-            query = Query(type=type_, clauses=(condition,))
-        else:
-            query = Query(type=type_, links=(condition,))
         selecting = _Selecting(self._reader, scope, self._visibility, among, is_few=is_few)
-        return await selecting(query, None)
+        return await selecting(query_of(type_, condition), None)
+
+    async def _alternative(self, condition: Condition, *, is_few: bool) -> Selected:
+        """What one alternative of a filter asks of the records that are selected here."""
+        selecting = _Selecting(
+            self._reader, self._scope, self._visibility, self._among, is_few=is_few
+        )
+        return await selecting(query_of(self._scope.definitions[0].name, condition), None)
 
 
 def _is_of_patients(visibility: Visibility) -> bool:

@@ -50,7 +50,8 @@ class Term(msgspec.Struct, frozen=True):
     some others, and the clauses are decided on the decrypted record. `drives` says that the
     condition on the row picks few records, `is_point` that `found` gives nearly none; `sharpen`
     gives a better form of `row` where that is to lead the plan. `implied` are clauses that hold for
-    nearly all that `found` gives. `judges` must agree beside, whatever else holds.
+    nearly all that `found` gives. `judges` must agree beside, whatever else holds; `deciders` stand
+    for the clauses where there are none, and decide what is not asked in SQL.
     """
 
     clauses: tuple[Clause, ...]
@@ -64,6 +65,7 @@ class Term(msgspec.Struct, frozen=True):
     is_point: bool = False
     implied: tuple[Clause, ...] = ()
     judges: tuple[Judge, ...] = ()
+    deciders: tuple[Judge, ...] = ()
 
     @property
     def is_negative(self) -> bool:

@@ -50,7 +50,8 @@ def dates_together(scope: Scope, clauses: Iterable[Clause]) -> list[tuple[Clause
 
 
 def _is_single(scope: Scope, clause: Clause) -> bool:
-    if not all(isinstance(operand, DateOperand) for operand in clause.operands):
+    is_plain = clause.modifier is None
+    if not is_plain or not all(isinstance(operand, DateOperand) for operand in clause.operands):
         return False
     is_moment = clause.param.name == "_lastUpdated"
     return is_moment or not may_repeat(scope.definitions[0], clause.param)

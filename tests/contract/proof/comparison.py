@@ -9,7 +9,7 @@ from __future__ import annotations
 import calendar
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -325,3 +325,26 @@ def _is_below(url: str, top: str) -> bool | None:
     if url == top or url.startswith(top if top.endswith("/") else f"{top}/"):
         return True
     return None if url.startswith(top) and url[len(top)] in "?#|" else False
+
+
+# The comparisons of _filter on texts
+
+
+def filtered_text(operator: str, asked: str, elements: list[Any]) -> bool | None:
+    """Whether a text of the elements compares so. What punctuation and the parts of a name put
+    together come to is left to the server.
+    """
+    mine = [text for element in elements for text in texts(element)]
+    wanted = fold(asked)
+    answers: dict[str, Callable[[str], bool]] = {
+        "eq": lambda text: text == wanted,
+        "co": lambda text: wanted in text,
+        "sw": lambda text: text.startswith(wanted),
+        "ew": lambda text: text.endswith(wanted),
+        "ne": lambda text: _letters(text) != _letters(wanted),
+    }
+    if any(answers[operator](fold(text)) for text in mine):
+        return True
+    together = _letters(fold(" ".join(mine * 2)))
+    is_near = bool(mine) if operator == "ne" else _letters(wanted) in together
+    return None if is_near else False

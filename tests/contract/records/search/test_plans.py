@@ -271,18 +271,29 @@ async def test_what_is_asked_of_others_scans_no_table(
     assert wrong == []
 
 
-# A text that every fiftieth record says, one that most say, and one that none does.
-TEXTS: list[tuple[list[tuple[str, str]], int]] = [
+# A text that every fiftieth record says and one that most say, and filters: alternatives that few
+# records meet, that many meet, and what is decided as it comes.
+FILTERS: list[tuple[list[tuple[str, str]], int]] = [
     ([("code:text", "seldom")], 2_500),
     ([("code:text", "mostly")], 200),
     ([("code:text", "seldom"), ("patient", "p7")], 250),
     ([("code:text", "seldom"), ("_sort", "-date")], 2_500),
     ([("code:text", "mostly"), ("_sort", "-date")], 200),
     ([("code:text", "never")], 60),
+    ([("_filter", "code eq rare or status eq amended")], 9_000),
+    ([("_filter", "code eq rare or value-quantity gt 1990|ucum|g")], 400),
+    ([("_filter", "(code eq common and value-quantity gt 1000||kg) or code eq rare")], 1_500),
+    ([("_filter", "(code eq common and value-quantity gt 990||kg) or code eq rare")], 9_000),
+    ([("_filter", "subject re Patient/p7 or code eq rare"), ("_sort", "-date")], 900),
+    ([("_filter", "status eq final or code eq rare")], 400),
+    ([("_filter", "status eq final or code eq rare"), ("_sort", "-date")], 500),
+    ([("_filter", "not (code eq common)")], 500),
+    ([("_filter", "not (value-quantity gt 500||kg)")], 9_000),
+    ([("_filter", "code eq none or _id eq nobody")], 300),
 ]
 
 
-async def test_texts_scan_no_table(
+async def test_texts_and_filters_scan_no_table(
     shelves: tuple[Connection, Context], plans: list[dict[str, Any]]
 ) -> None:
     connection, context = shelves
@@ -294,7 +305,7 @@ async def test_texts_scan_no_table(
             index_words(keying, "Observation", "code", [text]),
         )
     wrong = []
-    for pairs, pages_max in TEXTS:
+    for pairs, pages_max in FILTERS:
         said = await _asked(shelves, plans, pairs, Everything())
         if _scanned(plans) or _pages(plans) > pages_max:
             wrong.append(f"{pairs}: {said}, at most {pages_max}")

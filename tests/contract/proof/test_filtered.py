@@ -1,0 +1,69 @@
+"""Random filters find what an independent reading of R4 says they find."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import pytest
+from contract.proof.examination import Examination, disagreement
+from contract.proof.filtered import Drawing
+from contract.proof.linked import Paths
+from contract.proof.oracle import Evidence, read_json
+from contract.proof.resources import package
+from contract.proof.stage import open_stage
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from quanmin.base.cluster import Cluster
+
+pytestmark = [pytest.mark.shared, pytest.mark.slow, pytest.mark.xdist_group("filtered")]
+
+
+@pytest.fixture(scope="module")
+def examination(postgres: Cluster) -> Iterator[Examination]:
+    resources = list(package())
+    with open_stage(postgres) as stage:
+        stage.put(resources)
+        yield Examination(stage, Evidence(read_json(raw) for _, _, raw in resources))
+
+
+@pytest.fixture(scope="module")
+def paths(examination: Examination) -> Paths:
+    return Paths(examination.evidence, examination.definitions)
+
+
+@settings(
+    max_examples=200,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(seed=st.integers(0, 2**32), count=st.integers(3, 400))
+def test_random_filters_find_what_r4_says_slice_after_slice(
+    examination: Examination, paths: Paths, seed: int, count: int
+) -> None:
+    dice = random.Random(seed)  # noqa: S311 - Hypothesis chooses the seed
+    type_ = dice.choice(sorted(examination.definitions))
+    drawing = Drawing(examination, paths, type_, dice)
+    several = [drawing.filter() for _ in range(dice.choice((1, 1, 1, 2)))]
+    sure = frozenset.intersection(*(one.sure for one in several))
+    possible = frozenset.intersection(*(one.possible for one in several))
+    pairs = [("_filter", one.text) for one in several]
+    count = max(count, len(possible) // 8)
+    found = examination.ids(type_, pairs, count)
+    assert not disagreement(f"{type_}?{pairs} by {count}", found, sure, possible)
+
+
+def test_the_filters_have_answers(examination: Examination, paths: Paths) -> None:
+    dice = random.Random("filters")  # noqa: S311 - the same filters each time
+    drawn = [
+        Drawing(examination, paths, dice.choice(sorted(examination.definitions)), dice).filter()
+        for _ in range(300)
+    ]
+    assert sum(bool(one.sure) for one in drawn) > 100
+    assert sum(one.sure == one.possible for one in drawn) > 100
+    operators = {word for one in drawn for word in one.text.split()}
+    assert {"and", "or", "not", "eq", "ne", "co", "sw", "ew"} <= operators
+    assert {"gt", "lt", "ge", "le", "sa", "eb", "pr", "re"} <= operators
+    assert sum("." in one.text.split(" ")[0] or "_has" in one.text for one in drawn) > 5
