@@ -52,8 +52,9 @@ class RunningNode:
             cwd="/",
         )
 
-    def begin(self, *arguments: str | Path) -> subprocess.Popen[str]:
+    def begin(self, *arguments: str | Path, **settings: str) -> subprocess.Popen[str]:
         """One command of this node, under way; whoever begins it waits for its end."""
+        more = {f"QUANMIN_{name}": value for name, value in settings.items()}
         return subprocess.Popen(
             # Whoever runs the tests in the background has set Ctrl-C aside, and that is inherited.
             [
@@ -63,7 +64,7 @@ class RunningNode:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=self._environment,
+            env=self._environment | more,
             cwd="/",
         )
 

@@ -35,6 +35,7 @@ from quanmin.base.logs import SEVERITIES, write_logs
 from quanmin.base.problems import Problem, Unusable
 from quanmin.node.backup import back_up, back_up_keys, describe_server, list_bases, restore_keys
 from quanmin.node.doctor import Verdict, examine
+from quanmin.node.export_command import export_records
 from quanmin.node.first_actors import FIRST, OPERATOR, renew_token
 from quanmin.node.job_commands import jobs
 from quanmin.node.own_keys import open_keys
@@ -63,6 +64,7 @@ app = typer.Typer(
 node = typer.Typer(help="Start, stop and look at the node.", no_args_is_help=True)
 app.add_typer(node, name="node")
 app.add_typer(jobs, name="jobs")
+app.command("export")(export_records)
 
 Directory = Annotated[
     Path | None, typer.Option("--directory", help="The node's folder (setting node.directory).")

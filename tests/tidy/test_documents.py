@@ -102,7 +102,9 @@ def commands() -> set[str]:
 
     def walk(command: Any, path: str) -> None:
         found.add(path)
-        found.update(f"{path} {name}".strip() for option in command.params for name in option.opts)
+        # What has no hyphen is an argument, in whose place a document writes a value.
+        names = [name for option in command.params for name in option.opts if name[:1] == "-"]
+        found.update(f"{path} {name}".strip() for name in names)
         for name, inner in getattr(command, "commands", {}).items():
             walk(inner, f"{path} {name}".strip())
 
