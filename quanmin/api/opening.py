@@ -75,8 +75,7 @@ def build(
     done, `more_numbers` writes what others have counted, in the Prometheus text format;
     `unavailable` are the exceptions that mean the database cannot be reached. `quotas` is shared
     memory in which all workers count what clients and strangers spend, and the questions about
-    jobs; `later` are the kinds of jobs that requests begin. Without `arrivals` nothing is imported,
-    without `exports` nothing exported.
+    jobs; `later` are the kinds of jobs that requests begin. `arrivals` and `exports` hold files.
     """
     limits = limits or DoorLimits()
     table = load_table()

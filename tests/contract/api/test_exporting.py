@@ -187,6 +187,7 @@ async def test_bulk_data_parameters_come_in_a_parameters_resource_too(outlet: Ou
     }
     taken = await take(client, "/$export", body)
     assert taken.types() == ["Organization", "Patient"]
+    assert taken.manifest["request"] == "http://node.test/fhir/$export"
 
 
 async def test_bulk_data_type_leaves_out_all_others(outlet: Outlet) -> None:
