@@ -6,8 +6,11 @@ Pure; a line that is too long costs no more memory than its limit.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 import msgspec
+
+_MARK: Final = b"\xef\xbb\xbf"  # what some programs on Windows begin a file of UTF-8 with
 
 
 class Lines(msgspec.Struct, frozen=True, array_like=True):
@@ -65,7 +68,7 @@ class LineCutter:
         if self._is_skipping:
             self._too_long.append(self.end)
             self._is_skipping = False
-        elif body := bytes(self._rest).strip():
+        elif body := bytes(self._rest).removeprefix(_MARK if self.end == 1 else b"").strip():
             self._bodies.append(body)
             self._numbers.append(self.end)
             self._bytes += len(body)
