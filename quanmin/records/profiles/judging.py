@@ -7,8 +7,10 @@ for as long as no profile changes.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import msgspec
@@ -120,7 +122,11 @@ class Profiles:
         """
         issues: list[Issue] = []
         for _ in range(self.limits.rounds_max):
-            issues = check_record(resource, knowledge, profiles=profiles, at=at, is_brief=is_brief)
+            check = partial(
+                check_record, resource, knowledge, profiles=profiles, at=at, is_brief=is_brief
+            )
+            # What is asked for by itself may be a Bundle of megabytes; requests go on meanwhile.
+            issues = check() if is_brief else await asyncio.to_thread(check)
             if knowledge.is_enough:
                 break
             await self._find_out(context, connection, knowledge, resolve)

@@ -138,6 +138,18 @@ async def test_operation_validate_judges_large_bodies(client: httpx.AsyncClient)
     assert errors(await client.post("/Patient/$validate", json=large)) == ["Patient.name[100].text"]
 
 
+@pytest.mark.parametrize("depth", [150, 400, 5000])
+async def test_operation_validate_of_what_is_nested_too_deeply_is_no_fault_of_the_node(
+    client: httpx.AsyncClient, depth: int
+) -> None:
+    await store(client, storable(element("Patient.extension", max="1"), url=URL))
+    inner = '{"url":"urn:a","extension":[' * depth + '{"url":"urn:b"}' + "]}" * depth
+    raw = f'{{"resourceType":"Patient","meta":{{"profile":["{URL}"]}},"extension":[{inner}]}}'
+    answer = await client.post("/Patient/$validate", content=raw)
+    assert answer.status_code in {200, 400}
+    assert answer.json()["issue"][0]["severity"] == "error"
+
+
 async def test_operation_validate_mode_create_is_a_write_that_is_not_done(
     client: httpx.AsyncClient,
 ) -> None:
