@@ -135,6 +135,8 @@ async def test_a_context_is_the_value_set_that_an_element_is_bound_to(
         "kind": "resource",
         "abstract": False,
         "type": "Condition",
+        "baseDefinition": "http://hl7.org/fhir/StructureDefinition/Condition",
+        "derivation": "constraint",
         "differential": {
             "element": [
                 {"id": "Condition", "path": "Condition"},
