@@ -11,6 +11,15 @@ import msgspec
 from quanmin.base.database import Connection
 from quanmin.fhir.values import Link
 from quanmin.records.context import ROW, Context
+from quanmin.records.gaps import (
+    LAST,
+    Spread,
+    Stretch,
+    as_met,
+    spread_of,
+    stretches,
+    within,
+)
 from quanmin.records.model import Hits, Stored
 from quanmin.records.search.arm import Write
 from quanmin.records.search.deciding import values_of
@@ -19,7 +28,9 @@ from quanmin.records.search.linked import compartment_row
 from quanmin.records.search.order import (
     Key,
     Order,
+    Position,
     decode_cursor,
+    name_of,
     read_cursor,
     write_cursor,
 )
@@ -58,10 +69,13 @@ class Related(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Cursor(msgspec.Struct, frozen=True, array_like=True):
-    """Where the compartment goes on, and which records of nobody have been given."""
+    """Where the compartment goes on, which records of nobody have been given, and how
+    the compartment lies.
+    """
 
     place: str | None
     given: tuple[int, ...]
+    spread: Spread = Spread()
 
 
 async def related(
@@ -102,10 +116,11 @@ class _Gathering:
         matches = [self._holder] if cursor is None and self._is_holder_asked() else []
         given = set() if cursor is None else set(cursor.given)
         place = None if cursor is None else cursor.place
-        slices = Slices(self._reader, await self._compartment(), _BY_KEY, self._context)
+        scopes = await self._scopes()
+        spread = await self._spread(scopes) if cursor is None else cursor.spread
         is_full = len(matches) == asked.count
         if not is_full:
-            found, place = await slices.after(place, asked.count - len(matches))
+            found, place = await self._next(scopes, spread, place, asked.count - len(matches))
             matches += found
         limit = self._context.limits.include_rows_max
         others = await self._referred(matches, given)
@@ -114,7 +129,7 @@ class _Gathering:
         after = None
         if is_full or place is not None:
             given |= {stored.rid for stored in others}
-            after = write_cursor(_Cursor(place, tuple(sorted(given))))
+            after = write_cursor(_Cursor(place, tuple(sorted(given)), spread))
         return Hits(tuple(matches), tuple(others), next=after, issues=issues)
 
     def _is_holder_asked(self) -> bool:
@@ -125,8 +140,32 @@ class _Gathering:
     def _has_type(self, type_: str) -> bool:
         return not self._asked.types or type_ in self._asked.types
 
-    async def _compartment(self) -> OfEach:
-        """Selections of the types that may be in the compartment and of which there are records."""
+    async def _spread(self, scopes: Sequence[Scope]) -> Spread:
+        if self._holder.type != "Patient":
+            return Spread()
+        member = [compartment_row(scope, "Patient", self._holder.id) for scope in scopes]
+        return await spread_of(self._reader, scopes, member)
+
+    async def _next(
+        self, scopes: Sequence[Scope], spread: Spread, place: str | None, count: int
+    ) -> tuple[list[Stored], str | None]:
+        """`count` records of the compartment after a place, and where the next begin."""
+        after = None if place is None else read_cursor(place, _BY_KEY).values[0]
+        found: list[Stored] = []
+        for stretch in stretches(spread, after):
+            parts = tuple(self._of_type(scope, spread, stretch) for scope in scopes)
+            slices = Slices(self._reader, OfEach(parts), _BY_KEY, self._context)
+            more, place = await slices.after(place, count - len(found))
+            found += more
+            if place is not None:
+                break
+            if len(found) == count and stretch.end != LAST:
+                place = write_cursor(Position(name_of(_BY_KEY), 0, (stretch.end,)))
+                break
+        return found, place
+
+    async def _scopes(self) -> list[Scope]:
+        """The types that may be in the compartment and of which there are records."""
         context, holder = self._context, self._holder
         names = {holder.type, *context.table.compartments[holder.type]}
         numbers = [context.definition(name).number for name in names if self._has_type(name)]
@@ -137,18 +176,21 @@ class _Gathering:
             " (select 1 from records.record r where r.type = t.number limit 1) one",
             statement,
         )
-        scopes = (Scope(context, (context.named(row["number"]),)) for row in rows)
-        return OfEach(tuple(self._of_type(scope) for scope in scopes))
+        return [Scope(context, (context.named(row["number"]),)) for row in rows]
 
-    def _of_type(self, scope: Scope) -> Part:
+    def _of_type(self, scope: Scope, spread: Spread, stretch: Stretch) -> Part:
+        """What of a type is in a stretch of the compartment."""
+        number = scope.numbers[0]
+        member = compartment_row(scope, self._holder.type, self._holder.id)
         name, rid = scope.definitions[0].name, self._holder.rid
         narrowed = narrow_to_type(self._visibility, name)
         conditions: tuple[Write, ...] = (
-            lambda bind: f"r.type = {bind(scope.numbers[0])}::smallint",
+            lambda bind: f"r.type = {bind(number)}::smallint",
             lambda _: "r.flags & 1 <> 1",
             lambda bind: visibility_sql(narrowed, bind, "r"),
-            compartment_row(scope, self._holder.type, self._holder.id),
+            as_met(member) if number in spread.large else member,
             lambda bind: f"r.rid <> {bind(rid)}::bigint",
+            *within(stretch, spread, number),
             *_moments(name, self._asked),
         )
         return Part(name, Selected(conditions, conditions), _BY_KEY)

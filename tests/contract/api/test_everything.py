@@ -11,6 +11,7 @@ import httpx
 import pytest
 from stores import IDENTITY_NUMBERS, observation, patient
 
+from quanmin.records import gaps
 from quanmin.trust import Actor
 
 NUMBER = "580101199003078512"
@@ -126,7 +127,16 @@ async def test_everything_is_the_compartment_and_what_it_refers_to_the_patient_f
     assert set(addresses(found)) == OF_MAN
 
 
+@pytest.fixture(params=["small", "large", "mixed"])
+def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A compartment is walked past its gaps where it is large, fetched where it is small."""
+    if request.param != "small":
+        monkeypatch.setattr(gaps, "_LARGE_MIN", 0 if request.param == "large" else 1)
+        monkeypatch.setattr(gaps, "_GAP_MIN", 0)
+
+
 @pytest.mark.parametrize("count", ["1", "2", "3", "7"])
+@pytest.mark.usefixtures("size")
 async def test_in_parts_each_record_is_given_once_whatever_their_size(
     filled: Any, count: str
 ) -> None:
@@ -138,6 +148,7 @@ async def test_in_parts_each_record_is_given_once_whatever_their_size(
     assert given[0] == "Patient/man"
 
 
+@pytest.mark.usefixtures("size")
 async def test_what_is_written_meanwhile_neither_hides_nor_repeats_a_record(filled: Any) -> None:
     client = filled.client("hospital-a")
     answer = (await client.get("/Patient/man/$everything", params={"_count": "3"})).json()

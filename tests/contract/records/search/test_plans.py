@@ -17,11 +17,22 @@ from shelf import query_of
 from stores import open_context
 
 from quanmin.base.database import Connection
+from quanmin.records import related as related_records
 from quanmin.records.context import Context
 from quanmin.records.index import kind_of
+from quanmin.records.model import Stored
+from quanmin.records.related import Related
 from quanmin.records.search import search, timeline
 from quanmin.records.search.reader import Reader, Statement
-from quanmin.records.visibility import Either, Everything, OfPatient, OfSender, OfType, Visibility
+from quanmin.records.visibility import (
+    Either,
+    Everything,
+    Facts,
+    OfPatient,
+    OfSender,
+    OfType,
+    Visibility,
+)
 from quanmin.records.words import index_words
 
 ROWS = 100_000
@@ -349,3 +360,52 @@ async def test_a_timeline_reads_only_the_patients_records(
             await timeline(connection, context, [rid], (), Everything(), 20, None)
         assert _scanned(plans) == []
         assert _pages(plans) <= 400
+
+
+# All that one patient has, taken in after everything else: by record key it stands at the end.
+_TOGETHER = """
+    update records.record set patient = $1, refs = array[$2::bigint]
+    where rid >= -5000 and type = $3
+"""
+
+
+@pytest.mark.parametrize("visibility", [Everything(), OfSender(frozenset({1}))])
+async def test_all_that_belongs_to_a_patient_of_many_records_is_walked_part_by_part(
+    shelves: tuple[Connection, Context],
+    plans: list[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    visibility: Visibility,
+) -> None:
+    connection, context = shelves
+    rid, number = context.rid_of("Patient", "many"), context.definition("Observation").number
+    assert rid is not None
+    key = context.keying.reference("Observation", "subject", rid)
+    await connection.execute(_TOGETHER, rid, key, number)
+    await connection.execute("vacuum analyze records.record")
+
+    async def show(_: Reader, rows: list[Any]) -> list[Stored]:
+        return [_shown(context, row) for row in rows]
+
+    monkeypatch.setattr(Reader, "open", show)
+    monkeypatch.setattr(related_records, "_links", lambda *_: set())
+    holder = _shown(context, {"rid": rid, "type": context.definition("Patient").number})
+    pages, seen, cursor = [], set[int](), None
+    for _ in range(12):
+        plans.clear()
+        asked = Related(count=100, cursor=cursor)
+        hits = await related_records.related(connection, context, visibility, holder, asked)
+        # Which types there are is asked of each table's first row, here behind emptied pages.
+        walks = [plan for plan in plans if plan["Node Type"] == "Limit"]
+        assert _scanned(walks) == []
+        pages.append(_pages(walks))
+        seen |= {one.rid for one in hits.matches}
+        cursor = hits.next
+    assert len(seen) == 1200
+    assert pages[0] <= 400, pages
+    assert max(pages[1:]) <= 60, pages
+
+
+def _shown(context: Context, row: Any) -> Stored:
+    type_ = context.named(row["type"]).name
+    facts = Facts(1, None, type_, frozenset(), None)
+    return Stored(type_, "many", row["rid"], 1, 1, "PUT", None, facts)
