@@ -25,7 +25,15 @@ from quanmin.records.search.key_lists import has_key, keys_arm, patients_term
 from quanmin.records.search.linked import is_owner, is_sole_owner, takes
 from quanmin.records.search.reader import Reader, Statement
 from quanmin.records.search.selection import Selected
-from quanmin.records.search.term import Judge, Scope, Term, any_rid, is_present, never
+from quanmin.records.search.term import (
+    Judge,
+    Scope,
+    Term,
+    among_rids,
+    any_rid,
+    is_present,
+    never,
+)
 from quanmin.records.visibility_sql import Bind, of_patients
 
 # So many records of the far end are put to the near side as keys.
@@ -34,6 +42,12 @@ KEYS_MAX: Final = 10_000
 DECIDED_MAX: Final = 2_000
 # So many are read for the patients they are of, which are fewer.
 READ_MAX: Final = 50_000
+# So many by a code alone, since its index tells the patients: two fifths of a microsecond each.
+INDEXED_MAX: Final = 200_000
+# So many are read all the same where the record must say more: so near records need not be decided.
+READ_EASILY: Final = 5_000
+# So many patients are put to the near side, where each row that is met is looked up among them.
+PATIENTS_MAX: Final = 50_000
 
 
 class Select(Protocol):
@@ -147,6 +161,8 @@ class _Referring:
         self._select = select
         self._source = scope.context.definition(has.param.type)
         self._is_owner = self._near == "Patient" and is_owner(self._source, has.param)
+        # Whether what is found is referred to indeed, and not another patient of the same record.
+        self._is_certain = True
 
     async def term(self, *, is_driven: bool) -> Term:
         """See `link_term`."""
@@ -155,7 +171,14 @@ class _Referring:
         rids = None if is_driven else await self._all()
         if rids is None:
             return Term((), is_exact=False, judges=(self,))
-        return Term((), row=any_rid(rids), drives=len(rids) <= DECIDED_MAX)
+        is_few = len(rids) <= DECIDED_MAX
+        return Term(
+            (),
+            row=any_rid(rids) if is_few else among_rids(rids),
+            is_exact=self._is_certain,
+            drives=is_few,
+            judges=() if self._is_certain else (self,),
+        )
 
     async def meeting(self, stored: Sequence[Stored]) -> set[int]:
         """Those of the records, by key, to which one refers for which the condition holds."""
@@ -217,7 +240,17 @@ class _Referring:
 
     async def _patients(self, selected: Selected) -> set[int] | None:
         """The patients of the records, which no body must be opened for."""
-        if is_sole_owner(self._source, self._param):
+        is_sole = is_sole_owner(self._source, self._param)
+        limit = READ_MAX if selected.only_walk is None else INDEXED_MAX
+        # What is more than is read is not begun: for very many a plan would prepare all of them.
+        expected = await selected.estimate(self._reader)
+        if expected > limit:
+            return None
+        if selected.only_walk is not None and (is_sole or expected > READ_EASILY):
+            self._is_certain = is_sole
+            number, patients = await selected.patients(self._reader, limit + 1)
+            return None if number > limit or len(patients) > PATIENTS_MAX else patients
+        if is_sole:
             number, patients = await selected.values(self._reader, "r.patient", READ_MAX + 1)
             return None if number > READ_MAX or len(patients) > KEYS_MAX else patients
         # The row's patient may come from another element, where this one points at none, or at

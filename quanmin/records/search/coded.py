@@ -24,7 +24,7 @@ from quanmin.records.search.term import (
     joined,
     never,
 )
-from quanmin.records.visibility_sql import Bind
+from quanmin.records.visibility_sql import Bind, of_patients
 
 
 def id_term(scope: Scope, clause: Clause) -> Term:
@@ -162,11 +162,11 @@ def _keyed_term(
 
 def _codes(walk: Walk) -> Arm:
     keys = [key for key, _ in walk.pairs]
-    return side_arm("keyed", keys, lambda bind: system_condition(walk, bind), _BY_TIME)
+    return side_arm("keyed", keys, lambda bind: system_condition(walk, bind), BY_TIME)
 
 
 # As the index on codes is.
-_BY_TIME = "s.low desc nulls last, s.rid"
+BY_TIME = "s.low desc nulls last, s.rid"
 
 
 def system_condition(walk: Walk, bind: Bind) -> str:
@@ -182,6 +182,16 @@ def system_condition(walk: Walk, bind: Bind) -> str:
         f" {bind([system for _, system in told])}::int[]))"
     )
     return f"(s.key = any({bind(plain)}::bigint[]) or {paired})"
+
+
+def of_walk(walk: Walk, bind: Bind) -> str:
+    """A condition on a row `s` of `records.keyed`: it is one of the walk's."""
+    keys = sorted({key for key, _ in walk.pairs})
+    one = f"s.key = {bind(keys[0])}::bigint" if len(keys) == 1 else ""
+    conditions = [one or f"s.key = any({bind(keys)}::bigint[])", system_condition(walk, bind)]
+    if walk.patients:
+        conditions.append(of_patients("s", walk.patients, bind))
+    return " and ".join(conditions)
 
 
 def _probe(walk: Walk) -> Write:

@@ -71,7 +71,8 @@ async def _found(reader: Reader, context: Context, query: Query, visibility: Vis
     given = min((in_columns(scope, part.sort) for scope, part in asked), default=0)
     parts = []
     for scope, part in asked:
-        order = order_of(scope, part.sort[:given])
+        clauses = () if query.type is None or part.sort else part.clauses
+        order = order_of(scope, part.sort[:given], clauses)
         # What is sorted after reading is read in no order.
         wanted = order if given or not part.sort else None
         selected = await select(reader, scope, part, visibility, wanted)

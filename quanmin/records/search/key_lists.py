@@ -58,7 +58,7 @@ def patients_term(
         return owned if refers is None else f"({owned} and {refers(bind)})"
 
     if len(patients) <= FEW_PATIENTS:
-        return Term(clauses, row=write, drives=True)
+        return Term(clauses, row=write, drives=True, owned=frozenset(patients))
     arm = _arm(number, patients, "r.patient = w.key", refers)
     return Term(clauses, found=(arm,), probe=write)
 

@@ -49,7 +49,7 @@ def reference_term(scope: Scope, clause: Clause) -> Term:
     only_patients = bool(links) and not addresses and len(patients) == len(links)
     number = definition.number
     if only_patients and is_owner(definition, clause.param) and clause.modifier != "not":
-        refers = None if len(_owners(definition)) == 1 else _refers(keys)
+        refers = None if is_sole_owner(definition, clause.param) else _refers(keys)
         return patients_term(number, (clause,), patients, refers)
     local = keys_term(number, (clause,), "refs", keys)
     if addresses:

@@ -25,12 +25,13 @@ FEW: Final = 1_000
 # Up to here fetching all by key and sorting them (about 4 µs each) is quicker than walking until a
 # slice is full: the two meet at the root of (slice x records), 14 thousand for ten million records.
 MANY: Final = 8_000
+# So many records of a patient are asked each for a code.
+ASKED_MAX: Final = 1_000
 # Up to here fetching and sorting all is no dearer than joining along an index.
-_SORTED_MAX = 100
+SORTED_MAX: Final = 100
 _WALKED_CODES_MAX = 32
-# Deciding a record after decryption costs this many times what fetching its key from a set does,
-# and so many are decided for a slice.
-_DECIDING_COST, _SLICE = 40, 20
+# Deciding a record after decryption costs this many times what fetching its key from a set does.
+_DECIDING_COST = 60
 # A large slice, as a walk must fill it.
 _SHOWN = 50
 
@@ -49,7 +50,8 @@ class Narrowed(msgspec.Struct, frozen=True):
     """How the clauses are asked: for reading rows, for counting them, and what each leaves open.
 
     `walk` is the keyed codes by which rows may be walked in time order; `walked` are then the
-    conditions on the rows, the walk's own left out. `only_set` are the subselects of the only
+    conditions on the rows, the walk's own left out, and `is_walk_short` says that it meets no more
+    than would be fetched. `only_set` are the subselects of the only
     clause. `is_empty` says that nothing can be found.
     """
 
@@ -60,7 +62,9 @@ class Narrowed(msgspec.Struct, frozen=True):
     judges: tuple[Judge, ...] = ()
     walk: Walk | None = None
     walked: tuple[Write, ...] = ()
+    is_walk_short: bool = False
     only_set: tuple[Arm, ...] = ()
+    only_walk: Walk | None = None
     is_empty: bool = False
 
 
@@ -80,6 +84,8 @@ async def narrow(
     order of their main date.
     """
     terms = [_with_own_arm(always, term) for term in terms]
+    if is_timed and not is_driven:
+        terms = await _weighed(reader, always, terms)
     is_driven = is_driven or any(leads(term) for term in terms)
     # What leaves few records needs no measuring: the rest is asked of each of them.
     measured = [term for term in terms if term.found and not is_driven]
@@ -110,6 +116,31 @@ def leads(term: Term) -> bool:
     return _wants(term) and (term.drives or term.is_point)
 
 
+async def _weighed(reader: Reader, always: Sequence[Write], terms: list[Term]) -> list[Term]:
+    """A code of patients with very many records is walked: to ask each of their records would take
+    the longer the fewer of them have it.
+    """
+    led = [term for term in terms if leads(term)]
+    codes = [term for term in terms if term.walk is not None and _wants(term)]
+    if len(led) != 1 or len(codes) != 1 or not led[0].owned or led[0].row is None:
+        return terms
+    statement = Statement()
+    where = " and ".join(write(statement.bind) for write in (*always, led[0].row))
+    rows = f"select 1 from records.record r where {where} limit {ASKED_MAX + 1}"
+    number = (await reader.rows(f"select count(*) from ({rows}) c", statement))[0][0]
+    if number <= ASKED_MAX:
+        return terms
+    replaced = {
+        id(led[0]): msgspec.structs.replace(led[0], drives=False),
+        id(codes[0]): msgspec.structs.replace(codes[0], walk=_within(codes[0].walk, led[0].owned)),
+    }
+    return [replaced.get(id(term), term) for term in terms]
+
+
+def _within(walk: Walk | None, patients: frozenset[int]) -> Walk | None:
+    return None if walk is None else Walk(walk.pairs, patients)
+
+
 def _is_few(term: Term, sizes: dict[int, Size]) -> bool:
     size = sizes.get(id(term))
     return _wants(term) and size is not None and size.rids is not None
@@ -132,7 +163,7 @@ def _many(of_type: int) -> int:
 def _is_rare(number: int, of_type: int) -> bool:
     """Whether a large set is read whole at less cost than a walk decides until a slice is full."""
     number = max(number, MANY)
-    return number * number < _DECIDING_COST * _SLICE * of_type
+    return number * number < _DECIDING_COST * _SHOWN * of_type
 
 
 def _with_own_arm(always: Sequence[Write], term: Term) -> Term:
@@ -258,7 +289,9 @@ class _Choice:
             (*(judge for term in self._terms for judge in term.judges), *self._judges),
             walk=self._walked.walk if self._walked is not None else None,
             walked=tuple(self._walking),
+            is_walk_short=self._walked is not None and self._is_short(self._walked),
             only_set=self._only_set(),
+            only_walk=self._terms[0].walk if self._only_set() else None,
         )
 
     def _rank(self, term: Term) -> int:
@@ -272,11 +305,21 @@ class _Choice:
         return self._sizes[id(term)].number
 
     def _walkable(self) -> Term | None:
-        """The one set there is, when it can be walked in time order and is worth it."""
-        sets = self._sets()
-        if len(sets) != 1 or sets[0].walk is None or self._number(sets[0]) <= _SORTED_MAX:
+        """The one set that can be walked in time order, when that is worth it and every other is so
+        large that rows are met rather than fetched.
+        """
+        walks = [term for term in self._sets() if term.walk is not None]
+        others = [term for term in self._sets() if term.walk is None]
+        if len(walks) != 1 or any(self._number(term) <= self._many for term in others):
             return None
-        return sets[0] if len(sets[0].walk.pairs) <= _WALKED_CODES_MAX else None
+        (term,) = walks
+        if term.walk is None or self._number(term) <= SORTED_MAX:
+            return None
+        return term if len(term.walk.pairs) <= _WALKED_CODES_MAX else None
+
+    def _is_short(self, walked: Term) -> bool:
+        has_patients = walked.walk is not None and bool(walked.walk.patients)
+        return has_patients or self._number(walked) <= MANY
 
     def _only_set(self) -> tuple[Arm, ...]:
         """The side table's own answer, when the search asks for nothing else."""

@@ -58,7 +58,8 @@ class _Selecting:
         meaning = Meaning(self._reader, self._scope.context, self._visibility)
         clauses = await meaning.of_all(self._scope.definitions[0], query.clauses)
         terms = await terms_of(self._reader, self._scope, clauses)
-        is_few = self._is_few or _is_of_patients(self._seen) or any(map(leads, terms))
+        is_of_few = self._is_few or _is_of_patients(self._seen)
+        is_few = is_of_few or any(map(leads, terms))
         for link in query.links:
             terms.append(
                 await link_term(self._reader, self._scope, link, self._end, is_driven=is_few)
@@ -78,7 +79,7 @@ class _Selecting:
             self._reader,
             always,
             terms,
-            is_driven=is_few or self._among is not None,
+            is_driven=is_of_few or self._among is not None,
             is_open=is_open,
             is_timed=can_walk(order),
         )
@@ -92,8 +93,9 @@ class _Selecting:
             narrowed.judges,
             walk=narrowed.walk,
             walked=(*always, *narrowed.walked),
-            is_walk_alone=is_open and not narrowed.walked,
+            is_walk_alone=narrowed.is_walk_short or (is_open and not narrowed.walked),
             only_set=narrowed.only_set if is_open else (),
+            only_walk=narrowed.only_walk if is_open else None,
         )
 
     def _always(self) -> list[Write]:

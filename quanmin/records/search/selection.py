@@ -11,7 +11,7 @@ from quanmin.fhir.query import Clause
 from quanmin.records.context import ROW, SEVERAL, Context
 from quanmin.records.model import Stored
 from quanmin.records.search.arm import Arm, Write
-from quanmin.records.search.coded import system_condition
+from quanmin.records.search.coded import BY_TIME, of_walk
 from quanmin.records.search.deciding import hits_among
 from quanmin.records.search.order import (
     Column,
@@ -29,7 +29,12 @@ from quanmin.records.search.term import Judge, Walk
 
 _OWN: dict[Column, str] = {"updated": "r.updated", "low": "r.low", "rid": "r.rid"}
 _LAST: dict[Column, str] = {"updated": "r.updated", "low": "m.low", "rid": "r.rid"}
-_WALKED: dict[Column, str] = {"updated": "r.updated", "low": "s.low", "rid": "s.rid"}
+# A row found by its code. Its time is the index's own, so that what is asked of it is a range
+# there.
+_BY_CODE = (
+    "s.low, s.rid, k.high, k.updated, k.patient, k.present, k.version, k.sender, k.bucket, k.type,"
+    " k.flags, k.body, k.labels, k.tokens, k.refs, k.words"
+)
 
 
 class Selection(Protocol):
@@ -74,7 +79,7 @@ class Selected(msgspec.Struct, frozen=True):
     `reading` and `counting` are the same conditions in the forms best for each. `walk` replaces one
     of them when records are read in time order; `walked` are then the others, and when there are
     none to speak of, `is_walk_alone`. `only_set` gives exactly the records selected, from a side
-    table.
+    table, and `only_walk` does where that is the index on codes.
     """
 
     reading: tuple[Write, ...]
@@ -86,6 +91,7 @@ class Selected(msgspec.Struct, frozen=True):
     walked: tuple[Write, ...] = ()
     is_walk_alone: bool = False
     only_set: tuple[Arm, ...] = ()
+    only_walk: Walk | None = None
 
     async def hits(self, opened: Sequence[Stored], context: Context) -> list[Stored]:
         """See `Selection`."""
@@ -133,6 +139,22 @@ class Selected(msgspec.Struct, frozen=True):
         text, statement = self._unordered(self.counting, "r.patient, r.refs")
         rows = await reader.rows(f"{text} limit {statement.bind(limit)}::bigint", statement)
         return len(rows), [(patient, refs) for patient, refs in rows if patient and refs]
+
+    async def patients(self, reader: Reader, limit: int) -> tuple[int, set[int]]:
+        """How many rows up to `limit` the index on codes has for `only_walk`, with the patients of
+        their records. It reads no record.
+        """
+        if self.only_walk is None:
+            return 0, set()
+        statement = Statement()
+        where = of_walk(self.only_walk, statement.bind)
+        text = (
+            "select count(*), array_agg(distinct c.patient) from (select s.patient"
+            f" from records.keyed s where {where} and s.patient is not null"
+            f" order by {BY_TIME} limit {limit}) c"
+        )
+        number, patients = (await reader.rows(text, statement))[0]
+        return number, set(patients or ())
 
     async def count(self, reader: Reader, limit: int) -> int:
         """See `Selection`."""
@@ -189,17 +211,15 @@ class Selected(msgspec.Struct, frozen=True):
         statement = Statement()
         parts = []
         for pair in walk.pairs:
-            one = Walk((pair,))
-            conditions = [f"s.key = {statement.bind(pair[0])}::bigint"]
-            conditions.append(system_condition(one, statement.bind))
-            conditions += [write(statement.bind) for write in self.walked]
-            conditions += _place(phase, position, _WALKED, statement)
+            keyed = of_walk(Walk((pair,), walk.patients), statement.bind)
+            conditions = [write(statement.bind) for write in self.walked]
+            conditions += _place(phase, position, _OWN, statement)
             # A record can have a code twice, in two systems. The join leaves the bucket out: rids
             # are unique, and the planner would multiply by its selectivity.
             parts.append(
-                f"(select distinct on ({_columns(phase, _WALKED)}) {ROW} from records.keyed s"
-                f" join records.record r on r.rid = s.rid"
-                f" where {_all(conditions)} order by {order_by(phase, _WALKED)}"
+                f"(select distinct on ({_columns(phase, _OWN)}) {ROW} from (select {_BY_CODE}"
+                f" from records.keyed s join records.record k on k.rid = s.rid where {keyed}) r"
+                f" where {_all(conditions)} order by {order_by(phase, _OWN)}"
                 f" limit {statement.bind(limit)}::bigint)"
             )
         if len(parts) == 1:

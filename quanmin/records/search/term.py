@@ -51,7 +51,8 @@ class Term(msgspec.Struct, frozen=True):
     condition on the row picks few records, `is_point` that `found` gives nearly none; `sharpen`
     gives a better form of `row` where that is to lead the plan. `implied` are clauses that hold for
     nearly all that `found` gives. `judges` must agree beside, whatever else holds; `deciders` stand
-    for the clauses where there are none, and decide what is not asked in SQL.
+    for the clauses where there are none, and decide what is not asked in SQL. All that it
+    finds are records of the patients `owned`, where it names any.
     """
 
     clauses: tuple[Clause, ...]
@@ -66,6 +67,7 @@ class Term(msgspec.Struct, frozen=True):
     implied: tuple[Clause, ...] = ()
     judges: tuple[Judge, ...] = ()
     deciders: tuple[Judge, ...] = ()
+    owned: frozenset[int] = frozenset()
 
     @property
     def is_negative(self) -> bool:
@@ -74,9 +76,12 @@ class Term(msgspec.Struct, frozen=True):
 
 
 class Walk(msgspec.Struct, frozen=True):
-    """Codes of a keyed parameter, to be walked by time: (key, narrowed system or None for any)."""
+    """Codes of a keyed parameter, to be walked by time: (key, narrowed system or None for any);
+    with `patients` only in their records.
+    """
 
     pairs: tuple[tuple[int, int | None], ...]
+    patients: frozenset[int] = frozenset()
 
 
 def never(_: Bind) -> str:
@@ -110,6 +115,11 @@ def any_rid(rids: set[int]) -> Write:
         return lambda bind: f"r.rid = any({bind(ordered)}::bigint[])"
     # Behind a subselect the planner does not see how many they are, and looks each up by its key.
     return lambda bind: f"r.rid = any(array(select unnest({bind(ordered)}::bigint[])))"
+
+
+def among_rids(rids: set[int]) -> Write:
+    """The same for very many: the planner sees how many, and may look up in them what it meets."""
+    return lambda bind: f"r.rid = any({bind(sorted(rids))}::bigint[])"
 
 
 def either(*writes: Write) -> Write:

@@ -118,15 +118,19 @@ ASKED = [
 ]
 
 
-@pytest.fixture(params=["few", "sets", "large sets", "batches"])
+@pytest.fixture(params=["few", "sets", "large sets", "codes", "batches"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the keys of what the far end finds, or by asking the far end about near records."""
     if request.param == "batches":
-        for name in ("KEYS_MAX", "DECIDED_MAX", "READ_MAX"):
+        for name in ("KEYS_MAX", "DECIDED_MAX", "READ_MAX", "INDEXED_MAX"):
             monkeypatch.setattr(chains, name, 0)
     elif request.param != "few":
         monkeypatch.setattr(key_lists, "FEW_PATIENTS", 0)
-    if request.param == "large sets":
+    if request.param == "codes":
+        monkeypatch.setattr(chains, "READ_EASILY", 0)
+        monkeypatch.setattr(narrowing, "ASKED_MAX", 0)
+        monkeypatch.setattr(narrowing, "SORTED_MAX", 0)
+    if request.param in {"large sets", "codes"}:
         monkeypatch.setattr(narrowing, "FEW", 0)
         monkeypatch.setattr(narrowing, "MANY", 0)
 
@@ -283,7 +287,7 @@ async def test_what_must_be_decided_one_by_one_has_an_end(
     monkeypatch.setattr(
         store.context, "limits", msgspec.structs.replace(store.context.limits, sort_rows_max=0)
     )
-    for name in ("KEYS_MAX", "DECIDED_MAX", "READ_MAX"):
+    for name in ("KEYS_MAX", "DECIDED_MAX", "READ_MAX", "INDEXED_MAX"):
         monkeypatch.setattr(chains, name, 0)
     with pytest.raises(TooCostly, match="_has:Observation"):
         await found_by(store, "Patient", ("_has:Observation:patient:performer.gender", "male"))
@@ -294,3 +298,22 @@ async def test_conditional_criteria_look_at_the_record_itself(store: Store) -> N
     body = b'{"resourceType":"Patient"}'
     with pytest.raises(NotSupported, match="conditional criteria"):
         await put_away(store, [create("Patient", body, criteria=criteria)])
+
+
+@pytest.mark.parametrize("asked_max", [narrowing.ASKED_MAX, 0])
+async def test_a_code_of_one_patient_is_found_however_many_records_that_has(
+    store: Store, monkeypatch: pytest.MonkeyPatch, asked_max: int
+) -> None:
+    monkeypatch.setattr(narrowing, "ASKED_MAX", asked_max)
+    monkeypatch.setattr(narrowing, "SORTED_MAX", asked_max)
+    await put_away(store, ward())
+    for sort in ("-date", "date", "-_lastUpdated"):
+        for patient, code, found in (
+            ("Patient/one", "A", {"o1"}),
+            # o3 is filed under the second patient, who did what another is the subject of.
+            ("Patient/two", "A", {"o2"}),
+            ("Patient/two", "A,B", {"o2", "o5"}),
+            ("Patient/one", "B", set()),
+        ):
+            pairs = (("patient", patient), ("code", code), ("_sort", sort))
+            assert await found_by(store, "Observation", *pairs) == found

@@ -23,6 +23,8 @@ def measured(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     """Limits so low that small sets are asked for as large ones are."""
     monkeypatch.setattr(narrowing, "FEW", request.param[0])
     monkeypatch.setattr(narrowing, "MANY", request.param[1])
+    monkeypatch.setattr(narrowing, "ASKED_MAX", request.param[1])
+    monkeypatch.setattr(narrowing, "SORTED_MAX", request.param[1])
     monkeypatch.setattr(timed, "WIDE_MAX", request.param[0])
 
 

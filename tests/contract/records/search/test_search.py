@@ -132,6 +132,7 @@ async def test_a_common_code_is_walked_by_time(
         before = [one.id for one in await find_all(store, query, Everything(), size=100)]
         monkeypatch.setattr(narrowing, "FEW", 0)
         monkeypatch.setattr(narrowing, "MANY", 0)
+        monkeypatch.setattr(narrowing, "SORTED_MAX", 0)
         for size in (2, 3, 100):
             found = [one.id for one in await find_all(store, query, Everything(), size=size)]
             assert found == before, codes
