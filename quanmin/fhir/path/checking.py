@@ -43,6 +43,7 @@ class _Found(msgspec.Struct, frozen=True):
 
 
 _ANYTHING = _Found(None)
+_NOTHING = _Found(frozenset())
 _BOOLEAN = _Found(frozenset({BOOLEAN}))
 _SAME = frozenset(
     {
@@ -73,18 +74,25 @@ _PROJECTIONS = frozenset({"select"})
 _HINT_LENGTH_MIN = 3
 
 
-def check(expression: str, tree: Tree, type_name: str) -> None:
-    """Raises PathProblem for an element that the type has not, and for an order that is none."""
+def check(
+    expression: str, tree: Tree, type_name: str, others: frozenset[str] = frozenset()
+) -> frozenset[Type] | None:
+    """The types of what the expression finds on the type, None where they cannot be told.
+
+    Raises PathProblem for an element that the type has not, and for an order that is none. What is
+    said of one of the `others`, types that the same expression is for, finds nothing on this one.
+    """
     kind = root({}, type_name).type
     start = _Found(None if kind is UNKNOWN else frozenset({kind}))
-    _Check(expression).find(tree, start, start)
+    return _Check(expression, others).find(tree, start, start).types
 
 
 class _Check:
     """One walk over one tree."""
 
-    def __init__(self, expression: str) -> None:
+    def __init__(self, expression: str, others: frozenset[str]) -> None:
         self._expression = expression
+        self._others = others
 
     def _fault(self, text: str, at: int) -> PathProblem:
         return PathProblem(text, expression=self._expression, at=at, fault="semantic")
@@ -140,6 +148,8 @@ class _Check:
         named = frozenset(kind for kind in focus.types if tree.text in kind.names)
         if named or RESOURCE in focus.types:
             return _Found(named or frozenset({fhir_type(tree.text)}))
+        if tree.text in self._others:
+            return _NOTHING
         if is_type_name(tree.text):
             shown = ", ".join(sorted(kind.name for kind in focus.types))
             raise self._fault(f"this is applied to {shown}, never to {tree.text}", tree.at)
@@ -148,6 +158,8 @@ class _Check:
     def _member(self, tree: Name, focus: _Found) -> _Found:
         if focus.types is None or focus.types & {UNKNOWN, RESOURCE}:
             return _Found(None, focus.is_ordered)
+        if not focus.types:
+            return focus
         ways = [way for kind in focus.types for way in (kind.ways or {}).get(tree.text, ())]
         if not ways and not any(kind.is_system for kind in focus.types):
             shown = ", ".join(sorted(kind.name for kind in focus.types)) or "what stands before"

@@ -83,6 +83,14 @@ class Path:
             check(self.text, self._tree, type_name)
             self._checked.add(type_name)
 
+    def types(self, type_name: str, others: frozenset[str] = frozenset()) -> frozenset[str] | None:
+        """The names of the types of what is found on a type, None where they cannot be told.
+
+        Raises as `check` does. `others` are types that the same expression is for as well.
+        """
+        found = check(self.text, self._tree, type_name, others)
+        return None if found is None else frozenset(kind.name for kind in found)
+
     def _too_deep(self) -> PathProblem:
         text = "this is nested too deeply: take it apart"
         return PathProblem(text, expression=self.text, at=0, fault="execution")
