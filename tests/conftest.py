@@ -29,6 +29,7 @@ import pytest
 from quanmin.base.cluster import Cluster
 from quanmin.base.migrations import migrate, read_migrations
 from quanmin.base.postgres import connect, open_pool
+from quanmin.records.adoption import adopt_rules
 from quanmin.records.months import ensure_months
 
 _TEMPLATE = "migrated"
@@ -86,6 +87,7 @@ async def _make_template(cluster: Cluster) -> None:
     try:
         await migrate(connection, read_migrations(resources.files("quanmin.node") / "migrations"))
         await ensure_months(connection, time.time_ns() // 1000)
+        await adopt_rules(connection)
     finally:
         await connection.close()
 

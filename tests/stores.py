@@ -17,7 +17,8 @@ from quanmin.base.keys import FileKeys
 from quanmin.fhir.table import load_table
 from quanmin.people import PersonIndex
 from quanmin.records.context import Context, StoreLimits
-from quanmin.records.operation import Operation
+from quanmin.records.operation import Operation, Projection
+from quanmin.records.parameters import SearchParameterIndex
 from quanmin.records.profiles import ProfileIndex, ValidationLimits
 from quanmin.records.store import Store
 from quanmin.terminology import TerminologyIndex, Terms
@@ -66,14 +67,20 @@ def open_store(pool: asyncpg.Pool[asyncpg.Record], context: Context) -> Store:
     """A store whose clock goes on by a second with every write."""
     ticks = itertools.count(START, 1_000_000)
     people = PersonIndex(context.keying)
-    return Store(pool, context, lambda: next(ticks), [people])
+    return Store(pool, context, lambda: next(ticks), [people, SearchParameterIndex()])
 
 
 def open_guard(pool: asyncpg.Pool[asyncpg.Record], context: Context) -> Guard:
     """A guard over such a store."""
     ticks = itertools.count(START, 1_000_000)
     people = PersonIndex(context.keying)
-    store = Store(pool, context, lambda: next(ticks), [people, TerminologyIndex(), ProfileIndex()])
+    projections: list[Projection] = [
+        people,
+        TerminologyIndex(),
+        ProfileIndex(),
+        SearchParameterIndex(),
+    ]
+    store = Store(pool, context, lambda: next(ticks), projections)
     return Guard(store, people, AccessLog(pool), lambda: next(ticks))
 
 

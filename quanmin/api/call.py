@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -37,7 +37,7 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
     query_limits: QueryLimits
     seal: Seal
     zone: ZoneInfo
-    describe: Callable[[str], bytes]
+    describe: Callable[[str], Awaitable[bytes]]
     polls: Quota
     later: Mapping[str, Later]
     term_limits: TermLimits = TermLimits()
@@ -51,7 +51,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     `parts` are the parts of the path below the base that name something: types, ids, versions.
     `pairs` are the parameters of the query and the form without those that shape the answer.
     `position` is where in a continued search or history to go on, `own_link` the link that said so.
-    `is_private` says that the parameters came in a body and must not stand in an address.
+    `is_private` says that the parameters came in a body and must not stand in an address,
+    `is_current` that the search parameters that are known were looked up for this request.
     `questions` are those of links that must be kept before the answer is given.
     """
 
@@ -67,6 +68,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     position: str | None = None
     own_link: str | None = None
     is_private: bool = False
+    is_current: bool = False
     questions: list[Question] = msgspec.field(default_factory=list)
 
     @property
@@ -79,7 +81,15 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     def parse(self, type_: str | None, pairs: Pairs, *, is_strict: bool) -> Query:
         """The query that `pairs` ask for; problems name the parameter and how to mend it."""
         desk = self.desk
-        return parse_query(type_, pairs, strict=is_strict, zone=desk.zone, limits=desk.query_limits)
+        return parse_query(
+            type_,
+            pairs,
+            strict=is_strict,
+            zone=desk.zone,
+            limits=desk.query_limits,
+            table=self.records.context.table,
+            is_current=self.is_current,
+        )
 
     def criteria(self, type_: str, pairs: Pairs) -> Query:
         """The query of a conditional write; it asks for something and every word counts."""

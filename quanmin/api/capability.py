@@ -9,7 +9,7 @@ import msgspec
 from quanmin import __version__
 from quanmin.api.reply import Reply
 from quanmin.fhir.across import TYPE
-from quanmin.fhir.kinds import modifiers_of
+from quanmin.fhir.honouring import modifiers_listed
 from quanmin.fhir.patch import PATCH_KINDS
 from quanmin.fhir.table import Table, TypeDefinition
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from quanmin.api.call import Call
     from quanmin.api.interactions import Interaction
     from quanmin.fhir.values import SearchParameter
+    from quanmin.trust import IndexRule
 
 _R4 = "http://hl7.org/fhir"
 _BULK_DATA = "http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data"
@@ -59,15 +60,28 @@ _ASKED_OF_ALL = (
 
 async def describe(call: Call) -> Reply:
     """What this door can do."""
-    return Reply(200, call.desk.describe(call.base))
+    return Reply(200, await call.desk.describe(call.base))
 
 
 def write_statement(
-    interactions: Iterable[Interaction], table: Table, *, base: str, date: str
+    interactions: Iterable[Interaction],
+    table: Table,
+    *,
+    base: str,
+    date: str,
+    customs: tuple[SearchParameter, ...] = (),
+    unready: tuple[IndexRule, ...] = (),
 ) -> bytes:
-    """The statement as JSON; `date` is when this door opened, `base` where it stands."""
+    """The statement as JSON; `date` is when this door opened, `base` where it stands.
+
+    Of search parameters it lists what can be searched by: `customs` are ready, and a parameter of
+    R4 is when none of the `unready` rules is for it.
+    """
     listed = tuple(interactions)
-    pointing = _pointing(table)
+    served = {
+        name: _served(definition, customs, unready) for name, definition in table.types.items()
+    }
+    pointing = _pointing(served)
     operations = _operations(listed, "system")
     statement = {
         "resourceType": "CapabilityStatement",
@@ -87,7 +101,7 @@ def write_statement(
                 "documentation": _NOTES,
                 "security": {"description": _SECURITY},
                 "resource": [
-                    _resource(listed, definition, pointing)
+                    _resource(listed, definition, served, pointing)
                     for _, definition in sorted(table.types.items())
                 ],
                 "interaction": _system(listed),
@@ -137,23 +151,38 @@ def _conditions(interactions: tuple[Interaction, ...]) -> dict[str, Any]:
     }
 
 
-def _pointing(table: Table) -> dict[str, list[str]]:
+def _served(
+    definition: TypeDefinition,
+    customs: tuple[SearchParameter, ...],
+    unready: tuple[IndexRule, ...],
+) -> list[SearchParameter]:
+    """What a type can be searched by at this moment."""
+    mine = (one for one in customs if one.type == definition.name)
+    return [
+        param
+        for param in (*definition.params.values(), *mine)
+        if not any(rule.is_for(definition.name, param, None) for rule in unready)
+    ]
+
+
+def _pointing(served: dict[str, list[SearchParameter]]) -> dict[str, list[str]]:
     """For each type the parameters, of any type, that can point at it."""
     found: dict[str, list[str]] = {}
-    for name, definition in sorted(table.types.items()):
-        for param in definition.params.values():
+    for name, params in sorted(served.items()):
+        for param in params:
             for target in param.targets if param.kind == "reference" else ():
-                found.setdefault(target, []).append(f"{name}:{param.name}")
+                found.setdefault(target, []).append(f"{name}:{param.code}")
     return found
 
 
 def _resource(
     interactions: tuple[Interaction, ...],
     definition: TypeDefinition,
+    served: dict[str, list[SearchParameter]],
     pointing: dict[str, list[str]],
 ) -> dict[str, Any]:
-    served = list(definition.params.values())
-    links = [f"{definition.name}:{param.name}" for param in served if param.kind == "reference"]
+    params = served[definition.name]
+    links = [f"{definition.name}:{param.code}" for param in params if param.kind == "reference"]
     described = {
         "type": definition.name,
         "profile": f"{_R4}/StructureDefinition/{definition.name}",
@@ -161,7 +190,7 @@ def _resource(
         **_conditions(interactions),
         "searchInclude": ["*", *links],
         "searchRevInclude": pointing.get(definition.name, []),
-        "searchParam": [_parameter(param) for param in served],
+        "searchParam": [_parameter(param) for param in params],
         "operation": _operations(interactions, "type", definition.name),
     }
     return {name: value for name, value in described.items() if value != []}
@@ -169,10 +198,12 @@ def _resource(
 
 def _parameter(param: SearchParameter) -> dict[str, str]:
     """A parameter with the modifiers that it takes; a composite takes none."""
-    described = {"name": param.name, "type": param.kind}
+    described = {"name": param.code, "type": param.kind}
+    if param.custom is not None and param.custom.url:
+        described["definition"] = param.custom.url
     if param.kind == "composite":
         return described
-    modifiers = ", ".join(f":{name}" for name in ("missing", *modifiers_of(param)))
+    modifiers = ", ".join(f":{name}" for name in modifiers_listed(param))
     return {**described, "documentation": modifiers}
 
 

@@ -32,7 +32,14 @@ from quanmin.api.negotiation import (
 from quanmin.api.reply import Headers, Reply, Send, pretty, refuse, send_reply
 from quanmin.api.request import Disconnected, Receive, Request
 from quanmin.base.logs import correlation_id
-from quanmin.base.problems import Malformed, NotAllowed, Overloaded, Problem, Unauthenticated
+from quanmin.base.problems import (
+    Malformed,
+    NotAllowed,
+    Outdated,
+    Overloaded,
+    Problem,
+    Unauthenticated,
+)
 from quanmin.fhir.patch import PATCH_KINDS
 
 if TYPE_CHECKING:
@@ -260,7 +267,12 @@ class Door:
             seconds = self._desk.arrivals.limits.upload_seconds_max
         try:
             async with asyncio.timeout(seconds):
-                reply = await interaction.perform(call)
+                try:
+                    reply = await interaction.perform(call)
+                except Outdated:
+                    await self._guard.look_again()
+                    call = msgspec.structs.replace(call, is_current=True)
+                    reply = await interaction.perform(call)
                 if call.questions:
                     await call.records.keep_questions(call.questions, limits.questions_max)
         except TimeoutError:

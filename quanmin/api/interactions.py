@@ -24,6 +24,7 @@ from quanmin.api.export.answers import (
     export_patients,
 )
 from quanmin.api.importing import IMPORT, begin_import
+from quanmin.api.indexing import REINDEXING, reindex, tell_status
 from quanmin.api.later import Later, end, give, tell
 from quanmin.api.latest import latest
 from quanmin.api.meta import add_meta, delete_meta, show_meta, sum_up_meta
@@ -52,6 +53,8 @@ _R4 = "http://hl7.org/fhir/OperationDefinition"
 _IMPORT = "https://quanmin.example/fhir/OperationDefinition/import"
 _COUNTS = "https://quanmin.example/fhir/OperationDefinition/counts"
 _BULK = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition"
+_STATUS = "https://quanmin.example/fhir/OperationDefinition/search-parameter-status"
+_REINDEX = "https://quanmin.example/fhir/OperationDefinition/reindex"
 _DOCREF = "http://hl7.org/fhir/uv/ipa/OperationDefinition/docref"
 
 
@@ -319,8 +322,13 @@ INTERACTIONS: tuple[Interaction, ...] = (
     *_at_both("$subsumes", "CodeSystem", subsume),
     *_at_both("$expand", "ValueSet", expand),
     *_at_both("$validate-code", "ValueSet", check_in_value_set),
+    *_asked("[type]/$status", _STATUS, tell_status, types=("SearchParameter",)),
+    *_asked("[type]/[id]/$status", _STATUS, tell_status, types=("SearchParameter",)),
+    *_asked("$reindex", _REINDEX, reindex, level="system", changes=True),
+    *_asked("[type]/$reindex", _REINDEX, reindex, changes=True),
+    *_asked("[type]/[id]/$reindex", _REINDEX, reindex, changes=True),
     *_at_both("$translate", "ConceptMap", translate),
 )
 
-LATER: tuple[Later, ...] = (EXPORT, IMPORT)
+LATER: tuple[Later, ...] = (EXPORT, IMPORT, REINDEXING)
 """The kinds of jobs that requests begin, each with how it is told of."""

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from quanmin.api.export import Exports
     from quanmin.api.importing import Arrivals
     from quanmin.api.later import Later
-    from quanmin.trust import Actors, Guard
+    from quanmin.fhir.values import SearchParameter
+    from quanmin.trust import Actors, Guard, IndexRule
 
 _WRONG_METHOD = NotAllowed("this address takes GET and HEAD")
 
@@ -84,7 +85,7 @@ def build(
         query_limits=query_limits or QueryLimits(),
         seal=Seal(link_key, seconds_max=limits.link_seconds_max, bytes_max=limits.link_bytes_max),
         zone=zone,
-        describe=_statement(table),
+        describe=_describing(guard, table),
         polls=_open_polls(limits, quotas),
         later={each.kind: each for each in later},
         term_limits=term_limits or TermLimits(),
@@ -105,12 +106,21 @@ def build(
     return Front(door, Watch(gate, meters, is_ready, more_numbers), beyond)
 
 
-def _statement(table: Table) -> Callable[[str], bytes]:
+def _describing(guard: Guard, table: Table) -> Callable[[str], Awaitable[bytes]]:
+    """Writes the CapabilityStatement for an address of the door, as things are when it is asked."""
     opened_on = datetime.now(UTC).date().isoformat()
 
     @lru_cache(maxsize=16)
-    def describe(base: str) -> bytes:
-        return write_statement(INTERACTIONS, table, base=base, date=opened_on)
+    def described(
+        base: str, customs: tuple[SearchParameter, ...], unready: tuple[IndexRule, ...]
+    ) -> bytes:
+        return write_statement(
+            INTERACTIONS, table, base=base, date=opened_on, customs=customs, unready=unready
+        )
+
+    async def describe(base: str) -> bytes:
+        found = await guard.indexed()
+        return described(base, found.ready, found.unready)
 
     return describe
 

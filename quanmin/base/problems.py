@@ -139,6 +139,12 @@ class Overloaded(Problem):
     status, code = 503, "transient"
 
 
+class Outdated(Overloaded):
+    """What this process knows of the node has just ceased to hold: it looks again and repeats what
+    was asked. A client sees it only when that changes all the time.
+    """
+
+
 class StorageFull(Problem):
     """The disk is full or nearly so: writes are refused, reads go on: 507."""
 

@@ -15,6 +15,7 @@ import msgspec
 
 from quanmin.fhir.addresses import localized
 from quanmin.fhir.conversion import CONVERTERS, Converter
+from quanmin.fhir.custom import Parts, part_values
 from quanmin.fhir.expressions import Field, Path, Step, Where, read
 from quanmin.fhir.json import Json
 from quanmin.fhir.table import load_table
@@ -88,14 +89,12 @@ def index_values(
     return [(params[bit], values) for bit, values in found.items()]
 
 
-# What the components of a composite find in one element.
-Parts = tuple[list[Value], ...]
-
-
 def composite_values(
     param: SearchParameter, resource: dict[str, Json], zone: tzinfo, base: str = ""
 ) -> list[Parts]:
     """For each element that a composite looks at what each of its components finds there."""
+    if param.custom is not None:
+        return part_values(param, resource, zone, base)
     found: list[Parts] = []
     for roots, visits in _composite(param.type, param.name):
         elements: list[Any] = []

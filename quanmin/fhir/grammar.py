@@ -14,10 +14,17 @@ from typing import Literal, cast
 
 import msgspec
 
-from quanmin.base.problems import Issue, Malformed, NotSupported, TooCostly
+from quanmin.base.problems import Issue, Malformed, NotSupported, Outdated, TooCostly
 from quanmin.fhir.across import MISPLACED, TYPE, common, together, types_of
 from quanmin.fhir.filtering import Binder
 from quanmin.fhir.filters import read_filter
+from quanmin.fhir.honouring import (
+    refuse_list,
+    refuse_repetition,
+    refuse_unlisted_chain,
+    refuse_unlisted_comparator,
+    refuse_unlisted_modifier,
+)
 from quanmin.fhir.kinds import modifiers_of
 from quanmin.fhir.operands import (
     concept,
@@ -49,7 +56,7 @@ from quanmin.fhir.query import (
     ReferenceOperand,
     SortKey,
 )
-from quanmin.fhir.table import load_table
+from quanmin.fhir.table import Table, load_table
 from quanmin.fhir.values import SearchParameter, is_mime_type
 
 _INDEXED_NOWHERE = "an index of every word would give away what the encrypted records say"
@@ -107,6 +114,8 @@ def parse_query(
     strict: bool,
     zone: tzinfo,
     limits: QueryLimits,
+    table: Table | None = None,
+    is_current: bool = True,
 ) -> Query:
     """The query that decoded (name, value) pairs ask of a type, or of all types when it is None.
 
@@ -115,15 +124,21 @@ def parse_query(
     Raises NotSupported for what this node does not serve, Malformed for a value that is not of its
     parameter's form, TooCostly beyond the limits. A parameter that the type does not have raises
     NotSupported when `strict`, and is reported in the query's `ignored` otherwise.
+
+    `table` has custom parameters beside those of R4. When it may not be that of this moment, it is
+    not `is_current`, and a parameter that is not in it raises Outdated instead.
     """
-    if type is not None and type not in load_table().types:
+    table = table or load_table()
+    if type is not None and type not in table.types:
         raise NotSupported(f"{type[:64]!r} is no resource type of FHIR R4")
     asked = list(pairs)
-    types = types_of(asked, load_table().types) if type is None else ()
-    shared = common([_params(one) for one in types]) if len(types) > 1 else None
+    types = types_of(asked, table.types) if type is None else ()
+    shared = common([_params(table, one) for one in types]) if len(types) > 1 else None
     parts: list[Query] = []
     for one in types or (type,):
-        reading = _Reading(one, strict=strict, zone=zone, limits=limits)
+        reading = _Reading(
+            one, strict=strict, zone=zone, limits=limits, table=table, is_current=is_current
+        )
         if shared is not None:
             reading.restrict(shared, " and ".join(types))
         for name, value in asked:
@@ -137,12 +152,21 @@ class _Reading:
     """A request being read; `query` gives what came of it."""
 
     def __init__(
-        self, type_name: str | None, *, strict: bool, zone: tzinfo, limits: QueryLimits
+        self,
+        type_name: str | None,
+        *,
+        strict: bool,
+        zone: tzinfo,
+        limits: QueryLimits,
+        table: Table,
+        is_current: bool,
     ) -> None:
         self._type = type_name
         self._where = type_name or "a search of every type"
         self._is_alone = True
-        self._params = _params(type_name)
+        self._table = table
+        self._is_current = is_current
+        self._params = _params(table, type_name)
         self._is_strict = strict
         self._zone = zone
         self._limits = limits
@@ -235,6 +259,7 @@ class _Reading:
         if param is None:
             return self._unknown(name, "a search parameter")
         self._check_number()
+        refuse_repetition(param, self._clauses)
         self._clauses.append(self._read_clause(param, modifier, value))
         return True
 
@@ -244,21 +269,25 @@ class _Reading:
             raise TooCostly(f"A search may have at most {self._limits.clauses_max} conditions")
 
     def _read_clause(self, param: SearchParameter, modifier: str, value: str) -> Clause:
+        refuse_unlisted_modifier(param, modifier, self._table)
         if modifier == "missing" and param.kind != "composite" and param.name != _LIST:
-            return Clause(param, None, (_missing(param.name, value),))
+            return Clause(param, None, (_missing(param.code, value),))
         if param.name == _LIST and modifier:
             raise NotSupported(f"{_LIST} takes no modifier: name the List by its id")
         values = split(value, ",")
+        refuse_list(param, values)
         limits = self._limits
         is_keyed = param.kind in _KEYED and modifier != "text"
         values_max = limits.values_max if is_keyed else limits.compared_values_max
         if len(values) > values_max:
-            raise TooCostly(f"{param.name} may have at most {values_max} values")
+            raise TooCostly(f"{param.code} may have at most {values_max} values")
         if not all(values):
             raise Malformed(
-                f"{param.name} has an empty value: give it one, or leave the parameter out"
+                f"{param.code} has an empty value: give it one, or leave the parameter out"
             )
-        return self._clause(param, modifier, values)
+        clause = self._clause(param, modifier, values)
+        refuse_unlisted_comparator(clause)
+        return clause
 
     # ---- conditions on other records -------------------------------------------------------------
 
@@ -288,7 +317,7 @@ class _Reading:
         base, _, modifier = name.partition(":")
         if base in _UNSERVED:
             raise NotSupported(_not_served(name))
-        return self._read_clause(_param_of(type_, base), modifier, value)
+        return self._read_clause(self._param_of(type_, base), modifier, value)
 
     def _chain(self, type_: str, name: str, value: str, links: int) -> Chain:
         head, _, rest = name.partition(".")
@@ -302,16 +331,18 @@ class _Reading:
         Raises NotSupported, Malformed and TooCostly.
         """
         base, _, target = head.partition(":")
-        param = _link_of(type_, base)
-        if target and target not in load_table().types:
+        param = self._link_of(type_, base)
+        refuse_unlisted_chain(param, rest)
+        if target and target not in self._table.types:
             raise NotSupported(_bad_modifier(param, target))
         if target and param.targets and target not in param.targets:
-            raise Malformed(f"{param.name} can point only at {', '.join(param.targets)}")
+            raise Malformed(f"{param.code} can point only at {', '.join(param.targets)}")
         targets = (target,) if target else param.targets
         if not targets:
-            raise NotSupported(f"{param.name} points at any type: name one, {base}:Patient.{rest}")
-        ends = [one for one in targets if target or _takes(one, rest)]
+            raise NotSupported(f"{param.code} points at any type: name one, {base}:Patient.{rest}")
+        ends = [one for one in targets if target or self._takes(one, rest)]
         if not ends:
+            self._look_again()
             raise NotSupported(f"{rest[:64]!r} is not a parameter of {' or '.join(targets)}")
         self._ends += len(ends)
         if self._ends > _ENDS_MAX:
@@ -334,16 +365,16 @@ class _Reading:
 
         Raises NotSupported and Malformed.
         """
-        if source not in load_table().types:
+        if source not in self._table.types:
             raise NotSupported(f"_has: {source[:64]!r} is no resource type of FHIR R4")
-        param = _link_of(source, name)
+        param = self._link_of(source, name)
         if param.targets and type_ not in param.targets:
             raise Malformed(f"_has: {source}:{name} can point only at {', '.join(param.targets)}")
         return param
 
     def param(self, type_: str, name: str) -> SearchParameter:
         """A parameter of a type; `id` is `_id`. Raises NotSupported for a name that is none."""
-        return _param_of(type_, "_id" if name == "id" else name)
+        return self._param_of(type_, "_id" if name == "id" else name)
 
     # ---- filters ---------------------------------------------------------------------------------
 
@@ -375,9 +406,9 @@ class _Reading:
         return True
 
     def _clause(self, param: SearchParameter, modifier: str, values: list[str]) -> Clause:
-        if param.kind == "reference" and modifier in load_table().types:
+        if param.kind == "reference" and modifier in self._table.types:
             if param.targets and modifier not in param.targets:
-                raise Malformed(f"{param.name} can point only at {', '.join(param.targets)}")
+                raise Malformed(f"{param.code} can point only at {', '.join(param.targets)}")
             return Clause(param, None, tuple(reference(param, one, modifier) for one in values))
         if modifier and modifier not in modifiers_of(param):
             raise NotSupported(_bad_modifier(param, modifier))
@@ -418,7 +449,7 @@ class _Reading:
 
     def _take_elements(self, value: str) -> bool:
         names = [name.strip() for name in value.split(",") if name.strip()]
-        definition = load_table().types.get(self._type or "")
+        definition = self._table.types.get(self._type or "")
         if definition is not None and self._is_alone:
             by_name = definition.element_by_name
             found = {name: by_name.get(name.removeprefix(f"{self._type}.")) for name in names}
@@ -456,13 +487,16 @@ class _Reading:
         if len(parts) not in {2, 3} or not all(parts):
             raise Malformed(f"{name} must be Type:parameter or Type:parameter:TargetType")
         source, param, target = parts[0], parts[1], parts[2] if len(parts) == 3 else None
-        if not _is_link(source, param) or target not in {None, *load_table().types}:
+        if not _is_link(self._table, source, param) or target not in {None, *self._table.types}:
             return self._unknown(value, f"something to follow with {name}")
-        taken.append(Include(source, param, target, iterates))
+        found = self._table.types[source].params.get(param)
+        custom = found if found is not None and found.is_custom else None
+        taken.append(Include(source, param, target, iterates, custom))
         return True
 
     def _unknown(self, name: str, what: str, known: Sequence[str] | None = None) -> Literal[False]:
         """`known` are the names there are, without it the parameters."""
+        self._look_again()
         shown = name[:64]
         if known is None:
             known = list(self._params)
@@ -474,12 +508,36 @@ class _Reading:
         self._ignored.append(Issue("warning", "not-supported", f"Ignored: {text}"))
         return False
 
+    def _look_again(self) -> None:
+        """What is not known may have been defined a moment ago."""
+        if not self._is_current:
+            raise Outdated("the search names what this process does not know yet: ask again")
 
-def _params(type_name: str | None) -> dict[str, SearchParameter]:
+    def _param_of(self, type_: str, name: str) -> SearchParameter:
+        """A parameter at the far end of a reference; an unknown one is never ignored there."""
+        param = _params(self._table, type_).get(name)
+        if param is None:
+            self._look_again()
+            raise NotSupported(f"{name[:64]!r} is not a search parameter of {type_}")
+        return param
+
+    def _link_of(self, type_: str, name: str) -> SearchParameter:
+        param = self._param_of(type_, name)
+        if param.kind != "reference":
+            raise NotSupported(f"{type_}:{name} is no reference: it leads to no other record")
+        return param
+
+    def _takes(self, type_: str, rest: str) -> bool:
+        """Whether records of this type can be asked for what follows in a chain."""
+        name = rest.split(".", 1)[0].split(":", 1)[0]
+        return name in {"_has", "id"} or name in _params(self._table, type_)
+
+
+def _params(table: Table, type_name: str | None) -> dict[str, SearchParameter]:
     if type_name is not None:
-        return load_table().types[type_name].params | {_LIST: _list_param(type_name)}
+        return table.types[type_name].params | {_LIST: _list_param(type_name)}
     # The common parameters are the same for every type, their bits too: any type will do.
-    common = load_table().types["Basic"].params
+    common = table.types["Basic"].params
     return {
         name: msgspec.structs.replace(
             param, type="Resource", expression=param.expression.replace("Basic", "Resource")
@@ -494,29 +552,8 @@ def _list_param(type_name: str) -> SearchParameter:
     return SearchParameter(_LIST, type_name, "special", -1, f"{type_name}.id")
 
 
-def _param_of(type_: str, name: str) -> SearchParameter:
-    """A parameter at the far end of a reference; one that is unknown is never ignored there."""
-    param = _params(type_).get(name)
-    if param is None:
-        raise NotSupported(f"{name[:64]!r} is not a search parameter of {type_}")
-    return param
-
-
-def _link_of(type_: str, name: str) -> SearchParameter:
-    param = _param_of(type_, name)
-    if param.kind != "reference":
-        raise NotSupported(f"{type_}:{name} is no reference: it leads to no other record")
-    return param
-
-
-def _takes(type_: str, rest: str) -> bool:
-    """Whether records of this type can be asked for what follows in a chain."""
-    name = rest.split(".", 1)[0].split(":", 1)[0]
-    return name in {"_has", "id"} or name in _params(type_)
-
-
-def _is_link(source: str, param: str) -> bool:
-    definition = load_table().types.get(source)
+def _is_link(table: Table, source: str, param: str) -> bool:
+    definition = table.types.get(source)
     if definition is None:
         return False
     return param == "*" or (
@@ -554,9 +591,9 @@ def _not_served(name: str) -> str:
 
 def _bad_modifier(param: SearchParameter, modifier: str) -> str:
     if param.kind == "composite":
-        return f"{param.name} is a composite: it takes no modifier"
+        return f"{param.code} is a composite: it takes no modifier"
     served = ["missing", *modifiers_of(param)]
     return (
-        f"{param.name} takes no :{modifier[:64]} in FHIR R4; "
+        f"{param.code} takes no :{modifier[:64]} in FHIR R4; "
         f"it takes {', '.join(':' + one for one in served)}"
     )

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from quanmin.fhir.custom import found_types
 from quanmin.fhir.expressions import read
 from quanmin.fhir.hierarchies import types_with_parts
 from quanmin.fhir.query import OF_TERMS
@@ -47,6 +48,8 @@ def modifiers_of(param: SearchParameter) -> tuple[str, ...]:
 
 
 def _element_types(param: SearchParameter) -> frozenset[str]:
+    if param.is_custom:
+        return found_types(param)
     if param.type not in load_table().types:  # a common parameter, asked of every type
         return _element_types(load_table().types["Basic"].params[param.name])
     return frozenset(path.type for path in read(param.expression, param.type, load_table()))

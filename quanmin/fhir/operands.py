@@ -79,7 +79,7 @@ def _composite(param: SearchParameter, text: str, zone: tzinfo) -> CompositeOper
     """A value for each component, between `$` that no backslash escapes."""
     components, parts = components_of(param), split(text, "$")
     if len(parts) != len(components) or not all(parts):
-        raise _malformed(param, "$".join(one.name for one in components))
+        raise _malformed(param, "$".join(one.code for one in components))
     several = zip(components, parts, strict=True)
     return CompositeOperand(tuple(_READERS[one.kind](one, part, zone) for one, part in several))
 
@@ -265,7 +265,7 @@ def _range(param: SearchParameter, prefix: Prefix, text: str) -> tuple[Decimal, 
 
 
 def _malformed(param: SearchParameter, form: str) -> Malformed:
-    return Malformed(f"The value of {param.name} must be {form}")
+    return Malformed(f"The value of {param.code} must be {form}")
 
 
 _READERS: dict[str, Callable[[SearchParameter, str, tzinfo], SimpleOperand]] = {

@@ -144,6 +144,8 @@ class Clause(msgspec.Struct, frozen=True):
 
 def components_of(param: SearchParameter) -> tuple[SearchParameter, ...]:
     """The parameters that a composite puts together."""
+    if param.custom is not None:
+        return param.custom.parts
     params = load_table().types[param.type].params
     return tuple(params[name] for name, _ in param.components)
 
@@ -221,14 +223,20 @@ Condition = Clause | Linkage | Filtering
 class Include(msgspec.Struct, frozen=True):
     """`_include` / `_revinclude`: `source` type, `param` name, `target` type.
 
-    `param` "*" means all of them, `target` None any type; `iterates` says that it is asked of
-    included records too.
+    `param` "*" means all those of R4, `target` None any type; `iterates` says that it is asked of
+    included records too. `custom` is the parameter when it is none of R4.
     """
 
     source: str
     param: str
     target: str | None
     iterates: bool = False
+    custom: SearchParameter | None = None
+
+    @property
+    def name(self) -> str:
+        """The name under which what the parameter finds is keyed."""
+        return self.param if self.custom is None else self.custom.name
 
 
 class SortKey(msgspec.Struct, frozen=True):

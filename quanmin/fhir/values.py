@@ -20,11 +20,36 @@ Kind = Literal[
 ]
 
 
+# Stands between the code of a parameter that is not of R4 and the number of its definition: what
+# was indexed under another definition is not found by this one.
+GENERATION = "~"
+
+
+class Custom(msgspec.Struct, frozen=True):
+    """What is true of a search parameter that somebody defined beside those of R4.
+
+    `modifiers`, `comparators` and `chains` are what it takes, None where its definition leaves that
+    open; `takes_lists` says whether one condition may have several values (multipleOr), `repeats`
+    whether it may be asked several times (multipleAnd). `parts` are the components of a composite,
+    each a parameter with an index of its own; their expressions begin at the composite's element.
+    """
+
+    generation: int
+    url: str
+    modifiers: frozenset[str] | None = None
+    comparators: frozenset[str] | None = None
+    chains: frozenset[str] | None = None
+    takes_lists: bool = True
+    repeats: bool = True
+    parts: tuple[SearchParameter, ...] = ()
+
+
 class SearchParameter(msgspec.Struct, frozen=True):
     """One search parameter of one resource type, as the compact table gives it.
 
-    `bit` numbers the parameters of a type from 0 (stable for a FHIR release) and is the record's
-    place in its presence mask. `implied_system` is the only code system its codes can have (a
+    One that is not of R4 is `custom`; it has no bit (-1), and its expression is any FHIRPath. `bit`
+    numbers the parameters of a type from 0 (stable for a FHIR release) and is the record's place in
+    its presence mask. `implied_system` is the only code system its codes can have (a
     `code` element with a required binding), so that `system|code` and `code` find the same.
     `components` are the (parameter, expression) pairs of a composite.
     """
@@ -37,6 +62,17 @@ class SearchParameter(msgspec.Struct, frozen=True):
     targets: tuple[str, ...] = ()
     implied_system: str | None = None
     components: tuple[tuple[str, str], ...] = ()
+    custom: Custom | None = None
+
+    @property
+    def code(self) -> str:
+        """What a search calls it; `name` is what its keys are made of."""
+        return self.name.partition(GENERATION)[0]
+
+    @property
+    def is_custom(self) -> bool:
+        """Whether it is none of R4, but one that somebody defined or a part of such a one."""
+        return GENERATION in self.name
 
 
 def is_mime_type(param: SearchParameter) -> bool:

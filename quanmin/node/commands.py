@@ -37,6 +37,7 @@ from quanmin.node.backup import back_up, back_up_keys, describe_server, list_bas
 from quanmin.node.doctor import Verdict, examine
 from quanmin.node.export_command import export_records
 from quanmin.node.first_actors import FIRST, OPERATOR, renew_token
+from quanmin.node.indexing_commands import search_parameters
 from quanmin.node.job_commands import jobs
 from quanmin.node.own_keys import open_keys
 from quanmin.node.places import Places, State
@@ -65,6 +66,7 @@ node = typer.Typer(help="Start, stop and look at the node.", no_args_is_help=Tru
 app.add_typer(node, name="node")
 app.add_typer(jobs, name="jobs")
 app.command("export")(export_records)
+app.add_typer(search_parameters, name="search-parameters")
 
 Directory = Annotated[
     Path | None, typer.Option("--directory", help="The node's folder (setting node.directory).")

@@ -24,6 +24,7 @@ from quanmin.base.problems import Unusable
 from quanmin.node.own_keys import fingerprint
 from quanmin.node.places import Places
 from quanmin.node.settings import PostgresSettings, Settings
+from quanmin.records.adoption import adopt_rules
 from quanmin.records.months import ensure_months
 
 _SHARED_BUFFERS_MEBIBYTES_MAX: Final = 8192
@@ -101,6 +102,7 @@ async def make_ready(dsn: str, settings: Settings, keys: KeyPort) -> tuple[Migra
         applied = await migrate(connection, migrations())
         _refuse_others(await hold_constants(connection, _constants(settings, keys)))
         await ensure_months(connection, Clock().now())
+        await adopt_rules(connection)
     except asyncpg.InsufficientPrivilegeError as error:
         raise Unusable(
             "The database's user may not make tables: give it the right to create schemas in the "

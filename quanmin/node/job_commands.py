@@ -33,11 +33,12 @@ jobs = typer.Typer(help="Look at background jobs, end them, try them again.", no
 _console = Console()
 
 
-def _ask(
+def ask_database(
     directory: Path | None,
     settings_file: Path | None,
     question: Callable[[Connection], Awaitable[_Told]],
 ) -> _Told:
+    """The answer to a question to the node's database, which is started for it when none runs."""
     given = {} if directory is None else {"node.directory": str(directory.absolute())}
     settings = load_settings(file=settings_file, given=given)
 
@@ -69,7 +70,7 @@ def list_(
         return await list_jobs(connection, kind=kind, state=state, count=count)
 
     table = Table("job", "kind", "state", "progress", "owner", "put in", "message", box=None)
-    for job in _ask(directory, settings_file, question):
+    for job in ask_database(directory, settings_file, question):
         table.add_row(
             str(job.number),
             job.kind,
@@ -89,7 +90,7 @@ def show(number: Number, directory: Directory = None, settings_file: SettingsFil
     async def question(connection: Connection) -> Listed:
         return await find(connection, number)
 
-    job = _ask(directory, settings_file, question)
+    job = ask_database(directory, settings_file, question)
     table = Table(show_header=False, box=None, padding=(0, 2))
     table.add_row("job", f"{job.number} ({job.kind})")
     table.add_row("state", _state(job))
@@ -124,7 +125,7 @@ def cancel_(
     async def question(connection: Connection) -> Listed:
         return await cancel(connection, number)
 
-    job = _ask(directory, settings_file, question)
+    job = ask_database(directory, settings_file, question)
     ends = "is cancelled" if job.state == "cancelled" else "ends before its next step"
     _console.print(f"Job {job.number} ({job.kind}) {ends}.")
 
@@ -136,7 +137,7 @@ def retry_(number: Number, directory: Directory = None, settings_file: SettingsF
     async def question(connection: Connection) -> Listed:
         return await retry(connection, number)
 
-    job = _ask(directory, settings_file, question)
+    job = ask_database(directory, settings_file, question)
     _console.print(f"Job {job.number} ({job.kind}) waits for a worker.")
 
 

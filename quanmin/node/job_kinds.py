@@ -6,13 +6,24 @@ A package declares a `Kind` and puts jobs in; here it is handed what it works wi
 from __future__ import annotations
 
 from quanmin.api.export import export_kind
-from quanmin.base.jobs import Kind
+from quanmin.base.jobs import Job, Kind
 from quanmin.node.importing import Importing
 from quanmin.node.server import Node
+from quanmin.records.reindexing import reindex_kind
+from quanmin.trust import carry_on, is_errand
 
 
 def kinds_of(node: Node) -> tuple[Kind, ...]:
     """Every kind, bound to this open node."""
+
+    async def asked(job: Job) -> object:
+        """What was asked by `$reindex`; the node's own jobs take up what is not ready."""
+        if not is_errand(job.payload):
+            return {}
+        records, mandate = await carry_on(node.guard, node.actors, job)
+        records.may_reindex()
+        return mandate.asked
+
     arrivals = node.arrivals
     importing = Importing(node.guard, node.actors, arrivals.spool, arrivals.places, arrivals.limits)
     exporting = export_kind(
@@ -22,4 +33,5 @@ def kinds_of(node: Node) -> tuple[Kind, ...]:
         zone=node.settings.zone,
         query_limits=node.settings.search,
     )
-    return (importing.kind, exporting)
+    reindexing = reindex_kind(node.guard.store.context, asked, node.settings.reindex)
+    return (importing.kind, exporting, reindexing)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -33,6 +34,7 @@ from quanmin.node.places import Places
 from quanmin.node.settings import Settings
 from quanmin.people import PersonIndex
 from quanmin.records.context import Context
+from quanmin.records.parameters import SearchParameterIndex
 from quanmin.records.profiles import ProfileIndex
 from quanmin.records.store import Store
 from quanmin.terminology import TerminologyIndex, Terms
@@ -109,7 +111,12 @@ def _assemble(
         pool,
         context,
         clock.now,
-        projections=(people, TerminologyIndex(settings.terminology), ProfileIndex()),
+        projections=(
+            people,
+            TerminologyIndex(settings.terminology),
+            ProfileIndex(),
+            SearchParameterIndex(),
+        ),
         # The disk of an external server is not ours to see; it says itself when it is full.
         may_write=room.is_enough if room else _always,
     )
@@ -153,7 +160,7 @@ def build_application(node: Node, quotas: tuple[int, int, int] | None = None) ->
         query_limits=settings.search,
         term_limits=settings.terminology,
         is_ready=_readiness(node.pool),
-        more_numbers=lambda: _count_jobs(node.pool),
+        more_numbers=lambda: _count_all(node),
         unavailable=UNAVAILABLE,
         quotas=quotas,
         arrivals=node.arrivals,
@@ -171,6 +178,30 @@ def _readiness(pool: asyncpg.Pool[asyncpg.Record]) -> Callable[[], Awaitable[boo
             return False
 
     return is_ready
+
+
+async def _count_all(node: Node) -> bytes:
+    """What the whole node has counted, beside what the door has."""
+    return await _count_jobs(node.pool) + await _count_indexing(node.guard)
+
+
+async def _count_indexing(guard: Guard) -> bytes:
+    """How far custom search parameters are, by their state; nothing while the database is away."""
+    try:
+        found = await guard.indexed()
+    except UNAVAILABLE:
+        return b""
+    states = Counter(one.readiness.state for one in found.parameters)
+    lines = [
+        "# HELP quanmin_search_parameters Custom search parameters by how far they are indexed",
+        "# TYPE quanmin_search_parameters gauge",
+        *(f'quanmin_search_parameters{{state="{name}"}} {states[name]}' for name in sorted(states)),
+        "# HELP quanmin_index_rules_unready Rules that not all records have been indexed by",
+        "# TYPE quanmin_index_rules_unready gauge",
+        f"quanmin_index_rules_unready {len(found.unready)}",
+        "",
+    ]
+    return "\n".join(lines).encode()
 
 
 async def _count_jobs(pool: asyncpg.Pool[asyncpg.Record]) -> bytes:

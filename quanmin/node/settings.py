@@ -20,6 +20,7 @@ from quanmin.base.jobs import JobLimits
 from quanmin.fhir.grammar import QueryLimits
 from quanmin.records.context import StoreLimits
 from quanmin.records.profiles import ValidationLimits
+from quanmin.records.reindexing import ReindexLimits
 from quanmin.terminology import TermLimits
 from quanmin.trust.imports import ImportLimits
 
@@ -278,6 +279,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     terminology: TermLimits = msgspec.field(default_factory=TermLimits)
     validation: ValidationLimits = msgspec.field(default_factory=ValidationLimits)
     store: StoreLimits = msgspec.field(default_factory=StoreLimits)
+    reindex: ReindexLimits = msgspec.field(default_factory=ReindexLimits)
 
     @property
     def zone(self) -> zoneinfo.ZoneInfo:

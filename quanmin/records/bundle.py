@@ -336,7 +336,12 @@ def _reading(context: Context, request: _Request, *, is_strict: bool) -> Reading
 
 def _search(context: Context, type_: str | None, terms: str, *, is_strict: bool) -> Query:
     return parse_query(
-        type_, _pairs(terms), strict=is_strict, zone=context.zone, limits=QueryLimits()
+        type_,
+        _pairs(terms),
+        strict=is_strict,
+        zone=context.zone,
+        limits=QueryLimits(),
+        table=context.table,
     )
 
 

@@ -20,6 +20,7 @@ from quanmin.base.problems import NotFound
 from quanmin.fhir.patch import Patch, read_patch
 from quanmin.fhir.table import Table, TypeDefinition
 from quanmin.records.abridgement import Told
+from quanmin.records.catalogue import Catalogue, read_catalogue
 from quanmin.records.codec import PATIENT, SENDER, Codec, Holder, Place
 from quanmin.records.index import Indexer
 from quanmin.records.keying import Keying
@@ -90,7 +91,8 @@ class Context:
         validation: ValidationLimits | None = None,
     ) -> None:
         """`base_url` is the address under which others know this node's records, "" for none."""
-        self.table = table
+        self._r4 = table
+        self.catalogue = Catalogue(0, table)
         self.suite = suite
         self.prefix = prefix
         self.zone = zone
@@ -104,8 +106,19 @@ class Context:
         self.codec = Codec(keys, suite)
         self.indexer = Indexer(self.keying, self.rid_of)
         self.patient_paths: dict[str, tuple[tuple[str, ...], ...]] = {}
-        self._by_number = {definition.number: definition for definition in table.types.values()}
+        self._names = {definition.number: name for name, definition in table.types.items()}
         self._identified = msgspec.json.Decoder(_Identified)
+
+    @property
+    def table(self) -> Table:
+        """The language, with the custom search parameters that this process knows."""
+        return self.catalogue.table
+
+    async def refresh(self, database: Database) -> bool:
+        """Read again by what records are indexed; whether another version holds now."""
+        before = self.catalogue.version
+        self.catalogue = await read_catalogue(database, self._r4)
+        return self.catalogue.version != before
 
     def definition(self, type_: str) -> TypeDefinition:
         """The definition of a resource type. Raises NotFound for a name that is none."""
@@ -116,7 +129,7 @@ class Context:
 
     def named(self, number: int) -> TypeDefinition:
         """The definition of the type with this number."""
-        return self._by_number[number]
+        return self.table.types[self._names[number]]
 
     def rid_of(self, type_: str, id_: str) -> int | None:
         """The record key of `type/id`; None when there can be no such record."""
@@ -175,7 +188,7 @@ class Context:
         body = self.codec.open(key, place, row["body"])
         id_ = id_of(rid, self.prefix) if rid > 0 else self._identified.decode(body).id
         return Stored(
-            type=self._by_number[number].name,
+            type=self._names[number],
             id=id_,
             rid=rid,
             version=version,
@@ -190,7 +203,7 @@ class Context:
         return Facts(
             sender=row["sender"],
             patient=row["patient"],
-            type=self._by_number[row["type"]].name,
+            type=self._names[row["type"]],
             labels=frozenset(row["labels"] or ()),
             time=row["low"],
         )

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from quanmin.base.problems import Invalid
+from quanmin.fhir.custom import indexed_values
 from quanmin.fhir.extraction import index_values
 from quanmin.fhir.json import decode, splice
 from quanmin.fhir.profiles import claims_anything
@@ -146,6 +147,9 @@ def index_again(context: Context, current: Current) -> IndexEntry:
 
 def _entry(context: Context, definition: TypeDefinition, resource: dict[str, Any]) -> IndexEntry:
     values = index_values(definition.name, resource, context.zone, IN_COLUMNS, base=context.base)
+    customs = context.catalogue.customs.get(definition.name)
+    if customs:
+        values += indexed_values(customs, resource, context.zone, base=context.base)
     return context.indexer.entry(definition, values)
 
 

@@ -67,6 +67,7 @@ async def erase_patients(
     nothing is stored about them in any process. What some process had opened before is forgotten
     there within the time that a codec keeps a key.
     """
+    catalogue = context.catalogue.version
     wanted = sorted(patients)
     buckets = {bucket_of(patient) for patient in wanted}
     # Records before clocks, as writers do.
@@ -74,7 +75,7 @@ async def erase_patients(
     await lock_clocks(connection, buckets)
     rows = await connection.fetch(_ROWS, wanted)
     await _remove_index(connection, context, rows)
-    changes = await _empty(connection, context, rows, buckets, now)
+    changes = await _empty(connection, context, rows, buckets, now=now, catalogue=catalogue)
     for statement, keys in zip(
         _HISTORY,
         ([row["rid"] for row in rows], sorted({bucket_of(patient) for patient in wanted})),
@@ -101,11 +102,17 @@ async def _remove_index(connection: Connection, context: Context, rows: Sequence
 
 
 async def _empty(
-    connection: Connection, context: Context, rows: Sequence[Any], buckets: set[int], now: int
+    connection: Connection,
+    context: Context,
+    rows: Sequence[Any],
+    buckets: set[int],
+    *,
+    now: int,
+    catalogue: int,
 ) -> list[Change]:
     counts = Counter(dict.fromkeys(buckets, 0))
     counts.update(row["bucket"] for row in rows)
-    clocks = await take_clocks(connection, counts)
+    clocks = await take_clocks(connection, counts, catalogue)
     seqs = [clocks[row["bucket"]].tick() for row in rows]
     versions = [row["version"] + 1 for row in rows]
     moments = [max(now, row["updated"] + 1000) for row in rows]

@@ -4,7 +4,7 @@ present.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from functools import lru_cache
 
@@ -137,6 +137,8 @@ def link_name(type_: str, name: str) -> str:
     holds what it points at, so one key serves both: 25 bytes less for every result.
     """
     params = load_table().types[type_].params
+    if name not in params:
+        return name
     whole = params[name].expression.removesuffix(_PATIENTS_ONLY)
     wider = (one.name for one in params.values() if one.expression == whole)
     return next(wider, name)
@@ -162,6 +164,8 @@ class Indexer:
         """`rid_of` gives the record key of a type and id, None when there can be no such record."""
         self._keying = keying
         self._by_type: dict[str, tuple[tuple[int, _Add | None], ...]] = {}
+        # The name of a custom parameter never means another thing, so these need not be forgotten.
+        self._custom: dict[tuple[str, str], _Add] = {}
 
         # A bundle refers to one patient and one visit from all its records.
         @lru_cache(maxsize=65536)
@@ -186,15 +190,23 @@ class Indexer:
         self._address = address
 
     def entry(
-        self, definition: TypeDefinition, values: list[tuple[SearchParameter, list[Value]]]
+        self,
+        definition: TypeDefinition,
+        values: list[tuple[SearchParameter, list[Value]]],
+        beside: Sequence[tuple[SearchParameter, list[Value]]] = (),
     ) -> IndexEntry:
         """The index entry of a record of this type whose parameters, but those of IN_COLUMNS, have
-        these values.
+        these values. What it has `beside` is known, and gets no keys.
         """
         entry = IndexEntry()
-        seen = _Seen(values)
+        seen = _Seen([*values, *beside] if beside else values)
         by_bit = self._by_type.get(definition.name) or self._prepare(definition)
         for param, found in values:
+            if param.is_custom:
+                key = definition.name, param.name
+                of_custom = self._custom.get(key) or self._prepare_custom(definition, param)
+                of_custom(entry, found, seen)
+                continue
             present, add = by_bit[param.bit]
             entry.present |= present
             if add is not None:
@@ -212,9 +224,27 @@ class Indexer:
         prepared = tuple(
             (1 << param.bit, self._add_of(definition, param))
             for param in definition.params.values()
+            if not param.is_custom
         )
         self._by_type[definition.name] = prepared
         return prepared
+
+    def _prepare_custom(self, definition: TypeDefinition, param: SearchParameter) -> _Add:
+        """What adds the keys of a parameter that is not of R4, and one for its being there: the
+        mask has no place for it. The parts of a composite are there when the composite is.
+        """
+        present = self._keying.present(definition.name, param.name)
+        is_whole = param.custom is not None
+        add_keys = self._add_of(definition, param)
+
+        def add(entry: IndexEntry, found: list[Value], seen: _Seen) -> None:
+            if is_whole:
+                entry.tokens.add(present)
+            if add_keys is not None:
+                add_keys(entry, found, seen)
+
+        self._custom[definition.name, param.name] = add
+        return add
 
     def _add_of(self, definition: TypeDefinition, param: SearchParameter) -> _Add | None:
         if parts_of(definition, param.name) != (param.name,):

@@ -99,6 +99,10 @@ class Keying:
         """The key of a date parameter."""
         return self._key(f"{type_}{_SEPARATOR}{param}{_SEPARATOR}d")
 
+    def present(self, type_: str, param: str) -> int:
+        """The key of a custom parameter that finds something; those of R4 have a bit for that."""
+        return self._key(f"{type_}{_SEPARATOR}{param}{_SEPARATOR}p")
+
     def label(self, system: str, code: str) -> int:
         """The key of a security label, the same for every type: visibility asks across types."""
         return self._key(f"{_SEPARATOR}label{_SEPARATOR}{system}{_SEPARATOR}{code}")

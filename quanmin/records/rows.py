@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from quanmin.base.database import Connection
+from quanmin.base.problems import Outdated
 from quanmin.records.draft import Draft
 from quanmin.records.index import IndexEntry, Unit
 
@@ -109,9 +110,14 @@ async def lock_clocks(connection: Connection, buckets: Collection[int]) -> None:
     )
 
 
-async def take_clocks(connection: Connection, counts: Mapping[int, int]) -> dict[int, Clock]:
+async def take_clocks(
+    connection: Connection, counts: Mapping[int, int], catalogue: int
+) -> dict[int, Clock]:
     """Take so many `seq` of each of these buckets, and hold their clocks until the transaction
     ends: within a bucket the order of `seq` is the order of commits.
+
+    `catalogue` is the version by which the records were indexed. It is held as well: what is
+    indexed again after a later one waits for this transaction. Raises Outdated when it has passed.
     """
     buckets = sorted(counts)
     if len(buckets) > 1:
@@ -122,11 +128,15 @@ async def take_clocks(connection: Connection, counts: Mapping[int, int]) -> dict
         """
         update records.clock c set seq = c.seq + t.count
         from unnest($1::smallint[], $2::int[]) as t (bucket, count)
-        where c.bucket = t.bucket returning c.bucket, c.seq - t.count as seq, c.erasures
+        where c.bucket = t.bucket returning c.bucket, c.seq - t.count as seq, c.erasures,
+            (select indexing.hold($3)) as catalogue
         """,
         buckets,
         [counts[bucket] for bucket in buckets],
+        catalogue,
     )
+    if any(row["catalogue"] != catalogue for row in rows):
+        raise Outdated("what is indexed has just changed: repeat it", retry_after_seconds=1)
     return {row["bucket"]: Clock(row["seq"], row["erasures"]) for row in rows}
 
 

@@ -14,7 +14,16 @@ import asyncpg
 import msgspec
 
 from quanmin.base.database import Connection
-from quanmin.base.problems import Conflict, Forbidden, Gone, Invalid, Issue, Problem, StorageFull
+from quanmin.base.problems import (
+    Conflict,
+    Forbidden,
+    Gone,
+    Invalid,
+    Issue,
+    Outdated,
+    Problem,
+    StorageFull,
+)
 from quanmin.fhir.json import Rewriting, unresolved_references
 from quanmin.records.codec import ERASED, PATIENT, Holder
 from quanmin.records.context import Context, method_of
@@ -82,6 +91,10 @@ class Store:
         """A connection for one statement, which is a moment of its own; cheaper than a snapshot."""
         async with self._pool.acquire() as connection:
             yield connection
+
+    async def refresh(self) -> bool:
+        """Read again by what records are indexed; whether another version holds now."""
+        return await self.context.refresh(self._pool)
 
     async def sender(self, code: str) -> int:
         """The number of an institution; the first time it is seen it gets one."""
@@ -166,6 +179,7 @@ class Store:
 
     async def _repeated(self, attempt: Callable[[], Awaitable[_Done]]) -> _Done:
         for number in range(self.context.limits.write_attempts_max):
+            catalogue = self.context.catalogue.version
             try:
                 return await attempt()
             except (
@@ -174,6 +188,10 @@ class Store:
                 asyncpg.UniqueViolationError,
             ):
                 await asyncio.sleep(0.02 * 2**number)
+            except Outdated:
+                await self.refresh()
+                if self.context.catalogue.version == catalogue:
+                    raise  # it is the question that is old, and whoever read it reads it again
             except (asyncpg.DiskFullError, asyncpg.OutOfMemoryError) as error:
                 raise StorageFull(
                     "the database has no room to write: nothing was stored; reading goes on",
@@ -228,6 +246,7 @@ class _Unit:
     ) -> None:
         self.changes: list[Change] = []
         self._context = context
+        self._catalogue = context.catalogue.version
         self._connection = connection
         self._sender = sender
         self._numbers = numbers
@@ -364,7 +383,7 @@ class _Unit:
         counts = Counter(draft.bucket for draft in drafts)
         # A record moved to another Patient stays in its bucket.
         counts.update({holder.bucket: 0 for holder in holders if holder.kind == PATIENT})
-        self._clocks = await take_clocks(self._connection, counts)
+        self._clocks = await take_clocks(self._connection, counts, self._catalogue)
         for draft in drafts:
             draft.seq = self._clocks[draft.bucket].tick()
         erasures = {bucket: clock.erasures for bucket, clock in self._clocks.items()}

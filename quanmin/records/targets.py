@@ -27,6 +27,7 @@ from quanmin.base.problems import (
     PreconditionFailed,
 )
 from quanmin.fhir.addresses import localized_query
+from quanmin.fhir.custom import indexed_values
 from quanmin.fhir.extraction import index_values
 from quanmin.fhir.grammar import QueryLimits, parse_query
 from quanmin.fhir.json import FromBase, conditional_references, decode
@@ -119,6 +120,8 @@ class _Written:
         found = index_values(
             target.definition.name, resource, self._context.zone, base=self._context.base
         )
+        customs = self._context.catalogue.customs.get(target.definition.name, ())
+        found += indexed_values(customs, resource, self._context.zone, base=self._context.base)
         return {param.name: values for param, values in found}
 
 
@@ -223,6 +226,7 @@ class Targets:
                 strict=True,
                 zone=self._context.zone,
                 limits=QueryLimits(),
+                table=self._context.table,
             )
             await self._resolve_reference(text, query, written)
 

@@ -1,11 +1,13 @@
 """Actors, rules, the guard and the access log: the only way to personal data for everyone above."""
 
+from quanmin.records.catalogue import IndexRule
 from quanmin.records.model import Batch, EntryOutcome, Hits, Outcome, Stored
 from quanmin.records.portions import Extent, Portion
+from quanmin.records.readiness import Indexed, Readiness
 from quanmin.records.related import Related
 from quanmin.trust.access_log import AccessLog
 from quanmin.trust.actors import Actor, Actors
-from quanmin.trust.errands import Errand, Errands, Mandate, Prepare, carry_on
+from quanmin.trust.errands import Errand, Errands, Mandate, Prepare, carry_on, is_errand
 from quanmin.trust.exporting import Exporting
 from quanmin.trust.guard import Guard, GuardedRecords
 from quanmin.trust.questions import Question
@@ -25,14 +27,18 @@ __all__ = [
     "Guard",
     "GuardedRecords",
     "Hits",
+    "IndexRule",
+    "Indexed",
     "Mandate",
     "Outcome",
     "Portion",
     "Prepare",
     "Question",
+    "Readiness",
     "Related",
     "Stored",
     "Timeline",
     "carry_on",
     "is_breaking",
+    "is_errand",
 ]

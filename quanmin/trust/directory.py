@@ -73,5 +73,7 @@ def asks_for_hidden(query: Query) -> bool:
 
 
 def _is_shown(type_: str, param: SearchParameter) -> bool:
+    if param.is_custom:  # its expression may look at anything, by any way
+        return False
     elements = re.findall(rf"\b{type_}\.(\w+)", param.expression)
     return bool(elements) and directory()[type_].issuperset(elements)

@@ -100,7 +100,7 @@ class Errands:
         except NotFound:
             raise _unknown() from None
         is_theirs = self._actor.role == "operator" or job.owner == self._actor.code
-        if not is_theirs or job.is_cancel_asked or not _is_errand(job.payload):
+        if not is_theirs or job.is_cancel_asked or not is_errand(job.payload):
             raise _unknown()
         return Errand(job, _open(self._store.context, job.kind, job.owner, job.payload))
 
@@ -131,7 +131,8 @@ def _unknown() -> NotFound:
     return NotFound("there is no such job, or it has been ended")
 
 
-def _is_errand(payload: Any) -> bool:
+def is_errand(payload: Any) -> bool:
+    """Whether a job with this payload was begun by a request."""
     return isinstance(payload, dict) and {"purpose", "request", "mandate"} <= payload.keys()
 
 

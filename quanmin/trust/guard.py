@@ -183,6 +183,7 @@ class GuardedRecords(GuardedReading):
         """Carry out a Bundle of requests: a transaction as one, a batch entry by entry; answers in
         its order. `is_strict` refuses searches with a parameter nobody knows.
         """
+        await self._guard.look_again()  # its searches may name what was defined a moment ago
         requests = read_requests(self.context, body, is_strict=is_strict)
         if requests.kind == "transaction":
             return "transaction", await self._transaction(requests)
@@ -292,6 +293,12 @@ class GuardedRecords(GuardedReading):
     ) -> list[Outcome | None]:
         try:
             _refuse_unless_writing(rights)
+            reserved = sorted({op.type for op in operations} & rights.reserved)
+            if reserved:
+                raise Forbidden(
+                    f"{', '.join(reserved)} is written by the operators of the node only: it"
+                    " decides for all who use it"
+                )
             return await self._store.write(
                 Sender(sender, rights.readable, rights.writable), operations, before_commit
             )

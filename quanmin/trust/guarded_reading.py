@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from quanmin.base.database import Connection
-from quanmin.base.problems import NotFound, Problem
+from quanmin.base.problems import Forbidden, NotFound, Problem
 from quanmin.fhir.query import Query
 from quanmin.people import PersonIndex
 from quanmin.records.model import Batch, Hits, Stored
+from quanmin.records.readiness import Indexed, indexed
 from quanmin.records.reading import (
     HistoryQuery,
     history,
@@ -52,6 +53,18 @@ class Guarding:
         self.people = people
         self.log = log
         self.now = now
+
+    async def indexed(self) -> Indexed:
+        """How far the index is: what custom parameters there are, and what can be searched by. It
+        names nobody, so everybody may know it.
+        """
+        await self.store.refresh()
+        async with self.store.glancing() as connection:
+            return await indexed(connection, self.store.context.catalogue)
+
+    async def look_again(self) -> None:
+        """Read anew by what records are indexed and can be searched."""
+        await self.store.refresh()
 
     async def rights(self, actor: Actor) -> tuple[int, Rights]:
         """The number the actor's writes are signed with, and what they may do now."""
@@ -205,6 +218,15 @@ class GuardedReading:
         """The sealed question that this actor left under a name; None when it is kept no more."""
         async with self._store.glancing() as connection:
             return await find(connection, self.actor.code, name)
+
+    async def indexed(self) -> Indexed:
+        """How far the index is."""
+        return await self._guard.indexed()
+
+    def may_reindex(self) -> None:
+        """Raises Forbidden for whoever may not have records indexed again."""
+        if self.actor.role != "operator":
+            raise Forbidden("records are indexed again for operators of the node only")
 
     async def types_present(self) -> list[str]:
         """The types of which this node has records at all, whoever may see them."""

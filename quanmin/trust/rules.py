@@ -8,6 +8,10 @@ is not seen.
 
 from __future__ import annotations
 
+import tomllib
+from functools import cache
+from importlib import resources
+
 import msgspec
 
 from quanmin.base.decision import Decision
@@ -38,6 +42,7 @@ class Rights(msgspec.Struct, frozen=True):
     says so.
 
     What is `readable` but not in `whole` is shown in its directory form, and without its history.
+    `reserved` are types that others write: they decide for all of the node.
     """
 
     whole: Visibility
@@ -45,10 +50,23 @@ class Rights(msgspec.Struct, frozen=True):
     writable: Visibility
     may_create: Decision
     may_erase: Decision = Decision(allowed=False, reasons=("operators-only",))
+    reserved: frozenset[str] = frozenset()
 
 
 def compile_rights(actor: Actor, ground: Ground) -> Rights:
     """The actor's rights on this ground. Every role has its rule."""
+    return msgspec.structs.replace(_of_role(actor, ground), reserved=reserved_for(actor.role))
+
+
+@cache
+def reserved_for(role: str) -> frozenset[str]:
+    """The types that a role does not write."""
+    file = resources.files("quanmin") / "definitions" / "writers.toml"
+    writers = tomllib.loads(file.read_text("utf-8"))["writers"]
+    return frozenset(type_ for type_, roles in writers.items() if role not in roles)
+
+
+def _of_role(actor: Actor, ground: Ground) -> Rights:
     match actor.role:
         case "operator":
             decision = Decision(allowed=True, reasons=("operator",))

@@ -306,7 +306,7 @@ def _links_of(
     context: Context, stored: Stored, param: SearchParameter
 ) -> Iterable[tuple[str, int]]:
     """What a record refers to by a parameter: types and record keys."""
-    for link in values_of(stored, context).get(param.name, []):
+    for link in values_of(stored, context, (param,)).get(param.name, []):
         if isinstance(link, Link) and link.type is not None and link.id is not None:
             rid = context.rid_of(link.type, link.id)
             if rid is not None:

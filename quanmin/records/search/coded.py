@@ -46,7 +46,8 @@ def token_term(scope: Scope, clause: Clause) -> Term:
     """Codes of the parameter, or of those that answer for it."""
     definition = scope.definitions[0]
     names = parts_of(definition, clause.param.name)
-    first, *others = (_own_term(scope, clause, definition.params[name]) for name in names)
+    params = [clause.param] if clause.param.is_custom else [definition.params[n] for n in names]
+    first, *others = (_own_term(scope, clause, param) for param in params)
     for other in others:
         first = joined(first, other)
     return first
@@ -67,7 +68,7 @@ def _own_term(scope: Scope, clause: Clause, param: SearchParameter) -> Term:
             rows.append(is_present(scope, param.name))
             continue
         for one in scope.definitions:
-            is_exact = _add_keys(scope, one, param.name, operand, keys) and is_exact
+            is_exact = _add_keys(scope, one, param, operand, keys) and is_exact
     return keys_term(definition.number, (clause,), "tokens", keys, *rows, is_exact=is_exact)
 
 
@@ -113,11 +114,15 @@ def near_term(scope: Scope, clause: Clause) -> Term:
 
 
 def _add_keys(
-    scope: Scope, definition: TypeDefinition, name: str, operand: TokenOperand, keys: set[int]
+    scope: Scope,
+    definition: TypeDefinition,
+    param: SearchParameter,
+    operand: TokenOperand,
+    keys: set[int],
 ) -> bool:
     """Add the keys of an operand; whether they find nothing but what it asks for."""
-    keying, type_ = scope.context.keying, definition.name
-    implied = definition.params[name].implied_system
+    keying, type_, name = scope.context.keying, definition.name, param.name
+    implied = definition.params[name].implied_system if name in definition.params else None
     code, system = operand.code, operand.system
     if code is None:
         keys.add(keying.system(type_, name, system or ""))

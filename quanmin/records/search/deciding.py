@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from quanmin.fhir.custom import indexed_values
 from quanmin.fhir.extraction import composite_values, index_values
 from quanmin.fhir.json import Json, decode
 from quanmin.fhir.matching import holds
@@ -14,7 +15,7 @@ from quanmin.fhir.query import (
     StringOperand,
     components_of,
 )
-from quanmin.fhir.values import Said, Text, Value
+from quanmin.fhir.values import Said, SearchParameter, Text, Value
 from quanmin.records.context import Context
 from quanmin.records.model import Stored
 from quanmin.records.search.term import Judge
@@ -23,11 +24,18 @@ from quanmin.records.words import is_found
 Values = dict[str, list[Value]]
 
 
-def values_of(stored: Stored, context: Context) -> Values:
-    """What the record's search parameters find in it, by name; empty for a deletion."""
+def values_of(stored: Stored, context: Context, asked: Iterable[SearchParameter] = ()) -> Values:
+    """What the parameters of R4, and custom ones among those `asked`, find in the record, by name;
+    empty for a deletion.
+    """
     if stored.body is None:
         return {}
-    found = index_values(stored.type, decode(stored.body), context.zone, base=context.base)
+    resource = decode(stored.body)
+    found = index_values(stored.type, resource, context.zone, base=context.base)
+    # As they were when the search was read: the node may have changed them meanwhile.
+    customs = [param for param in asked if param.is_custom]
+    if customs:
+        found += indexed_values(customs, resource, context.zone, base=context.base)
     return {param.name: values for param, values in found}
 
 
@@ -45,7 +53,8 @@ async def hits_among(
 def is_hit(stored: Stored, clauses: Sequence[Clause], context: Context) -> bool:
     """Whether every clause holds for the record."""
     plain = [clause for clause in clauses if clause.param.kind != "composite"]
-    if plain and not are_met(plain, values_of(stored, context)):
+    asked = (clause.param for clause in plain)
+    if plain and not are_met(plain, values_of(stored, context, asked)):
         return False
     if len(plain) == len(clauses):
         return True

@@ -121,4 +121,5 @@ class _Deciding:
         context = self._scope.context
         if isinstance(test, Clause):
             return is_hit(stored, (test,), context)
-        return compares(test, values_of(stored, context).get(test.among.param.name, []))
+        param = test.among.param
+        return compares(test, values_of(stored, context, (param,)).get(param.name, []))

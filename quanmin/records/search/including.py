@@ -96,11 +96,11 @@ def _targets(context: Context, includes: Iterable[Include], hits: Sequence[Store
 def _links(
     stored: Stored, includes: Sequence[Include], context: Context
 ) -> Iterator[tuple[str, str]]:
-    values = values_of(stored, context)
-    for include in includes:
-        if include.source != stored.type:
-            continue
-        names = values if include.param == "*" else [include.param]
+    mine = [include for include in includes if include.source == stored.type]
+    customs = [include.custom for include in mine if include.custom is not None]
+    values = values_of(stored, context, customs)
+    for include in mine:
+        names = values if include.param == "*" else [include.name]
         links = (link for name in names for link in values.get(name, []) if isinstance(link, Link))
         for link in links:
             is_wanted = include.target in {None, link.type}
@@ -136,7 +136,7 @@ def _reference_keys(
             for stored in hits
             if include.target in {None, stored.type}
             for name in names
-            if takes(definition.params[name], stored.type)
+            if name not in definition.params or takes(definition.params[name], stored.type)
         }
         if keys:
             found.setdefault(definition.number, set()).update(keys)
@@ -145,8 +145,9 @@ def _reference_keys(
 
 def _reference_params(definition: TypeDefinition, include: Include) -> list[str]:
     if include.param != "*":
-        return [include.param]
-    return [param.name for param in definition.params.values() if param.kind == "reference"]
+        return [include.name]
+    params = definition.params.values()
+    return [one.name for one in params if one.kind == "reference" and not one.is_custom]
 
 
 async def _by_reference(

@@ -73,6 +73,8 @@ def takes(param: SearchParameter, type_: str) -> bool:
     """Whether references to this type are the parameter's: some look only at those to a Patient,
     under whose keys stand those to others as well.
     """
+    if param.is_custom:
+        return True
     return ".where(resolve() is " not in param.expression or type_ in param.targets
 
 
@@ -82,7 +84,7 @@ def is_owner(definition: TypeDefinition, param: SearchParameter) -> bool:
     So it is when the parameter looks at the element that says first whose record it is, and that
     element has one value.
     """
-    if not definition.patient_params:
+    if not definition.patient_params or param.is_custom:
         return False
     main = _element(definition, definition.params[definition.patient_params[0]])
     return main is not None and main == _element(definition, param)

@@ -208,7 +208,7 @@ class Meaning:
 
     def _parents(self, stored: Stored, param: SearchParameter) -> list[tuple[str, int]]:
         found = []
-        for link in values_of(stored, self._context).get(param.name, []):
+        for link in values_of(stored, self._context, (param,)).get(param.name, []):
             if isinstance(link, Link) and link.type == stored.type and link.id is not None:
                 rid = self._context.rid_of(link.type, link.id)
                 if rid is not None:

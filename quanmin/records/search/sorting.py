@@ -65,7 +65,8 @@ class Sorting:
     def ranked(self, stored: Stored, context: Context) -> Ranked:
         """The record with the values that count."""
         keys = self._by_type.get(stored.type, self.keys)
-        return ranked(stored, values_of(stored, context), keys)
+        asked = [key.param for key in keys]
+        return ranked(stored, values_of(stored, context, asked), keys)
 
     def place(self, last: Ranked, phase: int = 0, lead: tuple[int, ...] = ()) -> str:
         """A cursor behind this record."""
@@ -140,7 +141,7 @@ class TiedSlices:
         self._order = slices.order
         self._context = context
         self._sorting = Sorting(query, given)
-        self._names = ", ".join(key.param.name for key in query.sort[:given])
+        self._names = ", ".join(key.param.code for key in query.sort[:given])
 
     async def after(self, cursor: str | None, count: int) -> tuple[list[Stored], str | None]:
         """`count` hits after the cursor, and where the next begin, None at the end.

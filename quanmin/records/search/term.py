@@ -11,6 +11,7 @@ import msgspec
 
 from quanmin.fhir.query import Clause
 from quanmin.fhir.table import TypeDefinition
+from quanmin.fhir.values import GENERATION
 from quanmin.records.context import Context
 from quanmin.records.model import Stored
 from quanmin.records.search.arm import Arm, Write
@@ -163,6 +164,11 @@ def pieces(column: str, needed: Needed) -> Write:
 
 def is_present(scope: Scope, name: str, *, is_missing: bool = False) -> Write:
     """The row has a value for the parameter, or with `is_missing` has none."""
+    if GENERATION in name:
+        # A custom parameter has a key for being there, and one type that is asked.
+        there = any_key("tokens", {scope.context.keying.present(scope.definitions[0].name, name)})
+        # A record without any key has no array.
+        return (lambda bind: f"{there(bind)} is not true") if is_missing else there
     masks: dict[int, list[int]] = {}
     for definition in scope.definitions:
         masks.setdefault(mask_of(definition.params[name].bit), []).append(definition.number)

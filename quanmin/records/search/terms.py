@@ -62,7 +62,9 @@ def _is_of_whole(clause: Clause) -> bool:
 def _term(scope: Scope, group: tuple[Clause, ...], units: Units) -> Term:
     clause = group[0]
     name = clause.param.name
-    if any(name not in definition.params for definition in scope.definitions):
+    if not clause.param.is_custom and any(
+        name not in definition.params for definition in scope.definitions
+    ):
         raise NotSupported(
             f"{name} is not a parameter of every type: name one type to search by it"
         )

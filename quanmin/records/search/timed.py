@@ -53,6 +53,8 @@ def _is_single(scope: Scope, clause: Clause) -> bool:
     is_plain = clause.modifier is None
     if not is_plain or not all(isinstance(operand, DateOperand) for operand in clause.operands):
         return False
+    if clause.param.is_custom:
+        return False
     is_moment = clause.param.name == "_lastUpdated"
     return is_moment or not may_repeat(scope.definitions[0], clause.param)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from definitions import nation, of_nation
 from running import RunningNode, wait_until
 
 from quanmin.base.cluster import Cluster
@@ -232,6 +233,29 @@ def test_jobs_are_listed_shown_cancelled_and_tried_again_by_command(node: Runnin
     missing = node.run("jobs", "show", "999999")
     assert missing.returncode == 2
     assert "quanmin jobs list" in missing.stderr
+
+
+def test_a_custom_parameter_is_indexed_by_the_node_itself(node: RunningNode) -> None:
+    headers = {"Authorization": f"Bearer {node.token()}", "Content-Type": "application/fhir+json"}
+    with httpx.Client(base_url=f"{node.address}/fhir", headers=headers, trust_env=False) as client:
+        for body in (of_nation("01"), nation()):
+            made = client.post(f"/{body['resourceType']}", json=body)
+            assert made.status_code == 201, made.text
+        wait_until(lambda: client.get("/Patient?nation=01").status_code == 200, "not ready")
+        # Several workers answer, and each knows it.
+        totals = [client.get("/Patient?nation=01&_total=accurate").json() for _ in range(8)]
+        assert {total["total"] for total in totals} == {1}
+    (line,) = (row for row in listed_parameters(node) if "Patient:nation" in row)
+    assert line.split()[:4] == ["Patient:nation", "token", "ready", "100%"]
+    counted = httpx.get(f"{node.address}/metrics", trust_env=False).text
+    assert 'quanmin_search_parameters{state="ready"} 1' in counted
+    assert "quanmin_index_rules_unready 0" in counted
+
+
+def listed_parameters(node: RunningNode) -> list[str]:
+    done = node.run("search-parameters", "list")
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
 
 
 def test_a_second_node_on_the_same_folder_is_refused(node: RunningNode) -> None:

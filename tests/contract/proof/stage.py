@@ -75,7 +75,12 @@ class Stage:
     ) -> list[Stored]:
         """All hits of a search, slice after slice, in order."""
         query = parse_query(
-            type_, list(pairs), strict=True, zone=self.context.zone, limits=QueryLimits()
+            type_,
+            list(pairs),
+            strict=True,
+            zone=self.context.zone,
+            limits=QueryLimits(),
+            table=self.context.table,
         )
         return self.runner.run(self._find(query, count, actor))
 

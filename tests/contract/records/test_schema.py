@@ -10,7 +10,9 @@ from quanmin.records.months import ensure_months
 REFERENCE_TABLES = {"sender", "unit", "wording", "consumer"}
 
 # Schemas of the node, which a distributed database keeps whole on one machine.
-NODE_WIDE = {"node", "people", "trust", "jobs", "terminology", "profiles", "imports"}
+NODE_WIDE = {
+    *("node", "people", "trust", "jobs", "terminology", "profiles", "imports", "indexing"),
+}
 
 UNIQUE_KEYS = """
     select c.relname as table, array_agg(a.attname::text) as columns
