@@ -98,6 +98,8 @@ ASKED: list[tuple[list[tuple[str, str]], set[str]]] = [
     ([("subject:Patient.identifier", "urn:ids|1")], {"o1", "c1", "p1", "p2"}),
     ([("_id", "o1,p2,e1")], {"o1", "p2"}),
     ([("_lastUpdated", "ge2000"), ("code", "B")], {"o2", "p2"}),
+    ([("_filter", "code eq B or identifier eq 3")], {"o2", "p2", "c1"}),
+    ([("code:text", "so called"), ("patient", "two")], {"o2", "c2"}),
 ]
 
 
