@@ -51,7 +51,9 @@ def result(id_: str, **more: Any) -> Operation:
 def _reactions(onsets: list[str]) -> dict[str, Any]:
     rash = [{"text": "rash"}]
     found = [{"manifestation": rash, "onset": onset} for onset in onsets]
-    return {"reaction": found} if found else {}
+    system = "http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical"
+    status = {"clinicalStatus": {"coding": [{"system": system, "code": "active"}]}}  # ait-1
+    return status | ({"reaction": found} if found else {})
 
 
 def _chances(numbers: list[float]) -> dict[str, Any]:
