@@ -31,7 +31,9 @@ ASKED_MAX: Final = 1_000
 SORTED_MAX: Final = 100
 _WALKED_CODES_MAX = 32
 # Deciding a record after decryption costs this many times what fetching its key from a set does.
-_DECIDING_COST = 60
+_DECIDING_COST = 25
+# The planner takes values for independent of the code that they are of, and so far too many for it.
+_MISTAKEN = 10
 # A large slice, as a walk must fill it.
 _SHOWN = 50
 
@@ -99,10 +101,9 @@ async def narrow(
         terms = [await _sharpened(reader, term) for term in terms]
     choice = _Choice(terms, sizes, is_driven=is_driven)
     huge = choice.huge()
-    numbers = {id(term): await _expected(reader, _set_of(term)) for term in huge}
     is_known = is_open and choice.is_size_known()
     of_type = await _expected(reader, _rows_of(always)) if huge or is_known else 0
-    rare = {key for key, number in numbers.items() if _is_rare(number, of_type)}
+    rare = {id(term) for term in huge if await _is_rare(reader, term, of_type)}
     many = _many(of_type) if is_known else MANY
     return choice.narrowed(rare, many, is_timed=is_timed)
 
@@ -160,10 +161,16 @@ def _many(of_type: int) -> int:
     return min(MANY, isqrt(_SHOWN * of_type // 4))
 
 
-def _is_rare(number: int, of_type: int) -> bool:
+async def _is_rare(reader: Reader, term: Term, of_type: int) -> bool:
     """Whether a large set is read whole at less cost than a walk decides until a slice is full."""
-    number = max(number, MANY)
-    return number * number < _DECIDING_COST * _SHOWN * of_type
+    most = isqrt(_DECIDING_COST * _SHOWN * of_type)
+    expected = await _expected(reader, _set_of(term))
+    if not most < expected <= most * _MISTAKEN:
+        return most > MANY and expected <= most
+    statement = Statement()
+    union = " union all ".join(arm.first(statement.bind, most + 1) for arm in term.found)
+    counted = f"select count(*) from (select 1 from ({union}) f limit {most + 1}) c"
+    return bool((await reader.rows(counted, statement))[0][0] <= most)
 
 
 def _with_own_arm(always: Sequence[Write], term: Term) -> Term:
