@@ -123,6 +123,7 @@ def _inner(call: Call, asked: _Asked) -> Call:
         parts=parse_path(path.encode("utf-8")),
         pairs=parse_pairs(query.encode("utf-8")),
         is_private=True,
+        is_current=True,  # the Bundle looked before it was read
     )
 
 
