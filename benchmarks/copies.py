@@ -72,12 +72,21 @@ def bundles(seed: int) -> Iterator[Bundle]:
     if path is None:
         yield from _province(seed)
         return
-    originals = list(_originals(path))
-    copy = 0
+    yield from bundles_from(seed, 0)
+
+
+def bundles_from(seed: int, copy: int) -> Iterator[Bundle]:
+    """Synthea's bundles without end, beginning with the so many-th copy of them."""
+    originals = _originals()
     while True:
         for place, original in enumerate(originals):
             yield original.copied(seed, copy, place)
         copy += 1
+
+
+def bundles_a_copy() -> int:
+    """How many bundles one copy of Synthea's people takes."""
+    return len(_originals())
 
 
 def _province(seed: int) -> Iterator[Bundle]:
@@ -107,12 +116,18 @@ class Original(msgspec.Struct, frozen=True):
         return Bundle(body, self.resources)
 
 
-def _originals(path: Path) -> Iterator[Original]:
+@cache
+def _originals() -> tuple[Original, ...]:
+    path = synthea()
+    if path is None:
+        raise SystemExit("Synthea's bundles are not there: see QUANMIN_SHARED in the manual")
+    originals = []
     with tarfile.open(path) as archive:
         for member in archive:
             content = archive.extractfile(member) if member.isfile() else None
             if content is not None:
-                yield _read(content.read())
+                originals.append(_read(content.read()))
+    return tuple(originals)
 
 
 def _read(raw: bytes) -> Original:
