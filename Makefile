@@ -5,14 +5,17 @@
 #   make check       format, lint, types, layers, tidiness, locks (under a minute)
 #   make format      lay out code; wrap comments and docstrings that are too wide
 #   make audit       known vulnerabilities of the locked packages
-#   make bench       the numbers, against their targets
+#   make bench       what is slower than at COMPARE, a commit (without: the one before)
+#   make figures     the numbers, against their targets
+#   make bench-search  searches of a node in FOLDER of SIZE 100k, 1m or 10m; filled when it is not
 #   make bundle      everything needed to install without a network, in dist/
 #   make lock        renew the lock files (make lock UPGRADE=1: with the newest versions)
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full check format audit bench bundle lock set-up browser
+.PHONY: help demo test test-full check format audit bench figures bench-search bundle lock
+.PHONY: set-up browser
 
 PYTHON_IN := .venv/bin/python
 # Measured: see docs/how-to/develop.md.
@@ -57,7 +60,13 @@ audit: set-up
 	@$(PYTHON_IN) tools/audit.py
 
 bench: set-up
+	@$(PYTHON_IN) benchmarks/compare.py $(COMPARE)
+
+figures: set-up
 	@$(PYTHON_IN) benchmarks/run.py
+
+bench-search: set-up
+	@PYTHONPATH=benchmarks $(PYTHON_IN) -m search.run --folder $(FOLDER) --size $(SIZE)
 
 bundle: set-up
 	@$(PYTHON_IN) tools/bundle/bundle.py

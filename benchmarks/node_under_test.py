@@ -34,7 +34,8 @@ _QUOTAS = {
 class NodeUnderTest:
     """Started and stopped by the same command that an operator uses."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, tree: Path | None = None) -> None:
+        """Kept in a folder; of another tree than this one when that is given."""
         self.folder = folder
         self.places = Places(folder / "node")
         self._environment = (
@@ -45,6 +46,7 @@ class NodeUnderTest:
                 "QUANMIN_NODE_PORT": str(_free_port()),
                 "QUANMIN_POSTGRES_PROGRAMS": str(folder / "programs"),
             }
+            | ({"PYTHONPATH": str(tree)} if tree is not None else {})
         )
 
     @property

@@ -1,4 +1,4 @@
-"""Measures the node and prints a table against the targets (`make bench`).
+"""Measures the node and prints a table against the targets (`make figures`).
 
     python benchmarks/run.py [--size 100k|1m] [--only NAME ...] [--folder FOLDER] [--seed N]
 
