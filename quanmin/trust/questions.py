@@ -35,7 +35,8 @@ async def keep(
 ) -> None:
     """Keep these questions of an actor, of all of theirs the `number_max` that expire last."""
     async with connection.transaction():
-        for one in questions:
+        # In one order, and passing over what another is removing, so that none waits for the other.
+        for one in sorted(questions, key=lambda one: one.name):
             await connection.execute(
                 "insert into trust.question as q (name, actor, expires, sealed)"
                 " values ($1, $2, $3, $4) on conflict (name) do update"
@@ -47,8 +48,9 @@ async def keep(
                 one.lasts,
             )
         await connection.execute(
-            "delete from trust.question where name in (select name from trust.question"
-            " where actor = $1 order by expires desc offset $2)",
+            "delete from trust.question where name in (select q.name from trust.question q"
+            " where q.name in (select name from trust.question where actor = $1"
+            " order by expires desc offset $2) for update skip locked)",
             actor,
             number_max,
         )
