@@ -11,11 +11,12 @@ import os
 import signal
 import time
 
+from quanmin.base.database import UNAVAILABLE
 from quanmin.base.jobs import Listed, Worker, find
 from quanmin.base.problems import NotFound
 from quanmin.node.job_kinds import kinds_of
 from quanmin.node.memory import rest_the_collector
-from quanmin.node.server import UNAVAILABLE, Node, open_node
+from quanmin.node.server import Node, open_node
 from quanmin.node.settings import Settings
 from quanmin.node.worker import READY, Orders, carry_out
 

@@ -25,6 +25,7 @@ from typing import IO, Final, cast
 import msgspec
 import uvloop
 
+from quanmin.base.database import UNAVAILABLE
 from quanmin.base.lifetime import end_with
 from quanmin.base.logs import write_logs
 from quanmin.base.problems import Issue, Problem, Unusable
@@ -32,7 +33,7 @@ from quanmin.fhir.ndjson import LineCutter, Lines
 from quanmin.fhir.table import load_table
 from quanmin.node.memory import rest_the_collector
 from quanmin.node.pieces import NO_RESOURCE, Piece, as_bundle, as_requests, head_of
-from quanmin.node.server import UNAVAILABLE, Node, open_node
+from quanmin.node.server import Node, open_node
 from quanmin.node.settings import LoadSettings, Settings, pack, unpack
 from quanmin.trust import Actor, EntryOutcome
 

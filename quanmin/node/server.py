@@ -22,6 +22,7 @@ from quanmin.api.export import Exports
 from quanmin.api.importing import Arrivals
 from quanmin.base.clock import Clock
 from quanmin.base.crypto import suite_named
+from quanmin.base.database import UNAVAILABLE
 from quanmin.base.fetching import FetchPlaces
 from quanmin.base.jobs import tally
 from quanmin.base.keys import FileKeys
@@ -45,21 +46,6 @@ from quanmin.web import build as build_pages
 log = logging.getLogger("quanmin.node")
 
 _READY_SECONDS_MAX: Final = 2.0
-
-# What asyncpg raises while the server is down, starting or shutting down: the answer is 503, not
-# 500.
-UNAVAILABLE: Final[tuple[type[Exception], ...]] = (
-    ConnectionError,
-    FileNotFoundError,  # its socket is away while it starts
-    asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
-    # What a connection of the pool says that died with the server, according to where it was.
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-)
 
 
 class Node(msgspec.Struct, frozen=True):

@@ -19,7 +19,7 @@ from typing import Any, Final, TypeVar
 import asyncpg
 import msgspec
 
-from quanmin.base.database import Connection
+from quanmin.base.database import UNAVAILABLE, Connection
 from quanmin.base.jobs.model import Continue, Job, JobLimits, Kind
 from quanmin.base.jobs.register import CHANNEL, sweep
 from quanmin.base.problems import Problem
@@ -34,7 +34,7 @@ _SWEEP_SECONDS: Final = 3600.0
 _WORTH_REPEATING: Final = frozenset({409, 412, 429})
 
 # What the driver raises while the database is away.
-AWAY: Final = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError)
+AWAY: Final[tuple[type[Exception], ...]] = (OSError, *UNAVAILABLE)
 
 # Of each kind the next few, in turn: the first of every kind before the second of any. The kinds
 # come in the order in which they were served last, so a full kind cannot starve the others.

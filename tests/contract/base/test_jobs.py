@@ -21,7 +21,7 @@ import job_process
 import msgspec
 import pytest
 
-from quanmin.base.database import Connection
+from quanmin.base.database import UNAVAILABLE, Connection
 from quanmin.base.jobs import (
     Continue,
     Done,
@@ -72,6 +72,34 @@ async def ended(pool: Pool, *numbers: int) -> None:
 async def put_one(pool: Pool, kind: str, payload: Any = None, **more: Any) -> int:
     async with pool.acquire() as connection, connection.transaction():
         return await put(connection, kind, payload, owner="centre", **more)
+
+
+class Restarting:
+    """A pool whose server is away when it is first asked."""
+
+    def __init__(self, pool: Pool, error: type[Exception]) -> None:
+        self._pool = pool
+        self._errors = [error]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._pool, name)
+
+    async def fetch(self, *asked: Any) -> Any:
+        if self._errors:
+            raise self._errors.pop()("away")
+        return await self._pool.fetch(*asked)
+
+
+@pytest.mark.parametrize("error", UNAVAILABLE)
+async def test_a_server_that_starts_again_is_waited_for(pool: Pool, error: type[Exception]) -> None:
+    async def step(_: Connection, __: Job) -> Done:
+        return Done()
+
+    number = await put_one(pool, "quick")
+    restarting: Any = Restarting(pool, error)
+    async with working(restarting, Kind(name="quick", step=step)):
+        await ended(pool, number)
+    assert (await find(pool, number)).state == "done"
 
 
 @pytest.fixture

@@ -128,6 +128,8 @@ def _bound(binding: str, code: str) -> st.SearchStrategy[Json]:
         return st.just("text/plain")
     if value_set.open:
         return st.just({"text": "open"}) if code == "CodeableConcept" else CODES
+    if value_set.is_ucum:
+        return st.sampled_from(("mg/dL", "kg.m-2", "Cel", "{score}", "furlong"))
     if code != "CodeableConcept":
         return st.sampled_from(value_set.codes)
     codings = [
