@@ -165,7 +165,8 @@ async def _is_rare(reader: Reader, term: Term, of_type: int) -> bool:
     """Whether a large set is read whole at less cost than a walk decides until a slice is full."""
     most = isqrt(_DECIDING_COST * _SHOWN * of_type)
     expected = await _expected(reader, _set_of(term))
-    if not most < expected <= most * _MISTAKEN:
+    # The set has been counted up to MANY: once more is worth it only to go well beyond.
+    if most < 2 * MANY or not most < expected <= most * _MISTAKEN:
         return most > MANY and expected <= most
     statement = Statement()
     union = " union all ".join(arm.first(statement.bind, most + 1) for arm in term.found)
