@@ -41,6 +41,7 @@ async def test_invariants_refuse_a_patch(client: httpx.AsyncClient) -> None:
     headers = {"Content-Type": "application/json-patch+json"}
     answer = await client.patch(f"/Patient/{made['id']}", content=steps, headers=headers)
     refused(answer, "Patient.contact[0]")
+    assert (await client.get(f"/Patient/{made['id']}")).json() == made
 
 
 async def test_invariants_refuse_in_bundles(client: httpx.AsyncClient) -> None:

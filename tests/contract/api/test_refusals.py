@@ -123,6 +123,7 @@ async def test_bodies_over_the_limit_are_refused(house: House) -> None:
     bomb = gzip.compress(b" " * 10_000_000)
     check(await client.post("/Observation", content=bomb, headers=packed), 413, "too-long")
     check(await client.get(f"/Observation?_id={'x' * 20_000}"), 413, "too-long")
+    assert (await client.get("/Observation?_summary=count")).json()["total"] == 0
 
 
 async def test_packed_bodies_come_in_and_go_out(client: httpx.AsyncClient) -> None:
@@ -146,7 +147,9 @@ async def test_packed_bodies_come_in_and_go_out(client: httpx.AsyncClient) -> No
 async def test_broken_encodings_in_addresses_are_refused(house: House, raw: bytes) -> None:
     client = house.client()
     url = httpx.URL("http://node.test").copy_with(raw_path=raw)
-    check(await client.get(url), 400, "structure")
+    answer = await client.get(url)
+    check(answer, 400, "structure")
+    assert raw not in answer.content  # what was sent is not repeated
 
 
 async def test_a_client_over_its_quota_is_told_when_to_come_back(house: House) -> None:
