@@ -82,43 +82,31 @@ class Interaction(msgspec.Struct, frozen=True, kw_only=True):
     content_type: bytes | None = None
 
 
+_BY_POST = ("POST",)
+
+
 def _asked(
     shape: str,
     definition: str,
     perform: Callable[[Call], Awaitable[Reply]],
     *,
+    methods: tuple[str, ...] = ("GET", "POST"),
+    body: Body = "parameters",
     types: tuple[str, ...] = (),
     level: Level = "type",
-    changes: bool = False,
 ) -> tuple[Interaction, ...]:
-    """An operation: by POST with Parameters, and by GET unless it changes something."""
+    """An operation: by GET and POST, or by POST alone where it changes or is sent something."""
     return tuple(
         Interaction(
             code="operation",
             method=method,
             shape=shape,
             access="actor",
-            body="none" if method == "GET" else "parameters",
+            body="none" if method == "GET" else body,
             perform=perform,
             types=types,
             level=level,
             definition=definition if ":" in definition else f"{_R4}/{definition}",
-        )
-        for method in (("POST",) if changes else ("GET", "POST"))
-    )
-
-
-def _validated(shape: str, *methods: str) -> tuple[Interaction, ...]:
-    """`$validate`, which takes the resource itself as well as Parameters."""
-    return tuple(
-        Interaction(
-            code="operation",
-            method=method,
-            shape=shape,
-            access="actor",
-            body="none" if method == "GET" else "optional",
-            perform=validate,
-            definition=f"{_R4}/Resource-validate",
         )
         for method in methods
     )
@@ -308,10 +296,11 @@ INTERACTIONS: tuple[Interaction, ...] = (
     *_asked("[type]/[id]/$meta", "Resource-meta", show_meta),
     *_asked("[type]/$meta", "Resource-meta", sum_up_meta),
     *_asked("$meta", "Resource-meta", sum_up_meta, level="system"),
-    *_asked("[type]/[id]/$meta-add", "Resource-meta-add", add_meta, changes=True),
-    *_asked("[type]/[id]/$meta-delete", "Resource-meta-delete", delete_meta, changes=True),
-    *_validated("[type]/$validate", "POST"),
-    *_validated("[type]/[id]/$validate", "GET", "POST"),
+    *_asked("[type]/[id]/$meta-add", "Resource-meta-add", add_meta, methods=_BY_POST),
+    *_asked("[type]/[id]/$meta-delete", "Resource-meta-delete", delete_meta, methods=_BY_POST),
+    # It takes the resource itself as well as Parameters.
+    *_asked("[type]/$validate", "Resource-validate", validate, methods=_BY_POST, body="optional"),
+    *_asked("[type]/[id]/$validate", "Resource-validate", validate, body="optional"),
     *_asked("$counts", _COUNTS, count_types, level="system"),
     *_asked("[type]/[id]/$counts", _COUNTS, count_types, types=("Patient",)),
     *_asked("[type]/$counts", _COUNTS, count_kinds),
@@ -324,9 +313,9 @@ INTERACTIONS: tuple[Interaction, ...] = (
     *_at_both("$validate-code", "ValueSet", check_in_value_set),
     *_asked("[type]/$status", _STATUS, tell_status, types=("SearchParameter",)),
     *_asked("[type]/[id]/$status", _STATUS, tell_status, types=("SearchParameter",)),
-    *_asked("$reindex", _REINDEX, reindex, level="system", changes=True),
-    *_asked("[type]/$reindex", _REINDEX, reindex, changes=True),
-    *_asked("[type]/[id]/$reindex", _REINDEX, reindex, changes=True),
+    *_asked("$reindex", _REINDEX, reindex, level="system", methods=_BY_POST),
+    *_asked("[type]/$reindex", _REINDEX, reindex, methods=_BY_POST),
+    *_asked("[type]/[id]/$reindex", _REINDEX, reindex, methods=_BY_POST),
     *_at_both("$translate", "ConceptMap", translate),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -114,16 +115,8 @@ def _add_way(node: Node, held: dict[str, Json], way: Way, found: Collection) -> 
 
 def _add_beside(node: Node, value: Json, extra: Json, way: Way, found: Collection) -> None:
     """Append elements that have something beside their value, or their type in themselves."""
-    values = value if type(value) is list else [value]
-    extras = extra if type(extra) is list else [extra]
-    is_list = type(value) is list or type(extra) is list
-    for index in range(max(len(values), len(extras))):
-        item = values[index] if index < len(values) else None
-        beside = extras[index] if index < len(extras) else None
-        beside = beside if type(beside) is dict else None
-        if item is not None or beside is not None:
-            exact = _resource_type(item, way.type)
-            found.append(Node(item, exact, beside, node, way.step, index if is_list else -1))
+    for item, beside, index in _paired(value, extra):
+        found.append(Node(item, _resource_type(item, way.type), beside, node, way.step, index))
 
 
 def _add_undefined(node: Node, name: str, found: Collection) -> None:
@@ -132,7 +125,12 @@ def _add_undefined(node: Node, name: str, found: Collection) -> None:
     held = node.value if type(node.value) is dict else node.extra
     if type(held) is not dict:
         return
-    value, extra = held.get(name), held.get("_" + name)
+    for item, beside, index in _paired(held.get(name), held.get("_" + name)):
+        found.append(Node(item, _undefined_type(item), beside, node, name, index))
+
+
+def _paired(value: Json, extra: Json) -> Iterator[tuple[Json, dict[str, Json] | None, int]]:
+    """Each item of an element with what stands beside it, and its index in a list, else -1."""
     values = value if type(value) is list else [value]
     extras = extra if type(extra) is list else [extra]
     is_list = type(value) is list or type(extra) is list
@@ -141,8 +139,7 @@ def _add_undefined(node: Node, name: str, found: Collection) -> None:
         beside = extras[index] if index < len(extras) else None
         beside = beside if type(beside) is dict else None
         if item is not None or beside is not None:
-            kind = _undefined_type(item)
-            found.append(Node(item, kind, beside, node, name, index if is_list else -1))
+            yield item, beside, index if is_list else -1
 
 
 def _undefined_type(value: Json) -> Type:
