@@ -92,6 +92,13 @@ class NodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             "algorithms. New records follow a change at once, old ones stay readable."
         ),
     ] = "international"
+    signature_suite: Annotated[
+        Literal["international", "gm"],
+        Meta(
+            description="What the node signs with: ECDSA on P-256 with SHA-256, or SM2 with SM3 of "
+            "the national algorithms. What was signed before a change stays verifiable."
+        ),
+    ] = "international"
     port: Annotated[
         int,
         Meta(
