@@ -6,6 +6,7 @@ StructureDefinition of the release gives them to.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path as File
@@ -31,6 +32,8 @@ DECIDED_BY_SHAPE = frozenset(
 
 # R4 wrote `as` for what ofType() does; references are not followed to judge one record.
 _ENVIRONMENT = Environment(strictness="lenient", resolve=lambda _: None)
+
+_OPERATOR = re.compile(r" (?:and|or) ")
 
 Severity = Literal["error", "warning"]
 
@@ -114,6 +117,8 @@ def _again(rule: Invariant, node: Node) -> Node | None:
     compared = rule.expression.removesuffix(".isDistinct()")
     if compared == rule.expression:
         return None
+    # Some rules ask for something else before it: (type = 'history') or entry...isDistinct().
+    compared = _OPERATOR.split(compared)[-1]
     seen: set[str] = set()
     for found in compile_path(compared).evaluate(node, environment=_ENVIRONMENT):
         value = repr(found.value)

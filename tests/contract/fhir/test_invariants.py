@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from shared import members as archived
@@ -54,6 +54,27 @@ def test_a_broken_rule_is_found_where_it_is_broken() -> None:
     }
     errors = broken(patient, severities=frozenset({"error"}), without=frozenset({"per-1"}))
     assert {rule.key for rule, _ in errors} == {"pat-1", "cpt-2"}
+
+
+def test_what_must_be_distinct_is_told_though_the_rule_asks_for_more_before_it() -> None:
+    """bdl-7, sdf-1, sdf-16 and sdf-17 begin with something else."""
+    url, ids = "urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0", ["Patient", "Patient"]
+    entry = {"fullUrl": url, "resource": {"resourceType": "Basic"}}
+    elements = {"element": [{"id": id_, "path": "Patient"} for id_ in ids]}
+    definition = {"resourceType": "StructureDefinition", "differential": elements}
+    whole = {**definition, "derivation": "specialization", "snapshot": elements}
+
+    def places(resource: dict[str, Any]) -> set[tuple[str, str]]:
+        return {(rule.key, node.location) for rule, node in broken(resource)}
+
+    bundle = {"resourceType": "Bundle", "type": "collection", "entry": [entry, entry]}
+    assert ("bdl-7", "Bundle") in places(bundle)
+    second = "StructureDefinition.differential.element[1].id"
+    assert ("sdf-17", second) in places(definition)
+    assert {("sdf-1", second.replace("differential", "snapshot").replace(".id", ".path"))} < places(
+        whole
+    )
+    assert ("sdf-16", second.replace("differential", "snapshot")) in places(whole)
 
 
 def test_a_rule_for_one_place_is_kept_there_and_nowhere_else() -> None:
