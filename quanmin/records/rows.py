@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from operator import itemgetter
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -152,21 +153,39 @@ async def _replace(connection: Connection, drafts: Sequence[Draft]) -> None:
 
 
 async def remove_side(connection: Connection, old: Iterable[tuple[int, IndexEntry]]) -> None:
-    """Remove the rows of the side tables that these index entries of records, by key, stand for."""
+    """Remove the rows of the side tables that these index entries of records, by key, stand for;
+    also where they were written from other moments than the entries tell now.
+    """
     old = list(old)
-    for table, pairs in (
-        ("keyed", [(key, rid) for rid, entry in old for key, _ in entry.keyed]),
-        ("dated", [(key, rid) for rid, entry in old for key, _, _ in entry.dated]),
-        ("ranged", [(key, rid) for rid, entry in old for key, _, _ in entry.ranged]),
+    for table, rows in (
+        ("keyed", [(key, entry.low, rid) for rid, entry in old for key, _ in entry.keyed]),
+        ("dated", [(key, low, rid) for rid, entry in old for key, low, _ in entry.dated]),
+        ("ranged", [(key, low, rid) for rid, entry in old for key, low, _ in entry.ranged]),
     ):
-        if pairs:
-            await connection.execute(
-                f"delete from records.{table} s"
-                " using unnest($1::bigint[], $2::bigint[]) as o (key, rid)"
-                " where s.key = o.key and s.rid = o.rid",
-                [key for key, _ in pairs],
-                [rid for _, rid in pairs],
-            )
+        left = Counter((key, rid) for key, _, rid in rows)
+        for write, some in (
+            ("s.low = o.low", {row for row in rows if row[1] is not None}),
+            ("s.low is null", {row for row in rows if row[1] is None}),
+        ):
+            if some:
+                left -= await _removed(connection, table, write, some)
+        # Reads all that stands under the key: half of a type has the commonest.
+        if left:
+            await _removed(connection, table, "true", {(key, None, rid) for key, rid in left})
+
+
+async def _removed(
+    connection: Connection, table: str, low: str, rows: Collection[tuple[int, Any, int]]
+) -> Counter[tuple[int, int]]:
+    """Of which keys and records rows were removed, and how many."""
+    kind = "numeric" if table == "ranged" else "bigint"
+    found = await connection.fetch(
+        f"delete from records.{table} s"
+        f" using unnest($1::bigint[], $2::{kind}[], $3::bigint[]) as o (key, low, rid)"
+        f" where s.key = o.key and {low} and s.rid = o.rid returning s.key, s.rid",
+        *map(list, zip(*rows, strict=True)),
+    )
+    return Counter((row["key"], row["rid"]) for row in found)
 
 
 def _is_next(draft: Draft) -> bool:

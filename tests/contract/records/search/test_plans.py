@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from decimal import Decimal
 from typing import Any
 
 import asyncpg
@@ -20,9 +21,10 @@ from stores import open_context
 from quanmin.base.database import Connection
 from quanmin.records import related as related_records
 from quanmin.records.context import Context
-from quanmin.records.index import kind_of
+from quanmin.records.index import IndexEntry, kind_of
 from quanmin.records.model import Stored
 from quanmin.records.related import Related
+from quanmin.records.rows import remove_side
 from quanmin.records.search import search, timeline
 from quanmin.records.search.reader import Reader, Statement
 from quanmin.records.visibility import (
@@ -390,6 +392,59 @@ async def test_a_timeline_reads_only_the_patients_records(
             await timeline(connection, context, [rid], (), Everything(), 20, None)
         assert _scanned(plans) == []
         assert _pages(plans) <= 400
+
+
+class _Explained:
+    """A connection that also tells how its statements run."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self.plans: list[dict[str, Any]] = []
+
+    async def fetch(self, text: str, *arguments: Any) -> list[Any]:
+        taken_back = self._connection.transaction()
+        await taken_back.start()
+        explained = await self._connection.fetch(
+            f"explain (analyze, buffers, format json) {text}", *arguments
+        )
+        await taken_back.rollback()
+        self.plans.append(msgspec.json.decode(explained[0][0])[0]["Plan"])
+        rows: list[Any] = await self._connection.fetch(text, *arguments)
+        return rows
+
+
+async def test_a_record_is_taken_out_of_the_index_without_reading_the_others_of_its_code(
+    shelves: tuple[Connection, Context],
+) -> None:
+    connection, context = shelves
+    explained = _Explained(connection)
+    common = context.keying.code("Observation", "code", "common")
+    (unit,) = await connection.fetch("select key from records.ranged where rid = $1", -50_002)
+    entry = IndexEntry(
+        low=50_002 * 600_000_000, keyed={(common, 0)}, ranged={(unit["key"], Decimal(2), None)}
+    )
+    await connection.execute("analyze records.keyed, records.ranged")
+    await remove_side(explained, [(-50_002, entry)])  # type: ignore[arg-type]  # see above
+    assert _pages(explained.plans) <= 40
+    for table in ("keyed", "ranged"):
+        assert not await connection.fetch(f"select from records.{table} where rid = $1", -50_002)
+
+
+async def test_rows_written_under_another_moment_are_taken_out_of_the_index_too(
+    shelves: tuple[Connection, Context],
+) -> None:
+    connection, context = shelves
+    common = context.keying.code("Observation", "code", "common")
+    before = await connection.fetchval("select count(*) from records.keyed")
+    await remove_side(
+        connection,
+        [
+            (-50_004, IndexEntry(low=5, keyed={(common, 0)})),
+            (-50_006, IndexEntry(keyed={(common, 0)})),
+        ],
+    )
+    assert not await connection.fetch("select from records.keyed where rid in (-50004, -50006)")
+    assert await connection.fetchval("select count(*) from records.keyed") == before - 2
 
 
 # All that one patient has, taken in after everything else: by record key it stands at the end.
