@@ -44,6 +44,11 @@ class Extent(msgspec.Struct, frozen=True, kw_only=True):
     patients: tuple[int, ...] | None = None
     deleted: bool = False
 
+    @property
+    def is_by_target(self) -> bool:
+        """Whether its records tell by what they are about whose they are, and not by their rows."""
+        return self.of_patients and self.type == "Provenance" and not self.deleted
+
 
 class Portion(msgspec.Struct, frozen=True):
     """Some records in the order of their keys, and where the next portion begins: None at the
@@ -158,6 +163,8 @@ def _bounds(extent: Extent) -> list[Write]:
     writes: list[Write] = [lambda bind: f"r.updated <= {bind(extent.until)}::bigint"]
     if extent.since is not None:
         writes.append(lambda bind: f"r.updated > {bind(extent.since)}::bigint")
+    if extent.is_by_target:
+        return writes
     if extent.patients is not None:
         writes.append(
             lambda bind: f"r.patient = any({bind(list(extent.patients or ()))}::bigint[])"

@@ -12,6 +12,7 @@ import msgspec
 from quanmin.base.database import Connection
 from quanmin.fhir.query import Query
 from quanmin.records.portions import Extent, Portion, patients_among, portion, searched_portion
+from quanmin.records.provenance import of_patients
 from quanmin.records.settling import Settling, settling
 from quanmin.trust.directory import asks_for_hidden
 from quanmin.trust.showing import shown
@@ -100,8 +101,9 @@ class Exporting:
                     count=count,
                     bytes_max=bytes_max,
                 )
-        await self._note(connection, extent.type, found.versions)
-        versions = tuple(shown(rights, stored) for stored in found.versions)
+            kept = await of_patients(reading, context, rights.readable, extent, found.versions)
+        await self._note(connection, extent.type, kept)
+        versions = tuple(shown(rights, stored) for stored in kept)
         return Portion(versions, found.after)
 
     async def note_download(self, type_: str, number: int) -> None:

@@ -152,20 +152,19 @@ class Progress:
 
     def _extent(self, at: Position) -> Extent | None:
         """What the position is in; None behind the last of its type."""
-        some: tuple[int, ...] | None = None
-        if self._patients is not None:
-            begin = at.group * _PATIENTS_AT_ONCE
-            some = self._patients[begin : begin + _PATIENTS_AT_ONCE]
-        if some == () or (some is None and at.group):
-            return None
-        return Extent(
+        extent = Extent(
             type=at.types[at.place],
             until=at.moment,
             since=self._asked.since,
             of_patients=self._asked.of_patients,
-            patients=some,
+            patients=self._patients,
             deleted=at.phase == "deleted",
         )
+        if self._patients is None or extent.is_by_target:
+            return extent if not at.group and self._patients != () else None
+        begin = at.group * _PATIENTS_AT_ONCE
+        some = self._patients[begin : begin + _PATIENTS_AT_ONCE]
+        return msgspec.structs.replace(extent, patients=some) if some else None
 
     async def _next_phase(self, at: Position) -> Position:
         if at.phase == "records" and self._asked.since is not None:

@@ -329,6 +329,77 @@ async def test_bulk_data_group_level_export_gives_the_compartments_of_its_member
     assert len(taken.ids()) == len(expected)
 
 
+async def add_provenance(client: httpx.AsyncClient) -> None:
+    """Of each patient, of a result of each, of a result of both, and of the hospital."""
+    for id_, *targets in (
+        ("of-man", "Patient/man"),
+        ("of-woman", "Patient/woman"),
+        ("of-his", "Observation/result-man-1"),
+        ("of-hers", "Observation/result-woman-1/_history/1"),
+        (
+            "of-both",
+            "Organization/hospital",
+            "Observation/result-man-2",
+            "Observation/result-woman-2",
+        ),
+        ("of-hospital", "Organization/hospital"),
+        ("of-nothing", "Observation/result-nobody-1"),
+    ):
+        await put(
+            client,
+            "Provenance",
+            id_,
+            target=[{"reference": one} for one in targets],
+            recorded="2026-03-01T08:00:00+08:00",
+            agent=[{"who": {"reference": "Organization/hospital"}}],
+        )
+
+
+async def test_bulk_data_patient_level_export_has_the_provenance_of_what_is_in_it(
+    outlet: Outlet,
+) -> None:
+    client = outlet.client()
+    await fill(client)
+    await add_provenance(client)
+    for url in ("/Patient/$export", "/Patient/$export?_typeFilter=Provenance%3Frecorded%3D2026"):
+        taken = await take(client, url)
+        assert sorted(one["id"] for one in taken.of("Provenance")) == [
+            *("of-both", "of-hers", "of-his", "of-man", "of-woman")
+        ]
+    taken = await take(client, "/Patient/$export?_type=Observation")
+    assert taken.types() == ["Observation"]
+
+
+async def test_bulk_data_group_level_export_has_the_provenance_of_what_is_in_it(
+    outlet: Outlet,
+) -> None:
+    client = outlet.client()
+    await fill(client)
+    await add_provenance(client)
+    await put_group(client, "Patient/woman")
+    taken = await take(client, "/Group/ward/$export")
+    assert sorted(one["id"] for one in taken.of("Provenance")) == ["of-both", "of-hers", "of-woman"]
+    await put(client, "Group", "ward", type="person", actual=True)
+    assert (await take(client, "/Group/ward/$export")).manifest["output"] == []
+
+
+async def test_provenance_of_a_record_that_the_actor_may_not_see_is_not_told_of(
+    outlet: Outlet,
+) -> None:
+    await fill(outlet.client("hospital-b"))
+    await put(
+        outlet.client("hospital-a"),
+        "Provenance",
+        "guessed",
+        target=[{"reference": "Observation/result-man-1"}],
+        recorded="2026-03-01T08:00:00+08:00",
+        agent=[{"who": {"display": "somebody"}}],
+    )
+    assert (await take(outlet.client("hospital-a"), "/Patient/$export")).ids() == []
+    taken = await take(outlet.client(), "/Patient/$export?_type=Provenance")
+    assert taken.ids() == ["Provenance/guessed"]
+
+
 async def test_bulk_data_group_members_who_left_are_not_exported(outlet: Outlet) -> None:
     client = outlet.client()
     await fill(client)
