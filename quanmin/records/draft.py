@@ -8,11 +8,11 @@ from typing import Any
 
 import msgspec
 
-from quanmin.base.problems import Invalid
+from quanmin.base.problems import Issue
 from quanmin.fhir.custom import indexed_values
 from quanmin.fhir.extraction import index_values
 from quanmin.fhir.json import decode, splice
-from quanmin.fhir.profiles import claims_anything
+from quanmin.fhir.profiles import claims_anything, profile_faults
 from quanmin.fhir.table import TypeDefinition
 from quanmin.fhir.validation import validate
 from quanmin.records.compartment import patient_of
@@ -78,13 +78,8 @@ def draft_version(
     """The next version of a record; None when it would be the same as the current one. With
     `keeps_version` the current one again, its number and moment unchanged.
 
-    `raw` is the resource as sent, its references within a bundle resolved.
-
-    Raises Invalid with every fault of the content.
+    `raw` is the resource as sent, its references within a bundle resolved; it has no `body_faults`.
     """
-    issues = [issue for issue in validate(definition.name, raw) if issue.severity in _BREAKING]
-    if issues:
-        raise Invalid(f"the {definition.name} breaks rules of FHIR R4", issues=tuple(issues))
     if current is not None and _is_same(context, raw, current):
         return None
     version = 1 if current is None else current.stored.version + 1
@@ -111,6 +106,16 @@ def draft_version(
         None if current is None else index_again(context, current),
         claims_anything(resource),
     )
+
+
+def body_faults(type_: str, raw: bytes) -> list[Issue]:
+    """Everything that keeps a body from being written as a record of this type, whatever else the
+    node holds: faults by R4, and of a profile what keeps it from being used. Raises Malformed.
+    """
+    issues = [issue for issue in validate(type_, raw) if issue.severity in _BREAKING]
+    if not issues and type_ == "StructureDefinition":
+        issues = profile_faults(raw)
+    return issues
 
 
 def draft_deletion(

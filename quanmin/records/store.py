@@ -27,13 +27,13 @@ from quanmin.base.problems import (
 from quanmin.fhir.json import Rewriting, unresolved_references
 from quanmin.records.codec import ERASED, PATIENT, Holder
 from quanmin.records.context import Context, method_of
-from quanmin.records.draft import Draft, draft_deletion, draft_version
+from quanmin.records.draft import Draft, body_faults, draft_deletion, draft_version
 from quanmin.records.erasing import erase_patients
 from quanmin.records.glance import Glances
 from quanmin.records.model import Outcome, Stored
 from quanmin.records.numbers import Numbers
 from quanmin.records.operation import Change, Operation, Projection, Sender
-from quanmin.records.profiles.refusing import refuse_unfit
+from quanmin.records.profiles.refusing import Unwritten, unfit
 from quanmin.records.reading import glance
 from quanmin.records.rows import Clock, Shared, take_clocks, write_drafts
 from quanmin.records.targets import Target, Targets, gone_issues
@@ -42,6 +42,7 @@ from quanmin.records.visibility import Facts, Visibility
 # CPU-bound work gives way after this many records, so that a large bundle does not hold up every
 # other request.
 _YIELD_EVERY = 16
+_LARGE_BYTES = 64 << 10
 
 _Done = TypeVar("_Done")
 BeforeCommit = Callable[[Connection, "list[Outcome | None]"], Awaitable[None]]
@@ -255,6 +256,8 @@ class _Unit:
         self._made: dict[Holder, bytes] = {}
         self._clocks: dict[int, Clock] = {}
         self._has_taken = False
+        self._faults: list[Issue] = []
+        self._unwritten: list[Unwritten] = []
 
     async def apply(self, operations: Sequence[Operation], now: int) -> list[Outcome | None]:
         # The body shows milliseconds, and the column must not know more than the body.
@@ -263,9 +266,7 @@ class _Unit:
         targets = await resolver.resolve(operations)
         drafts = await self._draft(targets, resolver.mapping, now)
         positions = {target.rid: target.operation.position for target in targets}
-        await refuse_unfit(
-            self._context, self._connection, drafts.values(), positions, self._sender.writable
-        )
+        await self._refuse_faulty(drafts.values(), positions)
         holders = await self._seal(list(drafts.values()), positions)
         await self._take_clocks(list(drafts.values()), holders)
         self._new = await write_drafts(self._connection, list(drafts.values()), self._shared)
@@ -290,8 +291,8 @@ class _Unit:
     async def _draft(
         self, targets: Sequence[Target], mapping: dict[str, str], now: int
     ) -> dict[int, Draft]:
+        """What is to be written; faults of the bodies are kept, to be told together."""
         drafts: dict[int, Draft] = {}
-        issues: list[Issue] = []
         rewriting = Rewriting(mapping) if mapping else None
         for position, target in enumerate(targets):
             if not target.is_open:
@@ -300,40 +301,41 @@ class _Unit:
             if rewriting is not None and target.base:
                 mine = rewriting.from_base(target.base)
             try:
-                draft = self._draft_one(target, mine, now)
+                draft = await self._draft_one(target, mine, now)
             except Problem as problem:
                 place = target.operation.position
                 if place is None:
                     raise
-                issues += [_located(issue, place) for issue in problem.issues]
+                self._faults += [_located(issue, place) for issue in problem.issues]
                 continue
             if draft is None and target.current is not None:
                 target.settled = Outcome(target.current.stored, unchanged=True)
-            elif target.is_taken:
+            elif draft is not None and target.is_taken:
                 self._has_taken = True
+                self._unwritten.append(_unwritten(target, draft.body))
             elif draft is not None:
                 drafts[draft.rid] = draft
             if position % _YIELD_EVERY == 0:
                 await asyncio.sleep(0)
-        if issues:
-            raise Invalid("nothing of the transaction was stored", issues=tuple(issues))
         return drafts
 
-    def _draft_one(self, target: Target, rewriting: Rewriting | None, now: int) -> Draft | None:
+    async def _draft_one(
+        self, target: Target, rewriting: Rewriting | None, now: int
+    ) -> Draft | None:
         operation, current = target.operation, target.current
-        body = operation.body or b""
         if operation.kind == "delete":
             return (
                 None
                 if current is None
                 else draft_deletion(self._context, target.definition, current, now)
             )
-        if operation.patch is not None and current is not None:
-            bytes_max = self._context.limits.patched_bytes_max
-            body = operation.patch.apply(current.stored.body or b"", bytes_max=bytes_max)
-        body = rewriting.apply(body) if rewriting else body
-        if operation.position is not None and not _had_unresolved(target):
-            _refuse_unresolved(target.definition.name, body)
+        body = _body_of(target, rewriting, self._context.limits.patched_bytes_max)
+        faults = await _faults_of(target, body)
+        if faults:
+            place = operation.position
+            self._faults += [_located(issue, place) for issue in faults]
+            self._unwritten.append(_unwritten(target, body))
+            return None
         return draft_version(
             self._context,
             target.definition,
@@ -346,6 +348,22 @@ class _Unit:
             now=now,
             keeps_version=operation.keeps_version,
         )
+
+    async def _refuse_faulty(
+        self, drafts: Collection[Draft], positions: Mapping[int, int | None]
+    ) -> None:
+        """Raises Invalid with every fault of every body, by R4 and by the profiles it claims."""
+        unkept = await unfit(
+            self._context,
+            self._connection,
+            drafts,
+            unwritten=self._unwritten,
+            positions=positions,
+            seen=self._sender.writable,
+        )
+        if self._faults or unkept:
+            text = "a rule of FHIR R4 or of a profile that is claimed is broken: nothing was stored"
+            raise Invalid(text, issues=(*self._faults, *unkept))
 
     async def _seal(
         self, drafts: Sequence[Draft], positions: Mapping[int, int | None]
@@ -428,18 +446,39 @@ def _change(draft: Draft) -> Change:
     )
 
 
-def _refuse_unresolved(type_: str, body: bytes) -> None:
+def _body_of(target: Target, rewriting: Rewriting | None, bytes_max: int) -> bytes:
+    """What a target is to be, patched and its references resolved."""
+    operation, current = target.operation, target.current
+    body = operation.body or b""
+    if operation.patch is not None and current is not None:
+        body = operation.patch.apply(current.stored.body or b"", bytes_max=bytes_max)
+    return rewriting.apply(body) if rewriting else body
+
+
+async def _faults_of(target: Target, body: bytes) -> list[Issue]:
+    """What is wrong with a body by itself. Raises Malformed."""
+    name = target.definition.name
+    if len(body) > _LARGE_BYTES:
+        # A stored Bundle of megabytes takes its time, and requests go on meanwhile.
+        faults = await asyncio.to_thread(body_faults, name, body)
+    else:
+        faults = body_faults(name, body)
+    if target.operation.position is not None and not _had_unresolved(target):
+        faults += _unresolved(body)
+    return faults
+
+
+def _unwritten(target: Target, body: bytes) -> Unwritten:
+    return Unwritten(target.definition.name, target.id, body, target.operation.position)
+
+
+def _unresolved(body: bytes) -> list[Issue]:
     """An entry's URN means something within its bundle only (R4 bundle.html#references)."""
-    places = unresolved_references(body)
-    if places:
-        text = (
-            "no entry of the transaction has this fullUrl: add the entry, or refer to a record of"
-            " this node by Type/id or Type?identifier=..."
-        )
-        raise Invalid(
-            f"the {type_} refers to entries that are not there",
-            issues=tuple(Issue("error", "not-found", text, place) for place in places),
-        )
+    text = (
+        "no entry of the transaction has this fullUrl: add the entry, or refer to a record of"
+        " this node by Type/id or Type?identifier=..."
+    )
+    return [Issue("error", "not-found", text, place) for place in unresolved_references(body)]
 
 
 def _had_unresolved(target: Target) -> bool:
@@ -449,8 +488,10 @@ def _had_unresolved(target: Target) -> bool:
     return bool(unresolved_references(target.current.stored.body or b""))
 
 
-def _located(issue: Issue, position: int) -> Issue:
-    """The issue as seen from the whole bundle."""
+def _located(issue: Issue, position: int | None) -> Issue:
+    """The issue as seen from the whole bundle, where there is one."""
+    if position is None:
+        return issue
     where = f"Bundle.entry[{position}].resource"
     inner = issue.expression.partition(".")[2]
     return msgspec.structs.replace(issue, expression=f"{where}.{inner}" if inner else where)

@@ -6,7 +6,7 @@ other profiles, codes and records it asks of `Knowledge`, which notes what it do
 """
 
 from quanmin.fhir.profiles.checking import check_record, claims_anything, claims_of
-from quanmin.fhir.profiles.compiling import Faulty, compile_profile
+from quanmin.fhir.profiles.compiling import Faulty, compile_profile, profile_faults
 from quanmin.fhir.profiles.definition import Definition, read_definition
 from quanmin.fhir.profiles.knowledge import Knowledge
 from quanmin.fhir.profiles.model import Profile
@@ -20,5 +20,6 @@ __all__ = [
     "claims_anything",
     "claims_of",
     "compile_profile",
+    "profile_faults",
     "read_definition",
 ]

@@ -15,7 +15,7 @@ from quanmin.base.problems import Invalid, Issue
 from quanmin.fhir.invariants import Severity
 from quanmin.fhir.json import json_names
 from quanmin.fhir.path import PathProblem, compile_path
-from quanmin.fhir.profiles.definition import Definition, is_base_type
+from quanmin.fhir.profiles.definition import Definition, is_base_type, read_definition
 from quanmin.fhir.profiles.discriminating import read_discriminator
 from quanmin.fhir.profiles.limits import read_limit
 from quanmin.fhir.profiles.model import (
@@ -61,6 +61,21 @@ def compile_profile(definition: Definition, base: Profile | None = None) -> Prof
         text = f"the StructureDefinition {definition.url} cannot be used as a profile"
         raise Faulty(text, issues=tuple(compiler.issues))
     return profile
+
+
+def profile_faults(raw: bytes) -> list[Issue]:
+    """Why a StructureDefinition, which is valid R4, can never be used as a profile.
+
+    Of one that needs another profile this is not known without it: nothing is told.
+    """
+    definition = read_definition(raw)
+    if not definition.is_profile or not definition.url or definition.base is not None:
+        return []
+    try:
+        compile_profile(definition)
+    except Faulty as faulty:
+        return list(faulty.issues)
+    return []
 
 
 class _Compiler:

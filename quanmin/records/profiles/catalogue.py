@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from quanmin.base.database import Connection
-from quanmin.fhir.profiles import Definition, compile_profile, read_definition
+from quanmin.fhir.profiles import Definition, read_definition
 from quanmin.fhir.profiles.definition import slimmed
 from quanmin.records.operation import Change
 from quanmin.terminology.catalogue import version_order
@@ -38,7 +38,7 @@ class ProfileIndex:
     async def apply(self, connection: Connection, changes: Sequence[Change]) -> None:
         """Write each changed definition anew.
 
-        Raises Faulty for one that can be read by itself and cannot be used. One that needs another
+        One that can be read by itself and cannot be used was refused before. One that needs another
         profile is taken as it is, since the order in which profiles are stored is nobody's rule.
         """
         for change in changes:
@@ -61,8 +61,6 @@ async def _rewrite(connection: Connection, change: Change) -> None:
 async def _write(
     connection: Connection, change: Change, definition: Definition, since: int
 ) -> None:
-    if definition.is_profile and definition.base is None:
-        compile_profile(definition)
     await connection.execute(
         "insert into profiles.structure (rid, sender, since, url, version, definition)"
         " values ($1, $2, $3, $4, $5, $6)",

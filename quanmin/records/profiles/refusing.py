@@ -1,4 +1,4 @@
-"""Refuses to write what does not keep a profile that it claims."""
+"""Finds what is about to be written and does not keep a profile that it claims."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import asyncio
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from quanmin.base.database import Connection
-from quanmin.base.problems import Gone, Invalid, Issue, NotFound
+from quanmin.base.problems import Gone, Issue, NotFound
 from quanmin.fhir.json import Json, decode
+from quanmin.fhir.profiles import claims_anything
 from quanmin.records.profiles.judging import named_record
 from quanmin.records.reading import read
 from quanmin.records.visibility import Visibility
@@ -21,27 +24,44 @@ if TYPE_CHECKING:
 _YIELD_EVERY: Final = 16
 
 
-async def refuse_unfit(
+class Unwritten(msgspec.Struct, frozen=True):
+    """A body that will not be written, and is held to profiles all the same."""
+
+    type: str
+    id: str
+    body: bytes
+    position: int | None
+
+
+async def unfit(
     context: Context,
     connection: Connection,
     drafts: Collection[Draft],
+    *,
+    unwritten: Collection[Unwritten],
     positions: Mapping[int, int | None],
     seen: Visibility,
-) -> None:
-    """Hold when every draft keeps the profiles that it, or a record within it, claims and the node
-    knows.
+) -> list[Issue]:
+    """What the drafts, or records within them, do not keep of the profiles that they claim and the
+    node knows. So it is for what will not be written, so that one answer tells everything.
 
     `positions` says where in a bundle each draft stands. What a profile asks of records that are
-    referred to is held against the other drafts and what of the store is `seen`. Raises Invalid
-    with every fault of every draft. Profiles written by the same transaction are not in force yet.
+    referred to is held against the other bodies and what of the store is `seen`. Profiles written
+    by the same transaction are not in force yet.
     """
     profiles = context.profiles
     if profiles.limits.profiles == "off":
-        return
-    claiming = [draft for draft in drafts if draft.is_claiming]
+        return []
+    claiming = [
+        Unwritten(draft.definition.name, draft.id, draft.body, positions[draft.rid])
+        for draft in drafts
+        if draft.is_claiming
+    ]
+    claiming += [each for each in unwritten if claims_anything(decode(each.body))]
     if not claiming:
-        return
+        return []
     bodies = {(draft.definition.name, draft.id): draft.body for draft in drafts}
+    bodies |= {(each.type, each.id): each.body for each in unwritten}
 
     async def resolve(reference: str) -> Json | None:
         name = named_record(reference, context.base)
@@ -51,23 +71,19 @@ async def refuse_unfit(
 
     knowledge = await profiles.knowledge(connection)
     issues: list[Issue] = []
-    for number, draft in enumerate(claiming):
+    for number, each in enumerate(claiming):
         if number % _YIELD_EVERY == 0:
             await asyncio.sleep(0)
-        position = positions[draft.rid]
-        at = "" if position is None else f"Bundle.entry[{position}].resource"
         issues += await profiles.judge(
             context,
             connection,
             knowledge,
-            decode(draft.body),
-            at=at,
+            decode(each.body),
+            at="" if each.position is None else f"Bundle.entry[{each.position}].resource",
             is_brief=True,
             resolve=resolve,
         )
-    faults = tuple(issue for issue in issues if issue.severity == "error")
-    if faults:
-        raise Invalid("a record does not keep a profile that it claims", issues=faults)
+    return [issue for issue in issues if issue.severity == "error"]
 
 
 async def _look_up(

@@ -315,3 +315,56 @@ async def test_a_profile_that_many_claim_is_compiled_once(house: Any) -> None:
     await store(client, claiming(name=[{"text": "c"}]))
     assert max(profiles._editions) > min(profiles._editions)
     assert profiles._editions[max(profiles._editions)].profiles[URL] is first
+
+
+async def test_one_answer_tells_the_faults_by_r4_and_by_the_profile(
+    client: httpx.AsyncClient,
+) -> None:
+    await store(client, named())
+    broken = claiming(active=True, gender="none", telecom=[{"value": "1"}])
+    expected = ["Patient.gender", "Patient.telecom[0]", "Patient.name"]
+    assert places(await client.post("/Patient", json=broken)) == expected
+    entries = [post(json.dumps(each).encode()) for each in (claiming(active=True), broken)]
+    answer = await client.post("", content=bundle("transaction", *entries))
+    first, second = (f"Bundle.entry[{number}].resource" for number in range(2))
+    assert sorted(places(answer)) == [
+        f"{first}.name",
+        f"{second}.gender",
+        f"{second}.name",
+        f"{second}.telecom[0]",
+    ]
+
+
+async def test_one_answer_tells_a_broken_rule_and_a_reference_to_no_entry(
+    client: httpx.AsyncClient,
+) -> None:
+    reference = {"reference": "urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0"}
+    broken = observation(subject=reference, effectiveDateTime="never")
+    answer = await client.post("", content=bundle("transaction", post(json.dumps(broken).encode())))
+    assert sorted(places(answer)) == [
+        "Bundle.entry[0].resource.effective.ofType(dateTime)",
+        "Bundle.entry[0].resource.subject.reference",
+    ]
+
+
+async def test_a_profile_that_cannot_be_used_is_told_with_its_entry_and_beside_other_faults(
+    client: httpx.AsyncClient,
+) -> None:
+    unusable = storable(element("Patient.nickname", min=1))
+    entries = [post(json.dumps(each).encode()) for each in (unusable, patient(active="yes"))]
+    answer = await client.post("", content=bundle("transaction", *entries))
+    assert places(answer) == [
+        "Bundle.entry[0].resource.snapshot.element[1].path",
+        "Bundle.entry[1].resource.active",
+    ]
+
+
+async def test_an_id_that_is_taken_is_told_after_the_faults_by_a_profile(house: Any) -> None:
+    """Else finding out that another sender has it would cost nothing."""
+    first, second = house.client("hospital-a"), house.client("hospital-b")
+    await store(first, named())
+    kept = claiming(name=[{"text": "a"}], id="mine")
+    assert (await first.put("/Patient/mine", json=kept)).status_code == 201
+    broken = claiming(id="mine", active=True)
+    assert places(await second.put("/Patient/mine", json=broken)) == ["Patient.name"]
+    assert (await second.put("/Patient/mine", json=kept)).status_code == 403
