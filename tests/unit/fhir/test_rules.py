@@ -224,3 +224,21 @@ def test_a_contained_questionnaire_counts_among_the_descendants() -> None:
     twice = asking("1", contained=[inner], extension=extension)
     assert told(twice) == {"que-2": "Questionnaire.contained[0].item[0].linkId"}
     assert told(asking("2", contained=[inner], extension=extension)) == {}
+
+
+def test_what_is_not_there_does_not_keep_a_rule_whose_words_ask_for_it() -> None:
+    """que-13, vsd-9, tst-7 and md-1 become empty in FHIRPath, which is neither kept nor broken."""
+    initial = [{"valueString": "a"}, {"valueString": "b"}]
+    questions = {"resourceType": "Questionnaire", "status": "draft"}
+    item = {"linkId": "1", "type": "string", "initial": initial}
+    assert told({**questions, "item": [item]}) == {"que-13": "Questionnaire.item[0]"}
+    assert told({**questions, "item": [{**item, "repeats": True}]}) == {}
+    expansion = {"timestamp": "2026", "contains": [{"system": "urn:s", "display": "a"}]}
+    values = {"resourceType": "ValueSet", "status": "draft", "expansion": expansion}
+    assert set(told(values)) == {"vsd-9"}
+    focus = {"code": "Patient", "min": 0, "max": "many"}
+    message = {"resourceType": "MessageDefinition", "status": "draft", "date": "2026"}
+    assert set(told({**message, "eventUri": "urn:e", "focus": [focus]})) == {"md-1"}
+    script = {"resourceType": "TestScript", "url": "urn:t", "name": "A", "status": "draft"}
+    action = {"operation": {"encodeRequestUrl": True}}
+    assert set(told({**script, "setup": {"action": [action]}})) == {"tst-7"}
