@@ -27,8 +27,18 @@ _ENCODER = msgspec.json.Encoder()
 _HOLDERS = frozenset({"Bundle", "Parameters"})
 
 
+_ASKING = frozenset({"batch", "transaction", "history"})
+_ANSWERING = frozenset({"batch-response", "transaction-response", "history"})
+_FIRST = {"document": "Composition", "message": "MessageHeader"}
+
+
+class _PeekMeta(msgspec.Struct, frozen=True):
+    versionId: str = ""  # noqa: N815 - FHIR's name
+
+
 class _Peek(msgspec.Struct):
     resourceType: str  # noqa: N815 - FHIR's name
+    meta: _PeekMeta = _PeekMeta()
 
 
 _PEEK = msgspec.json.Decoder(_Peek)
@@ -42,8 +52,6 @@ def is_clean(type_name: str, raw: bytes, *, is_ruled: bool = True) -> bool:
     if b"\\" in raw and _CONTROL_ESCAPE.search(raw):
         return False
     if _EMPTY.search(raw):
-        return False
-    if type_name in _HOLDERS and b'"#' in raw:
         return False
     if raw.count(b"{") > DEPTH_MAX and _is_deep(raw):
         return False
@@ -70,9 +78,10 @@ def _decode(type_name: str, raw: bytes, *, is_ruled: bool) -> Shaped | None:
         return None
     if _repeats_keys(raw, shaped):
         return None
-    is_right = _are_contained_clean(shaped, raw, is_ruled=is_ruled) and (
-        type_name not in _HOLDERS or _are_held_clean(shaped, is_ruled=is_ruled)
-    )
+    if type_name in _HOLDERS:
+        is_right = _are_held_clean(shaped, raw, is_ruled=is_ruled)
+    else:
+        is_right = _are_contained_clean(shaped, raw, is_ruled=is_ruled)
     return shaped if is_right else None
 
 
@@ -116,9 +125,47 @@ def _decode_any(raw: bytes, *, is_ruled: bool) -> Shaped | None:
     return _decode(name, raw, is_ruled=is_ruled) if name in load_table().types else None
 
 
-def _are_held_clean(shaped: Shaped, *, is_ruled: bool) -> bool:
-    held = _entries(shaped) if hasattr(shaped, "entry") else _parameters(shaped.parameter)
-    return all(_decode_any(bytes(raw), is_ruled=is_ruled) is not None for raw in held)
+def _are_held_clean(shaped: Shaped, raw: bytes, *, is_ruled: bool) -> bool:
+    is_bundle = hasattr(shaped, "entry")
+    held = _entries(shaped) if is_bundle else _parameters(shaped.parameter)
+    bodies = [bytes(each) for each in held]
+    # Fragments are right where the records within say so; a holder has none of its own.
+    if b'"#' in raw and _fragments(raw) != sum(map(_fragments, bodies)):
+        return False
+    if is_bundle and is_ruled and not _keeps_rules(shaped):
+        return False
+    return all(_decode_any(body, is_ruled=is_ruled) is not None for body in bodies)
+
+
+def _fragments(raw: bytes) -> int:
+    return len(_FRAGMENT.findall(raw))
+
+
+def _keeps_rules(bundle: Shaped) -> bool:
+    """Whether a Bundle surely keeps the rules that are DECIDED_BY_HOLDER: bdl-3, 4, 7, 11, 12."""
+    entries = [] if bundle.entry is msgspec.UNSET else bundle.entry
+    is_asking, is_answering = bundle.type in _ASKING, bundle.type in _ANSWERING
+    for entry in entries:
+        if (entry.request is msgspec.UNSET) is is_asking:
+            return False
+        if (entry.response is msgspec.UNSET) is is_answering:
+            return False
+    try:
+        peeks = [
+            None if entry.resource is msgspec.UNSET else _PEEK.decode(entry.resource)
+            for entry in entries
+        ]
+    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    first = _FIRST.get(bundle.type)
+    if first is not None and not (peeks and peeks[0] and peeks[0].resourceType == first):
+        return False
+    names = [
+        entry.fullUrl + (peek.meta.versionId if peek else "")
+        for entry, peek in zip(entries, peeks, strict=True)
+        if entry.fullUrl is not msgspec.UNSET
+    ]
+    return bundle.type == "history" or len(set(names)) == len(names)
 
 
 def _entries(bundle: Shaped) -> list[msgspec.Raw]:

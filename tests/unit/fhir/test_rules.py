@@ -242,3 +242,62 @@ def test_what_is_not_there_does_not_keep_a_rule_whose_words_ask_for_it() -> None
     script = {"resourceType": "TestScript", "url": "urn:t", "name": "A", "status": "draft"}
     action = {"operation": {"encodeRequestUrl": True}}
     assert set(told({**script, "setup": {"action": [action]}})) == {"tst-7"}
+
+
+def bundle(type_: str, *entries: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"resourceType": "Bundle", "type": type_, "entry": list(entries), **more}
+
+
+def version(number: str) -> dict[str, Any]:
+    return {
+        "fullUrl": "urn:x:1",
+        "resource": {"resourceType": "Patient", "meta": {"versionId": number}},
+    }
+
+
+def test_a_bundle_that_keeps_its_rules_is_accepted_fast() -> None:
+    """bdl-3, bdl-4, bdl-7, bdl-11 and bdl-12, and references within the records."""
+    inner = {"resourceType": "Patient", "id": "p"}
+    holding = {
+        "resourceType": "Observation",
+        "status": "final",
+        "code": CODED,
+        "contained": [inner],
+        "subject": {"reference": "#p"},
+    }
+    composition = {
+        "resourceType": "Composition",
+        "status": "final",
+        "type": CODED,
+        "date": "2026",
+        "author": [{"display": "a"}],
+        "title": "a",
+    }
+    stamped = {
+        "identifier": {"system": "urn:s", "value": "a"},
+        "timestamp": "2026-01-01T00:00:00Z",
+    }
+    asked = {"request": {"method": "GET", "url": "Patient"}}
+    assert is_fast(bundle("collection", version("1"), version("2"), {"resource": holding}))
+    assert is_fast(bundle("document", {"resource": composition}, version("1"), **stamped))
+    assert is_fast(bundle("batch", asked))
+    for broken in (
+        bundle("collection", version("1"), version("1")),
+        bundle("collection", version("1"), version("")),
+        bundle("collection", {"resource": {**holding, "contained": []}}),
+        bundle("document", version("1"), {"resource": composition}, **stamped),
+        bundle("message", version("1")),
+        bundle("batch", asked, version("1")),
+        bundle("collection", asked),
+        bundle("batch-response", version("1")),
+        bundle("collection", {**version("1"), "response": {"status": "200"}}),
+    ):
+        assert not is_fast(broken)
+        assert validate("Bundle", json.dumps(broken).encode())
+
+
+def test_a_fragment_outside_of_the_records_of_a_bundle_is_looked_at_closely() -> None:
+    signature = {"type": [{"code": "a"}], "when": "2026-01-01T00:00:00Z"}
+    signed = bundle("collection", signature={**signature, "who": {"reference": "#p"}})
+    assert not is_fast(signed)
+    assert not is_fast({**signed, "entry": [{"resource": PATIENT}]})
