@@ -70,7 +70,7 @@ def _truncated(one: Any, two: Any) -> tuple[Any, Any]:
         quotient = abs(one) // abs(two) * (1 if (one < 0) == (two < 0) else -1)
         is_long = type(one) is Long or type(two) is Long
         rest = one - quotient * two
-        return (Long(quotient), Long(rest)) if is_long else (limited(quotient), rest)
+        return (long(quotient), Long(rest)) if is_long else (limited(quotient), rest)
     left, right = Decimal(one), Decimal(two)
     quotient_cut = (left / right).to_integral_value("ROUND_DOWN")
     if not quotient_cut.is_finite():
@@ -100,8 +100,7 @@ def _calculated(
         if type(one) is int and type(two) is int:
             return limited(numbers(one, two))
         if isinstance(one, int) and isinstance(two, int):
-            found = numbers(int(one), int(two))
-            return Long(found) if abs(found) <= _LONG_MAX else None
+            return long(numbers(int(one), int(two)))
         return finite(numbers(Decimal(one), Decimal(two)))
     left, right = amount(one), amount(two)
     if left is None or right is None:
@@ -117,6 +116,11 @@ def limited(number: int) -> int | None:
     return number if -INTEGER_MAX - 1 <= number <= INTEGER_MAX else None
 
 
+def long(number: int) -> Long | None:
+    """A Long has 64 bits; what does not fit is empty."""
+    return Long(number) if -_LONG_MAX - 1 <= number <= _LONG_MAX else None
+
+
 def finite(number: Decimal) -> Decimal | None:
     """The number, unless it is none."""
     return number if number.is_finite() else None
@@ -127,7 +131,9 @@ def negated(value: Any) -> Any:
     if type(value) is Amount:
         return value.with_value(-value.value)
     if type(value) is Long:
-        return Long(-value)
+        return long(-value)
+    if type(value) is int:
+        return limited(-value)
     if is_number(value):
         return -value
     raise Unfit(f"{kind(value)} has no sign")

@@ -9,7 +9,7 @@ from typing import Any
 
 from quanmin.fhir.path import amounts, moments
 from quanmin.fhir.path.amounts import CALENDAR, Amount, read_amount, whole
-from quanmin.fhir.path.arithmetic import limited
+from quanmin.fhir.path.arithmetic import limited, long
 from quanmin.fhir.path.comparing import is_number
 from quanmin.fhir.path.compiling import Application, Function, Step
 from quanmin.fhir.path.environment import Scope
@@ -22,7 +22,6 @@ from quanmin.fhir.path.types import Long, bounded
 _WHOLE = re.compile(r"[+-]?\d{1,20}\Z", re.ASCII)
 _DECIMAL = re.compile(r"[+-]?\d+(?:\.\d+)?\Z", re.ASCII)
 _DIGITS_MAX = 400
-_LONG_MAX = 2**63 - 1
 _TRUE = frozenset({"true", "t", "yes", "y", "1", "1.0"})
 _FALSE = frozenset({"false", "f", "no", "n", "0", "0.0"})
 
@@ -49,7 +48,7 @@ def _to_long(value: Any) -> Long | None:
         value = int(value) if _WHOLE.match(value) else None
     if not isinstance(value, int):
         return None
-    return Long(value) if abs(value) <= _LONG_MAX else None
+    return long(value)
 
 
 def _to_decimal(value: Any) -> Decimal | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from quanmin.fhir.path import amounts, moments
 from quanmin.fhir.path.amounts import Amount
-from quanmin.fhir.path.arithmetic import finite, kind, limited
+from quanmin.fhir.path.arithmetic import finite, kind, limited, long
 from quanmin.fhir.path.comparing import amount, is_number
 from quanmin.fhir.path.compiling import Function
 from quanmin.fhir.path.environment import ARITHMETIC
@@ -49,7 +49,9 @@ def _of_number(calculate: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def _abs(value: Any) -> Any:
-    return Long(abs(value)) if type(value) is Long else abs(value)
+    if type(value) is Long:
+        return long(abs(value))
+    return limited(abs(value)) if type(value) is int else abs(value)
 
 
 def _whole(rounding: str) -> Callable[[Any], Any]:
@@ -79,7 +81,7 @@ def _power(base: Any, exponent: Any) -> Any:
         if base.bit_length() * exponent > _BITS_MAX * 2 and abs(base) > 1:
             return None
         found = int(base) ** int(exponent)
-        return Long(found) if Long in {type(base), type(exponent)} else limited(found)
+        return long(found) if Long in {type(base), type(exponent)} else limited(found)
     return _answer(_FINE.power(Decimal(base), Decimal(exponent)))
 
 
