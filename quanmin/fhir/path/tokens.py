@@ -20,6 +20,7 @@ _TOKEN = re.compile(
     | `(?P<quoted>(?:[^`\\]|\\.)*)`
     | (?P<word>[A-Za-z_][A-Za-z0-9_]*)
     | (?P<variable>\$(?:this|index|total)\b)
+    | (?<=%)"(?P<constant>(?:[^"\\]|\\.)*)"
     | (?P<sign><=|>=|!=|!~|[-+*/&|=~<>().,\[\]{}%])
     """,
     re.VERBOSE | re.DOTALL | re.ASCII,
@@ -56,7 +57,7 @@ def cut(expression: str) -> list[Token]:
         if found is None:
             raise PathProblem(_advice(expression[at]), expression=expression, at=at, fault="syntax")
         sort = found.lastgroup
-        if sort in {"string", "quoted"}:
+        if sort in {"string", "quoted", "constant"}:
             tokens.append(Token(_sort(sort), _unescaped(found[sort]), at))
         elif sort != "space":
             tokens.append(Token(_sort(sort), found[0], at))
@@ -71,6 +72,8 @@ def _sort(name: str | None) -> Sort:
         "number": "number",
         "string": "string",
         "quoted": "quoted",
+        # R4 fhirpath.html writes %"vs-name", which the grammar of 2.0 has in backticks.
+        "constant": "quoted",
         "word": "word",
         "variable": "variable",
         "sign": "sign",
