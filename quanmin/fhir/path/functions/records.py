@@ -20,7 +20,7 @@ from quanmin.fhir.path.nodes import (
     computed,
     root,
 )
-from quanmin.fhir.path.types import UNKNOWN, fhir_type
+from quanmin.fhir.path.types import fhir_type, is_type_name
 from quanmin.fhir.xhtml import xhtml_fault
 
 _STRUCTURE = "http://hl7.org/fhir/StructureDefinition/"
@@ -214,7 +214,7 @@ def _conforms_to(application: Application) -> Step:
         conforms = scope.environment.conforms
         answer = conforms(focus[0].value, url) if conforms else None
         name = url.removeprefix(_STRUCTURE)
-        if answer is None and name != url and fhir_type(name) is not UNKNOWN:
+        if answer is None and name != url and is_type_name(f"FHIR.{name}"):
             answer = name in focus[0].type.names
         if answer is None:
             raise application.problem("this profile is not known here: load it first")
