@@ -6,7 +6,9 @@ from decimal import getcontext, setcontext
 from functools import lru_cache
 from typing import Any
 
-from quanmin.fhir.json import Json
+import msgspec
+
+from quanmin.fhir.json import Json, decode
 from quanmin.fhir.path.checking import check
 from quanmin.fhir.path.compiling import Compiler
 from quanmin.fhir.path.environment import ARITHMETIC, STANDARD, Environment, Scope
@@ -103,3 +105,39 @@ def compile_path(text: str) -> Path:
     Raises PathProblem when it cannot be read.
     """
     return Path(text)
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """One thing found: what it is, what it says, and where in the record it stands.
+
+    `type` is the FHIR type that holds such a value: `code`, `HumanName`, and of what was computed
+    `boolean`, `string`, `integer`, `decimal`, `date`, `dateTime`, `time` or `Quantity`. `value` is
+    JSON, numbers with a point as Decimal; a date is its text without @, a computed Quantity its
+    text `4 'mg'`; None where a primitive has extensions only. `location` is empty where computed.
+    """
+
+    type: str
+    value: Any
+    location: str
+
+
+def evaluate(
+    expression: str,
+    on: Json | bytes | Node,
+    *,
+    is_checked: bool = False,
+    environment: Environment = STANDARD,
+    type_name: str = "",
+) -> list[Answer]:
+    """What an expression finds in a resource, typed; the resource as JSON text or decoded.
+
+    `is_checked` also refuses what no resource of its type could have, such as a misspelt element:
+    the same as `strictness="checked"`. With `type_name`, `on` is an element of that type. Raises
+    PathProblem, whose `fault` is "syntax", "semantic" or "execution"; Malformed for bytes that are
+    no JSON object.
+    """
+    if is_checked:
+        environment = msgspec.structs.replace(environment, strictness="checked")
+    record = decode(on) if isinstance(on, bytes) else on
+    found = compile_path(expression).evaluate(record, environment=environment, type_name=type_name)
+    return [Answer(one.type.written, text_of(one.value), one.location) for one in found]

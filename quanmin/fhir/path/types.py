@@ -118,6 +118,12 @@ class Type:
         """The name that type() gives: elements inside a type are BackboneElements."""
         return self.name if "." not in self.name else "BackboneElement"
 
+    @property
+    def written(self) -> str:
+        """The name of the FHIR type that holds such a value: boolean of System.Boolean."""
+        is_lowered = self.is_system and self.name != "Quantity"
+        return self.name[:1].lower() + self.name[1:] if is_lowered else self.shown
+
     def __getattr__(self, name: str) -> Any:
         # A slot that is filled costs no call: every step of every path asks for it.
         if name != "ways":

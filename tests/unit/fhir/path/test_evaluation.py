@@ -12,10 +12,12 @@ from pathcases import OBSERVATION, PATIENT, ask
 
 from quanmin.fhir.path import (
     LENIENT,
+    Answer,
     Collection,
     Environment,
     PathProblem,
     compile_path,
+    evaluate,
     named_by_reference,
     root,
 )
@@ -64,6 +66,35 @@ def test_every_node_says_where_it_stands() -> None:
     ]
     assert at("contained.name") == ["Patient.contained[0].name"]
     assert at("1 + 1") == [""]
+
+
+def test_one_call_answers_with_type_value_and_place() -> None:
+    raw = b'{"resourceType":"Patient","active":true,"gender":"male","birthDate":"1974-12-25"}'
+    assert evaluate("Patient.gender", raw) == [Answer("code", "male", "Patient.gender")]
+    assert evaluate("Patient.gender | 'x'", raw)[1] == Answer("string", "x", "")
+    types = "Patient | active | birthDate | 1 | 1.5 | active.not() | now() | timeOfDay() | 4 'mg'"
+    assert [one.type for one in evaluate(f"({types}) | birthDate + 1 day", raw)] == [
+        *("Patient", "boolean", "date", "integer", "decimal", "boolean"),
+        *("dateTime", "time", "Quantity", "date"),
+    ]
+    assert [one.value for one in evaluate("birthDate + 1 day | 1.50 | 4 'mg'", raw)] == [
+        "1974-12-26",
+        Decimal("1.50"),
+        "4 'mg'",
+    ]
+    assert evaluate("given1", {"given": ["a"]}, type_name="HumanName") == []
+    assert evaluate("value", OBSERVATION)[0].type == "Quantity"
+    component = {"resourceType": "Observation", "component": [{"valueString": "a"}]}
+    assert evaluate("component", component)[0].type == "BackboneElement"
+
+
+def test_one_call_refuses_when_checked_what_no_record_can_have() -> None:
+    assert evaluate("name.given1", PATIENT) == []
+    with pytest.raises(PathProblem) as told:
+        evaluate("name.given1", PATIENT, is_checked=True)
+    assert told.value.fault == "semantic"
+    with pytest.raises(PathProblem):
+        evaluate("given1", {"given": ["a"]}, type_name="HumanName", is_checked=True)
 
 
 def test_a_record_nested_without_end_is_walked_all_the_same() -> None:
