@@ -24,9 +24,14 @@ from quanmin.fhir.path.syntax import (
 )
 from quanmin.fhir.path.types import (
     BOOLEAN,
+    DATE,
+    DATE_TIME,
+    DECIMAL,
     INTEGER,
+    QUANTITY,
     RESOURCE,
     STRING,
+    TIME,
     UNKNOWN,
     Type,
     fhir_type,
@@ -62,16 +67,30 @@ _BY_ORDER = frozenset({"first", "last", "tail", "skip", "take"})
 _LAMBDAS = frozenset(
     {"where", "exists", "all", "select", "repeat", "repeatAll", "aggregate", "iif", "trace", "sort"}
 )
+_TYPED = {
+    BOOLEAN: ("toBoolean",),
+    INTEGER: ("count", "length", "indexOf", "lastIndexOf", "toInteger", "precision"),
+    DECIMAL: ("toDecimal",),
+    STRING: (
+        *("toString", "substring", "upper", "lower", "replace", "replaceMatches", "trim", "join"),
+        *("split", "toChars", "encode", "decode", "escape", "unescape"),
+    ),
+    DATE: ("today", "toDate"),
+    DATE_TIME: ("now", "toDateTime"),
+    TIME: ("timeOfDay", "toTime"),
+    QUANTITY: ("toQuantity",),
+}
 _RESULTS = {
-    "count": _Found(frozenset({INTEGER})),
-    "length": _Found(frozenset({INTEGER})),
-    "toString": _Found(frozenset({STRING})),
+    **{name: _Found(frozenset({kind})) for kind, names in _TYPED.items() for name in names},
     "children": _Found(None, is_ordered=False),
     "descendants": _Found(None, is_ordered=False),
 }
 # These hand on what their argument finds, from each item or once.
 _PROJECTIONS = frozenset({"select"})
 _HINT_LENGTH_MIN = 3
+_OF_QUANTITY = frozenset({"value", "unit"})
+_OF_PRIMITIVE = frozenset({"id", "extension"})
+_READ_FROM_RECORDS = frozenset({"id", "uri"})
 
 
 def check(
@@ -161,7 +180,7 @@ class _Check:
         if not focus.types:
             return focus
         ways = [way for kind in focus.types for way in (kind.ways or {}).get(tree.text, ())]
-        if not ways and not any(kind.is_system for kind in focus.types):
+        if not ways and not any(_has(kind, tree.text) for kind in focus.types):
             shown = ", ".join(sorted(kind.name for kind in focus.types)) or "what stands before"
             hint = _hint(tree.text, focus.types)
             raise self._fault(f"{shown} has no element {tree.text}{hint}", tree.at)
@@ -176,6 +195,8 @@ class _Check:
         found = [self.find(tree, inner, inner) for tree in call.args]
         if call.name in _SAME:
             return focus
+        if call.name in {"repeat", "repeatAll"}:
+            return self._repeated(call.args[0], found[0])
         if call.name in _YES_OR_NO:
             return _BOOLEAN
         if call.name == "extension":
@@ -185,6 +206,19 @@ class _Check:
         if call.name in {"union", "combine"} and found:
             return _joined(focus, found[0])
         return _RESULTS.get(call.name, _ANYTHING)
+
+    def _repeated(self, tree: Tree, found: _Found) -> _Found:
+        """What a step finds that goes on from what it found; where it leads nowhere, it ends."""
+        new = found
+        while new.types:
+            try:
+                new = self.find(tree, new, new)
+            except PathProblem:
+                break
+            if found.types is None or new.types is None or new.types <= found.types:
+                break
+            found = _joined(found, new)
+        return found if new.types is not None else new
 
     def _by_order(self, focus: _Found, at: int) -> None:
         if not focus.is_ordered:
@@ -196,6 +230,15 @@ def _typed(namespace: str, name: str) -> _Found:
     if namespace == "System" or kind is UNKNOWN:
         return _ANYTHING
     return _Found(frozenset({kind}))
+
+
+def _has(kind: Type, name: str) -> bool:
+    """Whether a System value has this element: an id or a url of a record has what primitives have,
+    what is computed has none.
+    """
+    if kind is QUANTITY:
+        return name in _OF_QUANTITY
+    return name in _OF_PRIMITIVE and not kind.names.isdisjoint(_READ_FROM_RECORDS)
 
 
 def _named(call: Call) -> _Found:
