@@ -183,9 +183,13 @@ def _make(step: _Step, twin: Twin, environment: Environment) -> None:
         case "add":
             _add(step, twin, _only(step, found))
         case "insert":
-            place, count = _whole_list(step, twin, found)
+            if found:
+                place, count = _whole_list(step, twin, found)
+            else:
+                place, count = _absent_list(step, twin, environment), 0
             if not 0 <= step.index <= count:
-                raise step.fault(f"the list has {count} items, so that index is 0 to {count}")
+                upto = f" to {count}" if count else ""
+                raise step.fault(f"the list has {count} items, so that index is 0{upto}")
             twin.insert(place, step.index, _value(step, twin, (place.member,)))
         case "delete":
             if not found:
@@ -204,11 +208,13 @@ def _make(step: _Step, twin: Twin, environment: Environment) -> None:
             twin.move(place, step.source, step.destination)
 
 
-def _found(step: _Step, twin: Twin, environment: Environment) -> list[Node]:
-    """The elements of the record that the path finds."""
+def _found(
+    step: _Step, twin: Twin, environment: Environment, path: Path | None = None
+) -> list[Node]:
+    """The elements of the record that the path finds: that of the step, unless another is given."""
     start = root(twin.decoded)
     try:
-        found = step.path.evaluate(start, environment=environment)
+        found = (path or step.path).evaluate(start, environment=environment)
     except PathProblem as problem:
         at = f"its path cannot be evaluated at character {problem.at + 1}: {problem.reason}"
         raise step.fault(at) from None
@@ -260,6 +266,21 @@ def _whole_list(step: _Step, twin: Twin, found: list[Node]) -> tuple[Place, int]
     if [one.index for one in places] != list(range(count)):
         raise step.fault("its path finds a part of a list: name the list without [ ] or where()")
     return first, count
+
+
+def _absent_list(step: _Step, twin: Twin, environment: Environment) -> Place:
+    """The list that the path names and that is not there yet: one of no items (R4 fhirpatch.html:
+    the index is at most the number of elements).
+    """
+    named = step.path.holder()
+    holders = _found(step, twin, environment, named[0]) if named else []
+    ways: tuple[Member, ...] = ()
+    if named and holders:
+        holder = _only(step, holders)
+        ways = _ways(shape_of(holder), named[1])
+    if not ways or not ways[0].element.is_list:
+        raise step.fault("its path finds no list, and names none that could be made", "not-found")
+    return Place(inner_of(holder), shape_of(holder), ways[0])
 
 
 def _add(step: _Step, twin: Twin, node: Node) -> None:

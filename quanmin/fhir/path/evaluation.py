@@ -16,7 +16,7 @@ from quanmin.fhir.path.functions import FUNCTIONS
 from quanmin.fhir.path.nodes import Collection, Node, root, text_of
 from quanmin.fhir.path.operators import truth
 from quanmin.fhir.path.problems import PathProblem, Unfit
-from quanmin.fhir.path.syntax import parse
+from quanmin.fhir.path.syntax import Chain, Name, parse
 
 
 class Path:
@@ -92,6 +92,20 @@ class Path:
         """
         found = check(self.text, self._tree, type_name, others)
         return None if found is None else frozenset(kind.name for kind in found)
+
+    def holder(self) -> tuple[Path, str] | None:
+        """The path to what holds the element that the last step names, and that name: of
+        Patient.contact[0].telecom the path Patient.contact[0] and telecom. None where the last
+        step is no name.
+        """
+        last = self._tree.steps[-1] if isinstance(self._tree, Chain) else self._tree
+        if not isinstance(last, Name):
+            return None
+        before = self.text[: last.at].rstrip().removesuffix(".")
+        try:
+            return compile_path(before or "$this"), last.text
+        except PathProblem:  # a comment stands between
+            return None
 
     def _too_deep(self) -> PathProblem:
         text = "this is nested too deeply: take it apart"

@@ -183,9 +183,50 @@ def test_fhirpatch_1_insert_needs_an_index_within_the_list(index: int) -> None:
     assert "the list has 3 items, so that index is 0 to 3" in problem.text
 
 
-def test_fhirpatch_1_insert_needs_a_list_that_is_there_and_whole() -> None:
+def test_fhirpatch_1_insert_at_0_makes_a_list_that_is_not_there() -> None:
+    # "The index must be equal or less than the number of elements in the list", of which there
+    # are none.
     insert = inserting("Patient.identifier", 0, valueIdentifier=NEW)
-    assert "add makes one" in refusal({}, insert).text
+    assert patched({"active": True}, insert) == {"active": True, "identifier": [NEW]}
+    assert patched({}, inserting("identifier", 0, valueIdentifier=NEW)) == {"identifier": [NEW]}
+    one = {"contact": [{"gender": "male"}]}
+    for path in ("Patient.contact[0].telecom", "Patient.contact.where(gender='male').telecom"):
+        made = patched(one, inserting(path, 0, valueContactPoint={"value": "1"}))
+        assert made["contact"] == [{"gender": "male", "telecom": [{"value": "1"}]}]
+    name = part("name", valueHumanName={"text": "a"})
+    assert patched({}, inserting("Patient.contact", 0, part=[name])) == {
+        "contact": [{"name": {"text": "a"}}]
+    }
+    twice = (insert, inserting("Patient.identifier", 1, valueIdentifier=NUMBERS[0]))
+    assert patched({}, *twice) == {"identifier": [NEW, NUMBERS[0]]}
+    beside = inserting("Patient.birthDate.extension", 0, part=[part("url", valueUri="http://a")])
+    assert patched({"birthDate": "2020"}, beside)["_birthDate"] == {
+        "extension": [{"url": "http://a"}]
+    }
+
+
+def test_fhirpatch_1_insert_makes_no_list_where_none_can_be() -> None:
+    insert = inserting("Patient.identifier", 1, valueIdentifier=NEW)
+    assert "the list has 0 items, so that index is 0" in refusal({}, insert).text
+    for path in (
+        "Patient.contact[0].telecom",
+        "Patient.identifiers",
+        "Patient.birthDate",
+        "Patient.identifier.where(value = '1')",
+        "Patient.identifier[0]",
+        "Encounter.identifier",
+        "Patient.identifier | Patient.name",
+    ):
+        problem = refusal({}, inserting(path, 0, valueIdentifier=NEW))
+        assert problem.issues[0].code == "not-found", path
+    many = {"name": [{"text": "a"}, {"text": "b"}]}
+    problem = refusal(many, inserting("Patient.name.given", 0, valueString="c"))
+    assert problem.issues[0].code == "multiple-matches"
+    problem = refusal({}, inserting("Patient.identifier", 0, valueString="a"))
+    assert "cannot be of type" in problem.text
+
+
+def test_fhirpatch_1_insert_needs_a_whole_list() -> None:
     insert = inserting("Patient.identifier[1]", 0, valueIdentifier=NEW)
     assert "a part of a list" in refusal({"identifier": NUMBERS}, insert).text
     insert = inserting("Patient.birthDate", 0, valueDate="2020")
