@@ -15,6 +15,7 @@ import msgspec
 from quanmin.api.export import (
     Asked,
     Asking,
+    Language,
     Part,
     Position,
     Progress,
@@ -187,14 +188,14 @@ async def _records(node: Node, wish: Wish) -> GuardedRecords:
 
 async def _read(node: Node, records: GuardedRecords, wish: Wish) -> Asked:
     settings = node.settings
+    await records.exporting.look_again()
+    language = Language(zone=settings.zone, limits=settings.search, table=records.context.table)
     asking = Asking(
-        list(wish.pairs),
-        of_patients=wish.of_patients,
-        is_lenient=False,
-        zone=settings.zone,
-        limits=settings.search,
+        list(wish.pairs), of_patients=wish.of_patients, is_lenient=False, language=language
     )
-    return asking.read(records.context.suite.number, await _patients(records, wish))
+    asked = asking.read(records.context.suite.number, await _patients(records, wish))
+    await records.exporting.check([language.query(type_, text) for type_, text in asked.filters])
+    return asked
 
 
 async def _patients(records: GuardedRecords, wish: Wish) -> str | None:

@@ -16,6 +16,7 @@ from quanmin.fhir.addresses import localized_query
 from quanmin.fhir.query import Query
 from quanmin.records.context import ROW, Context
 from quanmin.records.model import Stored
+from quanmin.records.readiness import require_indexed
 from quanmin.records.search.arm import Write
 from quanmin.records.search.order import Key, Order, phases, position_after, write_cursor
 from quanmin.records.search.reader import Reader, Statement
@@ -105,7 +106,7 @@ async def searched_portion(
     seconds: float,
 ) -> Portion:
     """The same of the records that any of the queries finds, each among what it may look at.
-    Raises as `search` does.
+    Raises as `search` does, and as `require_indexed`.
     """
     scope = Scope(context, (context.definition(extent.type),))
     phase, count = phases(_BY_KEY)[0], min(count, _SEARCHED_MAX)
@@ -114,6 +115,7 @@ async def searched_portion(
         cursor = write_cursor(position_after(phase, _BY_KEY, 0, None, after))
     found: dict[int, Stored] = {}
     for query, visibility in queries:
+        await require_indexed(connection, context, query)
         reader = Reader(connection, context, seconds)
         asked = localized_query(query, context.base)
         selected = await select(reader, scope, asked, visibility, _BY_KEY)

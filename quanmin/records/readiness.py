@@ -18,6 +18,7 @@ from quanmin.fhir.query import Include, Query, asked_of
 from quanmin.fhir.table import Table
 from quanmin.fhir.values import SearchParameter
 from quanmin.records.catalogue import Catalogue, IndexRule
+from quanmin.records.context import Context
 
 State = Literal["unused", "pending", "indexing", "ready", "failed"]
 
@@ -140,6 +141,13 @@ def _readiness(row: Any) -> Readiness:
 
 
 # ---- asked by a search ---------------------------------------------------------------------------
+
+
+async def require_indexed(connection: Connection, context: Context, query: Query) -> None:
+    """`require_ready` by what this process knows, which it reads when it has looked at none yet."""
+    if not context.catalogue.version:
+        await context.refresh(connection)
+    await require_ready(connection, context.catalogue, query)
 
 
 async def require_ready(connection: Connection, catalogue: Catalogue, query: Query) -> None:

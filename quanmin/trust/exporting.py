@@ -13,6 +13,7 @@ from quanmin.base.database import Connection
 from quanmin.fhir.query import Query
 from quanmin.records.portions import Extent, Portion, patients_among, portion, searched_portion
 from quanmin.records.provenance import of_patients
+from quanmin.records.readiness import require_indexed
 from quanmin.records.settling import Settling, settling
 from quanmin.trust.directory import asks_for_hidden
 from quanmin.trust.showing import shown
@@ -58,6 +59,18 @@ class Exporting:
         if len(there) < len(set(keys.values())):
             await self._notes.note("export", "Patient", "not-found")
         return {id_: rid for id_, rid in keys.items() if rid is not None and rid in there}
+
+    async def look_again(self) -> None:
+        """Read anew by what records are indexed and can be searched."""
+        await self._guard.look_again()
+
+    async def check(self, queries: Sequence[Query]) -> None:
+        """Make sure that each query can be answered by the index as it is now. Raises as
+        `require_indexed` does.
+        """
+        async with self._store.glancing() as connection:
+            for query in queries:
+                await require_indexed(connection, self._store.context, query)
 
     async def portion(
         self,

@@ -2,7 +2,7 @@
 files.
 """
 
-from quanmin.api.export.asking import Asked, Asking, members_of, pack_keys, patient_ids
+from quanmin.api.export.asking import Asked, Asking, Language, members_of, pack_keys, patient_ids
 from quanmin.api.export.files import Part, Sink, grown, gzip_head, gzip_tail, pack, write_at
 from quanmin.api.export.job import Exports, Finished, export_kind
 from quanmin.api.export.limits import ExportLimits
@@ -14,6 +14,7 @@ __all__ = [
     "ExportLimits",
     "Exports",
     "Finished",
+    "Language",
     "Part",
     "Position",
     "Progress",

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from quanmin.api.export.asking import Asked, Asking, members_of, pack_keys, patient_ids
+from quanmin.api.export.asking import Asked, Asking, Language, members_of, pack_keys, patient_ids
 from quanmin.api.export.files import as_gzip, as_plain, gzip_bytes
 from quanmin.api.export.job import KIND, Exports, finished
 from quanmin.api.later import Answer, Later, begin
@@ -89,12 +89,17 @@ async def _begin(
 ) -> Reply:
     """Begin an export; of the patients `named` by id, those whose keys were `found`."""
     _exports(call)
+    language = Language(
+        zone=call.desk.zone,
+        limits=call.desk.query_limits,
+        table=call.records.context.table,
+        is_current=call.is_current,
+    )
     asking = Asking(
         all_named(call),
         of_patients=of_patients,
         is_lenient=call.preference.is_lenient,
-        zone=call.desk.zone,
-        limits=call.desk.query_limits,
+        language=language,
     )
     patients = None
     if found is not None:
@@ -102,6 +107,9 @@ async def _begin(
         if any(id_ not in found for id_ in named):
             asking.refuse(Invalid(_NO_PATIENT))
     asked = asking.read(call.records.context.suite.number, patients)
+    await call.records.exporting.check(
+        [language.query(type_, text) for type_, text in asked.filters]
+    )
     return await begin(call, KIND, msgspec.to_builtins(asked))
 
 

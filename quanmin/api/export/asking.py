@@ -16,10 +16,10 @@ import msgspec
 
 from quanmin.api.address import ID, Pairs, parse_pairs
 from quanmin.api.summary import check_elements
-from quanmin.base.problems import Malformed, NotSupported, Problem
+from quanmin.base.problems import Malformed, NotSupported, Outdated, Problem
 from quanmin.fhir.grammar import QueryLimits, parse_query
 from quanmin.fhir.query import DateOperand
-from quanmin.fhir.table import load_table
+from quanmin.fhir.table import Table, load_table
 
 if TYPE_CHECKING:
     from quanmin.fhir.query import Query
@@ -41,6 +41,34 @@ _RESULT_PARAMETERS: Final = frozenset(
         *("_contained", "_containedType", "_format", "_pretty"),
     }
 )
+
+
+class Language(msgspec.Struct, frozen=True, kw_only=True):
+    """In what searches of `_typeFilter` are asked: see `parse_query`."""
+
+    zone: tzinfo
+    limits: QueryLimits
+    table: Table
+    is_current: bool = True
+
+    def query(self, type_: str, text: str) -> Query:
+        """What a filter asks of a type. Raises NotSupported, Malformed, TooCostly, Outdated."""
+        pairs = parse_pairs(text.encode(), "_typeFilter")
+        shaping = [name for name, _ in pairs if name.partition(":")[0] in _RESULT_PARAMETERS]
+        if shaping:
+            raise NotSupported(
+                f"_typeFilter: {shaping[0][:64]!r} shapes the result of a search; a filter takes "
+                "what picks records"
+            )
+        return parse_query(
+            type_,
+            pairs,
+            strict=True,
+            zone=self.zone,
+            limits=self.limits,
+            table=self.table,
+            is_current=self.is_current,
+        )
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,9 +98,9 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         packed = base64.b64decode(self.patients)
         return struct.unpack(f"<{len(packed) // 8}q", packed)
 
-    def queries(self, type_: str, zone: tzinfo, limits: QueryLimits) -> list[Query]:
+    def queries(self, type_: str, language: Language) -> list[Query]:
         """The searches that the records of a type are filtered by; none for all records."""
-        return [_query(name, text, zone, limits) for name, text in self.filters if name == type_]
+        return [language.query(name, text) for name, text in self.filters if name == type_]
 
 
 def pack_keys(keys: Iterable[int]) -> str:
@@ -92,14 +120,12 @@ class Asking:
         *,
         of_patients: bool,
         is_lenient: bool,
-        zone: tzinfo,
-        limits: QueryLimits,
+        language: Language,
     ) -> None:
         self._pairs = pairs
         self._of_patients = of_patients
         self._is_lenient = is_lenient
-        self._zone = zone
-        self._limits = limits
+        self._language = language
         self._ignored: list[str] = []
 
     def read(self, suite: int, patients: str | None) -> Asked:
@@ -156,7 +182,7 @@ class Asking:
             raise Malformed("_since is given more than once")
         if not values:
             return None
-        moment = moment_of(values[0], self._zone, self._limits)
+        moment = moment_of(values[0], self._language.zone, self._language.limits)
         if moment is None:
             raise Malformed("_since must be a date or time, as in 2026-11-22T08:00:00+08:00")
         return moment
@@ -205,23 +231,14 @@ class Asking:
                     raise NotSupported(
                         f"_typeFilter: {type_[:64]!r} is not in the compartment of a Patient"
                     )
-                _query(type_, text, self._zone, self._limits)
+                self._language.query(type_, text)
+            except Outdated:
+                raise
             except Problem as problem:
                 self.refuse(problem)
             else:
                 found.append((type_, text))
         return tuple(found)
-
-
-def _query(type_: str, text: str, zone: tzinfo, limits: QueryLimits) -> Query:
-    pairs = parse_pairs(text.encode(), "_typeFilter")
-    shaping = [name for name, _ in pairs if name.partition(":")[0] in _RESULT_PARAMETERS]
-    if shaping:
-        raise NotSupported(
-            f"_typeFilter: {shaping[0][:64]!r} shapes the result of a search; a filter takes what "
-            "picks records"
-        )
-    return parse_query(type_, pairs, strict=True, zone=zone, limits=limits)
 
 
 def moment_of(value: str, zone: tzinfo, limits: QueryLimits) -> int | None:

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
-from quanmin.api.export.asking import Asked
+from quanmin.api.export.asking import Asked, Language
 from quanmin.api.export.files import Listing, Part, Sink
 from quanmin.api.export.limits import ExportLimits
 from quanmin.api.summary import subset
 from quanmin.base.database import Connection
-from quanmin.base.problems import Issue
+from quanmin.base.problems import Issue, Outdated
 from quanmin.fhir.grammar import QueryLimits
 from quanmin.fhir.outcome import operation_outcome
 from quanmin.fhir.table import load_table
 from quanmin.trust import Extent
 
 if TYPE_CHECKING:
-    from quanmin.trust import GuardedRecords, Stored
+    from quanmin.trust import GuardedRecords, Portion, Stored
 
 _PATIENTS_AT_ONCE: Final = 100
 _MILLISECOND: Final = 1000
@@ -129,16 +129,11 @@ class Progress:
         extent = self._extent(at)
         if extent is None:
             return msgspec.structs.replace(at, place=at.place + 1, group=0, after=None)
-        limits = self._limits
-        portion = await self._exporting.portion(
-            connection,
-            extent,
-            self._asked.queries(extent.type, self._zone, self._query_limits),
-            after=at.after,
-            count=limits.step_records,
-            bytes_max=limits.step_bytes,
-            seconds=limits.search_seconds_max,
-        )
+        try:
+            portion = await self._portion(connection, extent, at, is_current=False)
+        except Outdated:
+            await self._exporting.look_again()
+            portion = await self._portion(connection, extent, at, is_current=True)
         if portion.after is None:
             return msgspec.structs.replace(at, group=at.group + 1, after=None)
         at = msgspec.structs.replace(at, after=portion.after)
@@ -149,6 +144,26 @@ class Progress:
             return await self._written(at, "deleted", lines, count)
         lines = b"".join(map(self._line, portion.versions))
         return await self._written(at, extent.type, lines, len(portion.versions))
+
+    async def _portion(
+        self, connection: Connection | None, extent: Extent, at: Position, *, is_current: bool
+    ) -> Portion:
+        language = Language(
+            zone=self._zone,
+            limits=self._query_limits,
+            table=self._records.context.table,
+            is_current=is_current,
+        )
+        limits = self._limits
+        return await self._exporting.portion(
+            connection,
+            extent,
+            self._asked.queries(extent.type, language),
+            after=at.after,
+            count=limits.step_records,
+            bytes_max=limits.step_bytes,
+            seconds=limits.search_seconds_max,
+        )
 
     def _extent(self, at: Position) -> Extent | None:
         """What the position is in; None behind the last of its type."""

@@ -10,7 +10,7 @@ from quanmin.fhir.addresses import localized_query
 from quanmin.fhir.query import Query
 from quanmin.records.context import Context
 from quanmin.records.model import Hits, Stored
-from quanmin.records.readiness import require_ready
+from quanmin.records.readiness import require_indexed
 from quanmin.records.search.advising import advice
 from quanmin.records.search.including import included
 from quanmin.records.search.order import NEWEST_FIRST, Order, in_columns, order_of
@@ -42,9 +42,7 @@ async def search(
 async def _search(
     connection: Connection, context: Context, query: Query, visibility: Visibility
 ) -> Hits:
-    if not context.catalogue.version:  # this process has looked at none so far
-        await context.refresh(connection)
-    await require_ready(connection, context.catalogue, query)
+    await require_indexed(connection, context, query)
     query = localized_query(query, context.base)
     reader = Reader(connection, context)
     found = await _found(reader, context, query, visibility)

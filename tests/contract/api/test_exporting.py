@@ -12,11 +12,14 @@ from typing import Any
 
 import httpx
 import pytest
+from definitions import index_all, nation, of_nation
 from outlet import ASYNC, Taken, begin, ended, exports_in, fetch, take, working
 from stores import bundle, observation, patient, post
 
 from quanmin.api import DoorLimits
 from quanmin.api.export import Exports
+from quanmin.fhir.table import load_table
+from quanmin.records.catalogue import Catalogue
 
 LIMITS = DoorLimits(polls_per_second=10_000, polls_burst=10_000)
 
@@ -267,6 +270,35 @@ async def test_bulk_data_files_are_split_by_number_and_size(idle: Outlet, tmp_pa
     counts = [one["count"] for one in taken.manifest["output"] if one["type"] == "Observation"]
     assert counts == [4, 4]
     assert sorted(taken.ids()) == sorted(there)
+
+
+async def test_bulk_data_type_filter_takes_custom_search_parameters(idle: Outlet) -> None:
+    client, store = idle.client(), idle.house.guard.store
+    for id_, value in (("one", "01"), ("two", "02")):
+        await put(client, "Patient", id_, **of_nation(value))
+    assert (await client.post("/SearchParameter", json=nation())).status_code == 201
+    url = "/$export?_typeFilter=Patient%3Fnation%3D02&_type=Patient"
+    for handling in ("strict", "lenient"):
+        headers = {"Prefer": f"respond-async, handling={handling}"}
+        answer = await client.get(url, headers=headers)
+        assert (answer.status_code, "nation" in answer.text) == (503, True)
+    await index_all(idle.house.pool, store.context)
+    # The process that does it has not heard of the parameter.
+    where = await begin(client, url)
+    store.context.catalogue = Catalogue(0, load_table())
+    async with idle.working():
+        assert (await fetch(client, where)).ids() == ["Patient/two"]
+
+
+async def test_bulk_data_type_filter_by_what_is_not_indexed_yet_is_refused(idle: Outlet) -> None:
+    client = idle.client()
+    await fill(client)
+    await idle.house.pool.execute("update indexing.rule set state = 'pending'")
+    idle.house.guard.store.context.catalogue = Catalogue(0, load_table())
+    answer = await client.get(
+        "/$export?_typeFilter=Observation%3Fcode:text%3Dglucose", headers=ASYNC
+    )
+    assert answer.status_code == 503, answer.text
 
 
 # ---- patients and groups -------------------------------------------------------------------------
