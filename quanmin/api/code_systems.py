@@ -17,8 +17,8 @@ from quanmin.api.coded_parameters import (
     sent,
     tell,
 )
+from quanmin.api.parameters import Parameters, answer, missing
 from quanmin.api.reply import Reply
-from quanmin.api.typed_parameters import Parameters, answer, missing
 from quanmin.base.problems import Malformed
 from quanmin.terminology import Canonical
 
@@ -36,7 +36,7 @@ async def look_up(call: Call) -> Reply:
     (code,) = codes_of(said, system=said.text("system"), version=said.text("version"))
     if not code.system:
         raise missing("give the system of the code")
-    properties = tuple(map(str, said.every("property")))
+    properties = tuple(said.texts("property"))
     async with opened(call) as terms:
         canonical = Canonical.read(code.system, code.version)
         entry = await terms.entry("CodeSystem", canonical, day(said))

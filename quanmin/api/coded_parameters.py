@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Final
 
-from quanmin.api.typed_parameters import Parameters, answer, missing
+from quanmin.api.parameters import Parameters, answer, missing
 from quanmin.base.problems import Malformed
 from quanmin.terminology import Canonical, Check, Entry, Kind, Terms, Verdict
 

@@ -14,8 +14,8 @@ from quanmin.api.coded_parameters import (
     opened,
     sent,
 )
+from quanmin.api.parameters import Parameters, answer
 from quanmin.api.reply import Reply
-from quanmin.api.typed_parameters import Parameters, answer
 from quanmin.base.problems import Malformed
 from quanmin.terminology import Asked, Entry, Match, SentMap, Terms, Translated
 
@@ -59,11 +59,9 @@ async def _value_set(call: Call, terms: Terms, named: str | None) -> str:
 def _dependencies(said: Parameters) -> dict[str, frozenset[str]]:
     """By element, what it may be called: each coding with and without its system, and the text."""
     found: dict[str, frozenset[str]] = {}
-    for given in said.every("dependency"):
-        parts = {each.get("name"): each for each in given} if isinstance(given, list) else {}
-        element = parts.get("element", {}).get("valueUri")
-        concept = parts.get("concept", {}).get("valueCodeableConcept")
-        if element is None or concept is None:
+    for parts in said.parts("dependency"):
+        element, concept = parts.get("element"), parts.get("concept")
+        if not isinstance(element, str) or not isinstance(concept, dict):
             raise Malformed(
                 "a dependency has the parts element (valueUri) and concept (valueCodeableConcept)"
             )

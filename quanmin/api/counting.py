@@ -4,13 +4,12 @@ lists the records behind it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from quanmin.api.parameters import named, parameters, single
-from quanmin.api.reply import Reply
+from quanmin.api.parameters import answer, single, taken
 from quanmin.base.problems import Malformed, NotSupported
 from quanmin.fhir.extraction import index_values
 from quanmin.fhir.json import decode
@@ -20,6 +19,7 @@ from quanmin.fhir.values import Token
 if TYPE_CHECKING:
     from quanmin.api.address import Pairs
     from quanmin.api.call import Call
+    from quanmin.api.reply import Reply
     from quanmin.fhir.query import Query
 
 _OWN = frozenset({"by", "from", "to"})
@@ -36,7 +36,8 @@ class _Asked(msgspec.Struct, frozen=True):
 
 async def count_types(call: Call) -> Reply:
     """How many records of each type there are, in all or in the compartment of a Patient."""
-    call, pairs = _taken(call, {"by", "_lastUpdated"})
+    call = taken(call, {"by", "_lastUpdated"})
+    pairs = call.pairs
     if single(pairs, "by") not in {None, "type"}:
         raise NotSupported("by: without a type, records are counted by type alone")
     compartment = tuple(call.parts[:-1])
@@ -59,7 +60,8 @@ async def count_kinds(call: Call) -> Reply:
     params = load_table().types[type_].params
     names = [name for name, _ in call.pairs]
     known = {*params, *_OWN, *(name for name in names if name.split(":")[0] in params)}
-    call, pairs = _taken(call, known)
+    call = taken(call, known)
+    pairs = call.pairs
     criteria = [pair for pair in pairs if pair[0] not in _OWN]
     match single(pairs, "by"):
         case "month":
@@ -69,13 +71,6 @@ async def count_kinds(call: Call) -> Reply:
         case _:
             kinds = "code or month" if "code" in params else "month"
             raise Malformed(f"by: records of this type are counted by {kinds}")
-
-
-def _taken(call: Call, known: Iterable[str]) -> tuple[Call, Pairs]:
-    pairs = named(call, frozenset(known))
-    if call.body:
-        call = msgspec.structs.replace(call, body=b"", is_private=True)
-    return call, pairs
 
 
 def _asked(call: Call, type_: str, name: str, pairs: Pairs) -> _Asked:
@@ -140,7 +135,7 @@ def _escaped(text: str) -> str:
 
 async def _answer(call: Call, asked: Sequence[_Asked], *, is_complete: bool) -> Reply:
     numbers = await call.records.counts([one.query for one in asked])
-    members: list[tuple[str, str, bytes]] = [("complete", "valueBoolean", _json(is_complete))]
+    told: list[dict[str, Any]] = [{"name": "complete", "valueBoolean": is_complete}]
     for one, number in zip(asked, numbers, strict=True):
         if number == 0:
             continue
@@ -150,9 +145,5 @@ async def _answer(call: Call, asked: Sequence[_Asked], *, is_complete: bool) -> 
             parts.append({"name": "number", "valueInteger": number})
         url = listed.links(one.pairs, None)[0][1]
         parts.append({"name": "search", "valueUri": url})
-        members.append(("count", "part", _json(parts)))
-    return Reply(200, parameters(*members))
-
-
-def _json(value: Any) -> bytes:
-    return msgspec.json.encode(value)
+        told.append({"name": "count", "part": parts})
+    return answer(told)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from quanmin.api.parameters import all_of, named, single
+from quanmin.api.parameters import all_of, single, taken
 from quanmin.api.reading import count_of, moments
 from quanmin.api.reply import Reply
 from quanmin.api.searching import write_hits
@@ -28,10 +28,8 @@ _UNDATED = Issue(
 
 async def list_documents(call: Call) -> Reply:
     """The documents there are of one patient, latest first; none is made for the asking."""
-    pairs = named(call, _TAKEN)
-    if call.body:
-        call = msgspec.structs.replace(call, pairs=pairs, body=b"", is_private=True)
-    query = _query(call, pairs)
+    call = taken(call, _TAKEN)
+    query = _query(call, call.pairs)
     hits = await call.records.search(query)
     if any(clause.param.name == "period" for clause in query.clauses):
         hits = msgspec.structs.replace(hits, issues=(*hits.issues, _UNDATED))

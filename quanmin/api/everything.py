@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from quanmin.api.bundles import bundle, found_entry, warning_entry
-from quanmin.api.parameters import all_of, named, single
+from quanmin.api.parameters import all_of, single, taken
 from quanmin.api.reading import count_of, moments
 from quanmin.api.reply import Reply
 from quanmin.base.problems import Malformed
@@ -25,10 +23,8 @@ TAKEN = {"Patient": _TAKEN | _DATED, "Encounter": _TAKEN}
 async def gather(call: Call) -> Reply:
     """A part of all that belongs to one record (R4 operation-patient-everything)."""
     kind, id_, _ = call.parts
-    pairs = named(call, TAKEN[kind])
-    if call.body:  # what came in a body goes on in the link, and stands in no address
-        call = msgspec.structs.replace(call, pairs=pairs, body=b"", is_private=True)
-    limits = call.desk.limits
+    call = taken(call, TAKEN[kind])
+    pairs, limits = call.pairs, call.desk.limits
     start, end = _moment(call, pairs, "start"), _moment(call, pairs, "end")
     since, count = _moment(call, pairs, "_since"), single(pairs, "_count")
     if start and end and start[0] >= end[1]:

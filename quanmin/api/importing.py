@@ -15,8 +15,8 @@ import msgspec
 from quanmin.api.later import Answer, Later, begin, refuse_unless_waiting
 from quanmin.api.moments import instant
 from quanmin.api.negotiation import FHIR_NDJSON, check_content_type, is_ndjson
+from quanmin.api.parameters import Parameters, missing
 from quanmin.api.reply import Reply
-from quanmin.api.typed_parameters import Parameters, missing
 from quanmin.base.fetching import FetchPlaces
 from quanmin.base.problems import Issue, Malformed, NotSupported, Overloaded, TooLarge
 from quanmin.base.spool import Spool
@@ -126,14 +126,14 @@ def _sources(call: Call, arrivals: Arrivals) -> tuple[Source, ...]:
     if not is_ndjson(said.need("inputFormat")):
         raise NotSupported("inputFormat: this node reads application/fhir+ndjson")
     said.text("inputSource")  # where the files come from at first: for people to read
-    detail = _parts(said.every("storageDetail"), "storageDetail")
+    detail = said.parts("storageDetail")
     storage = detail[0].get("type", "https") if detail else "https"
     if not isinstance(storage, str) or storage not in _STORAGES:
         raise NotSupported(
             f"storageDetail: this node reads files by {' and '.join(sorted(_STORAGES))}, it has no"
             " access to stores of other kinds"
         )
-    inputs = _parts(said.every("input"), "input")
+    inputs = said.parts("input")
     if not inputs:
         raise missing("name at least one input with its url")
     if len(inputs) > arrivals.limits.inputs_max:
@@ -143,20 +143,6 @@ def _sources(call: Call, arrivals: Arrivals) -> tuple[Source, ...]:
         )
     owner = "" if call.records.actor.role == "operator" else call.actor
     return tuple(_source(number, each, arrivals, owner) for number, each in enumerate(inputs))
-
-
-def _parts(given: list[Any], name: str) -> list[dict[str, Any]]:
-    found = []
-    for each in given:
-        if not isinstance(each, list):
-            raise Malformed(f"the parameter {name} has parts: send it as a Parameters.part")
-        found.append(
-            {
-                part["name"]: next((v for key, v in part.items() if key.startswith("value")), None)
-                for part in each
-            }
-        )
-    return found
 
 
 def _source(number: int, given: dict[str, Any], arrivals: Arrivals, owner: str) -> Source:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
 from quanmin.api.later import Answer, Later, begin
-from quanmin.api.parameters import named
-from quanmin.api.typed_parameters import answer
+from quanmin.api.parameters import Parameters, answer
 from quanmin.base.problems import NotFound
 
 if TYPE_CHECKING:
@@ -23,7 +20,7 @@ async def tell_status(call: Call) -> Reply:
     """How far custom search parameters and the rules of indexing are: all, or that of one
     SearchParameter.
     """
-    named(call, ())
+    Parameters(call, ())
     found = await call.records.indexed()
     is_one = len(call.parts) == 3
     rid = call.records.context.rid_of("SearchParameter", call.parts[1]) if is_one else None
@@ -74,7 +71,7 @@ def _told(readiness: Readiness) -> list[dict[str, Any]]:
 async def reindex(call: Call) -> Reply:
     """Work out anew by what records are found: all, those of a type, or one."""
     call.records.may_reindex()
-    named(call, ())
+    Parameters(call, ())
     asked: dict[str, Any] = {"is_whole": True}
     if len(call.parts) == 2:
         asked["types"] = [call.parts[0]]
@@ -90,7 +87,7 @@ async def _came(_: Call, errand: Errand) -> Answer:
     parameters = [
         {"name": name, "valueInteger": result.get(name, 0)} for name in ("records", "changed")
     ]
-    return Answer(msgspec.json.encode({"resourceType": "Parameters", "parameter": parameters}))
+    return Answer(answer(parameters).body)
 
 
 REINDEXING: Final = Later(kind=_KIND, answer=_came)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from quanmin.api.bundles import bundle, found_entry
-from quanmin.api.parameters import named, single
+from quanmin.api.parameters import single, taken
 from quanmin.api.reply import Reply
 from quanmin.base.problems import Malformed, TooCostly
 from quanmin.fhir.table import load_table
@@ -59,7 +59,8 @@ async def latest(call: Call) -> Reply:
     params = load_table().types["Observation"].params
     served = frozenset(params) - {"_text", "_content", "_filter"}
     asked = [name for name, _ in call.pairs]
-    pairs = named(call, {"max", *served, *(name for name in asked if name.split(":")[0] in served)})
+    call = taken(call, {"max", *served, *(name for name in asked if name.split(":")[0] in served)})
+    pairs = call.pairs
     if not any(name.split(":")[0] in _WHOSE for name, _ in pairs):
         raise Malformed("name whose observations: patient or subject")
     size = _size(single(pairs, "max"))
@@ -85,8 +86,6 @@ async def latest(call: Call) -> Reply:
     entries = [
         found_entry(stored, call.base, "match", None) for group in every for stored in group.records
     ]
-    if call.body:
-        call = msgspec.structs.replace(call, pairs=pairs, is_private=True)
     links = call.links(pairs, None)[: 0 if call.is_private else 1]
     return Reply(200, bundle("searchset", entries, links=links, total=len(entries)))
 

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from quanmin.api.parameters import named, parameters
-from quanmin.api.reply import Reply, version_headers
+from quanmin.api.parameters import Parameters, answer, missing
+from quanmin.api.reply import Headers, Reply, version_headers
 from quanmin.api.writing import if_match
 from quanmin.base.problems import TooCostly
+from quanmin.fhir.json import encode
 from quanmin.fhir.meta import items_in, merged, meta_of, read_meta_change
 
 if TYPE_CHECKING:
@@ -20,16 +21,16 @@ _SEARCHED = ("_profile", "_security", "_tag")
 
 async def show_meta(call: Call) -> Reply:
     """The meta of one record."""
-    named(call, ())
+    Parameters(call, ())
     type_, id_, _ = call.parts
     stored = await call.records.read(type_, id_)
     meta = meta_of(stored.body or b"{}")
-    return Reply(200, _returned(meta), version_headers(stored))
+    return _returned(meta, version_headers(stored))
 
 
 async def sum_up_meta(call: Call) -> Reply:
     """The profiles, tags and labels that the records of a type, or all, have; each once."""
-    named(call, ())
+    Parameters(call, ())
     (type_,) = call.parts[:-1] or (None,)
     rows_max = call.desk.limits.meta_rows_max
     found = []
@@ -42,7 +43,7 @@ async def sum_up_meta(call: Call) -> Reply:
                 f" or search by {name}"
             )
         found += [items_in(meta_of(stored.body or b"{}")) for stored in hits.matches]
-    return Reply(200, _returned(msgspec.json.encode(merged(found))))
+    return _returned(encode(merged(found)))
 
 
 async def add_meta(call: Call) -> Reply:
@@ -57,12 +58,14 @@ async def delete_meta(call: Call) -> Reply:
 
 async def _change(call: Call, *, is_addition: bool) -> Reply:
     type_, id_, _ = call.parts
-    named(msgspec.structs.replace(call, body=b""), ())
-    change = read_meta_change(call.body, is_addition=is_addition)
+    given = Parameters(call, ("meta",)).tree("meta")
+    if given is None:
+        raise missing("send Parameters with the one parameter meta, which has a valueMeta")
+    change = read_meta_change(encode(given), is_addition=is_addition)
     outcome = await call.records.change_meta(type_, id_, change, if_match=if_match(call))
     meta = meta_of(outcome.stored.body or b"{}")
-    return Reply(200, _returned(meta), version_headers(outcome.stored))
+    return _returned(meta, version_headers(outcome.stored))
 
 
-def _returned(meta: bytes) -> bytes:
-    return parameters(("return", "valueMeta", meta))
+def _returned(meta: bytes, headers: Headers = ()) -> Reply:
+    return answer([{"name": "return", "valueMeta": msgspec.Raw(meta)}], headers)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from quanmin.api.parameters import Parameters
 from quanmin.api.reply import Reply
 from quanmin.api.writing import if_match
-from quanmin.base.problems import Issue, Malformed, NotSupported
+from quanmin.base.problems import Issue, Malformed
 from quanmin.fhir.json import decode
 from quanmin.fhir.outcome import operation_outcome
 from quanmin.trust import is_breaking
@@ -29,23 +30,6 @@ class _Asked(msgspec.Struct):
     resource: bytes | None = None
     mode: str = ""
     profiles: tuple[str, ...] = ()
-
-
-class _Parameter(msgspec.Struct, rename="camel"):
-    name: str = ""
-    resource: msgspec.Raw = msgspec.Raw()
-    value_code: str = ""
-    value_uri: str = ""
-    value_canonical: str = ""
-    value_string: str = ""
-
-    @property
-    def text(self) -> str:
-        return self.value_code or self.value_uri or self.value_canonical or self.value_string
-
-
-class _Parameters(msgspec.Struct):
-    parameter: list[_Parameter] = []
 
 
 async def validate(call: Call) -> Reply:
@@ -102,48 +86,30 @@ async def _deletion(call: Call, type_: str, id_: str | None, asked: _Asked) -> l
 
 def _read(call: Call) -> _Asked:
     """What is asked, in the address and in the body. Raises Malformed, NotSupported."""
-    given = [(name, value) for name, value in call.pairs]
-    resource: bytes | None = None
-    if call.body:
-        sent = decode(call.body)
-        if sent.get("resourceType") == "Parameters" and _is_asking(call, sent):
-            parameters = _parameters(call.body)
-            held = [bytes(each.resource) for each in parameters if each.name == "resource"]
-            if len(held) > 1 or held == [b""]:
-                raise Malformed("the parameter resource holds one resource")
-            resource = held[0] if held else None
-            given += [(each.name, each.text) for each in parameters if each.name != "resource"]
-        else:
-            resource = call.body
-    for name, _ in given:
-        if name not in _TAKEN[:2]:
-            taken = ", ".join(_TAKEN)
-            raise NotSupported(f"the operation does not take {name[:64]!r}; it takes {taken}")
-    modes = [value for name, value in given if name == "mode"]
-    if len(modes) > 1 or any(mode not in _MODES for mode in modes):
+    itself: bytes | None = None
+    if call.body and not _is_asking(call, decode(call.body)):
+        itself = call.body
+        call = msgspec.structs.replace(call, body=b"")
+    said = Parameters(call, _TAKEN, judged="resource")
+    mode, profiles = said.text("mode"), tuple(said.texts("profile"))
+    if mode is not None and mode not in _MODES:
         raise Malformed(f"mode is one of {', '.join(_MODES)}")
-    profiles = tuple(value for name, value in given if name == "profile")
     if not all(profiles):
         raise Malformed("profile is the canonical address of a profile")
-    return _Asked(resource, modes[0] if modes else "", profiles)
+    held = said.raw("resource")
+    return _Asked(held if itself is None else itself, mode or "", profiles)
 
 
 def _is_asking(call: Call, sent: dict[str, object]) -> bool:
     """Whether Parameters are those of the operation; at Parameters/$validate they may be what is to
     be judged.
     """
+    is_parameters = sent.get("resourceType") == "Parameters"
     if call.parts[0] != "Parameters":
-        return True
+        return is_parameters
     listed = sent.get("parameter")
-    return isinstance(listed, list) and any(
-        isinstance(each, dict) and each.get("name") == "resource" for each in listed
+    return (
+        is_parameters
+        and isinstance(listed, list)
+        and any(isinstance(each, dict) and each.get("name") == "resource" for each in listed)
     )
-
-
-def _parameters(body: bytes) -> list[_Parameter]:
-    try:
-        return msgspec.json.decode(body, type=_Parameters).parameter
-    except msgspec.ValidationError as error:
-        raise Malformed(
-            f"the operation takes Parameters with {', '.join(_TAKEN)}: {error}"
-        ) from None

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
 from quanmin.api.binding import bound_value_set
 from quanmin.api.coded_parameters import CHECK, codes_of, day, entry_of, opened, sent, tell
+from quanmin.api.parameters import Parameters
 from quanmin.api.reply import Reply
-from quanmin.api.typed_parameters import Parameters
 from quanmin.base.problems import Malformed, NotSupported
+from quanmin.fhir.json import encode
 from quanmin.terminology import Canonical, Pins, Terms, Wanted
 
 if TYPE_CHECKING:
@@ -55,13 +54,13 @@ async def expand(call: Call) -> Reply:
         offset=said.number("offset") or 0,
         count=said.number("count"),
         include_designations=said.flag("includeDesignations", default=False),
-        designations=tuple(map(str, said.every("designation"))),
+        designations=tuple(said.texts("designation")),
         include_definition=said.flag("includeDefinition", default=False),
         active_only=said.flag("activeOnly", default=False),
         is_nested=not said.flag("excludeNested", default=True),
         without_abstract=said.flag("excludeNotForUI", default=False),
         display_language=said.text("displayLanguage"),
-        excluded_systems=tuple(str(s).partition("|")[0] for s in said.every("exclude-system")),
+        excluded_systems=tuple(s.partition("|")[0] for s in said.texts("exclude-system")),
         pins=Pins(
             versions=_versions(said, "system-version"),
             checked=_versions(said, "check-system-version"),
@@ -74,11 +73,11 @@ async def expand(call: Call) -> Reply:
         raise NotSupported("codes are nested in whole expansions only: leave out excludeNested")
     async with opened(call) as terms:
         shown = await terms.expand(await _definition(call, terms, said), wanted)
-    return Reply(200, msgspec.json.encode(shown))
+    return Reply(200, encode(shown))
 
 
 def _versions(said: Parameters, name: str) -> dict[str, str]:
-    parted = [str(each).partition("|") for each in said.every(name)]
+    parted = [each.partition("|") for each in said.texts(name)]
     if not all(version for _, _, version in parted):
         raise Malformed(f"{name} must be a canonical with its version: system|version")
     return {system: version for system, _, version in parted}

@@ -23,6 +23,7 @@ Json = Any
 """A decoded JSON value: dict, list, str, int, Decimal, bool or None."""
 
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
 _STRING = msgspec.json.Decoder(str)
@@ -73,6 +74,11 @@ def decode_any(raw: bytes) -> Json:
         return _DECODER.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
         raise malformed(raw, error) from None
+
+
+def encode(value: Json) -> bytes:
+    """What `decode` gives, as JSON again: every digit of a decimal is kept."""
+    return _ENCODER.encode(value)
 
 
 def malformed(raw: bytes, error: Exception) -> Malformed:

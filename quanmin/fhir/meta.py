@@ -35,17 +35,6 @@ class _Coding(msgspec.Struct):
     code: str = ""
 
 
-class _Parameter(msgspec.Struct, rename="camel"):
-    name: str
-    value_meta: msgspec.Raw = msgspec.Raw()
-
-
-class _Parameters(msgspec.Struct, rename="camel"):
-    resource_type: str
-    parameter: list[_Parameter] = []
-
-
-_PARAMETERS = msgspec.json.Decoder(_Parameters)
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 _TEXT = msgspec.json.Decoder(str)
@@ -74,16 +63,13 @@ class MetaChange(msgspec.Struct, frozen=True):
 
 
 def read_meta_change(raw: bytes, *, is_addition: bool) -> MetaChange:
-    """The change that a Parameters resource asks for. Raises Malformed when it asks for none.
+    """The change by a Meta that names what is added or taken out. Raises Malformed when it names
+    nothing.
 
     What the server owns of a meta (version, moment) and its source are not read.
     """
     try:
-        sent = _PARAMETERS.decode(raw)
-        found = [one for one in sent.parameter if one.name == "meta"]
-        if sent.resource_type != "Parameters" or len(found) != 1 or len(sent.parameter) != 1:
-            raise Malformed("send Parameters with the one parameter meta, which has a valueMeta")
-        items = items_of(_OBJECT.decode(found[0].value_meta))
+        items = items_in(raw)
         merged([items])
     except msgspec.ValidationError:
         raise Malformed(

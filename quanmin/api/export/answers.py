@@ -17,11 +17,12 @@ from quanmin.api.export.job import KIND, Exports, finished
 from quanmin.api.later import Answer, Later, begin
 from quanmin.api.moments import instant
 from quanmin.api.negotiation import FHIR_NDJSON, accepts_gzip
-from quanmin.api.parameters import all_named
+from quanmin.api.parameters import Parameters
 from quanmin.api.reply import Headers, Reply
 from quanmin.base.problems import Gone, Invalid, NotFound, NotSupported, TooCostly
 
 if TYPE_CHECKING:
+    from quanmin.api.address import Pairs
     from quanmin.api.call import Call
     from quanmin.trust import Errand
 
@@ -64,12 +65,17 @@ async def _named_patients(call: Call) -> list[str] | None:
             "patient names persons: send it by POST in a Parameters resource, where it stands in "
             "no address"
         )
-    values = [value for name, value in all_named(call) if name == "patient"]
+    values = [value for name, value in _asked(call) if name == "patient"]
     if not values:
         return None
     ids = patient_ids(part.strip() for value in values for part in value.split(","))
     _check_number(call, len(ids))
     return ids
+
+
+def _asked(call: Call) -> Pairs:
+    """All parameters: what is not known is refused where leniency is known too."""
+    return Parameters(call, None).pairs()
 
 
 def _check_number(call: Call, number: int) -> None:
@@ -96,7 +102,7 @@ async def _begin(
         is_current=call.is_current,
     )
     asking = Asking(
-        all_named(call),
+        _asked(call),
         of_patients=of_patients,
         is_lenient=call.preference.is_lenient,
         language=language,

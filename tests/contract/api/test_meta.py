@@ -148,7 +148,7 @@ async def test_meta_is_changed_by_its_own_sender_only_and_logged(house: Any) -> 
         (asking(tag=TAG), 400),
         (asking(tag=["a"]), 400),
         (asking(profile=[1]), 400),
-        (asking(tag=[{"colour": "red"}]), 422),
+        (asking(tag=[{"colour": "red"}]), 400),
         (asking(tag=[{"system": 7}]), 400),
     ],
 )
