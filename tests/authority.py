@@ -20,6 +20,7 @@ from quanmin.base.issuing import (
     signed,
     time,
 )
+from quanmin.base.revocation import _fingerprint
 from quanmin.base.signing import Algorithm, PrivateKey, PublicKey
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -124,8 +125,6 @@ class Authority:
         digest: str = "sha1",
     ) -> bytes:
         """An answer (OCSP) about one certificate, in DER."""
-        from quanmin.base.revocation import _fingerprint  # noqa: PLC0415
-
         key = by or self.key
         status: Any = ocsp.CertStatus("good", ocsp.StatusGood())
         if revoked is not None:

@@ -274,13 +274,12 @@ def _absent_list(step: _Step, twin: Twin, environment: Environment) -> Place:
     """
     named = step.path.holder()
     holders = _found(step, twin, environment, named[0]) if named else []
-    ways: tuple[Member, ...] = ()
     if named and holders:
         holder = _only(step, holders)
         ways = _ways(shape_of(holder), named[1])
-    if not ways or not ways[0].element.is_list:
-        raise step.fault("its path finds no list, and names none that could be made", "not-found")
-    return Place(inner_of(holder), shape_of(holder), ways[0])
+        if ways and ways[0].element.is_list:
+            return Place(inner_of(holder), shape_of(holder), ways[0])
+    raise step.fault("its path finds no list, and names none that could be made", "not-found")
 
 
 def _add(step: _Step, twin: Twin, node: Node) -> None:

@@ -50,8 +50,8 @@ _COMPARING: dict[str, Callable[[Any, Any], Any]] = {
 WORDS = frozenset({"class", "for", "import", "assert", "global"})
 
 
-# They look from an entry to its Bundle, or into its record, which is not decoded yet: the fast check
-# asks for them when it has the whole.
+# They look from an entry to its Bundle, or into its record, which is not decoded yet: the fast
+# check asks for them when it has the whole.
 DECIDED_BY_HOLDER = frozenset({"bdl-3", "bdl-4", "bdl-7", "bdl-11", "bdl-12"})
 
 
