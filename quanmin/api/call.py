@@ -12,7 +12,7 @@ from quanmin.api.address import Pairs, parse_pairs, write_pairs
 from quanmin.api.negotiation import Preference
 from quanmin.api.paging import Place, Seal
 from quanmin.base.problems import Malformed, TooCostly, Unauthenticated
-from quanmin.fhir.grammar import QueryLimits, parse_query
+from quanmin.fhir.grammar import parse_query
 from quanmin.terminology import TermLimits
 from quanmin.trust import Question
 
@@ -34,7 +34,6 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     limits: DoorLimits
-    query_limits: QueryLimits
     seal: Seal
     zone: ZoneInfo
     describe: Callable[[str], Awaitable[bytes]]
@@ -80,14 +79,14 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
     def parse(self, type_: str | None, pairs: Pairs, *, is_strict: bool) -> Query:
         """The query that `pairs` ask for; problems name the parameter and how to mend it."""
-        desk = self.desk
+        context = self.records.context
         return parse_query(
             type_,
             pairs,
             strict=is_strict,
-            zone=desk.zone,
-            limits=desk.query_limits,
-            table=self.records.context.table,
+            zone=self.desk.zone,
+            limits=context.query_limits,
+            table=context.table,
             is_current=self.is_current,
         )
 

@@ -26,7 +26,6 @@ from quanmin.api.reply import Reply, Send, refuse, send_reply
 from quanmin.api.request import Receive, Request
 from quanmin.api.routing import Routes
 from quanmin.base.problems import Forbidden, NotAllowed, NotFound, Problem
-from quanmin.fhir.grammar import QueryLimits
 from quanmin.fhir.table import Table, load_table
 from quanmin.terminology import TermLimits
 
@@ -57,7 +56,6 @@ def build(
     *,
     link_key: bytes,
     zone: ZoneInfo,
-    query_limits: QueryLimits | None = None,
     term_limits: TermLimits | None = None,
     base_url: str | None = None,
     is_ready: Callable[[], Awaitable[bool]] = _always_ready,
@@ -82,7 +80,6 @@ def build(
     table = load_table()
     desk = Desk(
         limits=limits,
-        query_limits=query_limits or QueryLimits(),
         seal=Seal(link_key, seconds_max=limits.link_seconds_max, bytes_max=limits.link_bytes_max),
         zone=zone,
         describe=_describing(guard, table),

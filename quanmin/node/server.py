@@ -90,6 +90,7 @@ def _assemble(
         base_url=settings.node.base_url,
         terms=lambda connection: Terms(connection, settings.terminology),
         validation=settings.validation,
+        query_limits=settings.search,
     )
     people = PersonIndex(context.keying)
     room = None if settings.postgres.dsn else Room(places.postgres, settings.disk.free_bytes_min)
@@ -143,7 +144,6 @@ def build_application(node: Node, quotas: tuple[int, int, int] | None = None) ->
         settings.door,
         link_key=node.keys.derive("links"),
         zone=settings.zone,
-        query_limits=settings.search,
         term_limits=settings.terminology,
         is_ready=_readiness(node.pool),
         more_numbers=lambda: _count_all(node),

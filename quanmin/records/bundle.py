@@ -17,7 +17,7 @@ import msgspec
 
 from quanmin.base.problems import Invalid, Issue, Malformed, NotSupported, Problem, TooLarge
 from quanmin.fhir.dates import interval
-from quanmin.fhir.grammar import QueryLimits, parse_query
+from quanmin.fhir.grammar import parse_query
 from quanmin.fhir.json import malformed
 from quanmin.fhir.operands import with_plus
 from quanmin.fhir.patch import PATH_PATCH, Patch
@@ -340,7 +340,7 @@ def _search(context: Context, type_: str | None, terms: str, *, is_strict: bool)
         _pairs(terms),
         strict=is_strict,
         zone=context.zone,
-        limits=QueryLimits(),
+        limits=context.query_limits,
         table=context.table,
     )
 

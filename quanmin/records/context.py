@@ -17,6 +17,7 @@ from quanmin.base.crypto import Suite
 from quanmin.base.database import Connection, Database
 from quanmin.base.keys import KeyPort
 from quanmin.base.problems import NotFound
+from quanmin.fhir.grammar import QueryLimits
 from quanmin.fhir.patch import Patch, read_patch
 from quanmin.fhir.table import Table, TypeDefinition
 from quanmin.records.abridgement import Told
@@ -89,14 +90,18 @@ class Context:
         base_url: str = "",
         terms: Callable[[Connection], Terms] | None = None,
         validation: ValidationLimits | None = None,
+        query_limits: QueryLimits | None = None,
     ) -> None:
-        """`base_url` is the address under which others know this node's records, "" for none."""
+        """`base_url` is the address under which others know this node's records, "" for none.
+        `query_limits` are of what any one search may ask, wherever it stands.
+        """
         self._r4 = table
         self.catalogue = Catalogue(0, table)
         self.suite = suite
         self.prefix = prefix
         self.zone = zone
         self.limits = limits
+        self.query_limits = query_limits or QueryLimits()
         # With the slash, so that an address that only begins alike is not taken for ours.
         self.base = f"{base_url.rstrip('/')}/" if base_url else ""
         self.terms = terms

@@ -29,7 +29,7 @@ from quanmin.base.problems import (
 from quanmin.fhir.addresses import localized_query
 from quanmin.fhir.custom import indexed_values
 from quanmin.fhir.extraction import index_values
-from quanmin.fhir.grammar import QueryLimits, parse_query
+from quanmin.fhir.grammar import parse_query
 from quanmin.fhir.json import FromBase, conditional_references, decode
 from quanmin.fhir.query import OF_TERMS, Clause, Query
 from quanmin.fhir.table import TypeDefinition
@@ -225,7 +225,7 @@ class Targets:
                 parse_qsl(terms, keep_blank_values=True),
                 strict=True,
                 zone=self._context.zone,
-                limits=QueryLimits(),
+                limits=self._context.query_limits,
                 table=self._context.table,
             )
             await self._resolve_reference(text, query, written)

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from quanmin.base.problems import Forbidden
-from quanmin.fhir.grammar import QueryLimits, parse_query
+from quanmin.fhir.grammar import parse_query
 from quanmin.fhir.query import Query
 from quanmin.trust import Batch, GuardedRecords, Hits, Outcome, Stored, Timeline
 from quanmin.web.application import Application
@@ -60,7 +60,9 @@ class DeclaredRecords:
     ) -> Hits:
         """The hits of a search given as names and values, `count` at most, from `cursor` on."""
         asked = (*pairs, ("_count", str(count)))
-        query = parse_query(type_, asked, strict=True, zone=self._zone, limits=QueryLimits())
+        query = parse_query(
+            type_, asked, strict=True, zone=self._zone, limits=self._records.context.query_limits
+        )
         return await self.search(msgspec.structs.replace(query, cursor=cursor))
 
     async def timeline(

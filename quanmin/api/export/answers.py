@@ -97,7 +97,7 @@ async def _begin(
     _exports(call)
     language = Language(
         zone=call.desk.zone,
-        limits=call.desk.query_limits,
+        limits=call.records.context.query_limits,
         table=call.records.context.table,
         is_current=call.is_current,
     )

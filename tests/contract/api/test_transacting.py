@@ -9,6 +9,10 @@ import httpx
 import pytest
 from stores import bundle, observation, patient, post
 
+from quanmin.fhir.grammar import QueryLimits
+
+from .conftest import House
+
 URN = "urn:uuid:9d1b4a1e-7b0f-4a6e-9f6a-0d5b7a3f2c11"
 
 
@@ -308,6 +312,32 @@ async def test_a_bundle_is_told_what_was_ignored_unless_it_is_strict(
     criteria = {"request": {"method": "DELETE", "url": "Observation?colour=red&status=final"}}
     [deletion] = await _asked(client, criteria)
     assert deletion["response"]["status"] == "400 Bad Request"
+
+
+async def test_searches_in_a_bundle_have_the_limits_of_the_node(house: House) -> None:
+    context = house.guard.store.context
+    context.query_limits = QueryLimits(values_max=2, count_max=1)
+    client = house.client()
+    for _ in range(2):
+        await client.post("/Observation", content=observation())
+    few, many = await _asked(
+        client, get("Observation?status=final,amended"), get("Observation?status=a,b,c")
+    )
+    assert len([hit for hit in few["resource"]["entry"] if hit["search"]["mode"] == "match"]) == 2
+    [one] = await _asked(client, get("Observation?_count=5"))
+    assert len(one["resource"]["entry"]) == 1
+    assert many["response"]["status"] == "400 Bad Request"
+    reply = await client.get("/Observation?status=a,b,c")
+    assert reply.status_code == 400
+    criteria = {"method": "PUT", "url": "Patient?identifier=a,b,c"}
+    [written] = await _asked(client, {"request": criteria, "resource": json.loads(patient())})
+    assert written["response"]["status"] == "400 Bad Request"
+    linked = json.loads(observation())
+    linked["subject"] = {"reference": "Patient?identifier=a,b,c"}
+    answer = await client.post(
+        "/", content=bundle("transaction", post(json.dumps(linked).encode()))
+    )
+    assert answer.status_code == 400, answer.text
 
 
 @pytest.mark.parametrize("name", ["_since", "_at", "_lastUpdated"])
