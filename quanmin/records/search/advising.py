@@ -16,15 +16,13 @@ _ABSENT: Final = frozenset({"not", "not-in"})
 
 
 def advice(query: Query) -> str:
-    """What is costly in a query and what would serve it, in two sentences without a value of it."""
+    """What is costly in a query and what would serve it, in sentences without a value of it."""
     costly = list(dict.fromkeys(_costly(query)))
     helpful = list(dict.fromkeys(_helpful(query)))
     found = []
     if costly:
         found.append(f"Costly in it: {_listed(costly)}.")
-    if helpful:
-        found.append(f"It would be served by an index with {_listed(helpful)}.")
-    return " ".join(found)
+    return " ".join([*found, *helpful[:_NAMED_MAX]])
 
 
 def _listed(several: Sequence[str]) -> str:
@@ -46,7 +44,7 @@ def _costly(query: Query) -> Iterator[str]:
 
 def _costly_of(query: Query) -> Iterator[str]:
     for clause in query.clauses:
-        name = clause.param.name
+        name = clause.param.code
         if clause.modifier in _ABSENT or any(
             getattr(one, "prefix", "") == "ne" for one in clause.operands
         ):
@@ -69,25 +67,30 @@ def _costly_of(query: Query) -> Iterator[str]:
 
 def _said(link: Chain | Has) -> str:
     if isinstance(link, Has):
-        return f"_has:{link.param.type}:{link.param.name}"
-    return f"{link.param.name}.(...)"
+        return f"_has:{link.param.type}:{link.param.code}"
+    return f"{link.param.code}.(...)"
 
 
 def _helpful(query: Query) -> Iterator[str]:
+    """A sentence for each thing that would help."""
     for part in query.parts or (query,):
         definition = load_table().types.get(part.type or "")
         if definition is None:
-            yield "_type, and a parameter that the types share"
+            yield "Name the types that are meant with _type, and a parameter that they share."
             continue
         asked = {clause.param.name for clause in part.clauses if clause.modifier is None}
         more = list(_indexed(definition, asked))
         if more:
-            yield f"a condition on {', '.join(more[:3])} or identifier"
+            known = f"{', '.join(more[:3])} or identifier"
+            yield f"An index serves such a search that also has a condition on {known}."
         kinds = {clause.param.kind for clause in part.clauses}
         if kinds & {"string", "composite"} or any(
             clause.modifier in _ABSENT for clause in part.clauses
         ):
-            yield f"a SearchParameter on {definition.name} of your own that picks what is meant"
+            yield (
+                f"A SearchParameter of your own on {definition.name}, whose expression picks what"
+                " is meant, gives it an index of its own."
+            )
 
 
 def _indexed(definition: TypeDefinition, asked: Collection[str]) -> Iterator[str]:

@@ -8,10 +8,15 @@ import time
 import asyncpg
 import msgspec
 import pytest
-from shelf import put_away, query_of
+from definitions import definition
+from shelf import ZONE, put_away, query_of
 from stores import observation, update
 
 from quanmin.base.problems import TooCostly
+from quanmin.fhir.defining import read_definition
+from quanmin.fhir.grammar import QueryLimits, parse_query
+from quanmin.fhir.table import load_table
+from quanmin.records.catalogue import with_customs
 from quanmin.records.search import search
 from quanmin.records.search.advising import advice
 from quanmin.records.store import Store
@@ -48,6 +53,11 @@ _RUNNING = """
             [("patient", "1"), ("code", "x")],
             ["a condition on date (a short span) or identifier"],
         ),
+        (
+            "Observation",
+            [("code", "718-7"), ("_total", "accurate")],
+            ["An index serves such a search that also has a condition on patient, date (a short"],
+        ),
         (None, [("_tag", "x")], ["_type"]),
         (None, [("_type", "Patient,Observation"), ("identifier:not", "x")], ["Patient", "code"]),
     ],
@@ -60,6 +70,20 @@ def test_it_is_said_what_is_costly_and_what_would_serve(
     assert not any(value in text.split() for _, value in pairs)
 
 
+def test_what_is_costly_is_said_by_the_code_of_a_custom_parameter() -> None:
+    reported = definition(
+        "reported", "reference", "Observation.performer", "Observation", target=["Patient"]
+    )
+    read = read_definition(reported, 7, load_table(), lambda _: None)
+    table = with_customs(load_table(), 1, [read], ()).table
+    pairs = [("reported:missing", "true"), ("reported.name", "x")]
+    query = parse_query(
+        "Observation", pairs, strict=True, zone=ZONE, limits=QueryLimits(), table=table
+    )
+    text = advice(query)
+    assert "Costly in it: reported:missing, for which there is no index; reported.(...)," in text
+
+
 async def test_a_search_beyond_its_time_ends_in_the_database_and_leaves_the_connection_well(
     store: Store, pool: asyncpg.Pool[asyncpg.Record]
 ) -> None:
@@ -70,7 +94,7 @@ async def test_a_search_beyond_its_time_ends_in_the_database_and_leaves_the_conn
     async with pool.acquire() as other, other.transaction():
         await other.execute("lock table records.record_observation in access exclusive mode")
         begun = time.monotonic()
-        with pytest.raises(TooCostly, match=r"longer than 0\.5 seconds: .* served by an index"):
+        with pytest.raises(TooCostly, match=r"longer than 0\.5 seconds: .* An index serves"):
             async with store.reading() as connection:
                 await search(connection, store.context, query, Everything())
         assert time.monotonic() - begun < 10
