@@ -13,10 +13,13 @@ from typing import Final
 import msgspec
 
 from quanmin.base.problems import Malformed, NotSupported
-from quanmin.fhir.query import Include, Query
+from quanmin.fhir.query import EVERY_TYPE, Include, Query
+from quanmin.fhir.table import Table
 from quanmin.fhir.values import SearchParameter
 
 TYPE: Final = "_type"
+# R4 search 3.1.1.3: the members of a List.
+LIST: Final = "_list"
 MISPLACED: Final = (
     "_type says which types a search of several types or of a compartment is about; the address"
     " already names the type"
@@ -79,3 +82,37 @@ def together(parts: Sequence[Query], pairs: _Pairs) -> Query:
 
 def _each_once(several: Sequence[tuple[Include, ...]]) -> tuple[Include, ...]:
     return tuple(dict.fromkeys(one for includes in several for one in includes))
+
+
+def params_of(table: Table, type_name: str | None) -> dict[str, SearchParameter]:
+    """The parameters that a type can be searched by; without one those that all types share."""
+    if type_name is not None:
+        return table.types[type_name].params | {LIST: _list_param(type_name)}
+    # The common parameters are the same for every type, their bits too: any type will do.
+    params = table.types["Basic"].params
+    return (
+        {
+            name: msgspec.structs.replace(
+                param, type=EVERY_TYPE, expression=param.expression.replace("Basic", EVERY_TYPE)
+            )
+            for name, param in params.items()
+            if name.startswith("_")
+        }
+        | {
+            name: msgspec.structs.replace(param, type=EVERY_TYPE)
+            for name, param in params.items()
+            if param.is_custom and _is_of_all(table, name, param)
+        }
+        | {LIST: _list_param(EVERY_TYPE)}
+    )
+
+
+def _is_of_all(table: Table, name: str, param: SearchParameter) -> bool:
+    """Whether every type has this custom parameter, and not another one under its code."""
+    several = (definition.params.get(name) for definition in table.types.values())
+    return all(one is not None and one.name == param.name for one in several)
+
+
+def _list_param(type_name: str) -> SearchParameter:
+    """The members of a List: R4 names this parameter for all types and defines it for none."""
+    return SearchParameter(LIST, type_name, "special", -1, f"{type_name}.id")

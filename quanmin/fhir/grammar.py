@@ -15,7 +15,7 @@ from typing import Literal, cast
 import msgspec
 
 from quanmin.base.problems import Issue, Malformed, NotSupported, Outdated, TooCostly
-from quanmin.fhir.across import MISPLACED, TYPE, common, together, types_of
+from quanmin.fhir.across import LIST, MISPLACED, TYPE, common, params_of, together, types_of
 from quanmin.fhir.filtering import Binder
 from quanmin.fhir.filters import read_filter
 from quanmin.fhir.honouring import (
@@ -69,8 +69,6 @@ _UNSERVED = {
     "_query": "there are no named queries here",
     "_text": _INDEXED_NOWHERE,
 }
-# R4 search 3.1.1.3: the members of a List.
-_LIST = "_list"
 _FILTER = "_filter"
 _UNSORTED = frozenset({"composite", "special"})
 _SHAPE_OF_ANSWER = frozenset({"_format", "_pretty"})
@@ -133,7 +131,7 @@ def parse_query(
         raise NotSupported(f"{type[:64]!r} is no resource type of FHIR R4")
     asked = list(pairs)
     types = types_of(asked, table.types) if type is None else ()
-    shared = common([_params(table, one) for one in types]) if len(types) > 1 else None
+    shared = common([params_of(table, one) for one in types]) if len(types) > 1 else None
     parts: list[Query] = []
     for one in types or (type,):
         reading = _Reading(
@@ -166,7 +164,7 @@ class _Reading:
         self._is_alone = True
         self._table = table
         self._is_current = is_current
-        self._params = _params(table, type_name)
+        self._params = params_of(table, type_name)
         self._is_strict = strict
         self._zone = zone
         self._limits = limits
@@ -270,10 +268,10 @@ class _Reading:
 
     def _read_clause(self, param: SearchParameter, modifier: str, value: str) -> Clause:
         refuse_unlisted_modifier(param, modifier, self._table)
-        if modifier == "missing" and param.kind != "composite" and param.name != _LIST:
+        if modifier == "missing" and param.kind != "composite" and param.name != LIST:
             return Clause(param, None, (_missing(param.code, value),))
-        if param.name == _LIST and modifier:
-            raise NotSupported(f"{_LIST} takes no modifier: name the List by its id")
+        if param.name == LIST and modifier:
+            raise NotSupported(f"{LIST} takes no modifier: name the List by its id")
         values = split(value, ",")
         refuse_list(param, values)
         limits = self._limits
@@ -416,7 +414,7 @@ class _Reading:
         return Clause(param, cast("Modifier", modifier) if modifier else None, read)
 
     def _read_operand(self, param: SearchParameter, modifier: str, value: str) -> Operand:
-        if param.name == _LIST:
+        if param.name == LIST:
             return _list(value)
         if param.kind == "special":
             return near(param, value, self._limits.near_kilometres_default)
@@ -481,17 +479,21 @@ class _Reading:
         if len(self._includes) + len(self._revincludes) >= self._limits.includes_max:
             raise TooCostly(f"A search may have at most {self._limits.includes_max} includes")
         if value == "*" and name == "_include" and self._type:
-            taken.append(Include(self._type, "*", None, iterates))
-            return True
+            value = f"{self._type}:*"
         parts = value.split(":")
         if len(parts) not in {2, 3} or not all(parts):
             raise Malformed(f"{name} must be Type:parameter or Type:parameter:TargetType")
         source, param, target = parts[0], parts[1], parts[2] if len(parts) == 3 else None
         if not _is_link(self._table, source, param) or target not in {None, *self._table.types}:
             return self._unknown(value, f"something to follow with {name}")
-        found = self._table.types[source].params.get(param)
-        custom = found if found is not None and found.is_custom else None
-        taken.append(Include(source, param, target, iterates, custom))
+        if param == "*":  # there may be one more since a moment ago
+            self._look_again()
+        customs = tuple(
+            one
+            for code, one in self._table.types[source].params.items()
+            if one.is_custom and one.kind == "reference" and param in {"*", code}
+        )
+        taken.append(Include(source, param, target, iterates, customs))
         return True
 
     def _unknown(self, name: str, what: str, known: Sequence[str] | None = None) -> Literal[False]:
@@ -515,7 +517,7 @@ class _Reading:
 
     def _param_of(self, type_: str, name: str) -> SearchParameter:
         """A parameter at the far end of a reference; an unknown one is never ignored there."""
-        param = _params(self._table, type_).get(name)
+        param = params_of(self._table, type_).get(name)
         if param is None:
             self._look_again()
             raise NotSupported(f"{name[:64]!r} is not a search parameter of {type_}")
@@ -530,26 +532,7 @@ class _Reading:
     def _takes(self, type_: str, rest: str) -> bool:
         """Whether records of this type can be asked for what follows in a chain."""
         name = rest.split(".", 1)[0].split(":", 1)[0]
-        return name in {"_has", "id"} or name in _params(self._table, type_)
-
-
-def _params(table: Table, type_name: str | None) -> dict[str, SearchParameter]:
-    if type_name is not None:
-        return table.types[type_name].params | {_LIST: _list_param(type_name)}
-    # The common parameters are the same for every type, their bits too: any type will do.
-    common = table.types["Basic"].params
-    return {
-        name: msgspec.structs.replace(
-            param, type="Resource", expression=param.expression.replace("Basic", "Resource")
-        )
-        for name, param in common.items()
-        if name.startswith("_")
-    } | {_LIST: _list_param("Resource")}
-
-
-def _list_param(type_name: str) -> SearchParameter:
-    """The members of a List: R4 names this parameter for all types and defines it for none."""
-    return SearchParameter(_LIST, type_name, "special", -1, f"{type_name}.id")
+        return name in {"_has", "id"} or name in params_of(self._table, type_)
 
 
 def _is_link(table: Table, source: str, param: str) -> bool:
@@ -565,9 +548,9 @@ def _list(value: str) -> ReferenceOperand:
     """A List by its id. Raises NotSupported for a functional list (R4 lifecycle.html#current)."""
     id_ = value.removeprefix("List/")
     if id_.startswith("$"):
-        raise NotSupported(f"This node keeps no functional lists such as {_LIST}=$current-problems")
+        raise NotSupported(f"This node keeps no functional lists such as {LIST}=$current-problems")
     if not is_id(id_):
-        raise Malformed(f"{_LIST} must be the id of a List")
+        raise Malformed(f"{LIST} must be the id of a List")
     return ReferenceOperand("List", id_)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -223,20 +223,25 @@ Condition = Clause | Linkage | Filtering
 class Include(msgspec.Struct, frozen=True):
     """`_include` / `_revinclude`: `source` type, `param` name, `target` type.
 
-    `param` "*" means all those of R4, `target` None any type; `iterates` says that it is asked of
-    included records too. `custom` is the parameter when it is none of R4.
+    `param` "*" means all references, `target` None any type; `iterates` says that it is asked of
+    included records too. `customs` are those of the parameters meant that are none of R4.
     """
 
     source: str
     param: str
     target: str | None
     iterates: bool = False
-    custom: SearchParameter | None = None
+    customs: tuple[SearchParameter, ...] = ()
+
+    @property
+    def is_of_all(self) -> bool:
+        """Whether all references of the source are meant."""
+        return self.param == "*"
 
     @property
     def name(self) -> str:
-        """The name under which what the parameter finds is keyed."""
-        return self.param if self.custom is None else self.custom.name
+        """The name under which what the one parameter finds is keyed."""
+        return self.customs[0].name if self.customs else self.param
 
 
 class SortKey(msgspec.Struct, frozen=True):
@@ -285,19 +290,21 @@ def query_of(type_: str, condition: Condition) -> Query:
     )
 
 
+EVERY_TYPE: Final = "Resource"
 Asked = tuple[str, SearchParameter, str | None]
-"""A type, a parameter and its modifier."""
+"""A type, a parameter and its modifier; the type is EVERY_TYPE where a search is of no type."""
 
 
 def asked_of(query: Query) -> Iterator[Asked]:
     """Every parameter that the query picks or sorts records of a type by, at any end of a link."""
     for part in query.parts:
         yield from asked_of(part)
-    if query.type is not None:
+    if not query.parts:
+        type_ = query.type or EVERY_TYPE
         for key in query.sort:
-            yield query.type, key.param, None
+            yield type_, key.param, None
         for condition in (*query.clauses, *query.links, *query.filters):
-            yield from _asked(query.type, condition)
+            yield from _asked(type_, condition)
 
 
 def _asked(type_: str, condition: Condition) -> Iterator[Asked]:

@@ -18,6 +18,7 @@ import msgspec
 from quanmin.base.database import Database
 from quanmin.base.problems import Outdated
 from quanmin.fhir.defining import Defined
+from quanmin.fhir.query import EVERY_TYPE
 from quanmin.fhir.table import Table
 from quanmin.fhir.values import SearchParameter
 
@@ -47,7 +48,7 @@ class IndexRule(msgspec.Struct, frozen=True):
     def is_for(self, type_: str, param: SearchParameter, modifier: str | None) -> bool:
         """Whether a search by this parameter, under this modifier, needs what the rule writes."""
         return (
-            (not self.types or type_ in self.types)
+            (not self.types or type_ in (*self.types, EVERY_TYPE))
             and (not self.kinds or param.kind in self.kinds)
             and (not self.params or param.name in self.params)
             and (not self.modifiers or modifier in self.modifiers)

@@ -177,13 +177,21 @@ def _needed(query: Query, table: Table) -> Iterator[tuple[str, SearchParameter, 
     for include in (*query.includes, *query.revincludes):
         for param in _followed(include, table):
             yield include.source, param, None
+    # All that a hit refers to stands in the hit: no index is asked for it.
+    for include in query.revincludes:
+        for param in include.customs if include.is_of_all else ():
+            yield include.source, param, None
 
 
 def _followed(include: Include, table: Table) -> Iterable[SearchParameter]:
-    if include.custom is not None:
-        return (include.custom,)
+    if include.customs and not include.is_of_all:
+        return include.customs
     params = table.types[include.source].params.values()
-    return (one for one in params if not one.is_custom and include.param in {"*", one.name})
+    return (
+        one
+        for one in params
+        if not one.is_custom and (include.is_of_all or one.name == include.param)
+    )
 
 
 async def _require_parameters(

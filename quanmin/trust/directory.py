@@ -16,7 +16,7 @@ import msgspec
 
 from quanmin.fhir.json import without_member
 from quanmin.fhir.meta import meta_of_a_part
-from quanmin.fhir.query import Query, asked_of
+from quanmin.fhir.query import EVERY_TYPE, Query, asked_of
 from quanmin.fhir.values import SearchParameter
 from quanmin.records.model import Stored
 
@@ -68,7 +68,7 @@ def asks_for_hidden(query: Query) -> bool:
     return any(
         modifier == "identifier" or not _is_shown(type_, param)
         for type_, param, modifier in asked_of(query)
-        if type_ in directory()
+        if type_ in directory() or (type_ == EVERY_TYPE and param.is_custom)
     )
 
 

@@ -97,10 +97,10 @@ def _links(
     stored: Stored, includes: Sequence[Include], context: Context
 ) -> Iterator[tuple[str, str]]:
     mine = [include for include in includes if include.source == stored.type]
-    customs = [include.custom for include in mine if include.custom is not None]
+    customs = [custom for include in mine for custom in include.customs]
     values = values_of(stored, context, customs)
     for include in mine:
-        names = values if include.param == "*" else [include.name]
+        names = values if include.is_of_all else [include.name]
         links = (link for name in names for link in values.get(name, []) if isinstance(link, Link))
         for link in links:
             is_wanted = include.target in {None, link.type}
@@ -144,10 +144,11 @@ def _reference_keys(
 
 
 def _reference_params(definition: TypeDefinition, include: Include) -> list[str]:
-    if include.param != "*":
+    if not include.is_of_all:
         return [include.name]
     params = definition.params.values()
-    return [one.name for one in params if one.kind == "reference" and not one.is_custom]
+    of_r4 = [one.name for one in params if one.kind == "reference" and not one.is_custom]
+    return of_r4 + [one.name for one in include.customs]
 
 
 async def _by_reference(

@@ -346,6 +346,63 @@ async def test_nobody_finds_by_a_definition_what_the_directory_leaves_out(
     assert len(await found(house.client("hospital-a"), "/Practitioner?name=li")) == 1
 
 
+async def test_search_3_1_1_6_4_wildcard_includes_follow_custom_parameters(
+    house: House, client: httpx.AsyncClient
+) -> None:
+    url = "http://example.org/fhir/witness"
+    witness = await stored(client, {"resourceType": "Patient"})
+    extension = {"url": url, "valueReference": {"reference": f"Patient/{witness}"}}
+    body = {"resourceType": "Observation", "status": "final", "code": {"text": "seen"}}
+    seen = await stored(client, body | {"extension": [extension]})
+    path = f"Observation.extension('{url}').value.ofType(Reference)"
+    await stored(
+        client, definition("witness", "reference", path, "Observation", target=["Patient"])
+    )
+
+    async def included(address: str) -> set[str]:
+        reply = await client.get(address)
+        assert reply.status_code == 200, reply.text
+        entries = reply.json()["entry"]
+        return {e["resource"]["id"] for e in entries if e["search"]["mode"] == "include"}
+
+    # What a hit refers to stands in it, and is there before anything is indexed.
+    assert await included("/Observation?_include=*") == {witness}
+    assert await included("/Observation?_include=Observation:*") == {witness}
+    reverse = f"/Patient?_id={witness}&_revinclude=Observation:*"
+    early = await client.get(reverse)
+    assert (early.status_code, "Observation:witness" in early.text) == (503, True)
+    await index_all(house.pool, house.guard.store.context)
+    assert await included(reverse) == {seen}
+    assert await included("/Observation?_include=*") == {witness}
+
+
+async def test_a_custom_parameter_of_every_type_is_asked_of_every_type(
+    house: House, client: httpx.AsyncClient
+) -> None:
+    url = "http://example.org/fhir/batch"
+    extension = {"extension": [{"url": url, "valueString": "A7"}]}
+    one = await stored(client, {"resourceType": "Patient", **extension})
+    two = await stored(client, {"resourceType": "Practitioner", **extension})
+    await stored(client, {"resourceType": "Patient"})
+    path = f"extension('{url}').value.ofType(string)"
+    await stored(client, definition("batch", "token", path, "Resource"))
+    for kind in ("token", "string"):
+        if kind == "string":
+            await stored(client, definition("batch-text", kind, path, "Resource"))
+        code = "batch" if kind == "token" else "batch-text"
+        assert (await client.get(f"/?{code}=A7")).status_code == 503
+        await index_all(house.pool, house.guard.store.context)
+        assert await found(client, f"/?{code}=A7", headers=STRICT) == {one, two}
+        assert await found(client, f"/?{code}=A7&_type=Patient") == {one}
+        assert await found(client, f"/?{code}:missing=false&_sort={code}") == {one, two}
+        # Of the directory such a parameter may find by what is not shown.
+        assert await found(house.client("hospital-a"), f"/?{code}=A7") == set()
+    await stored(client, nation())
+    await index_all(house.pool, house.guard.store.context)
+    reply = await client.get("/?nation=01", headers=STRICT)
+    assert (reply.status_code, "nation" in reply.text) == (400, True)
+
+
 async def test_a_definition_in_a_bundle_is_indexed_for_what_came_with_it(
     house: House, client: httpx.AsyncClient
 ) -> None:
