@@ -12,9 +12,10 @@ from quanmin.fhir.json import Json
 from quanmin.fhir.path import amounts, moments
 from quanmin.fhir.path.amounts import Amount, places_of, rounded, whole
 from quanmin.fhir.path.moments import Moment
-from quanmin.fhir.path.nodes import Collection, Node
+from quanmin.fhir.path.nodes import Collection, Node, add_member
 from quanmin.fhir.path.problems import Unfit
 
+_CODED = ("system", "code")
 _BLANK = re.compile(r"\s")
 
 
@@ -143,7 +144,31 @@ def equivalent_items(left: Node, right: Node) -> bool:
     one, two = left.plain, right.plain
     if one is None or two is None:
         return one is None and two is None and key(left) == key(right)
+    if type(one) is dict and type(two) is dict and left.type.ways and right.type.ways:
+        return _equivalent_elements(left, right)
     return _equivalent_values(one, two)
+
+
+def _equivalent_elements(left: Node, right: Node) -> bool:
+    """Objects by their elements, ids aside; Codings by system and code, concepts by any Coding of
+    theirs (R4 fhirpath.html, 2.9.1.6).
+    """
+    kind = left.type
+    if kind.name != right.type.name:
+        return False
+    if kind.name == "CodeableConcept":
+        mine, others = _members(left, "coding"), _members(right, "coding")
+        # Without a Coding on either side only the text is left to say what is meant.
+        if mine or others:
+            return any(equivalent_items(one, two) for one in mine for two in others)
+    names = _CODED if kind.name == "Coding" else (kind.ways or {}).keys() - {"id"}
+    return all(equivalent(_members(left, name), _members(right, name)) for name in names)
+
+
+def _members(node: Node, name: str) -> Collection:
+    found: Collection = []
+    add_member(node, name, found)
+    return found
 
 
 def _equivalent_values(one: Any, two: Any) -> bool:

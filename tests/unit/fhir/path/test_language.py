@@ -278,6 +278,53 @@ name and true => error
 """)
 
 
+CONCEPTS = {
+    "resourceType": "Observation",
+    "code": {"id": "a", "coding": [{"system": "http://s", "code": "1", "display": "one"}]},
+    "category": [
+        {"coding": [{"system": "http://s", "code": "1", "version": "2"}], "text": "other"},
+        {"coding": [{"system": "http://s", "code": "2"}, {"system": "http://s", "code": "1"}]},
+        {"coding": [{"system": "http://t", "code": "1"}], "text": "one"},
+        {"text": "One"},
+    ],
+    "component": [
+        {"id": "b", "code": {"coding": [{"system": "http://s", "code": "1"}]}, "valueInteger": 1},
+        {
+            "code": {"coding": [{"system": "http://s", "code": "1", "display": "x"}]},
+            "valueInteger": 1,
+        },
+        {"code": {"coding": [{"system": "http://s", "code": "1"}]}, "valueInteger": 2},
+    ],
+    "method": {"text": "one"},
+}
+
+CODED = lines("""
+code.coding ~ category[0].coding => true
+code.coding = category[0].coding => false
+code.coding ~ category[2].coding => false
+code ~ category[0] => true
+code ~ category[1] => true
+code ~ category[2] => false
+code ~ category[3] => false
+code !~ category[1] => false
+method ~ category[3] => true
+method ~ category[2] => false
+component[0] ~ component[1] => true
+component[0] = component[1] => false
+component[0] ~ component[2] => false
+component[0] ~ code => false
+category.take(2) ~ category.take(2) => true
+$this ~ $this => true
+""")
+
+
+@pytest.mark.parametrize(("expression", "answer"), CODED)
+def test_fhirpath_2_9_1_6_codings_are_equivalent_by_system_and_code(
+    expression: str, answer: str
+) -> None:
+    assert ask(expression, CONCEPTS) == expected(answer)
+
+
 @pytest.mark.parametrize(("expression", "answer"), PATHS)
 def test_section_3_paths_lead_to_elements(expression: str, answer: str) -> None:
     assert ask(expression) == expected(answer)
