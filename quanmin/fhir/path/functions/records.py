@@ -166,7 +166,9 @@ def _member_of(application: Application) -> Step:
         answers = [known.is_member(str(url), *coding) for coding in _codings(focus[0])]
         if True in answers:
             return YES
-        return EMPTY if None in answers or not answers else NO
+        if None in answers:
+            raise application.problem("this value set is not known here: load it first")
+        return NO if answers else EMPTY
 
     return apply
 
@@ -183,11 +185,20 @@ def _subsuming(*, is_reverse: bool) -> Function:
             application.lone(other)
             general, special = (other[0], focus[0]) if is_reverse else (focus[0], other[0])
             known = _terminology(application, scope)
+            if _are_apart(general, special):
+                raise application.problem("nothing is known between codes of different systems")
             return computed(_is_subsumed(general, special, known))
 
         return apply
 
     return Function(1, 1, build)
+
+
+def _are_apart(one: Node, other: Node) -> bool:
+    """Whether both are Codings, of different systems: an error (R4 fhirpath.html, subsumes)."""
+    are_concepts = any(type(node.value) is dict and "coding" in node.value for node in (one, other))
+    systems = [system for node in (one, other) for system, _ in _codings(node)]
+    return not are_concepts and len(set(systems)) > 1
 
 
 def _is_subsumed(general: Node, special: Node, known: Terminology) -> bool | None:

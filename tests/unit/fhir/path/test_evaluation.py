@@ -200,12 +200,20 @@ def test_terminology_answers_through_its_port() -> None:
     coding["code"]["coding"][0]["code"] = "pear"  # type: ignore[index]  # a tree of JSON
     member = "code.memberOf('http://example.org/{}')"
     assert ask(member.format("fruits"), coding, environment) == [True]
-    assert ask(member.format("unknown"), coding, environment) == []
+    # R4 fhirpath.html: a value set that cannot be resolved is an error.
+    assert ask(member.format("unknown"), coding, environment) == "error"
     fruit = {**environment.variables, "fruit": {"system": "http://fruits", "code": "fruit"}}
     environment = Environment(terminology=Fruits(), variables=fruit)
     assert ask("code.subsumedBy(%fruit)", coding, environment) == [True]
     assert ask("code.subsumes(%fruit)", coding, environment) == [False]
     assert ask("code.subsumes(code)", coding, environment) == [True]
+    # Codings of systems between which nothing is known: an error, of concepts not true.
+    other = {**fruit, "other": {"system": "http://t", "code": "fruit"}}
+    other["concept"] = {"coding": [other["other"]]}
+    environment = Environment(terminology=Fruits(), variables=other)
+    assert ask("code.coding.subsumes(%other)", coding, environment) == "error"
+    assert ask("code.coding.subsumedBy(%other)", coding, environment) == "error"
+    assert ask("code.subsumes(%concept)", coding, environment) == [False]
 
 
 def test_profiles_are_judged_through_their_port() -> None:
