@@ -10,6 +10,7 @@ from quanmin.fhir.path.comparing import compare, equal, equal_items, equivalent,
 from quanmin.fhir.path.environment import Scope, fitting
 from quanmin.fhir.path.nodes import EMPTY, NO, YES, Collection, Node, computed
 from quanmin.fhir.path.problems import Unfit
+from quanmin.fhir.path.types import SYSTEM_NAMES
 
 Right = Callable[[Collection, Collection, Scope], Collection]
 Operator = Callable[[Collection, Right, Collection, Scope], Collection]
@@ -186,15 +187,24 @@ def _is(left: Collection, right: Right, this: Collection, scope: Scope) -> Colle
     return computed(is_kind(left[0], wanted)) if left else EMPTY
 
 
-def filtered(items: Collection, wanted: str) -> Collection:
-    """The items of a type."""
-    return [node for node in items if wanted in node.type.names]
+def cast(items: Collection, wanted: str) -> Collection:
+    """The items of a type; of a FHIR primitive also the System value of that type, which `is` keeps
+    apart from it (R4 fhirpath.html, 2.9.1.2).
+    """
+    found: Collection = []
+    for node in items:
+        if wanted in node.type.names:
+            found.append(node)
+        elif wanted in SYSTEM_NAMES and node.type.is_primitive:
+            value = computed(node.plain)
+            found += [one for one in value if wanted in one.type.names]
+    return found
 
 
 def _as(left: Collection, right: Right, this: Collection, scope: Scope) -> Collection:
     if len(left) > 1 and scope.environment.strictness != "lenient":
         raise Unfit("takes one item: filter several by ofType()")
-    return filtered(left, right(this, this, scope)[0].value)
+    return cast(left, right(this, this, scope)[0].value)
 
 
 OPERATORS: dict[str, Operator] = {

@@ -57,6 +57,9 @@ _SYSTEM = (
     "Quantity",
 )
 
+SYSTEM_NAMES = frozenset(_SYSTEM) | {f"System.{name}" for name in _SYSTEM}
+"""The names that types of System are looked for by."""
+
 
 class Long(int):
     """An Integer of 64 bits, which stays one through arithmetic."""
@@ -264,8 +267,12 @@ def is_type_name(name: str) -> bool:
 
 
 def type_name(namespace: str, name: str) -> str:
-    """The name by which a type is looked for: profiles of Quantity are Quantities."""
+    """The name by which a type is looked for: profiles of Quantity are Quantities, and R4's page
+    writes System.string for System.String.
+    """
     bare = "Quantity" if name in _QUANTITY_PROFILES else name
+    if namespace == "System" and (written := bare[:1].upper() + bare[1:]) in _SYSTEM:
+        bare = written
     return f"{namespace}.{bare}" if namespace else bare
 
 

@@ -16,8 +16,9 @@ from quanmin.fhir.path.environment import Scope
 from quanmin.fhir.path.functions.scalar import a_text, anything, scalar
 from quanmin.fhir.path.moments import Moment, read_date, read_time
 from quanmin.fhir.path.nodes import EMPTY, Collection, computed
+from quanmin.fhir.path.operators import cast
 from quanmin.fhir.path.problems import Unfit
-from quanmin.fhir.path.types import Long, bounded
+from quanmin.fhir.path.types import Long, bounded, fhir_type
 
 _WHOLE = re.compile(r"[+-]?\d{1,20}\Z", re.ASCII)
 _DECIMAL = re.compile(r"[+-]?\d+(?:\.\d+)?\Z", re.ASCII)
@@ -161,13 +162,22 @@ def _as(application: Application) -> Step:
     def apply(focus: Collection, _this: Collection, scope: Scope) -> Collection:
         if len(focus) > 1 and scope.environment.strictness != "lenient":
             raise application.problem("takes one item: filter several by ofType()")
-        return [node for node in focus if wanted in node.type.names]
+        return cast(focus, wanted)
 
     return apply
 
 
 def _of_type(application: Application) -> Step:
     wanted = application.type(0)
+    primitive = fhir_type(wanted.removeprefix("FHIR."))
+    if primitive.is_primitive:
+        # R4 fhirpath.html, 2.9.1.5: primitives are independent types here, so that a code is no
+        # string; ids and the url of an extension are Strings with the names of both.
+        return lambda focus, _this, _scope: [
+            node
+            for node in focus
+            if node.type is primitive or (node.type.is_system and wanted in node.type.names)
+        ]
     return lambda focus, _this, _scope: [node for node in focus if wanted in node.type.names]
 
 
