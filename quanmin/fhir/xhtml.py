@@ -75,6 +75,22 @@ _TAGS = frozenset(
         "var",
     }
 )
+# The attributes of those chapters, of links and of images. `style` may stand within (txt-1).
+_ATTRIBUTES = frozenset(
+    {
+        *("id", "class", "style", "title", "lang", "dir", "accesskey", "tabindex"),
+        *("cite", "datetime", "width", "height", "type", "start", "value", "compact", "span"),
+        *("summary", "border", "frame", "rules", "cellspacing", "cellpadding", "align", "char"),
+        *("charoff", "valign", "abbr", "axis", "headers", "scope", "rowspan", "colspan", "nowrap"),
+        *("bgcolor", "clear", "noshade", "size", "color", "face", "name", "href", "hreflang"),
+        *("rel", "rev", "charset", "shape", "coords", "nohref", "src", "alt"),
+        *("longdesc", "usemap", "ismap", "hspace", "vspace"),
+        *(
+            "http://www.w3.org/XML/1998/namespace lang",
+            "http://www.w3.org/XML/1998/namespace space",
+        ),
+    }
+)
 _SAFE_ADDRESS = re.compile(r"(?i)(?!\s*(?:javascript:|vbscript:|data:(?!\s*image/)))")
 # The div that programs write when they have nothing to say: no markup in it, nothing to parse for.
 _PLAIN = re.compile(r'<div xmlns="http://www\.w3\.org/1999/xhtml">[^<>&]*?[^<>&\s][^<>&]*</div>\Z')
@@ -134,5 +150,8 @@ def _check_attributes(attributes: dict[str, str]) -> None:
     for name, value in attributes.items():
         if name.lower().startswith("on"):
             raise _UnsafeError(f"holds the script attribute {name[:40]}")
+        if name not in _ATTRIBUTES:
+            bare = name.rpartition(" ")[2]
+            raise _UnsafeError(f"holds the attribute {bare[:40]}, which narratives may not have")
         if name in {"href", "src"} and not _SAFE_ADDRESS.match(value):
             raise _UnsafeError(f"holds a script in {name}")
