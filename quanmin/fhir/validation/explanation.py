@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
 
 import msgspec
@@ -17,21 +17,26 @@ from quanmin.base.problems import Issue, Malformed
 from quanmin.fhir.invariants import DECIDED_BY_SHAPE, Severity, broken
 from quanmin.fhir.json import Json, decode, has_repeated_keys
 from quanmin.fhir.path import Node
+from quanmin.fhir.path.nodes import children, root
 from quanmin.fhir.table import Element, ElementType, ValueSet, load_table
 from quanmin.fhir.units import UCUM_SYSTEM
 from quanmin.fhir.validation.fields import Member, elements_of, members_of
 from quanmin.fhir.validation.literals import compiled, literal_fault
-from quanmin.fhir.validation.references import reference_fault
+from quanmin.fhir.validation.references import is_consistent, reference_fault
 
 ISSUES_MAX = 100
 DEPTH_MAX = 100
 _SHOWN_MAX = 12
+_ADDRESSES = frozenset({"canonical", "uri", "url"})
 
 
 class Scope(msgspec.Struct, frozen=True):
-    """The resource an element belongs to: what `#id` can mean in it."""
+    """The resource an element belongs to: what `#id` can mean in it, each with its type, and what
+    `#` alone means in a contained one.
+    """
 
-    contained: frozenset[str] = frozenset()
+    contained: dict[str, str] = {}
+    holder: str = ""
     is_contained: bool = False
 
 
@@ -101,37 +106,38 @@ class _Walk:
             )
             return
         if scope is None:
-            scope = self._scope(value, at)
+            scope = self._scope(value, name, at)
         if name == "Bundle" and value.get("type") in {"transaction", "batch"}:
             self._may_search = True
         members = {key: item for key, item in value.items() if key != "resourceType"}
         self._members(name, members, at, scope)
 
-    def _scope(self, value: dict[str, Json], at: str) -> Scope:
+    def _scope(self, value: dict[str, Json], name: str, at: str) -> Scope:
         """The scope that this resource opens; its contained resources are checked on the way."""
         contained = value.get("contained")
         if not isinstance(contained, list):
-            return Scope()
-        ids = Counter(
-            item["id"]
+            return Scope(holder=name)
+        named = [
+            (item["id"], str(item.get("resourceType")))
             for item in contained
             if isinstance(item, dict) and isinstance(item.get("id"), str)
-        )
-        texts = Counter(_strings(value))
+        ]
+        ids = Counter(id_ for id_, _ in named)
+        mentioned = set(mentions(value))
         for index, item in enumerate(contained):
             if isinstance(item, dict):
-                self._contained(item, f"{at}.contained[{index}]", ids, texts)
-        return Scope(frozenset(ids))
+                self._contained(item, f"{at}.contained[{index}]", ids, mentioned)
+        return Scope(dict(named), name)
 
     def _contained(
-        self, item: dict[str, Json], at: str, ids: Counter[str], texts: Counter[str]
+        self, item: dict[str, Json], at: str, ids: Counter[str], mentioned: set[str]
     ) -> None:
         id_ = item.get("id")
         if not isinstance(id_, str):
             self._tell("invariant", f"{at} needs an id, so that it can be referred to as #id", at)
         elif ids[id_] > 1:
             self._tell("invariant", f"{at}.id: two contained resources have this id", at)
-        elif not texts["#" + id_] and "#" not in set(_strings(item)):
+        elif "#" + id_ not in mentioned and "#" not in set(mentions(item)):
             self._tell(
                 "invariant", f"{at}: nothing refers to it by #id: refer to it, or leave it out", at
             )
@@ -210,7 +216,14 @@ class _Walk:
         elif given is not None:
             self._value(member, given, where, scope)
         if sibling is not None and member.is_primitive:
-            self._object("Element", sibling, where, scope)
+            self._beside(given, sibling, where, scope)
+
+    def _beside(self, value: Json, sibling: Json, at: str, scope: Scope) -> None:
+        """What stands beside a primitive; an id alone is enough beside a value (ele-1)."""
+        if value is not None and isinstance(sibling, dict) and sibling.keys() == {"id"}:
+            self._members("Element", sibling, at, scope)
+        else:
+            self._object("Element", sibling, at, scope)
 
     def _list(self, member: Member, given: Json, sibling: Json, at: str, scope: Scope) -> None:
         for items in (given, sibling):
@@ -235,20 +248,24 @@ class _Walk:
             if item is not None:
                 self._value(member, item, where, scope)
             if extra is not None:
-                self._object("Element", extra, where, scope)
+                self._beside(item, extra, where, scope)
 
     # ---- values ----------------------------------------------------------------------------------
 
     def _value(self, member: Member, value: Json, at: str, scope: Scope) -> None:
         if member.is_primitive:
             fault = literal_fault(member.type.code, value)
+            if fault is None and member.name == "id" and " " in str(value):
+                fault = "may not hold spaces"  # Element.id; those of resources have no other form
             if fault:
                 self._tell("value", f"{at} {fault}", at)
             elif member.element.binding:
                 self._code(member.element.binding, value, at)
         elif member.type.code == "Resource":
             is_contained = member.name == "contained"
-            inner = Scope(scope.contained, is_contained=True) if is_contained else None
+            inner = (
+                Scope(scope.contained, scope.holder, is_contained=True) if is_contained else None
+            )
             self.resource(value, at, scope=inner)
         else:
             self._object(member.type.code, value, at, scope)
@@ -291,13 +308,21 @@ class _Walk:
         if fault:
             self._tell("value", f"{where} {fault}", where)
         elif text.startswith("#"):
-            self._fragment(text[1:], where, scope)
+            self._fragment(text[1:], kind, where, scope)
+        elif not is_consistent(stated, text):
+            what = f"{where} leads to another type than {at}.type says: correct one of them"
+            self._tell("value", what, where)
 
-    def _fragment(self, id_: str, at: str, scope: Scope) -> None:
+    def _fragment(self, id_: str, kind: ElementType, at: str, scope: Scope) -> None:
         if id_ and id_ not in scope.contained:
             self._tell("not-found", f"{at}: no contained resource has this id", at)
         elif not id_ and not scope.is_contained:
             self._tell("value", f"{at}: # alone may stand only in a contained resource", at)
+        else:
+            name = scope.contained.get(id_, scope.holder)
+            if kind.targets and name not in kind.targets:
+                fault = f"points at {name[:64]}, but may point only at {', '.join(kind.targets)}"
+                self._tell("value", f"{at} {fault}", at)
 
 
 def broken_rules(resource: dict[str, Json], at: str, severity: Severity) -> Iterator[Issue]:
@@ -338,15 +363,15 @@ def _fits(type_name: str, targets: tuple[str, ...]) -> bool:
     return not targets or type_name in targets or type_name not in load_table().types
 
 
-def _strings(value: Json) -> Iterable[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _strings(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _strings(item)
+def mentions(resource: dict[str, Json]) -> Iterator[str]:
+    """What a resource refers to, those within it included: references and addresses (dom-3)."""
+    waiting = [root(resource)]
+    while waiting:
+        node = waiting.pop()
+        is_mention = node.step == "reference" or node.type.name in _ADDRESSES
+        if is_mention and isinstance(node.value, str):
+            yield node.value
+        waiting += children(node)
 
 
 def _kind(value: Json) -> str:

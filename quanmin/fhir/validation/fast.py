@@ -13,6 +13,7 @@ import msgspec
 from quanmin.fhir.json import has_repeated_keys
 from quanmin.fhir.table import load_table
 from quanmin.fhir.validation.explanation import DEPTH_MAX
+from quanmin.fhir.validation.references import targets_by_name
 from quanmin.fhir.validation.shapes import Shaped, decoder_of
 
 # The decoder has no opinion on these; each is rare enough to look closer when it turns up.
@@ -20,6 +21,10 @@ _CONTROL_ESCAPE = re.compile(rb"\\(?:u00[01]|[bf])")
 # Possessive: JSON that is spaced has a long blank after every brace, and none need be tried twice.
 _EMPTY = re.compile(rb'\{[ \t\r\n]*+(?:\}|"id"[ \t\r\n]*+:[ \t\r\n]*+"[^"]*+"[ \t\r\n]*+\})')
 _FRAGMENT = re.compile(rb'"reference"[ \t\r\n]*:[ \t\r\n]*"#([^"\\]*)"')
+_FRAGMENT_AT = re.compile(
+    rb'"([A-Za-z]+)"[ \t\r\n]*:[ \t\r\n]*(?:\[[ \t\r\n]*)?\{[ \t\r\n]*'
+    rb'"reference"[ \t\r\n]*:[ \t\r\n]*"#([^"\\]*)"'
+)
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+"')
 _NO_BRACES = bytes(byte for byte in range(256) if byte not in b"{}")
 _NO_MARKS = bytes(byte for byte in range(256) if byte not in b'{}"')
@@ -98,23 +103,34 @@ def _are_contained_clean(shaped: Shaped, raw: bytes, *, is_ruled: bool) -> bool:
     contained = getattr(shaped, "contained", msgspec.UNSET)
     if contained is msgspec.UNSET:
         return b"#" not in raw or not _FRAGMENT.search(raw)
-    ids = set()
+    types: dict[bytes, str] = {}
     for item in contained:
         inner = _decode_any(bytes(item), is_ruled=is_ruled)
-        if inner is None or not _may_be_contained(inner, raw):
+        if inner is None or not _may_be_contained(inner):
             return False
-        ids.add(inner.id.encode())
-    fragments = {found for found in _FRAGMENT.findall(raw) if found}
-    has_bare = b'"#"' in raw
-    return len(ids) == len(contained) and fragments <= ids and not has_bare
+        types[inner.id.encode()] = inner.__struct_config__.tag
+    fragments = _FRAGMENT_AT.findall(raw)
+    if b'"#"' in raw or len(types) != len(contained) or len(fragments) != _fragments(raw):
+        return False
+    if {id_ for _, id_ in fragments} != types.keys():
+        return False
+    holders = {shaped.__struct_config__.tag, *types.values()}
+    return all(_may_point(name.decode(), types[id_], holders) for name, id_ in fragments)
 
 
-def _may_be_contained(inner: Shaped, raw: bytes) -> bool:
-    if inner.id is msgspec.UNSET or getattr(inner, "contained", msgspec.UNSET) is not msgspec.UNSET:
-        return False
-    if inner.meta is not msgspec.UNSET:
-        return False
-    return b'"#' + inner.id.encode() + b'"' in raw
+def _may_be_contained(inner: Shaped) -> bool:
+    contained = getattr(inner, "contained", msgspec.UNSET)
+    is_bare = contained is msgspec.UNSET and inner.meta is msgspec.UNSET
+    return is_bare and inner.id is not msgspec.UNSET
+
+
+def _may_point(name: str, target: str, holders: set[str]) -> bool:
+    """Whether references of a name, in whichever of these types they stand, may point at a type."""
+    for holder in holders:
+        targets = targets_by_name(holder).get(name)
+        if targets is not None and target not in targets:
+            return False
+    return True
 
 
 def _decode_any(raw: bytes, *, is_ruled: bool) -> Shaped | None:

@@ -6,6 +6,7 @@ import re
 from functools import lru_cache
 
 from quanmin.fhir.table import load_table
+from quanmin.fhir.validation.fields import members_of
 from quanmin.fhir.validation.primitives import ID
 
 _VERSION = rf"(?:/_history/{ID})?"
@@ -44,6 +45,39 @@ def reference_fault(text: str, targets: tuple[str, ...], *, may_search: bool) ->
     if _SEARCH.match(text):
         return "is a search: conditional references are allowed in transactions only"
     return "must be Type/id, an absolute URL, urn:uuid:..., urn:oid:... or #id of a contained one"
+
+
+def is_consistent(stated: object, text: str) -> bool:
+    """Whether Reference.type says the type that the literal names, where both tell one (R4
+    references.html#Reference).
+    """
+    if stated not in load_table().types:
+        return True
+    found = _RELATIVE.match(text) or _SEARCH.match(text) or _ABSOLUTE.match(text)
+    return found is None or found[1] == stated or found[1] not in load_table().types
+
+
+@lru_cache(maxsize=1024)
+def targets_by_name(type_name: str) -> dict[str, frozenset[str] | None]:
+    """The types that all references of one JSON name, anywhere in a resource of this type, may
+    point at; None for any.
+    """
+    shapes = load_table().shapes
+    found: dict[str, frozenset[str] | None] = {}
+    seen, waiting = {type_name}, [type_name]
+    while waiting:
+        for name, member in members_of(waiting.pop()).items():
+            code = member.type.code
+            if code == "Reference" and member.type.targets:
+                before = found.get(name)
+                targets = frozenset(member.type.targets)
+                found[name] = targets if before is None else before & targets
+            elif code == "Reference":
+                found.setdefault(name, None)
+            if code in shapes and code != "Resource" and code not in seen:
+                seen.add(code)
+                waiting.append(code)
+    return found
 
 
 def _target_fault(name: str, targets: tuple[str, ...]) -> str | None:

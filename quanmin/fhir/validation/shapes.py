@@ -22,7 +22,7 @@ from quanmin.fhir.validation.primitives import (
     STRING_LENGTH_MAX,
     whole,
 )
-from quanmin.fhir.validation.references import plain_pattern
+from quanmin.fhir.validation.references import is_consistent, plain_pattern
 from quanmin.fhir.validation.rules import attribute, rule_checks
 from quanmin.fhir.xhtml import xhtml_fault
 
@@ -143,6 +143,8 @@ def _primitive_hint(element: Element, code: str) -> Any:
     if code == "base64Binary":
         return Annotated[str, Meta(pattern=whole(primitive.pattern or ""), min_length=4)]
     pattern = whole(primitive.pattern) if primitive.pattern else None
+    if element.name == "id" and code == "string":
+        pattern = r"\A[^ ]+\Z"
     return Annotated[str, Meta(pattern=pattern, min_length=1, max_length=STRING_LENGTH_MAX)]
 
 
@@ -155,6 +157,8 @@ def _namespace(shape: str, use: _Use) -> dict[str, Any]:
         checks += rule_checks(shape)
     if shape == "Narrative":
         checks.append(_check_narrative)
+    if shape == "Reference":
+        checks.append(_check_reference)
     if not checks:
         return {}
     if len(checks) == 1:
@@ -226,3 +230,9 @@ def _check_narrative(narrative: Shaped) -> None:
     fault = xhtml_fault(narrative.div)
     if fault:
         raise ValueError(fault)
+
+
+def _check_reference(reference: Shaped) -> None:
+    stated, text = reference.type, reference.reference
+    if stated is not UNSET and text is not UNSET and not is_consistent(stated, text):
+        raise ValueError(stated)

@@ -76,6 +76,8 @@ def _objects(draw: st.DrawFn, shape: str, targets: tuple[str, ...], depth: int) 
         value = draw(_values(shape, member, targets, depth))
         if value is not None:
             made[member.name] = value
+    if shape == "Reference" and made.keys() >= {"type", "reference"}:
+        made["type"] = str(made["reference"]).partition("/")[0]
     if made.keys() <= {"id"}:
         made[_filler(shape)] = draw(_filling(shape, targets))
     return made
@@ -115,6 +117,8 @@ def _items(
         return st.builds("{}/{}".format, st.sampled_from(targets or ("Patient", "Group")), IDS)
     if shape == "Reference" and element.name == "type":
         return st.sampled_from(targets or ("Patient",))
+    if element.name == "id":  # of an element: any text without spaces
+        return IDS
     if element.binding:
         return _bound(element.binding, kind.code)
     if kind.code in PRIMITIVES:

@@ -185,7 +185,8 @@ def test_contained_resources_keep_their_rules() -> None:
     assert holding({**patient, "meta": {"versionId": "1"}}) == ["invariant"]
     assert holding({**patient, "contained": [patient]}) == ["invariant"]
     assert holding({**patient, "gender": "m"}) == ["code-invalid"]
-    assert holding({**patient, "link": [{"type": "seealso", "other": {"reference": "#"}}]}) == []
+    back = {"url": "urn:x", "valueReference": {"reference": "#"}}
+    assert holding({**patient, "extension": [back]}) == []
 
 
 def test_resources_in_bundles_and_parameters_are_checked_too() -> None:
@@ -202,6 +203,7 @@ def test_resources_in_bundles_and_parameters_are_checked_too() -> None:
     "inner",
     [
         *("<p>全</p>", "a &lt; b &amp; c", '<img src="data:image/png;base64,AA" alt=""/>'),
+        *('<p xml:lang="zh" style="color: red">x</p>', '<td align="left" nowrap="nowrap">x</td>'),
         *('<a href="#x" name="y">z</a>', "<table><tbody><tr><td>x</td></tr></tbody></table>"),
     ],
 )
@@ -216,6 +218,8 @@ def test_a_narrative_may_be_simple_markup(inner: str) -> None:
         DIV.format('<p onclick="x()">y</p>'),
         DIV.format('<a href="javascript:x()">y</a>'),
         DIV.format('<a href=" JavaScript:x()">y</a>'),
+        DIV.format('<p madeup="x">y</p>'),
+        DIV.format('<p xmlns:xlink="http://www.w3.org/1999/xlink" xlink:href="x">y</p>'),
         DIV.format("<iframe>x</iframe>"),
         DIV.format("<p>"),
         DIV.format("&nbsp;"),
@@ -304,3 +308,54 @@ def test_no_value_of_a_record_is_repeated_in_what_is_told() -> None:
         "maritalStatus": secret,
     }
     assert secret not in str(validate("Patient", msgspec.json.encode(resource)))
+
+
+def test_an_id_alone_may_stand_beside_a_value() -> None:
+    """R4 json.html#primitive: ele-1 asks for a value or for more than an id."""
+    name = {"given": ["a", "b"], "_given": [{"id": "x"}, None]}
+    patient = {"resourceType": "Patient", "birthDate": "1970", "_birthDate": {"id": "y"}}
+    assert issues({**patient, "name": [name]}) == []
+    assert issues({"resourceType": "Patient", "_birthDate": {"id": "y"}}) == [
+        ("Patient.birthDate", "structure")
+    ]
+
+
+def test_the_id_of_an_element_holds_no_spaces() -> None:
+    named = {"resourceType": "Patient", "name": [{"id": "a b", "text": "x"}]}
+    assert issues(named) == [("Patient.name[0].id", "value")]
+    assert issues({**named, "name": [{"id": "a/b", "text": "x"}]}) == []
+
+
+def test_the_type_that_a_reference_states_is_that_of_its_literal() -> None:
+    """R4 references.html: both SHALL be consistent."""
+    right = {"reference": "Patient/1", "type": "Patient"}
+    assert issues(observation(subject=right)) == []
+    for literal in ("Group/1", "https://a.test/fhir/Group/1"):
+        wrong = observation(subject={**right, "reference": literal})
+        assert issues(wrong) == [("Observation.subject.reference", "value")]
+
+
+def test_a_fragment_leads_to_a_type_that_the_element_may_point_at() -> None:
+    inner = {"resourceType": "Practitioner", "id": "p"}
+    held = observation(contained=[inner], subject={"reference": "#p"})
+    assert issues(held) == [("Observation.subject.reference", "value")]
+    performed = observation(contained=[inner], performer=[{"reference": "#p"}])
+    assert issues(performed) == []
+    whole = observation(contained=[{**observation(), "id": "o", "hasMember": [{"reference": "#"}]}])
+    assert issues(whole) == []
+    specimen = {"resourceType": "Specimen", "id": "s", "subject": {"reference": "#"}}
+    assert issues(observation(contained=[specimen])) == [
+        ("Observation.contained[0].subject.reference", "value")
+    ]
+
+
+def test_what_a_text_says_is_no_reference_to_a_contained_resource() -> None:
+    """dom-3 counts references and addresses."""
+    inner = {"resourceType": "Patient", "id": "p"}
+    for more in ({"note": [{"text": "#p"}]}, {"subject": {"display": "#p"}}):
+        told = issues(observation(contained=[inner], **more))
+        assert told == [("Observation.contained[0]", "invariant")]
+    plan = {"resourceType": "PlanDefinition", "id": "p", "status": "active"}
+    care = {"resourceType": "CarePlan", "status": "active", "intent": "plan", "contained": [plan]}
+    patient = {"subject": {"display": "a"}}
+    assert issues({**care, **patient, "instantiatesCanonical": ["#p"]}) == []
