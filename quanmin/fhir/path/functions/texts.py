@@ -13,6 +13,7 @@ import warnings
 from functools import lru_cache
 
 from quanmin.fhir.path.arithmetic import kind
+from quanmin.fhir.path.automaton import Automaton, ways
 from quanmin.fhir.path.compiling import Application, Function, Step
 from quanmin.fhir.path.environment import TEXT_LENGTH_MAX, Scope, fitting
 from quanmin.fhir.path.functions.scalar import a_text, a_whole, scalar
@@ -21,6 +22,9 @@ from quanmin.fhir.path.problems import Unfit
 
 PATTERN_LENGTH_MAX = 2000
 """How long a regular expression may be."""
+
+WAYS_MAX = 1_000_000
+"""How many ways of matching Python may try; beyond, all are followed at once, which is slower."""
 
 _PART = re.compile(r"\\[pP]\{\w+\}|\\.|.", re.DOTALL)
 _NAMED = re.compile(r"\(\?<(?![=!])")
@@ -36,11 +40,27 @@ def _substring(text: str, start: int | None, length: int | None = None) -> str |
 
 
 def _matches(text: str, pattern: str, flags: str = "") -> bool:
-    return _compiled(pattern, flags).search(text) is not None
+    found = _compiled(pattern, flags)
+    if _is_costly(found, text):
+        return _automaton(found).search(text)
+    return found.search(text) is not None
 
 
 def _matches_full(text: str, pattern: str, flags: str = "") -> bool:
-    return _compiled(pattern, flags).fullmatch(text) is not None
+    found = _compiled(pattern, flags)
+    if _is_costly(found, text):
+        return _automaton(found).fullmatch(text)
+    return found.fullmatch(text) is not None
+
+
+def _is_costly(pattern: re.Pattern[str], text: str) -> bool:
+    """Whether Python may have to try more ways than anyone can wait for."""
+    return ways(pattern.pattern, pattern.flags, len(text)) > WAYS_MAX
+
+
+@lru_cache(maxsize=128)
+def _automaton(pattern: re.Pattern[str]) -> Automaton:
+    return Automaton(pattern.pattern, pattern.flags)
 
 
 @lru_cache(maxsize=512)
@@ -106,6 +126,8 @@ def _replace_matches(text: str, pattern: str, new: str, flags: str = "") -> str:
     if not pattern:
         return text
     found = _compiled(pattern, flags)
+    if _is_costly(found, text):
+        raise Unfit("the regular expression may take too long on this text: make it simpler")
     if (len(text) + 1) * len(new) > TEXT_LENGTH_MAX * 10:
         raise Unfit(f"this may make a text of more than {TEXT_LENGTH_MAX} characters")
 
