@@ -44,6 +44,8 @@ Reason = Literal[
     "no-authority",
     "path-too-long",
     "not-understood",
+    "stamp-altered",
+    "stamp-of-other-content",
 ]
 Purpose = Literal["signature", "timestamp"]
 
@@ -60,7 +62,9 @@ _STEPS_MAX: Final = 256
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """One reason against a certificate, and what to do about it. Names nobody."""
+    """One reason against a certificate or what it vouches for, and what to do about it. Names
+    nobody.
+    """
 
     reason: Reason
     text: str

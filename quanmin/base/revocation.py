@@ -26,7 +26,7 @@ from quanmin.base.certificates import (
 )
 from quanmin.base.crypto import Tampered
 from quanmin.base.signing import KeyUnusable
-from quanmin.base.verifying import hashed, scheme_of, verify
+from quanmin.base.verifying import digest_name, hashed, scheme_of, verify
 
 
 class Status(Enum):
@@ -238,7 +238,7 @@ class _Answered(msgspec.Struct, frozen=True):
         if status.name == "revoked":
             revoked = status.chosen["revocation_time"].native
         return cls(
-            about["hash_algorithm"]["algorithm"].native,
+            digest_name(about["hash_algorithm"]),
             about["issuer_name_hash"].native,
             about["issuer_key_hash"].native,
             about["serial_number"].native,
@@ -263,7 +263,7 @@ def _fingerprint(digest: str, text: bytes) -> bytes | None:
     # matter, and nothing else is in use yet.
     if digest == "sha1":
         return hashlib.sha1(text, usedforsecurity=False).digest()
-    return hashed({"1.2.156.10197.1.401": "sm3"}.get(digest, digest), text)
+    return hashed(digest, text)
 
 
 class Statuses:

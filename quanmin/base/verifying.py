@@ -7,7 +7,7 @@ brought theirs along. What is broken or too short is refused, whoever signed wit
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -16,9 +16,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from quanmin.base.crypto import Tampered
-from quanmin.base.signing import ED25519, SM2_SM3, Algorithm, KeyUnusable
+from quanmin.base.signing import ED25519, SHA256, SM2_SM3, SM3, Algorithm, Digest, KeyUnusable
 
 SM2_WITH_SM3: Final = "1.2.156.10197.1.501"
+SM3_OID: Final = "1.2.156.10197.1.401"
 _RSA_BITS_MIN: Final = 2048  # NIST SP 800-57, and the Chinese authorities' own smallest
 
 _HASHES: Final[dict[str, Callable[[], hashes.HashAlgorithm]]] = {
@@ -79,6 +80,17 @@ def scheme_of(oid: str, digest: str = "") -> Scheme | None:
 def scheme_of_jws(name: str) -> Scheme | None:
     """The scheme that a JSON Web Signature calls so; never one without a signature."""
     return _BY_JWS.get(name)
+
+
+def digest_name(algorithm: Any) -> str:
+    """The name of a hash out of its AlgorithmIdentifier, as `hashed` knows it."""
+    oid = algorithm["algorithm"]
+    return "sm3" if oid.dotted == SM3_OID else str(oid.native)
+
+
+def digest_oid(digest: Digest) -> str:
+    """What an AlgorithmIdentifier calls a hash of this node's."""
+    return {SHA256.number: "2.16.840.1.101.3.4.2.1", SM3.number: SM3_OID}[digest.number]
 
 
 def hashed(digest: str, message: bytes) -> bytes | None:
