@@ -78,13 +78,11 @@ def main() -> None:
             Side(commit[:10], _node(folder / "before", before_tree)),
             Side("this tree", _node(folder / "after", ROOT)),
         )
-        try:
+        with contextlib.ExitStack() as running:
             for side in sides:
+                running.callback(side.node.stop)  # each, though the other cannot be stopped
                 side.node.start()
             _compare(sides, asked.rounds, asked.only)
-        finally:
-            for side in sides:
-                side.node.stop()
     verdicts = {
         name: judge(values, sides[1].microseconds[name])
         for name, values in sides[0].microseconds.items()
@@ -107,7 +105,7 @@ def _arguments() -> argparse.Namespace:
 def _compare(sides: tuple[Side, Side], rounds: int, only: list[str] | None) -> None:
     """Loading comes first, since the rest asks what is loaded. The first round fills caches."""
     for number in range(rounds + 1):
-        for side in sides:
+        for side in _in_turn(sides, number):
             spent = _load(side.node, number)
             if number:
                 side.note("load", spent)
@@ -116,11 +114,16 @@ def _compare(sides: tuple[Side, Side], rounds: int, only: list[str] | None) -> N
     asked = {side.name: _requests(side.node, chosen) for side in sides}
     for number in range(rounds + 1):
         for question in chosen:
-            for side in sides:
+            for side in _in_turn(sides, number):
                 spent = _ask(side.node, asked[side.name][question])
                 if number:
                     side.note(question, spent)
         console.print(f"asked {number + 1} of {rounds + 1}", highlight=False)
+
+
+def _in_turn(sides: tuple[Side, Side], number: int) -> tuple[Side, ...]:
+    """Each side first every other time, so that what comes first gives neither an advantage."""
+    return sides[:: -1 if number % 2 else 1]
 
 
 def _load(node: NodeUnderTest, part: int) -> float:

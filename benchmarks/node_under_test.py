@@ -37,6 +37,8 @@ class NodeUnderTest:
     def __init__(self, folder: Path, tree: Path | None = None) -> None:
         """Kept in a folder; of another tree than this one when that is given."""
         self.folder = folder
+        # Python looks for modules in the current folder first, before PYTHONPATH.
+        self._tree = tree
         self.places = Places(folder / "node")
         self._environment = (
             os.environ
@@ -77,6 +79,7 @@ class NodeUnderTest:
         done = subprocess.run(  # noqa: S603 - this program's own command
             [sys.executable, "-m", "quanmin.node.commands", *words],
             env=self._environment,
+            cwd=self._tree,
             stdout=subprocess.PIPE if quiet else None,
             stderr=subprocess.STDOUT if quiet else None,
             check=False,
