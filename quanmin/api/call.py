@@ -12,6 +12,7 @@ from quanmin.api.address import Pairs, parse_pairs, write_pairs
 from quanmin.api.negotiation import Preference
 from quanmin.api.paging import Place, Seal
 from quanmin.base.problems import Malformed, TooCostly, Unauthenticated
+from quanmin.fhir.addresses import with_local
 from quanmin.fhir.grammar import parse_query
 from quanmin.terminology import TermLimits
 from quanmin.trust import Question
@@ -78,9 +79,12 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
         return self.guarded
 
     def parse(self, type_: str | None, pairs: Pairs, *, is_strict: bool) -> Query:
-        """The query that `pairs` ask for; problems name the parameter and how to mend it."""
+        """The query that `pairs` ask for; problems name the parameter and how to mend it.
+
+        The addresses at which this answer would give its records mean the records.
+        """
         context = self.records.context
-        return parse_query(
+        query = parse_query(
             type_,
             pairs,
             strict=is_strict,
@@ -89,6 +93,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
             table=context.table,
             is_current=self.is_current,
         )
+        return with_local(query, f"{self.base}/")
 
     def criteria(self, type_: str, pairs: Pairs) -> Query:
         """The query of a conditional write; it asks for something and every word counts."""

@@ -5,6 +5,7 @@ references.html#literal).
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import msgspec
 
@@ -31,6 +32,8 @@ from quanmin.fhir.values import Link, Value
 
 RELATIVE = re.compile(r"([A-Z][A-Za-z]+)/([A-Za-z0-9.-]{1,64})(?:/_history/[A-Za-z0-9.-]{1,64})?\Z")
 
+_Change = Callable[[Clause], Clause]
+
 
 def localized(values: list[Value], base: str) -> list[Value]:
     """The same values, links to an address below `base` (it ends in a slash) made local."""
@@ -51,45 +54,59 @@ def _local(url: str | None, base: str) -> tuple[str, str] | None:
 
 def localized_query(query: Query, base: str) -> Query:
     """The same question about local references, where it names some by an address below `base`."""
-    if not base:
-        return query
-    clauses = tuple(_clause(clause, base) for clause in query.clauses)
-    links = tuple(_linkage(link, base) for link in query.links)
-    filters = tuple(_filtering(each, base) for each in query.filters)
-    parts = tuple(localized_query(part, base) for part in query.parts)
+    return _changed(query, lambda clause: _localized(clause, base)) if base else query
+
+
+def with_local(query: Query, base: str) -> Query:
+    """The same question, which means local references too where it names some by an address below
+    `base`.
+    """
+
+    def both(clause: Clause) -> Clause:
+        operands = dict.fromkeys((*clause.operands, *_localized(clause, base).operands))
+        return msgspec.structs.replace(clause, operands=tuple(operands))
+
+    return _changed(query, both)
+
+
+def _changed(query: Query, change: _Change) -> Query:
     return msgspec.structs.replace(
-        query, clauses=clauses, links=links, filters=filters, parts=parts
+        query,
+        clauses=tuple(map(change, query.clauses)),
+        links=tuple(_linkage(link, change) for link in query.links),
+        filters=tuple(_filtering(each, change) for each in query.filters),
+        parts=tuple(_changed(part, change) for part in query.parts),
     )
 
 
-def _condition(condition: Condition, base: str) -> Condition:
+def _condition(condition: Condition, change: _Change) -> Condition:
     if isinstance(condition, Clause):
-        return _clause(condition, base)
+        return change(condition)
     if isinstance(condition, Chain | Has):
-        return _linkage(condition, base)
-    return _filtering(condition, base)
+        return _linkage(condition, change)
+    return _filtering(condition, change)
 
 
-def _filtering(filtering: Filtering, base: str) -> Filtering:
+def _filtering(filtering: Filtering, change: _Change) -> Filtering:
     match filtering:
         case AllOf(parts):
-            return AllOf(tuple(_condition(part, base) for part in parts))
+            return AllOf(tuple(_condition(part, change) for part in parts))
         case AnyOf(parts):
-            return AnyOf(tuple(_condition(part, base) for part in parts))
+            return AnyOf(tuple(_condition(part, change) for part in parts))
         case Not(part):
-            return Not(_condition(part, base))
+            return Not(_condition(part, change))
         case Tested(among):
-            return msgspec.structs.replace(filtering, among=_clause(among, base))
+            return msgspec.structs.replace(filtering, among=change(among))
 
 
-def _linkage(link: Linkage, base: str) -> Linkage:
+def _linkage(link: Linkage, change: _Change) -> Linkage:
     if isinstance(link, Has):
-        return Has(link.param, _condition(link.condition, base))
-    ends = (End(end.type, _condition(end.condition, base)) for end in link.ends)
+        return Has(link.param, _condition(link.condition, change))
+    ends = (End(end.type, _condition(end.condition, change)) for end in link.ends)
     return Chain(link.param, tuple(ends))
 
 
-def _clause(clause: Clause, base: str) -> Clause:
+def _localized(clause: Clause, base: str) -> Clause:
     operands = tuple(_operand(operand, base) for operand in clause.operands)
     return msgspec.structs.replace(clause, operands=operands)
 

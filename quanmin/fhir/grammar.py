@@ -191,6 +191,8 @@ class _Reading:
             return
         base = name.partition(":")[0]
         self._check_length(name, [value] if base in _RESULT_PARAMETERS else split(value, ","))
+        if name.endswith(":"):
+            raise Malformed(f"{name[:64]} names no modifier: give one, or leave the colon out")
         if self._read(name, value):
             self._pairs.append((name, value))
 

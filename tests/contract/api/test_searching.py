@@ -199,6 +199,37 @@ async def test_a_search_over_all_types_takes_common_parameters(client: httpx.Asy
     assert [hit["id"] for hit in matches(posted.json())] == [id_]
 
 
+async def test_search_3_1_1_4_12_reference_the_address_that_an_answer_gave_means_its_record(
+    client: httpx.AsyncClient,
+) -> None:
+    id_ = await fill(client, 2)
+    [entry] = (await client.get("/Patient")).json()["entry"]
+    address = entry["fullUrl"]
+    assert address == f"http://node.test/fhir/Patient/{id_}"
+    sent = await client.post("/Observation", content=observation(address))  # stands there as sent
+    by_address = sent.json()["id"]
+    for asked in (
+        f"subject={address}",
+        f"patient=Patient/nobody,{address}",
+        f"_filter={quote(f'subject re {address}')}",
+    ):
+        found = matches((await client.get(f"/Observation?{asked}")).json())
+        assert len(found) == 3, asked
+        assert by_address in {each["id"] for each in found}
+    found = matches(
+        (await client.get(f"/Patient?_has:Observation:subject:patient={address}")).json()
+    )
+    assert [each["id"] for each in found] == [id_]
+    elsewhere = address.replace("node.test", "other.test")
+    assert not matches((await client.get(f"/Observation?subject={elsewhere}")).json())
+
+
+@pytest.mark.parametrize("query", ["status:=final", "subject:=1", "subject:Patient.name:=x"])
+async def test_a_colon_without_a_modifier_is_refused(client: httpx.AsyncClient, query: str) -> None:
+    reply = await client.get(f"/Observation?{query}")
+    assert (reply.status_code, "names no modifier" in reply.text) == (400, True)
+
+
 async def test_several_types_are_searched_at_once_page_after_page(
     client: httpx.AsyncClient,
 ) -> None:
