@@ -71,8 +71,10 @@ def write_statement(
     date: str,
     customs: tuple[SearchParameter, ...] = (),
     unready: tuple[IndexRule, ...] = (),
+    profiles: tuple[tuple[str, str], ...] = (),
 ) -> bytes:
-    """The statement as JSON; `date` is when this door opened, `base` where it stands.
+    """The statement as JSON; `date` is when this door opened, `base` where it stands, `profiles`
+    the type and address of each profile that records can be held to.
 
     Of search parameters it lists what can be searched by: `customs` are ready, and a parameter of
     R4 is when none of the `unready` rules is for it.
@@ -102,6 +104,7 @@ def write_statement(
                 "security": {"description": _SECURITY},
                 "resource": [
                     _resource(listed, definition, served, pointing)
+                    | _supported(definition, profiles)
                     for _, definition in sorted(table.types.items())
                 ],
                 "interaction": _system(listed),
@@ -194,6 +197,13 @@ def _resource(
         "operation": _operations(interactions, "type", definition.name),
     }
     return {name: value for name, value in described.items() if value != []}
+
+
+def _supported(
+    definition: TypeDefinition, profiles: tuple[tuple[str, str], ...]
+) -> dict[str, list[str]]:
+    urls = [url for type_, url in profiles if type_ == definition.name]
+    return {"supportedProfile": urls} if urls else {}
 
 
 def _parameter(param: SearchParameter) -> dict[str, str]:

@@ -109,15 +109,24 @@ def _describing(guard: Guard, table: Table) -> Callable[[str], Awaitable[bytes]]
 
     @lru_cache(maxsize=16)
     def described(
-        base: str, customs: tuple[SearchParameter, ...], unready: tuple[IndexRule, ...]
+        base: str,
+        customs: tuple[SearchParameter, ...],
+        unready: tuple[IndexRule, ...],
+        profiles: tuple[tuple[str, str], ...],
     ) -> bytes:
         return write_statement(
-            INTERACTIONS, table, base=base, date=opened_on, customs=customs, unready=unready
+            INTERACTIONS,
+            table,
+            base=base,
+            date=opened_on,
+            customs=customs,
+            unready=unready,
+            profiles=profiles,
         )
 
     async def describe(base: str) -> bytes:
         found = await guard.indexed()
-        return described(base, found.ready, found.unready)
+        return described(base, found.ready, found.unready, await guard.supported_profiles())
 
     return describe
 

@@ -67,6 +67,9 @@ class Terms(Protocol):
     async def is_member(self, value_set: str, system: str, code: str) -> bool:
         """Whether a value set holds a code."""
 
+    async def is_above(self, system: str, general: str, special: str) -> bool:
+        """Whether a concept is another or above it."""
+
     async def ancestors(self, system: str, code: str) -> frozenset[tuple[str, str]]:
         """A concept and all above it."""
 

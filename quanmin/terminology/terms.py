@@ -64,6 +64,12 @@ class Terms:
             is not None
         )
 
+    async def is_above(self, system: str, general: str, special: str) -> bool:
+        """Whether a code is another of its system or subsumes it. Raises as `relate` does."""
+        entry = await self.entry("CodeSystem", Canonical.read(system))
+        relation = await relate(self._connection, entry, general, special)
+        return relation in {"equivalent", "subsumes"}
+
     async def descendants(self, system: str, code: str) -> frozenset[Pair]:
         """The code and all below it (`:below`). Raises NotFound for an unknown system."""
         return await self._family(system, code, "a.ancestor = $2 and a.concept = c.concept")

@@ -10,6 +10,7 @@ from quanmin.base.problems import Forbidden, NotFound, Problem
 from quanmin.fhir.query import Query
 from quanmin.people import PersonIndex
 from quanmin.records.model import Batch, Hits, Stored
+from quanmin.records.profiles.catalogue import Supported
 from quanmin.records.readiness import Indexed, indexed
 from quanmin.records.reading import (
     HistoryQuery,
@@ -61,6 +62,11 @@ class Guarding:
         await self.store.refresh()
         async with self.store.glancing() as connection:
             return await indexed(connection, self.store.context.catalogue)
+
+    async def supported_profiles(self) -> Supported:
+        """The profiles in force, type and address of each; they name nobody either."""
+        async with self.store.glancing() as connection:
+            return await self.store.context.profiles.supported(connection)
 
     async def look_again(self) -> None:
         """Read anew by what records are indexed and can be searched."""

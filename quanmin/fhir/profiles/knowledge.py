@@ -19,6 +19,9 @@ from quanmin.fhir.validation.literals import compiled
 Coded = tuple[str, str | None, str]
 """A value set, a code system (None: any of the set) and a code."""
 
+Subsumed = tuple[str, str, str]
+"""A code system, a code that may be above, and one that may be below."""
+
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 
@@ -44,7 +47,8 @@ def _of_release(url: str) -> ValueSet | None:
 
 
 class Knowledge:
-    """`profiles`, `members` and `targets` hold None for what was looked for and is not there.
+    """`profiles`, `members`, `subsumptions` and `targets` hold None for what was looked for and is
+    not there.
 
     A profile that is there and cannot be used is a text that says why.
     """
@@ -53,18 +57,26 @@ class Knowledge:
         self,
         profiles: dict[str, Profile | str | None] | None = None,
         members: dict[Coded, bool | None] | None = None,
+        subsumptions: dict[Subsumed, bool | None] | None = None,
     ) -> None:
         self.profiles = profiles if profiles is not None else {}
         self.members = members if members is not None else {}
+        self.subsumptions = subsumptions if subsumptions is not None else {}
         self.targets: dict[str, Json | None] = {}
         self.wanted_profiles: set[str] = set()
         self.wanted_members: set[Coded] = set()
+        self.wanted_subsumptions: set[Subsumed] = set()
         self.wanted_targets: set[str] = set()
 
     @property
     def is_enough(self) -> bool:
         """Whether everything asked so far was known."""
-        return not (self.wanted_profiles or self.wanted_members or self.wanted_targets)
+        return not (
+            self.wanted_profiles
+            or self.wanted_members
+            or self.wanted_subsumptions
+            or self.wanted_targets
+        )
 
     def profile(self, url: str) -> Profile | str | None:
         """The profile at a canonical address; None when there is none."""
@@ -88,9 +100,10 @@ class Knowledge:
             return compiled(known.pattern).search(code) is not None
         return is_unit(code) if known.is_ucum else code in known.codes
 
-    def subsumes(self, _system: str, general: str, special: str) -> bool | None:
-        """Whether a code is another or above it; unknown but for the same."""
-        return True if general == special else None
+    def subsumes(self, system: str, general: str, special: str) -> bool | None:
+        """Whether a code is another or above it; None where this is not known."""
+        key = system, general, special
+        return self._ask(self.subsumptions, self.wanted_subsumptions, key)
 
     def target(self, reference: str) -> Json | None:
         """The record that a reference leads to, as far as whoever asks may see it."""

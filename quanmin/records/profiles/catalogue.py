@@ -14,7 +14,7 @@ import msgspec
 
 from quanmin.base.database import Connection
 from quanmin.fhir.profiles import Definition, read_definition
-from quanmin.fhir.profiles.definition import slimmed
+from quanmin.fhir.profiles.definition import is_base_type, slimmed
 from quanmin.records.operation import Change
 from quanmin.terminology.catalogue import version_order
 
@@ -25,6 +25,16 @@ _FIND: Final = """
         order by f.since, f.structure limit 1)
     order by since, structure
 """
+_ALL: Final = """
+    select url, version, definition from profiles.structure s
+    where sender = (
+        select sender from profiles.structure f where f.url = s.url
+        order by f.since, f.structure limit 1)
+    order by url, since, structure
+"""
+Supported = tuple[tuple[str, str], ...]
+"""The type of each profile in force, and its canonical address."""
+
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -91,6 +101,46 @@ async def find_all(connection: Connection, canonicals: Collection[str]) -> dict[
         newest = max(same, key=lambda row: version_order(row["version"]), default=None)
         found[canonical] = None if newest is None else newest["structure"]
     return found
+
+
+class _Head(msgspec.Struct):
+    """What tells whether a definition can be used, without reading its elements."""
+
+    type: str = ""
+    derivation: str = ""
+    kind: str = ""
+    baseDefinition: str = ""  # noqa: N815 - FHIR's name
+    snapshot: msgspec.Raw = msgspec.Raw()
+
+
+async def profiles_in_force(connection: Connection) -> Supported:
+    """Each profile of records that is in force: the newest of its address counts, and one whose
+    base is not known here is not.
+    """
+    newest: dict[str, tuple[list[tuple[int, int, str]], _Head]] = {}
+    for row in await connection.fetch(_ALL):
+        order = version_order(row["version"])
+        if row["url"] not in newest or order >= newest[row["url"]][0]:
+            newest[row["url"]] = order, msgspec.json.decode(row["definition"], type=_Head)
+    heads = {url: head for url, (_, head) in newest.items()}
+    found = [
+        (head.type, url)
+        for url, head in heads.items()
+        if head.kind == "resource" and head.derivation == "constraint" and _is_based(url, heads)
+    ]
+    return tuple(sorted(found))
+
+
+def _is_based(url: str, heads: dict[str, _Head]) -> bool:
+    """Whether a definition says everything itself, or stands on one that does."""
+    seen: set[str] = set()
+    while url not in seen and url in heads:
+        seen.add(url)
+        head = heads[url]
+        if head.snapshot or is_base_type(head.baseDefinition):
+            return True
+        url = head.baseDefinition.partition("|")[0]
+    return False
 
 
 async def definition_of(connection: Connection, number: int) -> Definition | None:

@@ -28,8 +28,14 @@ from quanmin.fhir.profiles import (
     compile_profile,
 )
 from quanmin.fhir.profiles.definition import definition_of as read_resource
-from quanmin.fhir.profiles.knowledge import Coded
-from quanmin.records.profiles.catalogue import definition_of, edition, find_all
+from quanmin.fhir.profiles.knowledge import Coded, Subsumed
+from quanmin.records.profiles.catalogue import (
+    Supported,
+    definition_of,
+    edition,
+    find_all,
+    profiles_in_force,
+)
 
 if TYPE_CHECKING:
     from quanmin.records.context import Context
@@ -69,7 +75,11 @@ class ValidationLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     ] = 16
     codes_kept_max: Annotated[
         int,
-        Meta(description="How many codes one worker remembers to be in a value set, or not.", ge=1),
+        Meta(
+            description="How many codes one worker remembers to be in a value set or below another, "
+            "or not.",
+            ge=1,
+        ),
     ] = 100_000
 
 
@@ -78,6 +88,7 @@ class _Edition(msgspec.Struct):
 
     profiles: dict[str, Profile | str | None] = {}
     members: dict[Coded, bool | None] = {}
+    subsumptions: dict[Subsumed, bool | None] = {}
 
 
 class Profiles:
@@ -87,6 +98,7 @@ class Profiles:
         self.limits = limits
         # A snapshot may be of an older edition than the worker knows: each has its own.
         self._editions: dict[int, _Edition] = {}
+        self._supported: tuple[int, Supported] = (-1, ())
         # By the number of the definition, so that they outlast editions that did not change them.
         self._compiled: dict[int, Profile | str] = {}
 
@@ -97,12 +109,19 @@ class Profiles:
         limits = self.limits
         if known is None or (
             len(known.profiles) > limits.profiles_kept_max
-            or len(known.members) > limits.codes_kept_max
+            or len(known.members) + len(known.subsumptions) > limits.codes_kept_max
         ):
             known = self._editions[number] = _Edition()
             for old in sorted(self._editions)[:-_EDITIONS_MAX]:
                 del self._editions[old]
-        return Knowledge(known.profiles, known.members)
+        return Knowledge(known.profiles, known.members, known.subsumptions)
+
+    async def supported(self, connection: Connection) -> Supported:
+        """The profiles in force: the type and the address of each, in order."""
+        number = await edition(connection)
+        if self._supported[0] != number:
+            self._supported = number, await profiles_in_force(connection)
+        return self._supported[1]
 
     async def judge(
         self,
@@ -155,6 +174,7 @@ class Profiles:
     ) -> None:
         profiles, knowledge.wanted_profiles = knowledge.wanted_profiles, set()
         members, knowledge.wanted_members = knowledge.wanted_members, set()
+        pairs, knowledge.wanted_subsumptions = knowledge.wanted_subsumptions, set()
         targets, knowledge.wanted_targets = knowledge.wanted_targets, set()
         found = await find_all(connection, profiles)
         for url, number in found.items():
@@ -162,6 +182,8 @@ class Profiles:
         for value_set, system, code in members:
             answer = await _is_member(context, connection, value_set, system, code)
             knowledge.members[value_set, system, code] = answer
+        for pair in pairs:
+            knowledge.subsumptions[pair] = await _is_above(context, connection, *pair)
         for reference in targets:
             knowledge.targets[reference] = None if resolve is None else await resolve(reference)
 
@@ -224,5 +246,20 @@ async def _is_member(
             if system is not None:
                 return await terms.is_member(value_set, system, code)
             return any(each == code for _, each in await terms.codes_in(value_set))
+    except Problem:
+        return None
+
+
+async def _is_above(
+    context: Context, connection: Connection, system: str, general: str, special: str
+) -> bool | None:
+    """Whether a code subsumes another; None where nobody here knows it."""
+    if context.terms is None:
+        return None
+    terms = context.terms(connection)
+    try:
+        # As above: a statement that fails ends its transaction.
+        async with connection.transaction():
+            return await terms.is_above(system, general, special)
     except Problem:
         return None

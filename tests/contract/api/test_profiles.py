@@ -368,3 +368,51 @@ async def test_an_id_that_is_taken_is_told_after_the_faults_by_a_profile(house: 
     broken = claiming(id="mine", active=True)
     assert places(await second.put("/Patient/mine", json=broken)) == ["Patient.name"]
     assert (await second.put("/Patient/mine", json=kept)).status_code == 403
+
+
+async def test_the_statement_names_the_profiles_in_force(client: httpx.AsyncClient) -> None:
+    async def listed() -> dict[str, list[str]]:
+        kinds = (await client.get("/metadata")).json()["rest"][0]["resource"]
+        told = {each["type"]: each.get("supportedProfile", []) for each in kinds}
+        return {type_: urls for type_, urls in told.items() if urls}
+
+    assert await listed() == {}
+    first = await store(client, named())
+    derived = {"part": "differential", "url": "urn:derived", "baseDefinition": URL}
+    await store(client, storable(element("Patient.gender", min=1), **derived))
+    assert await listed() == {"Patient": [URL, "urn:derived"]}
+    await client.delete(f"/StructureDefinition/{first}")  # what stands on it cannot be used
+    assert await listed() == {}
+
+
+async def test_codes_may_be_asked_to_be_below_others(client: httpx.AsyncClient) -> None:
+    """R4 fhirpath.html: subsumes() and subsumedBy(), by the node's code systems."""
+    below = {"code": "poodle"}
+    system = {
+        "resourceType": "CodeSystem",
+        "url": "urn:animals",
+        "status": "active",
+        "content": "complete",
+        "hierarchyMeaning": "is-a",
+        "concept": [{"code": "dog", "concept": [below]}, {"code": "cat"}],
+    }
+    rule = {
+        "key": "dog-1",
+        "severity": "error",
+        "human": "about dogs",
+        "expression": "code.coding.first().subsumedBy(%dog) and %dog.subsumes(code.coding.first())",
+    }
+    dog = "extension.where(url = 'urn:dog').value"
+    rule["expression"] = rule["expression"].replace("%dog", f"%resource.{dog}")
+    await store(client, storable(element("Observation", constraint=[rule]), url=URL))
+    kind = {"url": "urn:dog", "valueCoding": {"system": "urn:animals", "code": "dog"}}
+
+    def about(code: str) -> dict[str, Any]:
+        claims = {"profile": [URL]}
+        return observation(meta=claims, extension=[kind], code=coded(code, system="urn:animals"))
+
+    await store(client, about("cat"))  # nobody knows yet
+    await store(client, system)
+    await store(client, about("poodle"))
+    await store(client, about("dog"))
+    assert places(await client.post("/Observation", json=about("cat"))) == ["Observation"]

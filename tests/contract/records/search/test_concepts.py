@@ -28,6 +28,9 @@ class Animals:
     async def is_member(self, value_set: str, system: str, code: str) -> bool:
         return (system, code) in await self.codes_in(value_set)
 
+    async def is_above(self, system: str, general: str, special: str) -> bool:
+        return (system, special) in await self.descendants(system, general)
+
     async def descendants(self, system: str, code: str) -> frozenset[tuple[str, str]]:
         return frozenset((system, one) for one, above in ABOVE.items() if code in above)
 
