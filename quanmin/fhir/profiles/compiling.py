@@ -209,12 +209,15 @@ class _Compiler:
 
     def _fill(self, rule: Rule, element: dict[str, Any]) -> None:
         """Cardinality, types and slicing, which only say something inside a type."""
-        rule.min = element.get("min", rule.min)
+        # What a profile is based on is kept as well: it may be made stricter, never wider (R4
+        # profiling.html#2.1.0.3).
+        rule.min = max(rule.min, element.get("min", 0))
         if "max" in element:
             stated = str(element["max"])
             if stated != "*" and not stated.isdecimal():
                 raise _Fault("max must be a number or *", "max")
-            rule.max = None if stated == "*" else int(stated)
+            if stated != "*":
+                rule.max = int(stated) if rule.max is None else min(rule.max, int(stated))
         if rule.max is not None and rule.min > rule.max:
             raise _Fault(f"min is {rule.min} and max {rule.max}: nothing can keep both", "min")
         if element.get("type"):
@@ -244,9 +247,13 @@ class _Compiler:
                     rule.low = limit
                 else:
                     rule.high = limit
-        rule.length_max = element.get("maxLength", rule.length_max)
+        if "maxLength" in element:
+            lengths = (rule.length_max, element["maxLength"])
+            rule.length_max = min(length for length in lengths if length is not None)
         if isinstance(element.get("binding"), dict):
-            rule.binding = _binding(element["binding"])
+            bound = _binding(element["binding"])
+            if not (rule.binding and rule.binding.strength == "required" != bound.strength):
+                rule.binding = bound
         known = {constraint.key for constraint in rule.constraints}
         rule.constraints += tuple(
             found for found in _constraints(element, self._type) if found.key not in known

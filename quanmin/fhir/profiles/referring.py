@@ -40,9 +40,13 @@ class Targets:
 
     def check(self, node: Node, rule: Rule, kinds: list[TypeRule]) -> None:
         """Check what an item refers to against the kinds of reference it may be."""
-        if node.type.name not in {"Reference", "canonical"} or not _is_literal(node):
+        if node.type.name not in {"Reference", "canonical"}:
             return
-        self._aggregated(node, rule, kinds)
+        is_literal = _is_literal(node)
+        if is_literal:
+            self._aggregated(node, rule, kinds)
+        if not (is_literal or type_of_reference(node)):
+            return
         if not all(kind.targets for kind in kinds):
             return
         urls = [url for kind in kinds for url in kind.targets]

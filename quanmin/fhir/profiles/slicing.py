@@ -184,7 +184,9 @@ class Slices:
         }
         return node.type.name in wanted or type_of_reference(node) in wanted
 
-    def _keeps_profile(self, found: list[Node], item: Node, part: Rule, place: _Place) -> bool:
+    def _keeps_profile(
+        self, found: list[Node], item: Node, part: Rule, place: _Place
+    ) -> bool | None:
         rule = place.rule
         kinds = rule.types if rule is not None else ()
         urls = [
@@ -193,7 +195,9 @@ class Slices:
         if not urls:
             return self._check.fits(item, part)
         known = [self._check.knowledge.usable(url) for url in urls]
-        return any(self._check.fits(node, one) for node in found for one in known if one)
+        if any(self._check.fits(node, one) for node in found for one in known if one):
+            return True
+        return None if found and None in known else False
 
     # ---- what a slice says there -----------------------------------------------------------------
 

@@ -76,8 +76,8 @@ class ValidationLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     codes_kept_max: Annotated[
         int,
         Meta(
-            description="How many codes one worker remembers to be in a value set or below another, "
-            "or not.",
+            description="How many codes one worker remembers to be in a value set, or below "
+            "another, or not.",
             ge=1,
         ),
     ] = 100_000

@@ -280,7 +280,6 @@ def test_elementdefinition_targetprofile_names_the_types_of_targets() -> None:
     assert faults(observation(subject={"reference": "https://x.test/fhir/Group/1"}), of) == [
         "Observation.subject"
     ]
-    assert faults(observation(subject={"type": "Group", "identifier": {"value": "1"}}), of) == []
 
 
 def test_elementdefinition_targetprofile_is_kept_by_the_target() -> None:
@@ -513,3 +512,45 @@ def test_what_r4_advises_itself_is_advised_once() -> None:
     assert faults(observation(interpretation=[coded("none")]), of) == [
         "Observation.interpretation[0]"
     ]
+
+
+def test_a_reference_by_identifier_is_of_the_type_that_it_states() -> None:
+    """R4 references.html: Reference.type is for those that have no literal."""
+    of = profile(
+        element(
+            "Observation.subject", type=[{"code": "Reference", "targetProfile": [BASE + "Patient"]}]
+        )
+    )
+    named = {"identifier": {"value": "a"}}
+    assert faults(observation(subject={**named, "type": "Group"}), of) == ["Observation.subject"]
+    assert faults(observation(subject={**named, "type": "Patient"}), of) == []
+    assert faults(observation(subject=named), of) == []
+
+
+def test_a_profile_may_not_be_wider_than_the_profile_it_is_based_on() -> None:
+    """R4 profiling.html: what the base asks is asked of whoever keeps the derived profile."""
+    required = {"strength": "required", "valueSet": "urn:narrow"}
+    base = profile(
+        element("Patient.name", min=1, max="2"),
+        element("Patient.gender", binding=required),
+        element("Patient.identifier.value", maxLength=3),
+        part="differential",
+        url="urn:base",
+    )
+    wider = profile(
+        element("Patient.name", min=0, max="*"),
+        element("Patient.gender", binding={"strength": "extensible", "valueSet": "urn:wide"}),
+        element("Patient.identifier.value", maxLength=9),
+        part="differential",
+        baseDefinition="urn:base",
+        base=base,
+    )
+    members = {("urn:narrow", None, "male"): False, ("urn:wide", None, "male"): True}
+    identifier = [{"value": "1234"}]
+    assert faults(patient(gender="male", identifier=identifier), wider, members=members) == [
+        "Patient.name",
+        "Patient.gender",
+        "Patient.identifier[0].value",
+    ]
+    many = patient(name=[{"text": "a"}] * 3)
+    assert faults(many, wider) == ["Patient.name"]

@@ -424,3 +424,19 @@ def test_profiling_a_slice_may_be_told_by_what_is_sliced_inside_it() -> None:
     # It is in the slice by its code, so that what it lacks is told where it lacks it.
     assert faults(components("a"), of) == ["Observation.component[0].code.text"]
     assert faults(components("b"), of) == ["Observation.component"]
+
+
+def test_a_slice_told_by_a_profile_that_is_not_known_is_not_counted() -> None:
+    of = profile(
+        element(
+            "Observation.contained",
+            slicing={"discriminator": [{"type": "profile", "path": "$this"}], "rules": "closed"},
+        ),
+        element(
+            "Observation.contained", "p", min=1, type=[{"code": "Patient", "profile": ["urn:p"]}]
+        ),
+    )
+    held = observation(contained=[patient(id="p")], subject={"reference": "#p"})
+    assert faults(held, of) == []
+    known = profile(element("Patient.gender", min=1), url="urn:p")
+    assert faults(held, of, known) == ["Observation.contained[0]", "Observation.contained"]
