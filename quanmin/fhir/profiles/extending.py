@@ -5,6 +5,7 @@ R4 extensibility.html, defining-extensions.html#context.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from quanmin.fhir.profiles.model import Context, Profile
 if TYPE_CHECKING:
     from quanmin.fhir.profiles.checking import Check
 
+_SLICE = re.compile(r":[^.]*")
 _STEPS = ("extension", "modifierExtension")
 
 
@@ -80,7 +82,7 @@ class Extensions:
         if context.kind == "fhirpath":
             return self._is_selected(holder, context)
         # R4 names Element where it means any element, records too.
-        return context.expression in {"Element", *_names(holder)}
+        return _path_of(context.expression) in {"Element", *_names(holder)}
 
     def _is_selected(self, holder: Node, context: Context) -> bool:
         if context.path is None:
@@ -137,6 +139,13 @@ def _urls(value: Json) -> Iterator[str]:
     elif isinstance(value, list):
         for item in value:
             yield from _urls(item)
+
+
+def _path_of(element_id: str) -> str:
+    """The path in the id of an element, which may be one of a profile (`url#id`) or in a slice (R4
+    defining-extensions.html#context). Which profile or slice it is is not asked.
+    """
+    return _SLICE.sub("", element_id.rpartition("#")[2])
 
 
 def _names(node: Node) -> set[str]:

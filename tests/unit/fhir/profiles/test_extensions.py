@@ -89,7 +89,10 @@ def test_defining_extensions_context(kind: str, expression: str, *, right: bool)
     assert found == ([] if right else ["Patient.extension[0]"])
 
 
-@pytest.mark.parametrize("expression", ["Patient.name", "HumanName", "Element"])
+@pytest.mark.parametrize(
+    "expression",
+    ["Patient.name", "HumanName", "Element", "urn:profile#Patient.name", "Patient.name:official"],
+)
 def test_defining_extensions_context_of_an_element(expression: str) -> None:
     of = extension(TEXT, context=[{"type": "element", "expression": expression}])
     assert faults(patient(name=[{"text": "a", **marked(valueString="a")}]), ANY, of) == []
