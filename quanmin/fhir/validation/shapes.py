@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 from operator import attrgetter
+from threading import Lock
 from types import GenericAlias
 from typing import Annotated, Any, ForwardRef, Literal, Union
 
@@ -34,6 +35,7 @@ Check = Callable[[Shaped], None]
 # Two nodes of the type graph that point at each other are named here by text, and msgspec looks
 # those names up in the module of the type: so this module's own namespace is where they are kept.
 _MADE = globals()
+_MAKING = Lock()
 _BIG = 2**63 - 1
 
 
@@ -51,8 +53,11 @@ def decoder_of(type_name: str, *, is_ruled: bool = True) -> msgspec.json.Decoder
     Unless `is_ruled` is false only those that surely keep the invariants of R4 too.
     """
     use = _Use(is_ruled=is_ruled)
-    _make(type_name, use, type_name)
-    return msgspec.json.Decoder(_MADE[_name(type_name, use)])
+    # Large bodies are judged in threads. A type that another thread has only begun would be taken
+    # for one that nothing is of, for as long as the process lives.
+    with _MAKING:
+        _make(type_name, use, type_name)
+        return msgspec.json.Decoder(_MADE[_name(type_name, use)])
 
 
 def _name(shape: str, use: _Use) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -301,3 +303,36 @@ def test_a_fragment_outside_of_the_records_of_a_bundle_is_looked_at_closely() ->
     signed = bundle("collection", signature={**signature, "who": {"reference": "#p"}})
     assert not is_fast(signed)
     assert not is_fast({**signed, "entry": [{"resource": PATIENT}]})
+
+
+RACE = """
+import json, sys, threading
+sys.setswitchinterval(1e-6)
+from quanmin.fhir.validation.fast import is_clean
+coded, someone = {"text": "a"}, {"display": "a"}
+more = {
+    "Observation": {"status": "final", "code": coded},
+    "Patient": {},
+    "Encounter": {"status": "planned", "class": {"code": "a"}},
+    "Condition": {"subject": someone},
+    "Procedure": {"status": "completed", "subject": someone},
+    "CarePlan": {"status": "active", "intent": "plan", "subject": someone},
+}
+names = list(more)
+period = {"identifier": [{"period": {"start": "2026"}}]}
+raw = {name: json.dumps({"resourceType": name, **period, **more[name]}).encode() for name in names}
+def ask(first):
+    for name in names[first:] + names[:first]:
+        is_clean(name, raw[name])
+threads = [threading.Thread(target=ask, args=(number,)) for number in range(4)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print([name for name in names if not is_clean(name, raw[name])])
+"""
+
+
+def test_threads_that_validate_at_first_at_once_leave_no_type_half_made() -> None:
+    ran = subprocess.run([sys.executable, "-c", RACE], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
