@@ -20,7 +20,8 @@ STATES_MAX: Final = 4000
 STEPS_MAX: Final = 3_000_000
 """How many places one match may look at, which is about a second."""
 
-_KEPT_MAX: Final = 20_000
+# Sets of places are remembered up to so many places in all, some megabytes.
+_KEPT_MAX: Final = 100_000
 _PARSER: Any = re._parser  # type: ignore[attr-defined] # noqa: SLF001 - its trees are nowhere else
 _MANY: Final = 1 << 40
 _START, _LINE, _WORD, _OTHER = range(4)
@@ -77,7 +78,7 @@ class Automaton:
         self._steps: list[tuple[Accepts, int] | None] = []
         self._frees: list[list[tuple[Holds | None, int]]] = []
         self._known: dict[_Key, tuple[bool, frozenset[int]]] = {}
-        self._spent = 0
+        self._kept = self._spent = 0
         start = self._place()
         self._end = self._sequence(_parsed(pattern, options), start)
         self._start = frozenset({start})
@@ -113,8 +114,10 @@ class Automaton:
             step = self._steps[place]
             if step is not None and step[0](key[2]):
                 found.add(step[1])
-        if len(self._known) > _KEPT_MAX:
+        self._kept += len(key[0]) + len(found) + 1
+        if self._kept > _KEPT_MAX:
             self._known.clear()
+            self._kept = 0
         known = self._known[key] = self._end in reached, frozenset(found)
         return known
 

@@ -58,7 +58,7 @@ def _is_costly(pattern: re.Pattern[str], text: str) -> bool:
     return ways(pattern.pattern, pattern.flags, len(text)) > WAYS_MAX
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=32)
 def _automaton(pattern: re.Pattern[str]) -> Automaton:
     return Automaton(pattern.pattern, pattern.flags)
 
