@@ -9,7 +9,7 @@ import asyncpg
 import msgspec
 
 from quanmin.base.database import Connection
-from quanmin.base.problems import Invalid
+from quanmin.base.problems import Invalid, NotFound
 from quanmin.base.text import fold
 from quanmin.terminology.catalogue import Canonical, Entry, Pins, find, supplements
 from quanmin.terminology.expanding import in_language
@@ -45,8 +45,16 @@ async def check_in_system(
     language: str | None = None,
     allows_abstract: bool = True,
 ) -> Verdict:
-    """Whether the system has one of the codes, and the first such rightly named."""
-    reasons = [f"the code is not in {entry.canonical}"]
+    """Whether the system has one of the codes, and the first such rightly named.
+
+    Raises NotFound for a system that is here without its concepts: it cannot tell.
+    """
+    if not entry.has_concepts:
+        raise NotFound(
+            f"the code system {entry.canonical} is here without its concepts, so its codes cannot"
+            " be checked: store it as a CodeSystem with its concepts"
+        )
+    reasons = [_not_in(entry)]
     for code in codes:
         row = await concept_row(connection, entry, code.code)
         if row is not None and (allows_abstract or not row["is_abstract"]):
@@ -126,7 +134,7 @@ async def _member(
     select = await composer.select(head)
     bind = composer.binding.bind
     statement = (
-        "select m.shown, m.matched, c.display, c.is_abstract, c.more"
+        "select m.shown, m.matched, m.code, c.display, c.is_abstract, c.more"
         f" from ({select}) m left join terminology.concept c"
         " on c.resource = m.resource and c.concept = m.concept"
         f" where m.url = {bind(code.system)} and m.matched = any({bind(_forms(composer, code))})"
@@ -163,10 +171,11 @@ async def designations_of(connection: Connection, url: str, row: Any) -> list[di
     numbers = await supplements(connection, url)
     if numbers:
         for added in await connection.fetch(
-            "select more from terminology.concept where resource = any($1) and matched = $2"
+            "select more from terminology.concept where resource = any($1) and matched = any($2)"
             " and more is not null order by resource",
             numbers,
-            row["matched"],
+            # A supplement says nothing of case, so its codes stand as they were written.
+            [row["matched"], row["code"]],
         ):
             found += msgspec.json.decode(added["more"]).get("designation", ())
     return found
@@ -196,13 +205,21 @@ def _named(code: Check, display: str | None, names: Sequence[str]) -> Verdict:
     return Verdict(result=False, message=message, display=display)
 
 
+def _not_in(entry: Entry) -> str:
+    if entry.is_whole:
+        return f"the code is not in {entry.canonical}"
+    return (
+        f"the code is not in the part of {entry.canonical} that is here (CodeSystem.content is"
+        f" {entry.head.get('content')}); whether it is a code of the system cannot be told"
+    )
+
+
 async def _absence(connection: Connection, head: Mapping[str, Any], code: Check) -> str:
     """Why a code is not in a value set: another system, an unknown code, or left out."""
     name = head.get("url") or "the value set"
     if not code.system:
         return "the code has no system, so it cannot be told which code it is: give its system"
     entry = await find(connection, "CodeSystem", Canonical(code.system, code.version))
-    is_whole = entry is not None and entry.is_whole
-    if entry and is_whole and await concept_row(connection, entry, code.code) is None:
-        return f"the code is not in {entry.canonical}, so it is not in {name}"
+    if entry and entry.has_concepts and await concept_row(connection, entry, code.code) is None:
+        return f"{_not_in(entry)}, so it is not in {name}"
     return f"the code is not in {name}"

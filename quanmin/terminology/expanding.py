@@ -191,16 +191,22 @@ async def _supplemented(
         numbers = await supplements(connection, url)
         if not numbers:
             continue
-        codes = [row["matched"] for row in rows if row["url"] == url]
+        # A supplement says nothing of case, so its codes stand as they were written.
+        by_form = {
+            form: row["matched"]
+            for row in rows
+            if row["url"] == url
+            for form in (row["code"], row["matched"])
+        }
         added = await connection.fetch(
             "select matched, more from terminology.concept"
             " where resource = any($1) and matched = any($2) and more is not null",
             numbers,
-            codes,
+            list(by_form),
         )
         for row in added:
             given = msgspec.json.decode(row["more"]).get("designation", ())
-            found.setdefault((url, row["matched"]), []).extend(given)
+            found.setdefault((url, by_form[row["matched"]]), []).extend(given)
     return found
 
 
