@@ -39,6 +39,7 @@ class PersonIndex:
     """The projection of Patients onto persons, and the questions about it."""
 
     types = frozenset({"Patient"})
+    is_early = False
 
     def __init__(self, keying: Keying) -> None:
         self._keying = keying

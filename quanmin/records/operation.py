@@ -81,10 +81,12 @@ class Projection(Protocol):
     terminology).
 
     Registered by `node`; runs inside the writing transaction, so it commits or vanishes with the
-    records.
+    records. One that `is_early` looks at the changes alone and runs before the clocks of buckets
+    are taken: however long it takes, no other writer waits for it.
     """
 
     types: frozenset[str]
+    is_early: bool
 
     async def apply(self, connection: Connection, changes: Sequence[Change]) -> None:
         """Bring the projection up to these changes, all of its types."""

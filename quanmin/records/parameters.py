@@ -62,6 +62,7 @@ class SearchParameterIndex:
     """The projection of SearchParameter resources onto what is indexed."""
 
     types = frozenset({"SearchParameter"})
+    is_early = False
 
     async def apply(self, connection: Connection, changes: Sequence[Change]) -> None:
         """Bring the catalogue up to these changes. Raises Invalid for one that cannot be served."""

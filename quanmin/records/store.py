@@ -8,6 +8,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TypeVar
 
 import asyncpg
@@ -168,12 +169,17 @@ class Store:
             patients = await choose(connection)
             now = self._now()
             changes = await erase_patients(connection, self.context, patients, now - now % 1000)
-            await self._project(connection, changes)
+            for is_early in (True, False):
+                await self._project(connection, changes, is_early=is_early)
             await before_commit(connection, changes)
         return patients
 
-    async def _project(self, connection: Connection, changes: Sequence[Change]) -> None:
+    async def _project(
+        self, connection: Connection, changes: Sequence[Change], *, is_early: bool
+    ) -> None:
         for projection in self._projections:
+            if projection.is_early is not is_early:
+                continue
             heard = [change for change in changes if change.type in projection.types]
             if heard:
                 await projection.apply(connection, heard)
@@ -209,12 +215,15 @@ class Store:
         is_rehearsal: bool = False,
     ) -> list[Outcome | None]:
         async with self._pool.acquire() as connection:
-            unit = _Unit(self.context, connection, sender, self._numbers, self._shared)
+            early = partial(self._project, connection, is_early=True)
+            unit = _Unit(
+                self.context, connection, sender, self._numbers, self._shared, project_early=early
+            )
             committed = False
             try:
                 async with connection.transaction():
                     outcomes = await unit.apply(operations, self._now())
-                    await self._project(connection, unit.changes)
+                    await self._project(connection, unit.changes, is_early=False)
                     if before_commit is not None:
                         await before_commit(connection, outcomes)
                     unit.refuse_taken()
@@ -244,6 +253,8 @@ class _Unit:
         sender: Sender,
         numbers: Numbers,
         shared: Shared,
+        *,
+        project_early: Callable[[Sequence[Change]], Awaitable[None]],
     ) -> None:
         self.changes: list[Change] = []
         self._context = context
@@ -252,6 +263,7 @@ class _Unit:
         self._sender = sender
         self._numbers = numbers
         self._shared = shared
+        self._project_early = project_early
         self._new = Shared()
         self._made: dict[Holder, bytes] = {}
         self._clocks: dict[int, Clock] = {}
@@ -268,9 +280,10 @@ class _Unit:
         positions = {target.rid: target.operation.position for target in targets}
         await self._refuse_faulty(drafts.values(), positions)
         holders = await self._seal(list(drafts.values()), positions)
+        self.changes = [_change(draft) for draft in drafts.values()]
+        await self._project_early(self.changes)
         await self._take_clocks(list(drafts.values()), holders)
         self._new = await write_drafts(self._connection, list(drafts.values()), self._shared)
-        self.changes = [_change(draft) for draft in drafts.values()]
         return [self._outcome(target, drafts.get(target.rid)) for target in targets]
 
     def refuse_taken(self) -> None:

@@ -62,6 +62,8 @@ class TerminologyIndex:
     """The projection of CodeSystems, ValueSets and ConceptMaps onto tables."""
 
     types = frozenset({"CodeSystem", "ValueSet", "ConceptMap"})
+    # The concepts of a large code system take seconds.
+    is_early = True
 
     def __init__(self, limits: TermLimits | None = None) -> None:
         self._limits = limits or TermLimits()

@@ -44,6 +44,7 @@ class ProfileIndex:
     # What codes are in a value set decides as well as what a profile says: a change of either ends
     # what workers know.
     types = frozenset({"StructureDefinition", "ValueSet", "CodeSystem"})
+    is_early = False
 
     async def apply(self, connection: Connection, changes: Sequence[Change]) -> None:
         """Write each changed definition anew.

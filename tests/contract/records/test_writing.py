@@ -21,6 +21,7 @@ from quanmin.base.problems import (
 from quanmin.records.model import Outcome, Stored
 from quanmin.records.operation import Operation, Sender
 from quanmin.records.reading import HistoryQuery, history, read, read_version
+from quanmin.records.rid import bucket_of
 from quanmin.records.store import Store
 from quanmin.records.visibility import Everything, OfSender
 
@@ -212,3 +213,50 @@ async def test_a_record_nobody_wrote_is_not_found(store: Store) -> None:
         await fetch(store, "Observation", "nothing")
     with pytest.raises(NotFound):
         await fetch(store, "Nonsense", "nothing")
+
+
+class _Slow:
+    """A projection that takes as long as it is made to."""
+
+    types = frozenset({"CodeSystem"})
+    is_early = True
+
+    def __init__(self) -> None:
+        self.begun, self.may_end = asyncio.Event(), asyncio.Event()
+
+    async def apply(self, _connection: object, _changes: object) -> None:
+        self.begun.set()
+        await self.may_end.wait()
+
+
+async def test_nobody_waits_for_a_projection_that_is_early(
+    pool: asyncpg.Pool[asyncpg.Record], store: Store, sender: Sender
+) -> None:
+    context, slow = store.context, _Slow()
+    # Whose first record makes their key, for which others of theirs wait.
+    await write(
+        store, sender, create("Organization", b'{"resourceType":"Organization","name":"A"}')
+    )
+    slowly = Store(pool, context, lambda: 1_700_000_000_000_000, [slow])
+    large = {"resourceType": "CodeSystem", "status": "active", "content": "complete", "id": "large"}
+    bucket = bucket_of(context.rid_of("CodeSystem", "large") or 0)
+    beside = next(
+        id_
+        for id_ in (f"beside-{number}" for number in range(100_000))
+        if bucket_of(context.rid_of("Organization", id_) or 0) == bucket
+    )
+    body = json.dumps(large).encode()
+    writing = asyncio.create_task(write(slowly, sender, update("CodeSystem", "large", body)))
+    async with asyncio.timeout(10):
+        await asyncio.wait(
+            [writing, asyncio.create_task(slow.begun.wait())], return_when=asyncio.FIRST_COMPLETED
+        )
+    other = json.dumps({"resourceType": "Organization", "id": beside, "name": "Ward"}).encode()
+    try:
+        async with asyncio.timeout(5):
+            [made] = await write(store, sender, update("Organization", beside, other))
+    finally:
+        slow.may_end.set()
+        [late] = await writing
+    assert late.created
+    assert made.created
