@@ -143,6 +143,23 @@ def _observations() -> Iterator[Operation]:
     yield observation_of("year", effectiveDateTime="2026")
 
 
+VALUES = ("0", "-7.5", "5.4", "540", "5.4000001", "27.34112671227889", "16777217", "1e35", "1e-35")
+
+
+def valued() -> Iterator[Operation]:
+    """Observations of one code: numbers that four bytes do not hold, units that are commensurable
+    and not, ranges, several values, none.
+    """
+    for number, value in enumerate(VALUES):
+        for unit in ("mg/dL", "g/L", "mg"):
+            quantity = {"value": float(value), "system": UCUM, "code": unit}
+            yield observation_of(f"{unit}-{number}".replace("/", "-"), valueQuantity=quantity)
+    for number, comparator in enumerate(("<", "<=", ">=", ">")):
+        quantity = {"value": 6, "comparator": comparator, "system": UCUM, "code": "mg/dL"}
+        yield observation_of(f"range-{number}", valueQuantity=quantity)
+    yield observation_of("text", valueString="5.4")
+
+
 def observation_of(id_: str, **more: Any) -> Operation:
     """A result of Patient/one under an id of our choosing."""
     body: dict[str, Any] = {

@@ -4,6 +4,7 @@ present.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from functools import lru_cache
@@ -84,6 +85,38 @@ def ranges_key(key: int) -> int:
     return ~key
 
 
+@lru_cache(maxsize=1024)
+def value_param(type_: str) -> str | None:
+    """The quantity that stands beside each code of a record: the one that a composite of R4 pairs
+    with the code of the whole record (3.1.1.5.8, `code-value-quantity`).
+    """
+    params = load_table().types[type_].params
+    for param in params.values():
+        if param.kind == "composite" and param.expression == type_:
+            names = [name for name, _ in param.components]
+            if names[0] == "code" and params[names[-1]].kind == "quantity":
+                return names[-1]
+    return None
+
+
+UNTOLD = math.nan
+"""Beside a code: there is a value, or several, but not one number that says enough."""
+
+_COARSE_MIN, _COARSE_MAX = Decimal("1e-30"), Decimal("1e30")
+
+
+def _coarse(value: Decimal) -> float:
+    """A value as it stands beside a code, in four bytes. Rounding keeps the order of numbers, so
+    that what lies beyond a bound does so, or is equal to it, when both are rounded.
+    """
+    if value and not _COARSE_MIN <= abs(value) <= _COARSE_MAX:
+        return UNTOLD
+    return float(value)
+
+
+_Ranged = tuple[int, Decimal, Decimal | None]
+
+
 class IndexEntry(msgspec.Struct):
     """Everything the index holds for one version. `low`/`high` are the extent of the type's main
     date, None without.
@@ -91,20 +124,22 @@ class IndexEntry(msgspec.Struct):
     They answer a search by the first of the type's time parameters when that parameter is present
     and not `several` (it has more than one extent; then the extents stand in `dated` and
     `low`/`high` only order the record). `keyed` are (key, system), `dated` (key, low, high),
-    `ranged` (key, low, high or None for a point).
+    `ranged` (key, low, high or None for a point). `value` is what stands beside each code: the
+    number of the type's `value_param`, UNTOLD where it has not just one, None where it has none.
     """
 
     present: int = 0
     several: bool = False
     low: int | None = None
     high: int | None = None
+    value: float | None = None
     tokens: set[int] = msgspec.field(default_factory=set)
     refs: set[int] = msgspec.field(default_factory=set)
     words: set[int] = msgspec.field(default_factory=set)
     labels: set[int] = msgspec.field(default_factory=set)
     keyed: set[tuple[int, int]] = msgspec.field(default_factory=set)
     dated: set[tuple[int, int, int]] = msgspec.field(default_factory=set)
-    ranged: set[tuple[int, Decimal, Decimal | None]] = msgspec.field(default_factory=set)
+    ranged: set[_Ranged] = msgspec.field(default_factory=set)
     wordings: set[Wording] = msgspec.field(default_factory=set)
     units: set[Unit] = msgspec.field(default_factory=set)
 
@@ -420,6 +455,7 @@ class Indexer:
 
     def _numbers(self, definition: TypeDefinition, name: str) -> _Add:
         type_, codes = definition.name, kinds_param(definition)
+        is_beside = name == value_param(type_)
 
         @lru_cache(maxsize=4096)
         def unit(system: str, code: str, kinds: tuple[int, ...]) -> Unit:
@@ -428,6 +464,7 @@ class Indexer:
 
         def add(entry: IndexEntry, found: list[Value], seen: _Seen) -> None:
             kinds = self._kinds(type_, codes, seen.values) if codes else ()
+            spans: set[_Ranged] = set()
             for value in found:
                 if isinstance(value, Quantity):
                     of = unit(value.system or "", value.code or value.unit or "", kinds)
@@ -438,8 +475,12 @@ class Indexer:
                 entry.units.add(of)
                 low = _LOWEST if value.low is None else value.low
                 high = _HIGHEST if value.high is None else value.high
-                span = (of.key, low, None) if low == high else (ranges_key(of.key), low, high)
-                entry.ranged.add(span)
+                spans.add((of.key, low, None) if low == high else (ranges_key(of.key), low, high))
+            entry.ranged |= spans
+            if is_beside and spans:
+                _, low, over = next(iter(spans))
+                is_told = len(spans) == 1 and over is None
+                entry.value = _coarse(low) if is_told else UNTOLD
 
         return add
 

@@ -39,9 +39,10 @@ _UPDATE: Final = """
 _SIDE: Final = {
     "keyed": (
         """
-        insert into records.keyed (key, system, low, rid, type, bucket)
-        select t.* from unnest($1::bigint[], $2::int[], $3::bigint[], $4::bigint[], $5::smallint[],
-            $6::smallint[]) as t (key, system, low, rid, type, bucket)
+        insert into records.keyed (key, system, low, patient, value, rid, type, bucket)
+        select t.* from unnest($1::bigint[], $2::int[], $3::bigint[], $4::bigint[], $5::real[],
+            $6::bigint[], $7::smallint[], $8::smallint[])
+            as t (key, system, low, patient, value, rid, type, bucket)
         where case when t.low is null
             then (select true from records.keyed s where s.key = t.key and s.low is null
                 and s.rid = t.rid and s.system = t.system limit 1)
@@ -225,7 +226,7 @@ async def _add_side(connection: Connection, renewed: Sequence[_Renewed]) -> set[
     found: set[int] = set()
     for table, statement in _SIDE.items():
         rows = [
-            (*_side_row(table, item, one.entry), row["rid"], row["type"], row["bucket"])
+            (*_side_row(table, item, one), row["rid"], row["type"], row["bucket"])
             for one in renewed
             for row in (one.row,)
             for item in getattr(one.entry, table)
@@ -238,8 +239,10 @@ async def _add_side(connection: Connection, renewed: Sequence[_Renewed]) -> set[
     return found
 
 
-def _side_row(table: str, item: tuple[Any, ...], entry: IndexEntry) -> tuple[Any, ...]:
-    return (*item, entry.low) if table == "keyed" else item
+def _side_row(table: str, item: tuple[Any, ...], one: _Renewed) -> tuple[Any, ...]:
+    if table != "keyed":
+        return item
+    return (*item, one.entry.low, one.row["patient"], one.entry.value)
 
 
 # ---- what nobody asks for any more ---------------------------------------------------------------

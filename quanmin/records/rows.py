@@ -227,11 +227,12 @@ async def _write_side(connection: Connection, drafts: Sequence[Draft]) -> None:
     for draft in drafts:
         entry: IndexEntry = draft.entry
         tail = (draft.rid, draft.definition.number, draft.bucket)
-        keyed += ((key, system, entry.low, draft.patient, *tail) for key, system in entry.keyed)
+        beside = (entry.low, draft.patient, entry.value, *tail)
+        keyed += ((key, system, *beside) for key, system in entry.keyed)
         dated += ((*span, *tail) for span in entry.dated)
         ranged += ((*span, *tail) for span in entry.ranged)
     for table, columns, rows in (
-        ("keyed", ("key", "system", "low", "patient", "rid", "type", "bucket"), keyed),
+        ("keyed", ("key", "system", "low", "patient", "value", "rid", "type", "bucket"), keyed),
         ("dated", ("key", "low", "high", "rid", "type", "bucket"), dated),
         ("ranged", ("key", "low", "high", "rid", "type", "bucket"), ranged),
     ):

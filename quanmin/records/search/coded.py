@@ -196,6 +196,8 @@ def of_walk(walk: Walk, bind: Bind) -> str:
     conditions = [one or f"s.key = any({bind(keys)}::bigint[])", system_condition(walk, bind)]
     if walk.patients:
         conditions.append(of_patients("s", walk.patients, bind))
+    if walk.value is not None:
+        conditions.append(walk.value(bind))
     return " and ".join(conditions)
 
 

@@ -202,6 +202,56 @@ def number_arms(bounds: Bounds, keys: Iterable[int]) -> list[Arm]:
     ]
 
 
+# Beyond these no number is kept beside a code.
+_LEAST, _MOST = -1e38, 1e38
+
+
+def value_beside(bounds: Bounds, keys: Iterable[int] = ()) -> Write:
+    """A condition on a row `s` of the index on codes that holds wherever the number beside the code
+    answers, and for some others: at the very edge, and where no number tells.
+
+    `keys` are those one of which the record's number must stand under, where it could be of a unit
+    by which it means something else.
+    """
+    asked = sorted(set(keys))
+    least: Decimal | None = None
+    most: Decimal | None = None
+    match bounds.prefix:
+        case "eq" | "ap":
+            least, most = bounds.low, bounds.high
+        case "gt" | "ge" | "sa":
+            least = bounds.value
+        case "lt" | "le" | "eb":
+            most = bounds.value
+        case "ne":
+            pass
+
+    def write(bind: Bind) -> str:
+        conditions = [
+            f"s.value {sign} {bind(min(max(float(end), _LEAST), _MOST))}::real"
+            for sign, end in ((">=", least), ("<=", most))
+            if end is not None
+        ]
+        condition = " and ".join(conditions) or "s.value is not null"
+        if asked:
+            condition += f" and {_stands(asked, bind)}"
+        # To the database, what is no number is greater than all.
+        return f"({condition} or s.value = 'NaN')" if asked or most is not None else condition
+
+    return write
+
+
+def _stands(keys: list[int], bind: Bind) -> str:
+    """The number beside the code stands under one of the keys. What it was rounded from is within a
+    few ten-millionths: a number or two, at each of which the index is asked for the record.
+    """
+    least, most = (f"(s.value {sign} abs(s.value) * 2e-7)::numeric" for sign in "-+")
+    return (
+        f"(select true from records.ranged g where g.key = any({bind(keys)}::bigint[])"
+        f" and g.low >= {least} and g.low <= {most} and g.rid = s.rid limit 1)"
+    )
+
+
 def _number_condition(bounds: Bounds, bind: Bind, low: str, high: str) -> str:
     def number(value: Decimal) -> str:
         return f"{bind(value)}::numeric"

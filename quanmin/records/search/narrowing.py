@@ -17,7 +17,7 @@ import msgspec
 from quanmin.fhir.query import Clause
 from quanmin.records.search.arm import Arm, Write, record_arm
 from quanmin.records.search.reader import Reader, Statement
-from quanmin.records.search.term import Judge, Term, Walk, any_rid, either
+from quanmin.records.search.term import Judge, Term, Walk, any_rid, both, either
 from quanmin.records.visibility_sql import Bind
 
 # Fetched by key and handed back as an array.
@@ -30,6 +30,8 @@ ASKED_MAX: Final = 1_000
 # Up to here fetching and sorting all is no dearer than joining along an index.
 SORTED_MAX: Final = 100
 _WALKED_CODES_MAX = 32
+# So many entries of the index on codes are passed in the time in which one record is fetched.
+STEPS: Final = 32
 # Deciding a record after decryption costs this many times what fetching its key from a set does.
 _DECIDING_COST = 25
 # The planner takes values for independent of the code that they are of, and so far too many for it.
@@ -53,8 +55,8 @@ class Narrowed(msgspec.Struct, frozen=True):
 
     `walk` is the keyed codes by which rows may be walked in time order; `walked` are then the
     conditions on the rows, the walk's own left out, and `is_walk_short` says that it meets no more
-    than would be fetched. `only_set` are the subselects of the only
-    clause. `is_empty` says that nothing can be found.
+    than would be fetched, `is_walk_near` that hardly any that it meets is decided against.
+    `only_set` are the subselects of the only clause. `is_empty` says that nothing can be found.
     """
 
     reading: tuple[Write, ...] = ()
@@ -65,6 +67,7 @@ class Narrowed(msgspec.Struct, frozen=True):
     walk: Walk | None = None
     walked: tuple[Write, ...] = ()
     is_walk_short: bool = False
+    is_walk_near: bool = False
     only_set: tuple[Arm, ...] = ()
     only_walk: Walk | None = None
     is_empty: bool = False
@@ -100,6 +103,8 @@ async def narrow(
     if not is_driven and not any(_is_few(term, sizes) for term in terms):
         terms = [await _sharpened(reader, term) for term in terms]
     choice = _Choice(terms, sizes, is_driven=is_driven)
+    if is_timed and is_open:
+        await choice.look_beside(reader)
     huge = choice.huge()
     is_known = is_open and choice.is_size_known()
     of_type = await _expected(reader, _rows_of(always)) if huge or is_known else 0
@@ -140,6 +145,11 @@ async def _weighed(reader: Reader, always: Sequence[Write], terms: list[Term]) -
 
 def _within(walk: Walk | None, patients: frozenset[int]) -> Walk | None:
     return None if walk is None else Walk(walk.pairs, patients)
+
+
+def _is_beside(term: Term, code: Term) -> bool:
+    """Whether what a term finds is told by what stands beside the code."""
+    return term.beside is not None and set(code.clauses) <= set(term.implied)
 
 
 def _is_few(term: Term, sizes: dict[int, Size]) -> bool:
@@ -256,6 +266,7 @@ class _Choice:
         self._is_driven = is_driven or any(_is_few(term, sizes) for term in terms)
         self._rare: set[int] = set()
         self._walked: Term | None = None
+        self._beside: tuple[Term, ...] = ()
         self._has_lead = False
         self._reading: list[Write] = []
         self._counting: list[Write] = []
@@ -268,7 +279,33 @@ class _Choice:
         """Terms beyond MANY that no index can be asked about for one row, with nothing to lead."""
         if self._is_driven:
             return []
-        return [term for term in self._sets() if term.probe is None and self._number(term) > MANY]
+        sets = [term for term in self._sets() if term not in self._beside]
+        return [term for term in sets if term.probe is None and self._number(term) > MANY]
+
+    async def look_beside(self, reader: Reader) -> None:
+        """Leave to the walk of a code what it tells of the values beside it, where it meets enough
+        of them sooner than all could be fetched.
+        """
+        code = self._code()
+        if code is None or self._is_driven:
+            return
+        values = tuple(term for term in self._sets() if _is_beside(term, code))
+        others = (term for term in self._sets() if term is not code and term not in values)
+        if not values or any(self._number(term) <= MANY for term in others):
+            return
+        number = self._number(code)
+        if number > MANY:
+            number = await _expected(reader, _set_of(code))
+        if all(self._number(term) > isqrt(_SHOWN * number // STEPS) for term in values):
+            self._beside = values
+
+    def _code(self) -> Term | None:
+        """The one set that can be walked in time order."""
+        walks = [term for term in self._sets() if term.walk is not None]
+        if len(walks) != 1 or walks[0].walk is None:
+            return None
+        is_short = len(walks[0].walk.pairs) <= _WALKED_CODES_MAX
+        return walks[0] if is_short and self._number(walks[0]) > SORTED_MAX else None
 
     def is_size_known(self) -> bool:
         """Whether one set gives the hits and hardly any other record.
@@ -295,9 +332,10 @@ class _Choice:
             tuple(self._undecided),
             tuple(self._uncounted),
             (*(judge for term in self._terms for judge in term.judges), *self._judges),
-            walk=self._walked.walk if self._walked is not None else None,
+            walk=self._walk(),
             walked=tuple(self._walking),
             is_walk_short=self._walked is not None and self._is_short(self._walked),
+            is_walk_near=bool(self._beside),
             only_set=self._only_set(),
             only_walk=self._terms[0].walk if self._only_set() else None,
         )
@@ -316,14 +354,15 @@ class _Choice:
         """The one set that can be walked in time order, when that is worth it and every other is so
         large that rows are met rather than fetched.
         """
-        walks = [term for term in self._sets() if term.walk is not None]
-        others = [term for term in self._sets() if term.walk is None]
-        if len(walks) != 1 or any(self._number(term) <= self._many for term in others):
-            return None
-        (term,) = walks
-        if term.walk is None or self._number(term) <= SORTED_MAX:
-            return None
-        return term if len(term.walk.pairs) <= _WALKED_CODES_MAX else None
+        others = (t for t in self._sets() if t.walk is None and t not in self._beside)
+        return None if any(self._number(term) <= self._many for term in others) else self._code()
+
+    def _walk(self) -> Walk | None:
+        walk = None if self._walked is None else self._walked.walk
+        values = [term.beside for term in self._beside if term.beside is not None]
+        if walk is None or not values:
+            return walk
+        return msgspec.structs.replace(walk, value=both(*values))
 
     def _is_short(self, walked: Term) -> bool:
         has_patients = walked.walk is not None and bool(walked.walk.patients)
@@ -384,7 +423,10 @@ class _Choice:
 
     def _add_large(self, term: Term) -> None:
         walked = term is not self._walked
-        if self._number(term) <= self._many and not self._has_lead:
+        if term in self._beside:
+            self._undecided.extend(term.clauses)
+            self._counting.append(_in_set(term))
+        elif self._number(term) <= self._many and not self._has_lead:
             self._has_lead = True
             self._ask(_fetched(term), counting=_in_set(term), walked=walked)
         elif term.probe is not None:

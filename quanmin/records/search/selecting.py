@@ -93,7 +93,9 @@ class _Selecting:
             narrowed.judges,
             walk=narrowed.walk,
             walked=(*always, *narrowed.walked),
-            is_walk_alone=narrowed.is_walk_short or (is_open and not narrowed.walked),
+            is_walk_alone=narrowed.is_walk_short
+            or (is_open and (not narrowed.walked or narrowed.is_walk_near)),
+            is_near=narrowed.is_walk_near,
             only_set=narrowed.only_set if is_open else (),
             only_walk=narrowed.only_walk if is_open else None,
         )

@@ -55,6 +55,10 @@ class Selection(Protocol):
     def judges(self) -> tuple[Judge, ...]:
         """Who must agree beside, for reading and for counting."""
 
+    @property
+    def is_near(self) -> bool:
+        """Whether rows that were read are hardly ever decided against by the clauses."""
+
     async def hits(self, opened: Sequence[Stored], context: Context) -> list[Stored]:
         """Those of opened rows that all agree on, in their order."""
 
@@ -78,8 +82,9 @@ class Selected(msgspec.Struct, frozen=True):
 
     `reading` and `counting` are the same conditions in the forms best for each. `walk` replaces one
     of them when records are read in time order; `walked` are then the others, and when there are
-    none to speak of, `is_walk_alone`. `only_set` gives exactly the records selected, from a side
-    table, and `only_walk` does where that is the index on codes.
+    none to speak of, `is_walk_alone`. `is_near` says that the clauses hardly ever decide against
+    what it meets. `only_set` gives exactly the records selected, from a side table, and
+    `only_walk` does where that is the index on codes.
     """
 
     reading: tuple[Write, ...]
@@ -90,6 +95,7 @@ class Selected(msgspec.Struct, frozen=True):
     walk: Walk | None = None
     walked: tuple[Write, ...] = ()
     is_walk_alone: bool = False
+    is_near: bool = False
     only_set: tuple[Arm, ...] = ()
     only_walk: Walk | None = None
 
@@ -211,7 +217,7 @@ class Selected(msgspec.Struct, frozen=True):
         statement = Statement()
         parts = []
         for pair in walk.pairs:
-            keyed = of_walk(Walk((pair,), walk.patients), statement.bind)
+            keyed = of_walk(msgspec.structs.replace(walk, pairs=(pair,)), statement.bind)
             conditions = [write(statement.bind) for write in self.walked]
             conditions += _place(phase, position, _OWN, statement)
             # A record can have a code twice, in two systems. The join leaves the bucket out: rids
@@ -264,6 +270,11 @@ class OfEach(msgspec.Struct, frozen=True):
     def judges(self) -> tuple[Judge, ...]:
         """See `Selection`."""
         return tuple(judge for part in self.parts for judge in part.selected.judges)
+
+    @property
+    def is_near(self) -> bool:
+        """See `Selection`."""
+        return all(part.selected.is_near for part in self.parts)
 
     async def hits(self, opened: Sequence[Stored], context: Context) -> list[Stored]:
         """See `Selection`. What is asked of a type is asked of its own records."""

@@ -72,12 +72,13 @@ class Slices:
         self, phase: Phase, position: Position | None, expected: int
     ) -> AsyncGenerator[Stored, None]:
         """The hits of a phase after a position; about so many are expected to be asked for."""
-        is_open = bool(self._selection.undecided or self._selection.judges)
+        selection = self._selection
+        is_open = bool((selection.undecided and not selection.is_near) or selection.judges)
         size = min(2 * expected + 20, _BATCH_MAX) if is_open else expected
         while True:
-            rows = await self._selection.slice(self._reader, phase, position, size)
+            rows = await selection.slice(self._reader, phase, position, size)
             opened = await self._reader.open(rows)
-            for stored in await self._selection.hits(opened, self._context):
+            for stored in await selection.hits(opened, self._context):
                 yield stored
             if len(rows) < size:
                 return

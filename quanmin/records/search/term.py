@@ -51,9 +51,10 @@ class Term(msgspec.Struct, frozen=True):
     some others, and the clauses are decided on the decrypted record. `drives` says that the
     condition on the row picks few records, `is_point` that `found` gives nearly none; `sharpen`
     gives a better form of `row` where that is to lead the plan. `implied` are clauses that hold for
-    nearly all that `found` gives. `judges` must agree beside, whatever else holds; `deciders` stand
-    for the clauses where there are none, and decide what is not asked in SQL. All that it
-    finds are records of the patients `owned`, where it names any.
+    nearly all that `found` gives; of the rows by which the index on codes answers those, `beside`
+    tells which it finds, and hardly any others. `judges` must agree beside, whatever else holds;
+    `deciders` stand for the clauses where there are none, and decide what is not asked in SQL. All
+    that it finds are records of the patients `owned`, where it names any.
     """
 
     clauses: tuple[Clause, ...]
@@ -66,6 +67,7 @@ class Term(msgspec.Struct, frozen=True):
     drives: bool = False
     is_point: bool = False
     implied: tuple[Clause, ...] = ()
+    beside: Write | None = None
     judges: tuple[Judge, ...] = ()
     deciders: tuple[Judge, ...] = ()
     owned: frozenset[int] = frozenset()
@@ -78,11 +80,13 @@ class Term(msgspec.Struct, frozen=True):
 
 class Walk(msgspec.Struct, frozen=True):
     """Codes of a keyed parameter, to be walked by time: (key, narrowed system or None for any);
-    with `patients` only in their records.
+    with `patients` only in their records, with `value` only where that holds of what stands beside
+    the code.
     """
 
     pairs: tuple[tuple[int, int | None], ...]
     patients: frozenset[int] = frozenset()
+    value: Write | None = None
 
 
 def never(_: Bind) -> str:

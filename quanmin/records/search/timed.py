@@ -17,9 +17,16 @@ from quanmin.fhir.query import Clause, DateOperand, NumberOperand, QuantityOpera
 from quanmin.fhir.table import TypeDefinition
 from quanmin.fhir.values import SearchParameter
 from quanmin.records.context import SEVERAL
-from quanmin.records.index import Unit, is_main_date, kind_of, kinds_param, parts_of
+from quanmin.records.index import (
+    Unit,
+    is_main_date,
+    kind_of,
+    kinds_param,
+    parts_of,
+    value_param,
+)
 from quanmin.records.search.arm import Arm, Write, side_arm
-from quanmin.records.search.intervals import WIDE, Bounds, Span, number_arms
+from quanmin.records.search.intervals import WIDE, Bounds, Span, number_arms, value_beside
 from quanmin.records.search.reader import Reader, Statement
 from quanmin.records.search.term import Scope, Term, any_rid, both, either, is_present, never
 from quanmin.records.visibility_sql import Bind
@@ -219,16 +226,26 @@ def number_term(scope: Scope, clause: Clause, used: Units) -> Term:
     definition = scope.definitions[0]
     names = parts_of(definition, clause.param.name)
     found: list[Arm] = []
+    beside: list[Write] = []
     for operand in clause.operands:
         if isinstance(operand, NumberOperand):
             keys = [scope.context.keying.ranged(definition.name, name, "", "") for name in names]
             found += number_arms(Bounds.of(operand), keys)
         elif isinstance(operand, QuantityOperand):
             mine = [unit for unit in used.units if unit.param in names]
-            for factor, of_factor in _commensurable(operand, mine).items():
-                found += number_arms(Bounds.of(operand, factor), of_factor)
-    row = None if found else never
-    return Term((clause,), found=tuple(found), row=row, implied=used.chosen_by)
+            by_factor = _commensurable(operand, mine)
+            for factor, of_factor in by_factor.items():
+                bounds = Bounds.of(operand, factor)
+                found += number_arms(bounds, of_factor)
+                beside.append(value_beside(bounds, of_factor if len(by_factor) > 1 else ()))
+    is_beside = clause.param.name == value_param(definition.name) and beside and used.chosen_by
+    return Term(
+        (clause,),
+        found=tuple(found),
+        row=None if found else never,
+        implied=used.chosen_by,
+        beside=either(*beside) if is_beside else None,
+    )
 
 
 def _commensurable(operand: QuantityOperand, units: Iterable[Unit]) -> dict[Decimal, list[int]]:

@@ -425,7 +425,12 @@ async def test_reindex_mends_what_the_index_has_lost(
 ) -> None:
     one = await stored(client, {"resourceType": "Patient", "gender": "male"})
     patient = await stored(client, {"resourceType": "Patient"})
-    seen = await observed(client, patient, "7-7", effectiveDateTime="2026-01-01", issued=ISSUED)
+    measured = {"valueQuantity": {"value": 36.6, "unit": "kg"}}
+    seen = await observed(
+        client, patient, "7-7", effectiveDateTime="2026-01-01", issued=ISSUED, **measured
+    )
+    beside = "select patient, value from records.keyed where value is not null"
+    told = await house.pool.fetch(beside)
     await house.pool.execute("update records.record set tokens = null, present = 0")
     await house.pool.execute("delete from records.keyed")
     assert await found(client, "/Patient?gender=male") == set()
@@ -435,6 +440,8 @@ async def test_reindex_mends_what_the_index_has_lost(
     assert await found(client, "/Observation?code=7-7") == set()
     assert await reindexed(house, client, "/$reindex") == 1
     assert await found(client, "/Observation?code=7-7") == {seen}
+    assert len(told) == 1
+    assert await house.pool.fetch(beside) == told
     assert await reindexed(house, client, "/$reindex") == 0
 
 

@@ -5,14 +5,17 @@ when it is stopped, and what a newer program does to an older store.
 from __future__ import annotations
 
 import asyncio
+from importlib import resources
 from pathlib import Path
 
 import asyncpg
 import pytest
 from definitions import definition, found, index_all, nation, of_nation, packed
+from shelf import put_away, valued
 from stores import create, delete, reopen_context, update
 
 from quanmin.base.jobs import cancel, list_jobs, retry
+from quanmin.base.migrations import read_migrations
 from quanmin.base.problems import NotSupported, Overloaded
 from quanmin.fhir.grammar import QueryLimits, parse_query
 from quanmin.records import adoption, catalogue, reindexing
@@ -24,6 +27,7 @@ from quanmin.records.search import search
 from quanmin.records.store import Store
 from quanmin.records.visibility import Everything
 
+OURS = resources.files("quanmin.node") / "migrations"
 NEGATED = IndexRule("negated", 1, kinds=("token",), modifiers=("not",))
 
 
@@ -196,3 +200,18 @@ async def test_every_rule_holds_in_a_store_without_records(
     bring(monkeypatch, *index_rules(), NEGATED)
     assert not await adopt(pool)
     assert await found(store, ("gender:not", "female")) == []
+
+
+async def test_an_older_store_is_given_the_values_that_writing_gives(
+    store: Store, pool: asyncpg.Pool[asyncpg.Record]
+) -> None:
+    await put_away(store, list(valued()))
+    rows = (
+        "select key, low, rid, patient, system, value::text from records.keyed order by 1, 2, 3, 5"
+    )
+    written = await pool.fetch(rows)
+    assert {row["value"] for row in written} >= {"NaN", None, "0", "-7.5", "5.4", "27.341127"}
+    (step,) = (one for one in read_migrations(OURS) if one.name == "value_beside_code")
+    await pool.execute("update records.keyed set value = 1")
+    await pool.execute(step.sql)
+    assert await pool.fetch(rows) == written

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import msgspec
 import pytest
-from shelf import Shelf, asked_of, find_all, made_up, put_away, query_of
+from shelf import UCUM, VALUES, Shelf, asked_of, find_all, made_up, put_away, query_of, valued
 
 from quanmin.fhir.query import Query, SortKey
 from quanmin.fhir.table import load_table
@@ -14,17 +15,24 @@ from quanmin.records.context import Context
 from quanmin.records.model import Stored
 from quanmin.records.search import narrowing, search, timed
 from quanmin.records.search.deciding import values_of
+from quanmin.records.search.reader import Reader, Statement
 from quanmin.records.store import Store
 from quanmin.records.visibility import Everything, OfPatient
 
 
-@pytest.fixture(params=[(1_000, 8_000), (1, 4), (0, 0)], ids=["few", "some", "many"])
+@pytest.fixture(
+    params=[(1_000, 8_000, 32), (1, 4, 32), (0, 0, 32), (0, 0, 10**9)],
+    ids=["few", "some", "many", "beside"],
+)
 def measured(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Limits so low that small sets are asked for as large ones are."""
+    """Limits so low that small sets are asked for as large ones are; the last make values be told
+    by what stands beside the code.
+    """
     monkeypatch.setattr(narrowing, "FEW", request.param[0])
     monkeypatch.setattr(narrowing, "MANY", request.param[1])
     monkeypatch.setattr(narrowing, "ASKED_MAX", request.param[1])
     monkeypatch.setattr(narrowing, "SORTED_MAX", request.param[1])
+    monkeypatch.setattr(narrowing, "STEPS", request.param[2])
     monkeypatch.setattr(timed, "WIDE_MAX", request.param[0])
 
 
@@ -121,3 +129,33 @@ async def test_a_visibility_of_few_patients_changes_the_plan_and_not_the_meaning
             wrong.append(query)
     assert wrong == []
     assert await find_all(store, query_of("Observation"), visible)
+
+
+async def test_what_stands_beside_a_code_tells_its_values(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for limit in ("FEW", "MANY", "SORTED_MAX"):
+        monkeypatch.setattr(narrowing, limit, 0)
+    monkeypatch.setattr(narrowing, "STEPS", 10**9)
+    asked: list[str] = []
+    run = Reader.rows
+
+    async def rows(reader: Reader, text: str, statement: Statement) -> list[Any]:
+        asked.append(text)
+        return await run(reader, text, statement)
+
+    monkeypatch.setattr(Reader, "rows", rows)
+    shelf = await put_away(store, list(valued()))
+    wrong = []
+    for prefix in ("eq", "ne", "gt", "ge", "lt", "le", "sa", "eb", "ap"):
+        for value in VALUES:
+            for unit in ("mg/dL", "g/L"):
+                operand = f"{prefix}{value}|{UCUM}|{unit}"
+                query = query_of("Observation", ("code", "2339-0"), ("value-quantity", operand))
+                asked.clear()
+                found = await find_all(store, query, Everything(), size=4)
+                rids, expected = {stored.rid for stored in found}, shelf.expected(query)
+                is_told = any("s.value" in text for text in asked)
+                if rids != expected or is_told is not bool(expected):
+                    wrong.append(operand)
+    assert wrong == []

@@ -60,9 +60,10 @@ _RANGED = """
 """
 
 _KEYED = """
-    insert into records.keyed (key, low, rid, patient, system, type, bucket)
+    insert into records.keyed (key, low, rid, patient, system, value, type, bucket)
     select case when n % 10000 = 0 then $3::bigint when n % 100 = 1 then $2 when n % 2 = 0 then $1
-        else n end, n * 600000000, -n, ($6::bigint[])[n % 1000 + 1], 0, $4, 0
+        else n end, n * 600000000, -n, ($6::bigint[])[n % 1000 + 1], 0,
+        case when n % 10000 <> 0 then n % 1000 + n % 2 * 1000 end, $4, 0
     from generate_series(1, $5::bigint) n
 """
 
@@ -160,7 +161,7 @@ SHAPES: list[tuple[list[tuple[str, str]], int]] = [
     ([("code", "middling")], 1_200),
     ([("code", "common")], 300),
     ([("code", "rare"), ("_sort", "-date")], 120),
-    ([("code", "middling"), ("_sort", "-date")], 1_000),
+    ([("code", "middling"), ("_sort", "-date")], 1_100),
     ([("code", "common"), ("_sort", "-date")], 400),
     ([("code", "common"), ("_sort", "date")], 400),
     ([("code", "common,middling"), ("_sort", "-date")], 1_300),
@@ -174,9 +175,9 @@ SHAPES: list[tuple[list[tuple[str, str]], int]] = [
     ([("date", "ge1971-11-25T11:40:00+08:00")], 200),
     ([("date", "ge1970-03-05"), ("date", "le1970-03-05")], 300),
     ([("date", "ge1971-02-05"), ("_sort", "date")], 300),
-    ([("code", "common"), ("value-quantity", "gt990||kg")], 4_000),
-    ([("code", "common"), ("value-quantity", "gt900||kg")], 12_000),
-    ([("code", "common"), ("value-quantity", "gt500||kg")], 12_000),
+    ([("code", "common"), ("value-quantity", "gt990||kg")], 3_000),
+    ([("code", "common"), ("value-quantity", "gt900||kg")], 7_000),
+    ([("code", "common"), ("value-quantity", "gt500||kg")], 10_000),
     ([("code", "common"), ("value-quantity", "gt1000||kg")], 700),
     ([("patient", "p0"), ("code", "common"), ("_sort", "-date")], 1_500),
     ([("patient", "p0"), ("code", "middling"), ("_sort", "-date")], 3_500),
