@@ -164,7 +164,10 @@ class Selected(msgspec.Struct, frozen=True):
 
     async def count(self, reader: Reader, limit: int) -> int:
         """See `Selection`."""
-        if self.only_set:
+        counted = None if self.only_walk is None else _counted(self.only_walk)
+        if counted is not None:
+            text, statement = counted
+        elif self.only_set:
             statement = Statement()
             union = " union all ".join(arm.first(statement.bind, limit) for arm in self.only_set)
             text = f"select distinct f.rid from ({union}) f"
@@ -315,6 +318,21 @@ class OfEach(msgspec.Struct, frozen=True):
     async def estimate(self, reader: Reader) -> int:
         """See `Selection`."""
         return sum([await part.selected.estimate(reader) for part in self.parts])
+
+
+def _counted(walk: Walk) -> tuple[str, Statement] | None:
+    """A row for each record with the one code of a walk, as they come in the index; None for more
+    codes than one.
+
+    With no system told a record can have the code twice: then it is two neighbours.
+    """
+    if len({key for key, _ in walk.pairs}) > 1:
+        return None
+    statement = Statement()
+    is_told = len(walk.pairs) == 1 and walk.pairs[0][1] is not None
+    distinct = "" if is_told else "distinct on (s.low, s.rid) "
+    where = of_walk(walk, statement.bind)
+    return f"select {distinct}1 from records.keyed s where {where} order by {BY_TIME}", statement
 
 
 async def _is_cheaper(
