@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Final
 
 import msgspec
 
 from quanmin.records.visibility_sql import Bind
+
+SAMPLED: Final = 32
 
 Write = Callable[[Bind], str]
 """Writes a piece of SQL, taking its values into the statement it becomes part of."""
 
 
 class Arm(msgspec.Struct, frozen=True):
-    """`whole` gives every record key; `first` at most so many, without reading what lies between.
+    """`whole` gives every record key; `first` at most so many, without reading what lies between;
+    `sample`, where it is given, those of every `SAMPLED`th of many keys, of each at most so many.
 
     The order makes the planner follow the index: for a common key it would otherwise read the
     table from its beginning and trust to meet the key soon, which a bulk load by type belies.
@@ -21,6 +25,7 @@ class Arm(msgspec.Struct, frozen=True):
 
     whole: Write
     first: Callable[[Bind, int], str]
+    sample: Callable[[Bind, int], str] | None = None
 
 
 def side_arm(table: str, keys: Iterable[int], condition: Write, order: str) -> Arm:

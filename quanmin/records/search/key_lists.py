@@ -12,12 +12,14 @@ from collections.abc import Collection
 from typing import Final, Literal
 
 from quanmin.fhir.query import Clause
-from quanmin.records.search.arm import Arm, Write
+from quanmin.records.search.arm import SAMPLED, Arm, Write
 from quanmin.records.search.term import Term, any_key, either
 from quanmin.records.visibility_sql import Bind, of_patients
 
 # A list is long from here: more keys than this are asked one by one.
 _SHORT_MAX: Final = 16
+# So many keys are asked a part of first.
+_SAMPLED_MIN: Final = 512
 # What refers to so few patients is read by patient, without measuring.
 FEW_PATIENTS: Final = 8
 
@@ -70,18 +72,24 @@ def keys_arm(number: int, column: Column, keys: Collection[int]) -> Arm:
 
 def _arm(number: int, keys: Collection[int], place: str, condition: Write | None) -> Arm:
     """Records of a type by an index that is asked for one key after the other."""
+    ordered = sorted(keys)
 
-    def select(bind: Bind, limit: int | None) -> str:
+    def select(bind: Bind, asked: list[int], limit: int | None) -> str:
         more = "" if condition is None else f" and {condition(bind)}"
-        end = "" if limit is None else f" limit {limit}"
         return (
-            f"select f.rid from unnest({bind(sorted(keys))}::bigint[]) as w (key)"
+            f"select f.rid from unnest({bind(asked)}::bigint[]) as w (key)"
             f" cross join lateral (select r.rid from records.record r where {place}"
             f" and r.type = {bind(number)}::smallint and r.flags & 1 <> 1{more}"
-            f"{end or ' offset 0'}) f{end}"
+            f"{' offset 0' if limit is None else f' limit {limit}'}) f"
         )
 
-    return Arm(lambda bind: select(bind, None), lambda bind, limit: f"({select(bind, limit)})")
+    return Arm(
+        lambda bind: select(bind, ordered, None),
+        lambda bind, limit: f"({select(bind, ordered, limit)} limit {limit})",
+        (lambda bind, limit: f"({select(bind, ordered[::SAMPLED], limit)})")
+        if len(ordered) >= _SAMPLED_MIN
+        else None,
+    )
 
 
 def has_key(column: Column, keys: Collection[int]) -> Write:

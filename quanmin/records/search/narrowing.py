@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from quanmin.fhir.query import Clause
-from quanmin.records.search.arm import Arm, Write, record_arm
+from quanmin.records.search.arm import SAMPLED, Arm, Write, record_arm
 from quanmin.records.search.reader import Reader, Statement
 from quanmin.records.search.term import Judge, Term, Walk, any_rid, both, either
 from quanmin.records.visibility_sql import Bind
@@ -30,6 +30,8 @@ ASKED_MAX: Final = 1_000
 # Up to here fetching and sorting all is no dearer than joining along an index.
 SORTED_MAX: Final = 100
 _WALKED_CODES_MAX = 32
+# So many records of one key are counted in a sample.
+_SAMPLED_OF_KEY = 64
 # So many entries of the index on codes are passed in the time in which one record is fetched.
 STEPS: Final = 32
 # Deciding a record after decryption costs this many times what fetching its key from a set does.
@@ -199,6 +201,27 @@ def _with_own_arm(always: Sequence[Write], term: Term) -> Term:
 
 
 async def _measure(reader: Reader, terms: Sequence[Term], number_max: int) -> list[Size]:
+    large = {id(term): size for term in terms if (size := await _sampled(reader, term))}
+    rest = [term for term in terms if id(term) not in large]
+    counted = iter(await _count(reader, rest, number_max))
+    return [large.get(id(term)) or next(counted) for term in terms]
+
+
+async def _sampled(reader: Reader, term: Term) -> Size | None:
+    """A set by a list of keys that is beyond MANY, as every so manieth of the keys shows at less
+    cost than counting; None where it may not be. No key counts for more than some, lest one speak
+    for those that have nothing.
+    """
+    samples = [arm.sample for arm in term.found if arm.sample is not None]
+    if len(samples) != 1:
+        return None
+    statement = Statement()
+    sample = samples[0](statement.bind, _SAMPLED_OF_KEY)
+    found = (await reader.rows(f"select count(*) from ({sample}) f", statement))[0][0]
+    return Size(None, found * SAMPLED) if found * SAMPLED > 3 * MANY // 2 else None
+
+
+async def _count(reader: Reader, terms: Sequence[Term], number_max: int) -> list[Size]:
     if not terms:
         return []
     statement = Statement()
