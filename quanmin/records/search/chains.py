@@ -20,6 +20,7 @@ from quanmin.records.context import Context
 from quanmin.records.index import link_name
 from quanmin.records.model import Stored
 from quanmin.records.search.arm import Write
+from quanmin.records.search.coded import of_walk
 from quanmin.records.search.deciding import hits_among, values_of
 from quanmin.records.search.key_lists import has_key, keys_arm, patients_term
 from quanmin.records.search.linked import is_owner, is_sole_owner, takes
@@ -29,6 +30,7 @@ from quanmin.records.search.term import (
     Judge,
     Scope,
     Term,
+    Walk,
     among_rids,
     any_rid,
     is_present,
@@ -42,10 +44,13 @@ KEYS_MAX: Final = 10_000
 DECIDED_MAX: Final = 2_000
 # So many are read for the patients they are of, which are fewer.
 READ_MAX: Final = 50_000
-# So many by a code alone, since its index tells the patients: two fifths of a microsecond each.
+# So many by a code alone, since its index tells the patients: a fifth of a microsecond each.
 INDEXED_MAX: Final = 200_000
 # So many are read all the same where the record must say more: so near records need not be decided.
-READ_EASILY: Final = 5_000
+READ_EASILY: Final = 1_000
+# So many records with a code are looked at first. Are they of half as many patients, then so many
+# patients have it that near records which do are soon met, and it need not be known who they are.
+SEEN_FIRST: Final = 2_000
 # So many patients are put to the near side, where each row that is met is looked up among them.
 PATIENTS_MAX: Final = 50_000
 
@@ -163,18 +168,21 @@ class _Referring:
         self._is_owner = self._near == "Patient" and is_owner(self._source, has.param)
         # Whether what is found is referred to indeed, and not another patient of the same record.
         self._is_certain = True
+        # The code by whose index the database looks up near records itself.
+        self._coded: Walk | None = None
 
     async def term(self, *, is_driven: bool) -> Term:
         """See `link_term`."""
         if not takes(self._param, self._near):
             return Term((), row=never, drives=True)
         rids = None if is_driven else await self._all()
-        if rids is None:
+        if rids is None and self._coded is None:
             return Term((), is_exact=False, judges=(self,))
-        is_few = len(rids) <= DECIDED_MAX
+        is_few = rids is not None and len(rids) <= DECIDED_MAX
+        among = _of_coded(self._coded) if self._coded is not None else among_rids(rids or set())
         return Term(
             (),
-            row=any_rid(rids) if is_few else among_rids(rids),
+            row=any_rid(rids) if rids is not None and is_few else among,
             is_exact=self._is_certain,
             drives=is_few,
             judges=() if self._is_certain else (self,),
@@ -248,6 +256,10 @@ class _Referring:
             return None
         if selected.only_walk is not None and (is_sole or expected > READ_EASILY):
             self._is_certain = is_sole
+            first, some = await selected.patients(self._reader, SEEN_FIRST)
+            if first == SEEN_FIRST and len(some) >= SEEN_FIRST // 2:
+                self._coded = selected.only_walk
+                return None
             number, patients = await selected.patients(self._reader, limit + 1)
             return None if number > limit or len(patients) > PATIENTS_MAX else patients
         if is_sole:
@@ -270,6 +282,19 @@ class _Referring:
             links = _links_of(self._context, one, self._param)
             found.update(rid for type_, rid in links if type_ == self._near)
         return found
+
+
+def _of_coded(walk: Walk) -> Write:
+    """The row is a patient with a record that the index on codes has for the walk. The patients are
+    read once, and each row that is met is looked up among them.
+    """
+
+    def write(bind: Bind) -> str:
+        where = of_walk(walk, bind)
+        patients = f"select s.patient from records.keyed s where {where} and s.patient is not null"
+        return f"(r.rid in ({patients})) is true"
+
+    return write
 
 
 async def _few(reader: Reader, context: Context, selected: Selected) -> set[int] | None:

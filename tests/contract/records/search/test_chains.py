@@ -118,7 +118,7 @@ ASKED = [
 ]
 
 
-@pytest.fixture(params=["few", "sets", "large sets", "codes", "batches"])
+@pytest.fixture(params=["few", "sets", "large sets", "codes", "met", "batches"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the keys of what the far end finds, or by asking the far end about near records."""
     if request.param == "batches":
@@ -126,11 +126,13 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None
             monkeypatch.setattr(chains, name, 0)
     elif request.param != "few":
         monkeypatch.setattr(key_lists, "FEW_PATIENTS", 0)
-    if request.param == "codes":
+    if request.param in {"codes", "met"}:
         monkeypatch.setattr(chains, "READ_EASILY", 0)
         monkeypatch.setattr(narrowing, "ASKED_MAX", 0)
         monkeypatch.setattr(narrowing, "SORTED_MAX", 0)
-    if request.param in {"large sets", "codes"}:
+    if request.param == "met":
+        monkeypatch.setattr(chains, "SEEN_FIRST", 1)
+    if request.param in {"large sets", "codes", "met"}:
         monkeypatch.setattr(narrowing, "FEW", 0)
         monkeypatch.setattr(narrowing, "MANY", 0)
 
