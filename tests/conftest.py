@@ -25,6 +25,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from databases import administer
 
 from quanmin.base.cluster import Cluster
 from quanmin.base.migrations import migrate, read_migrations
@@ -82,7 +83,7 @@ def postgres(passable_folder: Path) -> Iterator[Cluster]:
 
 
 async def _make_template(cluster: Cluster) -> None:
-    await _administer(cluster, f"create database {_TEMPLATE}")
+    await administer(cluster, f"create database {_TEMPLATE}")
     connection = await connect(cluster.dsn(_TEMPLATE))
     try:
         await migrate(connection, read_migrations(resources.files("quanmin.node") / "migrations"))
@@ -92,32 +93,24 @@ async def _make_template(cluster: Cluster) -> None:
         await connection.close()
 
 
-async def _administer(cluster: Cluster, statement: str) -> None:
-    connection = await connect(cluster.dsn("postgres"))
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
-
-
 @pytest.fixture
 def database(postgres: Cluster) -> Iterator[str]:
     """The DSN of a migrated, empty database that no other test sees."""
     name = f"test_{next(_numbers)}"
     asyncio.run(
-        _administer(postgres, f"create database {name} template {_TEMPLATE} strategy file_copy")
+        administer(postgres, f"create database {name} template {_TEMPLATE} strategy file_copy")
     )
     yield postgres.dsn(name)
-    asyncio.run(_administer(postgres, f"drop database {name} with (force)"))
+    asyncio.run(administer(postgres, f"drop database {name} with (force)"))
 
 
 @pytest.fixture
 def empty_database(postgres: Cluster) -> Iterator[str]:
     """The DSN of a database with no table in it, for tests of migrations."""
     name = f"test_{next(_numbers)}"
-    asyncio.run(_administer(postgres, f"create database {name}"))
+    asyncio.run(administer(postgres, f"create database {name}"))
     yield postgres.dsn(name)
-    asyncio.run(_administer(postgres, f"drop database {name} with (force)"))
+    asyncio.run(administer(postgres, f"drop database {name} with (force)"))
 
 
 @pytest.fixture

@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import msgspec
+from stores import open_context
+from workers import work_until_told
 
 from quanmin.api.importing import Arrivals
 from quanmin.base.clock import Clock
@@ -21,10 +21,8 @@ from quanmin.base.jobs import JobLimits, Worker
 from quanmin.base.keys import FileKeys
 from quanmin.base.postgres import open_pool
 from quanmin.base.spool import Spool
-from quanmin.fhir.table import load_table
 from quanmin.node.importing import Importing
 from quanmin.people import PersonIndex
-from quanmin.records.context import Context, StoreLimits
 from quanmin.records.store import Store
 from quanmin.trust import AccessLog, Actors, Guard
 from quanmin.trust.imports import ImportLimits
@@ -53,24 +51,12 @@ def open_worker(pool: Any, guard: Guard, arrivals: Arrivals, limits: JobLimits =
 
 async def main(dsn: str, folder: Path, settings: bytes) -> None:
     pool = await open_pool(dsn, name="import worker", connections_max=12)
-    context = Context(
-        load_table(),
-        FileKeys(folder / "keys"),
-        suite_named("international"),
-        prefix="q",
-        zone=ZoneInfo("Asia/Shanghai"),
-        limits=StoreLimits(),
-    )
+    context = open_context(folder)
     clock = Clock()
     people = PersonIndex(context.keying)
     guard = Guard(Store(pool, context, clock.now, [people]), people, AccessLog(pool), clock.now)
     limits = msgspec.json.decode(settings, type=ImportLimits)
-    worker = open_worker(pool, guard, open_arrivals(folder, limits))
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
-    try:
-        await worker.run()
-    finally:
-        await pool.close()
+    await work_until_told(open_worker(pool, guard, open_arrivals(folder, limits)), pool)
 
 
 if __name__ == "__main__":

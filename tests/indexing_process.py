@@ -13,18 +13,13 @@ import signal
 import sys
 import time
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 from definitions import LIMITS, nothing_asked, of_nation, packed
-from stores import create, delete, update
+from stores import create, delete, open_context, update
 
-from quanmin.base.crypto import suite_named
 from quanmin.base.jobs import Worker
-from quanmin.base.keys import FileKeys
 from quanmin.base.postgres import open_pool
-from quanmin.fhir.table import load_table
 from quanmin.people import PersonIndex
-from quanmin.records.context import Context, StoreLimits
 from quanmin.records.operation import Sender
 from quanmin.records.parameters import SearchParameterIndex
 from quanmin.records.reindexing import ReindexLimits, reindex_kind
@@ -34,24 +29,12 @@ from quanmin.records.visibility import Everything
 NATIONS = ("01", "02", "03")
 
 
-def context_in(folder: Path) -> Context:
-    """The context of a node whose keys lie in `folder`."""
-    return Context(
-        load_table(),
-        FileKeys(folder / "keys"),
-        suite_named("international"),
-        prefix="q",
-        zone=ZoneInfo("Asia/Shanghai"),
-        limits=StoreLimits(),
-    )
-
-
 async def write(dsn: str, folder: Path, seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311 - a test's choices, to be repeated
     ending = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ending.set)
     pool = await open_pool(dsn, name="writer", connections_max=3)
-    context = context_in(folder)
+    context = open_context(folder)
     store = Store(
         pool,
         context,
@@ -79,7 +62,7 @@ async def write(dsn: str, folder: Path, seed: int) -> None:
 async def index(dsn: str, folder: Path) -> None:
     pool = await open_pool(dsn, name="indexer", connections_max=LIMITS.places + 4)
     limits = ReindexLimits(batch_records=7, share=0.5)
-    await Worker(pool, [reindex_kind(context_in(folder), nothing_asked, limits)], LIMITS).run()
+    await Worker(pool, [reindex_kind(open_context(folder), nothing_asked, limits)], LIMITS).run()
 
 
 def main() -> None:

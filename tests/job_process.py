@@ -7,8 +7,9 @@ when somebody else was inside the same job, `endless` counts on and never ends.
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
+
+from workers import work_until_told
 
 from quanmin.base.database import Connection
 from quanmin.base.jobs import Continue, Done, Job, JobLimits, Kind, Worker
@@ -62,12 +63,7 @@ KINDS = (Kind("count", count), Kind("claim", claim), Kind("once", once), Kind("e
 
 async def main(dsn: str) -> None:
     pool = await open_pool(dsn, name="job worker", connections_max=LIMITS.places + 2)
-    worker = Worker(pool, KINDS, LIMITS)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
-    try:
-        await worker.run()
-    finally:
-        await pool.close()
+    await work_until_told(Worker(pool, KINDS, LIMITS), pool)
 
 
 if __name__ == "__main__":

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import asyncpg
 import httpx
+from workers import at_work
 
 from quanmin.api.export import ExportLimits, Exports, export_kind
 from quanmin.base.jobs import JobLimits, Kind, Worker
@@ -34,18 +34,11 @@ def kind_of(guard: Guard, actors: Actors, exports: Exports) -> Kind:
     return export_kind(guard, actors, exports, zone=zone, query_limits=QueryLimits())
 
 
-@asynccontextmanager
-async def working(
+def working(
     pool: asyncpg.Pool[asyncpg.Record], guard: Guard, actors: Actors, exports: Exports
-) -> AsyncIterator[None]:
+) -> AbstractAsyncContextManager[Worker]:
     """A worker of exports in this process."""
-    worker = Worker(pool, [kind_of(guard, actors, exports)], HURRIED)
-    running = asyncio.create_task(worker.run())
-    try:
-        yield
-    finally:
-        worker.stop()
-        await running
+    return at_work(Worker(pool, [kind_of(guard, actors, exports)], HURRIED))
 
 
 class Taken:

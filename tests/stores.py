@@ -36,7 +36,7 @@ def open_context(
     validation: ValidationLimits | None = None,
     **limits: Any,
 ) -> Context:
-    """A context with new keys in `folder`."""
+    """A context with the keys in `folder`, new ones where there are none."""
     return Context(
         load_table(),
         FileKeys.create(folder / "keys"),
@@ -90,6 +90,21 @@ def create(type_: str, body: bytes, **more: Any) -> Operation:
 
 def update(type_: str, id_: str, body: bytes, **more: Any) -> Operation:
     return Operation(kind="update", type=type_, id=id_, body=body, **more)
+
+
+def of(type_: str, id_: str, **body: Any) -> Operation:
+    """The update that puts this record in its place."""
+    resource = {"resourceType": type_, "id": id_, **body}
+    return update(type_, id_, json.dumps(resource, ensure_ascii=False).encode())
+
+
+def to(reference: str) -> dict[str, str]:
+    return {"reference": reference}
+
+
+def coded(code: str, system: str = "urn:codes", **more: Any) -> dict[str, Any]:
+    """A CodeableConcept of one code."""
+    return {"coding": [{"system": system, "code": code}], **more}
 
 
 def delete(type_: str, id_: str, **more: Any) -> Operation:

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 DISEASES = "http://node.test/CodeSystem/diseases"
 FORMS = "http://node.test/CodeSystem/forms"
+
+
+class Told(NamedTuple):
+    """A record as the index of terminology hears of it."""
+
+    type: str
+    rid: int
+    sender: int
+    updated: int
+    resource: dict[str, Any]
 
 
 def concept(code: str, display: str, *children: dict[str, Any], **more: Any) -> dict[str, Any]:

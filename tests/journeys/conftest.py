@@ -18,10 +18,11 @@ from pathlib import Path
 import pytest
 import uvicorn
 from clinic import Clinic
+from databases import administer
 from playwright.sync_api import Browser, sync_playwright
 
 from quanmin.base.cluster import Cluster
-from quanmin.base.postgres import connect, open_pool
+from quanmin.base.postgres import open_pool
 
 AXE = "axe-core@4.14.1"
 _FLAGS = (
@@ -68,19 +69,11 @@ class Served:
 
 @pytest.fixture(scope="session")
 def served(postgres: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    asyncio.run(_administer(postgres, "create database journeys template migrated"))
+    asyncio.run(administer(postgres, "create database journeys template migrated"))
     pages = Served(postgres.dsn("journeys"), tmp_path_factory.mktemp("journeys"))
     pages.start()
     yield pages
     pages.stop()
-
-
-async def _administer(postgres: Cluster, statement: str) -> None:
-    connection = await connect(postgres.dsn("postgres"))
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
 
 
 # For one module only, and after the pages are served: while it runs, its event loop occupies this

@@ -16,6 +16,8 @@ from quanmin.api import DoorLimits, build
 from quanmin.terminology import Terms
 from quanmin.trust import Actor, Actors
 
+from .hall import Hall
+
 LINK_KEY = b"k" * 32
 ACTORS = (
     Actor("center", "operator", "County centre", "center"),
@@ -85,3 +87,8 @@ async def house(pool: asyncpg.Pool[asyncpg.Record], tmp_path: Path) -> AsyncIter
 async def client(house: House) -> httpx.AsyncClient:
     """A client of the county's centre, which sees everything."""
     return house.client()
+
+
+@pytest.fixture
+def hall(house: House, tmp_path: Path) -> Hall:
+    return Hall(house, tmp_path)

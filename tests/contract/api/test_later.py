@@ -10,14 +10,16 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import job_process
+import msgspec
 import pytest
+from workers import at_work
 
 from quanmin.api import DoorLimits
 from quanmin.api.call import Call
@@ -55,17 +57,10 @@ class Discarding:
 COUNT = Later(kind="count", answer=answered)
 
 
-@asynccontextmanager
-async def working(house: House, step: Any, **limits: Any) -> AsyncIterator[None]:
+def working(house: House, step: Any, **limits: Any) -> AbstractAsyncContextManager[Worker]:
     """A worker of jobs of the kind `count` in this process."""
-    changed = {**{name: getattr(LIMITS, name) for name in LIMITS.__struct_fields__}, **limits}
-    worker = Worker(house.pool, [Kind("count", step)], JobLimits(**changed))
-    running = asyncio.create_task(worker.run())
-    try:
-        yield
-    finally:
-        worker.stop()
-        await running
+    changed = msgspec.structs.replace(LIMITS, **limits)
+    return at_work(Worker(house.pool, [Kind("count", step)], changed))
 
 
 async def begun(house: House, actor: Actor = CENTER, asked: Any = 3, *, kind: str = "count") -> str:

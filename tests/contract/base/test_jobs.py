@@ -11,8 +11,8 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -20,6 +20,7 @@ import asyncpg
 import job_process
 import msgspec
 import pytest
+from workers import at_work
 
 from quanmin.base.database import UNAVAILABLE, Connection
 from quanmin.base.jobs import (
@@ -43,16 +44,9 @@ Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 FAST = JobLimits(poll_seconds=0.05, backoff_seconds=0.01, backoff_seconds_max=0.05, attempts_max=3)
 
 
-@asynccontextmanager
-async def working(pool: Pool, *kinds: Kind, **limits: Any) -> AsyncIterator[Worker]:
+def working(pool: Pool, *kinds: Kind, **limits: Any) -> AbstractAsyncContextManager[Worker]:
     """A worker of this process, ended on leaving."""
-    worker = Worker(pool, kinds, msgspec.structs.replace(FAST, **limits))
-    running = asyncio.create_task(worker.run())
-    try:
-        yield worker
-    finally:
-        worker.stop()
-        await running
+    return at_work(Worker(pool, kinds, msgspec.structs.replace(FAST, **limits)))
 
 
 async def until(holds: Callable[[], Awaitable[bool]], seconds_max: float = 30.0) -> None:

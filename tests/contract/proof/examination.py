@@ -9,8 +9,19 @@ from functools import cached_property
 from contract.proof.oracle import Definition, Evidence, definitions
 from contract.proof.questions import Question, missing, questions
 from contract.proof.stage import Stage
+from hypothesis import HealthCheck, settings
 
 from quanmin.base.problems import Problem
+
+
+def the_same_each_time(times: int) -> settings:
+    """Hypothesis draws so many examples, in every run the same; what it draws with is kept."""
+    return settings(
+        max_examples=times,
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=[HealthCheck.function_scoped_fixture],
+    )
 
 
 class Examination:

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import asyncpg
 import msgspec
+from databases import administer
 from stores import open_context, open_guard
 
 from quanmin.base.cluster import Cluster
-from quanmin.base.postgres import connect, open_pool
+from quanmin.base.postgres import open_pool
 from quanmin.fhir.grammar import QueryLimits, parse_query
 from quanmin.fhir.query import Query
 from quanmin.records.context import Context
@@ -108,19 +109,11 @@ def open_stage(postgres: Cluster) -> Iterator[Stage]:
     name = f"stage_{next(_numbers)}"
     with asyncio.Runner() as runner, tempfile.TemporaryDirectory() as folder:
         runner.run(
-            _administer(postgres, f"create database {name} template migrated strategy file_copy")
+            administer(postgres, f"create database {name} template migrated strategy file_copy")
         )
         pool = runner.run(open_pool(postgres.dsn(name), name="proof", connections_max=10))
         try:
             yield Stage(runner, pool, open_context(Path(folder)))
         finally:
             runner.run(pool.close())
-            runner.run(_administer(postgres, f"drop database {name} with (force)"))
-
-
-async def _administer(postgres: Cluster, statement: str) -> None:
-    connection = await connect(postgres.dsn("postgres"))
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
+            runner.run(administer(postgres, f"drop database {name} with (force)"))

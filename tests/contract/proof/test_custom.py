@@ -6,16 +6,13 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
 
 import pytest
 from contract.proof.examination import Examination, disagreement
-from contract.proof.oracle import Definition, Evidence, read_json
-from contract.proof.resources import package
-from contract.proof.stage import Stage, open_stage
+from contract.proof.oracle import Definition
+from contract.proof.stage import Stage
 from definitions import definition, index_all
 
-from quanmin.base.cluster import Cluster
 from quanmin.fhir.table import load_table
 
 pytestmark = [pytest.mark.shared, pytest.mark.slow, pytest.mark.xdist_group("oracle")]
@@ -23,14 +20,6 @@ pytestmark = [pytest.mark.shared, pytest.mark.slow, pytest.mark.xdist_group("ora
 SEED = 20261122
 PARAMETERS = 60
 VALUES = 2
-
-
-@pytest.fixture(scope="module")
-def examination(postgres: Cluster) -> Iterator[Examination]:
-    resources = list(package())
-    with open_stage(postgres) as stage:
-        stage.put(resources)
-        yield Examination(stage, Evidence(read_json(raw) for _, _, raw in resources))
 
 
 def _chosen(examination: Examination) -> list[Definition]:

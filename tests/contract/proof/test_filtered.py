@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 
 import pytest
-from contract.proof.examination import Examination, disagreement
+from contract.proof.examination import Examination, disagreement, the_same_each_time
 from contract.proof.filtered import Drawing
 from contract.proof.linked import Paths
-from contract.proof.oracle import Evidence, read_json
-from contract.proof.resources import package
-from contract.proof.stage import open_stage
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from quanmin.base.cluster import Cluster
-
 pytestmark = [pytest.mark.shared, pytest.mark.slow, pytest.mark.xdist_group("filtered")]
-
-
-@pytest.fixture(scope="module")
-def examination(postgres: Cluster) -> Iterator[Examination]:
-    resources = list(package())
-    with open_stage(postgres) as stage:
-        stage.put(resources)
-        yield Examination(stage, Evidence(read_json(raw) for _, _, raw in resources))
 
 
 @pytest.fixture(scope="module")
@@ -33,12 +19,7 @@ def paths(examination: Examination) -> Paths:
     return Paths(examination.evidence, examination.definitions)
 
 
-@settings(
-    max_examples=200,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@the_same_each_time(200)
 @given(seed=st.integers(0, 2**32), count=st.integers(3, 400))
 def test_random_filters_find_what_r4_says_slice_after_slice(
     examination: Examination, paths: Paths, seed: int, count: int

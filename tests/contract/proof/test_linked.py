@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from functools import cache
 
 import pytest
-from contract.proof.examination import Examination, disagreement
+from contract.proof.examination import Examination, disagreement, the_same_each_time
 from contract.proof.linked import LinkedQuestion, Paths, draw_linked
 from contract.proof.oracle import Definition, Evidence, read_json
 from contract.proof.questions import Question
 from contract.proof.resources import package
 from contract.proof.stage import OPERATOR, open_stage
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from quanmin.base.cluster import Cluster
@@ -100,12 +100,7 @@ def linked(postgres: Cluster) -> Iterator[Linked]:
         yield Linked(Examination(stage, evidence), sender_of)
 
 
-@settings(
-    max_examples=300,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@the_same_each_time(300)
 @given(seed=st.integers(0, 2**32), count=st.integers(3, 400))
 def test_random_chains_find_what_r4_says_for_everyone_who_asks(
     linked: Linked, seed: int, count: int

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator
 
 import pytest
 from contract.proof.composed import composites
 from contract.proof.composed import questions as composed_questions
-from contract.proof.examination import Examination, disagreement
-from contract.proof.oracle import SIMPLE, Definition, Evidence, read_json
+from contract.proof.examination import Examination, disagreement, the_same_each_time
+from contract.proof.oracle import SIMPLE, Definition
 from contract.proof.questions import Question, ask, together
-from contract.proof.resources import package
 from contract.proof.sorted import Keys, is_in_order
-from contract.proof.stage import open_stage
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from quanmin.base.cluster import Cluster
 from quanmin.fhir.table import load_table
 
 pytestmark = [pytest.mark.shared, pytest.mark.slow, pytest.mark.xdist_group("oracle")]
@@ -27,14 +23,6 @@ VALUES = 2
 CLAUSES = 3
 # What these take has a form of its own, and not every parameter of a name takes them.
 OF_ELEMENTS = {"text", "of-type", "above", "below"}
-
-
-@pytest.fixture(scope="module")
-def examination(postgres: Cluster) -> Iterator[Examination]:
-    resources = list(package())
-    with open_stage(postgres) as stage:
-        stage.put(resources)
-        yield Examination(stage, Evidence(read_json(raw) for _, _, raw in resources))
 
 
 @pytest.fixture(scope="module")
@@ -85,12 +73,7 @@ def test_an_answer_that_is_wrong_is_noticed() -> None:
     assert "twice" in disagreement("Patient?a=b", ["1", "1"], {"1"}, {"1", "2"})
 
 
-@settings(
-    max_examples=300,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@the_same_each_time(300)
 @given(seed=st.integers(0, 2**32), count=st.integers(3, 400))
 def test_random_searches_find_what_r4_says_slice_after_slice(
     examination: Examination, seed: int, count: int
@@ -106,12 +89,7 @@ def test_random_searches_find_what_r4_says_slice_after_slice(
     assert not disagreement(f"{type_}?{pairs} by {count}", found, sure, possible)
 
 
-RANDOM = settings(
-    max_examples=120,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+RANDOM = the_same_each_time(120)
 
 
 @RANDOM

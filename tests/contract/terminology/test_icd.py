@@ -5,26 +5,18 @@ from __future__ import annotations
 import statistics
 import tarfile
 import time
-from typing import Any, NamedTuple
+from typing import Any
 
 import asyncpg
 import pytest
 import shared
-from vocabulary import concept, system, value_set
+from vocabulary import Told, concept, system, value_set
 
 from quanmin.terminology import Canonical, TerminologyIndex, Terms, Wanted
 
 pytestmark = [pytest.mark.shared, pytest.mark.slow]
 
 ICD = "urn:oid:2.16.156.10011.2.3.3.11"
-
-
-class Told(NamedTuple):
-    type: str
-    rid: int
-    sender: int
-    updated: int
-    resource: dict[str, Any]
 
 
 def icd() -> dict[str, Any]:

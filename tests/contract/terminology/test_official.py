@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import asyncpg
 import pytest
 import shared
+from vocabulary import Told
 
 from quanmin.base.problems import NotFound
 from quanmin.terminology import Canonical, Check, TerminologyIndex, TermLimits, Terms, Wanted
@@ -32,16 +33,6 @@ OTHER_NAMES = {
     "urn:ietf:bcp:47",
 }
 _ABSENT = ("is not here", "is here without its concepts")
-
-
-class Told(NamedTuple):
-    """A record as the index hears of it."""
-
-    type: str
-    rid: int
-    sender: int
-    updated: int
-    resource: dict[str, Any]
 
 
 class Official(NamedTuple):

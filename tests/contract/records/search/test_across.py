@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import msgspec
 import pytest
 from shelf import find_all, put_away, query_of
-from stores import delete, update
+from stores import coded, delete, of, to
 
 from quanmin.records.operation import Operation
 from quanmin.records.search import search
@@ -19,23 +18,14 @@ TYPES = "Observation,Condition,Procedure"
 SYSTEM = "urn:codes"
 
 
-def of(type_: str, id_: str, **body: Any) -> Operation:
-    resource = {"resourceType": type_, "id": id_, **body}
-    return update(type_, id_, json.dumps(resource, ensure_ascii=False).encode())
-
-
-def to(reference: str) -> dict[str, str]:
-    return {"reference": reference}
-
-
-def coded(code: str) -> dict[str, Any]:
-    return {"coding": [{"system": SYSTEM, "code": code}], "text": "so called"}
-
-
 def ward() -> list[Operation]:
     def about(patient: str, code: str, number: str) -> dict[str, Any]:
         identifier = [{"system": "urn:ids", "value": number}]
-        return {"subject": to(f"Patient/{patient}"), "code": coded(code), "identifier": identifier}
+        return {
+            "subject": to(f"Patient/{patient}"),
+            "code": coded(code, text="so called"),
+            "identifier": identifier,
+        }
 
     return [
         of("Patient", "one", gender="male", identifier=[{"system": "urn:ids", "value": "1"}]),

@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import msgspec
 import pytest
 from shelf import find_all, put_away, query_of
-from stores import create, delete, update
+from stores import coded, create, delete, of, to
 
 from quanmin.base.problems import Malformed, NotSupported, TooCostly
 from quanmin.records.operation import Operation, Sender
 from quanmin.records.search import chains, key_lists, narrowing, search
 from quanmin.records.store import Store
 from quanmin.records.visibility import Both, Everything, Except, OfSender, OfType, Visibility
-
-
-def of(type_: str, id_: str, **body: Any) -> Operation:
-    resource = {"resourceType": type_, "id": id_, **body}
-    return update(type_, id_, json.dumps(resource, ensure_ascii=False).encode())
-
-
-def to(reference: str) -> dict[str, str]:
-    return {"reference": reference}
-
-
-def coded(code: str) -> dict[str, Any]:
-    return {"coding": [{"system": "urn:codes", "code": code}]}
 
 
 def result(id_: str, subject: str, **body: Any) -> Operation:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from shelf import find_all, observation_of, put_away, query_of
-from stores import create, update
+from stores import coded, create, update
 
 from quanmin.base.problems import Malformed, NotSupported
 from quanmin.records.operation import Operation
@@ -16,10 +16,6 @@ from quanmin.records.store import Store
 from quanmin.records.visibility import Everything
 
 UCUM = "http://unitsofmeasure.org"
-
-
-def coded(code: str, system: str = "urn:codes") -> dict[str, Any]:
-    return {"coding": [{"system": system, "code": code}]}
 
 
 def measured(code: str, number: float, unit: str = "mm[Hg]") -> dict[str, Any]:

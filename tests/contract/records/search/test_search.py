@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 import pytest
 from shelf import find_all, observation_of, put_away, query_of
-from stores import delete, update
+from stores import delete, of
 
 from quanmin.base.problems import Malformed, NotSupported, TooCostly
 from quanmin.fhir.query import Query
@@ -28,11 +27,6 @@ async def ask(store: Store, query: Query, visibility: Visibility | None = None) 
 async def ids(store: Store, type_: str | None, *pairs: tuple[str, str]) -> list[str]:
     hits = await ask(store, query_of(type_, *pairs))
     return [stored.id for stored in hits.matches]
-
-
-def of(type_: str, id_: str, **body: Any) -> Operation:
-    resource = {"resourceType": type_, "id": id_, **body}
-    return update(type_, id_, json.dumps(resource, ensure_ascii=False).encode())
 
 
 def results(days: Sequence[int | None], code: str = "A") -> list[Operation]:

@@ -6,7 +6,6 @@ The order expected is worked out here, from what was put away and a table of val
 from __future__ import annotations
 
 import itertools
-import json
 import random
 from decimal import Decimal
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 from shelf import find_all, put_away, query_of
-from stores import update
+from stores import of, to
 
 from quanmin.base.collation import collation_key
 from quanmin.base.problems import Malformed, TooCostly
@@ -28,19 +27,10 @@ from quanmin.records.visibility import Everything
 UCUM = "http://unitsofmeasure.org"
 
 
-def of(type_: str, id_: str, **body: Any) -> Operation:
-    resource = {"resourceType": type_, "id": id_, **body}
-    return update(type_, id_, json.dumps(resource, ensure_ascii=False).encode())
-
-
 async def order_of(store: Store, type_: str | None, sort: str, *pairs: tuple[str, str]) -> str:
     """The ids of all hits in the order asked for, by slices of two."""
     query = query_of(type_, *pairs, ("_sort", sort))
     return " ".join(one.id for one in await find_all(store, query, Everything(), size=2))
-
-
-def to(reference: str) -> dict[str, str]:
-    return {"reference": reference}
 
 
 def result(id_: str, **more: Any) -> Operation:
