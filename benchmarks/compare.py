@@ -2,23 +2,25 @@
 
     PYTHONPATH=benchmarks python benchmarks/compare.py [COMMIT] [--rounds N] [--only QUESTION ...]
 
-Both are asked in turn, one round after the other, of nodes with the same records. Processor time is
-compared and not the clock, so that what else the machine does matters little. Exit code 1 when
-something has become slower beyond the noise.
+Both load at once and are asked in turn, request by request, of nodes with the same records.
+Processor time is compared and not the clock, and each round with itself: what else the machine does
+slows both sides of it. Exit code 1 when something has become slower beyond the noise.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
+from typing import TypeAlias
 
 import copies
 import generator
@@ -65,14 +67,14 @@ class Side(msgspec.Struct):
     node: NodeUnderTest
     microseconds: dict[str, list[float]] = {}
 
-    def note(self, question: str, value: float) -> None:
-        """One more repeat."""
-        self.microseconds.setdefault(question, []).append(value)
+
+Sides: TypeAlias = tuple[Side, Side]
 
 
 def main() -> None:
-    """Load and ask in turn, show the table, and end with 1 when something is slower."""
+    """Load and ask both, show the table, and end with 1 when something is slower."""
     asked = _arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the nodes are stopped
     with _trees(asked.commit) as (commit, before_tree), _folder() as folder:
         sides = (
             Side(commit[:10], _node(folder / "before", before_tree)),
@@ -102,43 +104,54 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _compare(sides: tuple[Side, Side], rounds: int, only: list[str] | None) -> None:
+def _compare(sides: Sides, rounds: int, only: list[str] | None) -> None:
     """Loading comes first, since the rest asks what is loaded. The first round fills caches."""
     for number in range(rounds + 1):
-        for side in _in_turn(sides, number):
-            spent = _load(side.node, number)
-            if number:
-                side.note("load", spent)
+        spent = _load(sides, number)
+        if number:
+            _note(sides, "load", spent)
         console.print(f"loaded {number + 1} of {rounds + 1}", highlight=False)
     chosen = [name for name in ("read", *SHAPES_ASKED) if only is None or name in only]
-    asked = {side.name: _requests(side.node, chosen) for side in sides}
+    asked = [_requests(side.node, chosen) for side in sides]
     for number in range(rounds + 1):
         for question in chosen:
-            for side in _in_turn(sides, number):
-                spent = _ask(side.node, asked[side.name][question])
-                if number:
-                    side.note(question, spent)
+            spent = _ask(sides, [requests[question] for requests in asked])
+            if number:
+                _note(sides, question, spent)
         console.print(f"asked {number + 1} of {rounds + 1}", highlight=False)
 
 
-def _in_turn(sides: tuple[Side, Side], number: int) -> tuple[Side, ...]:
-    """Each side first every other time, so that what comes first gives neither an advantage."""
-    return sides[:: -1 if number % 2 else 1]
+def _note(sides: Sides, question: str, microseconds: list[float]) -> None:
+    for side, spent in zip(sides, microseconds, strict=True):
+        side.microseconds.setdefault(question, []).append(spent)
 
 
-def _load(node: NodeUnderTest, part: int) -> float:
-    """Microseconds of processor time a resource, of the loading command and the database."""
-    folder = node.folder / "bundles"
-    folder.mkdir()
+def _load(sides: Sides, part: int) -> list[float]:
+    """Microseconds of processor time a resource, of the loading command and the database.
+
+    Both load at once, so that what else the machine does slows both.
+    """
+    folders = [side.node.folder / "bundles" for side in sides]
     resources = 0
+    for folder in folders:
+        folder.mkdir()
     for place, bundle in enumerate(_part(part)):
-        (folder / f"{place:06d}.json").write_bytes(bundle.body)
+        for folder in folders:
+            (folder / f"{place:06d}.json").write_bytes(bundle.body)
         resources += bundle.resources
-    before, python = node.used(), _children_seconds()
-    node.run("load", str(folder))
-    spent = node.used().since(before).postgres + _children_seconds() - python
-    shutil.rmtree(folder)
-    return spent / resources * 1e6
+    before = [side.node.used() for side in sides]
+    with ThreadPoolExecutor() as both:
+        python = list(both.map(_run_load, sides, folders))
+    for folder in folders:
+        shutil.rmtree(folder)
+    return [
+        (side.node.used().since(earlier).postgres + spent) / resources * 1e6
+        for side, earlier, spent in zip(sides, before, python, strict=True)
+    ]
+
+
+def _run_load(side: Side, folder: Path) -> float:
+    return side.node.run_for_cpu("load", str(folder))
 
 
 def _part(part: int) -> Iterator[copies.Bundle]:
@@ -162,18 +175,12 @@ def _requests(node: NodeUnderTest, questions: list[str]) -> dict[str, tuple[byte
     return made
 
 
-def _ask(node: NodeUnderTest, requests: tuple[bytes, ...]) -> float:
-    """Microseconds of the node's processor time a request."""
-    before = node.used()
-    report = generator.fire(generator.Plan(node.port, requests, 1))
-    report.require(200)
-    spent = node.used().since(before)
-    return (spent.python + spent.postgres) / len(requests) * 1e6
-
-
-def _children_seconds() -> float:
-    children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return children.ru_utime + children.ru_stime
+def _ask(sides: Sides, requests: list[tuple[bytes, ...]]) -> list[float]:
+    """Microseconds of each node's processor time a request, both asked request by request."""
+    before = [side.node.used() for side in sides]
+    generator.in_turn(*((side.node.port, sent) for side, sent in zip(sides, requests, strict=True)))
+    spent = [side.node.used().since(one) for side, one in zip(sides, before, strict=True)]
+    return [(one.python + one.postgres) / len(requests[0]) * 1e6 for one in spent]
 
 
 def _node(folder: Path, tree: Path) -> NodeUnderTest:
@@ -216,7 +223,7 @@ def _git(*words: str) -> str:
     return done.stdout.strip()
 
 
-def _table(sides: tuple[Side, Side], verdicts: dict[str, Verdict]) -> Table:
+def _table(sides: Sides, verdicts: dict[str, Verdict]) -> Table:
     drawn = Table("question", sides[0].name, sides[1].name, "change", "noise", "")
     for name, verdict in verdicts.items():
         told = "SLOWER" if verdict.is_worse else "faster" if verdict.is_better else ""

@@ -7,12 +7,16 @@ generator; its own processor time is reported with every result.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import re
+import socket
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
+from typing import BinaryIO
 
 import msgspec
 import uvloop
@@ -79,6 +83,32 @@ def fire(plan: Plan) -> Report:
         check=True,
     )
     return msgspec.msgpack.decode(done.stdout, type=Report)
+
+
+def in_turn(*sides: tuple[int, Sequence[bytes]]) -> None:
+    """Send the first request to each port, then the second, and so on; 200 is the only answer.
+
+    The order of the ports changes every time. Here and not in a process of its own: nobody asks how
+    long it takes.
+    """
+    with contextlib.ExitStack() as opened:
+        asking = []
+        for port, requests in sides:
+            connection = opened.enter_context(socket.create_connection((HOST, port)))
+            asking.append((connection, opened.enter_context(connection.makefile("rb")), requests))
+        for number in range(len(sides[0][1])):
+            for connection, answers, requests in asking[:: -1 if number % 2 else 1]:
+                connection.sendall(requests[number])
+                _answered(answers)
+
+
+def _answered(answers: BinaryIO) -> None:
+    """Read one answer to its end. Raises SystemExit for any but 200."""
+    head = b"".join(iter(answers.readline, b"\r\n"))
+    found = re.search(rb"\r\ncontent-length: *(\d+)", head, re.IGNORECASE)
+    body = answers.read(int(found[1]) if found else 0)
+    if head[9:12] != b"200":
+        raise SystemExit(f"expected 200 only, got {head[9:12].decode()}: {body[:600]!r}")
 
 
 def _work() -> None:

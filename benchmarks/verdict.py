@@ -1,4 +1,4 @@
-"""Whether one set of repeated measurements is worse than another, beyond what repeats differ by."""
+"""Whether one of two is worse than the other, beyond what repeats of the comparison differ by."""
 
 from __future__ import annotations
 
@@ -16,16 +16,14 @@ _OF_NORMAL = 1.4826
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """Medians of before and after, and the share of the first that is taken for noise."""
+    """Medians of before and after, the share by which it takes more (negative when less), and
+    the share that is taken for noise.
+    """
 
     before: float
     after: float
+    change: float
     noise: float
-
-    @property
-    def change(self) -> float:
-        """The share by which it takes more; negative when less."""
-        return self.after / self.before - 1
 
     @property
     def is_worse(self) -> bool:
@@ -39,15 +37,17 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 def judge(before: Sequence[float], after: Sequence[float]) -> Verdict:
-    """Compare the medians of repeats taken in turn, at least three of each.
+    """Compare repeats that were taken side by side, at least three of each.
 
-    The spread is that of the side that differs more within itself, so that a side measured badly
-    makes the other neither better nor worse.
+    Each repeat is compared with the one it was taken with: what slowed both is no difference. The
+    change is the median of these ratios, the noise what they differ by among themselves.
     """
-    if min(len(before), len(after)) < 3 or min(before) <= 0:
+    if len(before) != len(after) or len(before) < 3 or min(*before, *after) <= 0:
         raise ValueError("a verdict needs three repeats of each, all above zero")
-    noise = max(SHARE_MIN, SPREADS * max(spread(before), spread(after)))
-    return Verdict(statistics.median(before), statistics.median(after), noise)
+    ratios = [new / old for old, new in zip(before, after, strict=True)]
+    noise = max(SHARE_MIN, SPREADS * spread(ratios))
+    change = statistics.median(ratios) - 1
+    return Verdict(statistics.median(before), statistics.median(after), change, noise)
 
 
 def spread(values: Sequence[float]) -> float:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import generator
+import processes
 import pytest
 from node_under_test import NodeUnderTest
 
@@ -59,3 +62,18 @@ def test_a_plan_is_carried_out_by_another_process_which_reports(port: int) -> No
     assert 0 < report.generator_seconds < report.elapsed_seconds + 1
     with pytest.raises(SystemExit, match="expected 200 only"):
         report.require(200)
+
+
+def test_two_are_asked_request_by_request_and_only_200_is_an_answer(port: int) -> None:
+    good = [generator.get(port, "/a", "t")] * 3
+    generator.in_turn((port, good), (port, good))
+    with pytest.raises(SystemExit, match="expected 200 only, got 404: b'ok'"):
+        generator.in_turn((port, good), (port, [*good[:2], generator.get(port, "/nothing", "t")]))
+
+
+def test_processor_time_is_seen_in_less_than_hundredths_of_a_second() -> None:
+    before = processes.used(os.getpid())
+    end = time.process_time() + 0.004
+    while time.process_time() < end:
+        pass
+    assert 0.004 <= processes.used(os.getpid()).since(before).python < 0.1
