@@ -53,7 +53,7 @@ _BOOLEAN = _Found(frozenset({BOOLEAN}))
 _SAME = frozenset(
     {
         *("where", "first", "last", "tail", "skip", "take", "single", "distinct", "trace", "sort"),
-        *("exclude", "intersect", "defineVariable", "checkModifiers"),
+        *("exclude", "intersect", "defineVariable", "checkModifiers", "slice"),
     }
 )
 _YES_OR_NO = frozenset(

@@ -46,8 +46,10 @@ class Environment(msgspec.Struct, frozen=True):
     `variables` are found as %name. `now` is the moment of now(), today() and timeOfDay(); `zone` is
     where dates and times without a zone are read, None for "not known". `resolve` gives the
     resource a reference leads to, None where there is none. `conforms` says whether a resource
-    fits a profile, None for a profile it does not know. `trace` is told of trace(). `meter` is told
-    of items touched, to bound several evaluations together; it raises Unfit to end one.
+    fits a profile, None for a profile it does not know; `in_slice` whether an element is in the
+    slice of this name of a structure, None for what it does not know. `trace` is told of trace().
+    `meter` is told of items touched, to bound several evaluations together; it raises Unfit to end
+    one.
 
     `strictness`: "standard" is the specification. "lenient" lets `as` filter several items, as the
     search parameters of R4 expect. "checked" refuses what no record of the type can have.
@@ -60,6 +62,7 @@ class Environment(msgspec.Struct, frozen=True):
     resolve: Callable[[str], Json | None] | None = None
     terminology: Terminology | None = None
     conforms: Callable[[Json, str], bool | None] | None = None
+    in_slice: Callable[[Node, str, str], bool | None] | None = None
     trace: Callable[[str, Collection], None] | None = None
     meter: Callable[[int], None] | None = None
 

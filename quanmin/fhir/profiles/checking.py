@@ -140,11 +140,15 @@ class Check:
         self.knowledge = knowledge
         self.is_brief = is_brief
         self.issues: list[Issue] = []
+        # %profile is the profile whose rules are being asked (R4 fhirpath.html, slice).
+        self._variables: dict[str, str] = {}
         self.environment = Environment(
             strictness="lenient",
             resolve=knowledge.target,
             terminology=knowledge,
             conforms=self._fits_elsewhere,
+            in_slice=self._is_in_slice,
+            variables=self._variables,
         )
         self.slices = Slices(self)
         self.targets = Targets(self)
@@ -217,10 +221,13 @@ class Check:
             self.tell("structure", text, at)
             return
         before, self._profile = self._profile, profile
+        asked = self._variables.get("profile", "")
+        self._variables["profile"] = profile.url
         try:
             self.item(node, profile.root)
         finally:
             self._profile = before
+            self._variables["profile"] = asked
 
     def fits(self, node: Node, rule: Rule | Profile) -> bool:
         """Whether an element keeps a rule or a profile; nothing is told."""
@@ -242,6 +249,15 @@ class Check:
             return None
         profile = self.knowledge.usable(url)
         return None if profile is None else self.fits(root(value), profile)
+
+    def _is_in_slice(self, node: Node, url: str, name: str) -> bool | None:
+        """Whether an element is in a slice of the profile; None where there is no such slice."""
+        profile = self.knowledge.usable(url)
+        if profile is None and self._profile is not None and self._profile.url == url:
+            profile = self._profile
+        rule = _rule_of(node, profile) if profile is not None else None
+        part = rule.slices.get(name) if rule is not None else None
+        return None if rule is None or part is None else self.slices.is_in(node, rule, part)
 
     # ---- elements --------------------------------------------------------------------------------
 
@@ -395,6 +411,18 @@ class Check:
 
 class _Unfit(Exception):  # noqa: N818 - the answer "no" of a check that tells nothing
     """The element does not keep what it was held against."""
+
+
+def _rule_of(node: Node, profile: Profile) -> Rule | None:
+    """What a profile says of an element by its place; None where it says nothing."""
+    steps = []
+    while node.parent is not None and profile.type not in node.type.names:
+        steps.append(node.step.partition(".ofType(")[0])
+        node = node.parent
+    rule: Rule | None = profile.root
+    for step in reversed(steps):
+        rule = rule.elements.get(step) if rule is not None else None
+    return rule
 
 
 def _is_of(node: Node, code: str) -> bool:

@@ -234,6 +234,26 @@ def _conforms_to(application: Application) -> Step:
     return apply
 
 
+def _slice(application: Application) -> Step:
+    """R4 fhirpath.html: a structure or slice that cannot be found is an error."""
+
+    def apply(focus: Collection, this: Collection, scope: Scope) -> Collection:
+        url, name = (application.value(number, this, scope) for number in range(2))
+        if not focus or type(url) is not str or type(name) is not str:
+            return EMPTY
+        known = scope.environment.in_slice
+        found: Collection = []
+        for node in focus:
+            answer = known(node, url, name) if known else None
+            if answer is None:
+                raise application.problem("no such slice is known here: load the profile first")
+            if answer:
+                found.append(node)
+        return found
+
+    return apply
+
+
 def _check_modifiers(application: Application) -> Step:
     def apply(focus: Collection, this: Collection, scope: Scope) -> Collection:
         known = {application.value(number, this, scope) for number in range(len(application.args))}
@@ -266,6 +286,7 @@ RECORDS: dict[str, Function] = {
     "subsumes": _subsuming(is_reverse=False),
     "subsumedBy": _subsuming(is_reverse=True),
     "conformsTo": Function(1, 1, _conforms_to),
+    "slice": Function(2, 2, _slice),
     "checkModifiers": Function(0, 50, _check_modifiers),
     "htmlChecks": Function(0, 0, _html_checks),
 }

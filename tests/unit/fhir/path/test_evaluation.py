@@ -15,6 +15,7 @@ from quanmin.fhir.path import (
     Answer,
     Collection,
     Environment,
+    Node,
     PathProblem,
     compile_path,
     evaluate,
@@ -220,6 +221,18 @@ def test_profiles_are_judged_through_their_port() -> None:
     environment = Environment(conforms=lambda _, url: True if url == "http://p" else None)
     assert ask("conformsTo('http://p')", environment=environment) == [True]
     assert ask("conformsTo('http://q')", environment=environment) == "error"
+
+
+def test_slices_are_told_apart_through_their_port() -> None:
+    def in_slice(node: Node, url: str, name: str) -> bool | None:
+        return node.value.get("use") == name if url == "http://p" else None
+
+    environment = Environment(in_slice=in_slice)
+    assert ask("name.slice('http://p', 'usual').given", environment=environment) == ["Jim"]
+    assert ask("name.slice('http://q', 'usual')", environment=environment) == "error"
+    assert ask("name.slice('http://p', {})", environment=environment) == []
+    assert ask("photo.slice('http://q', 'a')", environment=environment) == []
+    assert ask("name.slice('http://p', 'usual')") == "error"
 
 
 def test_traces_are_told_and_change_nothing() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from profiling import (
     BASE,
+    URL,
     Element,
     coded,
     element,
@@ -440,3 +441,52 @@ def test_a_slice_told_by_a_profile_that_is_not_known_is_not_counted() -> None:
     assert faults(held, of) == []
     known = profile(element("Patient.gender", min=1), url="urn:p")
     assert faults(held, of, known) == ["Observation.contained[0]", "Observation.contained"]
+
+
+# ---- slice() in rules (R4 fhirpath.html, 2.9.1.5) ------------------------------------------------
+
+
+def asking(expression: str) -> Element:
+    rule = {"key": "s-1", "severity": "error", "human": "h", "expression": expression}
+    return element("Patient", constraint=[rule])
+
+
+def test_fhirpath_2_9_1_5_slice_finds_the_elements_of_a_slice() -> None:
+    of = profile(asking("identifier.slice(%profile, 'a').count() = 2"), *sliced())
+    assert faults(identifiers("urn:a", "urn:c", "urn:a"), of) == []
+    assert faults(identifiers("urn:a", "urn:b2"), of) == ["Patient"]
+    of = profile(asking("active.exists() or identifier.slice(%profile, 'b').empty()"), *sliced())
+    assert faults(identifiers("urn:a"), of) == []
+    where = f"Patient.identifier.slice('{URL}', 'a').system.distinct() = 'urn:a'"
+    assert faults(identifiers("urn:a", "urn:c"), profile(asking(where), *sliced())) == []
+
+
+def test_fhirpath_2_9_1_5_slice_of_what_is_not_known_is_an_error() -> None:
+    for expression in (
+        "identifier.slice(%profile, 'x').empty()",
+        "identifier.slice('urn:other', 'a').empty()",
+        "identifier.system.slice(%profile, 'a').empty()",
+        "('a').slice(%profile, 'a').empty()",
+    ):
+        of = profile(asking(expression), *sliced())
+        assert ("warning", "not-supported", "Patient") in told(identifiers("urn:a"), of)
+    assert faults(patient(active=True), profile(asking("name.slice(%profile, 'a').empty()"))) == []
+
+
+def test_fhirpath_2_9_1_5_profile_is_the_one_whose_rule_is_asked() -> None:
+    inner = profile(
+        asking("identifier.slice(%profile, 'a').exists()"),
+        *sliced(),
+        url="https://example.org/StructureDefinition/inner",
+    )
+    outer = profile(
+        element("Bundle.entry"),
+        element(
+            "Bundle.entry.resource",
+            type=[{"code": "Patient", "profile": [inner.url]}],
+        ),
+    )
+    bundle = {"resourceType": "Bundle", "type": "collection"}
+    assert faults({**bundle, "entry": [{"resource": identifiers("urn:a")}]}, outer, inner) == []
+    wrong = faults({**bundle, "entry": [{"resource": identifiers("urn:c")}]}, outer, inner)
+    assert "Bundle.entry[0].resource" in wrong
