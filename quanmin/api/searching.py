@@ -50,14 +50,13 @@ def parse_search(call: Call) -> Query:
 def write_hits(call: Call, query: Query, hits: Hits) -> bytes:
     """The searchset of one slice."""
     links = call.links(list(query.pairs), hits.next)
+    warnings = [warning_entry(hits.issues)] if hits.issues else []
     if query.summary == "count":
-        return bundle("searchset", (), links=links[:1], total=hits.total)
+        return bundle("searchset", warnings, links=links[:1], total=hits.total)
     part = subset(query.summary, query.elements)
     part_of_included = None if query.elements else part
     entries = [found_entry(stored, call.base, "match", part) for stored in hits.matches]
     entries.extend(
         found_entry(stored, call.base, "include", part_of_included) for stored in hits.included
     )
-    if hits.issues:
-        entries.append(warning_entry(hits.issues))
-    return bundle("searchset", entries, links=links, total=hits.total)
+    return bundle("searchset", [*entries, *warnings], links=links, total=hits.total)

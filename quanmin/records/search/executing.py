@@ -20,7 +20,7 @@ from quanmin.records.search.selection import OfEach, Part, Selection
 from quanmin.records.search.slices import Slices
 from quanmin.records.search.sorting import TiedSlices, sorted_slice
 from quanmin.records.search.term import Scope
-from quanmin.records.search.totals import Total, total_of
+from quanmin.records.search.totals import Total, estimated, total_of
 from quanmin.records.visibility import Visibility
 
 
@@ -50,6 +50,8 @@ async def _search(
     matches, cursor = await _matches(reader, context, found, query)
     others, issues = await included(reader, context, query, matches, visibility)
     total = await _total(reader, context, selection, query, None if cursor else matches)
+    if total is not None and not total.is_exact and query.total != "estimate":
+        issues.append(estimated())
     return Hits(
         tuple(matches),
         tuple(others),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from quanmin.base.problems import TooCostly
+from quanmin.base.problems import Issue, TooCostly
 from quanmin.fhir.query import Query
 from quanmin.records.context import Context
 from quanmin.records.search.reader import Reader
@@ -18,6 +18,16 @@ class Total(msgspec.Struct, frozen=True):
 
     number: int
     is_exact: bool
+
+
+def estimated() -> Issue:
+    """What is said with a number of which nobody asked that it be an estimate."""
+    return Issue(
+        "warning",
+        "incomplete",
+        "the total is an estimate, for there is too much to count: narrow the search until it is"
+        " counted, or ask for _total=accurate to be told what would make it so",
+    )
 
 
 async def total_of(

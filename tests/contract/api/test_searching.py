@@ -262,6 +262,9 @@ async def test_a_count_shows_no_record(client: httpx.AsyncClient, query: str) ->
     found = (await client.get(f"/Observation?patient={id_}&{query}")).json()
     assert found["total"] == 3
     assert "entry" not in found
+    [told] = (await client.get(f"/Observation?patient={id_}&colour=red&{query}")).json()["entry"]
+    assert told["search"]["mode"] == "outcome"
+    assert "colour" in told["resource"]["issue"][0]["diagnostics"]
     assert "next" not in links(found)
 
 

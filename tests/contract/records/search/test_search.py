@@ -280,8 +280,10 @@ async def test_beyond_the_limit_a_total_is_estimated_or_refused(store: Store) ->
     assert not estimate.total_is_exact
     with pytest.raises(TooCostly, match="_total=estimate"):
         await ask(store, query_of("Observation", ("_count", "1"), ("_total", "accurate")))
+    assert not estimate.issues
     counted = await ask(store, query_of("Observation", ("_summary", "count")))
     assert not counted.total_is_exact
+    assert "the total is an estimate" in counted.issues[0].text
 
 
 async def test_a_total_of_texts_counts_what_is_found_not_the_candidates(store: Store) -> None:
