@@ -17,8 +17,8 @@ from quanmin.fhir.path.problems import Unfit
 STATES_MAX: Final = 4000
 """How many places a pattern may have; a repeated part counts once for each time."""
 
-STEPS_MAX: Final = 3_000_000
-"""How many places one match may look at, which is about a second."""
+STEPS_MAX: Final = 500_000
+"""How many places one match may look at, which is about a tenth of a second."""
 
 # Sets of places are remembered up to so many places in all, some megabytes.
 _KEPT_MAX: Final = 100_000

@@ -17,6 +17,7 @@ from quanmin.fhir.invariants import Severity
 from quanmin.fhir.json import Json
 from quanmin.fhir.path import Environment, Node, PathProblem
 from quanmin.fhir.path.nodes import add_member, root
+from quanmin.fhir.path.problems import Unfit
 from quanmin.fhir.profiles.definition import is_base_type
 from quanmin.fhir.profiles.extending import Extensions
 from quanmin.fhir.profiles.knowledge import Knowledge
@@ -36,6 +37,9 @@ from quanmin.fhir.profiles.slicing import Slices
 ISSUES_MAX = 100
 STEPS_MAX = 200_000
 """How many elements one check may look at, slices tried and profiles within profiles included."""
+
+ITEMS_MAX = 2_000_000
+"""How many items all expressions of one check may touch together, which is some seconds."""
 
 _SHOWN_MAX = 300
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
@@ -149,12 +153,14 @@ class Check:
             conforms=self._fits_elsewhere,
             in_slice=self._is_in_slice,
             variables=self._variables,
+            meter=self._meter,
         )
         self.slices = Slices(self)
         self.targets = Targets(self)
         self.extensions = Extensions(self)
         self._profile: Profile | None = None
         self._steps = 0
+        self._items = 0
         self._told: set[tuple[str, str]] = set()
         self._unknown_sets: set[str] = set()
         self._is_silent = False
@@ -292,9 +298,7 @@ class Check:
         """Check one item of an element."""
         self._steps += 1
         if self._steps > STEPS_MAX:
-            text = "checking this takes more than it may: send smaller parts"
-            self.issues.append(Issue("error", "too-costly", text, self.start.location))
-            raise Enough
+            self._give_up()
         if rule.types and not self._is_typed(node, rule):
             return
         self._values(node, rule)
@@ -304,6 +308,16 @@ class Check:
             self._bound(node, rule, rule.binding)
         for child in rule.elements.values():
             self.element(node, child)
+
+    def _give_up(self) -> None:
+        text = "checking this takes more than it may: send smaller parts"
+        self.issues.append(Issue("error", "too-costly", text, self.start.location))
+        raise Enough
+
+    def _meter(self, items: int) -> None:
+        self._items += items
+        if self._items > ITEMS_MAX:
+            raise Unfit(f"the rules of all profiles touch more than {ITEMS_MAX} items")
 
     def _is_typed(self, node: Node, rule: Rule) -> bool:
         """Whether the item is of a type it may have; its profiles and targets are checked too."""
@@ -360,6 +374,8 @@ class Check:
                 what = f"breaks {constraint.key}: {constraint.human}"
                 self._break("invariant", rule, what, node, constraint.severity)
         except PathProblem as problem:
+            if self._items > ITEMS_MAX:
+                self._give_up()
             # Nobody can tell, which is no fault of the record.
             what = f"is not checked for {constraint.key}: {problem.text}"
             self._break("not-supported", rule, what, node, "warning")

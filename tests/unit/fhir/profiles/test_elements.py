@@ -527,6 +527,19 @@ def test_a_reference_by_identifier_is_of_the_type_that_it_states() -> None:
     assert faults(observation(subject=named), of) == []
 
 
+def test_the_rules_of_a_profile_together_touch_so_much_and_no_more() -> None:
+    """One expression is bounded by itself, and a profile may have any number of them."""
+    pairs = "name.select(%resource.name.select(1)).count() > 0"
+    rules = [
+        {"key": f"k-{number}", "severity": "error", "human": "h", "expression": pairs}
+        for number in range(40)
+    ]
+    of = profile(element("Patient", constraint=rules))
+    few, many = ([{"text": "a"}] * number for number in (3, 400))
+    assert told(patient(name=few), of) == []
+    assert told(patient(name=many), of) == [("error", "too-costly", "Patient")]
+
+
 def test_a_profile_may_not_be_wider_than_the_profile_it_is_based_on() -> None:
     """R4 profiling.html: what the base asks is asked of whoever keeps the derived profile."""
     required = {"strength": "required", "valueSet": "urn:narrow"}
