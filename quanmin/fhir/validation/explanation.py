@@ -139,17 +139,22 @@ class _Walk:
             self._tell("invariant", f"{at}.id: two contained resources have this id", at)
         elif "#" + id_ not in mentioned and "#" not in set(mentions(item)):
             self._tell(
-                "invariant", f"{at}: nothing refers to it by #id: refer to it, or leave it out", at
+                "invariant",
+                f"{at}: nothing refers to it by #id: refer to it, or leave it out (dom-3)",
+                at,
             )
         if "contained" in item:
             self._tell(
-                "invariant", f"{at}.contained: a contained resource may not contain others", at
+                "invariant",
+                f"{at}.contained: a contained resource may not contain others (dom-2)",
+                at,
             )
         meta = item.get("meta")
-        for name in ("versionId", "lastUpdated", "security"):
+        for name, key in (("versionId", "dom-4"), ("lastUpdated", "dom-4"), ("security", "dom-5")):
             if isinstance(meta, dict) and name in meta:
                 where = f"{at}.meta.{name}"
-                self._tell("invariant", f"{where}: a contained resource may not have it", where)
+                text = f"{where}: a contained resource may not have it ({key})"
+                self._tell("invariant", text, where)
 
     # ---- objects ---------------------------------------------------------------------------------
 

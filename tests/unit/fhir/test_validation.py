@@ -359,3 +359,17 @@ def test_what_a_text_says_is_no_reference_to_a_contained_resource() -> None:
     care = {"resourceType": "CarePlan", "status": "active", "intent": "plan", "contained": [plan]}
     patient = {"subject": {"display": "a"}}
     assert issues({**care, **patient, "instantiatesCanonical": ["#p"]}) == []
+
+
+def test_the_rules_of_contained_resources_are_named() -> None:
+    """dom-2 to dom-5, as every invariant that is broken."""
+    inner = {"resourceType": "Patient", "id": "p"}
+    security = {"meta": {"security": [{"code": "R"}], "versionId": "1"}}
+    for key, held in (
+        ("dom-2", {**inner, "contained": [{**inner, "id": "q"}]}),
+        ("dom-3", {**inner, "id": "q"}),
+        ("dom-4", {**inner, **security}),
+        ("dom-5", {**inner, **security}),
+    ):
+        raw = msgspec.json.encode(observation(contained=[held], subject={"reference": "#p"}))
+        assert any(f"({key})" in issue.text for issue in validate("Observation", raw)), key
