@@ -84,9 +84,15 @@ async def reindex(call: Call) -> Reply:
 
 async def _came(_: Call, errand: Errand) -> Answer:
     result = errand.job.result or {}
-    parameters = [
+    parameters: list[dict[str, Any]] = [
         {"name": name, "valueInteger": result.get(name, 0)} for name in ("records", "changed")
     ]
+    if result.get("failed"):
+        parameters.append({"name": "failed", "valueInteger": result["failed"]})
+        parameters += [
+            _part("example", *({"name": name, "valueString": text} for name, text in each.items()))
+            for each in result["examples"]
+        ]
     return Answer(answer(parameters).body)
 
 

@@ -5,7 +5,6 @@ custom search parameters, evaluated as FHIRPath.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from datetime import tzinfo
 from functools import lru_cache
 from typing import Final
@@ -63,16 +62,21 @@ def indexed_values(
     zone: tzinfo,
     *,
     base: str = "",
+    failed: list[SearchParameter] | None = None,
 ) -> list[tuple[SearchParameter, list[Value]]]:
     """Those of the parameters that find an element in `resource`, with its values; after a
     composite each of its parts.
 
-    Where an expression cannot be evaluated on a record it finds nothing there.
+    Where an expression cannot be evaluated on a record it finds nothing there, and the parameter is
+    added to `failed`.
     """
     found: list[tuple[SearchParameter, list[Value]]] = []
     for param in params:
-        with suppress(PathProblem):
+        try:
             found += _found(param, resource, zone, base)
+        except PathProblem:
+            if failed is not None:
+                failed.append(param)
     return found
 
 

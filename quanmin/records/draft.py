@@ -4,7 +4,9 @@ indexed, not yet written.
 
 from __future__ import annotations
 
-from typing import Any
+import logging
+from functools import cache
+from typing import Any, Final
 
 import msgspec
 
@@ -15,11 +17,14 @@ from quanmin.fhir.json import decode, splice
 from quanmin.fhir.profiles import claims_anything, profile_faults
 from quanmin.fhir.table import TypeDefinition
 from quanmin.fhir.validation import validate
+from quanmin.fhir.values import SearchParameter
 from quanmin.records.compartment import patient_of
 from quanmin.records.context import CHOSEN, DELETED, SEVERAL, Context
 from quanmin.records.index import IN_COLUMNS, IndexEntry
 from quanmin.records.model import Stored
 from quanmin.records.rid import is_assigned
+
+_log: Final = logging.getLogger("quanmin.records")
 
 
 class Current(msgspec.Struct, frozen=True):
@@ -154,8 +159,21 @@ def _entry(context: Context, definition: TypeDefinition, resource: dict[str, Any
     values = index_values(definition.name, resource, context.zone, IN_COLUMNS, base=context.base)
     customs = context.catalogue.customs.get(definition.name)
     if customs:
-        values += indexed_values(customs, resource, context.zone, base=context.base)
+        failed: list[SearchParameter] = []
+        values += indexed_values(customs, resource, context.zone, base=context.base, failed=failed)
+        for param in failed:
+            _tell(param.type, param.code)
     return context.indexer.entry(definition, values)
+
+
+@cache
+def _tell(type_: str, code: str) -> None:
+    """Once in each process: a load of such records would fill the log."""
+    _log.warning(
+        "the expression of a search parameter cannot be evaluated on some records, which are not"
+        " found by it: $reindex tells which",
+        extra={"parameter": code, "type": type_},
+    )
 
 
 def _is_same(context: Context, raw: bytes, current: Current) -> bool:

@@ -84,6 +84,15 @@ _REMOVED: Final = """
 """
 
 
+class Indexed(msgspec.Struct, frozen=True):
+    """What came of some records: how many were changed, and on which (their keys) an expression of
+    which custom parameter could not be evaluated.
+    """
+
+    changed: int = 0
+    failed: tuple[tuple[str, int], ...] = ()
+
+
 class _Renewed(msgspec.Struct):
     """A record as it was read, with the entry it ought to have."""
 
@@ -98,26 +107,29 @@ async def index_rows(
     rows: Sequence[Any],
     *,
     is_whole: bool,
-) -> int:
-    """Index records of one type, read with the columns of ROW and their keys, by this catalogue;
-    how many were changed. `is_whole` indexes them by all rules, otherwise by custom parameters.
+) -> Indexed:
+    """Index records of one type, read with the columns of ROW and their keys, by this catalogue.
+    `is_whole` indexes them by all rules, otherwise by custom parameters.
 
     The caller's transaction holds the catalogue's version. Doing it again changes nothing.
     """
     by_rid = {row["rid"]: row for row in rows}
     opened = await context.open(connection, rows)
     renewed: list[_Renewed] = []
+    failed: list[tuple[str, int]] = []
     for number, stored in enumerate(opened):
         if number % _YIELD_EVERY == _YIELD_EVERY - 1:
             await asyncio.sleep(0)
-        entry = _entry(context, catalogue, stored, is_whole=is_whole)
+        lacking: list[SearchParameter] = []
+        entry = _entry(context, catalogue, stored, lacking, is_whole=is_whole)
+        failed += ((param.code, stored.rid) for param in lacking)
         row = by_rid[stored.rid]
         if not is_whole:
             _add_old(entry, row)
         if is_whole or entry.dated or entry.ranged or entry.wordings or _is_new(row, entry):
             renewed.append(_Renewed(row, entry))
     if not renewed:
-        return 0
+        return Indexed(0, tuple(failed))
     same = await _lock(connection, renewed)
     renewed = [one for one in renewed if one.row["rid"] in same]
     changed = {one.row["rid"] for one in renewed if _is_new(one.row, one.entry)}
@@ -126,17 +138,26 @@ async def index_rows(
     )
     await _add_units(connection, renewed)
     await _add_wordings(connection, renewed)
-    return len(changed | await _add_side(connection, renewed))
+    changed |= await _add_side(connection, renewed)
+    return Indexed(len(changed), tuple(failed))
 
 
-def _entry(context: Context, catalogue: Catalogue, stored: Stored, *, is_whole: bool) -> IndexEntry:
+def _entry(
+    context: Context,
+    catalogue: Catalogue,
+    stored: Stored,
+    lacking: list[SearchParameter],
+    *,
+    is_whole: bool,
+) -> IndexEntry:
+    """The entry it ought to have; parameters that could not be evaluated are added to `lacking`."""
     definition = catalogue.table.types[stored.type]
     customs = catalogue.customs.get(stored.type, ())
     resource = decode(stored.body or b"{}")
     values: list[tuple[SearchParameter, list[Value]]] = []
     if is_whole or any(_is_measured(param) for param in customs):
         values = index_values(stored.type, resource, context.zone, IN_COLUMNS, base=context.base)
-    mine = indexed_values(customs, resource, context.zone, base=context.base)
+    mine = indexed_values(customs, resource, context.zone, base=context.base, failed=lacking)
     if is_whole:
         return context.indexer.entry(definition, values + mine)
     return context.indexer.entry(definition, mine, beside=values)

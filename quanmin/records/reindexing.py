@@ -24,10 +24,12 @@ from quanmin.records.catalogue import Catalogue, index_rules, read_catalogue
 from quanmin.records.context import ROW, Context
 from quanmin.records.parameters import REINDEX
 from quanmin.records.rebuilding import clean_up, index_rows
+from quanmin.records.rid import id_of, is_assigned
 
 _DRAIN_SECONDS: Final = 0.2
 _HOLDS_MAX: Final = 10
 _PAUSE_SECONDS_MAX: Final = 5.0
+_EXAMPLES_MAX: Final = 10
 _HOLD: Final = "select indexing.hold($1)"
 
 # Those who hold an older version are writing by it, or about to see that it has passed.
@@ -118,9 +120,20 @@ class Wanted(msgspec.Struct, frozen=True, omit_defaults=True):
     record: tuple[str, int] | None = None
 
 
+class Example(msgspec.Struct, frozen=True):
+    """A record on which the expression of a parameter cannot be evaluated: by the id that the node
+    gave it, else by its key.
+    """
+
+    type: str
+    record: str
+    parameter: str
+
+
 class Place(msgspec.Struct, frozen=True):
     """Where a job goes on. `types` are the numbers of those still to be walked, the first after the
-    key `rid`; `took` is for how long the last step worked.
+    key `rid`; `took` is for how long the last step worked. `failed` counts evaluations that failed,
+    of which some are `examples`.
     """
 
     types: tuple[int, ...]
@@ -131,6 +144,8 @@ class Place(msgspec.Struct, frozen=True):
     changed: int = 0
     took: float = 0.0
     total: int = 0
+    failed: int = 0
+    examples: tuple[Example, ...] = ()
 
 
 _KEY_MIN: Final = -(2**63)
@@ -230,7 +245,7 @@ class _Reindexing:
             )
         if not rows:
             return msgspec.structs.replace(place, types=place.types[1:], rid=None)
-        changed = await index_rows(
+        indexed = await index_rows(
             connection, self._context, catalogue, rows, is_whole=place.is_whole
         )
         is_over = wanted.record is not None
@@ -239,8 +254,18 @@ class _Reindexing:
             types=place.types[1:] if is_over else place.types,
             rid=None if is_over else rows[-1]["rid"],
             seen=place.seen + len(rows),
-            changed=place.changed + changed,
+            changed=place.changed + indexed.changed,
+            failed=place.failed + len(indexed.failed),
+            examples=(
+                *place.examples,
+                *(self._example(number, rid, code) for code, rid in indexed.failed[:_EXAMPLES_MAX]),
+            )[:_EXAMPLES_MAX],
         )
+
+    def _example(self, number: int, rid: int, code: str) -> Example:
+        # Of an id that a client chose nobody knows what it says, and jobs are not encrypted.
+        record = id_of(rid, self._context.prefix) if is_assigned(rid) else str(rid)
+        return Example(self._context.named(number).name, record, code)
 
     async def _hold(self, connection: Connection) -> Catalogue:
         """The catalogue as it is; later walks wait for this step."""
@@ -257,7 +282,14 @@ class _Reindexing:
             return Continue(
                 msgspec.to_builtins(place), place.seen, None, "deletes what is not used"
             )
-        return Done({"records": place.seen, "changed": place.changed})
+        result = {"records": place.seen, "changed": place.changed}
+        if not place.failed:
+            return Done(result)
+        told = msgspec.to_builtins(place.examples)
+        return Done(
+            {**result, "failed": place.failed, "examples": told},
+            f"{place.failed:,} times an expression could not be evaluated on a record",
+        )
 
 
 async def _expected(connection: Connection, numbers: Sequence[int] | set[int]) -> int:

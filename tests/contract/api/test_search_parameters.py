@@ -4,6 +4,7 @@ HTTP.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import httpx
@@ -64,6 +65,28 @@ async def test_searchparameter_finds_what_was_there_and_what_came_after(
     assert len(await found(client, "/Patient?nation:missing=false")) == 4
     assert other in await found(client, "/Patient?nation:not=01")
     assert await found(client, "/Patient?_filter=nation eq 02") == {other}
+
+
+async def test_on_what_an_expression_cannot_be_evaluated_is_told(
+    house: House, client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    several = {"resourceType": "Patient", "name": [{"given": ["Wei", "Min"]}]}
+    ids = [await stored(client, several) for _ in range(12)]
+    await stored(client, definition("only-given", "string", "Patient.name.given.single()"))
+    await index_all(house.pool, house.guard.store.context)
+    job = await house.pool.fetchrow("select result::text, message from jobs.job")
+    assert job is not None
+    result = json.loads(job["result"])
+    assert (result["failed"], len(result["examples"])) == (12, 10)
+    assert {"type": "Patient", "record": min(ids), "parameter": "only-given"} in result["examples"]
+    assert "12 times" in job["message"]
+    assert "Wei" not in job["result"]
+    told = await told_by_reindex(house, client, f"/Patient/{ids[3]}/$reindex")
+    assert told == {"records": 1, "changed": 0, "failed": 1}
+    with caplog.at_level("WARNING", "quanmin.records"):
+        await stored(client, several)
+    (line,) = [one for one in caplog.records if "cannot be evaluated" in one.message]
+    assert (line.__dict__["parameter"], line.__dict__["type"]) == ("only-given", "Patient")
 
 
 @pytest.mark.parametrize(
@@ -447,6 +470,11 @@ async def test_reindex_mends_what_the_index_has_lost(
 
 async def reindexed(house: House, client: httpx.AsyncClient, path: str) -> int:
     """How many records `$reindex` says that it changed."""
+    return int((await told_by_reindex(house, client, path))["changed"])
+
+
+async def told_by_reindex(house: House, client: httpx.AsyncClient, path: str) -> Json:
+    """The numbers of its answer."""
     begun = await client.post(path, headers={"Prefer": "respond-async"})
     assert begun.status_code == 202, begun.text
     where = begun.headers["content-location"]
@@ -457,8 +485,8 @@ async def reindexed(house: House, client: httpx.AsyncClient, path: str) -> int:
     await index_all(house.pool, house.guard.store.context, asked=asked)
     done = await client.get(where)
     assert done.status_code == 200, done.text
-    told = {one["name"]: one["valueInteger"] for one in done.json()["parameter"]}
-    return int(told["changed"])
+    parameters = done.json()["parameter"]
+    return {one["name"]: one["valueInteger"] for one in parameters if "valueInteger" in one}
 
 
 async def test_reindex_is_for_operators(house: House) -> None:

@@ -13,7 +13,7 @@ from quanmin.fhir.custom import indexed_values
 from quanmin.fhir.defining import Defined, read_definition
 from quanmin.fhir.path import compile_path
 from quanmin.fhir.table import load_table
-from quanmin.fhir.values import Text, Token
+from quanmin.fhir.values import SearchParameter, Text, Token
 
 R4 = "http://hl7.org/fhir/SearchParameter"
 
@@ -98,4 +98,6 @@ def test_an_expression_that_cannot_be_evaluated_on_a_record_finds_nothing_there(
     given = {"resourceType": "Patient", "name": [{"given": ["Li"]}]}
     assert indexed_values([param], given, UTC) == [(param, [Text("Li")])]
     given["name"] = [{"given": ["Li", "Na"]}]
-    assert indexed_values([param], given, UTC) == []
+    failed: list[SearchParameter] = []
+    assert indexed_values([param], given, UTC, failed=failed) == []
+    assert failed == [param]
