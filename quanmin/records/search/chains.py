@@ -256,11 +256,12 @@ class _Referring:
             return None
         if selected.only_walk is not None and (is_sole or expected > READ_EASILY):
             self._is_certain = is_sole
-            first, some = await selected.patients(self._reader, SEEN_FIRST)
-            if first == SEEN_FIRST and len(some) >= SEEN_FIRST // 2:
+            number, patients = await selected.patients(self._reader, SEEN_FIRST)
+            if number == SEEN_FIRST and len(patients) >= SEEN_FIRST // 2:
                 self._coded = selected.only_walk
                 return None
-            number, patients = await selected.patients(self._reader, limit + 1)
+            if number == SEEN_FIRST:
+                number, patients = await selected.patients(self._reader, limit + 1)
             return None if number > limit or len(patients) > PATIENTS_MAX else patients
         if is_sole:
             number, patients = await selected.values(self._reader, "r.patient", READ_MAX + 1)
