@@ -60,7 +60,7 @@ audit: set-up
 	@$(PYTHON_IN) tools/audit.py
 
 bench: set-up
-	@$(PYTHON_IN) benchmarks/compare.py $(COMPARE)
+	@$(PYTHON_IN) benchmarks/compare.py $(COMPARE) $(BENCH)
 
 figures: set-up
 	@$(PYTHON_IN) benchmarks/run.py

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 
@@ -9,49 +10,57 @@ import msgspec
 
 # A difference below this is never told: layouts of memory alone make as much.
 SHARE_MIN = 0.05
-# So many times the spread of the repeats; of a normal noise one median in a thousand differs more.
-SPREADS = 3.0
-# The median of absolute deviations of a normal noise, in its standard deviation.
-_OF_NORMAL = 1.4826
+# How often the middle of the differences may lie beyond its bounds on one side, whatever they are
+# distributed like. With fewer than ten repeats it is more: the bounds are then the extremes.
+DOUBT_MAX = 0.001
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """Medians of before and after, the share by which it takes more (negative when less), and
-    the share that is taken for noise.
+    """Medians of before and after, the share by which it takes more (negative when less), and the
+    bounds between which that share lies.
     """
 
     before: float
     after: float
     change: float
-    noise: float
+    low: float
+    high: float
 
     @property
     def is_worse(self) -> bool:
         """Whether it takes more, beyond the noise."""
-        return self.change > self.noise
+        return self.change > SHARE_MIN and self.low > 0
 
     @property
     def is_better(self) -> bool:
         """Whether it takes less, beyond the noise."""
-        return self.change < -self.noise
+        return self.change < -SHARE_MIN and self.high < 0
 
 
 def judge(before: Sequence[float], after: Sequence[float]) -> Verdict:
     """Compare repeats that were taken side by side, at least three of each.
 
     Each repeat is compared with the one it was taken with: what slowed both is no difference. The
-    change is the median of these ratios, the noise what they differ by among themselves.
+    change is the median of these ratios, and its bounds are two of them: half of all ratios lie
+    above the true median, so how many may do so by chance is known without knowing the noise.
     """
     if len(before) != len(after) or len(before) < 3 or min(*before, *after) <= 0:
         raise ValueError("a verdict needs three repeats of each, all above zero")
-    ratios = [new / old for old, new in zip(before, after, strict=True)]
-    noise = max(SHARE_MIN, SPREADS * spread(ratios))
-    change = statistics.median(ratios) - 1
-    return Verdict(statistics.median(before), statistics.median(after), change, noise)
+    changes = sorted(new / old - 1 for old, new in zip(before, after, strict=True))
+    left_out = _extremes(len(changes))
+    return Verdict(
+        statistics.median(before),
+        statistics.median(after),
+        statistics.median(changes),
+        changes[left_out],
+        changes[-1 - left_out],
+    )
 
 
-def spread(values: Sequence[float]) -> float:
-    """How much repeats differ, as a share of their median; one that is far off does not count."""
-    middle = statistics.median(values)
-    deviation = statistics.median(abs(value - middle) for value in values)
-    return _OF_NORMAL * deviation / middle
+def _extremes(repeats: int) -> int:
+    """How many of the least of so many repeats lie below the lower bound of their median."""
+    left_out, doubt = 0, 1 / 2**repeats
+    while doubt + math.comb(repeats, left_out + 1) / 2**repeats <= DOUBT_MAX:
+        left_out += 1
+        doubt += math.comb(repeats, left_out) / 2**repeats
+    return left_out
