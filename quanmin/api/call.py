@@ -26,12 +26,13 @@ if TYPE_CHECKING:
     from quanmin.api.request import Request
     from quanmin.fhir.query import Query
     from quanmin.trust import GuardedRecords
+    from quanmin.trust.signatures import Office
 
 
 class Desk(msgspec.Struct, frozen=True, kw_only=True):
     """What stays the same from one request to the next. `describe` writes the statement, `polls`
     counts how often a job is asked about, `later` are the kinds of jobs that requests begin,
-    `exports` is where those are kept.
+    `exports` is where those are kept, `office` signs and verifies.
     """
 
     limits: DoorLimits
@@ -43,6 +44,7 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
     term_limits: TermLimits = TermLimits()
     arrivals: Arrivals | None = None
     exports: Exports | None = None
+    office: Office | None = None
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):

@@ -32,6 +32,7 @@ from quanmin.api.negotiation import FHIR_NDJSON
 from quanmin.api.reading import read, read_history, read_version
 from quanmin.api.reply import Reply
 from quanmin.api.searching import search, search_by_form
+from quanmin.api.signing import sign, verify
 from quanmin.api.transacting import transact
 from quanmin.api.validating import validate
 from quanmin.api.value_sets import check_in_value_set, expand
@@ -55,6 +56,8 @@ _COUNTS = "https://quanmin.example/fhir/OperationDefinition/counts"
 _BULK = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition"
 _STATUS = "https://quanmin.example/fhir/OperationDefinition/search-parameter-status"
 _REINDEX = "https://quanmin.example/fhir/OperationDefinition/reindex"
+_SIGN = "https://quanmin.example/fhir/OperationDefinition/sign"
+_VERIFY = "https://quanmin.example/fhir/OperationDefinition/verify-signature"
 _DOCREF = "http://hl7.org/fhir/uv/ipa/OperationDefinition/docref"
 
 
@@ -313,6 +316,8 @@ INTERACTIONS: tuple[Interaction, ...] = (
     *_at_both("$validate-code", "ValueSet", check_in_value_set),
     *_asked("[type]/$status", _STATUS, tell_status, types=("SearchParameter",)),
     *_asked("[type]/[id]/$status", _STATUS, tell_status, types=("SearchParameter",)),
+    *_asked("[type]/[id]/$sign", _SIGN, sign, methods=_BY_POST),
+    *_asked("[type]/[id]/$verify-signature", _VERIFY, verify, types=("Provenance",)),
     *_asked("$reindex", _REINDEX, reindex, level="system", methods=_BY_POST),
     *_asked("[type]/$reindex", _REINDEX, reindex, methods=_BY_POST),
     *_asked("[type]/[id]/$reindex", _REINDEX, reindex, methods=_BY_POST),

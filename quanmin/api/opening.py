@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from quanmin.api.later import Later
     from quanmin.fhir.values import SearchParameter
     from quanmin.trust import Actors, Guard, IndexRule
+    from quanmin.trust.signatures import Office
 
 _WRONG_METHOD = NotAllowed("this address takes GET and HEAD")
 
@@ -66,6 +67,7 @@ def build(
     later: Iterable[Later] = LATER,
     arrivals: Arrivals | None = None,
     exports: Exports | None = None,
+    office: Office | None = None,
 ) -> Application:
     """The ASGI application of a node: `/fhir`, `/health`, `/ready`, `/metrics`; the rest `beyond`.
 
@@ -74,7 +76,8 @@ def build(
     done, `more_numbers` writes what others have counted, in the Prometheus text format;
     `unavailable` are the exceptions that mean the database cannot be reached. `quotas` is shared
     memory in which all workers count what clients and strangers spend, and the questions about
-    jobs; `later` are the kinds of jobs that requests begin. `arrivals` and `exports` hold files.
+    jobs; `later` are the kinds of jobs that requests begin. `arrivals` and `exports` hold files;
+    `office` signs and verifies.
     """
     limits = limits or DoorLimits()
     table = load_table()
@@ -88,6 +91,7 @@ def build(
         term_limits=term_limits or TermLimits(),
         arrivals=arrivals,
         exports=exports,
+        office=office,
     )
     gate = open_gate(actors, limits, quotas)
     meters = Meters()

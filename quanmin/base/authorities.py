@@ -142,6 +142,17 @@ class Authorities:
                 best = Verdict(path, refusals)
         return best or Verdict((chain[0],), (_no_path(chain[0], known),))
 
+    def certificate_of(self, key: bytes, moment: datetime) -> Certificate | None:
+        """The certificate in the folder that was given to this key (SubjectPublicKeyInfo) and
+        holds longest from this moment on; None without one.
+        """
+        given = [
+            each
+            for each in self._between
+            if each.key == key and each.not_before <= moment <= each.not_after
+        ]
+        return max(given, key=lambda each: each.not_after, default=None)
+
     def _paths(
         self, leaf: Certificate, known: Sequence[Certificate]
     ) -> Iterator[tuple[Certificate, ...]]:
@@ -268,9 +279,12 @@ _CERTIFICATES: Final = frozenset({".pem", ".crt", ".cer"})
 _FILE_BYTES_MAX: Final = 64 << 20
 
 
-def read_folder(folder: Path, *, is_status_required: bool = True) -> Authorities:
+def read_folder(
+    folder: Path, also: Iterable[Certificate] = (), *, is_status_required: bool = True
+) -> Authorities:
     """What a folder says is believed: certificates (.pem, .crt, .cer), of which those that name
-    themselves as issuer are the accepted authorities; lists (.crl) and answers (.ocsp).
+    themselves as issuer are the accepted authorities; lists (.crl) and answers (.ocsp). `also` are
+    accepted beside these.
 
     Raises Unusable with the file that cannot be read.
     """
@@ -290,7 +304,7 @@ def read_folder(folder: Path, *, is_status_required: bool = True) -> Authorities
                 " DER there, or remove it"
             ) from error
     return Authorities(
-        (each for each in certificates if each.is_self_issued),
+        (*also, *(each for each in certificates if each.is_self_issued)),
         (each for each in certificates if not each.is_self_issued),
         Statuses(sources),
         is_status_required=is_status_required,

@@ -7,6 +7,7 @@ certificate for the same key is got by a request. Which authorities are believed
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Sequence
 from datetime import datetime
@@ -23,6 +24,7 @@ _OIDS: Final = {
     ED25519.number: "1.3.101.112",
     SM2_SM3.number: SM2_WITH_SM3,
 }
+_PRINTABLE: Final = re.compile(r"[A-Za-z0-9 '()+,./:=?-]+")
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,9 +124,12 @@ def name(attributes: Sequence[tuple[str, str]]) -> x509.Name:
 
 
 def _text(kind: str, value: str) -> x509.DirectoryString | core.PrintableString:
-    if kind in {"country_name", "serial_number"}:
+    if kind == "country_name":
         return core.PrintableString(value)
-    return x509.DirectoryString(name="utf8_string", value=core.UTF8String(value))
+    # RFC 5280 A.1 has a serial number in the smaller alphabet, where that is enough.
+    if kind == "serial_number" and _PRINTABLE.fullmatch(value):
+        return x509.DirectoryString("printable_string", core.PrintableString(value))
+    return x509.DirectoryString("utf8_string", core.UTF8String(value))
 
 
 def _extensions(wanted: Wanted, subject: PublicKey, issuer: PublicKey) -> list[dict[str, Any]]:

@@ -46,6 +46,7 @@ from quanmin.node.restoration import as_text, backup_folder, restore
 from quanmin.node.retention import keep_newest
 from quanmin.node.settings import Settings
 from quanmin.node.settings_in_force import load_settings
+from quanmin.node.signature_commands import signatures
 from quanmin.node.starting import start_in_background, stop
 from quanmin.node.supervisor import HOST, Supervisor
 
@@ -67,6 +68,7 @@ app.add_typer(node, name="node")
 app.add_typer(jobs, name="jobs")
 app.command("export")(export_records)
 app.add_typer(search_parameters, name="search-parameters")
+app.add_typer(signatures, name="signature")
 
 Directory = Annotated[
     Path | None, typer.Option("--directory", help="The node's folder (setting node.directory).")

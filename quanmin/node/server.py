@@ -20,12 +20,13 @@ from starlette.applications import Starlette
 from quanmin.api import build as build_door
 from quanmin.api.export import Exports
 from quanmin.api.importing import Arrivals
+from quanmin.base import signing
 from quanmin.base.clock import Clock
 from quanmin.base.crypto import suite_named
 from quanmin.base.database import UNAVAILABLE
 from quanmin.base.fetching import FetchPlaces
 from quanmin.base.jobs import tally
-from quanmin.base.keys import FileKeys
+from quanmin.base.keys import FileKeys, KeyPort
 from quanmin.base.postgres import open_pool
 from quanmin.base.spool import Spool
 from quanmin.fhir.table import load_table
@@ -40,6 +41,7 @@ from quanmin.records.profiles import ProfileIndex
 from quanmin.records.store import Store
 from quanmin.terminology import TerminologyIndex, Terms
 from quanmin.trust import AccessLog, Actors, Guard
+from quanmin.trust.signatures import Office, OwnAuthority
 from quanmin.web import KitSettings, Text
 from quanmin.web import build as build_pages
 
@@ -59,6 +61,7 @@ class Node(msgspec.Struct, frozen=True):
     actors: Actors
     arrivals: Arrivals
     exports: Exports
+    office: Office
 
 
 @asynccontextmanager
@@ -116,7 +119,14 @@ def _assemble(
         settings.imports,
     )
     exports = Exports(folder=places.exports, limits=settings.export, has_room=disk.is_enough)
-    return Node(settings, places, keys, pool, guard, Actors(pool), arrivals, exports)
+    office = open_office(keys, settings)
+    return Node(settings, places, keys, pool, guard, Actors(pool), arrivals, exports, office)
+
+
+def open_office(keys: KeyPort, settings: Settings) -> Office:
+    """What this node signs and verifies with. Raises Unusable where its algorithms are missing."""
+    suite = signing.suite_named(settings.node.signature_suite)
+    return Office(OwnAuthority(keys, suite), settings.signatures)
 
 
 def _always() -> bool:
@@ -151,6 +161,7 @@ def build_application(node: Node, quotas: tuple[int, int, int] | None = None) ->
         quotas=quotas,
         arrivals=node.arrivals,
         exports=node.exports,
+        office=node.office,
         beyond=Starlette(routes=build_pages(node.guard, node.actors, kit, unavailable=UNAVAILABLE)),
     )
 

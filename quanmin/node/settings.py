@@ -23,6 +23,7 @@ from quanmin.records.profiles import ValidationLimits
 from quanmin.records.reindexing import ReindexLimits
 from quanmin.terminology import TermLimits
 from quanmin.trust.imports import ImportLimits
+from quanmin.trust.signatures import SignatureSettings
 
 PREFIX: Final = "QUANMIN_"
 _UNITS: Final = (
@@ -287,6 +288,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     validation: ValidationLimits = msgspec.field(default_factory=ValidationLimits)
     store: StoreLimits = msgspec.field(default_factory=StoreLimits)
     reindex: ReindexLimits = msgspec.field(default_factory=ReindexLimits)
+    signatures: SignatureSettings = msgspec.field(default_factory=SignatureSettings)
 
     @property
     def zone(self) -> zoneinfo.ZoneInfo:

@@ -1,0 +1,25 @@
+"""Signing documents and opinions, and verifying what was signed, by whomever."""
+
+from quanmin.trust.signatures.bundle import Found, judge_files
+from quanmin.trust.signatures.judging import Judgement, Judging
+from quanmin.trust.signatures.office import (
+    Office,
+    SignatureSettings,
+    judge_record,
+    sign_record,
+)
+from quanmin.trust.signatures.own import OwnAuthority
+from quanmin.trust.signatures.provenance import AUTHOR
+
+__all__ = [
+    "AUTHOR",
+    "Found",
+    "Judgement",
+    "Judging",
+    "Office",
+    "OwnAuthority",
+    "SignatureSettings",
+    "judge_files",
+    "judge_record",
+    "sign_record",
+]

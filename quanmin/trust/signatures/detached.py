@@ -1,0 +1,124 @@
+"""Signatures as FHIR carries them: a JSON Web Signature beside what it is over (RFC 7515, appendix
+F), with the certificate and those above it in its header (x5c).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import msgspec
+
+from quanmin.base.certificates import Certificate, CertificateUnreadable, read_certificate
+from quanmin.base.signing import PrivateKey
+from quanmin.base.verifying import Scheme, scheme_of_jws, verify_jws
+from quanmin.trust.signatures.content import CONTENT
+
+
+class SignatureUnreadable(Exception):  # noqa: N818 - names the finding
+    """These bytes are no detached JSON Web Signature that this program understands."""
+
+
+class _Hash(msgspec.Struct, frozen=True):
+    """The hash of what is signed, by which a changed document is told from a changed signature."""
+
+    alg: str
+    value: str
+
+
+class _Header(msgspec.Struct, frozen=True, omit_defaults=True, rename={"moment": "sigT"}):
+    alg: str
+    x5c: list[str] = []
+    canon: str = ""
+    digest: _Hash | None = None
+    moment: str = ""
+    crit: list[str] = []
+
+
+_HEADER = msgspec.json.Decoder(_Header)
+
+
+class Detached(msgspec.Struct, frozen=True):
+    """One signature, read and not yet verified. `form` is that of the content; `moment` is when
+    the signer says it was made, and nobody else does.
+    """
+
+    scheme: Scheme
+    chain: tuple[Certificate, ...]
+    form: str
+    digest: str
+    hashed: bytes | None
+    moment: str
+    head: bytes
+    value: bytes
+
+    def verify(self, content: bytes) -> None:
+        """Raises Tampered, KeyUnusable unless the first certificate's key signed the content."""
+        message = self.head + b"." + _written(content)
+        verify_jws(self.scheme, self.chain[0].key, message, self.value)
+
+
+def sign(
+    content: bytes,
+    key: PrivateKey,
+    chain: Sequence[bytes],
+    moment: datetime,
+    form: str = CONTENT,
+) -> bytes:
+    """A signature of the content, which is in the given form already; `chain` begins with the
+    key's certificate in DER.
+    """
+    algorithm = key.public.algorithm
+    digest = algorithm.digest
+    header = _Header(
+        alg=algorithm.jws,
+        x5c=[base64.b64encode(der).decode() for der in chain],
+        canon=form,
+        digest=_Hash(digest.name, _written(digest.of(content)).decode()),
+        moment=moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    )
+    head = _written(msgspec.json.encode(header))
+    return head + b".." + _written(key.sign_bare(head + b"." + _written(content)))
+
+
+def read(data: bytes) -> Detached:
+    """The signature in these bytes. Raises SignatureUnreadable."""
+    try:
+        head, payload, value = data.split(b".")
+        header = _HEADER.decode(_bytes(head))
+        scheme = scheme_of_jws(header.alg)
+        # A header that must be understood is not (RFC 7515 4.1.11); none that this program writes.
+        if payload or header.crit or scheme is None or not header.x5c:
+            raise SignatureUnreadable
+        chain = tuple(
+            read_certificate(base64.b64decode(each, validate=True)) for each in header.x5c
+        )
+        return Detached(
+            scheme=scheme,
+            chain=chain,
+            form=header.canon,
+            digest=header.digest.alg if header.digest else "",
+            hashed=_bytes(header.digest.value.encode()) if header.digest else None,
+            moment=header.moment,
+            head=head,
+            value=_bytes(value),
+        )
+    except (ValueError, msgspec.MsgspecError, CertificateUnreadable) as error:
+        raise SignatureUnreadable from error
+
+
+def _written(plain: bytes) -> bytes:
+    return base64.urlsafe_b64encode(plain).rstrip(b"=")
+
+
+def _bytes(written: bytes) -> bytes:
+    """What was written in base64url. Raises ValueError for any other spelling of the same."""
+    try:
+        plain = base64.urlsafe_b64decode(written + b"=" * (-len(written) % 4))
+    except binascii.Error as error:
+        raise ValueError from error
+    if _written(plain) != written:
+        raise ValueError("another spelling")
+    return plain

@@ -1,0 +1,182 @@
+"""Signing and verifying records of a node, in the eyes of the actor who asks: whatever is read or
+written on the way goes through the guard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta
+
+from quanmin.base.authorities import Authorities, read_folder
+from quanmin.base.problems import Gone, Invalid, NotFound
+from quanmin.fhir.json import decode
+from quanmin.records.model import Outcome
+from quanmin.trust.signatures import provenance
+from quanmin.trust.signatures.content import CONTENT, Ambiguous, canonical
+from quanmin.trust.signatures.detached import sign
+from quanmin.trust.signatures.judging import Judgement, Judging
+from quanmin.trust.signatures.own import OwnAuthority
+
+if TYPE_CHECKING:
+    from quanmin.trust.guard import GuardedRecords
+
+# Whoever is named by a reference is looked up in the directory, to hold the certificate to it.
+_PEOPLE: Final = frozenset({"Practitioner", "Organization"})
+
+
+class SignatureSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is believed of signatures."""
+
+    folder: Annotated[
+        Path | None,
+        Meta(
+            description="The folder of accepted authorities' certificates (.pem, .crt, .cer), of "
+            "what they revoked (.crl, .ocsp), and of certificates they gave to keys of this node. "
+            "A change counts at once. Without it only the node's own authority is believed."
+        ),
+    ] = None
+    stamp_required: Annotated[
+        bool, Meta(description="Whether a signature without a time stamp is refused.")
+    ] = True
+    status_required: Annotated[
+        bool,
+        Meta(
+            description="Whether a certificate that says where it would be revoked is refused "
+            "while the folder holds no current word on it."
+        ),
+    ] = True
+
+
+class Office:
+    """Signs with the keys that the node keeps for its actors, and judges signatures."""
+
+    def __init__(self, own: OwnAuthority, settings: SignatureSettings) -> None:
+        self.own = own
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._seen: object = None
+        self._authorities = Authorities([own.root])
+
+    def judging(self) -> Judging:
+        """What signatures are judged by at this moment."""
+        return Judging(
+            authorities=self._believed(), is_stamp_required=self._settings.stamp_required
+        )
+
+    def sign(self, document: bytes, who: Signer, kind: str, target: str) -> bytes:
+        """The Provenance of a signature of this document by whom it names. Raises Invalid."""
+        moment = datetime.now(UTC)
+        key = self.own.key_of(who.actor)
+        try:
+            content = canonical(document, CONTENT)
+        except Ambiguous:
+            raise Invalid("the record has a member twice: write it anew, then sign it") from None
+        given = self._believed().certificate_of(key.public.encoded, moment)
+        certificate = given or self.own.certify(who.actor, who.title, who.identifier, moment)
+        signature = sign(content, key, [certificate.der], moment)
+        stamp = self.own.stamper.stamp(self.own.suite.digest, signature)
+        return provenance.write(
+            target, kind, who=who.reference, moment=moment, signature=signature, stamp=stamp
+        )
+
+    def _believed(self) -> Authorities:
+        folder = self._settings.folder
+        if folder is None:
+            return self._authorities
+        with self._lock:
+            # A certificate may be taken back at any time, so the folder is looked at each time and
+            # read when anything in it is not as it was.
+            seen = _look(folder)
+            if seen != self._seen:
+                self._authorities = read_folder(
+                    folder,
+                    (self.own.root,),
+                    is_status_required=self._settings.status_required,
+                )
+                self._seen = seen
+            return self._authorities
+
+
+def _look(folder: Path) -> list[tuple[str, int, int]]:
+    if not folder.is_dir():
+        return []
+    with os.scandir(folder) as entries:
+        return sorted(
+            (entry.name, entry.stat().st_mtime_ns, entry.stat().st_size) for entry in entries
+        )
+
+
+class Signer(msgspec.Struct, frozen=True):
+    """Who signs: the actor whose key it is, and what the certificate says of them."""
+
+    actor: str
+    title: str
+    identifier: str
+
+    @property
+    def reference(self) -> dict[str, Any]:
+        """As a Reference by identifier."""
+        return {"identifier": {"value": self.identifier}, "display": self.title}
+
+
+async def sign_record(
+    office: Office, records: GuardedRecords, type_: str, id_: str, kind: str
+) -> Outcome:
+    """Sign the current version of a record in the name of the institution or person who asks; the
+    Provenance is stored when this returns. Raises NotFound, Gone, Forbidden.
+    """
+    actor = records.actor
+    await records.refuse_unless_writing()
+    current = await records.read(type_, id_)
+    # The whole record, not the form in which a directory shows it.
+    stored = await records.version(type_, id_, current.version)
+    who = Signer(actor.code, actor.name, actor.sender or actor.code)
+    target = f"{type_}/{id_}/_history/{stored.version}"
+    body = await asyncio.to_thread(office.sign, stored.body or b"", who, kind, target)
+    return await records.create("Provenance", body)
+
+
+async def judge_record(office: Office, records: GuardedRecords, id_: str) -> Judgement:
+    """Whether the signature that a Provenance carries holds for the version that it names. Raises
+    NotFound, Gone, Invalid.
+    """
+    stored = await records.read("Provenance", id_)
+    signed = provenance.read(stored.body or b"")
+    type_, target, version = _version(signed.target)
+    document = await records.version(type_, target, version)
+    signer = await _identifiers(records, signed.who)
+    judging = await asyncio.to_thread(office.judging)
+    return await asyncio.to_thread(
+        judging.judge, document.body or b"", signed.signature, signed.stamp, signer
+    )
+
+
+def _version(reference: str) -> tuple[str, str, int]:
+    match reference.split("/")[-4:]:
+        case [type_, id_, "_history", version] if version.isascii() and version.isdecimal():
+            return type_, id_, int(version[:18])
+    raise Invalid(
+        "Provenance.target names no version of a record (Type/id/_history/1), so it is not known"
+        " what was signed"
+    )
+
+
+async def _identifiers(records: GuardedRecords, who: dict[str, Any]) -> frozenset[str]:
+    """What whoever signed is known by: the identifier in the Provenance, and those that the
+    directory has for whom it refers to.
+    """
+    reference = str(who.get("reference", "")).split("/")[-2:]
+    if len(reference) != 2 or reference[0] not in _PEOPLE:
+        return provenance.identifiers(who)
+    try:
+        found = await records.read(*reference)
+    except (NotFound, Gone):
+        return frozenset()
+    return provenance.identifiers(decode(found.body or b"{}"))

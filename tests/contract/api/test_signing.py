@@ -1,0 +1,263 @@
+"""`$sign` and `Provenance/$verify-signature`: signatures as FHIR carries them, over the door."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+from asn1crypto import pem
+from authority import Authority
+from stores import observation
+
+from quanmin.base.keys import FileKeys
+from quanmin.base.signing import PrivateKey, suite_named
+from quanmin.trust.signatures import AUTHOR, Office, OwnAuthority, SignatureSettings
+from quanmin.trust.signatures.content import CONTENT, canonical
+from quanmin.trust.signatures.detached import sign
+from quanmin.trust.signatures.provenance import write
+
+COSIGN = "1.2.840.10065.1.12.1.2"
+
+
+class Hall:
+    """A house whose node signs, and what it believes."""
+
+    def __init__(self, house: Any, folder: Path, suite: str) -> None:
+        self.house = house
+        self.suite = suite_named(suite)
+        self.folder = folder / "accepted"
+        self.folder.mkdir()
+        keys = FileKeys.create(folder / "signing keys")
+        self.own = OwnAuthority(keys, self.suite)
+        self.office = Office(self.own, SignatureSettings(folder=self.folder))
+
+    def client(self, code: str = "hospital-a") -> httpx.AsyncClient:
+        client: httpx.AsyncClient = self.house.client(code, office=self.office)
+        return client
+
+    def believe(self, name: str, content: bytes) -> None:
+        (self.folder / name).write_bytes(content)
+
+
+@pytest.fixture(params=["international", "gm"])
+def hall(request: pytest.FixtureRequest, house: Any, tmp_path: Path) -> Hall:
+    return Hall(house, tmp_path, request.param)
+
+
+async def make(client: httpx.AsyncClient, **more: Any) -> str:
+    answer = await client.post("/Observation", content=observation(**more))
+    assert answer.status_code == 201, answer.text
+    return f"Observation/{answer.json()['id']}"
+
+
+async def signed(client: httpx.AsyncClient, record: str) -> str:
+    answer = await client.post(f"/{record}/$sign")
+    assert answer.status_code == 201, answer.text
+    return f"Provenance/{answer.json()['id']}"
+
+
+async def verified(client: httpx.AsyncClient, provenance: str) -> dict[str, list[Any]]:
+    """The values of the answer by name; of refusals their reasons."""
+    answer = await client.get(f"/{provenance}/$verify-signature")
+    assert answer.status_code == 200, answer.text
+    found: dict[str, list[Any]] = {}
+    for each in answer.json()["parameter"]:
+        source = each["part"][0] if "part" in each else each
+        (value,) = (part for name, part in source.items() if name.startswith("value"))
+        found.setdefault(each["name"], []).append(value)
+    return found
+
+
+async def test_what_is_signed_here_holds_here(hall: Hall) -> None:
+    client = hall.client()
+    record = await make(client)
+    answer = await client.post(f"/{record}/$sign?type={COSIGN}")
+    body = answer.json()
+    assert answer.status_code == 201
+    assert body["target"] == [{"reference": f"{record}/_history/1"}]
+    document, stamp = body["signature"]
+    assert document["type"][0]["code"] == COSIGN
+    assert (document["sigFormat"], document["who"]) == ("application/jose", body["agent"][0]["who"])
+    head = base64.b64decode(document["data"]).split(b".")[0]
+    header = json.loads(base64.urlsafe_b64decode(head + b"=="))
+    assert (header["alg"], len(header["x5c"])) == (hall.suite.algorithm.jws, 1)
+    assert stamp["sigFormat"] == "application/vnd.etsi.timestamp-token"
+    assert answer.headers["location"].endswith(f"/Provenance/{body['id']}/_history/1")
+    assert (await client.get(f"/Provenance/{body['id']}")).json() == body
+
+    found = await verified(client, f"Provenance/{body['id']}")
+    assert found["holds"] == [True]
+    assert "refusal" not in found
+    assert found["signer"] == ["common_name=Hospital A, serial_number=hospital-a"]
+    assert found["stamp-is-own"] == [True]
+
+
+async def test_a_later_version_and_a_label_leave_the_signature_as_it_was(hall: Hall) -> None:
+    client = hall.client()
+    record = await make(client)
+    provenance = await signed(client, record)
+    label = {"name": "meta", "valueMeta": {"tag": [{"system": "urn:tags", "code": "a"}]}}
+    asked = json.dumps({"resourceType": "Parameters", "parameter": [label]}).encode()
+    assert (await client.post(f"/{record}/$meta-add", content=asked)).status_code == 200
+    assert (await verified(client, provenance))["holds"] == [True]
+    changed = json.loads(observation(value="9.9")) | {"id": record.split("/")[1]}
+    answer = await client.put(f"/{record}", content=json.dumps(changed).encode())
+    assert answer.status_code == 200, answer.text
+    assert (await verified(client, provenance))["holds"] == [True]
+
+
+async def test_a_signature_of_other_content_is_refused(hall: Hall) -> None:
+    client = hall.client()
+    first, second = await make(client), await make(client, value="9.9")
+    body = (await client.get(f"/{await signed(client, first)}")).json()
+    body["target"] = [{"reference": f"{second}/_history/1"}]
+    moved = await client.post("/Provenance", content=json.dumps(body).encode())
+    found = await verified(client, f"Provenance/{moved.json()['id']}")
+    assert (found["holds"], found["refusal"]) == ([False], ["altered-document"])
+
+
+async def brought(
+    client: httpx.AsyncClient, hall: Hall, key: PrivateKey, certificate: bytes, **who: Any
+) -> str:
+    """A Provenance whose signature was made elsewhere, by a key the node does not have."""
+    record = await make(client)
+    document = (await client.get(f"/{record}/_history/1")).content
+    moment = datetime.now(UTC)
+    signature = sign(canonical(document, CONTENT), key, [certificate], moment)
+    body = write(
+        f"{record}/_history/1",
+        AUTHOR,
+        who=who,
+        moment=moment,
+        signature=signature,
+        stamp=hall.own.stamper.stamp(hall.suite.digest, signature),
+    )
+    answer = await client.post("/Provenance", content=body)
+    assert answer.status_code == 201, answer.text
+    return f"Provenance/{answer.json()['id']}"
+
+
+async def test_a_signature_from_elsewhere_holds_once_its_authority_is_accepted(hall: Hall) -> None:
+    client, authority = hall.client(), Authority(hall.suite.algorithm)
+    key = hall.suite.algorithm.private_key(b"d" * 32)
+    now = datetime.now(UTC)
+    certificate = authority.certify(
+        key.public,
+        subject=(("common_name", "Doctor"), ("serial_number", "4401")),
+        not_after=now + timedelta(days=9),
+    )
+    provenance = await brought(client, hall, key, certificate.der, identifier={"value": "4401"})
+    assert (await verified(client, provenance))["refusal"] == ["unknown-authority"]
+    hall.believe("root.pem", pem.armor("CERTIFICATE", authority.der))
+    assert (await verified(client, provenance))["holds"] == [True]
+    # What the authority takes back counts from the next time on.
+    listed = authority.revocation_list([certificate], until=now + timedelta(days=1))
+    hall.believe("root.crl", listed)
+    assert (await verified(client, provenance))["refusal"] == ["revoked"]
+
+
+async def test_the_certificate_is_held_to_whom_the_directory_knows(hall: Hall) -> None:
+    client, authority = hall.client(), Authority(hall.suite.algorithm)
+    hall.believe("root.cer", authority.der)
+    key = hall.suite.algorithm.private_key(b"d" * 32)
+    certificate = authority.certify(
+        key.public,
+        subject=(("common_name", "Doctor"), ("serial_number", "4401")),
+        not_after=datetime.now(UTC) + timedelta(days=9),
+    )
+    for number, reasons in (("4401", None), ("4402", ["wrong-signer"])):
+        person = {
+            "resourceType": "Practitioner",
+            "identifier": [{"system": "urn:licences", "value": number}],
+        }
+        answer = await client.post("/Practitioner", content=json.dumps(person).encode())
+        reference = f"Practitioner/{answer.json()['id']}"
+        # What the Provenance says of the person counts for nothing beside it.
+        provenance = await brought(
+            client,
+            hall,
+            key,
+            certificate.der,
+            reference=reference,
+            identifier={"value": "4401"},
+        )
+        assert (await verified(client, provenance)).get("refusal") == reasons
+
+
+async def test_a_certificate_given_to_an_actors_key_is_used_from_then_on(hall: Hall) -> None:
+    client, authority = hall.client(), Authority(hall.suite.algorithm)
+    given = authority.certify(
+        hall.own.key_of("hospital-a").public,
+        subject=(("common_name", "Hospital A"), ("organization_identifier", "hospital-a")),
+        not_after=datetime.now(UTC) + timedelta(days=9),
+    )
+    hall.believe("root.cer", authority.der)
+    hall.believe("hospital-a.cer", given.der)
+    found = await verified(client, await signed(client, await make(client)))
+    assert (found["holds"], found["certificate"]) == ([True], [given.fingerprint])
+
+
+async def test_others_records_are_neither_signed_nor_told_of(hall: Hall) -> None:
+    record = await make(hall.client("hospital-a"))
+    provenance = await signed(hall.client("hospital-a"), record)
+    other = hall.client("hospital-b")
+    for method, hidden, absent in (
+        ("POST", f"/{record}/$sign", "/Observation/none/$sign"),
+        ("GET", f"/{provenance}/$verify-signature", "/Provenance/none/$verify-signature"),
+    ):
+        answers = [await other.request(method, path) for path in (hidden, absent)]
+        assert [answer.status_code for answer in answers] == [404, 404]
+        assert answers[0].json()["issue"] == answers[1].json()["issue"]
+
+
+async def test_signing_and_verifying_stand_in_the_access_log(
+    hall: Hall, pool: asyncpg.Pool[asyncpg.Record]
+) -> None:
+    client = hall.client()
+    provenance = await signed(client, await make(client))
+    await pool.execute("delete from trust.access")
+    await verified(client, provenance)
+    rows = await pool.fetch("select action, type from trust.access")
+    assert {(row["action"], row["type"]) for row in rows} >= {
+        ("read", "Provenance"),
+        ("vread", "Observation"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("changed", "text"),
+    [
+        ({"target": [{"reference": "{record}"}]}, "names no version"),
+        ({"signature": []}, "one signature"),
+        ({"target": [{"reference": "{record}/_history/1"}] * 2}, "one target"),
+    ],
+)
+async def test_what_cannot_be_verified_is_told(
+    hall: Hall, changed: dict[str, Any], text: str
+) -> None:
+    client = hall.client()
+    record = await make(client)
+    body = (await client.get(f"/{await signed(client, record)}")).json()
+    given = json.loads(json.dumps(changed).replace("{record}", record))
+    body = {name: value for name, value in (body | given).items() if value}
+    written = await client.post("/Provenance", content=json.dumps(body).encode())
+    assert written.status_code == 201, written.text
+    answer = await client.get(f"/Provenance/{written.json()['id']}/$verify-signature")
+    assert answer.status_code == 422
+    assert text in answer.json()["issue"][0]["diagnostics"]
+
+
+async def test_wrong_parameters_and_a_node_without_keys_are_told(hall: Hall) -> None:
+    client = hall.client()
+    record = await make(client)
+    for query in ("type=author", "other=1", "type=1&type=2"):
+        assert (await client.post(f"/{record}/$sign?{query}")).status_code == 400
+    assert (await client.get(f"/{record}/$sign")).status_code == 405
+    without = hall.house.client("hospital-a")
+    assert (await without.post(f"/{record}/$sign")).status_code == 400

@@ -1,0 +1,99 @@
+"""`quanmin signature`: what was signed on a node is verified away from it, by its files alone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from asn1crypto import csr, pem
+from running import RunningNode
+from stores import observation
+
+from quanmin.base.verifying import scheme_of, verify
+
+
+@pytest.fixture(scope="module", params=["international", "gm"])
+def node(request: pytest.FixtureRequest, passable_folder: Path) -> RunningNode:
+    opened = RunningNode(
+        passable_folder / f"signing-{request.param}",
+        passable_folder / "programs",
+        NODE_SIGNATURE_SUITE=request.param,
+    )
+    opened.start()
+    with opened.client() as client:
+        for value in ("5.400", "6.100"):
+            record = client.post("/fhir/Observation", content=observation(value=value)).json()
+            answer = client.post(f"/fhir/Observation/{record['id']}/$sign")
+            assert answer.status_code == 201, answer.text
+    opened.stop()
+    return opened
+
+
+@pytest.fixture
+def exported(node: RunningNode, tmp_path: Path) -> Path:
+    """The files of an export; beside them `accepted`, with the node's own authority."""
+    done = node.run("export", tmp_path / "out", "--type", "Observation", "--type", "Provenance")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (tmp_path / "accepted").mkdir()
+    written = node.run("signature", "authority")
+    assert written.returncode == 0, written.stderr
+    (tmp_path / "accepted" / "node.pem").write_text(written.stdout)
+    return tmp_path
+
+
+def verified(folder: Path) -> tuple[int, str]:
+    """Exit code and what was said, by a program that knows nothing of the node."""
+    files = sorted((folder / "out").glob("*.ndjson"))
+    stranger = RunningNode(folder / "nowhere", folder / "none")
+    done = stranger.run("signature", "verify", *files, "--certificates", folder / "accepted")
+    assert not done.stderr or done.returncode, done.stderr
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_exported_documents_are_verified_without_the_node(exported: Path) -> None:
+    code, said = verified(exported)
+    assert code == 0, said
+    assert said.count(": holds") == 2
+    assert "the signing node's own stamp" in said
+
+    (path,) = (exported / "out").glob("Observation*.ndjson")
+    whole = path.read_text("utf-8")
+    path.write_text(whole.replace("5.400", "5.4"), "utf-8")
+    code, said = verified(exported)
+    assert code == 1
+    assert (said.count(": holds"), said.count("altered-document")) == (1, 1)
+    path.write_text(whole, "utf-8")
+
+    shutil.rmtree(exported / "accepted")
+    (exported / "accepted").mkdir()
+    code, said = verified(exported)
+    assert (code, said.count(": holds"), "unknown-authority" in said) == (1, 0, True)
+
+
+@pytest.mark.slow
+def test_no_signature_and_no_folder_are_told(exported: Path) -> None:
+    for path in (exported / "out").glob("Provenance*"):
+        path.unlink()
+    code, said = verified(exported)
+    assert (code, "no signature" in said) == (1, True)
+    shutil.rmtree(exported / "accepted")
+    code, said = verified(exported)
+    assert (code, "There is no folder" in said) == (2, True)
+
+
+@pytest.mark.slow
+def test_a_request_for_an_actors_key_is_written(node: RunningNode) -> None:
+    done = node.run("signature", "request", "operator")
+    assert done.returncode == 0, done.stderr
+    kind, _, der = pem.unarmor(done.stdout.encode())
+    assert kind == "CERTIFICATE REQUEST"
+    asked = csr.CertificationRequest.load(der)
+    body = asked["certification_request_info"]
+    scheme = scheme_of(asked["signature_algorithm"]["algorithm"].dotted)
+    assert scheme is not None
+    verify(scheme, body["subject_pk_info"].dump(), body.dump(), asked["signature"].native)
+    assert json.dumps(body["subject"].native, ensure_ascii=False).count("serial_number") == 1
+    assert node.run("signature", "request", "nobody").returncode == 2
