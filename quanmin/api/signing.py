@@ -4,11 +4,10 @@ holds.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
-from quanmin.api.parameters import named, single
+from quanmin.api.parameters import Parameters, answer
 from quanmin.api.reply import Reply, version_headers, version_url
 from quanmin.base.problems import Malformed, NotSupported
 from quanmin.trust.signatures import AUTHOR, Judgement, Office, judge_record, sign_record
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from quanmin.api.call import Call
 
 _KIND: Final = "type"
+_CODE: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9}){1,15}")
 
 
 async def sign(call: Call) -> Reply:
@@ -24,8 +24,8 @@ async def sign(call: Call) -> Reply:
     holds the signature, which is stored.
     """
     type_, id_, _ = call.parts
-    kind = single(named(call, {_KIND}), _KIND) or AUTHOR
-    if not kind.replace(".", "").isdecimal():
+    kind = Parameters(call, {_KIND}).text(_KIND) or AUTHOR
+    if not _CODE.fullmatch(kind):
         raise Malformed("type is a code of the signature types of ASTM E1762, such as " + AUTHOR)
     outcome = await sign_record(_office(call), call.records, type_, id_, kind)
     stored = outcome.stored
@@ -37,10 +37,10 @@ async def verify(call: Call) -> Reply:
     """Whether the signature in a Provenance holds for the version it names, with every reason
     against it; always 200, for the answer is about the signature.
     """
-    named(call, ())
+    Parameters(call, ())
     _, id_, _ = call.parts
     judgement = await judge_record(_office(call), call.records, id_)
-    return Reply(200, msgspec.json.encode(_told(judgement)))
+    return answer(_told(judgement))
 
 
 def _office(call: Call) -> Office:
@@ -50,7 +50,7 @@ def _office(call: Call) -> Office:
     return office
 
 
-def _told(judgement: Judgement) -> dict[str, Any]:
+def _told(judgement: Judgement) -> list[dict[str, Any]]:
     listed: list[dict[str, Any]] = [{"name": "holds", "valueBoolean": judgement.holds}]
     for refusal in judgement.refusals:
         parts = [
@@ -70,4 +70,4 @@ def _told(judgement: Judgement) -> dict[str, Any]:
         moment = judgement.stamped.isoformat().replace("+00:00", "Z")
         listed.append({"name": "stamped", "valueInstant": moment})
         listed.append({"name": "stamp-is-own", "valueBoolean": judgement.is_stamp_own})
-    return {"resourceType": "Parameters", "parameter": listed}
+    return listed

@@ -9,6 +9,7 @@ into the folder of accepted ones.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 from quanmin.base.certificates import Certificate, read_certificate
@@ -20,9 +21,12 @@ from quanmin.base.timestamps import Stamper
 _AUTHORITY_USAGES: Final = frozenset({"key_cert_sign", "crl_sign"})
 _BEGUN: Final = datetime(2026, 1, 1, tzinfo=UTC)
 _YEARS: Final = timedelta(days=30 * 365)
-# A certificate is made for one signature, which is stamped at once; it need never be revoked.
+# A certificate is for signatures that are stamped at once; it need never be revoked. Making one
+# costs more than signing, so one serves for the signatures of a few minutes.
+_SLOT_SECONDS: Final = 300
 _BEFORE: Final = timedelta(minutes=5)
-_AFTER: Final = timedelta(minutes=10)
+_AFTER: Final = timedelta(minutes=15)
+_CERTIFICATES_MAX: Final = 1024
 
 
 class OwnAuthority:
@@ -48,17 +52,22 @@ class OwnAuthority:
         )
         self.root = read_certificate(issue_to_self(wanted, self._key))
         self.stamper = self._stamper()
+        self._certified = lru_cache(maxsize=_CERTIFICATES_MAX)(self._certify)
 
     def key_of(self, actor: str) -> PrivateKey:
         """The key that the node keeps for an actor, by the actor's code."""
         return self._key_for(f"actor {actor}")
 
     def certify(self, actor: str, title: str, identifier: str, moment: datetime) -> Certificate:
-        """A certificate for one signature of the actor at this moment."""
+        """A certificate for what the actor signs at this moment."""
+        return self._certified(actor, title, identifier, int(moment.timestamp()) // _SLOT_SECONDS)
+
+    def _certify(self, actor: str, title: str, identifier: str, slot: int) -> Certificate:
+        begun = datetime.fromtimestamp(slot * _SLOT_SECONDS, UTC)
         wanted = Wanted(
             subject=_subject(title, identifier),
-            not_before=moment - _BEFORE,
-            not_after=moment + _AFTER,
+            not_before=begun - _BEFORE,
+            not_after=begun + _AFTER,
         )
         public = self.key_of(actor).public
         return read_certificate(issue(wanted, public, name(self._subject), self._key))
