@@ -27,6 +27,9 @@ _UNDERSTOOD: Final = frozenset(
         *("certificate_policies", "authority_information_access", "ocsp_no_check"),
     }
 )
+# Certificates come from strangers, are kept at hand once verified, and have one or two KiB.
+_BYTES_MAX: Final = 64 << 10
+CHAIN_MAX: Final = 10
 
 
 class CertificateUnreadable(Exception):  # noqa: N818 - names the finding
@@ -88,6 +91,8 @@ class Certificate(msgspec.Struct, frozen=True, eq=False):
 
 def read_certificate(der: bytes) -> Certificate:
     """The certificate in these bytes. Raises CertificateUnreadable."""
+    if len(der) > _BYTES_MAX:
+        raise CertificateUnreadable
     try:
         return _read(der)
     except Exception as error:
@@ -115,7 +120,7 @@ def unarmoured(content: bytes, kind: str) -> list[bytes]:
     return [der for name, _, der in blocks if name == kind]
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def is_signed_by(certificate: Certificate, issuer: Certificate) -> bool:
     """Whether the issuer's key made the certificate's signature."""
     if certificate.scheme is None:

@@ -18,6 +18,7 @@ from asn1crypto import ocsp
 from cryptography import x509
 
 from quanmin.base.certificates import (
+    CHAIN_MAX,
     Certificate,
     comparable,
     is_signed_by,
@@ -183,7 +184,7 @@ class StatusAnswer:
             self._made = body["produced_at"].native
             self._signature = basic["signature"].native
             self._scheme = scheme_of(basic["signature_algorithm"]["algorithm"].dotted)
-            embedded = basic["certs"] if basic["certs"].native else ()
+            embedded = list(basic["certs"] if basic["certs"].native else ())[:CHAIN_MAX]
             self._delegates = [read_certificate(each.dump()) for each in embedded]
             self._answers = [_Answered.of(each) for each in body["responses"]]
         except Exception as error:

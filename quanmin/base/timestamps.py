@@ -9,14 +9,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
 from asn1crypto import algos, cms, core, tsp, x509
 
 from quanmin.base.authorities import Authorities, Refusal, StatusPort
-from quanmin.base.certificates import Certificate, comparable, read_certificate
+from quanmin.base.certificates import CHAIN_MAX, Certificate, comparable, read_certificate
 from quanmin.base.crypto import Tampered
 from quanmin.base.issuing import signature_algorithm, signed
 from quanmin.base.signing import Digest, KeyUnusable, PrivateKey
@@ -26,6 +26,7 @@ from quanmin.base.verifying import Scheme, digest_name, digest_oid, hashed, sche
 OWN_POLICY: Final = "2.25.183764519283746519283746519283746519283"
 _SIGNED_DATA_GM: Final = "1.2.156.10197.6.1.4.2.2"  # GB/T 35275
 _NONCE_BITS: Final = 64
+_SKEW_MAX: Final = timedelta(minutes=5)  # no two clocks are the same
 
 
 class StampUnreadable(Exception):  # noqa: N818 - names the finding
@@ -67,7 +68,7 @@ class Stamp(msgspec.Struct, frozen=True):
             return (Refusal("stamp-of-other-content", "The time stamp is of other content"),)
         if not (self.is_whole and self._is_signed()):
             return (Refusal("stamp-altered", "The time stamp was changed after it was given"),)
-        if self.moment > (now or datetime.now(UTC)):
+        if self.moment > (now or datetime.now(UTC)) + _SKEW_MAX:
             return (Refusal("stamp-altered", "The time stamp is of a moment to come"),)
         chain = (self.signer, *self.certificates)
         verdict = authorities.check(chain, self.moment, "timestamp", statuses=statuses, now=now)
@@ -134,11 +135,10 @@ def _read(token: bytes) -> Stamp:
     inner = bytes(content["content"])
     info = tsp.TSTInfo.load(inner, strict=True)
     (by,) = body["signer_infos"]
-    certificates = tuple(
-        read_certificate(each.chosen.dump())
-        for each in body["certificates"] or ()
-        if each.name == "certificate"
-    )
+    listed = [each for each in body["certificates"] or () if each.name == "certificate"]
+    if len(listed) > CHAIN_MAX:
+        raise StampUnreadable
+    certificates = tuple(read_certificate(each.chosen.dump()) for each in listed)
     signer = next(each for each in certificates if _is_by(by["sid"], each))
     digest = digest_name(by["digest_algorithm"])
     attributes = {each["type"].native: each["values"] for each in by["signed_attrs"]}

@@ -73,9 +73,12 @@ def verify(
 
 @signatures.command()
 def authority(directory: Directory = None, settings_file: SettingsFile = None) -> None:
-    """Write the certificate of the node's own authority, for others to lay into their folder."""
+    """Write the certificates of the node's own authority, one a suite, for others to lay into their
+    folder.
+    """
     own = _own(_settings(directory, settings_file))
-    _write("CERTIFICATE", own.root.der)
+    for each in own.roots():
+        _write("CERTIFICATE", each.der)
 
 
 @signatures.command()

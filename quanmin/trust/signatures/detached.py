@@ -11,7 +11,12 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from quanmin.base.certificates import Certificate, CertificateUnreadable, read_certificate
+from quanmin.base.certificates import (
+    CHAIN_MAX,
+    Certificate,
+    CertificateUnreadable,
+    read_certificate,
+)
 from quanmin.base.signing import PrivateKey
 from quanmin.base.verifying import Scheme, scheme_of_jws, verify_jws
 from quanmin.trust.signatures.content import CONTENT
@@ -90,7 +95,7 @@ def read(data: bytes) -> Detached:
         header = _HEADER.decode(_bytes(head))
         scheme = scheme_of_jws(header.alg)
         # A header that must be understood is not (RFC 7515 4.1.11); none that this program writes.
-        if payload or header.crit or scheme is None or not header.x5c:
+        if payload or header.crit or scheme is None or not 0 < len(header.x5c) <= CHAIN_MAX:
             raise SignatureUnreadable
         chain = tuple(
             read_certificate(base64.b64decode(each, validate=True)) for each in header.x5c

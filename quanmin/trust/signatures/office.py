@@ -5,6 +5,7 @@ written on the way goes through the guard.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import threading
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from quanmin.base.authorities import Authorities, read_folder
-from quanmin.base.problems import Gone, Invalid, NotFound
+from quanmin.base.problems import Gone, Invalid, NotFound, Unusable
 from quanmin.fhir.json import decode
 from quanmin.records.model import Outcome
 from quanmin.trust.signatures import provenance
@@ -26,6 +27,8 @@ from quanmin.trust.signatures.own import OwnAuthority
 
 if TYPE_CHECKING:
     from quanmin.trust.guard import GuardedRecords
+
+log = logging.getLogger("quanmin.trust.signatures")
 
 # Whoever is named by a reference is looked up in the directory, to hold the certificate to it.
 _PEOPLE: Final = frozenset({"Practitioner", "Organization"})
@@ -58,11 +61,15 @@ class Office:
     """Signs with the keys that the node keeps for its actors, and judges signatures."""
 
     def __init__(self, own: OwnAuthority, settings: SignatureSettings) -> None:
+        """Raises Unusable for a file in the folder that cannot be read."""
         self.own = own
         self._settings = settings
         self._lock = threading.Lock()
         self._seen: object = None
-        self._authorities = Authorities([own.root])
+        self._roots = own.roots()
+        self._authorities = Authorities(self._roots)
+        if settings.folder is not None:
+            self._read(settings.folder, _look(settings.folder))
 
     def judging(self) -> Judging:
         """What signatures are judged by at this moment."""
@@ -79,8 +86,13 @@ class Office:
         except Ambiguous:
             raise Invalid("the record has a member twice: write it anew, then sign it") from None
         given = self._believed().certificate_of(key.public.encoded, moment)
-        certificate = given or self.own.certify(who.actor, who.title, who.identifier, moment)
-        signature = sign(content, key, [certificate.der], moment)
+        if given is None:
+            chain = [self.own.certify(who.actor, who.title, who.identifier, moment).der]
+        else:
+            # Whoever accepts the authority need not know those between.
+            path = self._believed().check([given], moment, "signature").path
+            chain = [each.der for each in path if not each.is_self_issued]
+        signature = sign(content, key, chain, moment)
         stamp = self.own.stamper.stamp(self.own.suite.digest, signature)
         return provenance.write(
             target, kind, who=who.reference, moment=moment, signature=signature, stamp=stamp
@@ -95,13 +107,19 @@ class Office:
             # read when anything in it is not as it was.
             seen = _look(folder)
             if seen != self._seen:
-                self._authorities = read_folder(
-                    folder,
-                    (self.own.root,),
-                    is_status_required=self._settings.status_required,
-                )
-                self._seen = seen
+                try:
+                    self._read(folder, seen)
+                except Unusable as problem:
+                    # A file that is just being copied: what was known before holds until it is
+                    # whole.
+                    log.warning("%s What was read before holds meanwhile.", problem.text)
             return self._authorities
+
+    def _read(self, folder: Path, seen: object) -> None:
+        self._authorities = read_folder(
+            folder, self._roots, is_status_required=self._settings.status_required
+        )
+        self._seen = seen
 
 
 def _look(folder: Path) -> list[tuple[str, int, int]]:

@@ -8,6 +8,7 @@ into the folder of accepted ones.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final
@@ -15,7 +16,8 @@ from typing import Final
 from quanmin.base.certificates import Certificate, read_certificate
 from quanmin.base.issuing import Wanted, issue, issue_to_self, name, request
 from quanmin.base.keys import KeyPort
-from quanmin.base.signing import PrivateKey, SignatureSuite
+from quanmin.base.problems import Unusable
+from quanmin.base.signing import SUITES, PrivateKey, SignatureSuite
 from quanmin.base.timestamps import Stamper
 
 _AUTHORITY_USAGES: Final = frozenset({"key_cert_sign", "crl_sign"})
@@ -29,30 +31,30 @@ _AFTER: Final = timedelta(minutes=15)
 _CERTIFICATES_MAX: Final = 1024
 
 
+_Name = tuple[tuple[str, str], ...]
+
+
 class OwnAuthority:
     """The authority that a node is to itself."""
 
     def __init__(self, keys: KeyPort, suite: SignatureSuite) -> None:
+        """Raises Unusable where this machine lacks the suite."""
         self.suite = suite
         self._keys = keys
-        self._key = self._key_for("authority")
-        mark = self._key.public.key_id.hex()[:8]
-        self._subject = (
-            ("organization_name", "quanmin"),
-            ("organizational_unit_name", "a node's own authority"),
-            ("common_name", f"quanmin node {mark}"),
-        )
-        wanted = Wanted(
-            subject=self._subject,
-            not_before=_BEGUN,
-            not_after=_BEGUN + _YEARS,
-            usages=_AUTHORITY_USAGES,
-            is_authority=True,
-            path_length=0,
-        )
-        self.root = read_certificate(issue_to_self(wanted, self._key))
+        self._key, self._subject, self.root = _begin(keys, suite)
         self.stamper = self._stamper()
         self._certified = lru_cache(maxsize=_CERTIFICATES_MAX)(self._certify)
+
+    def roots(self) -> tuple[Certificate, ...]:
+        """Its certificate and those of the other suites, by which the node may have signed before;
+        without those that this machine lacks.
+        """
+        found = [self.root]
+        for other in SUITES.values():
+            if other is not self.suite:
+                with suppress(Unusable):
+                    found.append(_begin(self._keys, other)[2])
+        return tuple(found)
 
     def key_of(self, actor: str) -> PrivateKey:
         """The key that the node keeps for an actor, by the actor's code."""
@@ -87,8 +89,31 @@ class OwnAuthority:
         return Stamper(key, (issue(wanted, key.public, name(self._subject), self._key),))
 
     def _key_for(self, what: str) -> PrivateKey:
-        return self.suite.algorithm.private_key(self._keys.derive(f"signatures {what}"))
+        return _key_for(self._keys, self.suite, what)
 
 
-def _subject(title: str, identifier: str) -> tuple[tuple[str, str], ...]:
+def _key_for(keys: KeyPort, suite: SignatureSuite, what: str) -> PrivateKey:
+    return suite.algorithm.private_key(keys.derive(f"signatures {what}"))
+
+
+def _begin(keys: KeyPort, suite: SignatureSuite) -> tuple[PrivateKey, _Name, Certificate]:
+    """The authority's key, name and certificate."""
+    key = _key_for(keys, suite, "authority")
+    subject = (
+        ("organization_name", "quanmin"),
+        ("organizational_unit_name", "a node's own authority"),
+        ("common_name", f"quanmin node {key.public.key_id.hex()[:8]}"),
+    )
+    wanted = Wanted(
+        subject=subject,
+        not_before=_BEGUN,
+        not_after=_BEGUN + _YEARS,
+        usages=_AUTHORITY_USAGES,
+        is_authority=True,
+        path_length=0,
+    )
+    return key, subject, read_certificate(issue_to_self(wanted, key))
+
+
+def _subject(title: str, identifier: str) -> _Name:
     return (("common_name", title[:64] or identifier[:64]), ("serial_number", identifier[:64]))

@@ -16,7 +16,8 @@ from authority import Authority
 from stores import observation
 
 from quanmin.base.keys import FileKeys
-from quanmin.base.signing import PrivateKey, suite_named
+from quanmin.base.problems import Unusable
+from quanmin.base.signing import SUITES, PrivateKey, suite_named
 from quanmin.trust.signatures import AUTHOR, Office, OwnAuthority, SignatureSettings
 from quanmin.trust.signatures.content import CONTENT, canonical
 from quanmin.trust.signatures.detached import sign
@@ -33,8 +34,8 @@ class Hall:
         self.suite = suite_named(suite)
         self.folder = folder / "accepted"
         self.folder.mkdir()
-        keys = FileKeys.create(folder / "signing keys")
-        self.own = OwnAuthority(keys, self.suite)
+        self.keys = FileKeys.create(folder / "signing keys")
+        self.own = OwnAuthority(self.keys, self.suite)
         self.office = Office(self.own, SignatureSettings(folder=self.folder))
 
     def client(self, code: str = "hospital-a") -> httpx.AsyncClient:
@@ -201,6 +202,24 @@ async def test_a_certificate_given_to_an_actors_key_is_used_from_then_on(hall: H
     hall.believe("hospital-a.cer", given.der)
     found = await verified(client, await signed(client, await make(client)))
     assert (found["holds"], found["certificate"]) == ([True], [given.fingerprint])
+
+
+async def test_what_was_signed_under_another_suite_holds_after_a_change(hall: Hall) -> None:
+    client = hall.client()
+    provenance = await signed(client, await make(client))
+    (other,) = (each for each in SUITES.values() if each is not hall.suite)
+    office = Office(OwnAuthority(hall.keys, other), SignatureSettings())
+    found = await verified(hall.house.client("hospital-a", office=office), provenance)
+    assert (found["holds"], found["algorithm"]) == ([True], [hall.suite.algorithm.jws])
+
+
+async def test_a_file_that_is_just_being_copied_changes_nothing_yet(hall: Hall) -> None:
+    client, authority = hall.client(), Authority(hall.suite.algorithm)
+    provenance = await signed(client, await make(client))
+    hall.believe("root.crl", authority.revocation_list()[:-9])
+    assert (await verified(client, provenance))["holds"] == [True]
+    with pytest.raises(Unusable, match=r"root\.crl"):
+        Office(hall.own, SignatureSettings(folder=hall.folder))
 
 
 async def test_others_records_are_neither_signed_nor_told_of(hall: Hall) -> None:

@@ -260,6 +260,7 @@ def forged(signature: bytes, **header: Any) -> bytes:
         ({"crit": ["b64"], "b64": False}, "unreadable-signature"),
         ({"x5c": []}, "unreadable-signature"),
         ({"x5c": ["AAAA"]}, "unreadable-signature"),
+        ({"x5c": ["AAAA"] * 50_000}, "unreadable-signature"),
         ({"canon": "https://example.org/other"}, "unknown-form"),
         ({"digest": None}, "altered-document-or-signature"),
     ],
