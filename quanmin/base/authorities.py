@@ -153,6 +153,10 @@ class Authorities:
         ]
         return max(given, key=lambda each: each.not_after, default=None)
 
+    def issued(self, listed: RevocationList) -> bool:
+        """Whether one of the authorities in the folder made the list."""
+        return any(listed.is_of(each) for each in (*self._roots, *self._between))
+
     def _paths(
         self, leaf: Certificate, known: Sequence[Certificate]
     ) -> Iterator[tuple[Certificate, ...]]:

@@ -74,7 +74,7 @@ class RevocationList:
         try:
             self._list = x509.load_der_x509_crl(der)
             self.issuer = comparable(self._list.issuer.public_bytes())
-            self._since = self._list.last_update_utc
+            self.since = self._list.last_update_utc
             self._until = self._list.next_update_utc
             self._scheme = scheme_of(self._list.signature_algorithm_oid.dotted_string)
             self._scope = _Scope.of(self._list.extensions)
@@ -90,7 +90,11 @@ class RevocationList:
         if not self._is_by(issuer):
             return None
         entry = self._list.get_revoked_certificate_by_serial_number(certificate.serial)
-        return Said(self._since, self._until, None if entry is None else _revoked(entry))
+        return Said(self.since, self._until, None if entry is None else _revoked(entry))
+
+    def is_of(self, issuer: Certificate) -> bool:
+        """Whether this authority made it."""
+        return self.issuer == issuer.subject and self._is_by(issuer)
 
     def _is_by(self, issuer: Certificate) -> bool:
         # A list is long and asked often: its signature is verified once for each key.

@@ -23,7 +23,7 @@ from quanmin.node.reach import reached_database
 from quanmin.node.settings import Settings
 from quanmin.node.settings_in_force import load_settings
 from quanmin.trust import Actor, Actors
-from quanmin.trust.signatures import Found, Judging, OwnAuthority, judge_files
+from quanmin.trust.signatures import Found, Judging, OwnAuthority, fetch_lists, judge_files
 
 _REFUSED: Final = 1
 signatures = typer.Typer(help="Verify signed documents; certify keys.", no_args_is_help=True)
@@ -97,6 +97,25 @@ def request(
         who = asyncio.run(_actor(dsn, actor))
     own = _own(settings)
     _write("CERTIFICATE REQUEST", own.request_of(who.code, who.name, who.sender or who.code))
+
+
+@signatures.command()
+def fetch(directory: Directory = None, settings_file: SettingsFile = None) -> None:
+    """Copy the lists of revoked certificates that signatures.lists names into signatures.folder.
+
+    For a timer: a running node heeds them at once. Ends with 1 when one could not be had.
+    """
+    settings = _settings(directory, settings_file).signatures
+    if settings.folder is None or not settings.folder.is_dir() or not settings.lists.split():
+        raise Unusable(
+            "There is nothing to fetch: set signatures.folder to a folder and signatures.lists to"
+            " the addresses of its authorities' lists."
+        )
+    found = list(fetch_lists(settings.folder, settings.lists))
+    for each in found:
+        _say(f"{each.address}: {each.fault or 'copied'}")
+    if any(each.fault for each in found):
+        raise typer.Exit(_REFUSED)
 
 
 def _settings(directory: Path | None, file: Path | None) -> Settings:

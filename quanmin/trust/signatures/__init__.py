@@ -2,6 +2,7 @@
 
 from quanmin.trust.signatures.bundle import Found, judge_files
 from quanmin.trust.signatures.judging import Judgement, Judging
+from quanmin.trust.signatures.lists import fetch_lists
 from quanmin.trust.signatures.office import (
     Office,
     SignatureSettings,
@@ -19,6 +20,7 @@ __all__ = [
     "Office",
     "OwnAuthority",
     "SignatureSettings",
+    "fetch_lists",
     "judge_files",
     "judge_record",
     "sign_record",

@@ -45,6 +45,14 @@ class SignatureSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
             "A change counts at once. Without it only the node's own authority is believed."
         ),
     ] = None
+    lists: Annotated[
+        str,
+        Meta(
+            description="The addresses, separated by spaces, of lists of revoked certificates that "
+            "`quanmin signature fetch` copies into the folder; empty: nothing is fetched from "
+            "anywhere."
+        ),
+    ] = ""
     stamp_required: Annotated[
         bool, Meta(description="Whether a signature without a time stamp is refused.")
     ] = True

@@ -97,3 +97,5 @@ def test_a_request_for_an_actors_key_is_written(node: RunningNode) -> None:
     verify(scheme, body["subject_pk_info"].dump(), body.dump(), asked["signature"].native)
     assert json.dumps(body["subject"].native, ensure_ascii=False).count("serial_number") == 1
     assert node.run("signature", "request", "nobody").returncode == 2
+    told = node.run("signature", "fetch")
+    assert (told.returncode, "nothing to fetch" in told.stderr) == (2, True)
