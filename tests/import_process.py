@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from stores import open_context
+from stores import open_context, open_notary
 from workers import work_until_told
 
 from quanmin.api.importing import Arrivals
@@ -54,7 +54,8 @@ async def main(dsn: str, folder: Path, settings: bytes) -> None:
     context = open_context(folder)
     clock = Clock()
     people = PersonIndex(context.keying)
-    guard = Guard(Store(pool, context, clock.now, [people]), people, AccessLog(pool), clock.now)
+    log = AccessLog(pool, open_notary(context))
+    guard = Guard(Store(pool, context, clock.now, [people]), people, log, clock.now)
     limits = msgspec.json.decode(settings, type=ImportLimits)
     await work_until_told(open_worker(pool, guard, open_arrivals(folder, limits)), pool)
 

@@ -22,7 +22,7 @@ from quanmin.records.parameters import SearchParameterIndex
 from quanmin.records.profiles import ProfileIndex, ValidationLimits
 from quanmin.records.store import Store
 from quanmin.terminology import TerminologyIndex, Terms
-from quanmin.trust import AccessLog, Guard
+from quanmin.trust import AccessLog, Guard, Notary, Witness
 
 START = 1_790_000_000_000_000
 IDENTITY_NUMBERS = "urn:oid:2.16.156.10011.1.3"
@@ -70,8 +70,10 @@ def open_store(pool: asyncpg.Pool[asyncpg.Record], context: Context) -> Store:
     return Store(pool, context, lambda: next(ticks), [people, SearchParameterIndex()])
 
 
-def open_guard(pool: asyncpg.Pool[asyncpg.Record], context: Context) -> Guard:
-    """A guard over such a store."""
+def open_guard(
+    pool: asyncpg.Pool[asyncpg.Record], context: Context, witness: Path | None = None
+) -> Guard:
+    """A guard over such a store, whose log is witnessed in a folder if one is given."""
     ticks = itertools.count(START, 1_000_000)
     people = PersonIndex(context.keying)
     projections: list[Projection] = [
@@ -81,7 +83,13 @@ def open_guard(pool: asyncpg.Pool[asyncpg.Record], context: Context) -> Guard:
         SearchParameterIndex(),
     ]
     store = Store(pool, context, lambda: next(ticks), projections)
-    return Guard(store, people, AccessLog(pool), lambda: next(ticks))
+    log = AccessLog(pool, open_notary(context), None if witness is None else Witness(witness))
+    return Guard(store, people, log, lambda: next(ticks))
+
+
+def open_notary(context: Context, suite: str = "international") -> Notary:
+    """What the log of the node with these keys is signed with."""
+    return Notary(context, suite, "test")
 
 
 def create(type_: str, body: bytes, **more: Any) -> Operation:

@@ -39,6 +39,7 @@ from quanmin.node.export_command import export_records
 from quanmin.node.first_actors import FIRST, OPERATOR, renew_token
 from quanmin.node.indexing_commands import search_parameters
 from quanmin.node.job_commands import jobs
+from quanmin.node.log_commands import log
 from quanmin.node.own_keys import open_keys
 from quanmin.node.places import Places, State
 from quanmin.node.reach import reached_database, running_cluster
@@ -69,6 +70,7 @@ app.add_typer(jobs, name="jobs")
 app.command("export")(export_records)
 app.add_typer(search_parameters, name="search-parameters")
 app.add_typer(signatures, name="signature")
+app.add_typer(log, name="log")
 
 Directory = Annotated[
     Path | None, typer.Option("--directory", help="The node's folder (setting node.directory).")

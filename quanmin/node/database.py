@@ -21,11 +21,12 @@ from quanmin.base.migrations import (
 )
 from quanmin.base.postgres import connect, require_fitness
 from quanmin.base.problems import Unusable
-from quanmin.node.own_keys import fingerprint
+from quanmin.node.own_keys import fingerprint, open_notary
 from quanmin.node.places import Places
 from quanmin.node.settings import PostgresSettings, Settings
 from quanmin.records.adoption import adopt_rules
 from quanmin.records.months import ensure_months
+from quanmin.trust.log.lanes import ensure_lanes
 
 _SHARED_BUFFERS_MEBIBYTES_MAX: Final = 8192
 _MEBIBYTE: Final = 1 << 20
@@ -103,6 +104,7 @@ async def make_ready(dsn: str, settings: Settings, keys: KeyPort) -> tuple[Migra
         _refuse_others(await hold_constants(connection, _constants(settings, keys)))
         await ensure_months(connection, Clock().now())
         await adopt_rules(connection)
+        await ensure_lanes(connection, open_notary(settings, keys), Clock().now())
     except asyncpg.InsufficientPrivilegeError as error:
         raise Unusable(
             "The database's user may not make tables: give it the right to create schemas in the "

@@ -11,6 +11,8 @@ import os
 import signal
 import time
 
+import asyncpg
+
 from quanmin.base.database import UNAVAILABLE
 from quanmin.base.jobs import Listed, Worker, find
 from quanmin.base.problems import NotFound
@@ -19,6 +21,7 @@ from quanmin.node.memory import rest_the_collector
 from quanmin.node.server import Node, open_node
 from quanmin.node.settings import Settings
 from quanmin.node.worker import READY, Orders, carry_out
+from quanmin.trust.log.keeping import adopt, check_in, drop_months, keep_ahead
 
 # The steps under way have a connection each, and may need another; two look after the jobs.
 _CONNECTIONS_A_PLACE = 2
@@ -38,6 +41,7 @@ async def _work(settings: Settings, orders: Orders) -> None:
     limit = settings.jobs.places * _CONNECTIONS_A_PLACE + _CONNECTIONS_BESIDE
     async with open_node(settings, orders.dsn, connections_max=limit) as node:
         sweeping = asyncio.create_task(sweep_exports(node))
+        keeping = asyncio.create_task(keep_log(node))
         worker = Worker(node.pool, kinds_of(node), settings.jobs)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -47,6 +51,7 @@ async def _work(settings: Settings, orders: Orders) -> None:
         os.close(orders.report)
         await worker.run()
         sweeping.cancel()
+        keeping.cancel()
 
 
 async def sweep_exports(node: Node) -> None:
@@ -64,6 +69,28 @@ async def sweep_exports(node: Node) -> None:
         except UNAVAILABLE:
             log.warning("exports: the database cannot be reached", exc_info=True)
         await asyncio.sleep(_SWEEP_SECONDS)
+
+
+async def keep_log(node: Node) -> None:
+    """Sign the state of the access log from time to time, adopt what was written before there were
+    trees, have next month's lanes in time, and drop what has been kept long enough.
+    """
+    log_, limits = node.guard.log, node.settings.access_log
+    while True:
+        try:
+            async with node.pool.acquire() as connection:
+                now = time.time_ns() // 1000
+                await keep_ahead(connection, log_.notary, now)
+                while await adopt(connection, log_.notary, now):
+                    pass
+                for month in await drop_months(connection, log_.notary, limits, now):
+                    log.info("a month of the access log was kept long enough: %s", month)
+                await check_in(connection, log_.notary, log_.witness, now)
+        except UNAVAILABLE:
+            log.warning("access log: the database cannot be reached", exc_info=True)
+        except (OSError, asyncpg.PostgresError):
+            log.exception("access log: its keeping failed and is tried again")
+        await asyncio.sleep(limits.checkpoint_seconds)
 
 
 if __name__ == "__main__":

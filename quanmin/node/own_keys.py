@@ -7,6 +7,8 @@ import hashlib
 from quanmin.base.keys import FileKeys, KeyPort, KeysUnreadable
 from quanmin.base.problems import Unusable
 from quanmin.node.places import Places
+from quanmin.node.settings import Settings
+from quanmin.trust import Notary
 
 
 def open_keys(places: Places, *, is_new: bool) -> FileKeys:
@@ -23,3 +25,8 @@ def open_keys(places: Places, *, is_new: bool) -> FileKeys:
 def fingerprint(keys: KeyPort) -> str:
     """Tells these keys from others, and nothing about them."""
     return hashlib.blake2b(keys.derive("fingerprint"), digest_size=16).hexdigest()
+
+
+def open_notary(settings: Settings, keys: KeyPort) -> Notary:
+    """What this node's access log is signed with."""
+    return Notary(keys, settings.node.signature_suite, fingerprint(keys))

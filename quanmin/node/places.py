@@ -10,6 +10,7 @@ directory/
   keys/           0700: what the records are encrypted with
   imports/        0700: files that are being imported, encrypted
   exports/        0700: the files of bulk exports, encrypted, until they are removed
+  witness/        0700: what the access log had grown to, for whom the database says otherwise
   postgres/       the embedded database
   node.log
 """
@@ -60,6 +61,7 @@ class Places:
         self.metrics = self.directory / "metrics"
         self.imports = self.directory / "imports"
         self.exports = self.directory / "exports"
+        self.witness = self.directory / "witness"
         self._lock_path = self.directory / "node.lock"
         self._state = self.directory / "state.json"
         self._tokens = self.directory / "tokens.json"

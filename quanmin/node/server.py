@@ -31,7 +31,7 @@ from quanmin.base.postgres import open_pool
 from quanmin.base.spool import Spool
 from quanmin.fhir.table import load_table
 from quanmin.node.database import Room
-from quanmin.node.own_keys import open_keys
+from quanmin.node.own_keys import open_keys, open_notary
 from quanmin.node.places import Places
 from quanmin.node.settings import Settings
 from quanmin.people import PersonIndex
@@ -40,7 +40,7 @@ from quanmin.records.parameters import SearchParameterIndex
 from quanmin.records.profiles import ProfileIndex
 from quanmin.records.store import Store
 from quanmin.terminology import TerminologyIndex, Terms
-from quanmin.trust import AccessLog, Actors, Guard
+from quanmin.trust import AccessLog, Actors, Guard, Witness
 from quanmin.trust.signatures import Office, OwnAuthority
 from quanmin.web import KitSettings, Text
 from quanmin.web import build as build_pages
@@ -110,7 +110,14 @@ def _assemble(
         # The disk of an external server is not ours to see; it says itself when it is full.
         may_write=room.is_enough if room else _always,
     )
-    guard = Guard(store, people, AccessLog(pool), clock.now)
+    log = AccessLog(
+        pool,
+        open_notary(settings, keys),
+        Witness(places.witness),
+        clock.now,
+        limits=settings.access_log,
+    )
+    guard = Guard(store, people, log, clock.now)
     # Files that arrive and leave stand in the node's folder, also when its database does not.
     disk = Room(places.directory, settings.disk.free_bytes_min)
     arrivals = Arrivals(

@@ -23,6 +23,7 @@ from quanmin.records.profiles import ValidationLimits
 from quanmin.records.reindexing import ReindexLimits
 from quanmin.terminology import TermLimits
 from quanmin.trust.imports import ImportLimits
+from quanmin.trust.log.limits import AccessLogLimits
 from quanmin.trust.signatures import SignatureSettings
 
 PREFIX: Final = "QUANMIN_"
@@ -277,6 +278,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     postgres: PostgresSettings = msgspec.field(default_factory=PostgresSettings)
     disk: DiskSettings = msgspec.field(default_factory=DiskSettings)
     log: LogSettings = msgspec.field(default_factory=LogSettings)
+    access_log: AccessLogLimits = msgspec.field(default_factory=AccessLogLimits)
     backup: BackupSettings = msgspec.field(default_factory=BackupSettings)
     load: LoadSettings = msgspec.field(default_factory=LoadSettings)
     imports: ImportLimits = msgspec.field(default_factory=ImportLimits)

@@ -5,11 +5,11 @@ from quanmin.records.model import Batch, EntryOutcome, Hits, Outcome, Stored
 from quanmin.records.portions import Extent, Portion
 from quanmin.records.readiness import Indexed, Readiness
 from quanmin.records.related import Related
-from quanmin.trust.access_log import AccessLog
 from quanmin.trust.actors import Actor, Actors
 from quanmin.trust.errands import Errand, Errands, Mandate, Prepare, carry_on, is_errand
 from quanmin.trust.exporting import Exporting
 from quanmin.trust.guard import Guard, GuardedRecords
+from quanmin.trust.log import AccessLog, Notary, Witness
 from quanmin.trust.questions import Question
 from quanmin.trust.showing import Timeline
 from quanmin.trust.validating import is_breaking
@@ -30,6 +30,7 @@ __all__ = [
     "IndexRule",
     "Indexed",
     "Mandate",
+    "Notary",
     "Outcome",
     "Portion",
     "Prepare",
@@ -38,6 +39,7 @@ __all__ = [
     "Related",
     "Stored",
     "Timeline",
+    "Witness",
     "carry_on",
     "is_breaking",
     "is_errand",

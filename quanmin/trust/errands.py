@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from quanmin.records.store import Store
     from quanmin.trust.actors import Actor, Actors
     from quanmin.trust.guard import Guard, GuardedRecords
-    from quanmin.trust.noting import Notes
+    from quanmin.trust.log import Notes
 
 _RETRY_SECONDS: Final = 60
 
@@ -87,7 +87,8 @@ class Errands:
             if prepare is not None:
                 await prepare(connection, number)
             entry = self._notes.entry_of_keys(kind, None, "begun", ())
-            await self._notes.log.note_in(connection, [entry])
+            await self._notes.put_in(connection, [entry])
+        self._notes.settle()
         return number
 
     async def find(self, number: int) -> Errand:
@@ -111,7 +112,7 @@ class Errands:
         errand = await self.find(number)
         async with self._store.glancing() as connection:
             await dismiss(connection, number)
-        await self._notes.log.note(self._notes.entry_of_keys(errand.job.kind, None, "ended", ()))
+        await self._notes.put(self._notes.entry_of_keys(errand.job.kind, None, "ended", ()))
         return errand
 
 

@@ -22,9 +22,8 @@ if TYPE_CHECKING:
     from quanmin.records.model import Stored
     from quanmin.trust.actors import Actor
     from quanmin.trust.guarded_reading import Guarding
-    from quanmin.trust.noting import Notes
+    from quanmin.trust.log import Notes
 
-_KEYS_AN_ENTRY: Final = 1000
 _MILLISECOND: Final = 1000
 
 
@@ -122,17 +121,16 @@ class Exporting:
     async def note_download(self, type_: str, number: int) -> None:
         """That a file with so many records was given out, whose keys were noted as it was made."""
         entry = self._notes.entry_of_keys("download", type_, "ok", ())
-        await self._notes.log.note(msgspec.structs.replace(entry, hits=number))
+        await self._notes.put(msgspec.structs.replace(entry, hits=number))
 
     async def _note(
         self, connection: Connection | None, type_: str, versions: Sequence[Stored]
     ) -> None:
-        entries = [
-            self._notes.entry("export", type_, "ok", versions[begin : begin + _KEYS_AN_ENTRY])
-            for begin in range(0, len(versions), _KEYS_AN_ENTRY)
-        ]
+        self._notes.begin_anew()  # each portion is taken with the rights of its moment
+        entry = self._notes.entry("export", type_, "ok", versions)
+        if not versions:
+            return
         if connection is not None:
-            await self._notes.log.note_in(connection, entries)
+            await self._notes.put_in(connection, [entry])
         else:
-            for entry in entries:
-                await self._notes.log.note(entry)
+            await self._notes.put(entry)

@@ -25,7 +25,10 @@ from quanmin.records.store import BeforeCommit
 from quanmin.records.targets import beyond_reach
 from quanmin.trust.actors import Actor
 from quanmin.trust.guarded_reading import GuardedReading, Guarding
-from quanmin.trust.noting import Keys, only
+from quanmin.trust.log import Keys, only
+from quanmin.trust.log.audit_event import TYPE as AUDIT_EVENT
+from quanmin.trust.log.reading import refuse_entries
+from quanmin.trust.log.redacting import digest_of, note_redactions, redact
 from quanmin.trust.rules import Rights
 from quanmin.trust.showing import action_of, answer_write, read_entry
 
@@ -165,8 +168,12 @@ class GuardedRecords(GuardedReading):
                 await people.forget(connection, person)
             keys: list[Keys] = [(change.rid, change.patient) for change in changes]
             entry = self._notes.entry_of_keys("erase", "Patient", "ok", keys)
-            entry = msgspec.structs.replace(entry, patients=tuple(patients))
-            await self._notes.log.note_in(connection, [entry])
+            redactions = await redact(connection, patients, [change.rid for change in changes])
+            digest = digest_of(self._guard.log.notary.hash, redactions)
+            entry = msgspec.structs.replace(entry, patients=tuple(patients), digest=digest)
+            await note_redactions(
+                connection, redactions, await self._notes.put_in(connection, [entry])
+            )
 
         try:
             if not rights.may_erase.allowed:
@@ -175,6 +182,7 @@ class GuardedRecords(GuardedReading):
         except Problem as problem:
             await self._notes.note("erase", "Patient", problem.code)
             raise
+        self._notes.settle()
         return number
 
     async def bundle(
@@ -183,11 +191,13 @@ class GuardedRecords(GuardedReading):
         """Carry out a Bundle of requests: a transaction as one, a batch entry by entry; answers in
         its order. `is_strict` refuses searches with a parameter nobody knows.
         """
+        self._notes.begin_anew()
         await self._guard.look_again()  # its searches may name what was defined a moment ago
         requests = read_requests(self.context, body, is_strict=is_strict)
         if requests.kind == "transaction":
             return "transaction", await self._transaction(requests)
-        return "batch", [await self._batch_entry(entry) for entry in requests.entries]
+        async with self._notes.gathering():
+            return "batch", [await self._batch_entry(entry) for entry in requests.entries]
 
     async def refuse_unless_writing(self) -> None:
         """Raises Forbidden for whoever may not write here at all."""
@@ -204,6 +214,7 @@ class GuardedRecords(GuardedReading):
             async with self._store.glancing() as connection, connection.transaction():
                 await also(connection)
             return
+        self._notes.begin_anew()
         requests = read_requests(self.context, body, is_strict=True)
         await self._transaction(requests, also)
 
@@ -217,12 +228,15 @@ class GuardedRecords(GuardedReading):
         sender, rights = await self._guard.rights(self.actor)
 
         async def read_and_note(connection: Connection, outcomes: Sequence[Outcome | None]) -> None:
+            read: list[EntryOutcome] = []
             for entry in requests.entries:
                 if entry.reading is not None:
-                    answers[entry.position] = await self._answer(
-                        connection, rights, entry.reading, entry.position
-                    )
-            await self._note_writes(connection, "transaction", rights, operations, outcomes)
+                    answer = await self._answer(connection, rights, entry.reading, entry.position)
+                    answers[entry.position] = answer
+                    read.append(answer)
+            await self._note_writes(
+                connection, "transaction", rights, operations, outcomes, read=read
+            )
             if also is not None:
                 await also(connection)
 
@@ -236,7 +250,7 @@ class GuardedRecords(GuardedReading):
         self, connection: Connection, rights: Rights, reading: Reading, position: int
     ) -> EntryOutcome:
         try:
-            answer = await read_entry(connection, self.context, rights, reading)
+            return await read_entry(connection, self.context, rights, reading)
         except Problem as problem:
             where = f"Bundle.entry[{position}]"
             issues = tuple(
@@ -245,11 +259,6 @@ class GuardedRecords(GuardedReading):
             raise Invalid(
                 "an entry of the transaction cannot be read; nothing was stored", issues=issues
             ) from problem
-        await self._notes.log.note_in(
-            connection,
-            [self._notes.entry_of_answer(action_of(reading), reading.type, "ok", answer)],
-        )
-        return answer
 
     async def _batch_entry(self, entry: Entry) -> EntryOutcome:
         try:
@@ -264,6 +273,10 @@ class GuardedRecords(GuardedReading):
             return EntryOutcome(problem.status, issues=problem.issues)
 
     async def _batch_reading(self, reading: Reading) -> EntryOutcome:
+        if reading.type == AUDIT_EVENT and reading.query is not None:
+            return EntryOutcome(200, hits=await self.search(reading.query))
+        if self._entry(reading.type, reading.id) is not None and reading.history is None:
+            return EntryOutcome(200, stored=await self.read(AUDIT_EVENT, reading.id or ""))
         _, rights = await self._guard.rights(self.actor)
         action = action_of(reading)
         try:
@@ -272,7 +285,7 @@ class GuardedRecords(GuardedReading):
         except Problem as problem:
             await self._notes.note(action, reading.type, problem.code)
             raise
-        await self._notes.log.note(self._notes.entry_of_answer(action, reading.type, "ok", answer))
+        await self._notes.put(self._notes.entry_of_answers(action, [answer]))
         return answer
 
     async def _write(self, action: str, operation: Operation) -> Outcome | None:
@@ -293,13 +306,15 @@ class GuardedRecords(GuardedReading):
     ) -> list[Outcome | None]:
         try:
             _refuse_unless_writing(rights)
+            for operation in operations:
+                refuse_entries(operation.type, operation.id)
             reserved = sorted({op.type for op in operations} & rights.reserved)
             if reserved:
                 raise Forbidden(
                     f"{', '.join(reserved)} is written by the operators of the node only: it"
                     " decides for all who use it"
                 )
-            return await self._store.write(
+            outcomes = await self._store.write(
                 Sender(sender, rights.readable, rights.writable), operations, before_commit
             )
         except Problem as problem:
@@ -307,8 +322,10 @@ class GuardedRecords(GuardedReading):
                 beyond = await self._beyond(connection, rights, operations)
             type_ = operations[0].type if len(operations) == 1 else None
             outcome = "forbidden" if beyond else problem.code
-            await self._notes.log.note(self._notes.entry_of_keys(action, type_, outcome, beyond))
+            await self._notes.put(self._notes.entry_of_keys(action, type_, outcome, beyond))
             raise
+        self._notes.settle()
+        return outcomes
 
     async def _beyond(
         self, connection: Connection, rights: Rights, operations: Sequence[Operation]
@@ -322,21 +339,23 @@ class GuardedRecords(GuardedReading):
         rights: Rights,
         operations: Sequence[Operation],
         outcomes: Sequence[Outcome | None],
+        *,
+        read: Sequence[EntryOutcome] = (),
     ) -> None:
-        """Note what was written, and what was named but lies beyond the actor's rights: the answer
-        says nothing of that, the log does.
+        """Note what was written and read, and what was named but lies beyond the actor's rights:
+        the answer says nothing of that, the log does.
         """
-        versions = [outcome.stored for outcome in outcomes if outcome is not None]
+        answers = [*map(answer_write, outcomes), *read]
         idle = [op for op, outcome in zip(operations, outcomes, strict=True) if outcome is None]
         beyond = await self._beyond(connection, rights, idle)
         entries = []
-        if versions or not beyond:
-            type_ = only({version.type for version in versions})
-            entries.append(self._notes.entry(action, type_, "ok", versions))
+        touching = self._notes.entry_of_answers(action, answers)
+        if touching.hits or not beyond:
+            entries.append(touching)
         if beyond:
             type_ = only({operation.type for operation in idle})
             entries.append(self._notes.entry_of_keys(action, type_, "forbidden", beyond))
-        await self._notes.log.note_in(connection, entries)
+        await self._notes.put_in(connection, entries)
 
 
 def _refuse_unless_writing(rights: Rights) -> None:

@@ -24,12 +24,15 @@ from quanmin.records.related import Related, related
 from quanmin.records.search import timeline
 from quanmin.records.store import Store
 from quanmin.terminology import TermLimits, Terms
-from quanmin.trust.access_log import AccessLog
 from quanmin.trust.actors import Actor
 from quanmin.trust.errands import Errands
 from quanmin.trust.exporting import Exporting
 from quanmin.trust.imports import Imports
-from quanmin.trust.noting import Notes, only
+from quanmin.trust.log import AccessLog, Notes, only
+from quanmin.trust.log.audit_event import TYPE as AUDIT_EVENT
+from quanmin.trust.log.audit_event import entry_of_id
+from quanmin.trust.log.entry import Place
+from quanmin.trust.log.reading import LogReading
 from quanmin.trust.questions import Question, find, keep
 from quanmin.trust.rules import Ground, Rights, compile_rights
 from quanmin.trust.showing import (
@@ -75,12 +78,15 @@ class Guarding:
     async def rights(self, actor: Actor) -> tuple[int, Rights]:
         """The number the actor's writes are signed with, and what they may do now."""
         sender = await self.store.sender(actor.sender or f"actor:{actor.code}")
-        patients: frozenset[int] = frozenset()
-        if actor.role == "resident" and actor.person is not None:
-            async with self.store.glancing() as connection:
-                found = await self.people.patients_of(connection, int(actor.person))
-            patients = frozenset(found)
+        patients = await self.patients_of(actor)
         return sender, compile_rights(actor, Ground(sender, patients))
+
+    async def patients_of(self, actor: Actor) -> frozenset[int]:
+        """The Patients that a resident is; nobody else is any."""
+        if actor.role != "resident" or actor.person is None:
+            return frozenset()
+        async with self.store.glancing() as connection:
+            return frozenset(await self.people.patients_of(connection, int(actor.person)))
 
 
 class GuardedReading:
@@ -117,12 +123,23 @@ class GuardedReading:
         return Imports(self._store)
 
     @property
+    def _log(self) -> LogReading:
+        return LogReading(self._guard, self._notes, self.actor)
+
+    def _entry(self, type_: str | None, id_: str | None) -> Place | None:
+        """The entry of the access log that an address names."""
+        return entry_of_id(id_) if type_ == AUDIT_EVENT and id_ else None
+
+    @property
     def exporting(self) -> Exporting:
         """What this actor takes out in bulk."""
         return Exporting(self._guard, self._notes, self.actor)
 
     async def read(self, type_: str, id_: str) -> Stored:
         """The current version. Raises NotFound, Gone."""
+        entry = self._entry(type_, id_)
+        if entry is not None:
+            return await self._log.read("read", entry)
         _, rights = await self._guard.rights(self.actor)
         try:
             found = await self._store.glance(rights.readable, type_, id_)
@@ -134,6 +151,9 @@ class GuardedReading:
 
     async def version(self, type_: str, id_: str, version: int) -> Stored:
         """One version. Raises NotFound, Gone."""
+        entry = self._entry(type_, id_)
+        if entry is not None and version == 1:
+            return await self._log.read("vread", entry)
         _, rights = await self._guard.rights(self.actor)
         try:
             async with self._store.reading() as connection:
@@ -158,6 +178,9 @@ class GuardedReading:
         cursor: str | None = None,
     ) -> Batch:
         """Versions of one record, of a type or of all, newest first. See `HistoryQuery`."""
+        entry = self._entry(type_, id_)
+        if entry is not None:
+            return Batch((await self._log.read("history", entry),), None, 1)
         _, rights = await self._guard.rights(self.actor)
         query = HistoryQuery(
             type=type_, id=id_, since=since, before=before, at=at, count=count, cursor=cursor
@@ -173,6 +196,11 @@ class GuardedReading:
 
     async def search(self, query: Query) -> Hits:
         """A slice of what the query finds among what the actor may see."""
+        if query.type == AUDIT_EVENT:
+            return await self._log.search(query, self._search)
+        return await self._search(query)
+
+    async def _search(self, query: Query) -> Hits:
         _, rights = await self._guard.rights(self.actor)
         try:
             async with self._store.reading() as connection:

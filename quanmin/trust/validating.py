@@ -19,7 +19,7 @@ from quanmin.records.operation import IfMatch, Operation, Sender
 from quanmin.records.profiles.judging import named_record
 from quanmin.records.reading import read
 from quanmin.records.targets import beyond_reach
-from quanmin.trust.noting import Notes
+from quanmin.trust.log import Notes
 from quanmin.trust.rules import Rights
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class Validating:
                 beyond = await beyond_reach(connection, self._context, rights.writable, [operation])
             said = "forbidden" if beyond else problem.code
             entry = self._notes.entry_of_keys(_ACTION, operation.type, said, beyond)
-            await self._notes.log.note(entry)
+            await self._notes.put(entry)
             if problem.status >= 500:
                 raise
             return list(problem.issues)

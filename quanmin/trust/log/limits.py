@@ -1,0 +1,48 @@
+"""How long the access log is kept, and how far it goes before it says so."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from importlib import resources
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+
+@cache
+def days_by_rule() -> int:
+    """How long every entry is kept at least."""
+    file = resources.files("quanmin") / "definitions" / "access_log.toml"
+    return int(tomllib.loads(file.read_text("utf-8"))["days_min"])
+
+
+class AccessLogLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The access log."""
+
+    days_kept: Annotated[
+        int,
+        Meta(
+            description="How long entries are kept, by whole months; never less than the rule says "
+            "(`quanmin/definitions/access_log.toml`), whatever stands here. 0: as the rule says.",
+            ge=0,
+        ),
+    ] = 0
+    checkpoint_seconds: Annotated[
+        float,
+        Meta(description="How often the state of the log is signed as a whole.", gt=0),
+    ] = 60.0
+    search_seconds_max: Annotated[
+        float,
+        Meta(
+            description="How long one page of a search of the access log is looked for; it then "
+            "has what was found, and a link to go on.",
+            gt=0,
+        ),
+    ] = 2.0
+
+    @property
+    def days(self) -> int:
+        """The days that hold."""
+        return max(self.days_kept, days_by_rule())

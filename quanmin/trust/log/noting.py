@@ -1,0 +1,175 @@
+"""What one actor does in one request, as entries of the access log.
+
+A request leaves one entry where it can; where it commits several times, or touches more than one
+entry holds, the others say that they are parts of the first, and are read as one AuditEvent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+import msgspec
+
+from quanmin.base.database import Connection
+from quanmin.records.model import EntryOutcome, Stored
+from quanmin.trust.actors import Actor
+from quanmin.trust.log.entry import Access, Place
+from quanmin.trust.log.notary import Head
+from quanmin.trust.log.writing import AccessLog
+
+Keys = tuple[int, int | None]
+"""A record and its source Patient, by their keys: all that the access log keeps of them."""
+
+_RECORDS_AN_ENTRY = 10_000
+_BATCH = "batch"
+
+
+class Notes:
+    """Makes the entries of one actor, one purpose and one request."""
+
+    def __init__(
+        self, log: AccessLog, now: Callable[[], int], actor: Actor, purpose: str, request_id: str
+    ) -> None:
+        """`now` gives microseconds since 1970-01-01T00:00Z."""
+        self._log = log
+        self._now = now
+        self._actor = actor
+        self._purpose = purpose
+        self._request_id = request_id
+        self._first: Place | None = None
+        self._uncommitted: tuple[Place, Head] | None = None
+        self._gathered: list[Access] | None = None
+
+    def begin_anew(self) -> None:
+        """What follows is another request, or as good as one."""
+        self._first = None
+
+    async def note(
+        self, action: str, type_: str | None, outcome: str, versions: Sequence[Stored] = ()
+    ) -> None:
+        """Commit one entry about these versions."""
+        await self.put(self.entry(action, type_, outcome, versions))
+
+    async def put(self, access: Access) -> None:
+        """Commit an entry; while several are gathered, with the others."""
+        if self._gathered is not None:
+            self._gathered.append(access)
+        else:
+            await self._commit([access])
+
+    async def _commit(self, accesses: Sequence[Access]) -> None:
+        place = await self._log.note(self._parts(accesses))
+        self._first = self._first or place
+
+    def _parts(self, accesses: Sequence[Access]) -> list[Access]:
+        note = None if self._gathered is None else _BATCH
+        return [
+            msgspec.structs.replace(part, part_of=self._first, note=note)
+            for access in accesses
+            for part in _divided(access)
+        ]
+
+    async def put_in(self, connection: Connection, accesses: Sequence[Access]) -> Place:
+        """Write entries in the caller's transaction, and give where the first stands; `settle` is
+        told when it has committed.
+        """
+        parts = self._parts(accesses)
+        head = await self._log.note_in(connection, parts)
+        first = Place(head.lane, head.size - len(parts))
+        self._uncommitted = first, head
+        return first
+
+    def settle(self) -> None:
+        """What was put into a transaction has been committed."""
+        if self._uncommitted is not None:
+            place, head = self._uncommitted
+            self._uncommitted = None
+            self._first = self._first or place
+            self._log.witness_all([head])
+
+    @asynccontextmanager
+    async def gathering(self) -> AsyncIterator[None]:
+        """What is put meanwhile is committed in the end, whatever comes in between: one entry for
+        all that was done alike and ended alike.
+        """
+        gathered = self._gathered = []
+        try:
+            yield
+        finally:
+            alike: dict[tuple[str, str], list[Access]] = {}
+            for access in gathered:
+                alike.setdefault((access.action, access.outcome), []).append(access)
+            if alike:
+                await self._commit([_joined(several) for several in alike.values()])
+            self._gathered = None
+
+    def entry(
+        self, action: str, type_: str | None, outcome: str, versions: Sequence[Stored]
+    ) -> Access:
+        """An entry about these versions."""
+        keys = [(version.rid, version.facts.patient) for version in versions]
+        return self.entry_of_keys(action, type_, outcome, keys)
+
+    def entry_of_answers(self, action: str, answers: Sequence[EntryOutcome]) -> Access:
+        """An entry about all that answers of a Bundle give."""
+        versions: list[Stored] = []
+        for answer in answers:
+            versions += [] if answer.stored is None else [answer.stored]
+            if answer.hits is not None:
+                versions += (*answer.hits.matches, *answer.hits.included)
+            if answer.history is not None:
+                versions += answer.history.versions
+        type_ = only({version.type for version in versions})
+        return self.entry(action, type_, "ok", versions)
+
+    def entry_of_keys(
+        self, action: str, type_: str | None, outcome: str, keys: Sequence[Keys]
+    ) -> Access:
+        """An entry about the records of these keys."""
+        patients = {patient for _, patient in keys}
+        return Access(
+            at=self._now(),
+            request=self._request_id,
+            actor=self._actor.code,
+            role=self._actor.role,
+            purpose=self._purpose,
+            action=action,
+            type=type_,
+            outcome=outcome,
+            hits=len(keys),
+            records=tuple(rid for rid, _ in keys),
+            patients=tuple(patient for patient in patients if patient is not None),
+        )
+
+
+def _divided(access: Access) -> list[Access]:
+    """The entry, or several that together name all of its records, and each the patients."""
+    number = len(access.records)
+    if number <= _RECORDS_AN_ENTRY:
+        return [access]
+    return [
+        msgspec.structs.replace(
+            access,
+            hits=len(access.records[begin : begin + _RECORDS_AN_ENTRY]),
+            records=access.records[begin : begin + _RECORDS_AN_ENTRY],
+        )
+        for begin in range(0, number, _RECORDS_AN_ENTRY)
+    ]
+
+
+def _joined(several: Sequence[Access]) -> Access:
+    """One entry for several that were done alike."""
+    patients = {patient for access in several for patient in access.patients}
+    return msgspec.structs.replace(
+        several[0],
+        type=only({access.type for access in several}),
+        hits=sum(access.hits for access in several),
+        records=tuple(rid for access in several for rid in access.records),
+        patients=tuple(patients),
+    )
+
+
+def only(types: set[str] | set[str | None]) -> str | None:
+    """The one type there is; None of several or none."""
+    return types.pop() if len(types) == 1 else None
