@@ -23,7 +23,7 @@ from quanmin.trust.log.audit_event import TYPE, Named, entry_of_id, id_of_entry,
 from quanmin.trust.log.entry import Place
 from quanmin.trust.log.noting import Notes
 from quanmin.trust.log.rows import Kept
-from quanmin.trust.log.searching import ask, count_events, find, parts_of
+from quanmin.trust.log.searching import Asked, ask, count_events, find, parts_of
 
 if TYPE_CHECKING:
     from quanmin.trust.actors import Actor
@@ -70,43 +70,41 @@ class LogReading:
     async def search(self, query: Query, others: Searching) -> Hits:
         """A slice of the node's own events, and after the last of them of those that were sent."""
         kind, cursor = _read_cursor(query.cursor)
-        if kind == _OF_STORE or self._actor.role not in _ROLES:
+        if self._actor.role not in _ROLES:
             return await self._sent(query, cursor, others)
         mine = await self._mine()
         asked = ask(query, self._context.rid_of, mine)
-        count = query.count or self._context.limits.search_count_default
-        limits, seconds = self._context.limits, self._guard.log.limits.search_seconds_max
-        async with self._guard.store.glancing() as connection:
-            total = None
-            if query.summary == "count" or query.total in {"accurate", "estimate"}:
-                total = await count_events(connection, asked, limits.count_rows_max)
+        total = None
+        if query.summary == "count" or query.total in {"accurate", "estimate"}:
+            total = await self._count(query, asked, others)
             if query.summary == "count":
-                found, going_on = [], None
-            else:
-                slice_ = await find(
-                    connection,
-                    asked,
-                    count=count,
-                    cursor=cursor,
-                    seconds=seconds,
-                )
-                found = await events_of(connection, self._guard, slice_.heads, mine)
-                going_on = slice_.next
+                await self._note("search", ())
+                return Hits((), total=total, issues=query.ignored)
+        query = msgspec.structs.replace(query, total=None)
+        if kind == _OF_STORE:
+            return msgspec.structs.replace(await self._sent(query, cursor, others), total=total)
+        count = query.count or self._context.limits.search_count_default
+        seconds = self._guard.log.limits.search_seconds_max
+        async with self._guard.store.glancing() as connection:
+            slice_ = await find(connection, asked, count=count, cursor=cursor, seconds=seconds)
+            found = await events_of(connection, self._guard, slice_.heads, mine)
         await self._note("search", found)
         shown = tuple(event.stored for event in found)
-        if going_on is not None:
-            return Hits(shown, total=total, next=_OF_LOG + going_on, issues=query.ignored)
-        left = max(count - len(found), 0)
-        rest = msgspec.structs.replace(query, count=left or None, cursor=None)
-        if left == 0 and query.summary != "count":
-            rest = msgspec.structs.replace(query, summary="count", cursor=None)
-            sent = await others(rest)
-            going_on = _OF_STORE if sent.total else None
-            total = None if total is None else total + (sent.total or 0)
-            return Hits(shown, total=total, next=going_on, issues=query.ignored)
+        if slice_.next is not None or len(found) >= count:
+            # Whether others have sent any the next page finds out.
+            following = _OF_STORE if slice_.next is None else _OF_LOG + slice_.next
+            return Hits(shown, total=total, next=following, issues=query.ignored)
+        rest = msgspec.structs.replace(query, count=count - len(found))
         sent = await self._sent(rest, None, others)
-        total = None if total is None else total + (sent.total or 0)
         return msgspec.structs.replace(sent, matches=(*shown, *sent.matches), total=total)
+
+    async def _count(self, query: Query, asked: Asked, others: Searching) -> int:
+        """How many the search finds in all, of the node's own and of those that were sent."""
+        only_count = msgspec.structs.replace(query, summary="count", total=None, cursor=None)
+        sent = await others(only_count)
+        async with self._guard.store.glancing() as connection:
+            own = await count_events(connection, asked, self._context.limits.count_rows_max)
+        return own + (sent.total or 0)
 
     async def _sent(self, query: Query, cursor: str | None, others: Searching) -> Hits:
         hits = await others(msgspec.structs.replace(query, cursor=cursor or None))

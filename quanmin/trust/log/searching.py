@@ -265,8 +265,8 @@ class _Writer:
         if rid is None:
             return _NOTHING
         named = f"array[{self.bind(rid)}::bigint]"
-        if type_ == "Patient":
-            return f"(a.patients @> {named} or a.records @> {named})"
+        if type_ == "Patient":  # a Patient is in the compartment of their own
+            return f"a.patients @> {named}"
         return f"a.records @> {named}"
 
     def _token(self, code: str, system: str | None, text: str | None) -> str:

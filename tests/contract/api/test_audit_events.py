@@ -254,6 +254,18 @@ async def test_events_are_counted(house: Any, client: httpx.AsyncClient) -> None
     assert (answer.json()["total"], len(answer.json()["entry"])) == (6, 2)
 
 
+async def test_the_events_of_a_patient_are_in_the_compartment(
+    client: httpx.AsyncClient, clinic: dict[str, str]
+) -> None:
+    answer = await client.get(f"/Patient/{clinic['patient']}/AuditEvent?_count=50")
+    found = {each["resource"]["id"] for each in answer.json()["entry"]}
+    assert found == await ids(client, patient=clinic["patient"]) - await _of_searches(client)
+
+
+async def _of_searches(client: httpx.AsyncClient) -> set[str]:
+    return await ids(client, subtype="search-type")
+
+
 @pytest.mark.parametrize(
     "asked", ["_sort=date", "_include=AuditEvent:patient", "patient.name=x", "agent:Patient=a"]
 )

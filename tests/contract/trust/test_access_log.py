@@ -5,6 +5,7 @@ the end of what was kept long enough, and proofs.
 from __future__ import annotations
 
 import json
+from importlib import resources
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -23,6 +24,8 @@ from stores import (
 )
 
 from quanmin.base.merkle import sha256
+from quanmin.base.migrations import migrate, read_migrations
+from quanmin.base.postgres import connect
 from quanmin.base.problems import Invalid, NotFound
 from quanmin.records.rid import id_of
 from quanmin.trust import Actor, Guard, GuardedRecords, Witness
@@ -237,6 +240,34 @@ async def test_entries_from_before_there_were_trees_are_adopted_and_covered(hous
     row = await house.pool.fetchrow("select * from trust.access where at = 103")
     assert row is not None
     assert (row["note"], row["records"], row["request"]) == ("adopted", [3], "old")
+
+
+async def test_a_filled_store_is_updated_and_its_entries_are_adopted(
+    empty_database: str, tmp_path: Path
+) -> None:
+    """Every step up to the trees, entries as the version before wrote them, and then the rest."""
+    steps = read_migrations(resources.files("quanmin.node") / "migrations")
+    trees = next(each.number for each in steps if each.name == "access_log")
+    connection = await connect(empty_database)
+    notary = open_notary(open_context(tmp_path))
+    try:
+        await migrate(connection, steps[: trees - 1])
+        await connection.execute(
+            "insert into trust.access values (7, 'r', 'd', 'institution', 'TREAT', 'read',"
+            " 'Patient', 'ok', 1, '{5}', '{5}'), (8, 'r', 'd', 'institution', 'TREAT', 'search',"
+            " null, 'invalid', 0, null, null)"
+        )
+        await migrate(connection, steps)
+        await keep_ahead(connection, notary, START)
+        assert await adopt(connection, notary, START) == 2
+        assert await adopt(connection, notary, START) == 0
+        assert await connection.fetchval("select to_regclass('trust.access_before')") is None
+        rows = await connection.fetch("select at, records, note from trust.access order by at")
+        assert [tuple(row) for row in rows] == [(7, [5], "adopted"), (8, None, "adopted")]
+        verified = await verify(connection, notary, None)
+        assert (verified.findings, verified.entries) == ((), 2)
+    finally:
+        await connection.close()
 
 
 _BEFORE = """
