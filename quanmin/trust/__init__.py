@@ -5,7 +5,7 @@ from quanmin.records.model import Batch, EntryOutcome, Hits, Outcome, Stored
 from quanmin.records.portions import Extent, Portion
 from quanmin.records.readiness import Indexed, Readiness
 from quanmin.records.related import Related
-from quanmin.trust.actors import Actor, Actors
+from quanmin.trust.actors import Actor, Actors, Role
 from quanmin.trust.errands import Errand, Errands, Mandate, Prepare, carry_on, is_errand
 from quanmin.trust.exporting import Exporting
 from quanmin.trust.guard import Guard, GuardedRecords
@@ -37,6 +37,7 @@ __all__ = [
     "Question",
     "Readiness",
     "Related",
+    "Role",
     "Stored",
     "Timeline",
     "Witness",

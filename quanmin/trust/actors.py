@@ -1,19 +1,30 @@
-"""Who may ask: the actors this node knows. Their tokens are kept as hashes; a token is shown once,
-when it is made.
+"""Who may ask: the actors this node knows. People act as them after signing in, systems by tokens,
+which are kept as hashes; a token is shown once, when it is made.
 """
 
 from __future__ import annotations
 
 import hashlib
 import secrets
-from typing import Literal
+from typing import Any, Final, Literal
 
 import asyncpg
 import msgspec
 
 from quanmin.base.problems import Conflict
 
+Role = Literal[
+    "operator",
+    "institution",
+    "resident",
+    "system_administrator",
+    "security_administrator",
+    "audit_administrator",
+]
+
+COLUMNS: Final = ("code", "role", "name", "sender", "person")
 _TOKEN_BYTES = 24
+_SELECT = f"select {', '.join(COLUMNS)} from trust.actor"  # noqa: S608 - all are constants
 
 
 class Actor(msgspec.Struct, frozen=True):
@@ -24,7 +35,7 @@ class Actor(msgspec.Struct, frozen=True):
     """
 
     code: str
-    role: Literal["operator", "institution", "resident"]
+    role: Role
     name: str
     sender: str
     person: str | None = None
@@ -39,20 +50,21 @@ class Actors:
     async def by_token(self, token: str) -> Actor | None:
         """Who holds this token; None when nobody active does."""
         row = await self._pool.fetchrow(
-            "select code, role, name, sender, person from trust.actor"
-            " where token_hash = $1 and is_active",
-            _hash(token),
+            f"{_SELECT} where token_hash = $1 and is_active", _hash(token)
         )
-        return None if row is None else _actor(row)
+        return None if row is None else actor_of(row)
 
     async def by_code(self, code: str) -> Actor | None:
         """The active actor with this code."""
-        row = await self._pool.fetchrow(
-            "select code, role, name, sender, person from trust.actor"
-            " where code = $1 and is_active",
-            code,
+        row = await self._pool.fetchrow(f"{_SELECT} where code = $1 and is_active", code)
+        return None if row is None else actor_of(row)
+
+    async def of_account(self, account: str) -> tuple[Actor, ...]:
+        """As whom an account may act, the first enrolled first."""
+        rows = await self._pool.fetch(
+            f"{_SELECT} where account = $1 and is_active order by made, code", account
         )
-        return None if row is None else _actor(row)
+        return tuple(map(actor_of, rows))
 
     async def enrol(self, actor: Actor) -> str:
         """Remember a new actor; the token returned is the only copy. Raises Conflict when the code
@@ -74,13 +86,13 @@ class Actors:
         return token
 
     async def renew(self, code: str) -> str | None:
-        """A new token for an actor; the old one stops working at once. None when there is no such
-        actor.
+        """A new token for a system; the old one stops working at once. None when there is no such
+        actor, or it is a person's: people sign in.
         """
         token = secrets.token_urlsafe(_TOKEN_BYTES)
         done = await self._pool.fetchval(
             "update trust.actor set token_hash = $2, is_active = true"
-            " where code = $1 returning code",
+            " where code = $1 and account is null returning code",
             code,
             _hash(token),
         )
@@ -97,7 +109,8 @@ def _hash(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-def _actor(row: asyncpg.Record) -> Actor:
+def actor_of(row: Any) -> Actor:
+    """The actor that a row with COLUMNS tells of."""
     person = row["person"]
     return Actor(
         row["code"],

@@ -79,6 +79,10 @@ def _of_role(actor: Actor, ground: Ground) -> Rights:
             about = OfPatient(ground.patients)
             decision = Decision(allowed=False, reasons=("residents-read-only",))
             return Rights(about, _with_directory(about), Nothing(), decision)
+        case _:
+            # Whoever administers the node, its security or its audit sees no personal data.
+            decision = Decision(allowed=False, reasons=("administrators-see-no-records",))
+            return Rights(Nothing(), _with_directory(Nothing()), Nothing(), decision)
 
 
 def _with_directory(part: Visibility) -> Visibility:

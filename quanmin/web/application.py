@@ -12,7 +12,8 @@ from typing import Literal
 
 import msgspec
 
-from quanmin.web.route import Page, Role, checked
+from quanmin.trust import Role
+from quanmin.web.route import Page, checked
 from quanmin.web.text import Text
 
 Level = Literal["county", "city", "province", "nation"]

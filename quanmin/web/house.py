@@ -15,12 +15,11 @@ import jinja2
 import msgspec
 from markupsafe import Markup, escape
 
-from quanmin.trust import Actors, Guard
+from quanmin.trust import Actors, Guard, Role
 from quanmin.web.application import Installed, Level
 from quanmin.web.assets import Assets
 from quanmin.web.labels import Label
 from quanmin.web.languages import KIT_FOLDER, translations
-from quanmin.web.route import Role
 from quanmin.web.seal import Seal
 from quanmin.web.text import LANGUAGES, Language, Text
 

@@ -12,7 +12,8 @@ from typing import Any, Literal, get_args
 import msgspec
 from starlette.responses import Response
 
-Role = Literal["operator", "institution", "resident"]
+from quanmin.trust import Role
+
 Method = Literal["GET", "POST"]
 ROLES: frozenset[Role] = frozenset(get_args(Role))
 

@@ -1,0 +1,168 @@
+"""Accounts: by invitation only, and the three administrators are three persons."""
+
+from __future__ import annotations
+
+import asyncio
+
+import asyncpg
+import pytest
+from entrance import HOUR, PASSWORD, Entrance, SetClock
+
+from quanmin.base.problems import Conflict, Invalid, NotFound
+from quanmin.trust import Actor
+
+CLERK = Actor("wang", "institution", "hospital-a desk", "hospital-a")
+ADMINISTRATORS = ("system_administrator", "security_administrator", "audit_administrator")
+
+
+@pytest.fixture
+def clock() -> SetClock:
+    return SetClock()
+
+
+@pytest.fixture
+def entrance(pool: asyncpg.Pool[asyncpg.Record], clock: SetClock) -> Entrance:
+    return Entrance(pool, clock.now)
+
+
+def administrator(role: str, code: str | None = None) -> Actor:
+    return Actor(code or role.replace("_", "-"), role, "Li", "")  # type: ignore[arg-type]  # a role
+
+
+async def test_an_account_is_opened_by_its_invitation_once(entrance: Entrance) -> None:
+    invitation = await entrance.accounts.add("wang", CLERK)
+    assert len(invitation.replace("-", "")) == 20
+    found = await entrance.accounts.invited(invitation.lower().replace("-", " "))
+    assert found is not None
+    await entrance.accounts.accept(invitation, PASSWORD)
+    with pytest.raises(NotFound):
+        await entrance.accounts.accept(invitation, PASSWORD + "x")
+    assert await entrance.accounts.invited(invitation) is None
+
+
+async def test_of_two_who_use_one_invitation_at_once_one_gets_in(entrance: Entrance) -> None:
+    invitation = await entrance.accounts.add("wang", CLERK)
+    tries = [entrance.accounts.accept(invitation, f"{PASSWORD} {n}") for n in range(4)]
+    done = await asyncio.gather(*tries, return_exceptions=True)
+    assert sum(not isinstance(one, NotFound) for one in done) == 1
+
+
+async def test_an_invitation_ends_by_time_by_a_newer_one_and_by_a_lock(
+    entrance: Entrance, clock: SetClock
+) -> None:
+    first = await entrance.accounts.add("wang", CLERK)
+    second = await entrance.accounts.invite("wang")
+    assert await entrance.accounts.invited(first) is None
+    assert await entrance.accounts.invited(second) is not None
+    clock.go_on(73 * HOUR)
+    assert await entrance.accounts.invited(second) is None
+    third = await entrance.accounts.invite("wang")
+    await entrance.accounts.lock("wang")
+    assert await entrance.accounts.invited(third) is None
+
+
+async def test_a_reset_leaves_nothing_to_sign_in_with(entrance: Entrance) -> None:
+    await entrance.add(CLERK)
+    await entrance.pool.execute(
+        "insert into trust.totp (account, sealed, made_at) values ('wang', '', 0)"
+    )
+    await entrance.accounts.invite("wang")
+    account = await entrance.accounts.find("wang")
+    assert account is not None
+    assert account.password is None
+    assert await entrance.pool.fetchval("select count(*) from trust.totp") == 0
+
+
+async def test_a_retired_account_does_not_come_back(entrance: Entrance) -> None:
+    await entrance.add(CLERK)
+    await entrance.accounts.retire("wang")
+    with pytest.raises(NotFound):
+        await entrance.accounts.invite("wang")
+    with pytest.raises(Conflict):
+        await entrance.accounts.add("wang", CLERK)
+    account = await entrance.accounts.find("wang")
+    assert account is not None
+    assert not account.may_sign_in
+
+
+@pytest.mark.parametrize("role", ADMINISTRATORS)
+async def test_gb_22239_8_1_5_nobody_is_two_of_the_three_administrators(
+    entrance: Entrance, role: str
+) -> None:
+    first = ADMINISTRATORS[0]
+    await entrance.accounts.add("li", administrator(first, "li"), document="11010519491231002X")
+    same_person = administrator(role, "li-2")
+    with pytest.raises(Conflict, match="three persons"):
+        await entrance.accounts.add("li-2", same_person, document="1101 0519491231 002x")
+    with pytest.raises(Conflict, match="three persons"):
+        await entrance.accounts.add_post("li", administrator(role, "li-3"))
+    await entrance.accounts.add("he", administrator(role, "he"), document="passport:E1")
+
+
+async def test_gb_22239_8_1_5_two_who_try_at_once_do_not_get_round_it(entrance: Entrance) -> None:
+    tries = [
+        entrance.accounts.add(f"a{n}", administrator(role, f"a{n}"), document="passport:E1")
+        for n, role in enumerate(ADMINISTRATORS)
+    ]
+    done = await asyncio.gather(*tries, return_exceptions=True)
+    assert sum(isinstance(one, str) for one in done) == 1
+    assert sum(isinstance(one, Conflict) for one in done) == 2
+    assert len(await entrance.accounts.all()) == 1
+
+
+async def test_gb_22239_8_1_5_the_database_itself_holds_the_administrators_apart(
+    entrance: Entrance,
+) -> None:
+    await entrance.accounts.add("li", administrator(ADMINISTRATORS[0], "li"), document="x:1")
+    await entrance.accounts.add("he", CLERK, document="x:1")
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await entrance.pool.execute(
+            "update trust.actor set role = 'audit_administrator' where code = 'wang'"
+        )
+    with pytest.raises(asyncpg.ForeignKeyViolationError):
+        await entrance.pool.execute(
+            "update trust.actor set role = 'audit_administrator', holder = '\\x00'"
+            " where code = 'wang'"
+        )
+    with pytest.raises(asyncpg.CheckViolationError):
+        await entrance.pool.execute(
+            "update trust.actor set role = 'audit_administrator', account = null"
+            " where code = 'wang'"
+        )
+
+
+async def test_an_administrator_is_a_known_person(entrance: Entrance) -> None:
+    with pytest.raises(Invalid, match="identity document"):
+        await entrance.accounts.add("li", administrator(ADMINISTRATORS[0], "li"))
+    assert await entrance.accounts.all() == ()
+
+
+async def test_who_has_ceased_to_be_one_administrator_may_become_another(
+    entrance: Entrance,
+) -> None:
+    await entrance.accounts.add("li", administrator(ADMINISTRATORS[0], "li"), document="x:1")
+    await entrance.accounts.retire("li")
+    await entrance.accounts.add("li-2", administrator(ADMINISTRATORS[2], "li-2"), document="x:1")
+    assert [roles for _, roles in await entrance.accounts.all()] == [(), (ADMINISTRATORS[2],)]
+
+
+async def test_the_document_itself_is_not_kept(entrance: Entrance) -> None:
+    await entrance.accounts.add(
+        "li", administrator(ADMINISTRATORS[0], "li"), document="11010519491231002X"
+    )
+    for table in ("account", "actor"):
+        rows = await entrance.pool.fetch(f"select t::text as row from trust.{table} t")
+        assert all("11010519491231002" not in row["row"] for row in rows)
+
+
+@pytest.mark.parametrize("code", ["", "Wang", "wang li", "王", ".wang", "x" * 64, "a\r\nb"])
+async def test_a_code_that_is_none_is_refused(entrance: Entrance, code: str) -> None:
+    with pytest.raises(Invalid, match="code of an account"):
+        await entrance.accounts.add(code, CLERK)
+
+
+async def test_a_persons_actor_gets_no_token(entrance: Entrance) -> None:
+    from quanmin.trust import Actors  # noqa: PLC0415 - of this test only
+
+    await entrance.add(CLERK)
+    assert await Actors(entrance.pool).renew("wang") is None
