@@ -1,6 +1,6 @@
 -- People sign in: accounts, what they prove themselves by, and sessions. Moments are microseconds
--- since 1970-01-01T00:00Z. No secret stands here that could be used: passwords as argon2id, codes and
--- the ids of sessions as hashes, the secrets of one-time codes sealed under a key of the node.
+-- since 1970-01-01T00:00Z. No secret stands here that could be used: passwords as argon2id, codes
+-- and ids of sessions as hashes, the secrets of one-time codes sealed under a key of the node.
 
 create table trust.account (
     code text primary key check (code ~ '^[a-z0-9][a-z0-9._-]{0,62}$'),
@@ -27,8 +27,8 @@ alter table trust.actor
     add column holder bytea,
     add foreign key (account) references trust.account (code),
     add foreign key (account, holder) references trust.account (code, holder),
-    -- GB/T 22239-2019 8.1.5: three administrators, and nobody is two of them. The person counts, not
-    -- the account, so an administrator without a known holder cannot be.
+    -- GB/T 22239-2019 8.1.5: three administrators, and nobody is two of them. The person counts,
+    -- not the account, so an administrator without a known holder cannot be.
     add constraint actor_administrator_holder check (
         role not in ('system_administrator', 'security_administrator', 'audit_administrator')
         or holder is not null and account is not null

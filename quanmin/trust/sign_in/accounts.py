@@ -330,6 +330,6 @@ _SELECT: Final = (
     " from trust.account"
 )
 _INVITED: Final = (
-    _SELECT + " where retired_at is null and locked_at is null and code ="
+    _SELECT + " where retired_at is null and locked_at is null and code ="  # noqa: S608 - constants
     " (select account from trust.invitation where hash = $1 and expires > $2)"
 )
