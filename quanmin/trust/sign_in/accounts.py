@@ -330,6 +330,7 @@ _SELECT: Final = (
     " from trust.account"
 )
 _INVITED: Final = (
-    _SELECT + " where retired_at is null and locked_at is null and code ="  # noqa: S608 - constants
+    _SELECT + " where retired_at is null and locked_at is null"  # noqa: S608 - all are constants
+    " and code ="
     " (select account from trust.invitation where hash = $1 and expires > $2)"
 )

@@ -261,7 +261,8 @@ def _hash(cookie: str) -> bytes:
 
 _ACTOR_COLUMNS: Final = ", ".join(f"a.{column}" for column in COLUMNS)
 _FIND: Final = (
-    "select s.id, s.stage, s.account, s.authenticated_at, s.methods, s.used_at, "  # noqa: S608 - fixed
+    "select s.id, s.stage, s.account, s.authenticated_at, "  # noqa: S608 - all are constants
+    "s.methods, s.used_at, "
     + _ACTOR_COLUMNS
     + " from trust.session s join trust.account c on c.code = s.account"
     " left join trust.actor a on a.code = s.actor and a.account = s.account and a.is_active"
