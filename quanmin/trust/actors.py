@@ -16,11 +16,18 @@ from quanmin.base.problems import Conflict
 Role = Literal[
     "operator",
     "institution",
+    "doctor",
+    "nurse",
+    "public_health_worker",
+    "supervisor",
+    "researcher",
     "resident",
+    "guardian",
     "system_administrator",
     "security_administrator",
     "audit_administrator",
 ]
+"""What an actor may be; what each may see is said by the rules."""
 
 COLUMNS: Final = ("code", "role", "name", "sender", "person")
 _TOKEN_BYTES = 24

@@ -311,8 +311,8 @@ class GuardedRecords(GuardedReading):
             reserved = sorted({op.type for op in operations} & rights.reserved)
             if reserved:
                 raise Forbidden(
-                    f"{', '.join(reserved)} is written by the operators of the node only: it"
-                    " decides for all who use it"
+                    f"{', '.join(reserved)} is not written in your role: it decides for all of the"
+                    " node, or is beyond what the role is for"
                 )
             outcomes = await self._store.write(
                 Sender(sender, rights.readable, rights.writable), operations, before_commit

@@ -34,6 +34,7 @@ from quanmin.trust.log.audit_event import entry_of_id
 from quanmin.trust.log.entry import Place
 from quanmin.trust.log.reading import LogReading
 from quanmin.trust.questions import Question, find, keep
+from quanmin.trust.registers import Standings
 from quanmin.trust.rules import Ground, Rights, compile_rights
 from quanmin.trust.showing import (
     Timeline,
@@ -57,6 +58,7 @@ class Guarding:
         self.people = people
         self.log = log
         self.now = now
+        self.standings = Standings(store.glancing, now)
 
     async def indexed(self) -> Indexed:
         """How far the index is: what custom parameters there are, and what can be searched by. It
@@ -76,7 +78,10 @@ class Guarding:
         await self.store.refresh()
 
     async def rights(self, actor: Actor) -> tuple[int, Rights]:
-        """The number the actor's writes are signed with, and what they may do now."""
+        """The number the actor's writes are signed with, and what they may do now. Raises Forbidden
+        for one whom the registers do not let act.
+        """
+        await self.standings.of(actor)
         sender = await self.store.sender(actor.sender or f"actor:{actor.code}")
         patients = await self.patients_of(actor)
         return sender, compile_rights(actor, Ground(sender, patients))

@@ -2,8 +2,8 @@
 sets and Python for single records.
 
 The rules are few until consents and roles arrive: an operator sees everything, an institution what
-it sent itself, a resident what is about them, and everyone the directory. Whatever no rule allows
-is not seen.
+it sent itself, a resident what is about them, and everyone the directory; a security administrator
+keeps the registers. Whatever no rule allows is not seen.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from importlib import resources
 import msgspec
 
 from quanmin.base.decision import Decision
+from quanmin.fhir.table import load_table
 from quanmin.records.visibility import (
+    Both,
     Either,
     Everything,
     Nothing,
@@ -26,6 +28,7 @@ from quanmin.records.visibility import (
 )
 from quanmin.trust.actors import Actor
 from quanmin.trust.directory import directory
+from quanmin.trust.registers.definitions import institution_rule
 
 
 class Ground(msgspec.Struct, frozen=True):
@@ -61,6 +64,8 @@ def compile_rights(actor: Actor, ground: Ground) -> Rights:
 @cache
 def reserved_for(role: str) -> frozenset[str]:
     """The types that a role does not write."""
+    if role == "security_administrator":
+        return frozenset(load_table().types) - institution_rule().register.types
     file = resources.files("quanmin") / "definitions" / "writers.toml"
     writers = tomllib.loads(file.read_text("utf-8"))["writers"]
     return frozenset(type_ for type_, roles in writers.items() if role not in roles)
@@ -79,10 +84,15 @@ def _of_role(actor: Actor, ground: Ground) -> Rights:
             about = OfPatient(ground.patients)
             decision = Decision(allowed=False, reasons=("residents-read-only",))
             return Rights(about, _with_directory(about), Nothing(), decision)
+        case "security_administrator":
+            kept = OfType(institution_rule().register.types)
+            entries = Both((OfSender(frozenset({ground.sender})), kept))
+            decision = Decision(allowed=True, reasons=("keeps-the-registers",))
+            return Rights(entries, _with_directory(entries), entries, decision)
         case _:
-            # Whoever administers the node, its security or its audit sees no personal data.
-            decision = Decision(allowed=False, reasons=("administrators-see-no-records",))
-            return Rights(Nothing(), _with_directory(Nothing()), Nothing(), decision)
+            decision = Decision(allowed=False, reasons=("no-rule-permits",))
+            look_up = OfType(frozenset(directory()))
+            return Rights(Nothing(), look_up, Nothing(), decision)
 
 
 def _with_directory(part: Visibility) -> Visibility:

@@ -1,0 +1,65 @@
+"""What the registers are made of: states, levels, kinds, and where an entry says them."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from importlib.resources import files
+
+import msgspec
+
+
+class Word(msgspec.Struct, frozen=True):
+    """A code with its words."""
+
+    code: str
+    zh: str
+    en: str
+
+
+class State(Word, frozen=True):
+    """A state of an institution; `acts`: whether its actors may act meanwhile."""
+
+    acts: bool
+
+
+class Register(msgspec.Struct, frozen=True):
+    """Whose records of which types are entries."""
+
+    senders: frozenset[str]
+    types: frozenset[str]
+
+
+class Addresses(msgspec.Struct, frozen=True):
+    """The systems and extensions by which an entry says what R4 has no element for."""
+
+    sender: str
+    status: str
+    division: str
+    kind: str
+    level: str
+    grade: str
+
+
+class InstitutionRule(msgspec.Struct, frozen=True):
+    """The definition of the register of institutions, read."""
+
+    register: Register
+    address: Addresses
+    state: tuple[State, ...]
+    level: tuple[Word, ...]
+    grade: tuple[Word, ...]
+    kind: tuple[Word, ...]
+
+
+@cache
+def institution_rule() -> InstitutionRule:
+    """The definition in force."""
+    file = files("quanmin.definitions").joinpath("registers", "institutions.toml")
+    return msgspec.convert(tomllib.loads(file.read_text("utf-8")), InstitutionRule)
+
+
+@cache
+def acting_states() -> frozenset[str]:
+    """The states in which an institution's actors may act."""
+    return frozenset(state.code for state in institution_rule().state if state.acts)
