@@ -41,7 +41,7 @@ from quanmin.records.profiles import ProfileIndex
 from quanmin.records.store import Store
 from quanmin.terminology import TerminologyIndex, Terms
 from quanmin.trust import AccessLog, Actors, Guard, Witness
-from quanmin.trust.registers import InstitutionIndex
+from quanmin.trust.registers import InstitutionIndex, PractitionerIndex
 from quanmin.trust.signatures import Office, OwnAuthority
 from quanmin.web import KitSettings, Text
 from quanmin.web import build as build_pages
@@ -108,6 +108,7 @@ def _assemble(
             ProfileIndex(),
             SearchParameterIndex(),
             InstitutionIndex(settings.zone, context.rid_of),
+            PractitionerIndex(settings.zone, context.rid_of),
         ),
         # The disk of an external server is not ours to see; it says itself when it is full.
         may_write=room.is_enough if room else _always,

@@ -38,7 +38,8 @@ class Actor(msgspec.Struct, frozen=True):
     """Someone who asks. `sender` is the code of the institution the actor writes for, "" for a
     resident.
 
-    `person` is the person a resident is, by the number of the identity index.
+    `person` is the person a resident is, by the number of the identity index. `duties` are what a
+    post charges its holder with beyond the role.
     """
 
     code: str
@@ -46,6 +47,7 @@ class Actor(msgspec.Struct, frozen=True):
     name: str
     sender: str
     person: str | None = None
+    duties: frozenset[str] = frozenset()
 
 
 class Actors:

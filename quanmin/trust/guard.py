@@ -314,6 +314,7 @@ class GuardedRecords(GuardedReading):
                     f"{', '.join(reserved)} is not written in your role: it decides for all of the"
                     " node, or is beyond what the role is for"
                 )
+            rights.standing.refuse_unlicensed({op.type for op in operations})
             outcomes = await self._store.write(
                 Sender(sender, rights.readable, rights.writable), operations, before_commit
             )

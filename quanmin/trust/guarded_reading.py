@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
+import msgspec
+
 from quanmin.base.database import Connection
 from quanmin.base.problems import Forbidden, NotFound, Problem
 from quanmin.fhir.query import Query
@@ -81,10 +83,12 @@ class Guarding:
         """The number the actor's writes are signed with, and what they may do now. Raises Forbidden
         for one whom the registers do not let act.
         """
-        await self.standings.of(actor)
+        standing = await self.standings.of(actor)
+        actor = msgspec.structs.replace(actor, duties=actor.duties | standing.duties)
         sender = await self.store.sender(actor.sender or f"actor:{actor.code}")
         patients = await self.patients_of(actor)
-        return sender, compile_rights(actor, Ground(sender, patients))
+        rights = compile_rights(actor, Ground(sender, patients))
+        return sender, msgspec.structs.replace(rights, standing=standing)
 
     async def patients_of(self, actor: Actor) -> frozenset[int]:
         """The Patients that a resident is; nobody else is any."""

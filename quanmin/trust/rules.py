@@ -1,9 +1,9 @@
 """The rule tree: who may see and change what. One tree, compiled to a Visibility, which is SQL for
 sets and Python for single records.
 
-The rules are few until consents and roles arrive: an operator sees everything, an institution what
-it sent itself, a resident what is about them, and everyone the directory; a security administrator
-keeps the registers. Whatever no rule allows is not seen.
+The rules are few until consents and roles arrive: an operator sees everything, an institution and
+its staff what it sent itself, a resident what is about them, and everyone the directory; a security
+administrator keeps the registers. Whatever no rule allows is not seen.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from quanmin.records.visibility import (
 from quanmin.trust.actors import Actor
 from quanmin.trust.directory import directory
 from quanmin.trust.registers.definitions import institution_rule
+from quanmin.trust.registers.standing import Standing
 
 
 class Ground(msgspec.Struct, frozen=True):
@@ -45,7 +46,8 @@ class Rights(msgspec.Struct, frozen=True):
     says so.
 
     What is `readable` but not in `whole` is shown in its directory form, and without its history.
-    `reserved` are types that others write: they decide for all of the node.
+    `reserved` are types that others write: they decide for all of the node. `standing` is what the
+    registers say of the actor.
     """
 
     whole: Visibility
@@ -54,6 +56,7 @@ class Rights(msgspec.Struct, frozen=True):
     may_create: Decision
     may_erase: Decision = Decision(allowed=False, reasons=("operators-only",))
     reserved: frozenset[str] = frozenset()
+    standing: Standing = Standing()
 
 
 def compile_rights(actor: Actor, ground: Ground) -> Rights:
@@ -76,7 +79,7 @@ def _of_role(actor: Actor, ground: Ground) -> Rights:
         case "operator":
             decision = Decision(allowed=True, reasons=("operator",))
             return Rights(Everything(), Everything(), Everything(), decision, decision)
-        case "institution":
+        case "institution" | "doctor" | "nurse" | "public_health_worker":
             own = OfSender(frozenset({ground.sender}))
             decision = Decision(allowed=True, reasons=("own-records",))
             return Rights(own, _with_directory(own), own, decision)

@@ -3,12 +3,20 @@
 from quanmin.trust.registers.credit_code import judge_credit_code
 from quanmin.trust.registers.institution_index import InstitutionIndex
 from quanmin.trust.registers.institutions import Institution, Institutions
+from quanmin.trust.registers.posts import Post, Posts
+from quanmin.trust.registers.practitioner_index import PractitionerIndex
+from quanmin.trust.registers.proxies import Proxies, Proxy
 from quanmin.trust.registers.standing import Standing, Standings
 
 __all__ = [
     "Institution",
     "InstitutionIndex",
     "Institutions",
+    "Post",
+    "Posts",
+    "PractitionerIndex",
+    "Proxies",
+    "Proxy",
     "Standing",
     "Standings",
     "judge_credit_code",

@@ -5,8 +5,13 @@ from __future__ import annotations
 import tomllib
 from functools import cache
 from importlib.resources import files
+from typing import Final
 
 import msgspec
+
+from quanmin.base.database import Connection
+
+_OURS: Final = "select true from records.sender where sender = $1 and code = any($2::text[])"
 
 
 class Word(msgspec.Struct, frozen=True):
@@ -59,7 +64,40 @@ def institution_rule() -> InstitutionRule:
     return msgspec.convert(tomllib.loads(file.read_text("utf-8")), InstitutionRule)
 
 
+async def is_of_register(connection: Connection, sender: int) -> bool:
+    """Whether what this sender (its number) writes are entries of the registers."""
+    senders = list(institution_rule().register.senders)
+    return bool(await connection.fetchval(_OURS, sender, senders))
+
+
 @cache
 def acting_states() -> frozenset[str]:
     """The states in which an institution's actors may act."""
     return frozenset(state.code for state in institution_rule().state if state.acts)
+
+
+class RoleRule(Word, frozen=True):
+    """A role, and the kinds of licence of which an actor in a post needs one."""
+
+    licences: frozenset[str] = frozenset()
+
+
+@cache
+def roles() -> dict[str, RoleRule]:
+    """The roles there are, by their code."""
+    file = files("quanmin.definitions").joinpath("roles.toml")
+    found = tomllib.loads(file.read_text("utf-8"))["role"]
+    return {role["code"]: msgspec.convert(role, RoleRule) for role in found}
+
+
+@cache
+def duties() -> tuple[Word, ...]:
+    """The duties a post may have."""
+    file = files("quanmin.definitions").joinpath("registers", "duties.toml")
+    return msgspec.convert(tomllib.loads(file.read_text("utf-8"))["duty"], tuple[Word, ...])
+
+
+@cache
+def duties_known() -> frozenset[str]:
+    """Their codes."""
+    return frozenset(duty.code for duty in duties())

@@ -120,13 +120,19 @@ def _stages(
             if (codes[name] is None and name == "state") or codes[name] not in {None, *known}:
                 text = f"the {name} is a valueCode, one of {', '.join(known)}"
                 faults.append(Issue("error", "code-invalid", text, where))
-        since = _bound(period.get("start"), zone, "start")
-        until = _bound(period.get("end"), zone, "end")
-        if since is None or until is None or since >= until or not period.get("start"):
+        bounds = period_of(period, zone)
+        if bounds is None or not period.get("start"):
             text = "the period is a valuePeriod with a start; it ends, if at all, after it began"
             faults.append(Issue("error", "value", text, where))
             continue
-        yield Stage(codes["state"] or "", since, until, codes["level"], codes["grade"])
+        yield Stage(codes["state"] or "", *bounds, level=codes["level"], grade=codes["grade"])
+
+
+def period_of(period: Mapping[str, Any], zone: ZoneInfo) -> tuple[int, int] | None:
+    """When a Period begins, and the first moment after it; None for one that ends before."""
+    since = _bound(period.get("start"), zone, "start")
+    until = _bound(period.get("end"), zone, "end")
+    return None if since is None or until is None or since >= until else (since, until)
 
 
 def _bound(text: object, zone: ZoneInfo, end: Literal["start", "end"]) -> int | None:

@@ -11,10 +11,9 @@ from zoneinfo import ZoneInfo
 from quanmin.base.database import Connection
 from quanmin.base.problems import Conflict, Invalid
 from quanmin.records.operation import Change
-from quanmin.trust.registers.definitions import institution_rule
+from quanmin.trust.registers.definitions import is_of_register
 from quanmin.trust.registers.entry import OPEN_END, Entry, Stage, read_entry
 
-_OURS: Final = "select true from records.sender where sender = $1 and code = any($2::text[])"
 _ENTRY: Final = "select code, sender from trust.institution_entry where organization = $1"
 _OTHER: Final = """
     select id, code from trust.institution_entry
@@ -55,9 +54,8 @@ class InstitutionIndex:
         """Write each changed entry anew. Raises Invalid for one that breaks a rule of the register,
         Conflict for a code that another institution has, or a deletion.
         """
-        senders = list(institution_rule().register.senders)
         for change in changes:
-            if await connection.fetchval(_OURS, change.sender, senders):
+            if await is_of_register(connection, change.sender):
                 await self._apply(connection, change)
 
     async def _apply(self, connection: Connection, change: Change) -> None:

@@ -8,49 +8,94 @@ under way share the next one, as single reads do.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractAsyncContextManager
-from typing import Final
+from typing import Any, Final
 
-import asyncpg
 import msgspec
 
 from quanmin.base.database import Connection
 from quanmin.base.problems import Forbidden
 from quanmin.trust.actors import Actor
-from quanmin.trust.registers.definitions import acting_states
+from quanmin.trust.registers.definitions import acting_states, roles
+from quanmin.trust.registers.licensing import Held, licence_rule, place_bound, unlicensed
 
 _BATCH_MAX: Final = 256
 _ASK: Final = """
-    select asked.sender, e.organization, i.state, i.level, i.grade, i.kind, i.region, i.tenant
-    from unnest($1::text[]) asked (sender)
-    join trust.institution_entry e using (sender)
+    select asked.actor, asked.sender, e.organization is not null as is_entered,
+        i.state, i.level, i.grade, i.kind, i.region, i.tenant,
+        exists (select from trust.post h where h.actor = asked.actor) as has_posts,
+        p.post, p.duties, p.organization = e.organization as is_there,
+        array(
+            select l.kind || '/' || coalesce(s.scope, '')
+            from trust.licence l left join unnest(l.scopes) s (scope) on true
+            where l.practitioner = p.practitioner and l.since <= $3 and l.until > $3
+                and l.state = any($4::text[])
+                and (l.kind <> all($5::text[]) or exists (
+                    select from trust.practice w
+                    where w.practitioner = p.practitioner and w.organization = p.organization
+                        and w.since <= $3 and w.until > $3))
+        ) as licences
+    from unnest($1::text[], $2::text[]) asked (actor, sender)
+    left join trust.institution_entry e using (sender)
     left join trust.institution i
-        on i.organization = e.organization and i.since <= $2 and i.until > $2
+        on i.organization = e.organization and i.since <= $3 and i.until > $3
+    left join trust.post p on p.actor = asked.actor and p.since <= $3 and p.until > $3
 """
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """What the registers say of an actor at this moment. `state` is "" of an institution that is
-    not in the register, and all else then is unknown.
+    """What the registers say of an actor at this moment.
+
+    `state`, `level`, `grade`, `kind`, `region` and `tenant` are the institution's; all are empty of
+    one that is not in the register. `post` is None of an actor without posts; `licences` are in
+    force where the post is.
     """
 
+    is_entered: bool = False
     state: str = ""
     level: str | None = None
     grade: str | None = None
     kind: str | None = None
     region: str = ""
     tenant: str = ""
+    has_posts: bool = False
+    post: int | None = None
+    duties: frozenset[str] = frozenset()
+    licences: frozenset[Held] = frozenset()
 
-    def refuse(self) -> None:
-        """Raises Forbidden for an actor whose institution does not act now."""
-        if self.state and self.state not in acting_states():
-            raise Forbidden(
-                f"the register says that your institution is {self.state} now: nobody acts for it"
+    def refusal(self, role: str) -> str | None:
+        """Why an actor of this role may not act now, as a sentence; None when they may."""
+        if self.is_entered and self.state not in acting_states():
+            state = self.state or "not in force"
+            return f"the register says that your institution is {state} now: nobody acts for it"
+        if not self.has_posts:
+            return None
+        if self.post is None:
+            return "your post has ended or has not begun: ask who keeps the register of posts"
+        needed = roles()[role].licences if role in roles() else frozenset()
+        if needed and needed.isdisjoint(kind for kind, _ in self.licences):
+            return (
+                "no licence of yours is in force at this institution"
+                f" ({' or '.join(sorted(needed))}): ask who keeps the register of practitioners"
             )
+        return None
+
+    def refuse_unlicensed(self, types: Collection[str]) -> None:
+        """Raises Forbidden for a person who writes what their licences do not cover."""
+        if self.post is None:
+            return
+        for type_ in sorted(types):
+            act = unlicensed(type_, self.licences, self.level)
+            if act is not None:
+                held = ", ".join(sorted(f"{k} ({s})" if s else k for k, s in self.licences))
+                raise Forbidden(
+                    f"you may not {act.en} ({type_}): your licences in force here: {held or 'none'}"
+                )
 
 
 _UNKNOWN: Final = Standing()
+_Key = tuple[str, str]
 
 
 class Standings:
@@ -64,47 +109,70 @@ class Standings:
         """`connect` lends a connection; `now` gives microseconds since 1970-01-01T00:00Z."""
         self._connect = connect
         self._now = now
-        self._waiting: dict[str, list[asyncio.Future[Standing]]] = {}
+        self._waiting: dict[_Key, list[asyncio.Future[Standing]]] = {}
         self._asker: asyncio.Task[None] | None = None
 
     async def of(self, actor: Actor) -> Standing:
         """What the registers say of this actor now. Raises Forbidden for one who may not act."""
-        if not actor.sender:
-            return _UNKNOWN
         found = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(actor.sender, []).append(found)
+        self._waiting.setdefault((actor.code, actor.sender), []).append(found)
         if self._asker is None or self._asker.done():
             self._asker = asyncio.create_task(self._ask_waiting())
         standing: Standing = await found
-        standing.refuse()
+        refusal = standing.refusal(actor.role)
+        if refusal is not None:
+            raise Forbidden(refusal)
         return standing
 
     async def _ask_waiting(self) -> None:
         while self._waiting:
-            batch = {sender: self._waiting.pop(sender) for sender in [*self._waiting][:_BATCH_MAX]}
+            batch = {key: self._waiting.pop(key) for key in [*self._waiting][:_BATCH_MAX]}
             try:
                 async with self._connect() as connection:
-                    rows = await connection.fetch(_ASK, list(batch), self._now())
+                    told = await _ask(connection, batch, self._now())
             except Exception as error:  # noqa: BLE001 - handed to everyone who waits
                 for found in _each(batch):
                     found.set_exception(error)
             else:
-                told = {row["sender"]: _standing(row) for row in rows}
-                for sender, waiting in batch.items():
+                for key, waiting in batch.items():
                     for found in waiting:
                         if not found.done():
-                            found.set_result(told.get(sender, _UNKNOWN))
+                            found.set_result(told.get(key, _UNKNOWN))
+
+
+async def _ask(connection: Connection, keys: Collection[_Key], now: int) -> dict[_Key, Standing]:
+    actors, senders = [key[0] for key in keys], [key[1] for key in keys]
+    in_force = list(licence_rule().states.in_force)
+    rows = await connection.fetch(_ASK, actors, senders, now, in_force, list(place_bound()))
+    return {(row["actor"], row["sender"]): _standing(row) for row in rows}
 
 
 def _each(
-    batch: dict[str, list[asyncio.Future[Standing]]],
+    batch: dict[_Key, list[asyncio.Future[Standing]]],
 ) -> list[asyncio.Future[Standing]]:
     return [found for waiting in batch.values() for found in waiting if not found.done()]
 
 
-def _standing(row: asyncpg.Record) -> Standing:
-    if row["state"] is None:
-        return Standing(state="not in force")
+def _standing(row: Any) -> Standing:
+    if not (row["is_entered"] or row["has_posts"]):
+        return _UNKNOWN
+    # A post is at the institution that the actor writes for, or it is none.
+    is_there = bool(row["is_there"])
     return Standing(
-        row["state"], row["level"], row["grade"], row["kind"], row["region"], row["tenant"]
+        is_entered=row["is_entered"],
+        state=row["state"] or "",
+        level=row["level"],
+        grade=row["grade"],
+        kind=row["kind"],
+        region=row["region"] or "",
+        tenant=row["tenant"] or "",
+        has_posts=row["has_posts"],
+        post=row["post"] if is_there else None,
+        duties=frozenset(row["duties"] or ()) if is_there else frozenset(),
+        licences=frozenset(map(_held, row["licences"])) if is_there else frozenset(),
     )
+
+
+def _held(text: str) -> Held:
+    kind, _, scope = text.partition("/")
+    return kind, scope

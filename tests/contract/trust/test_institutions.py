@@ -8,21 +8,16 @@ from typing import Any
 
 import asyncpg
 import pytest
+from books import ADDRESS, CODE, CREDIT, OTHER, Books, as_, organization
 from stores import START, observation, open_context, open_guard
 
 from quanmin.base.problems import Conflict, Forbidden, Invalid
-from quanmin.demo.numbering import credit_code
 from quanmin.fhir.dates import interval
 from quanmin.records.context import Context
-from quanmin.trust import Actor, Guard, GuardedRecords, Role
+from quanmin.trust import Guard
 from quanmin.trust.registers import Institutions
 from quanmin.trust.registers.credit_code import code_rule
-from quanmin.trust.registers.definitions import institution_rule
 from quanmin.trust.registers.institutions import Wanted
-
-CODE, OTHER = credit_code("580101", 7), credit_code("580102", 8)
-ADDRESS = institution_rule().address
-SYSTEM = "https://quanmin.example/fhir/sid/credit-code"
 
 
 @pytest.fixture
@@ -33,11 +28,6 @@ def context(tmp_path: Path) -> Context:
 @pytest.fixture
 def guard(pool: asyncpg.Pool[asyncpg.Record], context: Context) -> Guard:
     return open_guard(pool, context)
-
-
-def as_(guard: Guard, role: Role, sender: str) -> GuardedRecords:
-    actor = Actor(f"{role}-{sender}", role, "Somebody", sender)
-    return guard.records(actor, purpose="HOPERAT", request_id="r-1")
 
 
 def stage(state: str, start: str | None, end: str | None = None, **more: str) -> dict[str, Any]:
@@ -51,30 +41,17 @@ def stage(state: str, start: str | None, end: str | None = None, **more: str) ->
     return {"url": ADDRESS.status, "extension": parts}
 
 
-def organization(code: str = CODE, *stages: dict[str, Any], **more: Any) -> dict[str, Any]:
-    types = {ADDRESS.kind: "A", ADDRESS.level: "county", ADDRESS.grade: "2"}
-    body = {
-        "resourceType": "Organization",
-        "identifier": [
-            {"system": SYSTEM, "value": code},
-            {"system": ADDRESS.sender, "value": f"sender-{code}"},
-        ],
-        "name": "清河县人民医院",
-        "type": [{"coding": [{"system": url, "code": code}]} for url, code in types.items()],
-        **({"extension": list(stages)} if stages else {}),
-        **more,
-    }
-    return {name: value for name, value in body.items() if value is not None}
+def entry(*stages: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """An institution with these states."""
+    return organization(extension=list(stages) or None, **more)
 
 
 async def register(guard: Guard, body: dict[str, Any]) -> str:
-    records = as_(guard, "security_administrator", "register")
-    return (await records.create("Organization", json.dumps(body).encode())).stored.id
+    return await Books(guard, guard.store._pool).enter(body)
 
 
 async def change(guard: Guard, id_: str, body: dict[str, Any]) -> None:
-    records = as_(guard, "security_administrator", "register")
-    await records.update("Organization", id_, json.dumps({**body, "id": id_}).encode())
+    await Books(guard, guard.store._pool).change(id_, body)
 
 
 def noon(context: Context, day: str) -> int:
@@ -91,7 +68,7 @@ async def test_the_register_says_what_held_on_a_day(
         stage("active", "2021-01-01", "2025-06-30", grade="1"),
         stage("active", "2025-07-01"),
     )
-    id_ = await register(guard, organization(CODE, *stages))
+    id_ = await register(guard, entry(*stages))
     institutions = Institutions(pool)
     told = {}
     for day in ("2019-12-31", "2020-12-31", "2021-01-01", "2025-06-30", "2025-07-01"):
@@ -170,7 +147,7 @@ async def test_a_closed_institutions_actors_stop_with_the_next_request(guard: Gu
 async def test_an_institution_that_is_not_active_today_has_no_actors(
     guard: Guard, stages: tuple[dict[str, Any], ...]
 ) -> None:
-    await register(guard, organization(CODE, *stages))
+    await register(guard, entry(*stages))
     with pytest.raises(Forbidden):
         await as_(guard, "institution", f"sender-{CODE}").create("Observation", observation())
     await as_(guard, "institution", "another").create("Observation", observation())
@@ -186,11 +163,11 @@ async def test_an_institution_that_is_not_active_today_has_no_actors(
             organization(type=[{"coding": [{"system": ADDRESS.kind, "code": "Z9"}]}]),
             "Organization.type",
         ),
-        (organization(CODE, stage("merry", "2020-01-01")), "Organization.extension[0]"),
-        (organization(CODE, stage("active", None, "2019")), "Organization.extension[0]"),
-        (organization(CODE, stage("active", "2020", grade="9")), "Organization.extension[0]"),
+        (entry(stage("merry", "2020-01-01")), "Organization.extension[0]"),
+        (entry(stage("active", None, "2019")), "Organization.extension[0]"),
+        (entry(stage("active", "2020", grade="9")), "Organization.extension[0]"),
         (
-            organization(CODE, stage("active", "2020-01-01"), stage("closed", "2021-01-01")),
+            entry(stage("active", "2020-01-01"), stage("closed", "2021-01-01")),
             "Organization.extension",
         ),
     ],
@@ -254,4 +231,4 @@ async def test_a_security_administrator_writes_the_registers_and_nothing_else(
 
 
 def test_the_systems_of_the_demonstration_are_known() -> None:
-    assert SYSTEM in code_rule().systems
+    assert CREDIT in code_rule().systems

@@ -1,0 +1,141 @@
+"""Posts: at which institution an actor works, from when to when, with which duties."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import asyncpg
+import msgspec
+
+from quanmin.base.problems import Conflict, Invalid, NotFound
+from quanmin.trust.registers.definitions import duties_known
+from quanmin.trust.registers.entry import OPEN_END
+
+_COLUMNS: Final = (
+    "p.post, p.actor, a.role, a.name, p.organization, e.code as institution, p.duties,"
+    " p.practitioner, p.since, p.until"
+)
+_FROM: Final = (
+    "from trust.post p join trust.actor a on a.code = p.actor"
+    " join trust.institution_entry e using (organization)"
+)
+_AS_OF: Final = f"""
+    select {_COLUMNS} {_FROM}
+    where p.since <= $1 and p.until > $1
+        and ($2::text is null or p.actor = $2)
+        and ($3::text is null or e.code = $3 or e.sender = $3)
+        and ($4::bigint is null or p.post > $4)
+    order by p.post limit $5
+"""
+_HISTORY: Final = f"select {_COLUMNS} {_FROM} where p.actor = $1 order by p.since"
+_ONE: Final = f"select {_COLUMNS} {_FROM} where p.post = $1"
+_OVERLAPS: Final = """
+    select true from trust.post where actor = $1 and since < $3 and until > $2 limit 1
+"""
+_INSERT: Final = """
+    insert into trust.post
+        (actor, organization, duties, practitioner, since, until, decided_at, decided_by)
+    values ($1, $2, $3, $4, $5, $6, $7, $8) returning post
+"""
+
+
+class Post(msgspec.Struct, frozen=True):
+    """An actor's time at an institution (its credit code), until before `until`."""
+
+    post: int
+    actor: str
+    role: str
+    name: str
+    organization: int
+    institution: str
+    duties: list[str]
+    practitioner: int | None
+    since: int
+    until: int
+
+
+class Posts:
+    """The posts of one node."""
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+        self._pool = pool
+
+    async def appoint(
+        self,
+        actor: str,
+        *,
+        duties: Sequence[str] = (),
+        practitioner: int | None = None,
+        since: int,
+        until: int = OPEN_END,
+        at: int,
+        by: str,
+    ) -> Post:
+        """A post of an actor at the institution the actor writes for; gives it.
+
+        Raises NotFound for an unknown actor, Conflict when the posts of one actor would overlap,
+        Invalid for a period that ends before it begins, an unknown duty or an institution that is
+        not in the register.
+        """
+        if since >= until:
+            raise Invalid("a post ends after it begins: give a later end, or none")
+        unknown = sorted(set(duties) - duties_known())
+        if unknown:
+            raise Invalid(f"there is no such duty; there are {', '.join(sorted(duties_known()))}")
+        async with self._pool.acquire() as connection, connection.transaction():
+            # Whoever else appoints the actor waits here, so that no two posts overlap.
+            row = await connection.fetchrow(
+                "select sender from trust.actor where code = $1 for update", actor
+            )
+            if row is None:
+                raise NotFound("there is no such actor: make the account first")
+            organization = await connection.fetchval(
+                "select organization from trust.institution_entry where sender = $1", row["sender"]
+            )
+            if organization is None:
+                raise Invalid("the actor's institution is not in the register: enter it first")
+            if await connection.fetchval(_OVERLAPS, actor, since, until):
+                raise Conflict("the actor has a post in this time already: end that one first")
+            post = await connection.fetchval(
+                _INSERT, actor, organization, sorted(duties), practitioner, since, until, at, by
+            )
+            rows = await connection.fetch(_ONE, post)
+            return Post(*rows[0])
+
+    async def end(self, post: int, *, at: int) -> Post:
+        """End a post at a moment; from then on nobody acts in it. One that has not begun ends as it
+        begins. Raises NotFound, Conflict for one that has ended before.
+        """
+        async with self._pool.acquire() as connection, connection.transaction():
+            ended = await connection.fetchval(
+                "update trust.post set until = greatest($2, since + 1)"
+                " where post = $1 and until > $2 returning post",
+                post,
+                at,
+            )
+            found = await connection.fetchrow(_ONE, post)
+            if found is None:
+                raise NotFound("there is no such post")
+            if ended is None:
+                raise Conflict("the post has ended before")
+            return Post(*found)
+
+    async def as_of(
+        self,
+        moment: int,
+        *,
+        actor: str | None = None,
+        institution: str | None = None,
+        after: int | None = None,
+        count: int,
+    ) -> Sequence[Post]:
+        """The posts held at a moment, of an actor or at an institution (credit or sender code), in
+        the order they were entered, after the post `after`.
+        """
+        rows = await self._pool.fetch(_AS_OF, moment, actor, institution, after, count)
+        return [Post(*row) for row in rows]
+
+    async def history(self, actor: str) -> Sequence[Post]:
+        """All posts of an actor, oldest first."""
+        return [Post(*row) for row in await self._pool.fetch(_HISTORY, actor)]

@@ -1,0 +1,142 @@
+"""Keeps licences and places of practice equal to the register's Practitioners and
+PractitionerRoles, in the transaction that writes one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from quanmin.base.database import Connection
+from quanmin.base.problems import Invalid, Issue
+from quanmin.records.operation import Change
+from quanmin.trust.registers.definitions import is_of_register
+from quanmin.trust.registers.entry import period_of
+from quanmin.trust.registers.licensing import licence_rule
+
+_LICENCE: Final = """
+    insert into trust.licence (practitioner, kind, scopes, state, since, until)
+    values ($1, $2, $3, $4, $5, $6)
+"""
+_PRACTICE: Final = """
+    insert into trust.practice (role, practitioner, organization, since, until)
+    values ($1, $2, $3, $4, $5)
+"""
+
+
+class Licence(msgspec.Struct, frozen=True):
+    """A licence as a qualification tells it."""
+
+    kind: str
+    scopes: tuple[str, ...]
+    state: str
+    since: int
+    until: int
+
+
+class PractitionerIndex:
+    """The projection of the register's staff onto dated rows."""
+
+    types = frozenset({"Practitioner", "PractitionerRole"})
+    is_early = False
+
+    def __init__(self, zone: ZoneInfo, rid_of: Callable[[str, str], int | None]) -> None:
+        """Dates without a zone are read in `zone`; `rid_of` gives the key of `type/id`."""
+        self._zone = zone
+        self._rid_of = rid_of
+
+    async def apply(self, connection: Connection, changes: Sequence[Change]) -> None:
+        """Write each changed entry anew. Raises Invalid for one that breaks a rule of the register.
+
+        One that is deleted or not active has no licence and practises nowhere.
+        """
+        for change in changes:
+            if not await is_of_register(connection, change.sender):
+                continue
+            if change.type == "Practitioner":
+                await self._license(connection, change)
+            else:
+                await self._place(connection, change)
+
+    async def _license(self, connection: Connection, change: Change) -> None:
+        await connection.execute("delete from trust.licence where practitioner = $1", change.rid)
+        resource = change.resource
+        if resource is None:
+            return
+        faults: list[Issue] = []
+        licences = list(_licences(resource, self._zone, faults))
+        if faults:
+            raise Invalid("the register of practitioners does not take this", issues=tuple(faults))
+        if resource.get("active", True):
+            rows = [
+                (change.rid, one.kind, list(one.scopes), one.state, one.since, one.until)
+                for one in licences
+            ]
+            await connection.executemany(_LICENCE, rows)
+
+    async def _place(self, connection: Connection, change: Change) -> None:
+        await connection.execute("delete from trust.practice where role = $1", change.rid)
+        resource = change.resource
+        if resource is None or not resource.get("active", True):
+            return
+        practitioner = self._target(resource, "practitioner", "Practitioner")
+        organization = self._target(resource, "organization", "Organization")
+        period = period_of(resource.get("period") or {}, self._zone)
+        if period is None:
+            text = "a period ends, if at all, after it began"
+            raise Invalid(
+                "the register of practitioners does not take this",
+                issues=(Issue("error", "value", text, "PractitionerRole.period"),),
+            )
+        if practitioner is not None and organization is not None:
+            await connection.execute(_PRACTICE, change.rid, practitioner, organization, *period)
+
+    def _target(self, resource: Mapping[str, Any], name: str, type_: str) -> int | None:
+        reference = str((resource.get(name) or {}).get("reference") or "")
+        stated, _, id_ = reference.partition("/")
+        return self._rid_of(type_, id_) if stated == type_ and id_ else None
+
+
+def _licences(
+    practitioner: Mapping[str, Any], zone: ZoneInfo, faults: list[Issue]
+) -> Iterator[Licence]:
+    """The qualifications that are licences: those with a kind of ours."""
+    rule = licence_rule()
+    kinds = [kind.code for kind in rule.kind]
+    known_scopes = {scope.code for scope in rule.scope}
+    states = sorted(rule.states.in_force | rule.states.others)
+    for place, qualification in enumerate(practitioner.get("qualification") or ()):
+        where = f"Practitioner.qualification[{place}]"
+        codings = (qualification.get("code") or {}).get("coding") or ()
+        kind = next(
+            (coding.get("code") for coding in codings if coding.get("system") == rule.address.kind),
+            None,
+        )
+        if kind is None:
+            continue
+        state = next(_extended(qualification, rule.address.state), "active")
+        scopes = tuple(_extended(qualification, rule.address.scope))
+        period = period_of(qualification.get("period") or {}, zone)
+        if not known_scopes.issuperset(scopes):
+            text = f"the scopes of a licence are {', '.join(sorted(known_scopes))}"
+            faults.append(Issue("error", "code-invalid", text, where))
+        elif kind not in kinds:
+            text = f"the kinds of licence are {', '.join(kinds)}"
+            faults.append(Issue("error", "code-invalid", text, f"{where}.code"))
+        elif state not in states:
+            text = f"the states of a licence are {', '.join(states)}"
+            faults.append(Issue("error", "code-invalid", text, where))
+        elif period is None or not (qualification.get("period") or {}).get("start"):
+            text = "a licence has a period with a start; it ends, if at all, after it began"
+            faults.append(Issue("error", "required", text, f"{where}.period"))
+        else:
+            yield Licence(kind, scopes, state, *period)
+
+
+def _extended(element: Mapping[str, Any], url: str) -> Iterator[str]:
+    for extension in element.get("extension") or ():
+        if extension.get("url") == url and extension.get("valueCode"):
+            yield str(extension["valueCode"])

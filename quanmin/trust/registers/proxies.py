@@ -1,0 +1,167 @@
+"""Guardians and proxies: who acts for another person, on what evidence, until when.
+
+A child's guardian ends on the day the child becomes as old as the law has it, without anybody
+doing anything.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from datetime import date, datetime, time
+from functools import cache
+from importlib.resources import files
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import asyncpg
+import msgspec
+
+from quanmin.base.database import Database
+from quanmin.base.problems import Conflict, Invalid, NotFound
+from quanmin.trust.registers.definitions import Word
+from quanmin.trust.registers.entry import OPEN_END
+
+_ACTING: Final = """
+    select proxy, person, for_person, kind, evidence, since, until from trust.proxy
+    where person = $1 and since <= $2 and until > $2 order by proxy
+"""
+_ABOUT: Final = """
+    select proxy, person, for_person, kind, evidence, since, until from trust.proxy
+    where for_person = $1 order by since, proxy
+"""
+_INSERT: Final = """
+    insert into trust.proxy
+        (person, for_person, kind, evidence, since, until, decided_at, decided_by)
+    select $1, $2, $3, $4, $5, $6, $7, $8
+    where not exists (
+        select from trust.proxy
+        where person = $1 and for_person = $2 and since < $6 and until > $5)
+    returning proxy, person, for_person, kind, evidence, since, until
+"""
+
+
+class ProxyKind(Word, frozen=True):
+    """A kind of acting for another; see the definition."""
+
+    evidence: tuple[str, ...]
+    ends_at_age: int | None = None
+    years_max: int | None = None
+
+
+class Proxy(msgspec.Struct, frozen=True):
+    """`person` acts for `for_person` from `since` until before `until`."""
+
+    proxy: int
+    person: int
+    for_person: int
+    kind: str
+    evidence: str
+    since: int
+    until: int
+
+
+@cache
+def proxy_kinds() -> dict[str, ProxyKind]:
+    """The kinds there are, by their code."""
+    file = files("quanmin.definitions").joinpath("registers", "proxies.toml")
+    kinds = tomllib.loads(file.read_text("utf-8"))["kind"]
+    return {kind["code"]: msgspec.convert(kind, ProxyKind) for kind in kinds}
+
+
+class Proxies:
+    """Who acts for whom on one node."""
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], zone: ZoneInfo) -> None:
+        """Birthdays begin at midnight in `zone`."""
+        self._pool = pool
+        self._zone = zone
+
+    async def enter(
+        self,
+        person: int,
+        for_person: int,
+        *,
+        kind: str,
+        evidence: str,
+        born: date | None,
+        until: int = OPEN_END,
+        at: int,
+        by: str,
+    ) -> Proxy:
+        """From `at` on a person acts for another, born on `born`, until the moment given or the
+        latest the kind allows.
+
+        Raises Invalid for a kind or evidence that is none, a missing birth date or a child that is
+        too old; NotFound for an unknown person; Conflict when it is entered already.
+        """
+        rule = proxy_kinds().get(kind)
+        if rule is None:
+            raise Invalid(f"the kinds of proxy are {', '.join(proxy_kinds())}")
+        if evidence not in rule.evidence:
+            raise Invalid(f"the evidence for this kind is one of {', '.join(rule.evidence)}")
+        if person == for_person:
+            raise Invalid("nobody needs a proxy for themselves")
+        latest = self._latest(rule, born, at)
+        if latest <= at:
+            raise Invalid(f"the child is {rule.ends_at_age} or older: they decide for themselves")
+        ends = min(until, latest)
+        if ends <= at:
+            raise Invalid("a proxy ends after it begins: give a later end, or none")
+        async with self._pool.acquire() as connection, connection.transaction():
+            # Whoever else enters a proxy of this person waits here, so that none is there twice.
+            known = await connection.fetchval(
+                "select true from people.person where person = $1 for update", for_person
+            )
+            other = await connection.fetchval(
+                "select true from people.person where person = $1", person
+            )
+            if not (known and other):
+                raise NotFound("there is no such person")
+            row = await connection.fetchrow(
+                _INSERT, person, for_person, kind, evidence, at, ends, at, by
+            )
+        if row is None:
+            raise Conflict("this person acts for the other already: end that first")
+        return Proxy(*row)
+
+    async def end(self, proxy: int, *, at: int) -> None:
+        """From this moment on the proxy acts no more. Raises NotFound for one that does not act."""
+        ended = await self._pool.fetchval(
+            "update trust.proxy set until = greatest($2, since + 1)"
+            " where proxy = $1 and until > $2 returning proxy",
+            proxy,
+            at,
+        )
+        if ended is None:
+            raise NotFound("there is no such proxy, or it has ended")
+
+    async def acting(self, person: int, at: int, database: Database | None = None) -> list[Proxy]:
+        """For whom a person acts at a moment."""
+        return [Proxy(*row) for row in await (database or self._pool).fetch(_ACTING, person, at)]
+
+    async def about(self, for_person: int) -> Sequence[Proxy]:
+        """Everyone who acts or acted for a person, oldest first: it is theirs to know."""
+        return [Proxy(*row) for row in await self._pool.fetch(_ABOUT, for_person)]
+
+    def _latest(self, rule: ProxyKind, born: date | None, at: int) -> int:
+        latest = OPEN_END
+        if rule.ends_at_age is not None:
+            if born is None:
+                raise Invalid("the child's birth date must be known: it decides when this ends")
+            latest = self._midnight(_later(born, rule.ends_at_age))
+        if rule.years_max is not None:
+            today = datetime.fromtimestamp(at / 1_000_000, self._zone).date()
+            latest = min(latest, self._midnight(_later(today, rule.years_max)))
+        return latest
+
+    def _midnight(self, day: date) -> int:
+        return int(datetime.combine(day, time(), self._zone).timestamp()) * 1_000_000
+
+
+def _later(day: date, years: int) -> date:
+    """The same day so many years later; the first of March for a day that is not there then."""
+    try:
+        return day.replace(year=day.year + years)
+    except ValueError:
+        return date(day.year + years, 3, 1)
