@@ -35,6 +35,7 @@ from quanmin.base.logs import SEVERITIES, write_logs
 from quanmin.base.problems import Problem, Unusable
 from quanmin.node.backup import back_up, back_up_keys, describe_server, list_bases, restore_keys
 from quanmin.node.doctor import Verdict, examine
+from quanmin.node.erasing_command import erase_person
 from quanmin.node.export_command import export_records
 from quanmin.node.first_actors import FIRST, OPERATOR, renew_token
 from quanmin.node.indexing_commands import search_parameters
@@ -68,6 +69,7 @@ node = typer.Typer(help="Start, stop and look at the node.", no_args_is_help=Tru
 app.add_typer(node, name="node")
 app.add_typer(jobs, name="jobs")
 app.command("export")(export_records)
+app.command("erase")(erase_person)
 app.add_typer(search_parameters, name="search-parameters")
 app.add_typer(signatures, name="signature")
 app.add_typer(log, name="log")

@@ -8,6 +8,7 @@ directory/
   fictional       there while the records are a demonstration's
   metrics/        what the workers count, for whichever of them is asked
   keys/           0700: what the records are encrypted with
+  ledger          0600: erasures and consents that a restore must not undo, encrypted
   imports/        0700: files that are being imported, encrypted
   exports/        0700: the files of bulk exports, encrypted, until they are removed
   witness/        0700: what the access log had grown to, for whom the database says otherwise
@@ -59,6 +60,7 @@ class Places:
         self.postgres = self.directory / "postgres"
         self.log = self.directory / "node.log"
         self.metrics = self.directory / "metrics"
+        self.ledger = self.directory / "ledger"
         self.imports = self.directory / "imports"
         self.exports = self.directory / "exports"
         self.witness = self.directory / "witness"

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from quanmin.base.cluster import Cluster
 from quanmin.base.problems import Unusable
 from quanmin.node.database import embedded, is_new, make_database, make_ready
+from quanmin.node.ledger import catch_up
 from quanmin.node.own_keys import open_keys
 from quanmin.node.places import Places
 from quanmin.node.settings import Settings
@@ -25,6 +26,7 @@ def reached_database(settings: Settings, *, may_make: bool = True) -> Iterator[s
         dsn = settings.postgres.dsn
         keys = open_keys(places, is_new=asyncio.run(is_new(dsn)))
         asyncio.run(make_ready(dsn, settings, keys))
+        asyncio.run(catch_up(settings, dsn, keys))
         yield dsn
         return
     cluster = embedded(settings, places)
@@ -50,6 +52,7 @@ def reached_database(settings: Settings, *, may_make: bool = True) -> Iterator[s
         try:
             asyncio.run(make_database(cluster))
             asyncio.run(make_ready(cluster.dsn(), settings, keys))
+            asyncio.run(catch_up(settings, cluster.dsn(), keys))
             yield cluster.dsn()
         finally:
             cluster.stop()

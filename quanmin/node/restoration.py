@@ -29,6 +29,7 @@ from quanmin.node.archive import (
 )
 from quanmin.node.backup import Base, base_folder, list_bases, verify_digest
 from quanmin.node.database import embedded
+from quanmin.node.ledger import share_ledger
 from quanmin.node.places import Places
 from quanmin.node.sealed_file import SealedReader
 from quanmin.node.settings import Settings
@@ -91,6 +92,8 @@ def restore(
     node_files = _read_node_files(folder / f"{base.name}.node{SUFFIX}", secret)
     progress(f"unpacking {base.plain_bytes / 1e6:,.0f} MB")
     part = _unpack(folder / f"{base.name}{SUFFIX}", secret, cluster)
+    # What the backup has forgotten is carried out when the node starts, from the ledger.
+    share_ledger(places, keys, directory)
     with _in_place(part, cluster):
         _put_node_files(node_files, places)
         progress("replaying the log")

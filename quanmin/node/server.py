@@ -36,6 +36,7 @@ from quanmin.node.places import Places
 from quanmin.node.settings import Settings
 from quanmin.people import PersonIndex
 from quanmin.records.context import Context
+from quanmin.records.ledger import Ledger, ledger_file
 from quanmin.records.parameters import SearchParameterIndex
 from quanmin.records.profiles import ProfileIndex
 from quanmin.records.store import Store
@@ -63,6 +64,7 @@ class Node(msgspec.Struct, frozen=True):
     arrivals: Arrivals
     exports: Exports
     office: Office
+    ledger: Ledger
 
 
 @asynccontextmanager
@@ -97,6 +99,7 @@ def _assemble(
         query_limits=settings.search,
     )
     people = PersonIndex(context.keying)
+    ledger = Ledger(pool, ledger_file(places.ledger, keys))
     room = None if settings.postgres.dsn else Room(places.postgres, settings.disk.free_bytes_min)
     store = Store(
         pool,
@@ -112,6 +115,7 @@ def _assemble(
         ),
         # The disk of an external server is not ours to see; it says itself when it is full.
         may_write=room.is_enough if room else _always,
+        ledger=ledger,
     )
     log = AccessLog(
         pool,
@@ -130,7 +134,9 @@ def _assemble(
     )
     exports = Exports(folder=places.exports, limits=settings.export, has_room=disk.is_enough)
     office = open_office(keys, settings)
-    return Node(settings, places, keys, pool, guard, Actors(pool), arrivals, exports, office)
+    return Node(
+        settings, places, keys, pool, guard, Actors(pool), arrivals, exports, office, ledger
+    )
 
 
 def open_office(keys: KeyPort, settings: Settings) -> Office:

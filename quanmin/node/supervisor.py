@@ -33,6 +33,7 @@ from quanmin.node.database import (
     make_ready,
 )
 from quanmin.node.first_actors import enrol_first_actors
+from quanmin.node.ledger import catch_up, share_ledger
 from quanmin.node.own_keys import open_keys
 from quanmin.node.places import Places, State
 from quanmin.node.settings import Settings
@@ -58,6 +59,7 @@ class Supervisor:
         self._cluster: Cluster | None = None
         self._archivist: Archivist | None = None
         self._workforce: Workforce | None = None
+        self._keys: KeyPort | None = None
         self._dsn = settings.postgres.dsn
         self._started_at = Clock().now()
         self._asked: set[int] = set()
@@ -98,6 +100,8 @@ class Supervisor:
         applied = asyncio.run(make_ready(self._dsn, self._settings, keys))
         if applied:
             log.info("tables brought up to date", extra={"migration": applied[-1].number})
+        self._keys = keys
+        asyncio.run(catch_up(self._settings, self._dsn, keys))
         asyncio.run(enrol_first_actors(self._dsn, self._places))
         self._workforce.start(self._dsn, self._is_asked_to_end)
         state = self._keep_state(is_ready=True)
@@ -130,6 +134,8 @@ class Supervisor:
     def _stop(self) -> None:
         if self._workforce is not None:
             self._workforce.stop()
+            self._due.pop(self._share_ledger, None)
+            self._do(self._share_ledger, 0.0)
         # PostgreSQL archives its last segment while it stops, so the archivist leaves after it.
         if self._cluster is not None:
             self._cluster.stop()
@@ -192,6 +198,7 @@ class Supervisor:
                 self._keep_state()
             self._do(self._look_at_disk, _DUTY_SECONDS)
             self._do(self._make_months, _MONTHS_SECONDS)
+            self._do(self._share_ledger, self._settings.backup.archive_seconds_max)
 
     def _workers(self) -> Workforce:
         if self._workforce is None:
@@ -235,6 +242,10 @@ class Supervisor:
     def _make_months(self) -> None:
         for _ in asyncio.run(make_months(self._dsn)):
             log.info("a month's tables made ahead")
+
+    def _share_ledger(self) -> None:
+        if self._keys is not None:
+            share_ledger(self._places, self._keys, self._settings.backup.directory)
 
     def _keep_state(self, *, is_ready: bool = True) -> State:
         state = State(

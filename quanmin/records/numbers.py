@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from quanmin.base.database import Connection
+from quanmin.records.rid import is_assigned, number_of
 
 _BLOCK = 1000
 
@@ -43,3 +44,12 @@ class Numbers:
         first = self._next
         self._next = min(self._end, first + count)
         return iter(range(first, self._next))
+
+
+async def pass_over(connection: Connection, rid: int) -> None:
+    """Never again give a number up to that of this record key, whatever the database remembers."""
+    if is_assigned(rid):
+        await connection.execute(
+            "select setval('records.number', greatest(last_value, $1)) from records.number",
+            number_of(rid) // _BLOCK,
+        )

@@ -26,6 +26,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     `body` are the bytes of the resource as sent, None for a deletion and for a `patch`, which makes
     them out of those that hold when its turn comes. `id` is None for a creation.
     `keeps_version` makes no version of it: the one that holds is written anew (R4 $meta-add).
+    `is_brought_back` allows an id that this node gave to a record which a restore has lost.
     `position` is its place in a bundle, so that issues can name it.
     """
 
@@ -35,6 +36,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes | None = None
     patch: Patch | None = None
     keeps_version: bool = False
+    is_brought_back: bool = False
     criteria: Query | None = None
     if_match: IfMatch | None = None
     if_none_match: bool = False

@@ -25,6 +25,11 @@ def assign(sequence: int, bucket: int, type_number: int) -> int:
     return sequence << 18 | bucket << 8 | type_number
 
 
+def number_of(rid: int) -> int:
+    """The sequence number that an assigned key was made from."""
+    return rid >> 18
+
+
 @lru_cache(maxsize=65536)
 def id_of(rid: int, prefix: str) -> str:
     """The id of a record whose key this node assigned (rid is positive)."""

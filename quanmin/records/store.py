@@ -31,6 +31,7 @@ from quanmin.records.context import Context, method_of
 from quanmin.records.draft import Draft, body_faults, draft_deletion, draft_version
 from quanmin.records.erasing import erase_patients
 from quanmin.records.glance import Glances
+from quanmin.records.ledger import Ledger
 from quanmin.records.model import Outcome, Stored
 from quanmin.records.numbers import Numbers
 from quanmin.records.operation import Change, Operation, Projection, Sender
@@ -59,14 +60,18 @@ class Store:
         now: Callable[[], int],
         projections: Sequence[Projection] = (),
         may_write: Callable[[], bool] = lambda: True,
+        *,
+        ledger: Ledger | None = None,
     ) -> None:
         """`now` gives microseconds since 1970-01-01T00:00Z; `may_write` says whether there is room
-        on the disk; it is asked before every write.
+        on the disk; it is asked before every write. Without a `ledger`
+        a restored backup undoes erasures.
         """
         self.context = context
         self._pool = pool
         self._now = now
-        self._projections = tuple(projections)
+        self._ledger = ledger
+        self._projections = (*projections, *([ledger] if ledger else []))
         self._may_write = may_write
         self._glances = Glances(pool)
         self._numbers = Numbers()
@@ -134,7 +139,11 @@ class Store:
                 " reading goes on",
                 retry_after_seconds=300,
             )
-        return await self._repeated(lambda: self._attempt(sender, operations, before_commit))
+        outcomes = await self._repeated(lambda: self._attempt(sender, operations, before_commit))
+        ledger = self._ledger
+        if ledger is not None and any(operation.type in ledger.types for operation in operations):
+            await ledger.carry()
+        return outcomes
 
     async def rehearse(
         self, sender: Sender, operations: Sequence[Operation]
@@ -153,17 +162,25 @@ class Store:
         self,
         choose: Callable[[Connection], Awaitable[Collection[int]]],
         before_commit: Callable[[Connection, list[Change]], Awaitable[None]],
+        *,
+        is_repeated: bool = False,
     ) -> None:
         """Erase the source Patients (record keys) that `choose` gives, in one transaction with what
-        `before_commit` does; durable when this returns. See `erase_patients`.
+        `before_commit` does; durable, and in the ledger, when this returns. See `erase_patients`.
+
+        An erasure that `is_repeated` after a restore is in the ledger already.
         """
-        patients = await self._repeated(lambda: self._erase(choose, before_commit))
+        ledger = None if is_repeated else self._ledger
+        patients = await self._repeated(lambda: self._erase(choose, before_commit, ledger))
         self.context.codec.forget(self.context.holder(patient, 0) for patient in patients)
+        if ledger is not None:
+            await ledger.carry()
 
     async def _erase(
         self,
         choose: Callable[[Connection], Awaitable[Collection[int]]],
         before_commit: Callable[[Connection, list[Change]], Awaitable[None]],
+        ledger: Ledger | None,
     ) -> Collection[int]:
         async with self._pool.acquire() as connection, connection.transaction():
             patients = await choose(connection)
@@ -171,6 +188,8 @@ class Store:
             changes = await erase_patients(connection, self.context, patients, now - now % 1000)
             for is_early in (True, False):
                 await self._project(connection, changes, is_early=is_early)
+            if ledger is not None and patients:
+                await ledger.note_erased(connection, sorted(patients), now)
             await before_commit(connection, changes)
         return patients
 

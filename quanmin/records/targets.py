@@ -312,6 +312,9 @@ class Targets:
     async def _place(self, missing: Sequence[Target]) -> None:
         """Claim ids of the sender's choosing for records that are not there yet."""
         chosen = [target for target in missing if self._is_free_to_choose(target)]
+        for target in missing:
+            if target.operation.is_brought_back and is_assigned(target.rid):
+                target.bucket = bucket_of(target.rid)
         for target in chosen:
             patient = self._patient(target)
             target.bucket = bucket_of(target.rid if patient is None else patient)
@@ -337,6 +340,8 @@ class Targets:
         if target.operation.kind != "update":
             return False
         if is_assigned(target.rid):
+            if target.operation.is_brought_back:
+                return False
             raise Invalid(
                 f"ids that begin with {self._context.prefix!r} in this form are given by this"
                 " node and there is no such record: choose another id, or create without one"

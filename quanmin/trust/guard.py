@@ -24,11 +24,11 @@ from quanmin.records.operation import Change, IfMatch, Operation, Sender
 from quanmin.records.store import BeforeCommit
 from quanmin.records.targets import beyond_reach
 from quanmin.trust.actors import Actor
+from quanmin.trust.erasing import note_erasure
 from quanmin.trust.guarded_reading import GuardedReading, Guarding
 from quanmin.trust.log import Keys, only
 from quanmin.trust.log.audit_event import TYPE as AUDIT_EVENT
 from quanmin.trust.log.reading import refuse_entries
-from quanmin.trust.log.redacting import digest_of, note_redactions, redact
 from quanmin.trust.rules import Rights
 from quanmin.trust.showing import action_of, answer_write, read_entry
 
@@ -143,7 +143,7 @@ class GuardedRecords(GuardedReading):
         """Erase the person this source Patient is: every Patient linked to them and all records of
         these, in one transaction with its entry in the access log. Gives how many records it was.
 
-        A person can be erased again, for instance after a backup was restored. Raises Forbidden for
+        A person can be erased again. Raises Forbidden for
         whoever may not, NotFound when nothing is known of such a Patient.
         """
         _, rights = await self._guard.rights(self.actor)
@@ -166,14 +166,7 @@ class GuardedRecords(GuardedReading):
             number = len(changes)
             for person in persons:
                 await people.forget(connection, person)
-            keys: list[Keys] = [(change.rid, change.patient) for change in changes]
-            entry = self._notes.entry_of_keys("erase", "Patient", "ok", keys)
-            redactions = await redact(connection, patients, [change.rid for change in changes])
-            digest = digest_of(self._guard.log.notary.hash, redactions)
-            entry = msgspec.structs.replace(entry, patients=tuple(patients), digest=digest)
-            await note_redactions(
-                connection, redactions, await self._notes.put_in(connection, [entry])
-            )
+            await note_erasure(connection, self._guard.log, self._notes, patients, changes)
 
         try:
             if not rights.may_erase.allowed:

@@ -1,0 +1,163 @@
+"""A file that only grows: sealed entries, a line each, every one bound to the one before.
+
+An entry that was changed, removed, inserted or moved is found when the file is read. What a crash
+left half-written at the end was never promised, and is cut off by whoever writes next. That the
+last entries are missing the file alone cannot tell: whoever keeps it knows how long it was.
+"""
+
+from __future__ import annotations
+
+import binascii
+import fcntl
+import os
+from base64 import b64decode, b64encode
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from quanmin.base.crypto import TAG_BYTES, International, Tampered
+from quanmin.base.disk import replace_on_disk, sync_folder
+
+_PLACE: Final = b"chained file 1"
+
+
+class Broken(Exception):  # noqa: N818 - names the finding
+    """The file is not as it was written; the text says from which entry on."""
+
+
+class ChainedEntry(msgspec.Struct, frozen=True):
+    """What was written, and where in the file it ends."""
+
+    content: bytes
+    end: int
+
+
+class _End(msgspec.Struct, frozen=True):
+    """How far the file has been read, and the tag of the entry that ends there."""
+
+    at: int = 0
+    tag: bytes = b""
+
+
+class ChainedFile:
+    """One such file, which need not exist yet. Any number of processes may append at once."""
+
+    def __init__(self, path: Path, key: bytes) -> None:
+        """`key` has 32 bytes."""
+        self.path = path
+        self._key = key
+        self._suite = International()
+        self._end = _End()
+
+    def append(self, contents: Sequence[bytes]) -> list[int]:
+        """Write entries; they are on disk when this returns. Gives where each ends.
+
+        Raises Broken where the last entry cannot be read, OSError when it cannot be written.
+        """
+        with self._held() as file:
+            last = self._find_end(file)
+            written, ends, tag = bytearray(), [], last.tag
+            for each in contents:
+                sealed = self._suite.seal(self._key, each, _PLACE + tag)
+                tag = sealed[-TAG_BYTES:]
+                written += b64encode(sealed) + b"\n"
+                ends.append(last.at + len(written))
+            os.ftruncate(file, last.at)
+            os.pwrite(file, written, last.at)
+            os.fsync(file)
+            self._end = _End(last.at + len(written), tag)
+        return ends
+
+    def read(self) -> list[ChainedEntry]:
+        """Every entry there is, in order; none where there is no file. Raises Broken."""
+        found: list[ChainedEntry] = []
+        tag, end = b"", 0
+        for line in _lines(self.content()):
+            end += len(line) + 1
+            try:
+                sealed = _decode(line)
+                plain = self._suite.open(self._key, sealed, _PLACE + tag)
+            except Tampered:
+                place = f"entry {len(found) + 1}"
+                raise Broken(f"{self.path} is not as it was written from {place} on") from None
+            tag = sealed[-TAG_BYTES:]
+            found.append(ChainedEntry(plain, end))
+        return found
+
+    def end(self) -> int:
+        """Where the last whole entry ends; nothing is opened."""
+        return self.content().rfind(b"\n") + 1
+
+    def content(self) -> bytes:
+        """The bytes of the file, empty where there is none."""
+        try:
+            return self.path.read_bytes()
+        except FileNotFoundError:
+            return b""
+
+    def _find_end(self, file: int) -> _End:
+        """The end of the last whole entry, read on from where this process knows the file."""
+        size = os.fstat(file).st_size
+        known = self._end if self._end.at <= size else _End()
+        lines = _lines(os.pread(file, size - known.at, known.at))
+        if not lines:
+            return known
+        try:
+            tag = _decode(lines[-1])[-TAG_BYTES:]
+        except Tampered:
+            raise Broken(f"the last entry of {self.path} is not as it was written") from None
+        return _End(known.at + sum(map(len, lines)) + len(lines), tag)
+
+    @contextmanager
+    def _held(self) -> Iterator[int]:
+        is_new = not self.path.exists()
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        file = os.open(self.path, flags, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if is_new:
+                sync_folder(self.path.parent)
+            yield file
+        finally:
+            os.close(file)
+
+
+def bring_together(own: ChainedFile, other: ChainedFile) -> int:
+    """Add to our own file what only the other one has; gives how many entries. Raises Broken."""
+    if own.content().startswith(other.content()):
+        return 0
+    known = {entry.content for entry in own.read()}
+    missing = [entry.content for entry in other.read() if entry.content not in known]
+    if missing:
+        own.append(missing)
+    return len(missing)
+
+
+def copy_over(own: ChainedFile, other: Path) -> bool:
+    """Make another file the same as ours, unless it is so already; whether it was not.
+
+    Whoever calls this has brought the two together before.
+    """
+    content = own.content()
+    if not content or (other.exists() and other.read_bytes() == content):
+        return False
+    replace_on_disk(other, content)
+    return True
+
+
+def _lines(content: bytes) -> list[bytes]:
+    """The whole lines; what follows the last line's end is none."""
+    return content.split(b"\n")[:-1]
+
+
+def _decode(line: bytes) -> bytes:
+    try:
+        sealed = b64decode(line, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise Tampered from error
+    if len(sealed) < TAG_BYTES:
+        raise Tampered
+    return sealed

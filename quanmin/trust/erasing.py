@@ -1,0 +1,30 @@
+"""How an erasure is written down: an entry of its own, and the person taken out of all others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from quanmin.base.database import Connection
+from quanmin.records.operation import Change
+from quanmin.trust.log import AccessLog, Keys, Notes
+from quanmin.trust.log.redacting import digest_of, note_redactions, redact
+
+
+async def note_erasure(
+    connection: Connection,
+    log: AccessLog,
+    notes: Notes,
+    patients: Sequence[int],
+    changes: Sequence[Change],
+) -> None:
+    """Note in the transaction that erases these Patients what it changed, and take them out of the
+    log's entries; `notes` are told to settle when it has committed.
+    """
+    keys: list[Keys] = [(change.rid, change.patient) for change in changes]
+    entry = notes.entry_of_keys("erase", "Patient", "ok", keys)
+    redactions = await redact(connection, patients, [change.rid for change in changes])
+    digest = digest_of(log.notary.hash, redactions)
+    entry = msgspec.structs.replace(entry, patients=tuple(patients), digest=digest)
+    await note_redactions(connection, redactions, await notes.put_in(connection, [entry]))
