@@ -21,7 +21,7 @@ from quanmin.node.memory import rest_the_collector
 from quanmin.node.server import Node, open_node
 from quanmin.node.settings import Settings
 from quanmin.node.worker import READY, Orders, carry_out
-from quanmin.trust.log.keeping import adopt, check_in, drop_months, keep_ahead
+from quanmin.trust.log.keeping import adopt_all, check_in, drop_months, keep_ahead
 
 # The steps under way have a connection each, and may need another; two look after the jobs.
 _CONNECTIONS_A_PLACE = 2
@@ -76,13 +76,16 @@ async def keep_log(node: Node) -> None:
     trees, have next month's lanes in time, and drop what has been kept long enough.
     """
     log_, limits = node.guard.log, node.settings.access_log
+
+    def now_() -> int:
+        return time.time_ns() // 1000
+
     while True:
         try:
             async with node.pool.acquire() as connection:
-                now = time.time_ns() // 1000
+                now = now_()
                 await keep_ahead(connection, log_.notary, now)
-                while await adopt(connection, log_.notary, now):
-                    pass
+                await adopt_all(connection, log_.notary, log_.witness, now_)
                 for month in await drop_months(connection, log_.notary, limits, now):
                     log.info("a month of the access log was kept long enough: %s", month)
                 await check_in(connection, log_.notary, log_.witness, now)

@@ -148,7 +148,10 @@ def heads(
     async def question(
         connection: Connection, notary: Notary, _witness: Witness
     ) -> list[dict[str, str | int]]:
-        rows = await connection.fetch("select * from trust.lane where size > 0 order by lane")
+        rows = await connection.fetch(
+            "select distinct on (lane) * from trust.head join trust.lane using (lane)"
+            " where size > 0 order by lane, size desc"
+        )
         return [
             {
                 "node": notary.node,

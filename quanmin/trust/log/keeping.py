@@ -4,7 +4,7 @@ what was written before there were trees, and the end of what has been kept long
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 import msgspec
@@ -28,8 +28,14 @@ _ADOPTED_AT_ONCE: Final = 2_000
 _LOCK: Final = int.from_bytes(b"qlogkeep", "big")
 
 _GROWN: Final = """
-    select l.lane, l.size, l.root from trust.lane l left join trust.checked c using (lane)
-    where l.size > coalesce(c.size, 0) order by l.lane
+    select distinct on (h.lane) h.lane, h.size, h.root
+    from trust.head h left join trust.checked c using (lane)
+    where h.size > coalesce(c.size, 0) order by h.lane, h.size desc
+"""
+_PRUNE: Final = """
+    delete from trust.head h using (
+        select lane, max(size) as size from trust.head group by lane
+    ) newest where h.lane = newest.lane and h.size < newest.size
 """
 _LAST: Final = "select content from trust.checkpoint order by number desc limit 1"
 _CHECKED: Final = """
@@ -81,10 +87,26 @@ async def check_in(
         await connection.execute(
             _CHECKED, [row["lane"] for row in grown], [row["size"] for row in grown]
         )
+        await connection.execute(_PRUNE)
     if witness is not None:
         witness.keep(checkpoint)
         witness.forget_heads(now)
     return checkpoint
+
+
+async def adopt_all(
+    connection: Connection, notary: Notary, witness: Witness | None, now: Callable[[], int]
+) -> int:
+    """Adopt all that was written before there were trees, once in the life of a node: what stands
+    where it stood at any later time, somebody has put there. Gives how many it was.
+    """
+    if witness is None or witness.has_adopted:
+        return 0
+    number = 0
+    while adopted := await adopt(connection, notary, now()):
+        number += adopted
+    witness.end_adoption()
+    return number
 
 
 async def adopt(connection: Connection, notary: Notary, now: int) -> int:
@@ -126,6 +148,8 @@ async def drop_months(
     if not months:
         return []
     async with connection.transaction():
+        # Whoever reads the log for long keeps its tables, and nobody shall wait behind us for them.
+        await connection.execute("set local lock_timeout = '1s'")
         await connection.execute("select pg_advisory_xact_lock($1)", _LOCK)
         due = [row["month"] for row in await connection.fetch(_DUE, last // LANES_A_MONTH)]
         for month in due:
@@ -162,8 +186,8 @@ async def drop_months(
 async def dropped_heads(connection: Connection, months: Collection[int]) -> list[Head]:
     """The heads of the lanes of these months."""
     rows = await connection.fetch(
-        "select lane, size, root, at from trust.lane where lane / $1 = any($2::int[])"
-        " order by lane",
+        "select distinct on (lane) lane, size, root, at from trust.head"
+        " where lane / $1 = any($2::int[]) order by lane, size desc",
         LANES_A_MONTH,
         [*months],
     )

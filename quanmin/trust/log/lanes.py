@@ -24,25 +24,24 @@ LANES_A_MONTH: Final = 100
 # A process that answers reads keeps a lane, a write takes one until its commit: these are more than
 # there are processes, and than there are writes that end at the same moment.
 _LANES_OF_A_KIND: Final = 16
-_FOR_READS: Final = False
-_FOR_WRITES: Final = True
 # Any number serves as long as nobody else uses it: the bytes "qlog".
 _LOCK: Final = int.from_bytes(b"qlog", "big")
-_KNOWN: Final = "lane, suite, size, frontier"
 
-_TAKE: Final = f"""
-    select {_KNOWN} from trust.lane
-    where lane >= $1 and lane < $1 + {LANES_A_MONTH} and suite = $2 and is_for_writes = $3
-    order by random() limit 1 for update
+_TAKE: Final = "select * from trust.take_lane($1, $2, $3)"
+_LOOK: Final = """
+    select l.lane, l.suite, h.size, h.frontier from (
+        select lane, suite from trust.lane
+        where lane >= $1 and lane < $2 and suite = $3 and not is_for_writes
+        order by random() limit 1
+    ) l, lateral (
+        select size, frontier from trust.head where lane = l.lane order by size desc limit 1
+    ) h
 """
-_TAKE_FREE: Final = f"{_TAKE} skip locked"
-_LOOK: Final = _TAKE.replace("for update", "")
-_FIND: Final = f"select {_KNOWN} from trust.lane where lane = $1"
-
+# That two writers go on from the same head, the key of the entries keeps from being.
 _GROW: Final = """
     with grown as (
-        update trust.lane set size = $2, at = $3, root = $4, frontier = $5, signature = $6
-        where lane = $1 and size = $7 returning lane
+        insert into trust.head (lane, size, at, root, frontier, signature)
+        values ($1::int, $2, $3, $4, $5, $6)
     )
 """
 _COLUMNS: Final = (
@@ -73,7 +72,7 @@ _SELECTED: Final = ", ".join(
     f"t.{name}::bigint[]" if name in {"records", "patients"} else f"t.{name}"
     for name, _ in _COLUMNS
 )
-_FIRST_OF_ROWS: Final = 8
+_FIRST_OF_ROWS: Final = 7
 _MANY: Final = ", ".join(
     f"${place}::{kind}[]" for place, (_, kind) in enumerate(_COLUMNS, _FIRST_OF_ROWS)
 )
@@ -81,7 +80,7 @@ _ONE: Final = ", ".join(
     f"${place}::{kind}" for place, (_, kind) in enumerate(_COLUMNS, _FIRST_OF_ROWS)
 )
 _INSERT: Final = f"""
-    insert into trust.access (lane, {_NAMES}) select grown.lane, {_SELECTED} from grown,
+    insert into trust.access (lane, {_NAMES}) select $1::int, {_SELECTED} from
 """
 _INSERT_MANY: Final = f"{_INSERT} unnest({_MANY}) as t ({_NAMES})"
 # At a quiet hour each entry is a batch, and arrays of one cost as much again as the row.
@@ -89,8 +88,7 @@ _INSERT_ONE: Final = f"{_INSERT} (values ({_ONE})) as t ({_NAMES})"
 _TILES: Final = """
     , kept as (
         insert into trust.subtree (lane, level, place, root)
-        select grown.lane, t.* from grown,
-            unnest($28::smallint[], $29::bigint[], $30::bytea[]) as t
+        select $1::int, t.* from unnest($27::smallint[], $28::bigint[], $29::bytea[]) as t
     )
 """
 
@@ -124,13 +122,7 @@ def read_lane(row: Any) -> Lane:
 
 async def look(database: Database, notary: Notary, now: int) -> Lane | None:
     """Any lane for reads of this month; it may be another's too. None when there is none yet."""
-    row = await database.fetchrow(_LOOK, month_of(now), notary.suite.name, _FOR_READS)
-    return None if row is None else read_lane(row)
-
-
-async def find(database: Database, number: int) -> Lane | None:
-    """The lane of this number."""
-    row = await database.fetchrow(_FIND, number)
+    row = await database.fetchrow(_LOOK, *_of(notary, now))
     return None if row is None else read_lane(row)
 
 
@@ -138,20 +130,24 @@ async def take(connection: Connection, notary: Notary, now: int) -> Lane:
     """A lane for writes of this month, locked until the caller's transaction ends: one that nobody
     has, or, when all are taken, the next that becomes free.
     """
-    of = month_of(now), notary.suite.name, _FOR_WRITES
-    row = await connection.fetchrow(_TAKE_FREE, *of) or await connection.fetchrow(_TAKE, *of)
+    row = await connection.fetchrow(_TAKE, *_of(notary, now))
     if row is None:
         await ensure_lanes(connection, notary, now)
-        row = await connection.fetchrow(_TAKE, *of)
+        row = await connection.fetchrow(_TAKE, *_of(notary, now))
     return read_lane(row)
+
+
+def _of(notary: Notary, now: int) -> tuple[int, int, str]:
+    first = month_of(now)
+    return first, first + LANES_A_MONTH, notary.suite.name
 
 
 async def append(
     database: Database, notary: Notary, lane: Lane, accesses: Sequence[Access], now: int
-) -> tuple[Lane, Head] | None:
+) -> tuple[Lane, Head]:
     """Write entries at the end of a lane, all or none; gives the lane as it then is and its head.
 
-    None, and nothing is written, when the lane is not any more what it was taken for.
+    Raises UniqueViolationError when the lane is not any more what it was taken for.
     """
     tree = lane.tree
     hash_, mark, number = hash_of(lane.suite), notary.mark, lane.number
@@ -173,16 +169,13 @@ async def append(
         head.root,
         b"".join(tree.frontier),
         head.signature,
-        lane.size,
     ]
     arguments += rows[0] if len(rows) == 1 else map(list, zip(*rows, strict=True))
     insert = _INSERT_ONE if len(rows) == 1 else _INSERT_MANY
     statement = f"{_GROW}{_TILES if tiles else ''}{insert}"
     if tiles:
         arguments += map(list, zip(*tiles, strict=True))
-    done = await database.execute(statement, *arguments)
-    if done == "INSERT 0 0":
-        return None
+    await database.execute(statement, *arguments)
     return Lane(number, lane.suite, tree.size, tree.frontier), head
 
 
@@ -226,8 +219,10 @@ async def ensure_lanes(connection: Connection, notary: Notary, now: int) -> None
         await connection.execute("select pg_advisory_xact_lock($1)", _LOCK)
         table = f"access_{first // LANES_A_MONTH}"
         if await connection.fetchval("select to_regclass($1)", f"trust.{table}") is None:
+            # Made aside and attached: so nobody waits who reads or writes the log meanwhile.
             await connection.execute(
-                f"create table trust.{table} partition of trust.access"
+                f"create table trust.{table} (like trust.access including defaults);"
+                f" alter table trust.access attach partition trust.{table}"
                 f" for values from ({first}) to ({first + LANES_A_MONTH})"
             )
         taken = await connection.fetch(
@@ -242,15 +237,14 @@ async def ensure_lanes(connection: Connection, notary: Notary, now: int) -> None
 
 async def _make_lanes(connection: Connection, notary: Notary, begin: int, now: int) -> None:
     root = Tree(hash_of(notary.suite.name)).root()
-    heads = [
-        notary.sign_head(Head(begin + number, 0, root, now))
-        for number in range(_LANES_OF_A_KIND * 2)
-    ]
+    numbers = range(begin, begin + _LANES_OF_A_KIND * 2)
+    heads = [notary.sign_head(Head(number, 0, root, now)) for number in numbers]
     await connection.executemany(
-        "insert into trust.lane (lane, is_for_writes, suite, size, at, root, frontier, signature)"
-        " values ($1, $2, $3, 0, $4, $5, '', $6)",
-        [
-            (one.lane, position >= _LANES_OF_A_KIND, notary.suite.name, now, root, one.signature)
-            for position, one in enumerate(heads)
-        ],
+        "insert into trust.lane (lane, is_for_writes, suite) values ($1, $2, $3)",
+        [(number, number >= begin + _LANES_OF_A_KIND, notary.suite.name) for number in numbers],
+    )
+    await connection.executemany(
+        "insert into trust.head (lane, size, at, root, frontier, signature)"
+        " values ($1, 0, $2, $3, '', $4)",
+        [(one.lane, now, root, one.signature) for one in heads],
     )

@@ -28,7 +28,10 @@ from quanmin.trust.log.notary import Head, commit, hash_of
 from quanmin.trust.log.rows import ENTRY, Kept, read_entry
 
 FORM: Final = "quanmin access log proof 1"
-_LANE: Final = "select lane, size, root, at, signature, suite from trust.lane where lane = $1"
+_LANE: Final = """
+    select h.lane, h.size, h.root, h.at, h.signature, l.suite
+    from trust.head h join trust.lane l using (lane) where lane = $1 order by size desc limit 1
+"""
 _SUBTREE: Final = """
     select root from trust.subtree where lane = $1 and level = $2 and place = $3
 """

@@ -97,7 +97,7 @@ async def find(
 ) -> Found:
     """The next events, for about so many seconds at most if there are few."""
     until = time.monotonic() + seconds
-    newest = await connection.fetchval("select max(at) from trust.lane")
+    newest = await connection.fetchval("select max(at) from trust.head")
     if newest is None or asked.condition == _NOTHING:
         return Found((), None)
     low = asked.low or 0

@@ -40,6 +40,8 @@ Wrong = Literal[
 ]
 
 _ENTRIES: Final = f"select {ENTRY} from trust.access a where a.lane = $1 order by a.n"
+_LANES: Final = "select lane, suite from trust.lane"
+_HEADS: Final = "select * from trust.head order by lane, size desc"
 _ROWS_AT_ONCE: Final = 2_000
 # A row that stands in a wrong place is looked for where others are missing or wrong; when these are
 # more, near its place only.
@@ -106,10 +108,18 @@ class _Claims:
     def __init__(self) -> None:
         self.roots: dict[int, dict[int, dict[bytes, str]]] = defaultdict(lambda: defaultdict(dict))
         self.number = 0
+        self._checked: dict[int, int] = {}
+
+    def check_in(self, lane: int, size: int, root: bytes, by: str) -> None:
+        self._checked[lane] = max(size, self.largest_checked(lane))
+        self.add(lane, size, root, by)
 
     def add(self, lane: int, size: int, root: bytes, by: str) -> None:
         self.number += 1
         self.roots[lane][size].setdefault(root, by)
+
+    def largest_checked(self, lane: int) -> int:
+        return self._checked.get(lane, 0)
 
     def largest(self, lane: int) -> int:
         return max(self.roots[lane], default=0)
@@ -125,17 +135,25 @@ async def verify(
     """Look at everything. `heard` is told from time to time how far it is."""
     heads = [] if witness is None else [*witness.heads()]
     outside = [] if witness is None else [*witness.checkpoints()]
+    has_adopted = witness is not None and witness.has_adopted
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        return await _Verifier(connection, notary, heard).run(heads, outside)
+        verifier = _Verifier(connection, notary, heard, has_adopted=has_adopted)
+        return await verifier.run(heads, outside)
 
 
 class _Verifier:
     def __init__(
-        self, connection: Connection, notary: Notary, heard: Callable[[Progress], None]
+        self,
+        connection: Connection,
+        notary: Notary,
+        heard: Callable[[Progress], None],
+        *,
+        has_adopted: bool = False,
     ) -> None:
         self._connection = connection
         self._notary = notary
         self._heard = heard
+        self._has_adopted = has_adopted
         self._findings: list[Finding] = []
         self._claims = _Claims()
         self._progress = Progress()
@@ -146,8 +164,8 @@ class _Verifier:
         self._dropped_heads: list[Head] = []
 
     async def run(self, heads: list[Head], outside: list[Checkpoint]) -> Verified:
-        self._claim_heads(heads)
         checkpoints = await self._claim_checkpoints(outside)
+        self._claim_heads(heads)
         await self._read_dropped()
         lanes = await self._lanes()
         await self._read_redactions()
@@ -159,13 +177,14 @@ class _Verifier:
                 await self._check_lane(lane)
         self._check_erasures()
         self._check_drops()
+        remarks = await self._remarks()
         return Verified(
             self._progress.entries,
             len(lanes),
             self._claims.number,
             checkpoints,
             tuple(self._findings),
-            await self._remarks(),
+            remarks,
         )
 
     def _find(
@@ -177,6 +196,8 @@ class _Verifier:
 
     def _claim_heads(self, heads: Iterable[Head]) -> None:
         for head in heads:
+            if head.size <= self._claims.largest_checked(head.lane):
+                continue  # a checkpoint says it of more
             if self._notary.is_signed(head):
                 self._claims.add(head.lane, head.size, head.root, "the witness")
             else:
@@ -213,31 +234,32 @@ class _Verifier:
             text = f"checkpoint {one.number} does not follow checkpoint {before.number}"
             self._find("checkpoint", 0, None, text)
         for lane, size, root in one.lanes:
-            self._claims.add(lane, size, root, f"checkpoint {one.number}")
+            self._claims.check_in(lane, size, root, f"checkpoint {one.number}")
 
     # ---- lanes --------------------------------------------------------------------------------
 
     async def _lanes(self) -> list[_Lane]:
         """Those that have a row, and those that something else tells of."""
-        lanes = {}
-        for row in await self._connection.fetch("select * from trust.lane order by lane"):
+        suites = {row["lane"]: row["suite"] for row in await self._connection.fetch(_LANES)}
+        lanes: dict[int, _Lane] = {}
+        for row in await self._connection.fetch(_HEADS):
+            head = Head(row["lane"], row["size"], row["root"], row["at"], row["signature"])
+            if not self._notary.is_signed(head):
+                self._find("lane", head.lane, None, "a head of the lane was changed")
+                continue
+            self._claims.add(head.lane, head.size, head.root, "the lane's own head")
+            if head.lane in lanes or head.lane not in suites:
+                continue  # the newest comes first
             packed = row["frontier"]
             roots = (packed[at : at + HASH_BYTES] for at in range(0, len(packed), HASH_BYTES))
-            head = Head(row["lane"], row["size"], row["root"], row["at"], row["signature"])
-            lane = _Lane(
+            lanes[head.lane] = _Lane(
                 head.lane,
-                row["suite"],
+                suites[head.lane],
                 head.size,
                 head.root,
                 tuple(roots),
                 is_dropped=head.lane // LANES_A_MONTH in self._dropped,
             )
-            if self._notary.is_signed(head):
-                self._claims.add(lane.number, lane.size, lane.root, "the lane's own head")
-            else:
-                self._find("lane", lane.number, None, "the head of the lane was changed")
-                lane.size = self._claims.largest(lane.number)
-            lanes[lane.number] = lane
         told = set(self._claims.roots) | set(await self._lanes_of_entries())
         for number in sorted(told - lanes.keys()):
             largest = self._claims.largest(number)
@@ -367,6 +389,10 @@ class _Verifier:
         if await self._connection.fetchval("select to_regclass('trust.access_before')") is None:
             return ()
         left = await self._connection.fetchval("select count(*) from trust.access_before")
+        if self._has_adopted:
+            text = f"{left:,} entries stand in trust.access_before, where nobody writes any more"
+            self._find("inserted", 0, None, text)
+            return ()
         text = "entries from before there were trees wait to be adopted: of them nothing is known"
         return (f"{left:,} {text}",)
 

@@ -21,6 +21,7 @@ from quanmin.trust.log.notary import Checkpoint, Head
 
 _HEADS: Final = "heads-"
 _CHECKPOINTS: Final = "checkpoints-"
+_ADOPTED: Final = "adopted"
 _SUFFIX: Final = ".ndjson"
 _HOUR: Final = 3600 * 1_000_000
 
@@ -43,6 +44,19 @@ class Witness:
             os.fsync(descriptor)
         descriptor = self._append(_CHECKPOINTS, f"{_when(checkpoint.at):%Y%m}", checkpoint)
         os.fsync(descriptor)
+        sync_folder(self.folder)
+
+    @property
+    def has_adopted(self) -> bool:
+        """Whether all that was written before there were trees has its place in one. Then nothing
+        more may be adopted: it would have been put there since.
+        """
+        return (self.folder / _ADOPTED).exists()
+
+    def end_adoption(self) -> None:
+        """From now on nothing is adopted any more."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (self.folder / _ADOPTED).touch(mode=0o600)
         sync_folder(self.folder)
 
     def forget_heads(self, before: int) -> None:

@@ -69,10 +69,7 @@ class AccessLog:
         now = self._now()
         lane = await take(connection, self.notary, now)
         linked = _linked(accesses, Place(lane.number, lane.size))
-        grown = await append(connection, self.notary, lane, linked, now)
-        if grown is None:
-            raise Unwritten
-        return grown[1]
+        return (await append(connection, self.notary, lane, linked, now))[1]
 
     def witness_all(self, heads: Sequence[Head]) -> None:
         """These have been committed."""
@@ -111,13 +108,13 @@ class AccessLog:
                 for accesses in requests:
                     places.append(Place(lane.number, lane.size + len(entries)))
                     entries += _linked(accesses, places[-1])
-                grown = await append(connection, self.notary, lane, entries, now)
-                if grown is not None:
-                    self._lane, head = grown
-                    self.witness_all([head])
-                    return places
-                # Another process keeps this lane: look for one of our own.
-                self._lane = None
+                try:
+                    self._lane, head = await append(connection, self.notary, lane, entries, now)
+                except asyncpg.UniqueViolationError:
+                    self._lane = None  # another process keeps this lane: look for one of our own
+                    continue
+                self.witness_all([head])
+                return places
         raise Unwritten
 
 

@@ -31,7 +31,7 @@ from quanmin.records.rid import id_of
 from quanmin.trust import Actor, Guard, GuardedRecords, Witness
 from quanmin.trust.log import Access, AccessLog, Notary
 from quanmin.trust.log.entry import Place
-from quanmin.trust.log.keeping import adopt, check_in, drop_months, keep_ahead
+from quanmin.trust.log.keeping import adopt, adopt_all, check_in, drop_months, keep_ahead
 from quanmin.trust.log.lanes import month_of
 from quanmin.trust.log.limits import AccessLogLimits, days_by_rule
 from quanmin.trust.log.proving import check, check_growth, prove, prove_growth
@@ -279,6 +279,20 @@ _BEFORE = """
 """
 
 
+async def test_nothing_is_adopted_twice_in_the_life_of_a_node(house: House) -> None:
+    """Whoever makes that table again wants entries of their own to get into the trees."""
+    async with house.pool.acquire() as connection:
+        assert await adopt_all(connection, house.notary, house.witness, lambda: START) == 0
+        await connection.execute(_BEFORE)
+        await connection.execute(
+            "insert into trust.access_before select 1, 'r', 'forged', 'institution', 'TREAT',"
+            " 'read', 'Patient', 'ok', 1, '{1}', '{1}'"
+        )
+        assert await adopt_all(connection, house.notary, house.witness, lambda: START) == 0
+        assert await connection.fetchval("select count(*) from trust.access") == 0
+    assert [one.wrong for one in (await house.verify()).findings] == ["inserted"]
+
+
 def _log(house: House, now: int) -> AccessLog:
     return AccessLog(house.pool, house.notary, house.witness, lambda: now)
 
@@ -407,7 +421,9 @@ async def test_a_proof_of_another_node_is_none_here(house: House, tmp_path: Path
 async def test_a_lane_is_proven_to_have_only_grown(house: House) -> None:
     log = _log(house, START)
     place = await log.note([_entry(each) for each in range(300)])
-    before = await house.pool.fetchrow("select * from trust.lane where lane = $1", place.lane)
+    before = await house.pool.fetchrow(
+        "select * from trust.head where lane = $1 order by size desc limit 1", place.lane
+    )
     assert before is not None
     await log.note([_entry(each) for each in range(300, 700)])
     async with house.pool.acquire() as connection:
