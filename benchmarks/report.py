@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 
+import access_log
 import figures
 import generator
 import import_http
@@ -49,6 +50,9 @@ def write() -> None:
 def _method() -> dict[str, object]:
     return {
         "import_connections": import_http.CONNECTIONS,
+        "log_connections": access_log.LOGS,
+        "log_waiting": access_log.LOGS * access_log.READERS_A_LOG,
+        "log_writers": access_log.WRITERS,
         "read_connections": read_by_id.CONNECTIONS,
         "search_connections": searches.CONNECTIONS,
         "host": generator.HOST,
@@ -110,6 +114,9 @@ seed.
 - `import_bulk`: `quanmin load` on a folder of bundles, the start of its processes included.
 - `size_on_disk`: all tables and indexes of records and persons after the load and a plain vacuum;
   the parts include the access log.
+- `access_log`: entries of reads by one process over {log_connections} connections, each on a lane
+  of its own, {log_waiting} waiting at once, and of transactions of one entry each over
+  {log_writers}; its bytes are counted apart from those of records.
 - `read_by_id`: random records over {read_connections} connections, as an operator.
 - `searches`: 400 requests of each shape with different values over {search_connections}
   connections, as an operator; `person_record` as an institution that sees only its own records.

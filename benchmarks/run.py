@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import access_log
 import copies
 import figures
 import import_bulk
@@ -33,6 +34,7 @@ QUESTIONS = {
     "import_http": import_http.measure,
     "import_bulk": import_bulk.measure,
     "size_on_disk": size_on_disk.measure,
+    "access_log": access_log.measure,
     "read_by_id": read_by_id.measure,
     "searches": searches.measure,
     "page": page.measure,
