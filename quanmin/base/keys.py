@@ -1,20 +1,25 @@
-"""Where the node's own keys live, behind a port: a folder of files today, a module or a vault by
-another class.
+"""Where the node's own keys live, behind a port: a folder of files here, a module or a vault in
+modules of their own.
 
 The node's keys wrap the data keys that encrypt bodies; whoever has the database without them has
-nothing to read.
+nothing to read. Wrapping keys are numbered: the highest wraps, all unwrap, so that data keys can be
+wrapped anew while the node runs. The number stands in front of what was wrapped, two bytes.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from pathlib import Path
 from typing import Protocol
 
 from quanmin.base.crypto import International, Tampered, derive
+from quanmin.base.disk import make_on_disk, sync_folder
 
 _SECRET_BYTES = 32
+_NUMBER_BYTES = 2
+_NAME = re.compile(r"node-([1-9][0-9]*)\.key")
 
 
 class KeysUnreadable(Exception):  # noqa: N818 - names the finding
@@ -33,13 +38,21 @@ class KeyPort(Protocol):
     def derive(self, purpose: str) -> bytes:
         """32 bytes for this purpose, the same at every start of this node."""
 
+    def numbers(self) -> tuple[int, ...]:
+        """The wrapping keys there are now, the one that wraps last."""
+
+    def add(self) -> int:
+        """A new wrapping key; from now on it wraps, in every process. Gives its number."""
+
+    def remove(self, number: int) -> None:
+        """Destroy a wrapping key, which is not the last. What it wrapped nobody opens any more."""
+
 
 class FileKeys:
     """Keys as files of a folder that only its owner can enter.
 
-    `node-<n>.key` wrap data keys: the highest number wraps, all unwrap, so that a new one can be
-    added while old data keys wait to be wrapped anew. `root.key` is what purposes are derived from
-    and never changes while data lives.
+    `node-<n>.key` wrap data keys. `root.key` is what purposes are derived from and never changes
+    while data lives.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -49,14 +62,14 @@ class FileKeys:
             raise KeysUnreadable(
                 f"no key folder {folder}: make one by starting a new node, or restore the backup"
             )
-        self._wrapping = {
-            int(path.stem.removeprefix("node-")): _read(path) for path in folder.glob("node-*.key")
-        }
-        if not self._wrapping:
+        self._folder = folder
+        self._wrapping: dict[int, bytes] = {}
+        if not self.numbers():
             raise KeysUnreadable(
                 f"no node key in {folder}: restore node-*.key from the backup of the keys"
             )
-        self._newest = max(self._wrapping)
+        for number in self.numbers():
+            self._key(number)
         self._root = _read(folder / "root.key")
 
     @classmethod
@@ -64,26 +77,66 @@ class FileKeys:
         """Makes a folder with new keys; an existing key is never overwritten."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not list(folder.glob("node-*.key")):
-            _write(folder / "node-1.key")
+            _write(folder / _name(1))
         if not (folder / "root.key").exists():
             _write(folder / "root.key")
         return cls(folder)
 
     def wrap(self, key: bytes, place: bytes) -> bytes:
         """See `KeyPort`."""
-        sealed = self._suite.seal(self._wrapping[self._newest], key, place)
-        return self._newest.to_bytes(2, "big") + sealed
+        # The folder is looked at each time, so that a process that has run for months wraps with
+        # the key that was added a moment ago; a data key is made once for each person.
+        number = self.numbers()[-1]
+        return pack_number(number) + self._suite.seal(self._key(number), key, place)
 
     def unwrap(self, wrapped: bytes, place: bytes) -> bytes:
         """See `KeyPort`."""
-        key = self._wrapping.get(int.from_bytes(wrapped[:2], "big"))
-        if key is None:
-            raise Tampered
-        return self._suite.open(key, wrapped[2:], place)
+        number, sealed = split_number(wrapped)
+        try:
+            key = self._key(number)
+        except KeysUnreadable:
+            raise Tampered from None
+        return self._suite.open(key, sealed, place)
 
     def derive(self, purpose: str) -> bytes:
         """See `KeyPort`."""
         return derive(self._root, purpose)
+
+    def numbers(self) -> tuple[int, ...]:
+        """See `KeyPort`."""
+        found = (_NAME.fullmatch(path.name) for path in self._folder.glob("node-*.key"))
+        return tuple(sorted(int(match[1]) for match in found if match))
+
+    def add(self) -> int:
+        """See `KeyPort`."""
+        number = self.numbers()[-1] + 1
+        _write(self._folder / _name(number))
+        return number
+
+    def remove(self, number: int) -> None:
+        """See `KeyPort`."""
+        (self._folder / _name(number)).unlink()
+        sync_folder(self._folder)
+        self._wrapping.pop(number, None)
+
+    def _key(self, number: int) -> bytes:
+        if number not in self._wrapping:
+            self._wrapping[number] = _read(self._folder / _name(number))
+        return self._wrapping[number]
+
+
+def pack_number(number: int) -> bytes:
+    """What stands in front of what this wrapping key wrapped."""
+    return number.to_bytes(_NUMBER_BYTES, "big")
+
+
+def split_number(wrapped: bytes) -> tuple[int, bytes]:
+    """The number of the wrapping key, and what it made."""
+    return int.from_bytes(wrapped[:_NUMBER_BYTES], "big"), wrapped[_NUMBER_BYTES:]
+
+
+def _name(number: int) -> str:
+    return f"node-{number}.key"
 
 
 def _read(path: Path) -> bytes:
@@ -102,8 +155,10 @@ def _read(path: Path) -> bytes:
 
 
 def _write(path: Path) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w", encoding="ascii") as file:
-        file.write(secrets.token_hex(_SECRET_BYTES) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    # Whole or not there: another process looks at the folder meanwhile.
+    part = path.with_name(f".{path.name}.part")
+    part.unlink(missing_ok=True)
+    make_on_disk(part, f"{secrets.token_hex(_SECRET_BYTES)}\n".encode("ascii"))
+    os.link(part, path)
+    part.unlink()
+    sync_folder(path.parent)

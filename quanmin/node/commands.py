@@ -40,6 +40,7 @@ from quanmin.node.export_command import export_records
 from quanmin.node.first_actors import FIRST, OPERATOR, renew_token
 from quanmin.node.indexing_commands import search_parameters
 from quanmin.node.job_commands import jobs
+from quanmin.node.key_commands import keys as key_commands
 from quanmin.node.log_commands import log
 from quanmin.node.own_keys import open_keys
 from quanmin.node.places import Places, State
@@ -68,6 +69,7 @@ app = typer.Typer(
 node = typer.Typer(help="Start, stop and look at the node.", no_args_is_help=True)
 app.add_typer(node, name="node")
 app.add_typer(jobs, name="jobs")
+app.add_typer(key_commands, name="keys")
 app.command("export")(export_records)
 app.command("erase")(erase_person)
 app.add_typer(search_parameters, name="search-parameters")

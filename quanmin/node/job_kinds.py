@@ -10,6 +10,7 @@ from quanmin.base.jobs import Job, Kind
 from quanmin.node.importing import Importing
 from quanmin.node.server import Node
 from quanmin.records.reindexing import reindex_kind
+from quanmin.records.rewrapping import rewrap_kind
 from quanmin.trust import carry_on, is_errand
 
 
@@ -34,4 +35,5 @@ def kinds_of(node: Node) -> tuple[Kind, ...]:
         query_limits=node.settings.search,
     )
     reindexing = reindex_kind(node.guard.store.context, asked, node.settings.reindex)
-    return (importing.kind, exporting, reindexing)
+    rewrapping = rewrap_kind(node.guard.store.context.codec)
+    return (importing.kind, exporting, reindexing, rewrapping)

@@ -209,6 +209,15 @@ class Codec:
         if doubtful and len(await self._read(connection, doubtful)) < len(doubtful):
             raise Gone(ERASED)
 
+    def wrapping_key(self) -> int:
+        """The number of the node's key that wraps now."""
+        return self._keys.numbers()[-1]
+
+    def wrap_again(self, holder: Holder, wrapped: bytes) -> bytes:
+        """A data key, wrapped by the node's key that wraps now. Raises Tampered."""
+        place = _place(holder)
+        return self._keys.wrap(self._keys.unwrap(wrapped, place), place)
+
     async def _read(self, connection: Database, holders: list[Holder]) -> dict[Holder, bytes]:
         rows = await connection.fetch(
             """

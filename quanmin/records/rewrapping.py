@@ -1,0 +1,128 @@
+"""Wraps every data key anew by the node's newest key, beside the requests.
+
+Nothing waits for it: a data key stays what it is, and whoever reads one unwraps it by the key whose
+number stands in front. A walk that has ended looks whether a process has meanwhile wrapped by an
+older key, and goes round again.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from quanmin.base.crypto import Tampered
+from quanmin.base.database import Connection, Database
+from quanmin.base.jobs import Continue, Done, Job, Kind, put
+from quanmin.base.keys import pack_number
+from quanmin.base.problems import Conflict, Unusable
+from quanmin.records.codec import Codec, Holder
+
+REWRAP: Final = "rewrap-keys"
+_BATCH: Final = """
+    select bucket, kind, holder, wrapped from records.data_key
+    where (bucket, kind, holder) > ($1, $2, $3)
+        and wrapped <> '' and substring(wrapped from 1 for 2) <> $4
+    order by bucket, kind, holder limit $5
+"""
+# Only what is still as it was read: a key destroyed meanwhile stays destroyed.
+_REPLACE: Final = """
+    update records.data_key k set wrapped = t.new
+    from unnest($1::smallint[], $2::smallint[], $3::bigint[], $4::bytea[], $5::bytea[])
+        as t (bucket, kind, holder, old, new)
+    where k.bucket = t.bucket and k.kind = t.kind and k.holder = t.holder and k.wrapped = t.old
+"""
+_COUNTS: Final = """
+    select get_byte(wrapped, 0) * 256 + get_byte(wrapped, 1) as number, count(*) as count
+    from records.data_key where wrapped <> '' group by 1
+"""
+_OTHERS: Final = """
+    select count(*) from records.data_key
+    where wrapped <> '' and substring(wrapped from 1 for 2) <> $1
+"""
+_IS_USED: Final = """
+    select exists (select from records.data_key where substring(wrapped from 1 for 2) = $1)
+"""
+_LOCK: Final = "lock table records.data_key in share row exclusive mode"
+_START: Final = (-1, -1, -(2**63))
+_KEYS_A_STEP: Final = 2000
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where the walk goes on: after this data key. `done` counts those wrapped anew."""
+
+    bucket: int
+    kind: int
+    holder: int
+    done: int = 0
+
+
+def rewrap_kind(codec: Codec) -> Kind:
+    """The kind of job that wraps data keys anew."""
+
+    async def step(connection: Connection, job: Job) -> Continue | Done:
+        return await _step(connection, job, codec)
+
+    return Kind(REWRAP, step)
+
+
+async def put_rewrapping(connection: Connection, owner: str) -> int:
+    """Put the job in, unless one is open; gives its number."""
+    return await put(connection, REWRAP, {}, owner=owner, once=REWRAP)
+
+
+async def count_wrapped(database: Database) -> dict[int, int]:
+    """How many data keys each of the node's keys wraps, by its number."""
+    rows = await database.fetch(_COUNTS)
+    return {row["number"]: row["count"] for row in rows}
+
+
+async def refuse_used(connection: Connection, number: int) -> None:
+    """Raises Conflict while this key of the node wraps a data key; until the caller's transaction
+    ends none is wrapped at all, so that it holds until then.
+    """
+    await connection.execute(_LOCK)
+    if await connection.fetchval(_IS_USED, pack_number(number)):
+        raise Conflict(
+            f"key {number} still wraps data keys: `quanmin keys rotate` has them wrapped anew"
+        )
+
+
+async def _step(connection: Connection, job: Job, codec: Codec) -> Continue | Done:
+    newest = pack_number(codec.wrapping_key())
+    if job.position is None:
+        total = await connection.fetchval(_OTHERS, newest)
+        return Continue(msgspec.to_builtins(Place(*_START)), 0, total or None, "begins")
+    place = msgspec.convert(job.position, Place)
+    after = (place.bucket, place.kind, place.holder)
+    rows = await connection.fetch(_BATCH, *after, newest, _KEYS_A_STEP)
+    if rows:
+        done = place.done + await _wrap_again(connection, codec, rows)
+        last = rows[-1]
+        went = Place(last["bucket"], last["kind"], last["holder"], done)
+        return Continue(msgspec.to_builtins(went), done)
+    if await connection.fetchval(_OTHERS, newest):
+        again = Place(*_START, place.done)
+        return Continue(msgspec.to_builtins(again), place.done, None, "goes round again")
+    return Done({"keys": place.done, "by": codec.wrapping_key()})
+
+
+async def _wrap_again(connection: Connection, codec: Codec, rows: list[Any]) -> int:
+    holders = [Holder(row["bucket"], row["kind"], row["holder"]) for row in rows]
+    old = [row["wrapped"] for row in rows]
+    try:
+        new = [codec.wrap_again(*each) for each in zip(holders, old, strict=True)]
+    except Tampered as error:
+        raise Unusable(
+            "A data key cannot be unwrapped: a key of the node is missing. Bring it back with "
+            "`quanmin restore --keys FILE`, then `quanmin jobs retry`."
+        ) from error
+    await connection.execute(
+        _REPLACE,
+        [holder.bucket for holder in holders],
+        [holder.kind for holder in holders],
+        [holder.number for holder in holders],
+        old,
+        new,
+    )
+    return len(rows)
