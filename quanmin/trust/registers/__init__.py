@@ -1,5 +1,11 @@
 """Who there is: institutions, practitioners, posts, and who may act on this very day."""
 
+from quanmin.trust.registers.admissions import (
+    Admission,
+    Admissions,
+    Application,
+    is_admitted,
+)
 from quanmin.trust.registers.credit_code import judge_credit_code
 from quanmin.trust.registers.institution_index import InstitutionIndex
 from quanmin.trust.registers.institutions import Institution, Institutions
@@ -9,6 +15,9 @@ from quanmin.trust.registers.proxies import Proxies, Proxy
 from quanmin.trust.registers.standing import Standing, Standings
 
 __all__ = [
+    "Admission",
+    "Admissions",
+    "Application",
     "Institution",
     "InstitutionIndex",
     "Institutions",
@@ -19,5 +28,6 @@ __all__ = [
     "Proxy",
     "Standing",
     "Standings",
+    "is_admitted",
     "judge_credit_code",
 ]

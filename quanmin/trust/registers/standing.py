@@ -24,6 +24,8 @@ _BATCH_MAX: Final = 256
 _ASK: Final = """
     select asked.actor, asked.sender, e.organization is not null as is_entered,
         i.state, i.level, i.grade, i.kind, i.region, i.tenant,
+        trust.is_admitted('actor', asked.actor, $3)
+            and trust.is_admitted('sender', asked.sender, $3) as is_admitted,
         exists (select from trust.post h where h.actor = asked.actor) as has_posts,
         p.post, p.duties, p.organization = e.organization as is_there,
         array(
@@ -59,6 +61,7 @@ class Standing(msgspec.Struct, frozen=True):
     kind: str | None = None
     region: str = ""
     tenant: str = ""
+    is_admitted: bool = True
     has_posts: bool = False
     post: int | None = None
     duties: frozenset[str] = frozenset()
@@ -69,6 +72,8 @@ class Standing(msgspec.Struct, frozen=True):
         if self.is_entered and self.state not in acting_states():
             state = self.state or "not in force"
             return f"the register says that your institution is {state} now: nobody acts for it"
+        if not self.is_admitted:
+            return "the party you ask for is not admitted to this node, or no longer"
         if not self.has_posts:
             return None
         if self.post is None:
@@ -154,7 +159,7 @@ def _each(
 
 
 def _standing(row: Any) -> Standing:
-    if not (row["is_entered"] or row["has_posts"]):
+    if row["is_admitted"] and not (row["is_entered"] or row["has_posts"]):
         return _UNKNOWN
     # A post is at the institution that the actor writes for, or it is none.
     is_there = bool(row["is_there"])
@@ -166,6 +171,7 @@ def _standing(row: Any) -> Standing:
         kind=row["kind"],
         region=row["region"] or "",
         tenant=row["tenant"] or "",
+        is_admitted=row["is_admitted"],
         has_posts=row["has_posts"],
         post=row["post"] if is_there else None,
         duties=frozenset(row["duties"] or ()) if is_there else frozenset(),

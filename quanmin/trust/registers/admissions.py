@@ -1,0 +1,228 @@
+"""Admission of apps, devices, non-government parties and entrusted operators: application, review,
+agreement, and an end.
+
+Whoever asks as a member of a party is stopped while the party is not admitted: with the next
+request after the end of its contract or its withdrawal.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final, Literal, get_args
+
+import asyncpg
+import msgspec
+
+from quanmin.base.database import Connection, Database
+from quanmin.base.problems import Conflict, Forbidden, Invalid, NotFound
+from quanmin.trust.registers.definitions import Word, institution_rule
+
+MemberKind = Literal["client", "actor", "sender"]
+_YEAR: Final = 366 * 86_400_000_000
+_COLUMNS: Final = (
+    "a.admission, a.party, p.kind, p.name, a.state, a.purpose, a.agreement, a.since, a.until"
+)
+_FROM: Final = "from trust.admission a join trust.party p using (party)"
+_ONE: Final = f"select {_COLUMNS} {_FROM} where a.admission = $1"
+_LIST: Final = f"""
+    select {_COLUMNS} {_FROM}
+    where ($1::text is null or a.state = $1) and a.admission > $2
+    order by a.admission limit $3
+"""
+_APPLY: Final = """
+    insert into trust.admission (party, state, purpose, applied_at, applied_by)
+    values ($1, 'applied', $2, $3, $4) on conflict do nothing returning admission
+"""
+_REVIEW: Final = """
+    update trust.admission
+    set state = $2, reviewed_at = $3, reviewed_by = $4, opinion = $5
+    where admission = $1 and state = 'applied' returning admission
+"""
+_ADMIT: Final = """
+    update trust.admission
+    set state = 'admitted', agreement = $2, since = $3, until = $4, decided_at = $5,
+        decided_by = $6
+    where admission = $1 and state = 'reviewed' returning admission
+"""
+_WITHDRAW: Final = """
+    update trust.admission
+    set state = 'withdrawn', withdrawn_at = $2, withdrawn_by = $3, reason = $4
+    where admission = $1 and state in ('applied', 'reviewed', 'admitted') returning admission
+"""
+
+
+class PartyKind(Word, frozen=True):
+    """A kind of party, and for how long one is admitted at most."""
+
+    years_max: int
+
+
+class Admission(msgspec.Struct, frozen=True):
+    """An application of a party and what became of it; `since` and `until` of one admitted."""
+
+    admission: int
+    party: str
+    kind: str
+    name: str
+    state: str
+    purpose: str
+    agreement: str | None
+    since: int | None
+    until: int | None
+
+
+class Application(msgspec.Struct, frozen=True, kw_only=True):
+    """What a party applies with: who it is, what for, and as whom it would ask."""
+
+    party: str
+    kind: str
+    name: str
+    purpose: str
+    members: tuple[tuple[MemberKind, str], ...]
+
+
+@cache
+def party_kinds() -> dict[str, PartyKind]:
+    """The kinds of party there are, by their code."""
+    file = files("quanmin.definitions").joinpath("registers", "parties.toml")
+    kinds = tomllib.loads(file.read_text("utf-8"))["kind"]
+    return {kind["code"]: msgspec.convert(kind, PartyKind) for kind in kinds}
+
+
+class Admissions:
+    """The admissions of one node."""
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+        self._pool = pool
+
+    async def apply(self, application: Application, *, at: int, by: str) -> Admission:
+        """A new application. Its members are stopped until it is admitted.
+
+        Raises Invalid for what is no application, Conflict when one is under way or a member is
+        another party's.
+        """
+        if application.kind not in party_kinds():
+            raise Invalid(f"the kinds of party are {', '.join(party_kinds())}")
+        if not (application.party and application.name and application.purpose):
+            raise Invalid("an application has a party's code, a name and a purpose")
+        if not application.members:
+            raise Invalid("say as whom the party would ask: a client, an actor or a sender")
+        for kind, member in application.members:
+            if kind not in get_args(MemberKind) or not member:
+                known = ", ".join(get_args(MemberKind))
+                raise Invalid(f"a member is a kind ({known}) and a code")
+            if kind == "sender" and member in institution_rule().register.senders:
+                raise Invalid("the node itself is no member of a party: name the actors")
+        async with self._pool.acquire() as connection, connection.transaction():
+            await self._enter_party(connection, application)
+            number = await connection.fetchval(
+                _APPLY, application.party, application.purpose, at, by
+            )
+            if number is None:
+                raise Conflict("an application of this party is under way: decide that one first")
+            return await _one(connection, number)
+
+    async def _enter_party(self, connection: Connection, application: Application) -> None:
+        kind = await connection.fetchval(
+            "insert into trust.party (party, kind, name) values ($1, $2, $3)"
+            " on conflict (party) do update set name = excluded.name returning kind",
+            application.party,
+            application.kind,
+            application.name,
+        )
+        if kind != application.kind:
+            raise Conflict(f"this party is entered as {kind}: choose another code for another kind")
+        for kind_, member in application.members:
+            party = await connection.fetchval(
+                "insert into trust.party_member (kind, member, party) values ($1, $2, $3)"
+                " on conflict (kind, member) do update set party = trust.party_member.party"
+                " returning party",
+                kind_,
+                member,
+                application.party,
+            )
+            if party != application.party:
+                raise Conflict(f"this {kind_} belongs to another party")
+
+    async def review(
+        self, admission: int, *, is_recommended: bool, opinion: str, at: int, by: str
+    ) -> Admission:
+        """What the review found. Raises Forbidden for whoever applied, Invalid without an opinion,
+        NotFound, Conflict.
+        """
+        if not opinion:
+            raise Invalid("a review has an opinion: say what was looked at and found")
+        async with self._pool.acquire() as connection, connection.transaction():
+            await _refuse_applicant(connection, admission, by)
+            state = "reviewed" if is_recommended else "refused"
+            return await _changed(connection, _REVIEW, admission, state, at, by, opinion)
+
+    async def admit(
+        self, admission: int, *, agreement: str, since: int, until: int, at: int, by: str
+    ) -> Admission:
+        """From `since` until before `until` the party is admitted, on this agreement. It must have
+        been reviewed. Raises Invalid, Forbidden, NotFound, Conflict.
+        """
+        if not agreement:
+            raise Invalid("name the agreement that was signed")
+        async with self._pool.acquire() as connection, connection.transaction():
+            found = await _one(connection, admission)
+            years = party_kinds()[found.kind].years_max
+            if not since < until <= since + years * _YEAR:
+                raise Invalid(
+                    f"an admission of this kind ends after it begins and within {years} years"
+                )
+            await _refuse_applicant(connection, admission, by)
+            return await _changed(connection, _ADMIT, admission, agreement, since, until, at, by)
+
+    async def withdraw(self, admission: int, *, reason: str, at: int, by: str) -> Admission:
+        """Nobody of the party is let in with the next request. Raises Invalid without a reason,
+        NotFound, Conflict for one that has ended already.
+        """
+        if not reason:
+            raise Invalid("a withdrawal has a reason")
+        async with self._pool.acquire() as connection, connection.transaction():
+            return await _changed(connection, _WITHDRAW, admission, at, by, reason)
+
+    async def all(
+        self, *, state: str | None = None, after: int = 0, count: int
+    ) -> Sequence[Admission]:
+        """Admissions in a state (None: any), in the order of application."""
+        return [Admission(*row) for row in await self._pool.fetch(_LIST, state, after, count)]
+
+
+async def is_admitted(database: Database, kind: MemberKind, member: str, at: int) -> bool:
+    """Whether who asks as this is admitted at a moment; who belongs to no party needs no
+    admission.
+    """
+    return bool(await database.fetchval("select trust.is_admitted($1, $2, $3)", kind, member, at))
+
+
+async def _one(connection: Connection, admission: int) -> Admission:
+    row = await connection.fetchrow(_ONE, admission)
+    if row is None:
+        raise NotFound("there is no such admission")
+    return Admission(*row)
+
+
+async def _changed(
+    connection: Connection, statement: str, admission: int, *arguments: Any
+) -> Admission:
+    """What an admission is after a step. Raises Conflict when it was not its turn."""
+    if await connection.fetchval(statement, admission, *arguments) is None:
+        found = await _one(connection, admission)
+        raise Conflict(
+            f"the admission is {found.state}: first apply, then review, admit, and withdraw"
+        )
+    return await _one(connection, admission)
+
+
+async def _refuse_applicant(connection: Connection, admission: int, by: str) -> None:
+    applicant = await connection.fetchval(
+        "select applied_by from trust.admission where admission = $1", admission
+    )
+    if applicant == by:
+        raise Forbidden("whoever entered an application neither reviews nor admits it")
