@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from quanmin.base.problems import Malformed, Unauthenticated
+from quanmin.base.epoch import Epoch
+from quanmin.base.problems import Malformed, TokenRefused, Unauthenticated
 
 if TYPE_CHECKING:
     from quanmin.trust import Actor, Actors
@@ -48,8 +49,10 @@ def load_purposes() -> Purposes:
 class Callers:
     """Finds the actor behind a token, and believes it for a few seconds.
 
-    Only tokens that were found valid are remembered, so guessing fills no memory; a token that is
-    revoked stops working in every worker after at most `seconds_max`.
+    Only tokens that were found valid are remembered, so guessing fills no memory. Nothing that was
+    known before `revoked` was advanced is believed, so a token that is revoked stops working in
+    every worker at once; one that somebody took away by hand in the database after at most
+    `seconds_max`.
     """
 
     def __init__(
@@ -58,9 +61,15 @@ class Callers:
         *,
         seconds_max: float,
         actors_max: int,
+        revoked: Epoch | None = None,
         now: Callable[[], float] = time.monotonic,
+        moment: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
+        """`moment` gives microseconds since 1970-01-01T00:00Z."""
         self._actors = actors
+        self._revoked = revoked or Epoch()
+        self._moment = moment
+        self._epoch = self._revoked.number
         self._seconds_max = seconds_max
         self._actors_max = actors_max
         self._now = now
@@ -69,15 +78,26 @@ class Callers:
     async def find(self, header: bytes | None) -> Actor:
         """The actor that an `Authorization` header proves; Unauthenticated when it proves none."""
         token = _token(header)
+        epoch = self._revoked.number
+        if epoch != self._epoch:
+            self._known.clear()
+            self._epoch = epoch
         known = self._known.get(token)
-        if known is not None and known[1] > self._now():
-            return known[0]
         asked_at = self._now()
-        actor = await self._actors.by_token(token)
-        if actor is None:
+        if known is not None and known[1] > asked_at:
+            return known[0]
+        moment = self._moment()
+        found = await self._actors.bearing(token, moment)
+        if found is None:
             self._known.pop(token, None)
-            raise Unauthenticated(f"this token is not valid (any more); {_HOW}")
-        self._known[token] = (actor, asked_at + self._seconds_max)
+            raise TokenRefused(f"this token is not valid (any more); {_HOW}")
+        actor = found.actor
+        if self._revoked.number != epoch:
+            return actor  # something was revoked meanwhile, maybe this: it is not kept
+        seconds = self._seconds_max
+        if found.until is not None:
+            seconds = min(seconds, (found.until - moment) / 1e6)
+        self._known[token] = (actor, asked_at + seconds)
         if len(self._known) > self._actors_max:
             self._known.popitem(last=False)
         return actor

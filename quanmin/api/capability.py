@@ -72,9 +72,11 @@ def write_statement(
     customs: tuple[SearchParameter, ...] = (),
     unready: tuple[IndexRule, ...] = (),
     profiles: tuple[tuple[str, str], ...] = (),
+    protection: dict[str, Any] | None = None,
 ) -> bytes:
     """The statement as JSON; `date` is when this door opened, `base` where it stands, `profiles`
-    the type and address of each profile that records can be held to.
+    the type and address of each profile that records can be held to, `protection` how
+    applications get tokens.
 
     Of search parameters it lists what can be searched by: `customs` are ready, and a parameter of
     R4 is when none of the `unready` rules is for it.
@@ -85,6 +87,7 @@ def write_statement(
     }
     pointing = _pointing(served)
     operations = _operations(listed, "system")
+    guarded: dict[str, Any] = {**(protection or {}), "description": _SECURITY}
     statement = {
         "resourceType": "CapabilityStatement",
         "status": "active",
@@ -101,7 +104,7 @@ def write_statement(
             {
                 "mode": "server",
                 "documentation": _NOTES,
-                "security": {"description": _SECURITY},
+                "security": guarded,
                 "resource": [
                     _resource(listed, definition, served, pointing)
                     | _supported(definition, profiles)

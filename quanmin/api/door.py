@@ -69,6 +69,7 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
     strangers: Quota
     admission: Admission
     held: Held
+    body_seconds_max: float
 
 
 class Door:
@@ -93,7 +94,7 @@ class Door:
         self._limits: DoorLimits = desk.limits
         self._meters = meters
         self._base_url = base_url
-        self._unavailable = unavailable
+        self.unavailable = unavailable
         self._now = now
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -114,7 +115,7 @@ class Door:
             return 499, 0  # nobody is left to answer; the number is the one proxies write
         except Problem as problem:
             reply = refuse(problem)
-        except self._unavailable:
+        except self.unavailable:
             _log.warning("the store cannot be reached", exc_info=True)
             reply = refuse(
                 Overloaded(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -20,12 +21,16 @@ from quanmin.api.interactions import INTERACTIONS, LATER
 from quanmin.api.limits import DoorLimits
 from quanmin.api.metering import CONTENT_TYPE, Meters
 from quanmin.api.negotiation import PLAIN_JSON
+from quanmin.api.oauth import OAuth
+from quanmin.api.oauth.discovery import security
 from quanmin.api.paging import Seal
 from quanmin.api.quota import Quota
 from quanmin.api.reply import Reply, Send, refuse, send_reply
-from quanmin.api.request import Receive, Request
+from quanmin.api.request import Disconnected, Receive, Request
 from quanmin.api.routing import Routes
-from quanmin.base.problems import Forbidden, NotAllowed, NotFound, Problem
+from quanmin.base.epoch import Epoch
+from quanmin.base.logs import correlation_id
+from quanmin.base.problems import Forbidden, NotAllowed, NotFound, Overloaded, Problem
 from quanmin.fhir.table import Table, load_table
 from quanmin.terminology import TermLimits
 
@@ -35,7 +40,10 @@ if TYPE_CHECKING:
     from quanmin.api.later import Later
     from quanmin.fhir.values import SearchParameter
     from quanmin.trust import Actors, Guard, IndexRule
+    from quanmin.trust.sign_in.server import AuthorizationServer
     from quanmin.trust.signatures import Office
+
+log = logging.getLogger("quanmin.api")
 
 _WRONG_METHOD = NotAllowed("this address takes GET and HEAD")
 
@@ -68,6 +76,7 @@ def build(
     arrivals: Arrivals | None = None,
     exports: Exports | None = None,
     office: Office | None = None,
+    authorization: AuthorizationServer | None = None,
 ) -> Application:
     """The ASGI application of a node: `/fhir`, `/health`, `/ready`, `/metrics`; the rest `beyond`.
 
@@ -78,6 +87,8 @@ def build(
     memory in which all workers count what clients and strangers spend, and the questions about
     jobs; `later` are the kinds of jobs that requests begin. `arrivals` and `exports` hold files;
     `office` signs and verifies.
+    `authorization` gives applications tokens; without it there are those of
+    actors alone.
     """
     limits = limits or DoorLimits()
     table = load_table()
@@ -85,7 +96,7 @@ def build(
         limits=limits,
         seal=Seal(link_key, seconds_max=limits.link_seconds_max, bytes_max=limits.link_bytes_max),
         zone=zone,
-        describe=_describing(guard, table),
+        describe=_describing(guard, table, authorization),
         polls=_open_polls(limits, quotas),
         later={each.kind: each for each in later},
         term_limits=term_limits or TermLimits(),
@@ -93,7 +104,8 @@ def build(
         exports=exports,
         office=office,
     )
-    gate = open_gate(actors, limits, quotas)
+    revoked = authorization.revoked if authorization else None
+    gate = open_gate(actors, limits, quotas, revoked)
     meters = Meters()
     door = Door(
         guard,
@@ -104,12 +116,16 @@ def build(
         base_url=base_url,
         unavailable=unavailable,
     )
-    return Front(door, Watch(gate, meters, is_ready, more_numbers), beyond)
+    oauth = OAuth(authorization, gate) if authorization else None
+    return Front(door, Watch(gate, meters, is_ready, more_numbers), beyond, oauth)
 
 
-def _describing(guard: Guard, table: Table) -> Callable[[str], Awaitable[bytes]]:
+def _describing(
+    guard: Guard, table: Table, authorization: AuthorizationServer | None
+) -> Callable[[str], Awaitable[bytes]]:
     """Writes the CapabilityStatement for an address of the door, as things are when it is asked."""
     opened_on = datetime.now(UTC).date().isoformat()
+    protection = security(authorization.issuer) if authorization else None
 
     @lru_cache(maxsize=16)
     def described(
@@ -126,6 +142,7 @@ def _describing(guard: Guard, table: Table) -> Callable[[str], Awaitable[bytes]]
             customs=customs,
             unready=unready,
             profiles=profiles,
+            protection=protection,
         )
 
     async def describe(base: str) -> bytes:
@@ -146,12 +163,20 @@ def _open_polls(limits: DoorLimits, quotas: tuple[int, int, int] | None) -> Quot
 
 
 def open_gate(
-    actors: Actors, limits: DoorLimits, quotas: tuple[int, int, int] | None = None
+    actors: Actors,
+    limits: DoorLimits,
+    quotas: tuple[int, int, int] | None = None,
+    revoked: Epoch | None = None,
 ) -> Gate:
     """What lets requests in, under `limits`."""
     clients, strangers, _ = quotas or (None, None, None)
     return Gate(
-        callers=Callers(actors, seconds_max=limits.actor_seconds_max, actors_max=limits.actors_max),
+        callers=Callers(
+            actors,
+            seconds_max=limits.actor_seconds_max,
+            actors_max=limits.actors_max,
+            revoked=revoked,
+        ),
         purposes=load_purposes(),
         clients=Quota(
             limits.client_requests_per_second,
@@ -167,6 +192,7 @@ def open_gate(
         ),
         admission=Admission(limits),
         held=Held(limits.held_bytes_max),
+        body_seconds_max=limits.body_seconds_max,
     )
 
 
@@ -219,17 +245,23 @@ def _is_from_here(request: Request) -> bool:
 
 
 class Front:
-    """Sends a request to the door, to the watch or beyond; `/fhir` comes first."""
+    """Sends a request to the authorization server, the door, the watch or beyond."""
 
-    def __init__(self, door: Door, watch: Watch, beyond: Application | None) -> None:
+    def __init__(
+        self, door: Door, watch: Watch, beyond: Application | None, oauth: OAuth | None
+    ) -> None:
         self._door = door
         self._watch = watch
         self._beyond = beyond
+        self._oauth = oauth
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """The ASGI entry."""
         if scope["type"] == "http":
             path: str = scope["path"]
+            if self._oauth is not None and path in self._oauth:
+                await self._authorize(self._oauth, Request(scope, receive), send)
+                return
             if path.startswith(BASE_PATH) and path[len(BASE_PATH) :][:1] in {"", "/"}:
                 await self._door(scope, receive, send)
                 return
@@ -245,6 +277,27 @@ class Front:
             )
         elif scope["type"] == "lifespan":
             await _live(receive, send)
+
+    async def _authorize(self, oauth: OAuth, request: Request, send: Send) -> None:
+        mark = correlation_id.set(request.id)
+        try:
+            try:
+                reply = await oauth.answer(request)
+            except Disconnected:
+                return
+            except Problem as problem:
+                reply = refuse(problem)
+            except self._door.unavailable:
+                log.warning("the store cannot be reached", exc_info=True)
+                busy = "the node's database cannot be reached at this moment; repeat it in a second"
+                reply = refuse(Overloaded(busy, retry_after_seconds=1))
+            except Exception:
+                # The text of a defect may repeat what was sent, a secret even: the log has it not.
+                log.exception("a request to the authorization server failed")
+                reply = refuse(Problem(f"a fault in this node; report it with {request.id}"))
+            await _send(reply, request, send)
+        finally:
+            correlation_id.reset(mark)
 
     async def _tell(self, request: Request, send: Send) -> None:
         try:

@@ -72,8 +72,9 @@ def refuse(problem: Problem) -> Reply:
     headers: Headers = ()
     if problem.retry_after_seconds is not None:
         headers = ((b"retry-after", b"%d" % problem.retry_after_seconds),)
-    if problem.status == 401:
-        headers = (*headers, (b"www-authenticate", b'Bearer realm="quanmin"'))
+    if problem.status == 401 or problem.challenge:
+        challenge = f", {problem.challenge}" if problem.challenge else ""
+        headers = (*headers, (b"www-authenticate", f'Bearer realm="quanmin"{challenge}'.encode()))
     return Reply(problem.status, operation_outcome(problem.issues), headers)
 
 

@@ -34,6 +34,9 @@ class Problem(Exception):  # noqa: N818 - "problem" is the word for a refusal in
     status: int = 500
     code: str = "exception"
 
+    challenge: str = ""
+    """What `WWW-Authenticate` says of a token that was sent (RFC 6750 section 3.1)."""
+
     def __init__(
         self, text: str, *, issues: tuple[Issue, ...] = (), retry_after_seconds: int | None = None
     ) -> None:
@@ -61,10 +64,35 @@ class Unauthenticated(Problem):
     status, code = 401, "login"
 
 
+class TokenRefused(Unauthenticated):
+    """A token was sent that is none, or is none any more: 401."""
+
+    challenge = 'error="invalid_token"'
+
+
 class Forbidden(Problem):
     """Known, but not allowed: 403."""
 
     status, code = 403, "forbidden"
+
+
+class InsufficientScope(Forbidden):
+    """Whoever asks may, but not through this application: its scopes do not reach so far: 403."""
+
+    challenge = 'error="insufficient_scope"'
+
+
+class GrantRefused(Problem):
+    """An application is not given what it asks the authorization server for. `error` is the code of
+    RFC 6749 (sections 4.1.2.1 and 5.2): 400, and 401 where the application itself is not known.
+    """
+
+    status, code = 400, "security"
+
+    def __init__(self, error: str, text: str) -> None:
+        super().__init__(text)
+        self.error = error
+        self.status = 401 if error == "invalid_client" else 400
 
 
 class NotFound(Problem):

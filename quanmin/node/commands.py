@@ -34,6 +34,7 @@ import quanmin
 from quanmin.base.logs import SEVERITIES, write_logs
 from quanmin.base.problems import Problem, Unusable
 from quanmin.node.backup import back_up, back_up_keys, describe_server, list_bases, restore_keys
+from quanmin.node.client_commands import clients
 from quanmin.node.doctor import Verdict, examine
 from quanmin.node.erasing_command import erase_person
 from quanmin.node.export_command import export_records
@@ -43,7 +44,7 @@ from quanmin.node.job_commands import jobs
 from quanmin.node.key_commands import keys as key_commands
 from quanmin.node.log_commands import log
 from quanmin.node.own_keys import open_keys
-from quanmin.node.places import Places, State
+from quanmin.node.places import HOST, Places, State
 from quanmin.node.reach import reached_database, running_cluster
 from quanmin.node.restoration import as_text, backup_folder, restore
 from quanmin.node.retention import keep_newest
@@ -51,7 +52,7 @@ from quanmin.node.settings import Settings
 from quanmin.node.settings_in_force import load_settings
 from quanmin.node.signature_commands import signatures
 from quanmin.node.starting import start_in_background, stop
-from quanmin.node.supervisor import HOST, Supervisor
+from quanmin.node.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from quanmin.node.loading import Refusal
@@ -70,6 +71,7 @@ node = typer.Typer(help="Start, stop and look at the node.", no_args_is_help=Tru
 app.add_typer(node, name="node")
 app.add_typer(jobs, name="jobs")
 app.add_typer(key_commands, name="keys")
+app.add_typer(clients, name="client")
 app.command("export")(export_records)
 app.command("erase")(erase_person)
 app.add_typer(search_parameters, name="search-parameters")

@@ -18,12 +18,11 @@ from quanmin.demo.province import Province
 from quanmin.demo.show import fill
 from quanmin.fhir.grammar import parse_query
 from quanmin.node.first_actors import OPERATOR, RESIDENT, keep
-from quanmin.node.places import Enrolled, Places
+from quanmin.node.places import HOST, Enrolled, Places
 from quanmin.node.reach import reached_database
 from quanmin.node.server import Node, open_node
 from quanmin.node.settings import Settings
 from quanmin.node.starting import renew_workers
-from quanmin.node.supervisor import HOST
 from quanmin.trust import Actor, Actors
 
 _IDENTITY_NUMBER: Final = re.compile(r"\d{17}[\dX]")

@@ -32,10 +32,9 @@ from quanmin.base.postgres import MAJOR, connect, describe, unfitness
 from quanmin.base.problems import Problem
 from quanmin.node.backup import list_bases
 from quanmin.node.database import Room, embedded, memory_mebibytes, migrations
-from quanmin.node.places import Places
+from quanmin.node.places import HOST, Places
 from quanmin.node.settings import Settings
 from quanmin.node.settings_in_force import FILE_NAME, file_in_force
-from quanmin.node.supervisor import HOST
 
 Verdict = Literal["well", "warning", "wrong"]
 

@@ -6,6 +6,7 @@ directory/
   state.json      what `node status` shows
   tokens.json     0600: the tokens of the first actors
   fictional       there while the records are a demonstration's
+  revoked         a number that workers share: it rises when a token is taken back
   metrics/        what the workers count, for whichever of them is asked
   keys/           0700: what the records are encrypted with
   ledger          0600: erasures and consents that a restore must not undo, encrypted
@@ -21,12 +22,15 @@ from __future__ import annotations
 import fcntl
 import os
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
 import msgspec
 
 from quanmin.base.disk import replace_on_disk
 from quanmin.base.problems import Unusable
+
+HOST: Final = "127.0.0.1"
+"""Where a node listens."""
 
 
 class State(msgspec.Struct, frozen=True):
@@ -64,6 +68,7 @@ class Places:
         self.imports = self.directory / "imports"
         self.exports = self.directory / "exports"
         self.witness = self.directory / "witness"
+        self.revoked = self.directory / "revoked"
         self._lock_path = self.directory / "node.lock"
         self._state = self.directory / "state.json"
         self._tokens = self.directory / "tokens.json"

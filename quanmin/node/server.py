@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import asyncpg
 import msgspec
@@ -24,6 +25,7 @@ from quanmin.base import signing
 from quanmin.base.clock import Clock
 from quanmin.base.crypto import suite_named
 from quanmin.base.database import UNAVAILABLE
+from quanmin.base.epoch import Epoch
 from quanmin.base.fetching import FetchPlaces
 from quanmin.base.jobs import tally
 from quanmin.base.keys import FileKeys, KeyPort
@@ -32,7 +34,7 @@ from quanmin.base.spool import Spool
 from quanmin.fhir.table import load_table
 from quanmin.node.database import Room
 from quanmin.node.own_keys import open_keys, open_notary
-from quanmin.node.places import Places
+from quanmin.node.places import HOST, Places
 from quanmin.node.settings import Settings
 from quanmin.people import PersonIndex
 from quanmin.records.context import Context
@@ -43,6 +45,7 @@ from quanmin.records.store import Store
 from quanmin.terminology import TerminologyIndex, Terms
 from quanmin.trust import AccessLog, Actors, Guard, Witness
 from quanmin.trust.registers import InstitutionIndex, PractitionerIndex
+from quanmin.trust.sign_in.server import AuthorizationServer, Issuer
 from quanmin.trust.signatures import Office, OwnAuthority
 from quanmin.web import KitSettings, Text
 from quanmin.web import build as build_pages
@@ -65,6 +68,7 @@ class Node(msgspec.Struct, frozen=True):
     exports: Exports
     office: Office
     ledger: Ledger
+    authorization: AuthorizationServer
 
 
 @asynccontextmanager
@@ -134,9 +138,48 @@ def _assemble(
     )
     exports = Exports(folder=places.exports, limits=settings.export, has_room=disk.is_enough)
     office = open_office(keys, settings)
+    actors = Actors(pool)
+    authorization = _open_authorization(settings, places, keys, actors, pool)
     return Node(
-        settings, places, keys, pool, guard, Actors(pool), arrivals, exports, office, ledger
+        settings,
+        places,
+        keys,
+        pool,
+        guard,
+        actors,
+        arrivals,
+        exports,
+        office,
+        ledger,
+        authorization,
     )
+
+
+def _open_authorization(
+    settings: Settings,
+    places: Places,
+    keys: FileKeys,
+    actors: Actors,
+    pool: asyncpg.Pool[asyncpg.Record],
+) -> AuthorizationServer:
+    return AuthorizationServer(
+        pool,
+        actors,
+        settings.oauth,
+        issuer_of(settings),
+        id_token_seed=keys.derive("id tokens"),
+        revoked=Epoch(places.revoked),
+        now=Clock().now,
+    )
+
+
+def issuer_of(settings: Settings) -> Issuer:
+    """Where applications find this node: as it was set, else on this machine."""
+    node = settings.node
+    parts = urlsplit(node.base_url)
+    own = f"{parts.scheme}://{parts.netloc}" if node.base_url else f"http://{HOST}:{node.port}"
+    address = settings.oauth.issuer or own
+    return Issuer(address, node.base_url.rstrip("/") or f"{address}/fhir")
 
 
 def open_office(keys: KeyPort, settings: Settings) -> Office:
@@ -178,6 +221,7 @@ def build_application(node: Node, quotas: tuple[int, int, int] | None = None) ->
         arrivals=node.arrivals,
         exports=node.exports,
         office=node.office,
+        authorization=node.authorization,
         beyond=Starlette(routes=build_pages(node.guard, node.actors, kit, unavailable=UNAVAILABLE)),
     )
 

@@ -24,6 +24,7 @@ from quanmin.records.reindexing import ReindexLimits
 from quanmin.terminology import TermLimits
 from quanmin.trust.imports import ImportLimits
 from quanmin.trust.log.limits import AccessLogLimits
+from quanmin.trust.sign_in.oauth_limits import OAuthLimits
 from quanmin.trust.signatures import SignatureSettings
 
 PREFIX: Final = "QUANMIN_"
@@ -284,6 +285,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     imports: ImportLimits = msgspec.field(default_factory=ImportLimits)
     jobs: JobLimits = msgspec.field(default_factory=JobLimits)
     export: ExportLimits = msgspec.field(default_factory=ExportLimits)
+    oauth: OAuthLimits = msgspec.field(default_factory=OAuthLimits)
     door: DoorLimits = msgspec.field(default_factory=DoorLimits)
     search: QueryLimits = msgspec.field(default_factory=QueryLimits)
     terminology: TermLimits = msgspec.field(default_factory=TermLimits)

@@ -35,13 +35,13 @@ from quanmin.node.database import (
 from quanmin.node.first_actors import enrol_first_actors
 from quanmin.node.ledger import catch_up, share_ledger
 from quanmin.node.own_keys import open_keys
-from quanmin.node.places import Places, State
+from quanmin.node.places import HOST, Places, State
 from quanmin.node.settings import Settings
 from quanmin.node.workforce import LABOURING, Workforce
 
 log = logging.getLogger("quanmin.node")
 
-HOST: Final = "127.0.0.1"
+
 _BACKLOG: Final = 2048
 _TICK_SECONDS: Final = 0.5
 _DUTY_SECONDS: Final = 60.0

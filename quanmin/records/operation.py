@@ -13,7 +13,7 @@ from quanmin.base.database import Connection
 from quanmin.fhir.json import decode
 from quanmin.fhir.patch import Patch
 from quanmin.fhir.query import Query
-from quanmin.records.visibility import Visibility
+from quanmin.records.visibility import Everything, Visibility
 
 IfMatch = int | Literal["*"]
 """The version that must hold now, or "*": any, as long as the record is there."""
@@ -50,11 +50,21 @@ class Sender(msgspec.Struct, frozen=True):
 
     A record that is not `readable` is for this sender as if it were not there: no answer to a write
     tells otherwise, except that an id of its own choosing that another has taken is refused.
+    `deletable` is what it may delete where that is another part than it may change, and only
+    among what is `sought` do conditional criteria look.
     """
 
     number: int
     readable: Visibility
     writable: Visibility
+    deletable: Visibility | None = None
+    sought: Visibility = Everything()
+
+    def may(self, kind: str) -> Visibility:
+        """Which of the existing records an operation of this kind may change."""
+        if kind == "delete" and self.deletable is not None:
+            return self.deletable
+        return self.writable
 
 
 class Change(msgspec.Struct, frozen=True):

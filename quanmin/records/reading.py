@@ -11,13 +11,14 @@ import msgspec
 
 from quanmin.base.database import Connection, Database
 from quanmin.base.problems import Gone, Malformed, NotFound
+from quanmin.fhir.table import load_table
 from quanmin.records.codec import ERASED as ERASED_TEXT
 from quanmin.records.context import DELETED, ERASED, ROW, Context
 from quanmin.records.glance import Glances
 from quanmin.records.model import Batch, Stored
 from quanmin.records.rid import bucket_of, is_assigned
-from quanmin.records.visibility import Facts, Visibility
-from quanmin.records.visibility_sql import allows, mentions_grants, visibility_sql
+from quanmin.records.visibility import Facts, Having, Visibility, of_versions
+from quanmin.records.visibility_sql import allows, having_in, mentions_grants, visibility_sql
 
 _ASSIGNED = f"""
     select {ROW} from records.record r where r.type = $1 and r.rid = $2 and r.bucket = $3
@@ -75,7 +76,8 @@ async def read_version(
             row["rid"],
             version,
         )
-        if found is None or not await _is_visible(connection, context, visibility, found):
+        older = of_versions(visibility)
+        if found is None or not await _is_visible(connection, context, older, found):
             raise NotFound(f"there is no version {version} of this {type_}")
         row = found
     if row["flags"] & DELETED:
@@ -151,13 +153,60 @@ def _refuse_erased(row: Any) -> None:
 async def _is_visible(
     connection: Database, context: Context, visibility: Visibility, row: Any
 ) -> bool:
-    facts: Facts = context.facts(row)
+    return await is_visible(connection, visibility, context.facts(row), row["rid"])
+
+
+async def is_visible(connection: Database, visibility: Visibility, facts: Facts, rid: int) -> bool:
+    """Whether the record of this key, of which a row tells these facts, is visible; what else
+    decides it is fetched.
+    """
     if facts.patient is not None and mentions_grants(visibility):
         grantees = await connection.fetchval(
             "select array_agg(grantee) from records.granted where patient = $1", facts.patient
         )
         facts = msgspec.structs.replace(facts, grantees=frozenset(grantees or ()))
+    having = [one for one in having_in(visibility) if one.type == facts.type]
+    if having:
+        facts = await _with_codes(connection, facts, rid, having)
     return allows(visibility, facts)
+
+
+async def count_beyond(connection: Connection, visibility: Visibility, rids: Sequence[int]) -> int:
+    """How many of these records, by their keys, are not visible as they are now."""
+    arguments: list[Any] = [list(rids)]
+
+    def bind(value: object) -> str:
+        arguments.append(value)
+        return f"${len(arguments)}"
+
+    seen = visibility_sql(visibility, bind, "r")
+    number: int = await connection.fetchval(
+        "select count(*) from records.record r where r.rid = any($1::bigint[])"
+        f" and ({seen}) is not true",
+        *arguments,
+    )
+    return number
+
+
+async def _with_codes(
+    connection: Database, facts: Facts, rid: int, having: Sequence[Having]
+) -> Facts:
+    """The facts with those of the record's codes that are asked about."""
+    row = await connection.fetchrow(
+        "select array(select unnest(r.tokens) intersect select unnest($2::bigint[])) as keys,"
+        " array(select array[s.key, s.system] from records.keyed s where s.rid = r.rid"
+        " and s.key = any($3::bigint[]) and s.low is not distinct from r.low) as codes"
+        " from records.record r where r.type = $4 and r.rid = $1",
+        rid,
+        list({key for one in having for key in one.keys}),
+        list({key for one in having for key, _ in one.codes}),
+        load_table().types[facts.type].number,
+    )
+    if row is None:
+        return facts
+    return msgspec.structs.replace(
+        facts, keys=frozenset(row["keys"]), codes=frozenset(map(tuple, row["codes"]))
+    )
 
 
 # The version after an older one stands in the history too, or holds now.
@@ -221,6 +270,7 @@ async def history(
         position = ", ".join(bind(part) for part in _read_cursor(query.cursor))
         conditions.append(f"(r.updated, r.rid, r.version) < ({position})")
     seen = visibility_sql(visibility, bind, "r")
+    seen_then = visibility_sql(of_versions(visibility), bind, "r")
     seen_now = visibility_sql(visibility, bind, "c")
     where = " and ".join([*conditions, "true"])
     limit = bind(query.count + 1)
@@ -230,7 +280,7 @@ async def history(
             (select {ROW} from records.record r where {where} and {seen}
              order by r.updated desc, r.rid desc, r.version desc limit {limit})
             union all
-            (select {ROW} from records.history r where {where} and {seen}
+            (select {ROW} from records.history r where {where} and {seen_then}
              and exists (select from records.record c
                          where c.type = r.type and c.rid = r.rid and c.bucket = r.bucket
                          and {seen_now})

@@ -40,12 +40,13 @@ from quanmin.records.draft import Current
 from quanmin.records.model import Outcome, Stored
 from quanmin.records.numbers import Numbers
 from quanmin.records.operation import Operation, Sender
+from quanmin.records.reading import is_visible
 from quanmin.records.rid import assign, bucket_of, id_of, is_assigned
 from quanmin.records.search import search
 from quanmin.records.search.deciding import Values, are_met
 from quanmin.records.search.reader import Statement
-from quanmin.records.visibility import OfSender, Visibility
-from quanmin.records.visibility_sql import allows, visibility_sql
+from quanmin.records.visibility import Both, OfSender, Visibility
+from quanmin.records.visibility_sql import visibility_sql
 
 _ABSOLUTE = re.compile(r"(https?://.+/)[A-Z][A-Za-z]+/[A-Za-z0-9.-]{1,64}\Z")
 
@@ -208,7 +209,7 @@ class Targets:
                 " terminology tells"
             )
         # Among the sender's own records only: a condition must not tell what others have.
-        own = OfSender(frozenset({self._sender.number}))
+        own = Both((OfSender(frozenset({self._sender.number})), self._sender.sought))
         few = msgspec.structs.replace(criteria, count=count, sort=(), total="none")
         return (await search(self._connection, self._context, few, own)).matches
 
@@ -305,7 +306,7 @@ class Targets:
         for target in known:
             if target.current is not None:
                 target.bucket = target.current.bucket
-                self._refuse_unchangeable(target.current)
+                await self._refuse_unchangeable(target.operation, target.current)
         for target in targets:
             _check_conditions(target)
 
@@ -348,8 +349,10 @@ class Targets:
             )
         return True
 
-    def _refuse_unchangeable(self, current: Current) -> None:
-        if not allows(self._sender.writable, current.stored.facts):
+    async def _refuse_unchangeable(self, operation: Operation, current: Current) -> None:
+        changeable = self._sender.may(operation.kind)
+        stored = current.stored
+        if not await is_visible(self._connection, changeable, stored.facts, stored.rid):
             raise Forbidden("the record is not yours to change: you may only read it")
 
     async def _current(self, targets: Sequence[Target]) -> dict[int, Current]:

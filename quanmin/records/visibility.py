@@ -46,6 +46,19 @@ class Labelled(msgspec.Struct, frozen=True):
     labels: frozenset[int]
 
 
+class Having(msgspec.Struct, frozen=True):
+    """Records of one type that have one of these codes, by the keys under which a search finds
+    them: `keys` of their own, or `codes` (key, and the narrowed system or None for any) of those
+    that are searched by time.
+
+    Versions that were replaced keep no keys: none of them is among these.
+    """
+
+    type: str
+    keys: frozenset[int] = frozenset()
+    codes: frozenset[tuple[int, int | None]] = frozenset()
+
+
 class Since(msgspec.Struct, frozen=True):
     """Records whose main time is at or after this moment, in microseconds since the epoch."""
 
@@ -87,6 +100,7 @@ Visibility = (
     | OfNobody
     | OfType
     | Labelled
+    | Having
     | Since
     | Granted
     | Both
@@ -103,6 +117,8 @@ def narrow_to_type(visibility: Visibility, type_: str) -> Visibility:
     match visibility:
         case OfType(types):
             return Everything() if type_ in types else Nothing()
+        case Having() if visibility.type != type_:
+            return Nothing()
         case Except(part):
             narrowed = narrow_to_type(part, type_)
             if isinstance(narrowed, Everything):
@@ -122,6 +138,23 @@ def narrow_to_type(visibility: Visibility, type_: str) -> Visibility:
             return visibility
 
 
+def of_versions(visibility: Visibility, *, is_wanted: bool = True) -> Visibility:
+    """The same for versions that were replaced: what cannot be known of them is decided against
+    showing them.
+    """
+    match visibility:
+        case Having():
+            return Nothing() if is_wanted else Everything()
+        case Except(part):
+            return Except(of_versions(part, is_wanted=not is_wanted))
+        case Both(parts):
+            return Both(tuple(of_versions(part, is_wanted=is_wanted) for part in parts))
+        case Either(parts):
+            return Either(tuple(of_versions(part, is_wanted=is_wanted) for part in parts))
+        case _:
+            return visibility
+
+
 def _narrowed(
     parts: tuple[Visibility, ...], type_: str, *, without: Visibility
 ) -> tuple[Visibility, ...]:
@@ -136,7 +169,8 @@ def _alone(parts: tuple[Visibility, ...]) -> Visibility | None:
 class Facts(msgspec.Struct, frozen=True):
     """What of a record decides its visibility, the same columns that SQL sees.
 
-    `grantees` are those to whom the record's source Patient has granted something.
+    `grantees` are those to whom the record's source Patient has granted something. `keys` and
+    `codes` are those of the record that a `Having` may name.
     """
 
     sender: int
@@ -145,3 +179,5 @@ class Facts(msgspec.Struct, frozen=True):
     labels: frozenset[int]
     time: int | None
     grantees: frozenset[int] = frozenset()
+    keys: frozenset[int] = frozenset()
+    codes: frozenset[tuple[int, int]] = frozenset()

@@ -16,6 +16,7 @@ from quanmin.records.visibility import (
     Except,
     Facts,
     Granted,
+    Having,
     Labelled,
     Nothing,
     OfNobody,
@@ -61,6 +62,19 @@ def mentions_grants(visibility: Visibility) -> bool:
             return False
 
 
+def having_in(visibility: Visibility) -> tuple[Having, ...]:
+    """For what `Facts.keys` and `Facts.codes` must be filled to decide this."""
+    match visibility:
+        case Having():
+            return (visibility,)
+        case Both(parts) | Either(parts):
+            return tuple(one for part in parts for one in having_in(part))
+        case Except(part):
+            return having_in(part)
+        case _:
+            return ()
+
+
 def allows(visibility: Visibility, facts: Facts) -> bool:  # noqa: C901, PLR0911 - an arm a kind
     """Whether a record with these facts is visible."""
     match visibility:
@@ -78,6 +92,8 @@ def allows(visibility: Visibility, facts: Facts) -> bool:  # noqa: C901, PLR0911
             return facts.type in types
         case Labelled(labels):
             return not labels.isdisjoint(facts.labels)
+        case Having():
+            return visibility.type == facts.type and _has(visibility, facts)
         case Since(low):
             return facts.time is not None and facts.time >= low
         case Granted(grantee):
@@ -88,6 +104,14 @@ def allows(visibility: Visibility, facts: Facts) -> bool:  # noqa: C901, PLR0911
             return any(allows(part, facts) for part in parts)
         case Except(part):
             return not allows(part, facts)
+
+
+def _has(having: Having, facts: Facts) -> bool:
+    return not having.keys.isdisjoint(facts.keys) or any(
+        key == mine and system in {None, its}
+        for key, system in having.codes
+        for mine, its in facts.codes
+    )
 
 
 class _Writer:
@@ -110,11 +134,33 @@ class _Writer:
                 return f"not {self.write(part, is_strict=True)}"
             case OfNobody():
                 return f"{self._alias}.patient is null"
+            case Having():
+                return self._having(visibility)
             case _:
                 column, condition = self._atom(visibility)
                 if is_strict and column not in {"sender", "type"}:
                     return f"({self._alias}.{column} is not null and {condition})"
                 return condition
+
+    def _having(self, having: Having) -> str:
+        """Never null. A code is looked for by one probe of its index: key, moment, record."""
+        alias, bind = self._alias, self._bind
+        ways = []
+        if having.keys:
+            ways.append(f"{alias}.tokens && {bind(sorted(having.keys))}::bigint[]")
+        for key, system in sorted(having.codes, key=str):
+            of_row = (
+                f"select from records.keyed s where s.key = {bind(key)}::bigint"
+                f" and s.rid = {alias}.rid"
+            )
+            if system is not None:
+                of_row += f" and s.system = {bind(system)}::int"
+            ways.append(
+                f"(case when {alias}.low is null then exists ({of_row} and s.low is null)"
+                f" else exists ({of_row} and s.low = {alias}.low) end)"
+            )
+        of_type = f"{alias}.type = any({bind(_numbers(frozenset({having.type})))}::smallint[])"
+        return f"({of_type} and ({' or '.join(ways) or 'false'}) is true)"
 
     def _atom(self, visibility: Visibility) -> tuple[str, str]:
         alias, bind = self._alias, self._bind

@@ -12,6 +12,7 @@ import asyncpg
 import msgspec
 
 from quanmin.base.problems import Conflict
+from quanmin.trust.scopes import Scopes, parse_scopes
 
 Role = Literal[
     "operator",
@@ -33,13 +34,30 @@ COLUMNS: Final = ("code", "role", "name", "sender", "person")
 _TOKEN_BYTES = 24
 _SELECT = f"select {', '.join(COLUMNS)} from trust.actor"  # noqa: S608 - all are constants
 
+# One statement for both kinds, so that what is sent does not tell by its time of which it is.
+_BEARING = """
+    select code, role, name, sender, person, null::text as client, null::text as scopes,
+        null::bigint as patient, null::bigint as expires
+    from trust.actor where token_hash = $1 and is_active
+    union all
+    select a.code, a.role, a.name, a.sender, a.person, t.client, t.scopes, t.patient, t.expires
+    from trust.token t
+    join trust.actor a on a.code = t.actor and a.is_active
+    join trust.client c on c.code = t.client and c.is_active
+    left join trust.account k on k.code = a.account
+    where t.hash = $1 and t.kind = 1 and t.expires > $2
+        and k.locked_at is null and k.retired_at is null
+"""
+
 
 class Actor(msgspec.Struct, frozen=True):
     """Someone who asks. `sender` is the code of the institution the actor writes for, "" for a
     resident.
 
     `person` is the person a resident is, by the number of the identity index. `duties` are what a
-    post charges its holder with beyond the role.
+    post charges its holder with beyond the role. `client` is the application that asks for the
+    actor, "" for none; `scopes` bound what it may do (None: by its rights alone), `patient` is the
+    record key of the Patient that it was launched with.
     """
 
     code: str
@@ -48,6 +66,16 @@ class Actor(msgspec.Struct, frozen=True):
     sender: str
     person: str | None = None
     duties: frozenset[str] = frozenset()
+    client: str = ""
+    scopes: Scopes | None = None
+    patient: int | None = None
+
+
+class Bearing(msgspec.Struct, frozen=True):
+    """Whom a token speaks for, and until when at most (microseconds since 1970; None: no end)."""
+
+    actor: Actor
+    until: int | None = None
 
 
 class Actors:
@@ -63,9 +91,35 @@ class Actors:
         )
         return None if row is None else actor_of(row)
 
-    async def by_code(self, code: str) -> Actor | None:
-        """The active actor with this code."""
-        row = await self._pool.fetchrow(f"{_SELECT} where code = $1 and is_active", code)
+    async def bearing(self, token: str, now: int) -> Bearing | None:
+        """For whom this token speaks at a moment: an actor's own, or one that an application has.
+
+        None when it is none, has ended, was revoked, or belongs to somebody who is not active.
+        """
+        row = await self._pool.fetchrow(_BEARING, _hash(token), now)
+        if row is None:
+            return None
+        actor = actor_of(row)
+        if row["client"] is None:
+            return Bearing(actor)
+        actor = msgspec.structs.replace(
+            actor,
+            client=row["client"],
+            scopes=parse_scopes(row["scopes"]),
+            patient=row["patient"],
+        )
+        return Bearing(actor, row["expires"])
+
+    async def by_code(self, code: str, *, client: str = "") -> Actor | None:
+        """The active actor with this code; None too when the client through which they ask is not
+        active any more.
+        """
+        row = await self._pool.fetchrow(
+            f"{_SELECT} where code = $1 and is_active and ($2 = ''"
+            " or exists (select from trust.client where code = $2 and is_active))",
+            code,
+            client,
+        )
         return None if row is None else actor_of(row)
 
     async def of_account(self, account: str) -> tuple[Actor, ...]:

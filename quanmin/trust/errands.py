@@ -14,6 +14,7 @@ from quanmin.base.crypto import SUITES, Suite
 from quanmin.base.database import Connection
 from quanmin.base.jobs import Job, Listed, count_open, dismiss, find, put
 from quanmin.base.problems import Forbidden, NotFound, TooMany
+from quanmin.trust.scopes import parse_scopes
 
 if TYPE_CHECKING:
     from quanmin.records.context import Context
@@ -36,11 +37,16 @@ class Mandate(msgspec.Struct, frozen=True):
 
 
 class _Payload(msgspec.Struct, frozen=True):
-    """What stands in the register of jobs. A mandate can be personal and is sealed."""
+    """What stands in the register of jobs. A mandate can be personal and is sealed. An application
+    that began it is held to the scopes that it had.
+    """
 
     purpose: str
     request: str
     mandate: str
+    client: str = ""
+    scopes: str | None = None
+    patient: int | None = None
 
 
 class Errand(msgspec.Struct, frozen=True):
@@ -71,7 +77,15 @@ class Errands:
         """
         owner = self._actor.code
         sealed = _seal(self._store.context, kind, owner, mandate)
-        payload = _Payload(self._purpose, self._request_id, sealed)
+        scopes = self._actor.scopes
+        payload = _Payload(
+            self._purpose,
+            self._request_id,
+            sealed,
+            self._actor.client,
+            None if scopes is None else str(scopes),
+            self._actor.patient,
+        )
         async with self._store.glancing() as connection, connection.transaction():
             # Two beginnings at the same moment must count each other.
             await connection.execute(
@@ -103,6 +117,8 @@ class Errands:
         is_theirs = self._actor.role == "operator" or job.owner == self._actor.code
         if not is_theirs or job.is_cancel_asked or not is_errand(job.payload):
             raise _unknown()
+        if not _is_within(self._actor, msgspec.convert(job.payload, _Payload)):
+            raise _unknown()
         return Errand(job, _open(self._store.context, job.kind, job.owner, job.payload))
 
     async def dismiss(self, number: int) -> Errand:
@@ -120,12 +136,31 @@ async def carry_on(guard: Guard, actors: Actors, job: Job) -> tuple[GuardedRecor
     """For a step of an errand: the records as the one who began it may see and change them now, for
     the purpose stated then, and what was asked. Raises Forbidden when that actor was retired.
     """
-    actor = await actors.by_code(job.owner)
+    payload = msgspec.convert(job.payload, _Payload)
+    actor = await actors.by_code(job.owner, client=payload.client)
     if actor is None:
         raise Forbidden("whoever began this is not known to the node any more")
-    payload = msgspec.convert(job.payload, _Payload)
+    if payload.scopes is not None:
+        scopes = parse_scopes(payload.scopes)
+        actor = msgspec.structs.replace(
+            actor, client=payload.client, scopes=scopes, patient=payload.patient
+        )
     records = guard.records(actor, purpose=payload.purpose, request_id=payload.request)
     return records, _open(guard.store.context, job.kind, job.owner, job.payload)
+
+
+def _is_within(actor: Actor, payload: _Payload) -> bool:
+    """Whether the one who asks may have all that an errand was begun with: of an application its
+    own errands alone, and those of no wider scopes or of another patient.
+    """
+    if actor.scopes is None:
+        return True
+    return (
+        payload.scopes is not None
+        and payload.client == actor.client
+        and payload.patient == actor.patient
+        and actor.scopes.cover(parse_scopes(payload.scopes))
+    )
 
 
 def _unknown() -> NotFound:

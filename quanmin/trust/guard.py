@@ -29,6 +29,7 @@ from quanmin.trust.guarded_reading import GuardedReading, Guarding
 from quanmin.trust.log import Keys, only
 from quanmin.trust.log.audit_event import TYPE as AUDIT_EVENT
 from quanmin.trust.log.reading import refuse_entries
+from quanmin.trust.reach import as_reached, ways_of
 from quanmin.trust.rules import Rights
 from quanmin.trust.showing import action_of, answer_write, read_entry
 
@@ -146,7 +147,7 @@ class GuardedRecords(GuardedReading):
         A person can be erased again. Raises Forbidden for
         whoever may not, NotFound when nothing is known of such a Patient.
         """
-        _, rights = await self._guard.rights(self.actor)
+        _, rights = await self._guard.rights(self.actor, "d", "Patient")
         people, number = self._guard.people, 0
         patients: list[int] = []
         persons: list[int] = []
@@ -194,7 +195,7 @@ class GuardedRecords(GuardedReading):
 
     async def refuse_unless_writing(self) -> None:
         """Raises Forbidden for whoever may not write here at all."""
-        _, rights = await self._guard.rights(self.actor)
+        _, rights = await self._guard.rights(self.actor, "cu")
         _refuse_unless_writing(rights)
 
     async def take_in(
@@ -218,13 +219,16 @@ class GuardedRecords(GuardedReading):
     ) -> list[EntryOutcome]:
         writes = requests.writes()
         answers: dict[int, EntryOutcome] = {}
-        sender, rights = await self._guard.rights(self.actor)
+        sender, rights = await self._guard.own_rights(self.actor)
+        scoped = await self._guard.scoped(self.actor)
 
         async def read_and_note(connection: Connection, outcomes: Sequence[Outcome | None]) -> None:
             read: list[EntryOutcome] = []
             for entry in requests.entries:
                 if entry.reading is not None:
-                    answer = await self._answer(connection, rights, entry.reading, entry.position)
+                    ways, type_ = ways_of(entry.reading), entry.reading.type
+                    seen = as_reached(rights, scoped, ways, type_)
+                    answer = await self._answer(connection, seen, entry.reading, entry.position)
                     answers[entry.position] = answer
                     read.append(answer)
             await self._note_writes(
@@ -270,7 +274,7 @@ class GuardedRecords(GuardedReading):
             return EntryOutcome(200, hits=await self.search(reading.query))
         if self._entry(reading.type, reading.id) is not None and reading.history is None:
             return EntryOutcome(200, stored=await self.read(AUDIT_EVENT, reading.id or ""))
-        _, rights = await self._guard.rights(self.actor)
+        _, rights = await self._guard.rights(self.actor, ways_of(reading), reading.type)
         action = action_of(reading)
         try:
             async with self._store.reading() as connection:
@@ -282,7 +286,7 @@ class GuardedRecords(GuardedReading):
         return answer
 
     async def _write(self, action: str, operation: Operation) -> Outcome | None:
-        sender, rights = await self._guard.rights(self.actor)
+        sender, rights = await self._guard.own_rights(self.actor)
 
         async def note(connection: Connection, outcomes: Sequence[Outcome | None]) -> None:
             await self._note_writes(connection, action, rights, [operation], outcomes)
@@ -297,6 +301,13 @@ class GuardedRecords(GuardedReading):
         operations: list[Operation],
         before_commit: BeforeCommit,
     ) -> list[Outcome | None]:
+        scoped = await self._guard.scoped(self.actor)
+
+        async def within_scopes(connection: Connection, outcomes: list[Outcome | None]) -> None:
+            if scoped is not None:
+                await scoped.refuse_beyond(connection, operations, outcomes)
+            await before_commit(connection, outcomes)
+
         try:
             _refuse_unless_writing(rights)
             for operation in operations:
@@ -308,9 +319,10 @@ class GuardedRecords(GuardedReading):
                     " node, or is beyond what the role is for"
                 )
             rights.standing.refuse_unlicensed({op.type for op in operations})
-            outcomes = await self._store.write(
-                Sender(sender, rights.readable, rights.writable), operations, before_commit
-            )
+            who = Sender(sender, rights.readable, rights.writable)
+            if scoped is not None:
+                who = scoped.sender(sender, rights, operations)
+            outcomes = await self._store.write(who, operations, within_scopes)
         except Problem as problem:
             async with self._store.glancing() as connection:
                 beyond = await self._beyond(connection, rights, operations)

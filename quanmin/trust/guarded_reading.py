@@ -36,6 +36,7 @@ from quanmin.trust.log.audit_event import entry_of_id
 from quanmin.trust.log.entry import Place
 from quanmin.trust.log.reading import LogReading
 from quanmin.trust.questions import Question, find, keep
+from quanmin.trust.reach import Scoped, as_reached, refuse_log
 from quanmin.trust.registers import Standings
 from quanmin.trust.rules import Ground, Rights, compile_rights
 from quanmin.trust.showing import (
@@ -79,9 +80,30 @@ class Guarding:
         """Read anew by what records are indexed and can be searched."""
         await self.store.refresh()
 
-    async def rights(self, actor: Actor) -> tuple[int, Rights]:
-        """The number the actor's writes are signed with, and what they may do now. Raises Forbidden
-        for one whom the registers do not let act.
+    async def rights(self, actor: Actor, ways: str, type_: str | None = None) -> tuple[int, Rights]:
+        """The number the actor's writes are signed with, and what they may do now, as far as the
+        application that asks may: `ways` are the letters of `cruds` that it needs.
+
+        Raises InsufficientScope when it has none for this type (None: for any type).
+        """
+        sender, rights = await self.own_rights(actor)
+        return sender, as_reached(rights, await self.scoped(actor), ways, type_)
+
+    async def scoped(self, actor: Actor) -> Scoped | None:
+        """What the scopes of the application that asks reach; None when none asks."""
+        if actor.scopes is None:
+            return None
+        patients: frozenset[int] = frozenset()
+        if actor.patient is not None:
+            async with self.store.glancing() as connection:
+                person = await self.people.person_of(connection, actor.patient)
+                linked = await self.people.patients_of(connection, person) if person else ()
+            patients = frozenset({actor.patient, *linked})
+        return Scoped(actor.scopes, self.store.context, patients)
+
+    async def own_rights(self, actor: Actor) -> tuple[int, Rights]:
+        """The same whatever application asks. Raises Forbidden for one whom the registers do not
+        let act.
         """
         standing = await self.standings.of(actor)
         actor = msgspec.structs.replace(actor, duties=actor.duties | standing.duties)
@@ -133,6 +155,7 @@ class GuardedReading:
 
     @property
     def _log(self) -> LogReading:
+        refuse_log(self.actor.scopes)
         return LogReading(self._guard, self._notes, self.actor)
 
     def _entry(self, type_: str | None, id_: str | None) -> Place | None:
@@ -149,7 +172,7 @@ class GuardedReading:
         entry = self._entry(type_, id_)
         if entry is not None:
             return await self._log.read("read", entry)
-        _, rights = await self._guard.rights(self.actor)
+        _, rights = await self._guard.rights(self.actor, "r", type_)
         try:
             found = await self._store.glance(rights.readable, type_, id_)
         except Problem as problem:
@@ -163,7 +186,7 @@ class GuardedReading:
         entry = self._entry(type_, id_)
         if entry is not None and version == 1:
             return await self._log.read("vread", entry)
-        _, rights = await self._guard.rights(self.actor)
+        _, rights = await self._guard.rights(self.actor, "r", type_)
         try:
             async with self._store.reading() as connection:
                 found = await read_version(
@@ -190,7 +213,8 @@ class GuardedReading:
         entry = self._entry(type_, id_)
         if entry is not None:
             return Batch((await self._log.read("history", entry),), None, 1)
-        _, rights = await self._guard.rights(self.actor)
+        ways = "s" if id_ is None else "r"
+        _, rights = await self._guard.rights(self.actor, ways, type_)
         query = HistoryQuery(
             type=type_, id=id_, since=since, before=before, at=at, count=count, cursor=cursor
         )
@@ -210,7 +234,7 @@ class GuardedReading:
         return await self._search(query)
 
     async def _search(self, query: Query) -> Hits:
-        _, rights = await self._guard.rights(self.actor)
+        _, rights = await self._guard.rights(self.actor, "s", query.type)
         try:
             async with self._store.reading() as connection:
                 hits = await search_seen(connection, self.context, rights, query)
@@ -224,7 +248,7 @@ class GuardedReading:
         """A slice of the record's compartment, itself first, and what this refers to. Raises
         NotFound, Gone.
         """
-        _, rights = await self._guard.rights(self.actor)
+        _, rights = await self._guard.rights(self.actor, "rs", type_)
         seen = rights.readable
         try:
             async with self._store.reading() as connection:
@@ -240,7 +264,7 @@ class GuardedReading:
         """All that the query finds, of one moment, in its order; when it is more than `rows_max`
         only so many, and `next` says so. Logged as `action`.
         """
-        _, rights = await self._guard.rights(self.actor)
+        _, rights = await self._guard.rights(self.actor, "s", query.type)
         try:
             async with self._store.reading() as connection:
                 hits = await search_slices(connection, self.context, rights, query, rows_max)
@@ -268,7 +292,7 @@ class GuardedReading:
 
     def may_reindex(self) -> None:
         """Raises Forbidden for whoever may not have records indexed again."""
-        if self.actor.role != "operator":
+        if self.actor.role != "operator" or self.actor.scopes is not None:
             raise Forbidden("records are indexed again for operators of the node only")
 
     async def types_present(self) -> list[str]:
@@ -280,8 +304,8 @@ class GuardedReading:
         """How many records each query finds among what the actor may see, all of one moment; None
         for more than may be counted.
         """
-        _, rights = await self._guard.rights(self.actor)
         type_ = only({query.type or "" for query in queries})
+        _, rights = await self._guard.rights(self.actor, "s", type_ or None)
         try:
             async with self._store.reading() as connection:
                 found = [
@@ -302,7 +326,7 @@ class GuardedReading:
         cursor: str | None = None,
     ) -> Timeline:
         """What is recorded of this Patient's person anywhere, newest first by clinical time."""
-        _, rights = await self._guard.rights(self.actor)
+        _, rights = await self._guard.rights(self.actor, "rs", "Patient")
         try:
             async with self._store.reading() as connection:
                 first = await read(connection, self.context, rights.whole, "Patient", patient_id)
@@ -321,7 +345,7 @@ class GuardedReading:
         """For each of these Patients (by id) how many Patients its person has; 1 for one that is
         not linked.
         """
-        _, rights = await self._guard.rights(self.actor)
+        _, rights = await self._guard.rights(self.actor, "s", "Patient")
         rids = [patient.rid for patient in patients]
         async with self._store.glancing() as connection:
             counts = await self._guard.people.counts(connection, rids, rights.whole)

@@ -64,6 +64,22 @@ def compile_rights(actor: Actor, ground: Ground) -> Rights:
     return msgspec.structs.replace(_of_role(actor, ground), reserved=reserved_for(actor.role))
 
 
+def narrowed(rights: Rights, reached: Visibility) -> Rights:
+    """The rights on what is reached alone, by an application: it erases nobody."""
+    if isinstance(reached, Everything):
+        return msgspec.structs.replace(rights, may_erase=_NEVER_BY_APPLICATIONS)
+    return msgspec.structs.replace(
+        rights,
+        whole=Both((rights.whole, reached)),
+        readable=Both((rights.readable, reached)),
+        writable=Both((rights.writable, reached)),
+        may_erase=_NEVER_BY_APPLICATIONS,
+    )
+
+
+_NEVER_BY_APPLICATIONS = Decision(allowed=False, reasons=("not-by-applications",))
+
+
 @cache
 def reserved_for(role: str) -> frozenset[str]:
     """The types that a role does not write."""

@@ -41,7 +41,7 @@ class Validating:
 
     async def stored(self, type_: str, id_: str) -> Stored:
         """A record, whole, to be judged. Raises NotFound, Gone."""
-        _, rights = await self._guard.rights(self._actor)
+        _, rights = await self._guard.rights(self._actor, "r", type_)
         try:
             return await self._guard.store.glance(rights.whole, type_, id_)
         except Problem as problem:
@@ -60,7 +60,7 @@ class Validating:
 
         Raises Malformed when the body is no JSON object.
         """
-        _, rights = await self._guard.rights(self._actor)
+        _, rights = await self._guard.rights(self._actor, "r")
         # A large body takes seconds, and requests go on meanwhile.
         if len(body) > _LARGE_BYTES:
             issues = await asyncio.to_thread(_by_r4, type_, body)
@@ -130,12 +130,15 @@ class Validating:
         return await self._rehearse(Operation(kind="delete", type=type_, id=id_, if_match=if_match))
 
     async def _rehearse(self, operation: Operation) -> list[Issue]:
-        sender, rights = await self._guard.rights(self._actor)
+        sender, rights = await self._guard.own_rights(self._actor)
+        scoped = await self._guard.scoped(self._actor)
         store = self._guard.store
         try:
             if not rights.may_create.allowed:
                 raise Forbidden(f"you may not write here ({', '.join(rights.may_create.reasons)})")
             who = Sender(sender, rights.readable, rights.writable)
+            if scoped is not None:
+                who = scoped.sender(sender, rights, [operation])
             (outcome,) = await store.rehearse(who, [operation])
             if outcome is None:
                 raise NotFound("there is no such record, or none that you may know of")

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 
 import asyncpg
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -20,6 +21,7 @@ from quanmin.records.visibility import (
     Except,
     Facts,
     Granted,
+    Having,
     Labelled,
     Nothing,
     OfNobody,
@@ -47,6 +49,9 @@ atoms: st.SearchStrategy[Visibility] = st.one_of(
     st.builds(OfType, st.frozensets(TYPES)),
     st.builds(Labelled, st.frozensets(SMALL)),
     st.builds(Since, TIMES),
+    st.builds(
+        Having, TYPES, st.frozensets(SMALL), st.frozensets(st.tuples(SMALL, st.none() | SMALL))
+    ),
     st.builds(Granted, SMALL),
 )
 
@@ -76,6 +81,8 @@ facts = st.builds(
     type=TYPES,
     labels=st.frozensets(SMALL),
     time=st.none() | TIMES,
+    keys=st.frozensets(SMALL),
+    codes=st.frozensets(st.tuples(SMALL, SMALL)),
 )
 grants = st.sets(st.tuples(SMALL, SMALL), max_size=4)
 
@@ -142,7 +149,7 @@ def _names_types(visibility: Visibility) -> bool:
 
 def _with_grantees(each: Facts, granted: set[tuple[int, int]]) -> Facts:
     grantees = frozenset(grantee for patient, grantee in granted if patient == each.patient)
-    return Facts(each.sender, each.patient, each.type, each.labels, each.time, grantees)
+    return msgspec.structs.replace(each, grantees=grantees)
 
 
 async def _shown_by_sql(
@@ -162,8 +169,18 @@ async def _shown_by_sql(
         )
         await connection.executemany(
             "insert into records.record (rid, seq, updated, patient, low, present, version, sender,"
-            " bucket, type, flags, labels) values ($1, 0, 0, $2, $3, 0, 1, $4, 0, $5, 0, $6)",
+            " bucket, type, flags, labels, tokens)"
+            " values ($1, 0, 0, $2, $3, 0, 1, $4, 0, $5, 0, $6, $7)",
             [_row(number, each) for number, each in enumerate(records)],
+        )
+        await connection.executemany(
+            "insert into records.keyed (key, low, rid, system, type, bucket)"
+            " values ($1, $2, $3, $4, 0, 0)",
+            [
+                (key, each.time, number, system)
+                for number, each in enumerate(records)
+                for key, system in each.codes
+            ],
         )
         rows = await connection.fetch(
             f"select r.rid from records.record r where {condition}",
@@ -177,4 +194,5 @@ async def _shown_by_sql(
 def _row(number: int, each: Facts) -> tuple[object, ...]:
     type_number = load_table().types[each.type].number
     labels = sorted(each.labels) or None
-    return number, each.patient, each.time, each.sender, type_number, labels
+    keys = sorted(each.keys) or None
+    return number, each.patient, each.time, each.sender, type_number, labels, keys

@@ -7,6 +7,7 @@ import pytest
 from quanmin.api.callers import Callers, load_purposes
 from quanmin.base.problems import Malformed, Unauthenticated
 from quanmin.trust import Actor
+from quanmin.trust.actors import Bearing
 
 ACTOR = Actor("hospital-a", "institution", "Hospital A", "hospital-a")
 
@@ -18,9 +19,11 @@ class Directory:
         self.tokens = {"good": ACTOR}
         self.asked = 0
 
-    async def by_token(self, token: str) -> Actor | None:
+    async def bearing(self, token: str, now: int) -> Bearing | None:
+        assert now > 0
         self.asked += 1
-        return self.tokens.get(token)
+        actor = self.tokens.get(token)
+        return None if actor is None else Bearing(actor)
 
 
 class Seconds:

@@ -1,0 +1,102 @@
+"""What a node tells of its authorization server (SMART 2.2 conformance, RFC 8414, OpenID Connect
+Discovery 1.0).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from quanmin.trust.scopes import PLAIN
+from quanmin.trust.sign_in.assertions import ALGORITHMS
+from quanmin.trust.sign_in.server import TOKEN_PATH, Issuer
+
+AUTHORIZE: Final = "/oauth/authorize"
+TOKEN: Final = TOKEN_PATH
+INTROSPECT: Final = "/oauth/introspect"
+REVOKE: Final = "/oauth/revoke"
+KEYS: Final = "/oauth/keys"
+LAUNCHES: Final = "/oauth/launches"
+MANAGE: Final = "/oauth/applications"
+
+_CAPABILITIES: Final = [
+    "launch-ehr",
+    "launch-standalone",
+    "authorize-post",
+    "client-public",
+    "client-confidential-symmetric",
+    "client-confidential-asymmetric",
+    "sso-openid-connect",
+    "context-banner",
+    "context-ehr-patient",
+    "context-ehr-encounter",
+    "context-standalone-patient",
+    "permission-offline",
+    "permission-online",
+    "permission-patient",
+    "permission-user",
+    "permission-v1",
+    "permission-v2",
+]
+_METHODS: Final = ["private_key_jwt", "client_secret_basic"]
+
+
+def smart_configuration(issuer: Issuer) -> dict[str, Any]:
+    """`.well-known/smart-configuration` (SMART 2.2, conformance)."""
+    return {
+        "issuer": issuer.address,
+        "jwks_uri": issuer.at(KEYS),
+        "authorization_endpoint": issuer.at(AUTHORIZE),
+        "token_endpoint": issuer.at(TOKEN),
+        "token_endpoint_auth_methods_supported": [*_METHODS, "none"],
+        "token_endpoint_auth_signing_alg_values_supported": sorted(ALGORITHMS),
+        "introspection_endpoint": issuer.at(INTROSPECT),
+        "introspection_endpoint_auth_methods_supported": _METHODS,
+        "revocation_endpoint": issuer.at(REVOKE),
+        "revocation_endpoint_auth_methods_supported": [*_METHODS, "none"],
+        "grant_types_supported": ["authorization_code", "client_credentials", "refresh_token"],
+        "response_types_supported": ["code"],
+        "code_challenge_methods_supported": ["S256"],
+        "authorization_response_iss_parameter_supported": True,
+        "scopes_supported": [
+            *sorted(PLAIN),
+            *(f"{context}/*.{ways}" for context in ("patient", "user") for ways in ("rs", "cruds")),
+            "system/*.cruds",
+            "system/*.rs",
+        ],
+        "capabilities": _CAPABILITIES,
+    }
+
+
+def openid_configuration(issuer: Issuer) -> dict[str, Any]:
+    """`.well-known/openid-configuration` (OpenID Connect Discovery 1.0 section 3)."""
+    return {
+        **smart_configuration(issuer),
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["ES256"],
+        "claims_supported": ["iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "fhirUser"],
+    }
+
+
+def security(issuer: Issuer) -> dict[str, Any]:
+    """What the CapabilityStatement says of it (SMART 2.2, oauth-uris; SMART-on-FHIR)."""
+    addresses = {"authorize": AUTHORIZE, "token": TOKEN, "introspect": INTROSPECT, "revoke": REVOKE}
+    return {
+        "extension": [
+            {
+                "url": "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris",
+                "extension": [
+                    {"url": name, "valueUri": issuer.at(path)} for name, path in addresses.items()
+                ],
+            }
+        ],
+        "service": [
+            {
+                "coding": [
+                    {
+                        "system": "http://terminology.hl7.org/CodeSystem/restful-security-service",
+                        "code": "SMART-on-FHIR",
+                    }
+                ]
+            }
+        ],
+    }

@@ -1,0 +1,159 @@
+"""Which client asks: it proves itself by an assertion or a secret, or is public and proves
+nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from quanmin.base.fetching import FetchPlaces
+from quanmin.base.problems import GrantRefused, Problem
+from quanmin.trust.sign_in.assertions import KIND, Key, Proven, key_set, prove, read_unproven
+from quanmin.trust.sign_in.clients import Client, Clients
+from quanmin.trust.sign_in.oauth_limits import OAuthLimits
+
+_FETCHED_MAX: Final = 256
+# A key that is not among those fetched is looked for again, but not at every question of anyone.
+_AGAIN_SECONDS: Final = 10.0
+
+
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
+    """By what a request says which client it is: the fields of its form, and the user and password
+    of `Authorization: Basic`.
+    """
+
+    client_id: str | None = None
+    assertion: str | None = None
+    assertion_type: str | None = None
+    basic: tuple[str, str] | None = None
+
+
+class RemoteKeys:
+    """Key sets behind addresses that the operator has allowed, kept for a while."""
+
+    def __init__(
+        self,
+        places: FetchPlaces,
+        limits: OAuthLimits,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._places = places
+        self._limits = limits
+        self._now = now
+        self._known: dict[str, tuple[tuple[Key, ...], float]] = {}
+        self._fetching: dict[str, asyncio.Lock] = {}
+
+    async def keys(self, url: str, kid: str) -> tuple[Key, ...]:
+        """The keys behind an address, fetched again when they are old or none has this name.
+        Raises GrantRefused when they cannot be had.
+        """
+        async with self._fetching.setdefault(url, asyncio.Lock()):
+            known = self._known.get(url)
+            age = self._now() - known[1] if known else None
+            if known is not None and age is not None:
+                is_named = any(key.kid == kid for key in known[0])
+                if age < (self._limits.key_seconds_max if is_named else _AGAIN_SECONDS):
+                    return known[0]
+            found = key_set(await self._fetch(url))
+            if len(self._known) >= _FETCHED_MAX:
+                self._known.pop(next(iter(self._known)))
+            self._known[url] = (found, self._now())
+            return found
+
+    async def _fetch(self, url: str) -> str:
+        def fetch() -> bytes:
+            if not url.startswith(("https://", "http://")):
+                raise GrantRefused("invalid_client", "keys are fetched from the web only")
+            limit = self._limits.key_bytes_max
+            return b"".join(self._places.chunks(url, "", bytes_max=limit))
+
+        try:
+            return (await asyncio.to_thread(fetch)).decode("utf-8", "replace")
+        except GrantRefused:
+            raise
+        except Problem as problem:
+            # What the node met there is its operator's to know, not the asker's.
+            raise GrantRefused(
+                "invalid_client", "the keys of this client cannot be fetched from its jwks_url"
+            ) from problem
+
+
+class Prover:
+    """Tells which client asks."""
+
+    def __init__(
+        self,
+        clients: Clients,
+        remote: RemoteKeys,
+        limits: OAuthLimits,
+        audiences: frozenset[str],
+        now: Callable[[], int],
+    ) -> None:
+        """`audiences` are the addresses of the token endpoint; `now` gives microseconds."""
+        self._clients = clients
+        self._remote = remote
+        self._limits = limits
+        self._audiences = audiences
+        self._now = now
+
+    async def identify(self, shown: Shown) -> tuple[Client, Proven | None]:
+        """The client that a request proves to come from, and the assertion that is to be spent.
+
+        Raises GrantRefused; what a client has instead is not told.
+        """
+        ways = (shown.assertion is not None) + (shown.basic is not None)
+        if ways > 1:
+            raise _refused("prove the client in one way: by an assertion, or by a secret")
+        if shown.assertion is not None:
+            return await self._by_assertion(shown, shown.assertion)
+        if shown.basic is not None:
+            code, secret = shown.basic
+            client = await self._clients.find(code)
+            if client is None or not client.knows(secret):
+                raise _refused("this client is not known, or its secret is another")
+        else:
+            client = await self._clients.find(shown.client_id or "")
+            if client is None or not client.is_public:
+                raise _refused("this client is not known, or has to prove itself")
+        if shown.client_id not in {None, client.code}:
+            raise _refused("client_id is another than the client that is proven")
+        return client, None
+
+    async def _by_assertion(self, shown: Shown, assertion: str) -> tuple[Client, Proven]:
+        limits = self._limits
+        if shown.assertion_type != KIND:
+            raise _refused(f"client_assertion_type must be {KIND}")
+        code, kid, jku = read_unproven(assertion, bytes_max=limits.assertion_bytes_max)
+        client = await self._clients.find(code)
+        if client is None:
+            raise _refused("no key of this client that it names has signed the assertion")
+        # A header may name where the keys are, but not choose it.
+        if jku is not None and jku != client.jwks_url:
+            raise _refused("jku of the assertion is not the jwks_url that the client registered")
+        if client.jwks is not None:
+            keys = key_set(client.jwks)
+        elif client.jwks_url is not None:
+            keys = await self._remote.keys(client.jwks_url, kid)
+        else:
+            keys = ()
+        proven = prove(
+            assertion,
+            keys,
+            audiences=self._audiences,
+            now=self._now(),
+            seconds_max=limits.assertion_seconds_max,
+            skew_seconds_max=limits.skew_seconds_max,
+            bytes_max=limits.assertion_bytes_max,
+        )
+        if shown.client_id not in {None, client.code}:
+            raise _refused("client_id is another than the client that is proven")
+        return client, proven
+
+
+def _refused(text: str) -> GrantRefused:
+    return GrantRefused("invalid_client", text)
