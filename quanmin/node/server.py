@@ -90,18 +90,7 @@ def _assemble(
     settings: Settings, places: Places, keys: FileKeys, pool: asyncpg.Pool[asyncpg.Record]
 ) -> Node:
     clock = Clock()
-    context = Context(
-        load_table(),
-        keys,
-        suite_named(settings.node.cipher_suite),
-        prefix=settings.node.id_prefix,
-        zone=settings.zone,
-        limits=settings.store,
-        base_url=settings.node.base_url,
-        terms=lambda connection: Terms(connection, settings.terminology),
-        validation=settings.validation,
-        query_limits=settings.search,
-    )
+    context = _open_context(settings, keys)
     people = PersonIndex(context.keying)
     ledger = Ledger(pool, ledger_file(places.ledger, keys))
     room = None if settings.postgres.dsn else Room(places.postgres, settings.disk.free_bytes_min)
@@ -152,6 +141,21 @@ def _assemble(
         office,
         ledger,
         authorization,
+    )
+
+
+def _open_context(settings: Settings, keys: FileKeys) -> Context:
+    return Context(
+        load_table(),
+        keys,
+        suite_named(settings.node.cipher_suite),
+        prefix=settings.node.id_prefix,
+        zone=settings.zone,
+        limits=settings.store,
+        base_url=settings.node.base_url,
+        terms=lambda connection: Terms(connection, settings.terminology),
+        validation=settings.validation,
+        query_limits=settings.search,
     )
 
 
