@@ -57,6 +57,13 @@ class _Coding(msgspec.Struct, frozen=True):
     display: str
 
 
+class Readers(msgspec.Struct, frozen=True):
+    """The roles that read all of the log, and those that read what is about themselves."""
+
+    all: frozenset[str]
+    own: frozenset[str]
+
+
 class Readings(msgspec.Struct, frozen=True):
     """The definition file."""
 
@@ -65,6 +72,7 @@ class Readings(msgspec.Struct, frozen=True):
     agents: dict[str, _Coding]
     users: dict[str, str]
     actions: dict[str, Reading]
+    readers: Readers
     outcomes: dict[str, tuple[str, ...]]
 
     def of(self, action: str) -> Reading:

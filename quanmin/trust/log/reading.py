@@ -8,7 +8,7 @@ newest first, and then these.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -19,7 +19,14 @@ from quanmin.records.context import ROW, Context
 from quanmin.records.model import Hits, Stored
 from quanmin.records.rid import id_of
 from quanmin.records.visibility import Facts
-from quanmin.trust.log.audit_event import TYPE, Named, entry_of_id, id_of_entry, write_event
+from quanmin.trust.log.audit_event import (
+    TYPE,
+    Named,
+    entry_of_id,
+    id_of_entry,
+    readings,
+    write_event,
+)
 from quanmin.trust.log.entry import Place
 from quanmin.trust.log.noting import Notes
 from quanmin.trust.log.rows import Kept
@@ -30,7 +37,6 @@ if TYPE_CHECKING:
     from quanmin.trust.guarded_reading import Guarding
 
 _OF_LOG, _OF_STORE = "l", "s"
-_ROLES: Final = frozenset({"operator", "resident"})
 
 Searching = Callable[[Query], Awaitable[Hits]]
 """Searches AuditEvents that were sent, and notes it."""
@@ -58,7 +64,7 @@ class LogReading:
         """
         mine = await self._mine()
         found: list[Event] = []
-        if self._actor.role in _ROLES:
+        if self._may_read:
             async with self._guard.store.glancing() as connection:
                 found = await events_of(connection, self._guard, [place], mine)
         if not found:
@@ -70,7 +76,7 @@ class LogReading:
     async def search(self, query: Query, others: Searching) -> Hits:
         """A slice of the node's own events, and after the last of them of those that were sent."""
         kind, cursor = _read_cursor(query.cursor)
-        if self._actor.role not in _ROLES:
+        if not self._may_read:
             return await self._sent(query, cursor, others)
         mine = await self._mine()
         asked = ask(query, self._context.rid_of, mine)
@@ -111,9 +117,14 @@ class LogReading:
         following = None if hits.next is None else _OF_STORE + hits.next
         return msgspec.structs.replace(hits, next=following)
 
+    @property
+    def _may_read(self) -> bool:
+        readers = readings().readers
+        return self._actor.role in readers.all | readers.own
+
     async def _mine(self) -> frozenset[int] | None:
         """The Patients that a resident is; None for who may read all."""
-        if self._actor.role == "operator":
+        if self._actor.role in readings().readers.all:
             return None
         return await self._guard.patients_of(self._actor)
 

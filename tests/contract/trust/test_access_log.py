@@ -27,6 +27,7 @@ from quanmin.base.merkle import sha256
 from quanmin.base.migrations import migrate, read_migrations
 from quanmin.base.postgres import connect
 from quanmin.base.problems import Invalid, NotFound
+from quanmin.fhir.grammar import QueryLimits, parse_query
 from quanmin.records.rid import id_of
 from quanmin.trust import Actor, Guard, GuardedRecords, Witness
 from quanmin.trust.log import Access, AccessLog, Notary
@@ -131,6 +132,17 @@ async def test_what_was_rolled_back_leaves_no_entry_and_no_hole(house: House) ->
     await records.create("Observation", observation())
     assert [row["outcome"] for row in await house.entries("create")] == ["ok", "invalid", "ok"]
     assert (await house.verify()).findings == ()
+
+
+async def test_the_log_is_read_by_those_whom_the_definition_names(house: House) -> None:
+    await house.records().create("Observation", observation())
+    asked = parse_query(
+        "AuditEvent", [], strict=True, zone=house.guard.store.context.zone, limits=QueryLimits()
+    )
+    for role in ("operator", "audit_administrator"):
+        assert (await house.records(role).search(asked)).matches, role
+    for role in ("institution", "doctor", "supervisor", "system_administrator", "guardian"):
+        assert (await house.records(role).search(asked)).matches == (), role
 
 
 # ---- erasure -------------------------------------------------------------------------------------
