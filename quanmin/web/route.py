@@ -37,6 +37,15 @@ class Access(msgspec.Struct, frozen=True):
 
 ANYBODY = Access(None)
 SIGNED_IN = Access(ROLES)
+# Who may see records of persons at all; which ones, the guard decides. The administrators may not.
+READERS = Access(
+    frozenset(
+        {
+            *("operator", "institution", "doctor", "nurse", "public_health_worker"),
+            *("resident", "guardian"),
+        }
+    )
+)
 STAFF = Access(frozenset({"operator", "institution"}))
 
 

@@ -16,7 +16,12 @@ APPLICATION = Application(
         en="Find a person by name, pinyin, identity number or phone; read their whole record.",
     ),
     levels=frozenset({"county", "city", "province"}),
-    roles=frozenset({"operator", "institution", "resident"}),
+    roles=frozenset(
+        {
+            *("operator", "institution", "doctor", "nurse", "public_health_worker"),
+            *("resident", "guardian"),
+        }
+    ),
     reads=frozenset(
         # who and where
         {"Patient", "RelatedPerson", "Practitioner", "PractitionerRole", "Organization", "Location"}

@@ -21,14 +21,14 @@ from quanmin.trust import Hits
 from quanmin.web import DeclaredRecords, Page, Visit, page
 from quanmin.web.dates import tell_month
 from quanmin.web.heads import Registration, read_person, tell_registrations
-from quanmin.web.route import SIGNED_IN
+from quanmin.web.route import READERS
 from quanmin.web.sheet import sheet
 
 _HITS, _ROWS = 20, 50
 _SHEET_ROWS = 500
 
 
-@page("/", access=SIGNED_IN, methods=("GET", "POST"))
+@page("/", access=READERS, methods=("GET", "POST"))
 async def find(visit: Visit, records: DeclaredRecords) -> Response:
     """The box, and after a POST the hits; what is searched never stands in an address."""
     if visit.request.method == "GET":
@@ -46,7 +46,7 @@ async def find(visit: Visit, records: DeclaredRecords) -> Response:
     )
 
 
-@page("/hits.csv", access=SIGNED_IN, methods=("POST",))
+@page("/hits.csv", access=READERS, methods=("POST",))
 async def hits_sheet(visit: Visit, records: DeclaredRecords) -> Response:
     """Every hit of a search as a sheet."""
     state = {**visit.kept(visit.sent.get("state", "")), "step": 0, "cursor": None}
@@ -69,7 +69,7 @@ async def hits_sheet(visit: Visit, records: DeclaredRecords) -> Response:
     return sheet("people", heading, rows())
 
 
-@page("/person/{id}", access=SIGNED_IN)
+@page("/person/{id}", access=READERS)
 async def timeline(visit: Visit, records: DeclaredRecords) -> Response:
     """One person over all institutions, newest first."""
     id_ = visit.path("id")
@@ -96,7 +96,7 @@ async def timeline(visit: Visit, records: DeclaredRecords) -> Response:
     )
 
 
-@page("/person/{id}/timeline.csv", access=SIGNED_IN)
+@page("/person/{id}/timeline.csv", access=READERS)
 async def timeline_sheet(visit: Visit, records: DeclaredRecords) -> Response:
     """The whole timeline, or one kind of it, as a sheet."""
     id_ = visit.path("id")

@@ -17,20 +17,20 @@ from quanmin.web.differences import differences
 from quanmin.web.gist import flag_of, title_of, value_of
 from quanmin.web.heads import Person, read_person
 from quanmin.web.labels import tell_code, tell_type
-from quanmin.web.route import SIGNED_IN
+from quanmin.web.route import READERS
 
 _VERSIONS = 20
 _PATIENT = re.compile(r"Patient/([A-Za-z0-9\-.]{1,64})")
 
 
-@page("/record/{type}/{id}", access=SIGNED_IN)
+@page("/record/{type}/{id}", access=READERS)
 async def record(visit: Visit, records: DeclaredRecords) -> Response:
     """One record, readable, with its JSON underneath."""
     stored = await records.read(_type(visit, records), visit.path("id"))
     return await _record_page(visit, records, stored)
 
 
-@page("/record/{type}/{id}/version/{version:int}", access=SIGNED_IN)
+@page("/record/{type}/{id}/version/{version:int}", access=READERS)
 async def version(visit: Visit, records: DeclaredRecords) -> Response:
     """One version of a record."""
     stored = await records.version(visit.path("type"), visit.path("id"), int(visit.path("version")))
@@ -39,7 +39,7 @@ async def version(visit: Visit, records: DeclaredRecords) -> Response:
     return await _record_page(visit, records, stored)
 
 
-@page("/record/{type}/{id}/history", access=SIGNED_IN)
+@page("/record/{type}/{id}/history", access=READERS)
 async def history(visit: Visit, records: DeclaredRecords) -> Response:
     """Every version of a record and what each changed."""
     type_, id_ = _type(visit, records), visit.path("id")

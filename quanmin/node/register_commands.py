@@ -1,0 +1,465 @@
+"""`quanmin registers`: institutions, practitioners, posts, proxies and admissions, from the node's
+own machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, TypeVar
+from zoneinfo import ZoneInfo
+
+import msgspec
+import typer
+from rich.console import Console
+
+from quanmin.base.problems import Issue, NotFound, Problem, Unusable
+from quanmin.fhir.grammar import QueryLimits, parse_query
+from quanmin.node.first_actors import OPERATOR
+from quanmin.node.job_commands import Directory, SettingsFile
+from quanmin.node.reach import reached_database
+from quanmin.node.server import Node, open_node
+from quanmin.node.settings_in_force import load_settings
+from quanmin.trust import GuardedRecords
+from quanmin.trust.registers import (
+    Admission,
+    Admissions,
+    Application,
+    Institutions,
+    Posts,
+    Proxies,
+)
+from quanmin.trust.registers.entry import OPEN_END, OPEN_START
+from quanmin.trust.registers.institutions import Wanted
+from quanmin.trust.registers.licensing import licence_rule
+from quanmin.trust.registers.sheets import as_csv, institutions, practitioners
+
+_Told = TypeVar("_Told")
+_DAY: Final = timedelta(days=1)
+_PAGE: Final = 1_000
+_COLUMNS: Final = (
+    *("credit_code", "name", "kind", "level", "grade", "region", "sender", "parent"),
+    *("state", "from", "until"),
+)
+
+registers = typer.Typer(help="Keep the registers that say who may act.", no_args_is_help=True)
+admission = typer.Typer(help="Admit apps, devices, parties, operators.", no_args_is_help=True)
+registers.add_typer(admission, name="admission")
+_console = Console()
+
+Day = Annotated[datetime | None, typer.Option("--as-of", formats=["%Y-%m-%d"], help="The day.")]
+From = Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="The first day.")]
+Until = Annotated[
+    datetime | None, typer.Option("--until", formats=["%Y-%m-%d"], help="The last day.")
+]
+Number = Annotated[int, typer.Argument(help="The number, as it was told.")]
+By = Annotated[str, typer.Option(help="Who decides: it stays with the entry.")]
+
+
+class _Desk(msgspec.Struct, frozen=True):
+    """An open node, as its operator at the machine uses it."""
+
+    node: Node
+    zone: ZoneInfo
+
+    @property
+    def records(self) -> GuardedRecords:
+        return self.node.guard.records(OPERATOR, purpose="HOPERAT", request_id="registers")
+
+    @property
+    def now(self) -> int:
+        return self.node.guard.now()
+
+    def start(self, day: datetime | None) -> int:
+        """The first moment of a day; now for none."""
+        return self.now if day is None else _midnight(day.date(), self.zone)
+
+    def end(self, day: datetime | None) -> int:
+        """The first moment after a day; never for none."""
+        return OPEN_END if day is None else _midnight(day.date() + _DAY, self.zone)
+
+    def day(self, moment: int, *, is_end: bool = False) -> str:
+        """A moment as its day, the last one of a period that it ends; nothing for an open end."""
+        if moment in {OPEN_END, OPEN_START}:
+            return ""
+        moment -= 1 if is_end else 0
+        return f"{datetime.fromtimestamp(moment / 1_000_000, self.zone):%Y-%m-%d}"
+
+
+def _at_desk(
+    directory: Path | None,
+    settings_file: Path | None,
+    work: Callable[[_Desk], Awaitable[_Told]],
+) -> _Told:
+    given = {} if directory is None else {"node.directory": str(directory.absolute())}
+    settings = load_settings(file=settings_file, given=given)
+
+    async def run(dsn: str) -> _Told:
+        async with open_node(settings, dsn, connections_max=3) as node:
+            return await work(_Desk(node, settings.zone))
+
+    with reached_database(settings, may_make=False) as dsn:
+        return asyncio.run(run(dsn))
+
+
+@registers.command()
+def load(
+    kind: Annotated[
+        Literal["institutions", "practitioners"], typer.Argument(help="What the file lists.")
+    ],
+    file: Annotated[Path, typer.Argument(help="CSV with a first line of column names.")],
+    directory: Directory = None,
+    settings_file: SettingsFile = None,
+) -> None:
+    """Enter or change entries from CSV. A file with a fault is not taken in part; ends with 1 when
+    an entry was refused for what the registers hold already.
+    """
+    read = {"institutions": institutions, "practitioners": practitioners}[kind]
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise Unusable(f"{file} is not UTF-8 text: save it as CSV UTF-8.") from error
+    try:
+        bundles = read(text)
+    except Problem as problem:
+        _tell(problem.issues)
+        raise Unusable(f"{file}: {problem.text}") from problem
+
+    async def enter(desk: _Desk) -> int:
+        refused = 0
+        for bundle in bundles:
+            try:
+                await desk.records.bundle(msgspec.json.encode(bundle))
+            except Problem as problem:
+                refused += 1
+                criteria = bundle["entry"][0]["request"]["url"]
+                _console.print(f"{criteria.partition('|')[2]}:", markup=False)
+                _tell(problem.issues)
+        return refused
+
+    refused = _at_desk(directory, settings_file, enter)
+    _console.print(f"{len(bundles) - refused} of {len(bundles)} are entered.")
+    if refused:
+        raise typer.Exit(1)
+
+
+@registers.command("institutions")
+def list_institutions(
+    *,
+    directory: Directory = None,
+    settings_file: SettingsFile = None,
+    as_of: Day = None,
+    state: Annotated[str | None, typer.Option(help="Only in this state.")] = None,
+    region: Annotated[str | None, typer.Option(help="Only of divisions that begin so.")] = None,
+    history: Annotated[str | None, typer.Option(help="All states of one credit code.")] = None,
+) -> None:
+    """Write as CSV what the register of institutions says of a day, or all of one institution."""
+
+    async def ask(desk: _Desk) -> list[tuple[object, ...]]:
+        register = Institutions(desk.node.pool)
+        if history is not None:
+            found = list(await register.history(history.upper()))
+        else:
+            # The day as a whole is asked for by its noon.
+            moment = desk.now if as_of is None else desk.start(as_of) + 43_200_000_000
+            found, after = [], None
+            while slice_ := await register.as_of(
+                moment, Wanted(state=state, region=region), after=after, count=_PAGE
+            ):
+                found += slice_
+                after = slice_[-1].code
+        return [
+            (
+                *(one.code, one.name, one.kind, one.level, one.grade, one.region, one.sender),
+                *(one.parent, one.state, desk.day(one.since), desk.day(one.until, is_end=True)),
+            )
+            for one in found
+        ]
+
+    sys.stdout.write(as_csv(_COLUMNS, _at_desk(directory, settings_file, ask)))
+
+
+@registers.command()
+def appoint(
+    actor: Annotated[str, typer.Argument(help="The actor who gets the post.")],
+    *,
+    first: From,
+    last: Until = None,
+    duty: Annotated[list[str] | None, typer.Option(help="A duty; may be repeated.")] = None,
+    staff: Annotated[
+        str | None, typer.Option(help="The staff number of the Practitioner it is.")
+    ] = None,
+    by: By = OPERATOR.code,
+    directory: Directory = None,
+    settings_file: SettingsFile = None,
+) -> None:
+    """Give an actor a post at the institution it writes for."""
+
+    async def work(desk: _Desk) -> int:
+        practitioner = None if staff is None else await _practitioner(desk, staff)
+        post = await Posts(desk.node.pool).appoint(
+            actor,
+            duties=duty or (),
+            practitioner=practitioner,
+            since=desk.start(first),
+            until=desk.end(last),
+            at=desk.now,
+            by=by,
+        )
+        return post.post
+
+    _console.print(f"Post {_at_desk(directory, settings_file, work)}.")
+
+
+@registers.command()
+def dismiss(
+    number: Number, directory: Directory = None, settings_file: SettingsFile = None
+) -> None:
+    """End a post now."""
+
+    async def work(desk: _Desk) -> None:
+        await Posts(desk.node.pool).end(number, at=desk.now)
+
+    _at_desk(directory, settings_file, work)
+    _console.print(f"Post {number} has ended.")
+
+
+@registers.command("posts")
+def list_posts(
+    directory: Directory = None,
+    settings_file: SettingsFile = None,
+    as_of: Day = None,
+    institution: Annotated[str | None, typer.Option(help="Only at this credit code.")] = None,
+) -> None:
+    """Write as CSV who holds which post on a day."""
+
+    async def ask(desk: _Desk) -> list[tuple[object, ...]]:
+        moment = desk.now if as_of is None else desk.start(as_of) + 43_200_000_000
+        rows: list[tuple[object, ...]] = []
+        after = None
+        while slice_ := await Posts(desk.node.pool).as_of(
+            moment, institution=institution, after=after, count=_PAGE
+        ):
+            rows += [
+                (
+                    *(one.post, one.actor, one.role, one.institution, ";".join(one.duties)),
+                    *(desk.day(one.since), desk.day(one.until, is_end=True)),
+                )
+                for one in slice_
+            ]
+            after = slice_[-1].post
+        return rows
+
+    columns = ("post", "actor", "role", "institution", "duties", "from", "until")
+    sys.stdout.write(as_csv(columns, _at_desk(directory, settings_file, ask)))
+
+
+@registers.command()
+def proxy(
+    person: Annotated[str, typer.Argument(help="A Patient id of the one who acts.")],
+    for_person: Annotated[str, typer.Argument(help="A Patient id of the one acted for.")],
+    *,
+    kind: Annotated[str, typer.Option(help="A kind of registers/proxies.toml.")],
+    evidence: Annotated[str, typer.Option(help="What was seen.")],
+    last: Until = None,
+    by: By = OPERATOR.code,
+    directory: Directory = None,
+    settings_file: SettingsFile = None,
+) -> None:
+    """Enter that one person acts for another from now on."""
+
+    async def work(desk: _Desk) -> str:
+        records = desk.records
+        acting, _ = await _person(desk, records, person)
+        acted_for, born = await _person(desk, records, for_person)
+        entered = await Proxies(desk.node.pool, desk.zone).enter(
+            acting,
+            acted_for,
+            kind=kind,
+            evidence=evidence,
+            born=born,
+            until=desk.end(last),
+            at=desk.now,
+            by=by,
+        )
+        ends = desk.day(entered.until, is_end=True)
+        return f"Proxy {entered.proxy}" + (f", until {ends}." if ends else ".")
+
+    _console.print(_at_desk(directory, settings_file, work))
+
+
+@admission.command("apply")
+def apply_(
+    party: Annotated[str, typer.Argument(help="A code for the party.")],
+    *,
+    kind: Annotated[str, typer.Option(help="app, device, organisation or operator.")],
+    name: Annotated[str, typer.Option(help="Its name.")],
+    purpose: Annotated[str, typer.Option(help="What for.")],
+    member: Annotated[
+        list[str], typer.Option(help="As whom it asks: client:CODE, actor:CODE or sender:CODE.")
+    ],
+    by: By,
+    directory: Directory = None,
+    settings_file: SettingsFile = None,
+) -> None:
+    """Enter an application; whoever does neither reviews nor admits it."""
+    pairs = [tuple(text.split(":", 1)) if ":" in text else (text, "") for text in member]
+    application: Any = Application(
+        party=party,
+        kind=kind,
+        name=name,
+        purpose=purpose,
+        members=tuple(pairs),  # type: ignore[arg-type]  # checked when it is entered
+    )
+    _step(
+        directory,
+        settings_file,
+        lambda all_, at: all_.apply(application, at=at, by=by),
+    )
+
+
+@admission.command()
+def review(
+    number: Number,
+    *,
+    opinion: Annotated[str, typer.Option(help="What was looked at and found.")],
+    by: By,
+    directory: Directory = None,
+    settings_file: SettingsFile = None,
+    refuse: Annotated[bool, typer.Option("--refuse", help="It is not recommended.")] = False,
+) -> None:
+    """Say what the review of an application found."""
+    _step(
+        directory,
+        settings_file,
+        lambda all_, at: all_.review(
+            number, is_recommended=not refuse, opinion=opinion, at=at, by=by
+        ),
+    )
+
+
+@admission.command()
+def admit(
+    number: Number,
+    *,
+    agreement: Annotated[str, typer.Option(help="The agreement that was signed.")],
+    first: From,
+    last: Annotated[datetime, typer.Option("--until", formats=["%Y-%m-%d"], help="Last day.")],
+    by: By,
+    directory: Directory = None,
+    settings_file: SettingsFile = None,
+) -> None:
+    """Admit a reviewed application from one day to another."""
+
+    async def work(desk: _Desk) -> Admission:
+        return await Admissions(desk.node.pool).admit(
+            number,
+            agreement=agreement,
+            since=desk.start(first),
+            until=desk.end(last),
+            at=desk.now,
+            by=by,
+        )
+
+    _told(_at_desk(directory, settings_file, work))
+
+
+@admission.command()
+def withdraw(
+    number: Number,
+    *,
+    reason: Annotated[str, typer.Option(help="Why.")],
+    by: By,
+    directory: Directory = None,
+    settings_file: SettingsFile = None,
+) -> None:
+    """Stop a party now, whatever it holds."""
+    _step(
+        directory,
+        settings_file,
+        lambda all_, at: all_.withdraw(number, reason=reason, at=at, by=by),
+    )
+
+
+@admission.command("list")
+def list_admissions(
+    directory: Directory = None,
+    settings_file: SettingsFile = None,
+    state: Annotated[str | None, typer.Option(help="Only in this state.")] = None,
+) -> None:
+    """Write as CSV who applied and what became of it."""
+
+    async def ask(desk: _Desk) -> list[tuple[object, ...]]:
+        rows: list[tuple[object, ...]] = []
+        after = 0
+        while slice_ := await Admissions(desk.node.pool).all(state=state, after=after, count=_PAGE):
+            rows += [
+                (
+                    *(one.admission, one.party, one.kind, one.name, one.state, one.agreement),
+                    "" if one.since is None else desk.day(one.since),
+                    "" if one.until is None else desk.day(one.until, is_end=True),
+                )
+                for one in slice_
+            ]
+            after = slice_[-1].admission
+        return rows
+
+    columns = ("admission", "party", "kind", "name", "state", "agreement", "from", "until")
+    sys.stdout.write(as_csv(columns, _at_desk(directory, settings_file, ask)))
+
+
+def _step(
+    directory: Path | None,
+    settings_file: Path | None,
+    step: Callable[[Admissions, int], Awaitable[Admission]],
+) -> None:
+    async def work(desk: _Desk) -> Admission:
+        return await step(Admissions(desk.node.pool), desk.now)
+
+    _told(_at_desk(directory, settings_file, work))
+
+
+def _told(found: Admission) -> None:
+    _console.print(f"Admission {found.admission} of {found.party} is {found.state}.", markup=False)
+
+
+def _tell(issues: Sequence[Issue]) -> None:
+    for issue in issues:
+        where = f"{issue.expression}: " if issue.expression else ""
+        _console.print(f"  {where}{issue.text}", markup=False, soft_wrap=True)
+
+
+async def _practitioner(desk: _Desk, staff: str) -> int:
+    """The key of the register's Practitioner with a staff number. Raises NotFound."""
+    system = licence_rule().address.staff
+    query = parse_query(
+        "Practitioner",
+        [("identifier", f"{system}|{staff}")],
+        strict=True,
+        zone=desk.zone,
+        limits=QueryLimits(),
+    )
+    hits = await desk.records.search(query)
+    if len(hits.matches) != 1:
+        raise NotFound("no one Practitioner of the register has this staff number")
+    return hits.matches[0].rid
+
+
+async def _person(desk: _Desk, records: GuardedRecords, id_: str) -> tuple[int, date | None]:
+    """The person a Patient is linked to, and the birth date it states. Raises NotFound."""
+    stored = await records.read("Patient", id_)
+    async with desk.node.guard.store.glancing() as connection:
+        person = await desk.node.guard.people.person_of(connection, stored.rid)
+    if person is None:
+        raise NotFound(
+            "this Patient is linked to no person: an identity number that agrees does it"
+        )
+    born = msgspec.json.decode(stored.body or b"{}").get("birthDate")
+    return person, date.fromisoformat(born) if born and len(born) == len("2020-01-01") else None
+
+
+def _midnight(day: date, zone: ZoneInfo) -> int:
+    return int(datetime.combine(day, time(), zone).timestamp()) * 1_000_000
