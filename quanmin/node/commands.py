@@ -46,6 +46,7 @@ from quanmin.node.log_commands import log
 from quanmin.node.own_keys import open_keys
 from quanmin.node.places import HOST, Places, State
 from quanmin.node.reach import reached_database, running_cluster
+from quanmin.node.register_commands import registers
 from quanmin.node.restoration import as_text, backup_folder, restore
 from quanmin.node.retention import keep_newest
 from quanmin.node.settings import Settings
@@ -75,6 +76,7 @@ app.add_typer(clients, name="client")
 app.command("export")(export_records)
 app.command("erase")(erase_person)
 app.add_typer(search_parameters, name="search-parameters")
+app.add_typer(registers, name="registers")
 app.add_typer(signatures, name="signature")
 app.add_typer(log, name="log")
 

@@ -39,6 +39,7 @@ from quanmin.node.settings import Settings
 from quanmin.people import PersonIndex
 from quanmin.records.context import Context
 from quanmin.records.ledger import Ledger, ledger_file
+from quanmin.records.operation import Projection
 from quanmin.records.parameters import SearchParameterIndex
 from quanmin.records.profiles import ProfileIndex
 from quanmin.records.store import Store
@@ -98,14 +99,7 @@ def _assemble(
         pool,
         context,
         clock.now,
-        projections=(
-            people,
-            TerminologyIndex(settings.terminology),
-            ProfileIndex(),
-            SearchParameterIndex(),
-            InstitutionIndex(settings.zone, context.rid_of),
-            PractitionerIndex(settings.zone, context.rid_of),
-        ),
+        projections=_projections(settings, context, people),
         # The disk of an external server is not ours to see; it says itself when it is full.
         may_write=room.is_enough if room else _always,
         ledger=ledger,
@@ -190,6 +184,20 @@ def open_office(keys: KeyPort, settings: Settings) -> Office:
     """What this node signs and verifies with. Raises Unusable where its algorithms are missing."""
     suite = signing.suite_named(settings.node.signature_suite)
     return Office(OwnAuthority(keys, suite), settings.signatures)
+
+
+def _projections(
+    settings: Settings, context: Context, people: PersonIndex
+) -> tuple[Projection, ...]:
+    """What is derived from records in the transaction that writes them."""
+    return (
+        people,
+        TerminologyIndex(settings.terminology),
+        ProfileIndex(),
+        SearchParameterIndex(),
+        InstitutionIndex(settings.zone, context.rid_of),
+        PractitionerIndex(settings.zone, context.rid_of),
+    )
 
 
 def _always() -> bool:

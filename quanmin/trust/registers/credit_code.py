@@ -14,8 +14,11 @@ from quanmin.base.decision import Decision
 
 
 class CodeRule(msgspec.Struct, frozen=True):
-    """The definition file, read. `division` is where in the code its division stands."""
+    """The definition file, read. `own` is the system that this node writes; `division` is where in
+    the code its division stands.
+    """
 
+    own: str
     systems: frozenset[str]
     alphabet: str
     weights: tuple[int, ...]

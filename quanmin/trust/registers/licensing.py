@@ -43,8 +43,9 @@ class Act(Word, frozen=True):
 
 
 class LicenceAddresses(msgspec.Struct, frozen=True):
-    """Where a qualification says its kind, scope and state."""
+    """The system of staff numbers, and where a qualification says its kind, scope and state."""
 
+    staff: str
     kind: str
     scope: str
     state: str
