@@ -22,7 +22,7 @@ from quanmin.records.parameters import SearchParameterIndex
 from quanmin.records.profiles import ProfileIndex, ValidationLimits
 from quanmin.records.store import Store
 from quanmin.terminology import TerminologyIndex, Terms
-from quanmin.trust import AccessLog, Guard, Notary, Witness
+from quanmin.trust import AccessLog, Guard, Notary, Witness, grant_projections
 from quanmin.trust.registers import InstitutionIndex, PractitionerIndex
 
 START = 1_790_000_000_000_000
@@ -79,6 +79,7 @@ def open_guard(
     people = PersonIndex(context.keying)
     projections: list[Projection] = [
         people,
+        *grant_projections(people, context),
         TerminologyIndex(),
         ProfileIndex(),
         SearchParameterIndex(),

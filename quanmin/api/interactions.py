@@ -16,6 +16,7 @@ from quanmin.api.concept_maps import translate
 from quanmin.api.continuing import go_on
 from quanmin.api.counting import count_kinds, count_types
 from quanmin.api.documents import list_documents
+from quanmin.api.emergencies import break_glass
 from quanmin.api.everything import gather
 from quanmin.api.export.answers import (
     EXPORT,
@@ -56,6 +57,7 @@ _COUNTS = "https://quanmin.example/fhir/OperationDefinition/counts"
 _BULK = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition"
 _STATUS = "https://quanmin.example/fhir/OperationDefinition/search-parameter-status"
 _REINDEX = "https://quanmin.example/fhir/OperationDefinition/reindex"
+_BREAK_GLASS = "https://quanmin.example/fhir/OperationDefinition/break-glass"
 _SIGN = "https://quanmin.example/fhir/OperationDefinition/sign"
 _VERIFY = "https://quanmin.example/fhir/OperationDefinition/verify-signature"
 _DOCREF = "http://hl7.org/fhir/uv/ipa/OperationDefinition/docref"
@@ -296,6 +298,13 @@ INTERACTIONS: tuple[Interaction, ...] = (
     *_asked("[type]/[id]/$export", f"{_BULK}/group-export", export_group, types=("Group",)),
     *_asked("[type]/[id]/$everything", "Patient-everything", gather, types=("Patient",)),
     *_asked("[type]/[id]/$everything", "Encounter-everything", gather, types=("Encounter",)),
+    *_asked(
+        "[type]/[id]/$break-glass",
+        _BREAK_GLASS,
+        break_glass,
+        methods=_BY_POST,
+        types=("Patient",),
+    ),
     *_asked("[type]/[id]/$meta", "Resource-meta", show_meta),
     *_asked("[type]/$meta", "Resource-meta", sum_up_meta),
     *_asked("$meta", "Resource-meta", sum_up_meta, level="system"),

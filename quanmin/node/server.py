@@ -44,7 +44,7 @@ from quanmin.records.parameters import SearchParameterIndex
 from quanmin.records.profiles import ProfileIndex
 from quanmin.records.store import Store
 from quanmin.terminology import TerminologyIndex, Terms
-from quanmin.trust import AccessLog, Actors, Guard, Witness
+from quanmin.trust import AccessLog, Actors, Guard, Witness, grant_projections
 from quanmin.trust.registers import InstitutionIndex, PractitionerIndex
 from quanmin.trust.sign_in.server import AuthorizationServer, Issuer
 from quanmin.trust.signatures import Office, OwnAuthority
@@ -192,6 +192,7 @@ def _projections(
     """What is derived from records in the transaction that writes them."""
     return (
         people,
+        *grant_projections(people, context),
         TerminologyIndex(settings.terminology),
         ProfileIndex(),
         SearchParameterIndex(),

@@ -28,6 +28,7 @@ from quanmin.records.keying import Keying
 from quanmin.records.model import Stored
 from quanmin.records.profiles.judging import Profiles, ValidationLimits
 from quanmin.records.rid import BUCKETS, bucket_of, id_of, rid_of
+from quanmin.records.sensitivity import given_labels
 from quanmin.records.visibility import Facts
 
 # ERASED comes with DELETED: a deletion that left no body and no history.
@@ -207,7 +208,7 @@ class Context:
         )
 
     def facts(self, row: Any) -> Facts:
-        """What of a row with the columns of ROW decides its visibility; without its grantees."""
+        """What of a row with the columns of ROW decides its visibility; without its grants."""
         return Facts(
             sender=row["sender"],
             patient=row["patient"],
@@ -215,6 +216,11 @@ class Context:
             labels=frozenset(row["labels"] or ()),
             time=row["low"],
         )
+
+    def labels_given(self, body: bytes, resource: Any) -> set[int]:
+        """The keys of the labels that a record is given for what its codes say."""
+        given = given_labels(body, resource)
+        return {self.keying.label(label.system, label.code) for label in given}
 
 
 # All records of a bundle have one.

@@ -94,6 +94,9 @@ def draft_version(
     body = splice(raw, id=id_, version=version, updated_text=context.instant(updated))
     resource = decode(body)
     entry = _entry(context, definition, resource)
+    patient = patient_of(context, definition, resource, rid)
+    if patient is not None:
+        entry.labels |= context.labels_given(body, resource)
     flags = 0 if is_assigned(rid) else CHOSEN
     return Draft(
         definition,
@@ -104,7 +107,7 @@ def draft_version(
         updated,
         flags | SEVERAL if entry.several else flags,
         sender,
-        patient_of(context, definition, resource, rid),
+        patient,
         body,
         entry,
         current,

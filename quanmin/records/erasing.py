@@ -82,7 +82,9 @@ async def erase_patients(
         strict=True,
     ):
         await connection.execute(statement, wanted, keys)
-    await connection.execute("delete from records.granted where patient = any($1)", wanted)
+    await connection.execute(
+        "delete from records.granted where patient = any($1) or about = any($1)", wanted
+    )
     await context.codec.destroy_keys(connection, [context.holder(patient, 0) for patient in wanted])
     await connection.execute(
         "update records.clock set erasures = erasures + 1 where bucket = any($1)",

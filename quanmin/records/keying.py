@@ -107,6 +107,10 @@ class Keying:
         """The key of a security label, the same for every type: visibility asks across types."""
         return self._key(f"{_SEPARATOR}label{_SEPARATOR}{system}{_SEPARATOR}{code}")
 
+    def grantee(self, *parts: str) -> int:
+        """The key of whom something is granted to, and what: the same for every type."""
+        return self._key(_SEPARATOR.join(("", "grantee", *parts)))
+
     def narrow(self, system: str) -> int:
         """32 bits that tell one system from another where `records.keyed` filters by system ("" for
         none).

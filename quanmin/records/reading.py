@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -17,12 +18,20 @@ from quanmin.records.context import DELETED, ERASED, ROW, Context
 from quanmin.records.glance import Glances
 from quanmin.records.model import Batch, Stored
 from quanmin.records.rid import bucket_of, is_assigned
-from quanmin.records.visibility import Facts, Having, Visibility, of_versions
-from quanmin.records.visibility_sql import allows, having_in, mentions_grants, visibility_sql
+from quanmin.records.visibility import Facts, Grant, Having, Visibility, of_versions
+from quanmin.records.visibility_sql import (
+    allows,
+    having_in,
+    is_surely_allowed,
+    mentions_grants,
+    visibility_sql,
+)
 
 _ASSIGNED = f"""
     select {ROW} from records.record r where r.type = $1 and r.rid = $2 and r.bucket = $3
 """
+
+_GRANTS = "select grantee, type, since, until, source from records.granted where patient = $1"
 
 _CHOSEN = f"""
     select {ROW} from records.record r
@@ -160,15 +169,25 @@ async def is_visible(connection: Database, visibility: Visibility, facts: Facts,
     """Whether the record of this key, of which a row tells these facts, is visible; what else
     decides it is fetched.
     """
+    if is_surely_allowed(visibility, facts):
+        return True
     if facts.patient is not None and mentions_grants(visibility):
-        grantees = await connection.fetchval(
-            "select array_agg(grantee) from records.granted where patient = $1", facts.patient
-        )
-        facts = msgspec.structs.replace(facts, grantees=frozenset(grantees or ()))
+        rows = await connection.fetch(_GRANTS, facts.patient)
+        facts = msgspec.structs.replace(facts, grants=frozenset(map(_grant, rows)))
     having = [one for one in having_in(visibility) if one.type == facts.type]
     if having:
         facts = await _with_codes(connection, facts, rid, having)
     return allows(visibility, facts)
+
+
+def _grant(row: Any) -> Grant:
+    type_ = _type_names()[row["type"]] if row["type"] else None
+    return Grant(row["grantee"], type_, row["since"], row["until"], row["source"])
+
+
+@cache
+def _type_names() -> dict[int, str]:
+    return {definition.number: name for name, definition in load_table().types.items()}
 
 
 async def count_beyond(connection: Connection, visibility: Visibility, rids: Sequence[int]) -> int:

@@ -159,7 +159,10 @@ def _entry(
         values = index_values(stored.type, resource, context.zone, IN_COLUMNS, base=context.base)
     mine = indexed_values(customs, resource, context.zone, base=context.base, failed=lacking)
     if is_whole:
-        return context.indexer.entry(definition, values + mine)
+        entry = context.indexer.entry(definition, values + mine)
+        if stored.facts.patient is not None:
+            entry.labels |= context.labels_given(stored.body or b"", resource)
+        return entry
     return context.indexer.entry(definition, mine, beside=values)
 
 

@@ -66,12 +66,18 @@ class Since(msgspec.Struct, frozen=True):
 
 
 class Granted(msgspec.Struct, frozen=True):
-    """Records of the source Patients who have granted something to this grantee.
+    """Records of the source Patients of whom a grant to one of these grantees holds at a moment
+    (microseconds since the epoch), for all of their records or for those of the record's type.
 
-    Read from the projection `records.granted`.
+    A grant does not count while another that rests on the same record holds for one of `lifted_by`.
+    Read from the projection `records.granted`. `type` says that only records of this type are asked
+    about.
     """
 
-    grantee: int
+    grantees: frozenset[int]
+    at: int
+    lifted_by: frozenset[int] = frozenset()
+    type: str | None = None
 
 
 class Both(msgspec.Struct, frozen=True):
@@ -119,6 +125,8 @@ def narrow_to_type(visibility: Visibility, type_: str) -> Visibility:
             return Everything() if type_ in types else Nothing()
         case Having() if visibility.type != type_:
             return Nothing()
+        case Granted(type=None):
+            return msgspec.structs.replace(visibility, type=type_)
         case Except(part):
             narrowed = narrow_to_type(part, type_)
             if isinstance(narrowed, Everything):
@@ -166,10 +174,22 @@ def _alone(parts: tuple[Visibility, ...]) -> Visibility | None:
     return parts[0] if len(parts) == 1 else None
 
 
+class Grant(msgspec.Struct, frozen=True):
+    """What a source Patient grants to a grantee, by the record with the key `source`, from `since`
+    to before `until`; for records of one type, None for all.
+    """
+
+    grantee: int
+    type: str | None = None
+    since: int = -(2**63)
+    until: int = 2**63 - 1
+    source: int = 0
+
+
 class Facts(msgspec.Struct, frozen=True):
     """What of a record decides its visibility, the same columns that SQL sees.
 
-    `grantees` are those to whom the record's source Patient has granted something. `keys` and
+    `grants` are those of the record's source Patient. `keys` and
     `codes` are those of the record that a `Having` may name.
     """
 
@@ -178,6 +198,6 @@ class Facts(msgspec.Struct, frozen=True):
     type: str
     labels: frozenset[int]
     time: int | None
-    grantees: frozenset[int] = frozenset()
+    grants: frozenset[Grant] = frozenset()
     keys: frozenset[int] = frozenset()
     codes: frozenset[tuple[int, int]] = frozenset()

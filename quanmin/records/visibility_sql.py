@@ -50,7 +50,7 @@ def of_patients(alias: str, patients: Collection[int], bind: Bind) -> str:
 
 
 def mentions_grants(visibility: Visibility) -> bool:
-    """Whether `Facts.grantees` must be filled to decide this."""
+    """Whether `Facts.grants` must be filled to decide this."""
     match visibility:
         case Granted():
             return True
@@ -75,6 +75,21 @@ def having_in(visibility: Visibility) -> tuple[Having, ...]:
             return ()
 
 
+def is_surely_allowed(visibility: Visibility, facts: Facts) -> bool:
+    """Whether a record is visible whatever its Patient has granted. False may mean that it is not
+    known without the grants.
+    """
+    match visibility:
+        case Either(parts):
+            return any(is_surely_allowed(part, facts) for part in parts)
+        case _:
+            return (
+                not mentions_grants(visibility)
+                and not having_in(visibility)
+                and allows(visibility, facts)
+            )
+
+
 def allows(visibility: Visibility, facts: Facts) -> bool:  # noqa: C901, PLR0911 - an arm a kind
     """Whether a record with these facts is visible."""
     match visibility:
@@ -96,8 +111,8 @@ def allows(visibility: Visibility, facts: Facts) -> bool:  # noqa: C901, PLR0911
             return visibility.type == facts.type and _has(visibility, facts)
         case Since(low):
             return facts.time is not None and facts.time >= low
-        case Granted(grantee):
-            return facts.patient is not None and grantee in facts.grantees
+        case Granted():
+            return facts.patient is not None and _is_granted(visibility, facts)
         case Both(parts):
             return all(allows(part, facts) for part in parts)
         case Either(parts):
@@ -111,6 +126,19 @@ def _has(having: Having, facts: Facts) -> bool:
         key == mine and system in {None, its}
         for key, system in having.codes
         for mine, its in facts.codes
+    )
+
+
+def _is_granted(granted: Granted, facts: Facts) -> bool:
+    """Whether a grant holds for the record at the moment asked about, and is not lifted."""
+    of_type = {None, facts.type if granted.type is None else granted.type}
+    held = [one for one in facts.grants if one.since <= granted.at < one.until]
+    lifting = [one for one in held if one.grantee in granted.lifted_by]
+    return any(
+        one.grantee in granted.grantees
+        and one.type in of_type
+        and not any(one.source == lift.source and lift.type in {None, one.type} for lift in lifting)
+        for one in held
     )
 
 
@@ -175,15 +203,34 @@ class _Writer:
                 return "labels", f"{alias}.labels && {bind(sorted(labels))}::bigint[]"
             case Since(low):
                 return "low", f"{alias}.low >= {bind(low)}::bigint"
-            case Granted(grantee):
-                granted = (
-                    "select g.patient from records.granted g"
-                    f" where g.grantee = {bind(grantee)}::bigint"
-                )
-                return "patient", f"{alias}.patient = any(array({granted}))"
+            case Granted():
+                return "patient", self._granted(visibility)
             case _:
                 message = f"no SQL is known for {type(visibility).__name__}"
                 raise TypeError(message)
+
+    def _granted(self, granted: Granted) -> str:
+        alias, bind = self._alias, self._bind
+        at = f"{bind(granted.at)}::bigint"
+        chosen = (
+            "records.granted g where"
+            f" g.grantee = any({bind(sorted(granted.grantees))}::bigint[])"
+            f" and g.since <= {at} and g.until > {at}"
+        )
+        if granted.lifted_by:
+            chosen += (
+                " and not exists (select from records.granted l where l.patient = g.patient"
+                f" and l.grantee = any({bind(sorted(granted.lifted_by))}::bigint[])"
+                f" and l.source = g.source and l.type in (0, g.type)"
+                f" and l.since <= {at} and l.until > {at})"
+            )
+        if granted.type is not None:
+            types = sorted({0, *_numbers(frozenset({granted.type}))})
+            of_type = f"g.type = any({bind(types)}::smallint[])"
+            return f"{alias}.patient = any(array(select g.patient from {chosen} and {of_type}))"
+        whole = f"{alias}.patient = any(array(select g.patient from {chosen} and g.type = 0))"
+        typed = f"select g.patient, g.type from {chosen} and g.type <> 0"
+        return f"({whole} or ({alias}.patient, {alias}.type) in ({typed}))"
 
     def _join(
         self, word: str, parts: tuple[Visibility, ...], empty: str, *, is_strict: bool

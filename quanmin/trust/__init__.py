@@ -6,6 +6,7 @@ from quanmin.records.portions import Extent, Portion
 from quanmin.records.readiness import Indexed, Readiness
 from quanmin.records.related import Related
 from quanmin.trust.actors import Actor, Actors, Role
+from quanmin.trust.deciding import grant_projections
 from quanmin.trust.errands import Errand, Errands, Mandate, Prepare, carry_on, is_errand
 from quanmin.trust.exporting import Exporting
 from quanmin.trust.guard import Guard, GuardedRecords
@@ -42,6 +43,7 @@ __all__ = [
     "Timeline",
     "Witness",
     "carry_on",
+    "grant_projections",
     "is_breaking",
     "is_errand",
 ]

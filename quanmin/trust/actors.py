@@ -28,7 +28,7 @@ Role = Literal[
     "security_administrator",
     "audit_administrator",
 ]
-"""What an actor may be; what each may see is said by the rules."""
+"""What an actor may be; what each may see is said by the rules (`trust/deciding`)."""
 
 COLUMNS: Final = ("code", "role", "name", "sender", "person")
 _TOKEN_BYTES = 24

@@ -20,8 +20,10 @@ async def note_erasure(
     changes: Sequence[Change],
 ) -> None:
     """Note in the transaction that erases these Patients what it changed, and take them out of the
-    log's entries; `notes` are told to settle when it has committed.
+    log's entries and of what was opened in an emergency; `notes` are told to settle when it has
+    committed.
     """
+    await connection.execute("delete from trust.glass where patient = any($1)", [*patients])
     keys: list[Keys] = [(change.rid, change.patient) for change in changes]
     entry = notes.entry_of_keys("erase", "Patient", "ok", keys)
     redactions = await redact(connection, patients, [change.rid for change in changes])

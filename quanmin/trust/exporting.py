@@ -50,7 +50,7 @@ class Exporting:
     async def patients(self, ids: Sequence[str]) -> dict[str, int]:
         """The keys of those of these Patients that the actor may see, by id."""
         context = self._store.context
-        _, rights = await self._guard.rights(self._actor, "rs", "Patient")
+        _, rights = await self._guard.rights(self._actor, self._notes.purpose, "rs", "Patient")
         keys = {id_: context.rid_of("Patient", id_) for id_ in ids}
         async with self._store.glancing() as connection:
             wanted = [rid for rid in keys.values() if rid is not None]
@@ -86,7 +86,7 @@ class Exporting:
         of these finds. The entry in the access log is written over `connection`, to commit with
         what is done with them; without one it is durable when this returns.
         """
-        _, rights = await self._guard.rights(self._actor, "rs")
+        _, rights = await self._guard.rights(self._actor, self._notes.purpose, "rs")
         context = self._store.context
         async with self._store.reading() as reading:
             if queries and not extent.deleted:

@@ -24,13 +24,13 @@ from quanmin.records.operation import Change, IfMatch, Operation, Sender
 from quanmin.records.store import BeforeCommit
 from quanmin.records.targets import beyond_reach
 from quanmin.trust.actors import Actor
+from quanmin.trust.deciding import Rights
 from quanmin.trust.erasing import note_erasure
 from quanmin.trust.guarded_reading import GuardedReading, Guarding
 from quanmin.trust.log import Keys, only
 from quanmin.trust.log.audit_event import TYPE as AUDIT_EVENT
 from quanmin.trust.log.reading import refuse_entries
 from quanmin.trust.reach import as_reached, ways_of
-from quanmin.trust.rules import Rights
 from quanmin.trust.showing import action_of, answer_write, read_entry
 
 
@@ -147,7 +147,7 @@ class GuardedRecords(GuardedReading):
         A person can be erased again. Raises Forbidden for
         whoever may not, NotFound when nothing is known of such a Patient.
         """
-        _, rights = await self._guard.rights(self.actor, "d", "Patient")
+        _, rights = await self._guard.rights(self.actor, self.purpose, "d", "Patient")
         people, number = self._guard.people, 0
         patients: list[int] = []
         persons: list[int] = []
@@ -195,7 +195,7 @@ class GuardedRecords(GuardedReading):
 
     async def refuse_unless_writing(self) -> None:
         """Raises Forbidden for whoever may not write here at all."""
-        _, rights = await self._guard.rights(self.actor, "cu")
+        _, rights = await self._guard.rights(self.actor, self.purpose, "cu")
         _refuse_unless_writing(rights)
 
     async def take_in(
@@ -219,7 +219,7 @@ class GuardedRecords(GuardedReading):
     ) -> list[EntryOutcome]:
         writes = requests.writes()
         answers: dict[int, EntryOutcome] = {}
-        sender, rights = await self._guard.own_rights(self.actor)
+        sender, rights = await self._guard.own_rights(self.actor, self.purpose)
         scoped = await self._guard.scoped(self.actor)
 
         async def read_and_note(connection: Connection, outcomes: Sequence[Outcome | None]) -> None:
@@ -274,7 +274,9 @@ class GuardedRecords(GuardedReading):
             return EntryOutcome(200, hits=await self.search(reading.query))
         if self._entry(reading.type, reading.id) is not None and reading.history is None:
             return EntryOutcome(200, stored=await self.read(AUDIT_EVENT, reading.id or ""))
-        _, rights = await self._guard.rights(self.actor, ways_of(reading), reading.type)
+        _, rights = await self._guard.rights(
+            self.actor, self.purpose, ways_of(reading), reading.type
+        )
         action = action_of(reading)
         try:
             async with self._store.reading() as connection:
@@ -286,7 +288,7 @@ class GuardedRecords(GuardedReading):
         return answer
 
     async def _write(self, action: str, operation: Operation) -> Outcome | None:
-        sender, rights = await self._guard.own_rights(self.actor)
+        sender, rights = await self._guard.own_rights(self.actor, self.purpose)
 
         async def note(connection: Connection, outcomes: Sequence[Outcome | None]) -> None:
             await self._note_writes(connection, action, rights, [operation], outcomes)
@@ -303,13 +305,16 @@ class GuardedRecords(GuardedReading):
     ) -> list[Outcome | None]:
         scoped = await self._guard.scoped(self.actor)
 
-        async def within_scopes(connection: Connection, outcomes: list[Outcome | None]) -> None:
+        async def within_rights(connection: Connection, outcomes: list[Outcome | None]) -> None:
             if scoped is not None:
                 await scoped.refuse_beyond(connection, operations, outcomes)
+            written = [one.stored for one in outcomes if one is not None and not one.unchanged]
+            await self._guard.refuse_ungiven(connection, self.actor, written)
             await before_commit(connection, outcomes)
 
         try:
             _refuse_unless_writing(rights)
+            _refuse_others(rights, operations)
             for operation in operations:
                 refuse_entries(operation.type, operation.id)
             reserved = sorted({op.type for op in operations} & rights.reserved)
@@ -322,7 +327,7 @@ class GuardedRecords(GuardedReading):
             who = Sender(sender, rights.readable, rights.writable)
             if scoped is not None:
                 who = scoped.sender(sender, rights, operations)
-            outcomes = await self._store.write(who, operations, within_scopes)
+            outcomes = await self._store.write(who, operations, within_rights)
         except Problem as problem:
             async with self._store.glancing() as connection:
                 beyond = await self._beyond(connection, rights, operations)
@@ -367,6 +372,16 @@ class GuardedRecords(GuardedReading):
 def _refuse_unless_writing(rights: Rights) -> None:
     if not rights.may_create.allowed:
         raise Forbidden(f"you may not write here ({', '.join(rights.may_create.reasons)})")
+
+
+def _refuse_others(rights: Rights, operations: Sequence[Operation]) -> None:
+    if rights.creatable is None:
+        return
+    others = sorted({operation.type for operation in operations} - rights.creatable)
+    if others:
+        raise Forbidden(
+            f"you write {', '.join(sorted(rights.creatable))} only, not {', '.join(others)}"
+        )
 
 
 def _written(outcome: Outcome | None) -> Outcome:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 
 import msgspec
 
@@ -27,6 +28,16 @@ from quanmin.records.search import timeline
 from quanmin.records.store import Store
 from quanmin.terminology import TermLimits, Terms
 from quanmin.trust.actors import Actor
+from quanmin.trust.deciding import (
+    CONSENT,
+    Deciding,
+    Ground,
+    Rights,
+    granted_to,
+    refuse_ungiven,
+    senders_of_region,
+)
+from quanmin.trust.emergencies import Emergencies
 from quanmin.trust.errands import Errands
 from quanmin.trust.exporting import Exporting
 from quanmin.trust.imports import Imports
@@ -37,8 +48,7 @@ from quanmin.trust.log.entry import Place
 from quanmin.trust.log.reading import LogReading
 from quanmin.trust.questions import Question, find, keep
 from quanmin.trust.reach import Scoped, as_reached, refuse_log
-from quanmin.trust.registers import Standings
-from quanmin.trust.rules import Ground, Rights, compile_rights
+from quanmin.trust.registers.standing import Standing, Standings
 from quanmin.trust.showing import (
     Timeline,
     count_seen,
@@ -61,6 +71,7 @@ class Guarding:
         self.people = people
         self.log = log
         self.now = now
+        self.deciding = Deciding(store.context.keying)
         self.standings = Standings(store.glancing, now)
 
     async def indexed(self) -> Indexed:
@@ -80,13 +91,24 @@ class Guarding:
         """Read anew by what records are indexed and can be searched."""
         await self.store.refresh()
 
-    async def rights(self, actor: Actor, ways: str, type_: str | None = None) -> tuple[int, Rights]:
-        """The number the actor's writes are signed with, and what they may do now, as far as the
-        application that asks may: `ways` are the letters of `cruds` that it needs.
+    async def rights(
+        self,
+        actor: Actor,
+        purpose: str,
+        ways: str,
+        type_: str | None = None,
+        *,
+        is_for_one: bool = False,
+    ) -> tuple[int, Rights]:
+        """The number the actor's writes are signed with, and what they may do now for a purpose, as
+        far as the application that asks may: `ways` are the letters of `cruds` that it needs.
+
+        `is_for_one` record that is read it costs less to look at its own grants, and at none where
+        it is the asker's, than to find out first which grants there are.
 
         Raises InsufficientScope when it has none for this type (None: for any type).
         """
-        sender, rights = await self.own_rights(actor)
+        sender, rights = await self.own_rights(actor, purpose, is_for_one=is_for_one)
         return sender, as_reached(rights, await self.scoped(actor), ways, type_)
 
     async def scoped(self, actor: Actor) -> Scoped | None:
@@ -101,7 +123,9 @@ class Guarding:
             patients = frozenset({actor.patient, *linked})
         return Scoped(actor.scopes, self.store.context, patients)
 
-    async def own_rights(self, actor: Actor) -> tuple[int, Rights]:
+    async def own_rights(
+        self, actor: Actor, purpose: str, *, is_for_one: bool = False
+    ) -> tuple[int, Rights]:
         """The same whatever application asks. Raises Forbidden for one whom the registers do not
         let act.
         """
@@ -109,8 +133,36 @@ class Guarding:
         actor = msgspec.structs.replace(actor, duties=actor.duties | standing.duties)
         sender = await self.store.sender(actor.sender or f"actor:{actor.code}")
         patients = await self.patients_of(actor)
-        rights = compile_rights(actor, Ground(sender, patients))
+        granted = None if is_for_one else await self._granted(actor, purpose, sender)
+        region = await self._region(actor, purpose, standing)
+        ground = Ground(sender, patients, region, self.now(), granted)
+        rights = self.deciding.compile(actor, purpose, ground)
         return sender, msgspec.structs.replace(rights, standing=standing)
+
+    async def _granted(self, actor: Actor, purpose: str, sender: int) -> frozenset[int]:
+        numbers = self.deciding.grantees(actor, purpose, sender)
+        if not numbers:
+            return frozenset()
+        async with self.store.glancing() as connection:
+            return await granted_to(connection, numbers)
+
+    async def _region(self, actor: Actor, purpose: str, standing: Standing) -> frozenset[int]:
+        if not standing.region or not self.deciding.asks_region(actor, purpose):
+            return frozenset()
+        async with self.store.glancing() as connection:
+            return await senders_of_region(connection, standing.region, self.now())
+
+    async def refuse_ungiven(
+        self, connection: Connection, actor: Actor, written: Sequence[Stored]
+    ) -> None:
+        """Raises Forbidden or Invalid when a Consent among these is not the actor's to give."""
+        consents = [stored for stored in written if stored.type == CONSENT]
+        if not consents or actor.role == "operator":
+            return
+        context = self.store.context
+        asker = await self.patients_of(actor) if actor.role in {"resident", "guardian"} else None
+        today = datetime.fromtimestamp(self.now() / 1e6, context.zone).date()
+        await refuse_ungiven(connection, context, consents, asker=asker, today=today)
 
     async def patients_of(self, actor: Actor) -> frozenset[int]:
         """The Patients that a resident is; nobody else is any."""
@@ -149,6 +201,11 @@ class GuardedReading:
         return Validating(self._guard, self._notes, self.actor)
 
     @property
+    def emergencies(self) -> Emergencies:
+        """What this actor opens in an emergency, or judges of it."""
+        return Emergencies(self._guard, self._notes, self.actor, self.request_id)
+
+    @property
     def imports(self) -> Imports:
         """What has become of imports."""
         return Imports(self._store)
@@ -172,7 +229,7 @@ class GuardedReading:
         entry = self._entry(type_, id_)
         if entry is not None:
             return await self._log.read("read", entry)
-        _, rights = await self._guard.rights(self.actor, "r", type_)
+        _, rights = await self._guard.rights(self.actor, self.purpose, "r", type_, is_for_one=True)
         try:
             found = await self._store.glance(rights.readable, type_, id_)
         except Problem as problem:
@@ -186,7 +243,7 @@ class GuardedReading:
         entry = self._entry(type_, id_)
         if entry is not None and version == 1:
             return await self._log.read("vread", entry)
-        _, rights = await self._guard.rights(self.actor, "r", type_)
+        _, rights = await self._guard.rights(self.actor, self.purpose, "r", type_)
         try:
             async with self._store.reading() as connection:
                 found = await read_version(
@@ -214,7 +271,7 @@ class GuardedReading:
         if entry is not None:
             return Batch((await self._log.read("history", entry),), None, 1)
         ways = "s" if id_ is None else "r"
-        _, rights = await self._guard.rights(self.actor, ways, type_)
+        _, rights = await self._guard.rights(self.actor, self.purpose, ways, type_)
         query = HistoryQuery(
             type=type_, id=id_, since=since, before=before, at=at, count=count, cursor=cursor
         )
@@ -234,7 +291,7 @@ class GuardedReading:
         return await self._search(query)
 
     async def _search(self, query: Query) -> Hits:
-        _, rights = await self._guard.rights(self.actor, "s", query.type)
+        _, rights = await self._guard.rights(self.actor, self.purpose, "s", query.type)
         try:
             async with self._store.reading() as connection:
                 hits = await search_seen(connection, self.context, rights, query)
@@ -248,7 +305,7 @@ class GuardedReading:
         """A slice of the record's compartment, itself first, and what this refers to. Raises
         NotFound, Gone.
         """
-        _, rights = await self._guard.rights(self.actor, "rs", type_)
+        _, rights = await self._guard.rights(self.actor, self.purpose, "rs", type_)
         seen = rights.readable
         try:
             async with self._store.reading() as connection:
@@ -264,7 +321,7 @@ class GuardedReading:
         """All that the query finds, of one moment, in its order; when it is more than `rows_max`
         only so many, and `next` says so. Logged as `action`.
         """
-        _, rights = await self._guard.rights(self.actor, "s", query.type)
+        _, rights = await self._guard.rights(self.actor, self.purpose, "s", query.type)
         try:
             async with self._store.reading() as connection:
                 hits = await search_slices(connection, self.context, rights, query, rows_max)
@@ -305,7 +362,7 @@ class GuardedReading:
         for more than may be counted.
         """
         type_ = only({query.type or "" for query in queries})
-        _, rights = await self._guard.rights(self.actor, "s", type_ or None)
+        _, rights = await self._guard.rights(self.actor, self.purpose, "s", type_ or None)
         try:
             async with self._store.reading() as connection:
                 found = [
@@ -326,7 +383,7 @@ class GuardedReading:
         cursor: str | None = None,
     ) -> Timeline:
         """What is recorded of this Patient's person anywhere, newest first by clinical time."""
-        _, rights = await self._guard.rights(self.actor, "rs", "Patient")
+        _, rights = await self._guard.rights(self.actor, self.purpose, "rs", "Patient")
         try:
             async with self._store.reading() as connection:
                 first = await read(connection, self.context, rights.whole, "Patient", patient_id)
@@ -345,7 +402,7 @@ class GuardedReading:
         """For each of these Patients (by id) how many Patients its person has; 1 for one that is
         not linked.
         """
-        _, rights = await self._guard.rights(self.actor, "s", "Patient")
+        _, rights = await self._guard.rights(self.actor, self.purpose, "s", "Patient")
         rids = [patient.rid for patient in patients]
         async with self._store.glancing() as connection:
             counts = await self._guard.people.counts(connection, rids, rights.whole)

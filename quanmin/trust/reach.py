@@ -35,7 +35,7 @@ from quanmin.records.visibility import (
     OfType,
     Visibility,
 )
-from quanmin.trust.rules import Rights, narrowed
+from quanmin.trust.deciding import Rights, narrowed
 from quanmin.trust.scopes import Reach, Scopes, parse_scopes
 
 _LETTERS: Final = {"create": "c", "update": "u", "patch": "u", "delete": "d"}

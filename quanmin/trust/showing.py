@@ -13,8 +13,8 @@ from quanmin.records.model import EntryOutcome, Hits, Outcome, Stored
 from quanmin.records.reading import history, read, read_version
 from quanmin.records.search import search
 from quanmin.records.visibility_sql import allows
+from quanmin.trust.deciding import Rights
 from quanmin.trust.directory import asks_for_hidden, directory, directory_form
-from quanmin.trust.rules import Rights
 
 _SLICE = 500
 

@@ -19,8 +19,8 @@ from quanmin.records.operation import IfMatch, Operation, Sender
 from quanmin.records.profiles.judging import named_record
 from quanmin.records.reading import read
 from quanmin.records.targets import beyond_reach
+from quanmin.trust.deciding import Rights
 from quanmin.trust.log import Notes
-from quanmin.trust.rules import Rights
 
 if TYPE_CHECKING:
     from quanmin.trust.actors import Actor
@@ -41,7 +41,7 @@ class Validating:
 
     async def stored(self, type_: str, id_: str) -> Stored:
         """A record, whole, to be judged. Raises NotFound, Gone."""
-        _, rights = await self._guard.rights(self._actor, "r", type_)
+        _, rights = await self._guard.rights(self._actor, self._notes.purpose, "r", type_)
         try:
             return await self._guard.store.glance(rights.whole, type_, id_)
         except Problem as problem:
@@ -60,7 +60,7 @@ class Validating:
 
         Raises Malformed when the body is no JSON object.
         """
-        _, rights = await self._guard.rights(self._actor, "r")
+        _, rights = await self._guard.rights(self._actor, self._notes.purpose, "r")
         # A large body takes seconds, and requests go on meanwhile.
         if len(body) > _LARGE_BYTES:
             issues = await asyncio.to_thread(_by_r4, type_, body)
@@ -130,7 +130,7 @@ class Validating:
         return await self._rehearse(Operation(kind="delete", type=type_, id=id_, if_match=if_match))
 
     async def _rehearse(self, operation: Operation) -> list[Issue]:
-        sender, rights = await self._guard.own_rights(self._actor)
+        sender, rights = await self._guard.own_rights(self._actor, self._notes.purpose)
         scoped = await self._guard.scoped(self._actor)
         store = self._guard.store
         try:

@@ -35,7 +35,7 @@ class Notes:
         self._log = log
         self._now = now
         self._actor = actor
-        self._purpose = purpose
+        self.purpose = purpose
         self._request_id = request_id
         self._first: Place | None = None
         self._uncommitted: tuple[Place, Head] | None = None
@@ -133,7 +133,7 @@ class Notes:
             request=self._request_id,
             actor=self._actor.code,
             role=self._actor.role,
-            purpose=self._purpose,
+            purpose=self.purpose,
             action=action,
             type=type_,
             outcome=outcome,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from typing import get_args
 
 import asyncpg
 import msgspec
@@ -13,13 +14,16 @@ from hypothesis import strategies as st
 
 from quanmin.base.postgres import connect
 from quanmin.fhir.table import load_table
+from quanmin.records.keying import Keying
 from quanmin.records.search.reader import Statement
+from quanmin.records.sensitivity import load_kinds
 from quanmin.records.visibility import (
     Both,
     Either,
     Everything,
     Except,
     Facts,
+    Grant,
     Granted,
     Having,
     Labelled,
@@ -33,12 +37,44 @@ from quanmin.records.visibility import (
     narrow_to_type,
 )
 from quanmin.records.visibility_sql import allows, mentions_grants, visibility_sql
-from quanmin.trust import Actor
-from quanmin.trust.rules import Ground, compile_rights
+from quanmin.trust import Actor, Role
+from quanmin.trust.deciding import Deciding, Ground
+from quanmin.trust.deciding.grantees import ANY, Grantees
 
 SMALL = st.integers(1, 3)
 TIMES = st.sampled_from([-(2**63), -1, 0, 5, 2**63 - 1])
 TYPES = st.sampled_from(["Patient", "Observation", "Organization"])
+
+KEYING = Keying(b"k" * 32)
+DECIDING = Deciding(KEYING)
+GRANTEES = Grantees(KEYING)
+PURPOSES = st.sampled_from(["TREAT", "BTG", "PUBHLTH", "HRESCH"])
+KINDS = ["", *(kind.label.code for kind in load_kinds() if kind.is_strict)][:3]
+LABELS = SMALL | st.sampled_from(
+    [KEYING.label(kind.label.system, kind.label.code) for kind in load_kinds()]
+)
+
+
+def _meant(sender: int | str, purpose: str, kind: str, word: str) -> int:
+    """The number of a grant as rules ask for it."""
+    match word:
+        case "treats":
+            return GRANTEES.treating(int(sender) if sender != ANY else 1)
+        case "glass":
+            return GRANTEES.glass("a")
+        case "withdraw":
+            return GRANTEES.withdraw(sender, purpose)
+        case _:
+            return int(getattr(GRANTEES, word)(sender, purpose, kind))
+
+
+GRANTEE_NUMBERS = SMALL | st.builds(
+    _meant,
+    SMALL | st.just(ANY),
+    PURPOSES | st.just(ANY),
+    st.sampled_from(KINDS),
+    st.sampled_from(["treats", "glass", "withdraw", "permit", "refuse", "lift"]),
+)
 
 atoms: st.SearchStrategy[Visibility] = st.one_of(
     st.just(Everything()),
@@ -52,7 +88,13 @@ atoms: st.SearchStrategy[Visibility] = st.one_of(
     st.builds(
         Having, TYPES, st.frozensets(SMALL), st.frozensets(st.tuples(SMALL, st.none() | SMALL))
     ),
-    st.builds(Granted, SMALL),
+    st.builds(
+        Granted,
+        st.frozensets(SMALL),
+        SMALL,
+        st.frozensets(SMALL, max_size=1),
+        st.none() | TYPES,
+    ),
 )
 
 
@@ -61,17 +103,18 @@ def _compound(parts: st.SearchStrategy[Visibility]) -> st.SearchStrategy[Visibil
     return st.one_of(st.builds(Both, some), st.builds(Either, some), st.builds(Except, parts))
 
 
-def _of_rules(role: str, patients: frozenset[int], sender: int) -> Visibility:
-    """What the rules let an actor see, by the very function that compiles them."""
-    actor = Actor("a", role, "Somebody", "a")  # type: ignore[arg-type]  # one of the roles
-    return compile_rights(actor, Ground(sender, patients)).readable
+def _of_rules(role: Role, purpose: str, form: str, ground: Ground) -> Visibility:
+    """What the rules let an actor see, by the very code that compiles them."""
+    rights = DECIDING.compile(Actor("a", role, "Somebody", "a"), purpose, ground)
+    return rights.whole if form == "whole" else rights.readable
 
 
 rules = st.builds(
     _of_rules,
-    st.sampled_from(["operator", "institution", "resident"]),
-    st.frozensets(SMALL),
-    SMALL,
+    st.sampled_from(get_args(Role)),
+    PURPOSES,
+    st.sampled_from(["whole", "directory"]),
+    st.builds(Ground, SMALL, st.frozensets(SMALL), st.frozensets(SMALL), SMALL),
 )
 visibilities = st.recursive(atoms | rules, _compound, max_leaves=8)
 facts = st.builds(
@@ -79,12 +122,26 @@ facts = st.builds(
     sender=SMALL,
     patient=st.none() | SMALL,
     type=TYPES,
-    labels=st.frozensets(SMALL),
+    labels=st.frozensets(LABELS, max_size=3),
     time=st.none() | TIMES,
     keys=st.frozensets(SMALL),
     codes=st.frozensets(st.tuples(SMALL, SMALL)),
 )
-grants = st.sets(st.tuples(SMALL, SMALL), max_size=4)
+grants = st.lists(
+    st.tuples(
+        SMALL,
+        st.builds(
+            Grant,
+            GRANTEE_NUMBERS,
+            st.none() | TYPES,
+            st.sampled_from([-(2**63), 1, 2]),
+            st.sampled_from([2, 3, 2**63 - 1]),
+            SMALL,
+        ),
+    ),
+    max_size=5,
+    unique_by=lambda one: (one[0], one[1].grantee, one[1].type, one[1].since, one[1].source),
+)
 
 
 @pytest.fixture
@@ -107,29 +164,29 @@ def test_both_readings_show_the_same_records(
     connection: asyncpg.Connection,
     visibility: Visibility,
     records: list[Facts],
-    granted: set[tuple[int, int]],
+    granted: list[tuple[int, Grant]],
 ) -> None:
     shown = runner.run(_shown_by_sql(connection, visibility, records, granted))
     assert shown == {
         number
         for number, each in enumerate(records)
-        if allows(visibility, _with_grantees(each, granted))
+        if allows(visibility, _with_grants(each, granted))
     }
 
 
 @given(visibility=visibilities, each=facts, granted=grants)
 def test_grants_matter_only_where_they_are_mentioned(
-    visibility: Visibility, each: Facts, granted: set[tuple[int, int]]
+    visibility: Visibility, each: Facts, granted: list[tuple[int, Grant]]
 ) -> None:
-    with_grants = allows(visibility, _with_grantees(each, granted))
+    with_grants = allows(visibility, _with_grants(each, granted))
     assert mentions_grants(visibility) or allows(visibility, each) is with_grants
 
 
 @given(visibility=visibilities, each=facts, granted=grants)
 def test_a_visibility_narrowed_to_a_type_shows_the_same_records_of_it(
-    visibility: Visibility, each: Facts, granted: set[tuple[int, int]]
+    visibility: Visibility, each: Facts, granted: list[tuple[int, Grant]]
 ) -> None:
-    full = _with_grantees(each, granted)
+    full = _with_grants(each, granted)
     narrowed = narrow_to_type(visibility, each.type)
     assert allows(narrowed, full) is allows(visibility, full)
     assert not _names_types(narrowed)
@@ -147,16 +204,16 @@ def _names_types(visibility: Visibility) -> bool:
             return False
 
 
-def _with_grantees(each: Facts, granted: set[tuple[int, int]]) -> Facts:
-    grantees = frozenset(grantee for patient, grantee in granted if patient == each.patient)
-    return msgspec.structs.replace(each, grantees=grantees)
+def _with_grants(each: Facts, granted: list[tuple[int, Grant]]) -> Facts:
+    grants = frozenset(grant for patient, grant in granted if patient == each.patient)
+    return msgspec.structs.replace(each, grants=grants)
 
 
 async def _shown_by_sql(
     connection: asyncpg.Connection,
     visibility: Visibility,
     records: list[Facts],
-    granted: set[tuple[int, int]],
+    granted: list[tuple[int, Grant]],
 ) -> set[int]:
     """What the condition shows of these records, in a transaction that leaves nothing behind."""
     statement = Statement()
@@ -165,7 +222,10 @@ async def _shown_by_sql(
     await transaction.start()
     try:
         await connection.executemany(
-            "insert into records.granted (bucket, patient, grantee) values (0, $1, $2)", granted
+            "insert into records.granted"
+            " (bucket, patient, grantee, type, since, until, source, about)"
+            " values (0, $1, $2, $3, $4, $5, $6, $1)",
+            [_grant_row(patient, grant) for patient, grant in granted],
         )
         await connection.executemany(
             "insert into records.record (rid, seq, updated, patient, low, present, version, sender,"
@@ -189,6 +249,11 @@ async def _shown_by_sql(
     finally:
         await transaction.rollback()
     return {row["rid"] for row in rows}
+
+
+def _grant_row(patient: int, grant: Grant) -> tuple[object, ...]:
+    type_number = load_table().types[grant.type].number if grant.type else 0
+    return patient, grant.grantee, type_number, grant.since, grant.until, grant.source
 
 
 def _row(number: int, each: Facts) -> tuple[object, ...]:

@@ -1,0 +1,19 @@
+"""Who may see and change what: rules as data, compiled for one asker, purpose and moment."""
+
+from quanmin.trust.deciding.compiling import Deciding, Ground, Rights, narrowed
+from quanmin.trust.deciding.consents import CONSENT, refuse_ungiven
+from quanmin.trust.deciding.granting import granted_to
+from quanmin.trust.deciding.projections import grant_projections
+from quanmin.trust.deciding.regions import senders_of_region
+
+__all__ = [
+    "CONSENT",
+    "Deciding",
+    "Ground",
+    "Rights",
+    "grant_projections",
+    "granted_to",
+    "narrowed",
+    "refuse_ungiven",
+    "senders_of_region",
+]

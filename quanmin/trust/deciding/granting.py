@@ -1,0 +1,135 @@
+"""Keeps the table of grants equal to the records that they rest on.
+
+A grant about one Patient is one about the person: it stands for every source Patient that the
+identity index links, and follows when a link is made or taken back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from quanmin.base.database import Connection
+from quanmin.people import PersonIndex
+from quanmin.records.operation import Change
+from quanmin.records.rid import bucket_of
+
+_IN_USE: Final = """
+    select number from unnest($1::bigint[]) as number
+    where exists (select from records.granted g where g.grantee = number)
+"""
+_LOCK: Final = "select pg_advisory_xact_lock(hashtextextended('granted ' || $1::bigint, 0))"
+_EXPIRED: Final = "delete from records.granted where patient = any($1) and until <= $2"
+_INSERT: Final = """
+    insert into records.granted
+        (bucket, patient, grantee, type, since, until, source, about)
+    select p.bucket, p.patient, t.grantee, t.type, t.since, t.until, t.source, $8
+    from unnest($1::bigint[], $2::smallint[], $3::bigint[], $4::bigint[], $5::bigint[])
+        as t (grantee, type, since, until, source)
+    cross join unnest($6::smallint[], $7::bigint[]) as p (bucket, patient)
+    on conflict (grantee, patient, type, source, since, bucket)
+        do update set until = greatest(records.granted.until, excluded.until)
+"""
+_APART: Final = """
+    delete from records.granted
+    where (patient = $1 and about <> $1) or (about = $1 and patient <> $1)
+"""
+_SPREAD: Final = """
+    insert into records.granted
+        (bucket, patient, grantee, type, since, until, source, about)
+    select p.bucket, p.patient, g.grantee, g.type, g.since, g.until, g.source, g.about
+    from records.granted g
+    join unnest($1::smallint[], $2::bigint[]) as p (bucket, patient) on p.patient <> g.about
+    where g.about = g.patient and g.about = any($3::bigint[])
+    on conflict do nothing
+"""
+
+
+class Grounded(msgspec.Struct, frozen=True):
+    """What is granted about a Patient by the record with the key `source`: of each grant the
+    grantee, the number of the resource type (0 for all), since when and until when.
+    """
+
+    source: int
+    about: int
+    grants: tuple[tuple[int, int, int, int], ...]
+
+
+async def granted_to(connection: Connection, numbers: Sequence[int]) -> frozenset[int]:
+    """Those of these grantees to which anything is granted, now or once or some day."""
+    rows = await connection.fetch(_IN_USE, [*numbers])
+    return frozenset(row["number"] for row in rows)
+
+
+async def replace_grants(
+    connection: Connection,
+    people: PersonIndex,
+    sources: Sequence[int],
+    grounded: Sequence[Grounded],
+    now: int,
+) -> None:
+    """What rests on these records is what is given, and nothing that was before. What has run out
+    for the Patients concerned is forgotten.
+    """
+    if sources:
+        await connection.execute("delete from records.granted where source = any($1)", [*sources])
+    for one in sorted(grounded, key=lambda one: (one.about, one.source)):
+        patients = await _same_person(connection, people, one.about)
+        await connection.execute(_EXPIRED, patients, now)
+        ends: dict[tuple[int, int, int], int] = {}
+        for grantee, type_, since, until in one.grants:
+            key = (grantee, type_, since)
+            ends[key] = max(until, ends.get(key, until))
+        rows = [
+            (grantee, type_, since, until, one.source)
+            for (grantee, type_, since), until in ends.items()
+        ]
+        await connection.execute(
+            _INSERT,
+            *(list(column) for column in zip(*rows, strict=True)),
+            [bucket_of(patient) for patient in patients],
+            patients,
+            one.about,
+        )
+
+
+async def _same_person(connection: Connection, people: PersonIndex, patient: int) -> list[int]:
+    """All source Patients of the person, this one included; no other joins them meanwhile."""
+    await connection.execute(_LOCK, patient)
+    person = await people.hold(connection, patient)
+    linked = [] if person is None else await people.patients_of(connection, person)
+    return sorted({patient, *linked})
+
+
+class GrantLinks:
+    """The projection that lets grants follow the links of Patients; it runs after `PersonIndex`."""
+
+    types = frozenset({"Patient"})
+    is_early = False
+
+    def __init__(self, people: PersonIndex) -> None:
+        self._people = people
+
+    async def apply(self, connection: Connection, changes: Sequence[Change]) -> None:
+        """See `Projection`."""
+        for change in sorted(changes, key=lambda one: one.rid):
+            person = await self._people.person_of(connection, change.rid)
+            if change.version == 1 and person is None:
+                continue  # most of a large load: nobody has granted anything about it
+            await connection.execute(_LOCK, change.rid)
+            if change.version > 1:
+                await connection.execute(_APART, change.rid)
+            if person is None:
+                continue
+            patients = await self._people.patients_of(connection, person)
+            others = [one for one in patients if one != change.rid]
+            if others:
+                await self._spread(connection, [change.rid], others)
+                await self._spread(connection, others, [change.rid])
+
+    async def _spread(
+        self, connection: Connection, patients: Sequence[int], abouts: Sequence[int]
+    ) -> None:
+        await connection.execute(_SPREAD, [*map(bucket_of, patients)], [*patients], [*abouts])

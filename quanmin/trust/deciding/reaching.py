@@ -1,0 +1,214 @@
+"""What the words of a rule's reach mean for one asker: each is a set of records."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from functools import cache
+from importlib import resources
+from typing import Final
+
+import msgspec
+
+from quanmin.records.keying import Keying
+from quanmin.records.sensitivity import Kind, load_kinds
+from quanmin.records.visibility import (
+    Both,
+    Either,
+    Everything,
+    Except,
+    Granted,
+    Labelled,
+    Nothing,
+    OfNobody,
+    OfPatient,
+    OfSender,
+    OfType,
+    Visibility,
+)
+from quanmin.trust.deciding.grantees import Grantees
+from quanmin.trust.deciding.joining import both, either, without
+from quanmin.trust.directory import directory
+from quanmin.trust.registers.definitions import institution_rule
+
+BREAK_GLASS: Final = "BTG"
+GRANTED_ATOMS: Final = frozenset({"treated", "consented", "refused", "sensitive", "glass-opened"})
+"""The words that ask what has been granted."""
+
+_DUTY: Final = "PUBHLTH"
+
+
+class Asking(msgspec.Struct, frozen=True):
+    """Who asks, what for, and when (microseconds). `actor` is the account, `sender` the number of
+    the institution it acts for, `patients` the Patients that are the asker or in their care,
+    `region` the institutions of the region that the asker answers for. `granted` are those of the
+    numbers that `grantees` gave to which anything is granted at all; None for unknown.
+    """
+
+    actor: str
+    role: str
+    purpose: str
+    sender: int
+    patients: frozenset[int]
+    region: frozenset[int]
+    at: int
+    granted: frozenset[int] | None = None
+
+
+class _Scenario(msgspec.Struct, frozen=True):
+    name: str
+    purposes: frozenset[str]
+    levels: dict[str, int]
+
+
+class _Levels(msgspec.Struct, frozen=True):
+    unlabelled: int
+    confidentiality: str
+    labels: dict[str, int]
+    scenario: tuple[_Scenario, ...]
+
+
+@cache
+def _levels() -> _Levels:
+    file = resources.files("quanmin") / "definitions" / "sensitivity" / "levels.toml"
+    whole = tomllib.loads(file.read_text("utf-8"))
+    head = whole.pop("definition")
+    return msgspec.convert({**head, **whole}, _Levels, strict=False)
+
+
+class Reaching:
+    """The sets of one node."""
+
+    def __init__(self, keying: Keying) -> None:
+        self._grantees = Grantees(keying)
+        self._label = keying.label
+        kinds = load_kinds()
+        self._strict = [
+            (kind.label.code, frozenset({self._key(kind)})) for kind in kinds if kind.is_strict
+        ]
+        self._reportable = frozenset(self._key(kind) for kind in kinds if kind.is_reportable)
+        self._leveled = self._label_levels(kinds)
+        self._beyond: dict[int, Visibility] = {}
+        self._by_name: dict[str, Callable[[Asking], Visibility]] = {
+            "everything": lambda _: Everything(),
+            "own": lambda asking: OfSender(frozenset({asking.sender})),
+            "about-asker": lambda asking: OfPatient(asking.patients),
+            "directory": lambda _: _DIRECTORY,
+            "registers": _registers,
+            "treated": self._treated,
+            "consented": self._consented,
+            "refused": self._refused,
+            "sensitive": self._sensitive,
+            "beyond-level": self._beyond_level,
+            "reportable": self._of_duty,
+            "glass-opened": self._opened,
+        }
+
+    def reach(self, atom: str, asking: Asking) -> Visibility:
+        """The records that a word means for this asker."""
+        return self._by_name[atom](asking)
+
+    def _key(self, kind: Kind) -> int:
+        return self._label(kind.label.system, kind.label.code)
+
+    def grantees(self, actor: str, sender: int, purpose: str) -> tuple[int, ...]:
+        """The numbers under which something may be granted to an asker for a purpose."""
+        grantees, of = self._grantees, (sender, purpose)
+        found = {grantees.treating(sender), *grantees.withdrawn(*of)}
+        for code in ("", *(code for code, _ in self._strict)):
+            found |= grantees.permitted(*of, code) | grantees.refused(*of, code)
+        if purpose == BREAK_GLASS:
+            found.add(grantees.glass(actor))
+        return tuple(sorted(found))
+
+    def _granted(
+        self, asking: Asking, numbers: frozenset[int], lifted: frozenset[int] = frozenset()
+    ) -> Visibility:
+        """Records to which one of the numbers has a grant; the database need not be asked about a
+        number to which nothing is granted.
+        """
+        if asking.granted is not None:
+            numbers &= asking.granted
+        return Granted(numbers, asking.at, lifted) if numbers else Nothing()
+
+    def _treated(self, asking: Asking) -> Visibility:
+        return self._granted(asking, frozenset({self._grantees.treating(asking.sender)}))
+
+    def _consented(self, asking: Asking) -> Visibility:
+        """By a consent to all, or by one that names a kind to the records of that kind."""
+        permitted, of = self._grantees.permitted, (asking.sender, asking.purpose)
+        kinds = (
+            both((Labelled(keys), self._granted(asking, permitted(*of, code))))
+            for code, keys in self._strict
+        )
+        return either((self._granted(asking, permitted(*of)), *kinds))
+
+    def _refused(self, asking: Asking) -> Visibility:
+        """Closed altogether, closed for a kind that the record is of, or opened once by a consent
+        that was taken back, and by none that stands.
+        """
+        grantees, of = self._grantees, (asking.sender, asking.purpose)
+        closed = [self._granted(asking, grantees.refused(*of), grantees.lifted(*of))]
+        for code, keys in self._strict:
+            numbers = grantees.refused(*of, code)
+            part = self._granted(asking, numbers, grantees.lifted(*of, code))
+            closed.append(both((Labelled(keys), part)))
+        withdrawn = self._granted(asking, grantees.withdrawn(*of))
+        closed.append(both((withdrawn, without(self._consented(asking)))))
+        return either(closed)
+
+    def _sensitive(self, asking: Asking) -> Visibility:
+        """Of a kind that is kept apart, without a consent that names the kind; of several, each
+        must be named.
+        """
+        unnamed: frozenset[int] = frozenset()
+        parts: list[Visibility] = []
+        for code, keys in self._strict:
+            numbers = self._grantees.permitted(asking.sender, asking.purpose, code)
+            named = self._granted(asking, numbers)
+            if isinstance(named, Nothing):
+                unnamed |= keys
+            else:
+                parts.append(Both((Labelled(keys), Except(named))))
+        return either([*([Labelled(unnamed)] if unnamed else []), *parts])
+
+    def _beyond_level(self, asking: Asking) -> Visibility:
+        level = 0
+        for scenario in _levels().scenario:
+            if asking.purpose in scenario.purposes:
+                level = max(level, scenario.levels.get(asking.role, 0))
+        return self._beyond[level] if level in self._beyond else self._beyond_of(level)
+
+    def _beyond_of(self, level: int) -> Visibility:
+        above = frozenset(key for key, of in self._leveled.items() if of > level)
+        within = frozenset(key for key, of in self._leveled.items() if of <= level)
+        parts: list[Visibility] = [Labelled(above)] if above else []
+        if _levels().unlabelled > level:
+            parts.append(Except(Labelled(within)))
+        found: Visibility = Both((Except(OfNobody()), Either(tuple(parts)))) if parts else Nothing()
+        self._beyond[level] = found
+        return found
+
+    def _label_levels(self, kinds: tuple[Kind, ...]) -> dict[int, int]:
+        """The level of each label, without those of kinds that only a consent opens."""
+        known = _levels()
+        found = {self._label(known.confidentiality, code): of for code, of in known.labels.items()}
+        return found | {self._key(kind): kind.level for kind in kinds if not kind.is_strict}
+
+    def _of_duty(self, asking: Asking) -> Visibility:
+        if asking.purpose != _DUTY or asking.role != "public_health_worker" or not asking.region:
+            return Nothing()
+        return Both((Labelled(self._reportable), OfSender(asking.region)))
+
+    def _opened(self, asking: Asking) -> Visibility:
+        if asking.purpose != BREAK_GLASS:
+            return Nothing()
+        return self._granted(asking, frozenset({self._grantees.glass(asking.actor)}))
+
+
+def _registers(asking: Asking) -> Visibility:
+    kept = OfType(institution_rule().register.types)
+    return Both((OfSender(frozenset({asking.sender})), kept))
+
+
+_DIRECTORY: Final = OfType(frozenset(directory()))

@@ -1,0 +1,143 @@
+"""A million decisions: SQL and Python agree on random subjects, rules and records."""
+
+from __future__ import annotations
+
+import random
+from typing import Final, get_args
+
+import asyncpg
+
+from quanmin.fhir.table import load_table
+from quanmin.records.keying import Keying
+from quanmin.records.search.reader import Statement
+from quanmin.records.sensitivity import load_kinds
+from quanmin.records.visibility import Facts, Grant, Visibility, narrow_to_type
+from quanmin.records.visibility_sql import allows, visibility_sql
+from quanmin.trust import Actor, Role
+from quanmin.trust.deciding import Deciding, Ground
+from quanmin.trust.deciding.grantees import ANY, Grantees
+
+RECORDS, SUBJECTS = 4000, 260
+SENDERS, PATIENTS = range(1, 9), range(1, 200)
+TYPES: Final = ("Patient", "Observation", "Condition", "Organization", "Consent")
+PURPOSES: Final = ("TREAT", "ETREAT", "BTG", "PUBHLTH", "HRESCH", "HPAYMT")
+KEYING = Keying(b"k" * 32)
+GRANTEES = Grantees(KEYING)
+KINDS = [kind.label for kind in load_kinds()]
+
+
+async def test_a_million_decisions_are_the_same_in_sql_and_in_python(
+    pool: asyncpg.Pool[asyncpg.Record],
+) -> None:
+    chance = random.Random(20261122)  # noqa: S311 - repeatable, and no secret
+    grants = {patient: frozenset(_grants(chance)) for patient in PATIENTS}
+    records = [_record(chance, grants) for _ in range(RECORDS)]
+    await _store(pool, records, grants)
+    deciding = Deciding(KEYING)
+    decisions = shown = 0
+    for _ in range(SUBJECTS):
+        visibility = _subject(chance, deciding)
+        statement = Statement()
+        condition = visibility_sql(visibility, statement.bind, "r")
+        rows = await pool.fetch(
+            f"select r.rid from records.record r where {condition}", *statement.arguments
+        )
+        by_sql = {row["rid"] for row in rows}
+        by_python = {rid for rid, facts in enumerate(records) if allows(visibility, facts)}
+        assert by_sql == by_python
+        narrowed = {type_: narrow_to_type(visibility, type_) for type_ in TYPES}
+        assert by_python == {
+            rid for rid, facts in enumerate(records) if allows(narrowed[facts.type], facts)
+        }
+        decisions += len(records)
+        shown += len(by_sql)
+    assert decisions >= 1_000_000
+    assert 0.02 < shown / decisions < 0.9, "neither almost all nor almost nothing was decided"
+
+
+def _subject(chance: random.Random, deciding: Deciding) -> Visibility:
+    role: Role = chance.choice(get_args(Role))
+    ground = Ground(
+        chance.choice(SENDERS),
+        frozenset(chance.sample(PATIENTS, 3)),
+        frozenset(chance.sample(SENDERS, chance.randrange(4))),
+        chance.randrange(10),
+    )
+    actor, purpose = Actor("a", role, "A", "a"), chance.choice(PURPOSES)
+    rights = deciding.compile(actor, purpose, ground)
+    return chance.choice([rights.whole, rights.readable])
+
+
+def _record(chance: random.Random, grants: dict[int, frozenset[Grant]]) -> Facts:
+    patient = chance.choice([None, *PATIENTS, *PATIENTS])
+    labels = chance.sample(KINDS, chance.choice([0, 0, 1, 2]))
+    return Facts(
+        chance.choice(SENDERS),
+        patient,
+        chance.choice(TYPES),
+        frozenset(KEYING.label(label.system, label.code) for label in labels),
+        chance.choice([None, chance.randrange(10)]),
+        grants.get(patient or 0, frozenset()),
+    )
+
+
+def _grants(chance: random.Random) -> list[Grant]:
+    found: dict[tuple[object, ...], Grant] = {}
+    for _ in range(chance.randrange(7)):
+        sender, purpose = chance.choice([*SENDERS, ANY]), chance.choice([*PURPOSES, ANY])
+        kind = chance.choice(["", "", chance.choice(KINDS).code])
+        grantee = chance.choice(
+            [
+                GRANTEES.treating(chance.choice(SENDERS)),
+                GRANTEES.permit(sender, purpose, kind),
+                GRANTEES.refuse(sender, purpose, kind),
+                GRANTEES.lift(sender, purpose, kind),
+                GRANTEES.withdraw(sender, purpose),
+                GRANTEES.glass("a"),
+            ]
+        )
+        since = chance.randrange(8)
+        type_ = chance.choice([None, None, chance.choice(TYPES)])
+        one = Grant(grantee, type_, since, since + 1 + chance.randrange(9), chance.randrange(3))
+        found[one.grantee, one.type, one.since, one.source] = one
+    return list(found.values())
+
+
+async def _store(
+    pool: asyncpg.Pool[asyncpg.Record],
+    records: list[Facts],
+    grants: dict[int, frozenset[Grant]],
+) -> None:
+    numbers = {name: definition.number for name, definition in load_table().types.items()}
+    await pool.executemany(
+        "insert into records.granted"
+        " (bucket, patient, grantee, type, since, until, source, about)"
+        " values (0, $1, $2, $3, $4, $5, $6, $1)",
+        [
+            (
+                patient,
+                one.grantee,
+                numbers[one.type] if one.type else 0,
+                one.since,
+                one.until,
+                one.source,
+            )
+            for patient, some in grants.items()
+            for one in some
+        ],
+    )
+    await pool.executemany(
+        "insert into records.record (rid, seq, updated, patient, low, present, version, sender,"
+        " bucket, type, flags, labels) values ($1, 0, 0, $2, $3, 0, 1, $4, 0, $5, 0, $6)",
+        [
+            (
+                rid,
+                facts.patient,
+                facts.time,
+                facts.sender,
+                numbers[facts.type],
+                sorted(facts.labels) or None,
+            )
+            for rid, facts in enumerate(records)
+        ],
+    )
