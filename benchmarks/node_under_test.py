@@ -73,6 +73,21 @@ class NodeUnderTest:
         """The token of one of the first actors."""
         return next(each.token for each in self.places.tokens() if each.code == code)
 
+    def invite(self, account: str) -> str:
+        """The invitation of a new account of the node's operators."""
+        said = subprocess.run(  # noqa: S603 - this program's own command
+            [
+                *(sys.executable, "-m", "quanmin.node.commands"),
+                *("account", "add", account, "--role", "operator"),
+            ],
+            env=self._environment,
+            cwd=self._tree,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return said.stdout.split()[0]
+
     def run(self, *words: str, quiet: bool = True) -> float:
         """Run the node's command; how many seconds it took."""
         began = time.perf_counter()
@@ -107,6 +122,9 @@ class NodeUnderTest:
 
     def start(self) -> float:
         """Start it; how many seconds until it answers."""
+        # What is measured is invented; so the node knows the systems of a demonstration.
+        self.places.prepare()
+        self.places.mark_fictional()
         return self.run("node", "start")
 
     def stop(self) -> None:

@@ -14,10 +14,13 @@ from zoneinfo import ZoneInfo
 
 import asyncpg
 import httpx
+from entrance import PASSWORD, quick_passwords
 from starlette.applications import Starlette
 from stores import IDENTITY_NUMBERS, bundle, open_context, open_guard, post
 
+from quanmin.base.clock import Clock
 from quanmin.trust import Actor, Actors, Guard
+from quanmin.trust.sign_in import Relying, SignIn, SignInLimits, cookie_name, present_code
 from quanmin.web import KitSettings, build
 
 ADDRESS = "http://node.test"
@@ -40,17 +43,28 @@ def with_check_digit(number: str) -> str:
 class Clinic:
     """The node's pages over a real store. `fill` gives it its people."""
 
-    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], folder: Path) -> None:
+    def __init__(
+        self, pool: asyncpg.Pool[asyncpg.Record], folder: Path, origin: str = ADDRESS
+    ) -> None:
         self.pool = pool
         self.guard: Guard = open_guard(pool, open_context(folder))
         self.actors = Actors(pool)
-        self.tokens: dict[str, str] = {}
+        self.sign_in = SignIn(
+            pool,
+            lambda purpose: purpose.encode().ljust(32, b"-")[:32],
+            self.guard.log,
+            Clock().now,
+            limits=SignInLimits(),
+            passwords=quick_passwords(),
+            relying=Relying("localhost", origin, "Clinic"),
+        )
+        self.secrets: dict[str, str] = {}
         self.ids: dict[str, str] = {}
 
     async def fill(self) -> None:
         """Enrol the actors and store the people."""
         for actor in ACTORS:
-            self.tokens[actor.code] = await self.actors.enrol(actor)
+            await self.add(actor)
         for hospital in HOSPITALS:
             await self._send(hospital, _hospital(hospital), "organization")
             await self._send(hospital, _man(hospital, self.ids), "man")
@@ -58,20 +72,36 @@ class Clinic:
         await self._correct_name()
         person = await self.pool.fetchval("select person from people.link limit 1")
         resident = Actor("resident", "resident", "张伟", "", str(person))
-        self.tokens["resident"] = await self.actors.enrol(resident)
+        await self.add(resident)
+
+    async def add(self, actor: Actor) -> None:
+        """An account of the actor's code with PASSWORD, and an authenticator where one is due."""
+        accounts, totp = self.sign_in.accounts, self.sign_in.totp
+        await accounts.accept(
+            await accounts.add(actor.code, actor, document=f"passport:{actor.code}"), PASSWORD
+        )
+        if await self.sign_in.needs_factor(actor.code):
+            secret = self.secrets[actor.code] = totp.new_secret()
+            await totp.add(actor.code, secret, present_code(secret, periods_ago=1))
 
     def pages(self, **settings: Any) -> Starlette:
         """The pages as an application of their own."""
         usual = {"secret": b"p" * 32, "zone": ZoneInfo("Asia/Shanghai"), "is_fictional": True}
         kit = KitSettings(**{**usual, **settings})
-        return Starlette(routes=build(self.guard, self.actors, kit))
+        return Starlette(routes=build(self.guard, self.sign_in, kit))
+
+    async def session(self, code: str) -> str:
+        """The cookie of a session in which this account has signed in with all it needs."""
+        actors = await self.sign_in.actors.of_account(code)
+        return await self.sign_in.sessions.begin(
+            code, "whole", ("pwd", "otp", "mfa"), actor=actors[0], browser="test"
+        )
 
     async def enter(self, code: str, pages: Starlette | None = None) -> Browser:
-        """A browser in which this actor has entered."""
+        """A browser in which this account has signed in."""
         browser = Browser(pages or self.pages())
-        await browser.get("/enter")
-        answer = await browser.send("/enter", key=self.tokens[code])
-        assert answer.status_code == 303, answer.text
+        cookie = await self.session(code)
+        browser.client.cookies.set(cookie_name(is_secure=False), cookie, domain="node.test")
         return browser
 
     async def _send(self, sender: str, entries: list[dict[str, Any]], name: str) -> None:

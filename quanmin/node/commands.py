@@ -33,12 +33,13 @@ from rich.table import Table
 import quanmin
 from quanmin.base.logs import SEVERITIES, write_logs
 from quanmin.base.problems import Problem, Unusable
+from quanmin.node.account_commands import accounts
 from quanmin.node.backup import back_up, back_up_keys, describe_server, list_bases, restore_keys
 from quanmin.node.client_commands import clients
 from quanmin.node.doctor import Verdict, examine
 from quanmin.node.erasing_command import erase_person
 from quanmin.node.export_command import export_records
-from quanmin.node.first_actors import FIRST, OPERATOR, renew_token
+from quanmin.node.first_actors import OPERATOR, renew_token
 from quanmin.node.indexing_commands import search_parameters
 from quanmin.node.job_commands import jobs
 from quanmin.node.key_commands import keys as key_commands
@@ -70,6 +71,7 @@ app = typer.Typer(
 )
 node = typer.Typer(help="Start, stop and look at the node.", no_args_is_help=True)
 app.add_typer(node, name="node")
+app.add_typer(accounts, name="account")
 app.add_typer(jobs, name="jobs")
 app.add_typer(key_commands, name="keys")
 app.add_typer(clients, name="client")
@@ -170,10 +172,9 @@ def start_node(
         directory, settings_file, node__port=port, node__workers=workers, postgres__dsn=dsn
     )
     places = Places(settings.node.directory)
-    had_tokens = bool(places.tokens())
     if foreground:
         write_logs(SEVERITIES[settings.log.severity])
-        Supervisor(settings, lambda state: _announce(places, state, had_tokens=had_tokens)).run()
+        Supervisor(settings, lambda state: _announce(places, state)).run()
         return
     if places.running() is not None:
         raise Unusable(
@@ -181,25 +182,31 @@ def start_node(
         )
     _console.print("Starting PostgreSQL and the workers ...")
     state = start_in_background(settings)
-    _announce(places, state, had_tokens=had_tokens)
+    _announce(places, state)
 
 
-def _announce(places: Places, state: State, *, had_tokens: bool) -> None:
+def _announce(places: Places, state: State) -> None:
     _console.print(f"The node is running: [bold]http://{HOST}:{state.port}/[/bold]")
     _console.print(f"FHIR R4 is at http://{HOST}:{state.port}/fhir, the log at {places.log}.")
-    if not had_tokens:
-        _console.print("\nUntil there is sign-in, one enters with the token of a first actor:")
-        _show_tokens(places)
+    _console.print(
+        "Nobody has an account that `quanmin account add` has not made; `quanmin account list` "
+        "shows all."
+    )
 
 
-def _show_tokens(places: Places, *, is_every: bool = False) -> None:
-    table = Table("actor", "role", "token", box=None, padding=(0, 2))
+def _show_tokens(places: Places) -> None:
+    table = Table("system", "role", "token", box=None, padding=(0, 2))
     for each in places.tokens():
-        if not is_every and each.code not in {actor.code for actor in FIRST}:
-            continue
         table.add_row(each.code, each.role, each.token)
     _console.print(table, soft_wrap=True)
-    _console.print("`quanmin node status --tokens` shows them again.")
+
+
+def _show_accounts(places: Places) -> None:
+    table = Table("account", "role", "password", "second factor", box=None, padding=(0, 2))
+    for each in places.accounts():
+        factor = f"quanmin account code {each.code}" if each.secret else ""
+        table.add_row(each.code, each.role, each.password, factor)
+    _console.print(table, soft_wrap=True)
 
 
 @node.command("stop")
@@ -219,7 +226,8 @@ def show_status(
     settings_file: SettingsFile = None,
     *,
     tokens: Annotated[
-        bool, typer.Option("--tokens", help="Show the tokens of the first actors.")
+        bool,
+        typer.Option("--tokens", help="Show the tokens of systems, and accounts of a demo."),
     ] = False,
 ) -> None:
     """Say whether the node runs, since when and where; exit code 3 when it does not."""
@@ -241,18 +249,20 @@ def show_status(
         table.add_row("data", "fictional" if places.holds_fictional_data else "as loaded")
         _console.print(table)
     if tokens:
-        _show_tokens(places, is_every=True)
+        _show_tokens(places)
+        if places.accounts():
+            _show_accounts(places)
     if state is None:
         raise typer.Exit(3)
 
 
 @node.command("token")
 def renew(
-    code: Annotated[str, typer.Argument(help="The actor, as `node status --tokens` shows it.")],
+    code: Annotated[str, typer.Argument(help="The system, as `node status --tokens` shows it.")],
     directory: Directory = None,
     settings_file: SettingsFile = None,
 ) -> None:
-    """Give an actor a new token; the old one stops working."""
+    """Give a system a new token; the old one stops working."""
     settings = _settings(directory, settings_file)
     with reached_database(settings, may_make=False) as dsn:
         token = asyncio.run(renew_token(dsn, Places(settings.node.directory), code))
@@ -427,8 +437,12 @@ def demo(
             "on from here; `quanmin node stop` stops the node."
         )
         raise typer.Exit(_INTERRUPTED) from None
-    _console.print("\nOne enters with the token of a first actor:")
-    _show_tokens(places)
+    _console.print(
+        "\n[bold]Demonstration accounts[/bold], for this node of invented people only. The command "
+        "in the last column prints the one-time code that is asked for after the password:"
+    )
+    _show_accounts(places)
+    _console.print("`quanmin node status --tokens` shows them again, and the tokens for programs.")
 
 
 # ---- safety --------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -17,13 +18,14 @@ from quanmin.demo.guide import find_hints
 from quanmin.demo.province import Province
 from quanmin.demo.show import fill
 from quanmin.fhir.grammar import parse_query
-from quanmin.node.first_actors import OPERATOR, RESIDENT, keep
-from quanmin.node.places import HOST, Enrolled, Places
+from quanmin.node.first_actors import HOSPITALS, OPERATOR, RESIDENT, enrol_first_actors, keep
+from quanmin.node.places import HOST, Enrolled, Places, Shown
 from quanmin.node.reach import reached_database
 from quanmin.node.server import Node, open_node
 from quanmin.node.settings import Settings
 from quanmin.node.starting import renew_workers
 from quanmin.trust import Actor, Actors
+from quanmin.trust.sign_in import SignIn, present_code
 
 _IDENTITY_NUMBER: Final = re.compile(r"\d{17}[\dX]")
 
@@ -47,9 +49,11 @@ def demonstrate(
         places.mark_fictional()
         renew_workers(places)
     with reached_database(settings) as dsn:
+        asyncio.run(enrol_first_actors(dsn, places))
         tokens = asyncio.run(_tokens_of_senders(dsn, places, province))
         fill(f"http://{HOST}:{state.port}", tokens, province, console)
         asyncio.run(_embody_resident(settings, dsn, province))
+        asyncio.run(_open_accounts(settings, dsn, places))
     if truth is not None:
         with console.status("writing the truth ..."):
             count = province.write_truth(truth)
@@ -86,6 +90,40 @@ async def _embody_resident(settings: Settings, dsn: str, province: Province) -> 
                     "update trust.actor set person = $2 where code = $1", RESIDENT.code, person
                 )
                 return
+
+
+async def _open_accounts(settings: Settings, dsn: str, places: Places) -> None:
+    """Accounts to sign in with, once: of staff at the centre and at a hospital, of a resident and
+    of the security administrator. Whoever can read the node's folder can sign in as any of them.
+    """
+    known = {shown.code for shown in places.accounts()}
+    async with open_node(settings, dsn, connections_max=2) as node:
+        resident = await node.actors.by_code(RESIDENT.code)
+        person = resident.person if resident else None
+        actors = (
+            Actor("demo-centre", "operator", "县信息中心", OPERATOR.sender),
+            Actor("demo-clerk", "institution", HOSPITALS[0].name, HOSPITALS[0].sender),
+            Actor("demo-resident", "resident", "Resident", "", person),
+            Actor("demo-security", "security_administrator", "安全管理员", ""),
+        )
+        missing = [actor for actor in actors if actor.code not in known]
+        made = [await _open_account(node.sign_in, actor) for actor in missing]
+    places.keep_accounts((*places.accounts(), *made))
+
+
+async def _open_account(entrance: SignIn, actor: Actor) -> Shown:
+    password = "-".join(secrets.token_hex(2) for _ in range(5))
+    document = f"demonstration:{actor.code}"
+    if await entrance.accounts.find(actor.code) is None:
+        invitation = await entrance.accounts.add(actor.code, actor, document=document)
+    else:  # an earlier demonstration was interrupted before it could keep the password
+        invitation = await entrance.accounts.invite(actor.code)
+    await entrance.accounts.accept(invitation, password)
+    if not await entrance.needs_factor(actor.code):
+        return Shown(actor.code, actor.role, password, "")
+    secret = entrance.totp.new_secret()
+    await entrance.totp.add(actor.code, secret, present_code(secret, periods_ago=1))
+    return Shown(actor.code, actor.role, password, secret)
 
 
 async def _person_with(node: Node, settings: Settings, number: str) -> int | None:

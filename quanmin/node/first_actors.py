@@ -1,4 +1,6 @@
-"""The actors that a node knows from its first start, since there is no other way in yet."""
+"""The systems that a node of a demonstration knows, with their tokens. Any other node knows nobody
+before `quanmin account add` has made somebody.
+"""
 
 from __future__ import annotations
 
@@ -39,6 +41,17 @@ async def enrol_first_actors(dsn: str, places: Places) -> tuple[Enrolled, ...]:
         await pool.close()
     keep(places, made)
     return made
+
+
+async def enrol_system(dsn: str, places: Places, actor: Actor) -> str:
+    """Make a system that has a token; gives it. Raises Conflict when the code is taken."""
+    pool = await open_pool(dsn, name="quanmin node", connections_max=1)
+    try:
+        token = await Actors(pool).enrol(actor)
+    finally:
+        await pool.close()
+    keep(places, (_enrolled(actor, token),))
+    return token
 
 
 async def renew_token(dsn: str, places: Places, code: str) -> str:

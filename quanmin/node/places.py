@@ -4,7 +4,8 @@ directory/
   settings.toml   the operator's
   node.lock       held by the running node; says which process it is
   state.json      what `node status` shows
-  tokens.json     0600: the tokens of the first actors
+  tokens.json     0600: the tokens of systems
+  accounts.json   0600: the accounts of a demonstration, with what they sign in by
   fictional       there while the records are a demonstration's
   revoked         a number that workers share: it rises when a token is taken back
   metrics/        what the workers count, for whichever of them is asked
@@ -47,12 +48,23 @@ class State(msgspec.Struct, frozen=True):
 
 
 class Enrolled(msgspec.Struct, frozen=True):
-    """An actor that the node enrolled by itself, with the token that was shown for it."""
+    """A system with the token that was shown for it."""
 
     code: str
     role: str
     name: str
     token: str
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """An account of a demonstration. `secret` is what its one-time codes are made of, "" where a
+    password is enough.
+    """
+
+    code: str
+    role: str
+    password: str
+    secret: str
 
 
 class Places:
@@ -72,6 +84,7 @@ class Places:
         self._lock_path = self.directory / "node.lock"
         self._state = self.directory / "state.json"
         self._tokens = self.directory / "tokens.json"
+        self._accounts = self.directory / "accounts.json"
         self._fictional = self.directory / "fictional"
 
     def prepare(self) -> None:
@@ -119,12 +132,20 @@ class Places:
         self._state.unlink(missing_ok=True)
 
     def tokens(self) -> tuple[Enrolled, ...]:
-        """The actors enrolled by the node itself, with their tokens."""
+        """The systems made on this machine, with their tokens."""
         return _read(self._tokens, tuple[Enrolled, ...]) or ()
 
     def keep_tokens(self, enrolled: tuple[Enrolled, ...]) -> None:
         """Keep them, readable by the owner only."""
         replace_on_disk(self._tokens, msgspec.json.format(msgspec.json.encode(enrolled)))
+
+    def accounts(self) -> tuple[Shown, ...]:
+        """The accounts of the demonstration; nothing on any other node."""
+        return _read(self._accounts, tuple[Shown, ...]) or ()
+
+    def keep_accounts(self, shown: tuple[Shown, ...]) -> None:
+        """Keep them, readable by the owner only."""
+        replace_on_disk(self._accounts, msgspec.json.format(msgspec.json.encode(shown)))
 
     @property
     def holds_fictional_data(self) -> bool:

@@ -46,6 +46,7 @@ from quanmin.records.store import Store
 from quanmin.terminology import TerminologyIndex, Terms
 from quanmin.trust import AccessLog, Actors, Guard, Witness, grant_projections
 from quanmin.trust.registers import InstitutionIndex, PractitionerIndex
+from quanmin.trust.sign_in import Relying, SignIn, open_passwords
 from quanmin.trust.sign_in.server import AuthorizationServer, Issuer
 from quanmin.trust.signatures import Office, OwnAuthority
 from quanmin.web import KitSettings, Text
@@ -65,6 +66,7 @@ class Node(msgspec.Struct, frozen=True):
     pool: Any
     guard: Guard
     actors: Actors
+    sign_in: SignIn
     arrivals: Arrivals
     exports: Exports
     office: Office
@@ -104,13 +106,7 @@ def _assemble(
         may_write=room.is_enough if room else _always,
         ledger=ledger,
     )
-    log = AccessLog(
-        pool,
-        open_notary(settings, keys),
-        Witness(places.witness),
-        clock.now,
-        limits=settings.access_log,
-    )
+    log = open_log(settings, places, keys, pool)
     guard = Guard(store, people, log, clock.now)
     # Files that arrive and leave stand in the node's folder, also when its database does not.
     disk = Room(places.directory, settings.disk.free_bytes_min)
@@ -123,6 +119,7 @@ def _assemble(
     office = open_office(keys, settings)
     actors = Actors(pool)
     authorization = _open_authorization(settings, places, keys, actors, pool)
+    sign_in = open_sign_in(settings, pool, keys, log)
     return Node(
         settings,
         places,
@@ -130,6 +127,7 @@ def _assemble(
         pool,
         guard,
         actors,
+        sign_in,
         arrivals,
         exports,
         office,
@@ -201,6 +199,36 @@ def _projections(
     )
 
 
+def open_log(
+    settings: Settings, places: Places, keys: KeyPort, pool: asyncpg.Pool[asyncpg.Record]
+) -> AccessLog:
+    """The node's access log, over its database."""
+    return AccessLog(
+        pool,
+        open_notary(settings, keys),
+        Witness(places.witness),
+        Clock().now,
+        limits=settings.access_log,
+    )
+
+
+def open_sign_in(
+    settings: Settings, pool: asyncpg.Pool[asyncpg.Record], keys: KeyPort, log: AccessLog
+) -> SignIn:
+    """Signing in to this node, over its database."""
+    origin = settings.origin
+    host = urlsplit(origin).hostname or ""
+    return SignIn(
+        pool,
+        keys.derive,
+        log,
+        Clock().now,
+        limits=settings.sign_in,
+        passwords=open_passwords(settings.sign_in.hashings_max),
+        relying=Relying(host, origin, settings.node.title_en),
+    )
+
+
 def _always() -> bool:
     return True
 
@@ -217,7 +245,10 @@ def build_application(node: Node, quotas: tuple[int, int, int] | None = None) ->
         title=Text(zh=settings.node.title_zh, en=settings.node.title_en),
         level=settings.node.level,
         is_fictional=node.places.holds_fictional_data,
-        session_hours_max=settings.node.session_hours_max,
+        is_secure=settings.origin.startswith("https:"),
+        passkey_host=urlsplit(settings.origin).hostname or "",
+        address_header=settings.sign_in.address_header,
+        session_hours_max=settings.sign_in.session_hours_max,
         link_hours_max=settings.node.link_hours_max,
     )
     return build_door(
@@ -235,7 +266,9 @@ def build_application(node: Node, quotas: tuple[int, int, int] | None = None) ->
         exports=node.exports,
         office=node.office,
         authorization=node.authorization,
-        beyond=Starlette(routes=build_pages(node.guard, node.actors, kit, unavailable=UNAVAILABLE)),
+        beyond=Starlette(
+            routes=build_pages(node.guard, node.sign_in, kit, unavailable=UNAVAILABLE)
+        ),
     )
 
 

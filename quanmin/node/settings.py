@@ -10,6 +10,7 @@ import os
 import zoneinfo
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta, Struct
@@ -24,6 +25,7 @@ from quanmin.records.reindexing import ReindexLimits
 from quanmin.terminology import TermLimits
 from quanmin.trust.imports import ImportLimits
 from quanmin.trust.log.limits import AccessLogLimits
+from quanmin.trust.sign_in import SignInLimits
 from quanmin.trust.sign_in.oauth_limits import OAuthLimits
 from quanmin.trust.signatures import SignatureSettings
 
@@ -124,9 +126,6 @@ class NodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         Meta(description="How long a stopping worker may finish the requests it has begun.", ge=1),
     ] = 20
     link_hours_max: Annotated[int, Meta(description="How long a link of a page works.", ge=1)] = 24
-    session_hours_max: Annotated[
-        int, Meta(description="How long one may stay signed in on the pages.", ge=1)
-    ] = 12
 
 
 class PostgresSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -287,6 +286,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     export: ExportLimits = msgspec.field(default_factory=ExportLimits)
     oauth: OAuthLimits = msgspec.field(default_factory=OAuthLimits)
     door: DoorLimits = msgspec.field(default_factory=DoorLimits)
+    sign_in: SignInLimits = msgspec.field(default_factory=SignInLimits)
     search: QueryLimits = msgspec.field(default_factory=QueryLimits)
     terminology: TermLimits = msgspec.field(default_factory=TermLimits)
     validation: ValidationLimits = msgspec.field(default_factory=ValidationLimits)
@@ -298,6 +298,18 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def zone(self) -> zoneinfo.ZoneInfo:
         """The node's time zone."""
         return zoneinfo.ZoneInfo(self.node.zone)
+
+    @property
+    def origin(self) -> str:
+        """Where browsers find the pages: as it is set, else where others know the records, else on
+        this machine, by the name for which browsers use passkeys without TLS.
+        """
+        if self.sign_in.origin:
+            return self.sign_in.origin.rstrip("/")
+        if self.node.base_url:
+            known = urlsplit(self.node.base_url)
+            return f"{known.scheme}://{known.netloc}"
+        return f"http://localhost:{self.node.port}"
 
 
 # The limits of the door and the store are declared where they are kept; a sentence for each stands
@@ -332,6 +344,32 @@ _SENTENCES: Final = {
     "door.actor_seconds_max": "How long a revoked token may still work.",
     "door.actors_max": "How many actors one worker remembers.",
     "door.link_seconds_max": "How long a `next` link works.",
+    "sign_in.idle_minutes_max": "How long a session may lie idle before it ends.",
+    "sign_in.session_hours_max": "How long one stays signed in at most.",
+    "sign_in.administrator_idle_minutes_max": "How long a session of a system, security or audit "
+    "administrator may lie idle.",
+    "sign_in.administrator_session_hours_max": "How long such an administrator stays signed in at "
+    "most.",
+    "sign_in.stage_minutes_max": "How long one may take between the password and the second "
+    "factor, or to add the first one.",
+    "sign_in.proof_minutes_max": "How long ago somebody may have proved themselves who changes a "
+    "password, a passkey or an authenticator.",
+    "sign_in.invitation_hours_max": "How long the code of an invitation works.",
+    "sign_in.account_failures_max": "After how many failures an account, or a second factor, has "
+    "to wait.",
+    "sign_in.address_failures_max": "After how many failures an address has to wait, whatever the "
+    "accounts; browsers that an account has signed in to before are not counted.",
+    "sign_in.delay_seconds": "How long the first wait is; each further failure doubles it.",
+    "sign_in.delay_seconds_max": "How long a wait is at most: nobody is shut out for longer by "
+    "another's failures.",
+    "sign_in.failure_hours_max": "After how long without one failures are forgotten.",
+    "sign_in.hashings_max": "How many passwords one worker hashes at once; each takes 64 MiB.",
+    "sign_in.address_header": "The header in which a proxy in front writes the client's address, "
+    "such as `X-Real-IP`; empty when there is none. Without it everybody behind a proxy is one "
+    "address.",
+    "sign_in.origin": "Where browsers find the pages, such as `https://health.example.org`; empty: "
+    "the origin of `node.base_url`, else `http://localhost` and the port. Passkeys are made for "
+    "its host and work nowhere else; `https` also marks cookies for TLS only.",
     "door.count_default": "How many hits a page of a search has when `_count` is not given.",
     "door.count_max": "The largest `_count`.",
     "door.meta_rows_max": "How many records `$meta` of a type or of all reads at most.",

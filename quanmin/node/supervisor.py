@@ -102,7 +102,8 @@ class Supervisor:
             log.info("tables brought up to date", extra={"migration": applied[-1].number})
         self._keys = keys
         asyncio.run(catch_up(self._settings, self._dsn, keys))
-        asyncio.run(enrol_first_actors(self._dsn, self._places))
+        if self._places.holds_fictional_data:
+            asyncio.run(enrol_first_actors(self._dsn, self._places))
         self._workforce.start(self._dsn, self._is_asked_to_end)
         state = self._keep_state(is_ready=True)
         log.info(
@@ -150,7 +151,7 @@ class Supervisor:
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as opened:
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                # Loopback only, whatever the operator would like: there is no sign-in yet.
+                # Loopback only, whatever the operator would like: TLS ends in front of the node.
                 opened.bind((HOST, port))
             except OSError as error:
                 raise Unusable(

@@ -2,8 +2,8 @@
 
 A page is declared with its access, receives a `Visit` (who asks, in which language, how to answer)
 and, in an application, the records that the application has declared. The kit does the rest:
-sign-in by token, languages, the large-text mode, forms that cannot be forged, security headers,
-static files, error pages. Every page works with JavaScript off; there is no script at all.
+signing in, languages, the large-text mode, forms that cannot be forged, security headers, static
+files, error pages. Every page works with JavaScript off; there is one script, for passkeys.
 """
 
 from quanmin.web.application import Application, Level

@@ -15,7 +15,8 @@ import jinja2
 import msgspec
 from markupsafe import Markup, escape
 
-from quanmin.trust import Actors, Guard, Role
+from quanmin.trust import Guard, Role
+from quanmin.trust.sign_in import SignIn
 from quanmin.web.application import Installed, Level
 from quanmin.web.assets import Assets
 from quanmin.web.labels import Label
@@ -31,6 +32,8 @@ class KitSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     `secret` (16 bytes or more, the same in every worker) closes cookies, forms and list positions.
     `is_fictional` puts the banner on every page. `is_secure` marks cookies for HTTPS only.
+    `passkey_host` is the host that passkeys are made for: no browser uses them elsewhere.
+    `address_header` is the header in which whoever stands in front says who asked; "": nobody does.
     """
 
     secret: bytes
@@ -39,6 +42,8 @@ class KitSettings(msgspec.Struct, frozen=True, kw_only=True):
     level: Level = "county"
     is_fictional: bool = False
     is_secure: bool = False
+    passkey_host: str = "localhost"
+    address_header: str = ""
     session_hours_max: int = 12
     form_bytes_max: int = 65_536
     link_hours_max: int = 24
@@ -48,10 +53,14 @@ class House:
     """Made once at start; holds no state of any visit."""
 
     def __init__(
-        self, guard: Guard, actors: Actors, settings: KitSettings, installed: tuple[Installed, ...]
+        self,
+        guard: Guard,
+        sign_in: SignIn,
+        settings: KitSettings,
+        installed: tuple[Installed, ...],
     ) -> None:
         self.guard = guard
-        self.actors = actors
+        self.sign_in = sign_in
         self.settings = settings
         self.seal = Seal(settings.secret)
         self.assets = Assets()

@@ -26,8 +26,8 @@ def _(message: str) -> str:
 _TOLD: tuple[tuple[type[Problem], str, str], ...] = (
     (
         problems.Unauthenticated,
-        _("Please enter first"),
-        _("Your visit has ended or has not begun. Enter with your token."),
+        _("Please sign in first"),
+        _("Your session has ended or has not begun."),
     ),
     (
         problems.Forbidden,

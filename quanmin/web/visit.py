@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -16,8 +16,10 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from quanmin.base.problems import Malformed, TooLarge
 from quanmin.trust import Actor
+from quanmin.trust.sign_in import Begun
 from quanmin.web.house import House
 from quanmin.web.labels import Label
+from quanmin.web.policy import WITH_SCRIPT
 from quanmin.web.reading import Reader
 from quanmin.web.text import Language
 
@@ -30,8 +32,8 @@ _HOUR_SECONDS = 3600
 class Visit:
     """Made by the kit for each request; `actor` is None only on pages open to anybody.
 
-    `holder` is what sealed values are bound to: they open for the same actor (or browser, before
-    entering) only.
+    `begun` is the session in whatever stage, `cookie` its id. `holder` is what sealed values are
+    bound to: they open in the same session (or browser, before there is one) only.
     """
 
     request: Request
@@ -42,6 +44,8 @@ class Visit:
     holder: str
     correlation: str
     sent: dict[str, str]
+    begun: Begun | None = None
+    cookie: str = ""
 
     @property
     def reader(self) -> Reader:
@@ -52,6 +56,11 @@ class Visit:
     def today(self) -> date:
         """The day it is where the node stands."""
         return self.house.today()
+
+    def moment(self, microseconds: int) -> str:
+        """A moment (since 1970-01-01T00:00Z) by the clock of where the node stands."""
+        there = datetime.fromtimestamp(microseconds / 1_000_000, self.house.settings.zone)
+        return f"{there:%Y-%m-%d %H:%M}"
 
     def path(self, name: str) -> str:
         """A part of the path, by its name in the page's declaration."""
@@ -90,10 +99,15 @@ class Visit:
         """What every form that changes or searches must send back as `token`."""
         return self.house.seal.close(_FORM, self.holder, b"")
 
-    def page(self, template: str, *, status: int = 200, **values: Any) -> Response:
-        """A template as the answer, with what the frame of every page needs."""
+    def page(
+        self, template: str, *, status: int = 200, has_script: bool = False, **values: Any
+    ) -> Response:
+        """A template as the answer, with what the frame of every page needs. Only a page that
+        `has_script` may run the kit's own.
+        """
         html = self.house.render(template, self.language, {**self._frame(), **values})
-        return HTMLResponse(html, status_code=status)
+        headers = {"Content-Security-Policy": WITH_SCRIPT} if has_script else None
+        return HTMLResponse(html, status_code=status, headers=headers)
 
     def go(self, path: str) -> Response:
         """Send the browser on to a page of this node, by GET."""

@@ -18,10 +18,12 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from quanmin.base.logs import correlation_id
 from quanmin.base.problems import Forbidden, NotAllowed, NotFound, Overloaded, Problem
-from quanmin.trust import Actors, Guard
-from quanmin.web import entry
+from quanmin.trust import Guard
+from quanmin.trust.sign_in import SignIn
+from quanmin.web import entry, own_account
 from quanmin.web.application import Application, Installed, discover
 from quanmin.web.house import House, KitSettings
+from quanmin.web.policy import WITHOUT_SCRIPT
 from quanmin.web.problem_page import tell_problem
 from quanmin.web.records import DeclaredRecords
 from quanmin.web.route import Page, checked
@@ -38,10 +40,7 @@ _PACK_BYTES_MIN = 1024
 # `same-origin` and not `no-referrer`: under the latter browsers send `Origin: null` with a page's
 # own forms, and the check of where a form came from could not be made.
 _HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
-        "object-src 'none'; script-src 'none'"
-    ),
+    "Content-Security-Policy": WITHOUT_SCRIPT,
     "Cache-Control": "no-store",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -53,10 +52,12 @@ _HEADERS = {
 
 Call = Callable[[Visit], Awaitable[Response]]
 
+KIT_PAGES: tuple[Page, ...] = (*entry.PAGES, *own_account.PAGES)
+
 
 def build(
     guard: Guard,
-    actors: Actors,
+    sign_in: SignIn,
     kit: KitSettings,
     *,
     installed: tuple[Installed, ...] | None = None,
@@ -69,8 +70,8 @@ def build(
     state its access or two pages claim one path.
     """
     found = discover() if installed is None else installed
-    house = House(guard, actors, kit, found)
-    declared: list[tuple[Page, Application | None]] = [(page, None) for page in entry.PAGES]
+    house = House(guard, sign_in, kit, found)
+    declared: list[tuple[Page, Application | None]] = [(page, None) for page in KIT_PAGES]
     for application in house.applications:
         declared += [(page, application) for page in application.pages]
     checked(tuple(page for page, _ in declared), "the node")
@@ -94,7 +95,7 @@ class Door:
             if application is None:
                 return await page.call(visit)
             if visit.actor is None:
-                raise Forbidden("nobody has entered")
+                raise Forbidden("nobody has signed in")
             records = self._house.guard.records(
                 visit.actor, purpose=application.purpose, request_id=visit.correlation
             )
@@ -119,8 +120,7 @@ class Door:
         visit = self._visit(request)
         correlation_id.set(visit.correlation)
         try:
-            visit.actor = await entry.who(request, self._house)
-            visit.holder = visit.actor.code if visit.actor else visit.holder
+            await entry.recognise(visit)
             response = await self._admitted(visit, call, page)
         except Problem as problem:
             response = tell_problem(visit, problem)
@@ -144,7 +144,7 @@ class Door:
         role = visit.actor.role if visit.actor else None
         if page is not None and not page.access.admits(role):
             if visit.actor is None:
-                return visit.go(entry.ENTER)
+                return visit.go(entry.SIGN_IN)
             raise Forbidden("this page is not open to you")
         return await call(visit)
 
@@ -175,7 +175,8 @@ class Door:
                     samesite="lax",
                     secure=self._house.settings.is_secure,
                 )
-        response.headers.update(_HEADERS)
+        for name, value in _HEADERS.items():
+            response.headers.setdefault(name, value)
         response.headers["X-Request-Id"] = visit.correlation
 
 

@@ -12,8 +12,9 @@ import shutil
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 import uvicorn
@@ -23,7 +24,9 @@ from playwright.sync_api import Browser, sync_playwright
 
 from quanmin.base.cluster import Cluster
 from quanmin.base.postgres import open_pool
+from quanmin.trust.sign_in import cookie_name
 
+T = TypeVar("T")
 AXE = "axe-core@4.14.1"
 _FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync"
@@ -32,13 +35,16 @@ _FLAGS = (
 
 
 class Served:
-    """Pages that answer at `address`, with the tokens and ids of their clinic."""
+    """Pages that answer at `address`, with the sessions and ids of their clinic."""
 
     def __init__(self, dsn: str, folder: Path) -> None:
         self._dsn, self._folder = dsn, folder
         self._socket = socket.create_server(("127.0.0.1", 0))
-        self.address = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        self.tokens: dict[str, str] = {}
+        # By name and not by number: browsers make passkeys for names only.
+        self.address = f"http://localhost:{self._socket.getsockname()[1]}"
+        self.secrets: dict[str, str] = {}
+        self._clinic: Clinic | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self.ids: dict[str, str] = {}
         self._server: uvicorn.Server | None = None
         self._is_ready = threading.Event()
@@ -53,11 +59,23 @@ class Served:
             self._server.should_exit = True
         self._thread.join()
 
+    def ask(self, question: Callable[[Clinic], Coroutine[Any, Any, T]]) -> T:
+        """What the clinic answers, asked in its own thread."""
+        assert self._clinic is not None
+        assert self._loop is not None
+        return asyncio.run_coroutine_threadsafe(question(self._clinic), self._loop).result(30)
+
+    def cookie(self, actor: str) -> Any:
+        """The cookie of a session in which an account has signed in, as a browser takes it."""
+        value = self.ask(lambda clinic: clinic.session(actor))
+        return {"name": cookie_name(is_secure=False), "value": value, "url": self.address}
+
     async def _serve(self) -> None:
         pool = await open_pool(self._dsn, name="journeys", connections_max=4)
-        clinic = Clinic(pool, self._folder)
+        clinic = Clinic(pool, self._folder, self.address)
         await clinic.fill()
-        self.tokens, self.ids = clinic.tokens, clinic.ids
+        self.secrets, self.ids = clinic.secrets, clinic.ids
+        self._clinic, self._loop = clinic, asyncio.get_running_loop()
         config = uvicorn.Config(
             clinic.pages(), log_config=None, lifespan="off", timeout_graceful_shutdown=1
         )

@@ -74,6 +74,7 @@ class Readings(msgspec.Struct, frozen=True):
     actions: dict[str, Reading]
     readers: Readers
     outcomes: dict[str, tuple[str, ...]]
+    subtypes: dict[str, _Coding]
 
     def of(self, action: str) -> Reading:
         """How this action reads."""
@@ -115,6 +116,17 @@ def entry_of_id(id_: str) -> Place | None:
     return None if found is None else Place(int(found[1]), int(found[2]))
 
 
+def system_of_subtype(code: str) -> str:
+    """The code system a subtype is of."""
+    other = readings().subtypes.get(code)
+    return RESTFUL if other is None else other.system
+
+
+def _subtype(table: Readings, code: str) -> dict[str, str]:
+    other = table.subtypes.get(code)
+    return {"system": RESTFUL, "code": code} if other is None else _coding(other, code)
+
+
 def write_event(parts: Sequence[Kept], named: Named, *, node: str, recorded: str) -> bytes:
     """The AuditEvent of a request, whose first entry comes first."""
     table = readings()
@@ -132,7 +144,7 @@ def write_event(parts: Sequence[Kept], named: Named, *, node: str, recorded: str
         "meta": {"versionId": "1", "lastUpdated": recorded, **profile},
         "type": _coding(table.types[reading.type], reading.type),
         "subtype": [
-            {"system": RESTFUL, "code": code}
+            _subtype(table, code)
             for code in dict.fromkeys(code for one in seen for code in one.subtypes)
         ],
         "action": reading.action,

@@ -31,10 +31,10 @@ from quanmin.records.search.reader import Statement
 from quanmin.trust.log.audit_event import (
     ACTIONS,
     OUTCOMES,
-    RESTFUL,
     Reading,
     entry_of_id,
     readings,
+    system_of_subtype,
 )
 from quanmin.trust.log.entry import Place
 from quanmin.trust.log.rows import ENTRY, Kept, read_entry
@@ -283,7 +283,7 @@ class _Writer:
                 return f"a.role = {self.bind(text)}::text" if not system else _NOTHING
             case "action" if system in {None, ACTIONS}:
                 return self._actions(lambda one: one.action == text)
-            case "subtype" if system in {None, RESTFUL}:
+            case "subtype" if system in {None, system_of_subtype(text or "")}:
                 return self._actions(lambda one: text in one.subtypes)
             case "type":
                 named = readings().types.get(text or "")

@@ -2,17 +2,33 @@
 
 from quanmin.trust.sign_in.accounts import Account, Accounts
 from quanmin.trust.sign_in.limits import SignInLimits
+from quanmin.trust.sign_in.measures import Measures, load_measures
+from quanmin.trust.sign_in.notices import Notice
+from quanmin.trust.sign_in.passkeys import CHALLENGE_SECONDS, Passkey, Relying
 from quanmin.trust.sign_in.passwords import Passwords, open_passwords
-from quanmin.trust.sign_in.sessions import Begun, Session, Sessions, cookie_name
+from quanmin.trust.sign_in.sessions import Begun, Listed, Session, Sessions, cookie_name
+from quanmin.trust.sign_in.signing_in import From, SignIn, Step
+from quanmin.trust.sign_in.totp import present_code
 
 __all__ = [
+    "CHALLENGE_SECONDS",
     "Account",
     "Accounts",
     "Begun",
+    "From",
+    "Listed",
+    "Measures",
+    "Notice",
+    "Passkey",
     "Passwords",
+    "Relying",
     "Session",
     "Sessions",
+    "SignIn",
     "SignInLimits",
+    "Step",
     "cookie_name",
+    "load_measures",
     "open_passwords",
+    "present_code",
 ]

@@ -329,8 +329,8 @@ _SELECT: Final = (
     "select code, name, password, password_at, locked_at, retired_at, real_name_level"
     " from trust.account"
 )
-_INVITED: Final = (
-    _SELECT + " where retired_at is null and locked_at is null"  # noqa: S608 - all are constants
-    " and code ="
+_WHERE_INVITED: Final = (
+    "where retired_at is null and locked_at is null and code ="
     " (select account from trust.invitation where hash = $1 and expires > $2)"
 )
+_INVITED: Final = f"{_SELECT} {_WHERE_INVITED}"

@@ -260,14 +260,15 @@ def _hash(cookie: str) -> bytes:
 
 
 _ACTOR_COLUMNS: Final = ", ".join(f"a.{column}" for column in COLUMNS)
-_FIND: Final = (
-    "select s.id, s.stage, s.account, s.authenticated_at, "  # noqa: S608 - all are constants
-    "s.methods, s.used_at, "
-    + _ACTOR_COLUMNS
-    + " from trust.session s join trust.account c on c.code = s.account"
+_FROM: Final = (
+    " from trust.session s join trust.account c on c.code = s.account"
     " left join trust.actor a on a.code = s.actor and a.account = s.account and a.is_active"
     " where s.hash = $1 and s.ends_at > $2 and s.used_at + s.idle_microseconds > $2"
     " and c.locked_at is null and c.retired_at is null"
+)
+_FIND: Final = (
+    f"select s.id, s.stage, s.account, s.authenticated_at, s.methods, s.used_at,"
+    f" {_ACTOR_COLUMNS} {_FROM}"
 )
 
 

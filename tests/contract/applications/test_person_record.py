@@ -166,7 +166,7 @@ async def test_the_sheet_of_a_timeline_has_every_line(clinic: Clinic, browser: B
 
 async def test_a_long_timeline_is_paged_without_gap(clinic: Clinic, browser: Browser) -> None:
     records = clinic.guard.records(
-        (await clinic.actors.by_token(clinic.tokens["hospital-a"])) or pytest.fail("no actor"),
+        (await clinic.actors.by_code("hospital-a")) or pytest.fail("no actor"),
         purpose="TREAT",
         request_id="more",
     )
@@ -217,7 +217,7 @@ async def test_the_history_tells_each_version_and_what_it_changed(
 async def test_a_deleted_record_is_gone_and_its_history_says_so(
     clinic: Clinic, browser: Browser
 ) -> None:
-    actor = await clinic.actors.by_token(clinic.tokens["hospital-b"])
+    actor = await clinic.actors.by_code("hospital-b")
     assert actor is not None
     records = clinic.guard.records(actor, purpose="TREAT", request_id="gone")
     id_ = clinic.ids["hospital-b AllergyIntolerance"]

@@ -53,7 +53,7 @@ def is_ready(node: RunningNode) -> bool:
         return False
 
 
-def test_it_answers_the_first_actors_and_nobody_else(node: RunningNode) -> None:
+def test_it_answers_the_systems_it_knows_and_nobody_else(node: RunningNode) -> None:
     assert put_record(node, "first") == 201
     assert get(node, "first") == 200
     nobody = httpx.get(f"{node.address}/fhir/Organization/first", trust_env=False)
@@ -63,7 +63,7 @@ def test_it_answers_the_first_actors_and_nobody_else(node: RunningNode) -> None:
 
 
 def test_pages_and_the_interface_share_one_address(node: RunningNode) -> None:
-    assert httpx.get(f"{node.address}/enter", trust_env=False).status_code == 200
+    assert httpx.get(f"{node.address}/sign-in", trust_env=False).status_code == 200
     assert httpx.get(f"{node.address}/fhir/metadata", trust_env=False).status_code == 200
 
 

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 
 import pytest
 from clinic import ADDRESS, Browser, Clinic
+from entrance import PASSWORD
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Mount, Route
 
-from quanmin.trust import Actors
+from quanmin.trust.sign_in import Sessions
 from quanmin.web.application import discover
-from quanmin.web.entry import PAGES
+from quanmin.web.whole import KIT_PAGES as PAGES
 
 
 def paths() -> Iterator[tuple[str, str]]:
@@ -27,12 +28,14 @@ def paths() -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("method", "path"), sorted(set(paths())))
-async def test_nobody_opens_a_page_without_entering(clinic: Clinic, method: str, path: str) -> None:
+async def test_nobody_opens_a_page_without_signing_in(
+    clinic: Clinic, method: str, path: str
+) -> None:
     browser = Browser(clinic.pages())
-    await browser.get("/enter")
+    await browser.get("/sign-in")
     answer = await browser.get(path) if method == "GET" else await browser.send(path)
     assert answer.status_code == 303
-    assert answer.headers["location"] == "/enter"
+    assert answer.headers["location"] == "/sign-in"
 
 
 def routes_of(listed: list[BaseRoute]) -> Iterator[Route]:
@@ -49,50 +52,37 @@ async def test_every_route_is_a_declared_page(clinic: Clinic) -> None:
     assert served == declared | {page.path for page in PAGES} | {"/{name}"}
 
 
-async def test_a_wrong_token_is_refused_in_place(clinic: Clinic) -> None:
-    browser = Browser(clinic.pages())
-    for wrong in ("", "nonsense", "x" * 10_000, "' or true --", "令牌"):
-        await browser.get("/enter")
-        answer = await browser.send("/enter", key=wrong)
-        assert answer.status_code == 401
-        assert "This token is not known here" in answer.text
-        assert "quanmin_session" not in answer.headers.get("set-cookie", "")
-
-
-async def test_the_token_cannot_be_read_from_the_cookie(clinic: Clinic, browser: Browser) -> None:
-    cookie = browser.client.cookies["quanmin_session"]
-    assert clinic.tokens["centre"] not in cookie
-    answer = await browser.get("/enter", Cookie="")
-    assert clinic.tokens["centre"] not in answer.text
-
-
 async def test_cookies_are_closed_to_scripts_and_other_sites(clinic: Clinic) -> None:
     browser = Browser(clinic.pages(is_secure=True), "https://node.test")
-    answer = await browser.get("/enter")
+    answer = await browser.get("/sign-in")
     assert answer.headers["set-cookie"].count("HttpOnly") == 1
-    answer = await browser.send("/enter", key=clinic.tokens["centre"])
-    cookies = [value for value in answer.headers.get_list("set-cookie") if "session" in value]
-    assert all("SameSite=strict" in cookie and "Secure" in cookie for cookie in cookies)
-    assert len(cookies) == 1
+    answer = await browser.send("/sign-in", name="resident", password=PASSWORD)
+    cookies = answer.headers.get_list("set-cookie")
+    session = [value for value in cookies if value.startswith("__Host-quanmin_session=")]
+    assert len(session) == 1
+    assert "Path=/" in session[0]
+    assert "Domain" not in session[0]
+    assert all("SameSite=lax" in one and "Secure" in one and "HttpOnly" in one for one in cookies)
 
 
-async def test_who_has_left_is_gone_and_a_withdrawn_token_stops_at_once(
+async def test_who_has_signed_out_is_gone_and_a_withdrawn_account_stops_at_once(
     clinic: Clinic, browser: Browser
 ) -> None:
     other = await clinic.enter("centre")
     await other.get("/")
-    answer = await other.send("/leave")
+    answer = await other.send("/sign-out")
     assert answer.status_code == 303
-    assert (await other.get("/")).headers["location"] == "/enter"
+    assert (await other.get("/")).headers["location"] == "/sign-in"
     assert (await browser.get("/")).status_code == 200
-    await clinic.actors.retire("centre")
-    assert (await browser.get("/")).headers["location"] == "/enter"
+    await clinic.sign_in.accounts.retire("centre")
+    assert (await browser.get("/")).headers["location"] == "/sign-in"
 
 
-async def test_a_session_of_another_node_is_nobody(clinic: Clinic, browser: Browser) -> None:
-    foreign = Browser(clinic.pages(secret=b"q" * 32))
-    foreign.client.cookies.update(browser.client.cookies)
-    assert (await foreign.get("/")).status_code == 303
+async def test_a_session_that_nobody_began_is_nobody(clinic: Clinic) -> None:
+    for made_up in ("x" * 43, "", "x" * 5_000):
+        browser = Browser(clinic.pages())
+        browser.client.cookies.set("quanmin_session", made_up, domain="node.test")
+        assert (await browser.get("/")).status_code == 303
 
 
 @pytest.mark.parametrize(
@@ -143,7 +133,7 @@ async def test_only_forms_of_a_bounded_size_are_read(browser: Browser) -> None:
 
 
 async def test_every_answer_carries_the_same_strict_headers(browser: Browser) -> None:
-    answers = [await browser.get(path) for path in ("/", "/nothing", "/enter", "/leave")]
+    answers = [await browser.get(path) for path in ("/", "/nothing", "/invitation", "/sign-out")]
     answers.append(await browser.client.post("/", data={}))
     for answer in answers:
         policy = answer.headers["content-security-policy"]
@@ -182,7 +172,7 @@ async def test_large_text_is_kept_until_it_is_switched_off(browser: Browser) -> 
 async def test_the_banner_stands_on_every_page_of_a_node_with_fictional_data(
     clinic: Clinic, browser: Browser
 ) -> None:
-    for path in ("/", "/enter", "/nothing"):
+    for path in ("/", "/sign-in", "/nothing"):
         assert "Fictional data" in (await browser.get(path)).text
     real = await clinic.enter("centre", clinic.pages(is_fictional=False))
     assert "Fictional data" not in (await real.get("/")).text
@@ -193,7 +183,7 @@ async def test_the_banner_stands_on_every_page_of_a_node_with_fictional_data(
     [
         ("/nothing", 404, "There is nothing here"),
         ("/%00", 404, "There is nothing here"),
-        ("/leave", 405, "This page cannot be opened like this"),
+        ("/sign-out", 405, "This page cannot be opened like this"),
         ("/person/nobody", 404, "There is nothing here"),
         ("/person/nobody?from=nonsense", 400, "This could not be understood"),
         ("/record/Patient/' or true --", 404, "There is nothing here"),
@@ -215,7 +205,7 @@ async def test_a_database_that_is_away_is_told_as_busy_and_a_fault_as_ours(
     async def away(*_: object) -> None:
         raise ConnectionResetError("connection of 张伟 lost")
 
-    monkeypatch.setattr(Actors, "by_token", away)
+    monkeypatch.setattr(Sessions, "begun", away)
     answer = await browser.get("/")
     assert answer.status_code == 503
     assert answer.headers["retry-after"] == "5"
@@ -223,7 +213,7 @@ async def test_a_database_that_is_away_is_told_as_busy_and_a_fault_as_ours(
     async def broken(*_: object) -> None:
         raise KeyError("张伟")
 
-    monkeypatch.setattr(Actors, "by_token", broken)
+    monkeypatch.setattr(Sessions, "begun", broken)
     with caplog.at_level(logging.ERROR, "quanmin.web"):
         answer = await browser.get("/")
     assert answer.status_code == 500

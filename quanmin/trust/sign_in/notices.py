@@ -1,0 +1,70 @@
+"""What an account is to be told of itself: it waits here until its owner has seen it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Literal
+
+import asyncpg
+import msgspec
+
+Kind = Literal[
+    "new-browser",
+    "password-changed",
+    "authenticator-added",
+    "authenticator-removed",
+    "passkey-added",
+    "passkey-removed",
+    "recovery-codes-made",
+    "recovery-code-used",
+    "locked-by-failures",
+]
+
+_SHOWN_MAX: Final = 20
+_DETAIL_LENGTH_MAX: Final = 200
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """One thing to be told. `detail` is what a browser says of itself."""
+
+    at: int
+    kind: Kind
+    detail: str
+    seen_at: int | None
+
+
+class Notices:
+    """The notices of a node's accounts."""
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], now: Callable[[], int]) -> None:
+        self._pool = pool
+        self._now = now
+
+    async def leave(self, account: str, kind: Kind, detail: str = "") -> None:
+        """Tell the account when it looks next; nothing when there is no such account."""
+        await self._pool.execute(
+            "insert into trust.notice (account, at, kind, detail)"
+            " select code, $2, $3, $4 from trust.account where code = $1",
+            account,
+            self._now(),
+            kind,
+            detail[:_DETAIL_LENGTH_MAX],
+        )
+
+    async def latest(self, account: str) -> tuple[Notice, ...]:
+        """The newest first."""
+        rows = await self._pool.fetch(
+            "select at, kind, detail, seen_at from trust.notice where account = $1"
+            " order by at desc, id desc limit $2",
+            account,
+            _SHOWN_MAX,
+        )
+        return tuple(Notice(*row) for row in rows)
+
+    async def mark_seen(self, account: str) -> None:
+        """The owner has looked."""
+        await self._pool.execute(
+            "update trust.notice set seen_at = $2 where account = $1 and seen_at is null",
+            account,
+            self._now(),
+        )

@@ -1,0 +1,276 @@
+"""One's own account: what one signs in by, where one is signed in, and what has happened to it.
+
+Whoever changes what the account signs in by has proved themselves within the last minutes: a
+browser that was left open is no way to take an account over.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any, Final
+
+from markupsafe import Markup
+from starlette.responses import Response
+
+from quanmin.base.problems import Invalid, Problem, TooMany, Unauthenticated
+from quanmin.trust.sign_in import Begun
+from quanmin.web.entry import (
+    ACCOUNT,
+    FACTORS,
+    PASSWORD,
+    SIGN_IN,
+    arrive,
+    as_words,
+    challenge_of,
+    faults_of,
+    new_challenge,
+    new_password,
+    origin_of,
+    put_session,
+    refusal_of,
+    signed_in,
+    taken,
+)
+from quanmin.web.route import ANYBODY, SIGNED_IN, Page, page
+from quanmin.web.visit import Visit
+
+AGAIN: Final = "/account/again"
+RECOVERY: Final = "/account/recovery-codes"
+_RETURNS: Final = (FACTORS, PASSWORD, RECOVERY)
+
+
+@page(ACCOUNT, access=SIGNED_IN, methods=("GET", "POST"))
+async def account(visit: Visit) -> Response:
+    """What is known of one's own account; by POST: end one session."""
+    entrance, begun = visit.house.sign_in, signed_in(visit)
+    if visit.request.method == "POST":
+        number = taken(visit, "session")
+        if number.isascii() and number.isdigit():
+            await entrance.sessions.end_one(begun.account, int(number[:18]))
+            await entrance.note("sign-out", "ok", origin_of(visit, ""), begun.account)
+        return visit.go(ACCOUNT)
+    notices = await entrance.notices.latest(begun.account)
+    await entrance.notices.mark_seen(begun.account)
+    found = await entrance.accounts.find(begun.account)
+    actors = await entrance.actors.of_account(begun.account)
+    return visit.page(
+        "kit/account.html",
+        account=found,
+        posts=[(one, as_words(visit, one.role)) for one in actors],
+        here_now=begun.id,
+        sessions=await entrance.sessions.listed(begun.account),
+        notices=[(notice, _said(visit, notice.kind)) for notice in notices],
+        passkeys=await entrance.passkeys.listed(begun.account),
+        has_codes=await entrance.totp.is_there(begun.account),
+        recovery_count=await entrance.recovery.count(begun.account),
+        moment=visit.moment,
+    )
+
+
+def _said(visit: Visit, kind: str) -> str:
+    words = {
+        "new-browser": visit.say("Signed in from a new browser"),
+        "password-changed": visit.say("The password was changed"),
+        "authenticator-added": visit.say("An authenticator was added"),
+        "authenticator-removed": visit.say("The authenticator was removed"),
+        "passkey-added": visit.say("A passkey was added"),
+        "passkey-removed": visit.say("A passkey was removed"),
+        "recovery-codes-made": visit.say("New recovery codes were made"),
+        "recovery-code-used": visit.say("A recovery code was used"),
+        "locked-by-failures": visit.say("Too many attempts to sign in have failed"),
+    }
+    return words.get(kind, kind)
+
+
+@page(AGAIN, access=SIGNED_IN, methods=("GET", "POST"))
+async def prove_again(visit: Visit) -> Response:
+    """Prove oneself once more before changing what one signs in by."""
+    entrance, begun = visit.house.sign_in, signed_in(visit)
+    if visit.request.method == "GET":
+        return await _ask_again(visit, begun)
+    origin = origin_of(visit, begun.account)
+    try:
+        if visit.sent.get("answer"):
+            cookie = await entrance.prove_again_by_passkey(
+                begun, visit.cookie, visit.sent["answer"], challenge_of(visit), origin
+            )
+        else:
+            cookie = await entrance.prove_again(
+                begun, visit.cookie, visit.sent.get("password", ""), taken(visit, "code"), origin
+            )
+    except (Unauthenticated, TooMany) as problem:
+        return await _ask_again(visit, begun, problem)
+    wanted = visit.asked("for")
+    response = visit.go(wanted if wanted in _RETURNS else ACCOUNT)
+    put_session(visit, response, cookie)
+    return response
+
+
+async def _ask_again(visit: Visit, begun: Begun, problem: Problem | None = None) -> Response:
+    entrance = visit.house.sign_in
+    challenge, sealed = new_challenge(visit)
+    has_passkey = bool(await entrance.passkeys.listed(begun.account))
+    told = refusal_of(visit, problem) if problem else {"refusal": None, "wait": None, "status": 200}
+    wanted = visit.asked("for")
+    return visit.page(
+        "kit/again.html",
+        has_script=True,
+        options=await entrance.passkeys.ask(challenge, begun.account) if has_passkey else None,
+        challenge=sealed,
+        host=visit.house.settings.passkey_host,
+        has_codes=await entrance.totp.is_there(begun.account),
+        address=f"{AGAIN}?for={wanted}" if wanted in _RETURNS else AGAIN,
+        **told,
+    )
+
+
+@page(PASSWORD, access=SIGNED_IN, methods=("GET", "POST"))
+async def password(visit: Visit) -> Response:
+    """Choose another password."""
+    entrance, begun = visit.house.sign_in, signed_in(visit)
+    if not entrance.has_proved_lately(begun):
+        return visit.go(f"{AGAIN}?for={PASSWORD}")
+    rule = entrance.passwords.rule
+    faults: tuple[str, ...] = ()
+    if visit.request.method == "POST":
+        try:
+            chosen = new_password(visit)
+            await entrance.accounts.change_password(begun.account, chosen, keep=begun.id)
+        except Invalid as problem:
+            faults = faults_of(problem)
+        else:
+            await entrance.tell(begun, "password-change", "password-changed", origin_of(visit, ""))
+            return visit.go(ACCOUNT)
+    return visit.page("kit/password.html", status=422 if faults else 200, rule=rule, faults=faults)
+
+
+@page(FACTORS, access=ANYBODY, methods=("GET", "POST"))
+async def factors(visit: Visit) -> Response:
+    """Add a passkey or an authenticator, or take one away. Whoever has no second factor yet and
+    needs one can come here and nowhere else.
+    """
+    entrance, begun = visit.house.sign_in, visit.begun
+    if begun is None or begun.stage == "proving":
+        return visit.go(SIGN_IN)
+    if not entrance.has_proved_lately(begun):
+        return visit.go(f"{AGAIN}?for={FACTORS}" if begun.stage == "whole" else SIGN_IN)
+    if visit.request.method == "GET":
+        return await _show_factors(visit, begun)
+    origin = origin_of(visit, begun.account)
+    fault = await _change(visit, begun)
+    if fault:
+        return await _show_factors(visit, begun, fault)
+    if begun.stage == "enrolling":
+        return await _recovery_after(visit, begun, origin)
+    return visit.go(FACTORS)
+
+
+async def _change(visit: Visit, begun: Begun) -> str:
+    """Carry out what the form asks; gives what is wrong with it, in words."""
+    entrance, origin = visit.house.sign_in, origin_of(visit, begun.account)
+    passkeys, totp, what = entrance.passkeys, entrance.totp, visit.sent.get("what")
+    if what == "passkey":
+        try:
+            await passkeys.add(
+                begun.account,
+                visit.sent.get("answer", ""),
+                challenge_of(visit),
+                taken(visit, "name"),
+            )
+        except Problem:
+            return visit.say("The passkey could not be verified. Try again.")
+        await entrance.tell(begun, "factor-change", "passkey-added", origin)
+    elif what == "authenticator":
+        secret = str(visit.kept(visit.sent.get("secret", ""))["secret"])
+        if not await totp.add(begun.account, secret, taken(visit, "code")):
+            return visit.say("This is not the code of the authenticator now. Try the next one.")
+        await entrance.tell(begun, "factor-change", "authenticator-added", origin)
+    elif what in {"remove-passkey", "remove-authenticator"} and begun.stage == "whole":
+        return await _remove(visit, begun, what)
+    else:
+        return visit.say("Choose what to add.")
+    return ""
+
+
+async def _remove(visit: Visit, begun: Begun, what: str) -> str:
+    entrance, origin = visit.house.sign_in, origin_of(visit, begun.account)
+    count = len(await entrance.passkeys.listed(begun.account))
+    count += await entrance.totp.is_there(begun.account)
+    if count <= 1 and await entrance.needs_factor(begun.account):
+        return visit.say("This is the only second factor. Add another before you remove it.")
+    if what == "remove-authenticator":
+        await entrance.totp.remove(begun.account)
+        await entrance.tell(begun, "factor-change", "authenticator-removed", origin)
+    else:
+        await entrance.passkeys.remove(begun.account, _key_of(visit))
+        await entrance.tell(begun, "factor-change", "passkey-removed", origin)
+    return ""
+
+
+def _key_of(visit: Visit) -> bytes:
+    try:
+        return base64.urlsafe_b64decode(taken(visit, "passkey").encode("ascii"))
+    except (ValueError, binascii.Error) as error:
+        raise Invalid("this is no passkey of the list") from error
+
+
+async def _show_factors(visit: Visit, begun: Begun, fault: str = "") -> Response:
+    entrance = visit.house.sign_in
+    challenge, sealed = new_challenge(visit)
+    secret = entrance.totp.new_secret()
+    found = await entrance.accounts.find(begun.account)
+    name = found.name if found else begun.account
+    site = visit.house.settings.title.told(visit.language)
+    return visit.page(
+        "kit/factors.html",
+        status=422 if fault else 200,
+        has_script=True,
+        fault=fault,
+        is_enrolling=begun.stage == "enrolling",
+        options=await entrance.passkeys.offer(begun.account, name, challenge),
+        challenge=sealed,
+        host=visit.house.settings.passkey_host,
+        secret=secret,
+        kept_secret=visit.keep({"secret": secret}),
+        picture=_drawn(entrance.totp.picture(secret, begun.account, site)),
+        has_codes=await entrance.totp.is_there(begun.account),
+        passkeys=[
+            (base64.urlsafe_b64encode(one.id).decode(), one)
+            for one in await entrance.passkeys.listed(begun.account)
+        ],
+        moment=visit.moment,
+    )
+
+
+def _drawn(picture: str) -> Markup:
+    # Lines and numbers that the library has drawn: no text of anybody stands in it.
+    return Markup(picture)  # noqa: S704 - see above
+
+
+async def _recovery_after(visit: Visit, begun: Begun, origin: Any) -> Response:
+    """The first factor is there: the session is whole, and its recovery codes are shown once."""
+    entrance = visit.house.sign_in
+    step = await entrance.finish_enrolling(begun, visit.cookie, origin)
+    codes = await entrance.recovery.renew(begun.account)
+    moved = await arrive(visit, step)
+    response = visit.page("kit/recovery_codes.html", codes=codes, onward=moved.headers["location"])
+    for value in moved.headers.getlist("set-cookie"):
+        response.headers.append("set-cookie", value)
+    return response
+
+
+@page(RECOVERY, access=SIGNED_IN, methods=("GET", "POST"))
+async def recovery_codes(visit: Visit) -> Response:
+    """Make new recovery codes; they are shown once."""
+    entrance, begun = visit.house.sign_in, signed_in(visit)
+    if not entrance.has_proved_lately(begun):
+        return visit.go(f"{AGAIN}?for={RECOVERY}")
+    if visit.request.method == "GET":
+        return visit.page("kit/recovery_codes.html", codes=(), onward=ACCOUNT)
+    codes = await entrance.recovery.renew(begun.account)
+    await entrance.tell(begun, "factor-change", "recovery-codes-made", origin_of(visit, ""))
+    return visit.page("kit/recovery_codes.html", codes=codes, onward=ACCOUNT)
+
+
+PAGES: tuple[Page, ...] = (account, prove_again, password, factors, recovery_codes)
