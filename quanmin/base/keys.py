@@ -8,9 +8,11 @@ wrapped anew while the node runs. The number stands in front of what was wrapped
 
 from __future__ import annotations
 
+import hmac
 import os
 import re
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -26,14 +28,23 @@ class KeysUnreadable(Exception):  # noqa: N818 - names the finding
     """The key folder is missing something or is open to others; the text says how to mend it."""
 
 
+Keyed = tuple[bytes, bytes]
+"""A key, wrapped or not, and the place that it is sealed for."""
+
+
 class KeyPort(Protocol):
-    """Wraps data keys and derives keys for named purposes; never gives out what it wraps with."""
+    """Wraps data keys and derives keys for named purposes; never gives out what it wraps with.
 
-    def wrap(self, key: bytes, place: bytes) -> bytes:
-        """The key, sealed for this place."""
+    Where it `is_remote` every call waits for another machine or device, and may raise Overloaded.
+    """
 
-    def unwrap(self, wrapped: bytes, place: bytes) -> bytes:
-        """The key again. Raises Tampered."""
+    is_remote: bool
+
+    def wrap(self, keys: Sequence[Keyed]) -> list[bytes]:
+        """The keys, each sealed for its place."""
+
+    def unwrap(self, wrapped: Sequence[Keyed]) -> list[bytes]:
+        """The keys again. Raises Tampered."""
 
     def derive(self, purpose: str) -> bytes:
         """32 bytes for this purpose, the same at every start of this node."""
@@ -41,8 +52,10 @@ class KeyPort(Protocol):
     def numbers(self) -> tuple[int, ...]:
         """The wrapping keys there are now, the one that wraps last."""
 
-    def add(self) -> int:
-        """A new wrapping key; from now on it wraps, in every process. Gives its number."""
+    def add(self, number: int) -> None:
+        """A new wrapping key of a number above all others; from now on it wraps, in every process
+        of the node.
+        """
 
     def remove(self, number: int) -> None:
         """Destroy a wrapping key, which is not the last. What it wrapped nobody opens any more."""
@@ -54,6 +67,8 @@ class FileKeys:
     `node-<n>.key` wrap data keys. `root.key` is what purposes are derived from and never changes
     while data lives.
     """
+
+    is_remote = False
 
     def __init__(self, folder: Path) -> None:
         """Reads the folder. Raises KeysUnreadable when it is incomplete or open to others."""
@@ -82,15 +97,19 @@ class FileKeys:
             _write(folder / "root.key")
         return cls(folder)
 
-    def wrap(self, key: bytes, place: bytes) -> bytes:
+    def wrap(self, keys: Sequence[Keyed]) -> list[bytes]:
         """See `KeyPort`."""
         # The folder is looked at each time, so that a process that has run for months wraps with
         # the key that was added a moment ago; a data key is made once for each person.
         number = self.numbers()[-1]
-        return pack_number(number) + self._suite.seal(self._key(number), key, place)
+        mark, wrapping = pack_number(number), self._key(number)
+        return [mark + self._suite.seal(wrapping, key, place) for key, place in keys]
 
-    def unwrap(self, wrapped: bytes, place: bytes) -> bytes:
+    def unwrap(self, wrapped: Sequence[Keyed]) -> list[bytes]:
         """See `KeyPort`."""
+        return [self._unwrap(each, place) for each, place in wrapped]
+
+    def _unwrap(self, wrapped: bytes, place: bytes) -> bytes:
         number, sealed = split_number(wrapped)
         try:
             key = self._key(number)
@@ -107,11 +126,9 @@ class FileKeys:
         found = (_NAME.fullmatch(path.name) for path in self._folder.glob("node-*.key"))
         return tuple(sorted(int(match[1]) for match in found if match))
 
-    def add(self) -> int:
+    def add(self, number: int) -> None:
         """See `KeyPort`."""
-        number = self.numbers()[-1] + 1
         _write(self._folder / _name(number))
-        return number
 
     def remove(self, number: int) -> None:
         """See `KeyPort`."""
@@ -119,10 +136,65 @@ class FileKeys:
         sync_folder(self._folder)
         self._wrapping.pop(number, None)
 
+    def pseudorandom_key(self) -> bytes:
+        """What another port derives the same keys from (RFC 5869, 2.2): see `expand`."""
+        return hmac.digest(bytes(_SECRET_BYTES), self._root, "sha256")
+
     def _key(self, number: int) -> bytes:
         if number not in self._wrapping:
             self._wrapping[number] = _read(self._folder / _name(number))
         return self._wrapping[number]
+
+
+class Keyring:
+    """Two ports as one, while keys move from one to the other: what is old is unwrapped where it
+    is, what is new is wrapped and derived by the new one.
+    """
+
+    is_remote = True
+
+    def __init__(self, old: KeyPort, new: KeyPort) -> None:
+        self._old = old
+        self._new = new
+
+    def wrap(self, keys: Sequence[Keyed]) -> list[bytes]:
+        """See `KeyPort`."""
+        return self._new.wrap(keys)
+
+    def unwrap(self, wrapped: Sequence[Keyed]) -> list[bytes]:
+        """See `KeyPort`."""
+        theirs = set(self._old.numbers())
+        is_old = [split_number(each)[0] in theirs for each, _ in wrapped]
+        parts = {
+            port: iter(
+                port.unwrap([w for w, old in zip(wrapped, is_old, strict=True) if old is mark])
+            )
+            for port, mark in ((self._old, True), (self._new, False))
+        }
+        return [next(parts[self._old if old else self._new]) for old in is_old]
+
+    def derive(self, purpose: str) -> bytes:
+        """See `KeyPort`."""
+        return self._new.derive(purpose)
+
+    def numbers(self) -> tuple[int, ...]:
+        """See `KeyPort`."""
+        return tuple(sorted((*self._old.numbers(), *self._new.numbers())))
+
+    def add(self, number: int) -> None:
+        """See `KeyPort`."""
+        self._new.add(number)
+
+    def remove(self, number: int) -> None:
+        """See `KeyPort`."""
+        (self._old if number in self._old.numbers() else self._new).remove(number)
+
+
+def expand_input(purpose: str) -> bytes:
+    """What is authenticated under the pseudorandom key to derive a key for a purpose: the first
+    block of HKDF-Expand (RFC 5869, 2.3), so that every port derives what `crypto.derive` does.
+    """
+    return purpose.encode() + b"\x01"
 
 
 def pack_number(number: int) -> bytes:

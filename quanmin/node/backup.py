@@ -234,7 +234,10 @@ def back_up_keys(places: Places, target: Path, passphrase: str) -> int:
         )
     keys = {path.name: path.read_text("ascii") for path in sorted(places.keys.glob("*.key"))}
     if not keys:
-        raise Unusable(f"There are no keys in {places.keys}: name the right node with --directory.")
+        raise Unusable(
+            f"There are no keys in {places.keys}: name the right node with --directory. Keys of a "
+            "module or a Vault (`keys.port`) are backed up by its own means."
+        )
     salt = secrets.token_bytes(_SALT_BYTES)
     sealed = International().seal(
         _stretch(passphrase, salt), msgspec.json.encode(keys), _KEYS_MAGIC

@@ -485,7 +485,7 @@ def back_up_node(
         bar = progress.add_task("backing up", total=None, count="")
         base = back_up(
             settings,
-            open_keys(places, is_new=False),
+            open_keys(places, settings.keys, is_new=False),
             cluster,
             server,
             lambda done: progress.update(bar, completed=done),
@@ -549,7 +549,9 @@ def restore_node(
     if lock is None:
         raise Unusable("The node runs: stop it first with `quanmin node stop`.")
     with lock, _console.status("restoring ...") as status:
-        base = restore(settings, open_keys(places, is_new=False), moment, status.update)
+        base = restore(
+            settings, open_keys(places, settings.keys, is_new=False), moment, status.update
+        )
     until = "the end of the archive" if moment is None else as_text(moment)
     _console.print(f"Restored from backup {base.name} up to {until}.")
     _console.print("Start the node, look at it, and make a new backup: `quanmin backup`.")

@@ -26,12 +26,12 @@ import msgspec
 
 import quanmin
 from quanmin.base.clock import Clock
-from quanmin.base.keys import FileKeys, KeysUnreadable
 from quanmin.base.migrations import schema_version
 from quanmin.base.postgres import MAJOR, connect, describe, unfitness
-from quanmin.base.problems import Problem
+from quanmin.base.problems import Problem, Unusable
 from quanmin.node.backup import list_bases
 from quanmin.node.database import Room, embedded, memory_mebibytes, migrations
+from quanmin.node.own_keys import open_keys
 from quanmin.node.places import HOST, Places
 from quanmin.node.settings import Settings
 from quanmin.node.settings_in_force import FILE_NAME, file_in_force
@@ -91,6 +91,8 @@ def _programs(_settings: Settings, _places: Places) -> Iterator[Finding]:
     )
     missing = []
     for requirement in metadata.requires("quanmin") or ():
+        if "extra ==" in requirement:
+            continue
         name = (
             requirement.split(";")[0]
             .strip()
@@ -355,15 +357,18 @@ def _schema(version: int) -> Finding:
 
 def _keys(settings: Settings, places: Places) -> Iterator[Finding]:
     was_started = bool(settings.postgres.dsn) or embedded(settings, places).exists()
-    if not places.keys.exists() and not was_started:
+    if not was_started and not places.keys.exists():
         yield Finding("keys", "warning", "none yet", "the first `quanmin node start` makes them")
         return
     try:
-        FileKeys(places.keys)
-    except KeysUnreadable as error:
+        open_keys(places, settings.keys, is_new=False)
+    except Unusable as error:
         yield Finding(
-            "keys", "wrong", str(error), "restore them with `quanmin restore --keys FILE`"
+            "keys", "wrong", error.text, "restore them with `quanmin restore --keys FILE`"
         )
+        return
+    if not places.keys.exists():
+        yield Finding("keys", "well", f"present, by the port {settings.keys.port!r}")
         return
     if stat.S_IMODE(places.keys.stat().st_mode) & 0o077:
         yield Finding(

@@ -17,7 +17,7 @@ from quanmin.base.keys import KeyPort
 from quanmin.base.postgres import connect
 from quanmin.base.problems import Unusable
 from quanmin.node.job_commands import Directory, SettingsFile
-from quanmin.node.own_keys import open_keys
+from quanmin.node.own_keys import move_keys, open_keys
 from quanmin.node.places import Places
 from quanmin.node.reach import reached_database
 from quanmin.node.settings import Settings
@@ -59,7 +59,8 @@ def rotate(directory: Directory = None, settings_file: SettingsFile = None) -> N
     """
 
     async def question(connection: Connection, port: KeyPort) -> None:
-        number = port.add()
+        number = port.numbers()[-1] + 1
+        port.add(number)
         job = await put_rewrapping(connection, _OWNER)
         _console.print(f"Key {number} wraps from now on; job {job} wraps the data keys anew.")
         _console.print(
@@ -101,6 +102,26 @@ def retire(
     _ask(directory, settings_file, question)
 
 
+@keys.command("move")
+def move(directory: Directory = None, settings_file: SettingsFile = None) -> None:
+    """Bring the stopped node's keys from its folder to where the setting `keys.port` says."""
+    settings = _settings(directory, settings_file)
+    places = Places(settings.node.directory)
+    places.prepare()
+    lock = places.lock()
+    if lock is None:
+        raise Unusable("The node runs: stop it first with `quanmin node stop`.")
+    with lock:
+        number = move_keys(places, settings.keys)
+
+    async def question(connection: Connection, _port: KeyPort) -> None:
+        job = await put_rewrapping(connection, _OWNER)
+        _console.print(f"Key {number} wraps from now on; job {job} wraps the data keys anew.")
+        _console.print("Start the node; `quanmin keys status` says how far it is.")
+
+    _ask(directory, settings_file, question)
+
+
 def _told(job: Listed) -> str:
     share = f"{job.done:,}" if job.total is None else f"{job.done:,} of {job.total:,}"
     return f"job {job.number}, {job.state}, {share} data keys"
@@ -111,10 +132,14 @@ def _ask(
     settings_file: Path | None,
     question: Callable[[Connection, KeyPort], Awaitable[_Told]],
 ) -> _Told:
-    given = {} if directory is None else {"node.directory": str(directory.absolute())}
-    settings = load_settings(file=settings_file, given=given)
+    settings = _settings(directory, settings_file)
     with reached_database(settings, may_make=False) as dsn:
         return asyncio.run(_answer(settings, dsn, question))
+
+
+def _settings(directory: Path | None, settings_file: Path | None) -> Settings:
+    given = {} if directory is None else {"node.directory": str(directory.absolute())}
+    return load_settings(file=settings_file, given=given)
 
 
 async def _answer(
@@ -124,6 +149,7 @@ async def _answer(
 ) -> _Told:
     connection = await connect(dsn, name="quanmin keys")
     try:
-        return await question(connection, open_keys(Places(settings.node.directory), is_new=False))
+        places = Places(settings.node.directory)
+        return await question(connection, open_keys(places, settings.keys, is_new=False))
     finally:
         await connection.close()

@@ -63,7 +63,7 @@ def _ask(directory: Path | None, settings_file: Path | None, question: _Question
 
     async def ask(dsn: str) -> _Told:
         places = Places(settings.node.directory)
-        notary = open_notary(settings, open_keys(places, is_new=False))
+        notary = open_notary(settings, open_keys(places, settings.keys, is_new=False))
         connection = await connect(dsn, name="quanmin log")
         try:
             return await question(connection, notary, Witness(places.witness))
@@ -181,7 +181,7 @@ def key(directory: Directory = None, settings_file: SettingsFile = None) -> None
     """Write the public key that proofs and heads are checked with, as PEM."""
     given = {} if directory is None else {"node.directory": str(directory.absolute())}
     settings = load_settings(file=settings_file, given=given)
-    keys = open_keys(Places(settings.node.directory), is_new=False)
+    keys = open_keys(Places(settings.node.directory), settings.keys, is_new=False)
     sys.stdout.write(_as_pem(open_notary(settings, keys).public))
 
 

@@ -3,23 +3,58 @@
 from __future__ import annotations
 
 import hashlib
+import stat
+from pathlib import Path
 
-from quanmin.base.keys import FileKeys, KeyPort, KeysUnreadable
-from quanmin.base.problems import Unusable
+from quanmin.base.keys import FileKeys, KeyPort, Keyring, KeysUnreadable
+from quanmin.base.pkcs11_keys import Pkcs11Keys
+from quanmin.base.problems import Overloaded, Unusable
+from quanmin.base.vault_keys import VaultKeys
+from quanmin.node.key_settings import KeySettings
 from quanmin.node.places import Places
 from quanmin.node.settings import Settings
 from quanmin.trust import Notary
 
 
-def open_keys(places: Places, *, is_new: bool) -> FileKeys:
+def open_keys(places: Places, settings: KeySettings, *, is_new: bool) -> KeyPort:
     """The node's keys; made only for a new database: new ones would open no old record.
 
     Raises Unusable with the way out.
     """
     try:
-        return FileKeys.create(places.keys) if is_new else FileKeys(places.keys)
+        return _open(places, settings, is_new=is_new)
     except KeysUnreadable as error:
         raise Unusable(f"The node's keys cannot be used: {error}.") from error
+    except Overloaded as error:
+        raise Unusable(f"The node's keys cannot be reached: {error.text}.") from error
+
+
+def move_keys(places: Places, settings: KeySettings) -> int:
+    """Bring the keys of a node from the files of its folder to the port of its settings: a new one
+    wraps there, and what is derived stays the same. Gives its number.
+
+    The old keys stay where they are, to unwrap. Doing it again after a crash goes on.
+    """
+    if settings.port == "file":
+        raise Unusable(
+            "Keys of a module or a Vault do not leave it, and files are where they are: set "
+            "`keys.port` to where they are to go."
+        )
+    try:
+        files, port = FileKeys(places.keys), _port(settings)
+        highest = max(files.numbers())
+        if not port.has_root:
+            port.take_root(files.pseudorandom_key())
+        if port.derive("fingerprint") != files.derive("fingerprint"):
+            raise Unusable(
+                f"There are keys of another node named {settings.label!r}: set `keys.label`."
+            )
+        theirs = port.numbers()
+        if not theirs:
+            port.add(highest + 1)
+    except KeysUnreadable as error:
+        raise Unusable(f"The node's keys cannot be moved: {error}.") from error
+    return max(port.numbers())
 
 
 def fingerprint(keys: KeyPort) -> str:
@@ -30,3 +65,48 @@ def fingerprint(keys: KeyPort) -> str:
 def open_notary(settings: Settings, keys: KeyPort) -> Notary:
     """What this node's access log is signed with."""
     return Notary(keys, settings.node.signature_suite, fingerprint(keys))
+
+
+def _open(places: Places, settings: KeySettings, *, is_new: bool) -> KeyPort:
+    if settings.port == "file":
+        return FileKeys.create(places.keys) if is_new else FileKeys(places.keys)
+    port = _port(settings)
+    files = list(places.keys.glob("node-*.key")) if places.keys.is_dir() else []
+    if is_new and not files:
+        port.create()
+    if not (port.has_root and port.numbers()):
+        way_out = (
+            "`quanmin keys move` brings those of the node's folder there"
+            if files
+            else "bring back its backup, or set `keys.label` to what they were named"
+        )
+        raise KeysUnreadable(f"this node's keys are not where `keys.port` says: {way_out}")
+    return Keyring(FileKeys(places.keys), port) if files else port
+
+
+def _port(settings: KeySettings) -> Pkcs11Keys | VaultKeys:
+    if settings.port == "pkcs11":
+        if settings.pkcs11_module is None or settings.pkcs11_pin_file is None:
+            raise KeysUnreadable("set `keys.pkcs11_module` and `keys.pkcs11_pin_file`")
+        pin = _secret(settings.pkcs11_pin_file)
+        return Pkcs11Keys(settings.pkcs11_module, settings.pkcs11_token, pin, settings.label)
+    if not settings.vault_address or settings.vault_token_file is None:
+        raise KeysUnreadable("set `keys.vault_address` and `keys.vault_token_file`")
+    _secret(settings.vault_token_file)
+    return VaultKeys(
+        settings.vault_address,
+        settings.vault_mount,
+        settings.vault_token_file,
+        settings.label,
+        settings.vault_certificates,
+    )
+
+
+def _secret(path: Path) -> str:
+    try:
+        mode, secret = path.stat().st_mode, path.read_text("ascii").strip()
+    except (OSError, ValueError) as error:
+        raise KeysUnreadable(f"{path} cannot be read: look at its owner") from error
+    if stat.S_IMODE(mode) & 0o077:
+        raise KeysUnreadable(f"{path} can be read by others: chmod 600 {path}")
+    return secret

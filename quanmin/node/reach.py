@@ -24,7 +24,7 @@ def reached_database(settings: Settings, *, may_make: bool = True) -> Iterator[s
     places = Places(settings.node.directory)
     if settings.postgres.dsn:
         dsn = settings.postgres.dsn
-        keys = open_keys(places, is_new=asyncio.run(is_new(dsn)))
+        keys = open_keys(places, settings.keys, is_new=asyncio.run(is_new(dsn)))
         asyncio.run(make_ready(dsn, settings, keys))
         asyncio.run(catch_up(settings, dsn, keys))
         yield dsn
@@ -45,7 +45,7 @@ def reached_database(settings: Settings, *, may_make: bool = True) -> Iterator[s
     if lock is None:
         raise Unusable("The node is starting or stopping: try again in a moment.")
     with lock:
-        keys = open_keys(places, is_new=not cluster.exists())
+        keys = open_keys(places, settings.keys, is_new=not cluster.exists())
         if not cluster.exists():
             cluster.create()
         cluster.start(wait_seconds_max=settings.postgres.start_seconds_max)

@@ -28,7 +28,7 @@ from quanmin.base.database import UNAVAILABLE
 from quanmin.base.epoch import Epoch
 from quanmin.base.fetching import FetchPlaces
 from quanmin.base.jobs import tally
-from quanmin.base.keys import FileKeys, KeyPort
+from quanmin.base.keys import KeyPort
 from quanmin.base.postgres import open_pool
 from quanmin.base.spool import Spool
 from quanmin.fhir.table import load_table
@@ -62,7 +62,7 @@ class Node(msgspec.Struct, frozen=True):
 
     settings: Settings
     places: Places
-    keys: FileKeys
+    keys: KeyPort
     pool: Any
     guard: Guard
     actors: Actors
@@ -80,7 +80,7 @@ async def open_node(
 ) -> AsyncIterator[Node]:
     """Open the node over a database that has been made ready; everything is closed on leaving."""
     places = Places(settings.node.directory)
-    keys = open_keys(places, is_new=False)
+    keys = open_keys(places, settings.keys, is_new=False)
     limit = connections_max or settings.postgres.connections_per_worker_max
     pool = await open_pool(dsn, name="quanmin worker", connections_min=2, connections_max=limit)
     try:
@@ -90,7 +90,7 @@ async def open_node(
 
 
 def _assemble(
-    settings: Settings, places: Places, keys: FileKeys, pool: asyncpg.Pool[asyncpg.Record]
+    settings: Settings, places: Places, keys: KeyPort, pool: asyncpg.Pool[asyncpg.Record]
 ) -> Node:
     clock = Clock()
     context = _open_context(settings, keys)
@@ -154,7 +154,7 @@ def _open_context(settings: Settings, keys: FileKeys) -> Context:
 def _open_authorization(
     settings: Settings,
     places: Places,
-    keys: FileKeys,
+    keys: KeyPort,
     actors: Actors,
     pool: asyncpg.Pool[asyncpg.Record],
 ) -> AuthorizationServer:

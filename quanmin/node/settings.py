@@ -19,6 +19,7 @@ from quanmin.api.export import ExportLimits
 from quanmin.api.limits import DoorLimits
 from quanmin.base.jobs import JobLimits
 from quanmin.fhir.grammar import QueryLimits
+from quanmin.node.key_settings import KeySettings
 from quanmin.records.context import StoreLimits
 from quanmin.records.profiles import ValidationLimits
 from quanmin.records.reindexing import ReindexLimits
@@ -292,6 +293,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     validation: ValidationLimits = msgspec.field(default_factory=ValidationLimits)
     store: StoreLimits = msgspec.field(default_factory=StoreLimits)
     reindex: ReindexLimits = msgspec.field(default_factory=ReindexLimits)
+    keys: KeySettings = msgspec.field(default_factory=KeySettings)
     signatures: SignatureSettings = msgspec.field(default_factory=SignatureSettings)
 
     @property

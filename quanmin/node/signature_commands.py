@@ -124,7 +124,7 @@ def _settings(directory: Path | None, file: Path | None) -> Settings:
 
 
 def _own(settings: Settings) -> OwnAuthority:
-    keys = open_keys(Places(settings.node.directory), is_new=False)
+    keys = open_keys(Places(settings.node.directory), settings.keys, is_new=False)
     return OwnAuthority(keys, signing.suite_named(settings.node.signature_suite))
 
 

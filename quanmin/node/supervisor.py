@@ -91,11 +91,13 @@ class Supervisor:
         began = time.monotonic()
         self._workforce = Workforce(self._settings, listening.fileno())
         if self._dsn:
-            keys = open_keys(self._places, is_new=asyncio.run(is_new(self._dsn)))
+            keys = open_keys(
+                self._places, self._settings.keys, is_new=asyncio.run(is_new(self._dsn))
+            )
         else:
             # Keys before data: data without keys is a loss, keys without data are nothing.
             self._cluster = embedded(self._settings, self._places, self._archive_parameters())
-            keys = open_keys(self._places, is_new=not self._cluster.exists())
+            keys = open_keys(self._places, self._settings.keys, is_new=not self._cluster.exists())
             self._dsn = self._start_database(self._cluster, keys)
         applied = asyncio.run(make_ready(self._dsn, self._settings, keys))
         if applied:

@@ -9,11 +9,13 @@ moment the version was made at, of which the body keeps only a mark.
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import secrets
 import struct
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cache
 from importlib import resources
 
@@ -22,9 +24,11 @@ import zstandard
 
 from quanmin.base.crypto import SUITES, Suite, Tampered
 from quanmin.base.database import Connection, Database
-from quanmin.base.keys import KeyPort
-from quanmin.base.problems import Gone
+from quanmin.base.keys import Keyed, KeyPort, KeysUnreadable
+from quanmin.base.problems import Gone, Overloaded
 from quanmin.records.abridgement import Told, abridge, complete
+
+log = logging.getLogger("quanmin.records")
 
 PATIENT, SENDER = 0, 1
 ERASED = "the person has been erased: nothing is kept of them, and nothing is stored about them"
@@ -36,6 +40,7 @@ _KEY_PLACE = struct.Struct(">HBq")  # bucket, kind, holder
 # With the number of the dictionary: the body is abridged, its moment authenticated, its frame
 # without the number that begins every frame. Bodies without it are of the first form.
 _ABRIDGED = 1 << 15
+_RETRY_SECONDS = 5
 _FRAME = b"\x28\xb5\x2f\xfd"
 
 
@@ -213,10 +218,31 @@ class Codec:
         """The number of the node's key that wraps now."""
         return self._keys.numbers()[-1]
 
-    def wrap_again(self, holder: Holder, wrapped: bytes) -> bytes:
-        """A data key, wrapped by the node's key that wraps now. Raises Tampered."""
-        place = _place(holder)
-        return self._keys.wrap(self._keys.unwrap(wrapped, place), place)
+    async def wrap_again(self, wrapped: Sequence[tuple[Holder, bytes]]) -> list[bytes]:
+        """Data keys, wrapped by the node's key that wraps now. Raises Tampered."""
+        opened = await self._unwrap(wrapped)
+        return await self._wrap([(holder, opened[holder]) for holder, _ in wrapped])
+
+    async def _wrap(self, keys: Sequence[tuple[Holder, bytes]]) -> list[bytes]:
+        return await self._ask(self._keys.wrap, [(key, _place(holder)) for holder, key in keys])
+
+    async def _unwrap(self, wrapped: Sequence[tuple[Holder, bytes]]) -> dict[Holder, bytes]:
+        placed = [(each, _place(holder)) for holder, each in wrapped]
+        opened = await self._ask(self._keys.unwrap, placed)
+        return {holder: key for (holder, _), key in zip(wrapped, opened, strict=True)}
+
+    async def _ask(
+        self, what: Callable[[Sequence[Keyed]], list[bytes]], keys: Sequence[Keyed]
+    ) -> list[bytes]:
+        if not keys:
+            return []
+        try:
+            # A port on another machine must not hold up every other request.
+            return await asyncio.to_thread(what, keys) if self._keys.is_remote else what(keys)
+        except KeysUnreadable as error:
+            log.exception("the node's keys cannot be used")
+            text = "the node's keys cannot be used at the moment: try again later"
+            raise Overloaded(text, retry_after_seconds=_RETRY_SECONDS) from error
 
     async def _read(self, connection: Database, holders: list[Holder]) -> dict[Holder, bytes]:
         rows = await connection.fetch(
@@ -230,14 +256,15 @@ class Codec:
             [holder.kind for holder in holders],
             [holder.number for holder in holders],
         )
-        found = {}
-        for row in rows:
-            holder = Holder(row["bucket"], row["kind"], row["holder"])
+        read = [(Holder(row["bucket"], row["kind"], row["holder"]), row) for row in rows]
+        for holder, _ in read:
             self._opened.pop(holder, None)
-            if row["wrapped"]:
-                found[holder] = self._keys.unwrap(row["wrapped"], _place(holder))
-                if holder not in self._pending:
-                    self._keep(holder, found[holder], row["erasures"])
+        found = await self._unwrap(
+            [(holder, row["wrapped"]) for holder, row in read if row["wrapped"]]
+        )
+        for holder, row in read:
+            if holder in found and holder not in self._pending:
+                self._keep(holder, found[holder], row["erasures"])
         return found
 
     async def make_keys(
@@ -260,7 +287,7 @@ class Codec:
             [holder.bucket for holder in ordered],
             [holder.kind for holder in ordered],
             [holder.number for holder in ordered],
-            [self._keys.wrap(made[holder], _place(holder)) for holder in ordered],
+            await self._wrap([(holder, made[holder]) for holder in ordered]),
         )
         ours = {Holder(row["bucket"], row["kind"], row["holder"]) for row in kept}
         self._pending |= ours

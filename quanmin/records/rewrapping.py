@@ -111,7 +111,7 @@ async def _wrap_again(connection: Connection, codec: Codec, rows: list[Any]) -> 
     holders = [Holder(row["bucket"], row["kind"], row["holder"]) for row in rows]
     old = [row["wrapped"] for row in rows]
     try:
-        new = [codec.wrap_again(*each) for each in zip(holders, old, strict=True)]
+        new = await codec.wrap_again(list(zip(holders, old, strict=True)))
     except Tampered as error:
         raise Unusable(
             "A data key cannot be unwrapped: a key of the node is missing. Bring it back with "

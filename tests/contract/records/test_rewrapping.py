@@ -79,7 +79,7 @@ async def test_every_data_key_is_wrapped_by_the_new_key_and_the_old_one_can_go(
     await erase(store, erased.rid)
     keys = FileKeys(tmp_path / "keys")
     assert await count_wrapped(pool) == {1: 30}
-    assert keys.add() == 2
+    keys.add(2)
     # A process that was open before knows the new key without being told.
     seen += await people(other, 3)
     assert await count_wrapped(pool) == {1: 30, 2: 3}
@@ -110,7 +110,7 @@ async def test_every_data_key_is_wrapped_by_the_new_key_and_the_old_one_can_go(
 async def test_reads_and_writes_go_on_meanwhile(pool: Pool, store: Store, other: Store) -> None:
     seen = await people(store, 40)
     async with pool.acquire() as connection:
-        FileKeys(store.context.codec._keys._folder).add()  # type: ignore[attr-defined]  # as files
+        FileKeys(store.context.codec._keys._folder).add(2)  # type: ignore[attr-defined]  # as files
         job = await put_rewrapping(connection, "node")
     ending = asyncio.Event()
 
@@ -134,7 +134,7 @@ async def test_a_rotation_that_was_killed_goes_on_where_it_stopped(
     pool: Pool, store: Store, tmp_path: Path
 ) -> None:
     await people(store, 30)
-    FileKeys(tmp_path / "keys").add()
+    FileKeys(tmp_path / "keys").add(2)
     async with pool.acquire() as connection:
         job = await put_rewrapping(connection, "node")
     kind = rewrap_kind(store.context.codec)
@@ -163,9 +163,10 @@ async def test_a_rotation_that_was_killed_goes_on_where_it_stopped(
 
 def test_a_key_that_is_gone_opens_nothing(tmp_path: Path) -> None:
     keys = FileKeys.create(tmp_path / "keys")
-    wrapped = keys.wrap(b"key", b"place")
-    keys.add()
+    [wrapped] = keys.wrap([(b"key", b"place")])
+    keys.add(2)
     keys.remove(1)
     with pytest.raises(Tampered):
-        keys.unwrap(wrapped, b"place")
-    assert FileKeys(tmp_path / "keys").unwrap(keys.wrap(b"key", b"place"), b"place") == b"key"
+        keys.unwrap([(wrapped, b"place")])
+    [again] = keys.wrap([(b"key", b"place")])
+    assert FileKeys(tmp_path / "keys").unwrap([(again, b"place")]) == [b"key"]

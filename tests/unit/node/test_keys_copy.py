@@ -9,6 +9,7 @@ import pytest
 from quanmin.base.keys import FileKeys
 from quanmin.base.problems import Unusable
 from quanmin.node.backup import back_up_keys, restore_keys
+from quanmin.node.key_settings import KeySettings
 from quanmin.node.own_keys import open_keys
 from quanmin.node.places import Places
 
@@ -19,7 +20,7 @@ PASSPHRASE = "seven words that belong to no saying"
 def places(tmp_path: Path) -> Places:
     made = Places(tmp_path / "node")
     made.prepare()
-    open_keys(made, is_new=True)
+    open_keys(made, KeySettings(), is_new=True)
     return made
 
 
@@ -70,5 +71,5 @@ def test_a_file_that_is_there_is_never_overwritten(places: Places, tmp_path: Pat
 
 def test_new_keys_are_not_made_beside_old_data(tmp_path: Path) -> None:
     with pytest.raises(Unusable, match="keys cannot be used"):
-        open_keys(Places(tmp_path / "node"), is_new=False)
+        open_keys(Places(tmp_path / "node"), KeySettings(), is_new=False)
     assert not (tmp_path / "node" / "keys").exists()

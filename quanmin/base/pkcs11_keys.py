@@ -1,0 +1,244 @@
+"""The node's keys inside a module that speaks PKCS#11: a hardware module, or SoftHSM.
+
+They are made there, marked as sensitive and not extractable, and never leave it: data keys go in to
+be wrapped (AES-256-GCM), purposes go in to be derived (HMAC-SHA-256).
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+from quanmin.base.crypto import NONCE_BYTES, TAG_BYTES, Tampered
+from quanmin.base.keys import Keyed, KeysUnreadable, expand_input, pack_number, split_number
+from quanmin.base.problems import Overloaded
+
+_TAG_BITS: Final = TAG_BYTES * 8
+_KEY_BITS: Final = 256
+_BUSY_SECONDS: Final = 5
+
+
+class Pkcs11Keys:
+    """The keys of one node in one token: `<label>-node-<n>` wrap, `<label>-root` derives."""
+
+    is_remote = True
+
+    def __init__(self, module: Path, token: str, pin: str, label: str) -> None:
+        """Raises KeysUnreadable where module or token are not there, or the pin is wrong."""
+        self._label = label
+        self._session = _session(str(module), token, pin)
+        self._lock = _LOCK
+        self._found: dict[str, Any] = {}
+
+    @property
+    def has_root(self) -> bool:
+        """Whether purposes can be derived here."""
+        with self._using() as session:
+            return self._find(session, self._root_name) is not None
+
+    def create(self) -> None:
+        """Make the keys of a new node; those that are here stay."""
+        p11 = _library()
+        with self._using() as session:
+            if self._find(session, self._root_name) is None:
+                session.generate_key(
+                    p11.KeyType.GENERIC_SECRET,
+                    _KEY_BITS,
+                    label=self._root_name,
+                    store=True,
+                    template={**_kept(), p11.Attribute.SIGN: True},
+                    mechanism=p11.Mechanism.GENERIC_SECRET_KEY_GEN,
+                )
+            is_empty = not self._numbers(session)
+        if is_empty:
+            self.add(1)
+
+    def take_root(self, pseudorandom_key: bytes) -> None:
+        """Derive from now on what another port has derived; there is no root here yet."""
+        p11 = _library()
+        with self._using() as session:
+            session.create_object(
+                {
+                    **_kept(),
+                    p11.Attribute.CLASS: p11.ObjectClass.SECRET_KEY,
+                    p11.Attribute.KEY_TYPE: p11.KeyType.GENERIC_SECRET,
+                    p11.Attribute.VALUE: pseudorandom_key,
+                    p11.Attribute.LABEL: self._root_name,
+                    p11.Attribute.TOKEN: True,
+                    p11.Attribute.SIGN: True,
+                }
+            )
+
+    def wrap(self, keys: Sequence[Keyed]) -> list[bytes]:
+        """See `KeyPort`."""
+        p11 = _library()
+        with self._using() as session:
+            number = self._numbers(session)[-1]
+            wrapping, mark, wrapped = self._key(session, number), pack_number(number), []
+            for key, place in keys:
+                nonce = os.urandom(NONCE_BYTES)
+                sealed = wrapping.encrypt(
+                    key,
+                    mechanism=p11.Mechanism.AES_GCM,
+                    mechanism_param=p11.GCMParams(nonce, place, _TAG_BITS),
+                )
+                wrapped.append(mark + nonce + sealed)
+        return wrapped
+
+    def unwrap(self, wrapped: Sequence[Keyed]) -> list[bytes]:
+        """See `KeyPort`."""
+        with self._using() as session:
+            return [self._unwrap(session, each, place) for each, place in wrapped]
+
+    def _unwrap(self, session: Any, wrapped: bytes, place: bytes) -> bytes:
+        p11 = _library()
+        number, sealed = split_number(wrapped)
+        nonce = sealed[:NONCE_BYTES]
+        key = self._find(session, self._name(number))
+        if key is None or len(sealed) < NONCE_BYTES + TAG_BYTES:
+            raise Tampered
+        try:
+            return bytes(
+                key.decrypt(
+                    sealed[NONCE_BYTES:],
+                    mechanism=p11.Mechanism.AES_GCM,
+                    mechanism_param=p11.GCMParams(nonce, place, _TAG_BITS),
+                )
+            )
+        except (
+            p11.exceptions.EncryptedDataInvalid,
+            p11.exceptions.EncryptedDataLenRange,
+            p11.exceptions.GeneralError,
+        ) as error:
+            # SoftHSM says of a wrong tag that something went wrong, and no more.
+            raise Tampered from error
+
+    def derive(self, purpose: str) -> bytes:
+        """See `KeyPort`."""
+        p11 = _library()
+        with self._using() as session:
+            root = self._find(session, self._root_name)
+            if root is None:
+                raise KeysUnreadable(f"there is no key {self._root_name} in the module")
+            derived = root.sign(expand_input(purpose), mechanism=p11.Mechanism.SHA256_HMAC)
+        return bytes(derived)
+
+    def numbers(self) -> tuple[int, ...]:
+        """See `KeyPort`."""
+        with self._using() as session:
+            return self._numbers(session)
+
+    def add(self, number: int) -> None:
+        """See `KeyPort`."""
+        p11 = _library()
+        with self._using() as session:
+            session.generate_key(
+                p11.KeyType.AES,
+                _KEY_BITS,
+                label=self._name(number),
+                store=True,
+                template={**_kept(), p11.Attribute.ENCRYPT: True, p11.Attribute.DECRYPT: True},
+            )
+
+    def remove(self, number: int) -> None:
+        """See `KeyPort`."""
+        with self._using() as session:
+            self._key(session, number).destroy()
+        self._found.pop(self._name(number), None)
+
+    @property
+    def _root_name(self) -> str:
+        return f"{self._label}-root"
+
+    def _name(self, number: int) -> str:
+        return f"{self._label}-node-{number}"
+
+    def _numbers(self, session: Any) -> tuple[int, ...]:
+        p11 = _library()
+        named = re.compile(re.escape(self._label) + r"-node-([1-9][0-9]*)")
+        secret = {p11.Attribute.CLASS: p11.ObjectClass.SECRET_KEY}
+        found = (named.fullmatch(key.label or "") for key in session.get_objects(secret))
+        return tuple(sorted(int(match[1]) for match in found if match))
+
+    def _key(self, session: Any, number: int) -> Any:
+        key = self._find(session, self._name(number))
+        if key is None:
+            raise KeysUnreadable(f"there is no key {self._name(number)} in the module")
+        return key
+
+    def _find(self, session: Any, name: str) -> Any:
+        if name not in self._found:
+            p11 = _library()
+            wanted = {
+                p11.Attribute.CLASS: p11.ObjectClass.SECRET_KEY,
+                p11.Attribute.LABEL: name,
+            }
+            found = next(iter(list(session.get_objects(wanted))), None)
+            if found is None:
+                return None
+            self._found[name] = found
+        return self._found[name]
+
+    @contextmanager
+    def _using(self) -> Iterator[Any]:
+        """The session, for one thread at a time."""
+        exceptions = _library().exceptions
+        with self._lock:
+            try:
+                yield self._session
+            except (
+                exceptions.DeviceError,
+                exceptions.DeviceRemoved,
+                exceptions.SessionHandleInvalid,
+                exceptions.TokenNotPresent,
+            ) as error:
+                self._found.clear()
+                raise Overloaded(
+                    "the module that holds the node's keys does not answer: try again later",
+                    retry_after_seconds=_BUSY_SECONDS,
+                ) from error
+
+
+# One for the process: a token has one login, and a session serves one call at a time.
+_LOCK: Final = threading.RLock()
+
+
+def _library() -> Any:
+    try:
+        return importlib.import_module("pkcs11")
+    except ImportError as error:
+        raise KeysUnreadable(
+            "PKCS#11 needs the package python-pkcs11: install quanmin[pkcs11]"
+        ) from error
+
+
+@lru_cache(maxsize=4)
+def _session(module: str, token: str, pin: str) -> Any:
+    p11 = _library()
+    try:
+        return p11.lib(module).get_token(token_label=token).open(user_pin=pin, rw=True)
+    except RuntimeError as error:
+        reasons = {
+            "NoSuchToken": f"there is no token {token!r}: set `keys.pkcs11_token`",
+            "PinIncorrect": "the pin is wrong: look at the file of `keys.pkcs11_pin_file`",
+            "PinLocked": "the token has locked its pin after too many wrong ones",
+        }
+        reason = reasons.get(type(error).__name__, str(error) or type(error).__name__)
+        raise KeysUnreadable(f"the module {module} cannot be used: {reason}") from error
+
+
+def _kept() -> dict[Any, Any]:
+    """What makes a key stay in the module."""
+    attribute = _library().Attribute
+    return {
+        attribute.PRIVATE: True,
+        attribute.SENSITIVE: True,
+        attribute.EXTRACTABLE: False,
+    }

@@ -1,0 +1,57 @@
+"""Where the node's own keys are kept, as its operator says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+
+class KeySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The node's own keys, which wrap all others."""
+
+    port: Annotated[
+        Literal["file", "pkcs11", "vault"],
+        Meta(
+            description="Where the keys are: files of the node's folder, a module that speaks "
+            "PKCS#11, or the transit engine of a Vault. `quanmin keys move` brings the keys of a "
+            "node that has run to where this says."
+        ),
+    ] = "file"
+    label: Annotated[
+        str,
+        Meta(
+            description="What the names of this node's keys begin with in a module or a Vault.",
+            pattern=r"^[a-z0-9][a-z0-9\-]{0,40}$",
+        ),
+    ] = "quanmin"
+    pkcs11_module: Annotated[
+        Path | None,
+        Meta(description="The library of the module, such as `/usr/lib/softhsm/libsofthsm2.so`."),
+    ] = None
+    pkcs11_token: Annotated[str, Meta(description="The token's label.")] = ""
+    pkcs11_pin_file: Annotated[
+        Path | None,
+        Meta(description="A file with the token's pin, which only the node's user can read."),
+    ] = None
+    vault_address: Annotated[
+        str, Meta(description="The Vault's address, `https://vault.example.org:8200`.")
+    ] = ""
+    vault_mount: Annotated[
+        str, Meta(description="Where its transit engine is mounted.", min_length=1)
+    ] = "transit"
+    vault_token_file: Annotated[
+        Path | None,
+        Meta(
+            description="A file with the token to use, read for every request, so that an agent "
+            "may renew it."
+        ),
+    ] = None
+    vault_certificates: Annotated[
+        Path | None,
+        Meta(
+            description="A file of authorities that the Vault's certificate is checked by; "
+            "nothing: the machine's."
+        ),
+    ] = None

@@ -1,0 +1,108 @@
+"""A running node's keys are changed, killed in the middle, and moved into a module."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from running import RunningNode, wait_until
+from softhsm import PIN, Token, make_token
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def token(tmp_path: Path) -> Token:
+    return make_token(tmp_path / "hsm", f"full-{secrets.token_hex(4)}")
+
+
+@pytest.fixture
+def node(passable_folder: Path, token: Token) -> Iterator[RunningNode]:
+    # With the token, whose configuration the node's programs find in their environment.
+    assert token.module.exists()
+    made = RunningNode(passable_folder / "rotating", passable_folder / "programs")
+    made.start()
+    yield made
+    made.run("node", "stop")
+    shutil.rmtree(made.folder)
+
+
+def put(node: RunningNode, start: int, count: int) -> None:
+    entries = [
+        {
+            "resource": {"resourceType": "Patient", "id": f"p{number}"},
+            "request": {"method": "PUT", "url": f"Patient/p{number}"},
+        }
+        for number in range(start, start + count)
+    ]
+    body = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
+    with node.client() as client:
+        answer = client.post("/fhir", content=json.dumps(body))
+        assert answer.status_code == 200, answer.text
+
+
+def all_read(node: RunningNode, count: int) -> bool:
+    with node.client() as client:
+        return all(client.get(f"/fhir/Patient/p{n}").status_code == 200 for n in range(count))
+
+
+def rows(node: RunningNode) -> list[list[str]]:
+    done = node.run("keys", "status")
+    assert done.returncode == 0, done.stderr
+    return [line.split() for line in done.stdout.splitlines()[1:] if line.strip()[:1].isdigit()]
+
+
+def is_settled(node: RunningNode, newest: str) -> bool:
+    return all(count == "0" for number, count, *_ in rows(node) if number != newest)
+
+
+def test_keys_are_rotated_under_load_and_moved_into_a_module(
+    node: RunningNode, token: Token, tmp_path: Path
+) -> None:
+    put(node, 0, 400)
+    done = node.run("keys", "rotate")
+    assert "Key 2 wraps from now on" in done.stdout, done.stderr
+    for process in node.state()["job_workers"]:
+        os.kill(process, signal.SIGKILL)
+    put(node, 400, 100)  # the workers were not told, and know
+    wait_until(lambda: is_settled(node, "2"), "all wrapped by the second key")
+    refused = node.run("keys", "retire", "2", "--yes")
+    assert refused.returncode == 2
+    assert "the one that wraps" in refused.stderr
+    assert node.run("keys", "retire", "1", "--yes").returncode == 0
+    assert not (node.folder / "keys" / "node-1.key").exists()
+    assert all_read(node, 500)
+
+    pin = tmp_path / "pin"
+    pin.write_text(PIN)
+    pin.chmod(0o600)
+    module = {
+        "KEYS_PORT": "pkcs11",
+        "KEYS_PKCS11_MODULE": str(token.module),
+        "KEYS_PKCS11_TOKEN": token.label,
+        "KEYS_PKCS11_PIN_FILE": str(pin),
+    }
+    assert "stop it first" in node.run("keys", "move", **module).stderr
+    node.stop()
+    refused = node.run("node", "start", **module)
+    assert "quanmin keys move" in refused.stderr
+    done = node.run("keys", "move", **module)
+    assert done.returncode == 0, done.stderr
+    moved = RunningNode(node.folder, node.folder.parent / "programs", **module)
+    moved.start()
+    try:
+        put(moved, 500, 10)
+        wait_until(lambda: is_settled(moved, "3"), "all wrapped in the module")
+        assert moved.run("keys", "retire", "2", "--yes").returncode == 0
+        moved.stop()
+        shutil.rmtree(moved.folder / "keys")
+        moved.start()
+        assert all_read(moved, 510)
+    finally:
+        moved.stop()
