@@ -37,7 +37,9 @@ SettingsFile = Annotated[
 ]
 Code = Annotated[str, typer.Argument(help="The account, as `account list` shows it.")]
 
-accounts = typer.Typer(help="Make, list, lock and reset accounts.", no_args_is_help=True)
+accounts = typer.Typer(
+    name="account", help="Make, list, lock and reset accounts.", no_args_is_help=True
+)
 _console = Console()
 
 _COMMAND: Final = From(address="command line", request_id="quanmin account")
@@ -52,7 +54,7 @@ def _settings(directory: Path | None, file: Path | None) -> Settings:
 def _carry_out(settings: Settings, task: Callable[[SignIn], Awaitable[_Told]]) -> _Told:
     """Do it over the node's database, which is started for it when none runs."""
     with reached_database(settings) as dsn:
-        keys = open_keys(Places(settings.node.directory), is_new=False)
+        keys = open_keys(Places(settings.node.directory), settings.keys, is_new=False)
         return asyncio.run(_over(settings, dsn, keys, task))
 
 

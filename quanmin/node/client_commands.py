@@ -34,7 +34,9 @@ SettingsFile = Annotated[
 ]
 Code = Annotated[str, typer.Argument(help="The client's code: its client_id.")]
 
-clients = typer.Typer(help="Register applications, list them, withdraw them.", no_args_is_help=True)
+clients = typer.Typer(
+    name="client", help="Register applications, list them, withdraw them.", no_args_is_help=True
+)
 _console = Console()
 
 

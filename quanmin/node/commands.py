@@ -71,16 +71,11 @@ app = typer.Typer(
 )
 node = typer.Typer(help="Start, stop and look at the node.", no_args_is_help=True)
 app.add_typer(node, name="node")
-app.add_typer(accounts, name="account")
-app.add_typer(jobs, name="jobs")
-app.add_typer(key_commands, name="keys")
-app.add_typer(clients, name="client")
+_GROUPS = (accounts, clients, jobs, key_commands, log, registers, search_parameters, signatures)
+for _group in _GROUPS:
+    app.add_typer(_group)
 app.command("export")(export_records)
 app.command("erase")(erase_person)
-app.add_typer(search_parameters, name="search-parameters")
-app.add_typer(registers, name="registers")
-app.add_typer(signatures, name="signature")
-app.add_typer(log, name="log")
 
 Directory = Annotated[
     Path | None, typer.Option("--directory", help="The node's folder (setting node.directory).")

@@ -17,7 +17,9 @@ from quanmin.records.readiness import (
 )
 
 search_parameters = typer.Typer(
-    help="See what can be searched by beside R4, and how far it is.", no_args_is_help=True
+    name="search-parameters",
+    help="See what can be searched by beside R4, and how far it is.",
+    no_args_is_help=True,
 )
 _console = Console()
 

@@ -29,7 +29,9 @@ SettingsFile = Annotated[
 ]
 Number = Annotated[int, typer.Argument(help="The job's number, as `jobs list` shows it.")]
 
-jobs = typer.Typer(help="Look at background jobs, end them, try them again.", no_args_is_help=True)
+jobs = typer.Typer(
+    name="jobs", help="Look at background jobs, end them, try them again.", no_args_is_help=True
+)
 _console = Console()
 
 

@@ -27,7 +27,7 @@ from quanmin.records.rewrapping import REWRAP, count_wrapped, put_rewrapping, re
 _Told = TypeVar("_Told")
 _OWNER = "node"
 
-keys = typer.Typer(help="See and change the node's own keys.", no_args_is_help=True)
+keys = typer.Typer(name="keys", help="See and change the node's own keys.", no_args_is_help=True)
 _console = Console()
 
 

@@ -50,7 +50,9 @@ _WRONG: Final = 1
 _Told = TypeVar("_Told")
 _Question = Callable[[Connection, Notary, Witness], Awaitable[_Told]]
 
-log = typer.Typer(help="Verify, prove and take out the access log.", no_args_is_help=True)
+log = typer.Typer(
+    name="log", help="Verify, prove and take out the access log.", no_args_is_help=True
+)
 _console = Console()
 
 Entry = Annotated[str, typer.Argument(help="The entry, as `log verify` and AuditEvent name it.")]

@@ -45,7 +45,9 @@ _COLUMNS: Final = (
     *("state", "from", "until"),
 )
 
-registers = typer.Typer(help="Keep the registers that say who may act.", no_args_is_help=True)
+registers = typer.Typer(
+    name="registers", help="Keep the registers that say who may act.", no_args_is_help=True
+)
 admission = typer.Typer(help="Admit apps, devices, parties, operators.", no_args_is_help=True)
 registers.add_typer(admission, name="admission")
 _console = Console()

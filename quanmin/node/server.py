@@ -136,7 +136,7 @@ def _assemble(
     )
 
 
-def _open_context(settings: Settings, keys: FileKeys) -> Context:
+def _open_context(settings: Settings, keys: KeyPort) -> Context:
     return Context(
         load_table(),
         keys,

@@ -26,7 +26,9 @@ from quanmin.trust import Actor, Actors
 from quanmin.trust.signatures import Found, Judging, OwnAuthority, fetch_lists, judge_files
 
 _REFUSED: Final = 1
-signatures = typer.Typer(help="Verify signed documents; certify keys.", no_args_is_help=True)
+signatures = typer.Typer(
+    name="signature", help="Verify signed documents; certify keys.", no_args_is_help=True
+)
 _console = Console()
 
 
