@@ -71,7 +71,8 @@ def accept(page: Page, served: Any, code: str) -> None:
 def answered(page: Page, name: str, password: str = PASSWORD) -> None:
     page.fill("#name", name)
     page.fill("#password", password)
-    page.click("main form:not([data-passkey]) button >> nth=0")
+    with page.expect_navigation():
+        page.click("main form:not([data-passkey]) button >> nth=0")
 
 
 def test_staff_get_in_without_script_by_invitation_password_and_code(
@@ -157,7 +158,8 @@ def pages(page: Page, served: Any) -> Iterator[str]:
     page.fill("#code", "ABCDE-ABCDE-ABCDE-ABCDE")
     page.fill("#password", "short")
     page.fill("#again", "short")
-    page.click("main button")
+    with page.expect_navigation():
+        page.click("main button")
     yield "invitation"
     page.goto(f"{served.address}/sign-in")
     answered(page, "centre")
