@@ -48,6 +48,7 @@ from quanmin.trust.log.entry import Place
 from quanmin.trust.log.reading import LogReading
 from quanmin.trust.questions import Question, find, keep
 from quanmin.trust.reach import Scoped, as_reached, refuse_log
+from quanmin.trust.registers import Institution, Institutions, Wanted
 from quanmin.trust.registers.standing import Standing, Standings
 from quanmin.trust.showing import (
     Timeline,
@@ -351,6 +352,21 @@ class GuardedReading:
         """Raises Forbidden for whoever may not have records indexed again."""
         if self.actor.role != "operator" or self.actor.scopes is not None:
             raise Forbidden("records are indexed again for operators of the node only")
+
+    async def institutions(
+        self, moment: int | None, wanted: Wanted, *, after: str | None = None, count: int
+    ) -> Sequence[Institution]:
+        """What the register of institutions says of a moment (None: now), to every actor alike: it
+        names nobody, so nothing is noted.
+        """
+        async with self._store.glancing() as connection:
+            at = self._guard.now() if moment is None else moment
+            return await Institutions(connection).as_of(at, wanted, after=after, count=count)
+
+    async def institution_history(self, code: str) -> Sequence[Institution]:
+        """All states of an institution, by its credit code, oldest first; to every actor alike."""
+        async with self._store.glancing() as connection:
+            return await Institutions(connection).history(code)
 
     async def types_present(self) -> list[str]:
         """The types of which this node has records at all, whoever may see them."""

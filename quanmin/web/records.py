@@ -11,6 +11,7 @@ from quanmin.base.problems import Forbidden
 from quanmin.fhir.grammar import parse_query
 from quanmin.fhir.query import Query
 from quanmin.trust import Batch, GuardedRecords, Hits, Outcome, Stored, Timeline
+from quanmin.trust.registers import Institution, Wanted
 from quanmin.web.application import Application
 
 
@@ -94,6 +95,18 @@ class DeclaredRecords:
     ) -> Outcome:
         """A new version; with `if_match` only on top of that version."""
         return await self._records.update(self._writable(type_), id_, body, if_match=if_match)
+
+    async def institutions(
+        self, moment: int | None, wanted: Wanted, *, after: str | None = None, count: int
+    ) -> Sequence[Institution]:
+        """What the register of institutions says of a moment; None: now."""
+        self._readable("Organization")
+        return await self._records.institutions(moment, wanted, after=after, count=count)
+
+    async def institution_history(self, code: str) -> Sequence[Institution]:
+        """All states of an institution of the register, oldest first."""
+        self._readable("Organization")
+        return await self._records.institution_history(code)
 
     def may_read(self, type_: str) -> bool:
         """Whether the application has declared that it reads this type.

@@ -8,7 +8,7 @@ from quanmin.trust.registers.admissions import (
 )
 from quanmin.trust.registers.credit_code import judge_credit_code
 from quanmin.trust.registers.institution_index import InstitutionIndex
-from quanmin.trust.registers.institutions import Institution, Institutions
+from quanmin.trust.registers.institutions import Institution, Institutions, Wanted
 from quanmin.trust.registers.posts import Post, Posts
 from quanmin.trust.registers.practitioner_index import PractitionerIndex
 from quanmin.trust.registers.proxies import Proxies, Proxy
@@ -28,6 +28,7 @@ __all__ = [
     "Proxy",
     "Standing",
     "Standings",
+    "Wanted",
     "is_admitted",
     "judge_credit_code",
 ]

@@ -12,6 +12,7 @@ from datetime import date
 from typing import Any, Final
 from uuid import uuid4
 
+from quanmin.base import csv_line
 from quanmin.base.problems import Invalid, Issue
 from quanmin.trust.registers.credit_code import code_rule, judge_credit_code
 from quanmin.trust.registers.definitions import institution_rule
@@ -26,7 +27,6 @@ PRACTITIONER_COLUMNS: Final = (
 )
 _CREDIT: Final = code_rule().own
 _FAULTS_MAX: Final = 100
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 class Sheet:
@@ -34,7 +34,7 @@ class Sheet:
 
     def __init__(self, text: str, columns: Sequence[str], needed: Iterable[str]) -> None:
         """Raises Invalid for a file without these columns or with others."""
-        reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline=""))
+        reader = csv.DictReader(io.StringIO(text.removeprefix(csv_line.MARK), newline=""))
         found = [name.strip() for name in reader.fieldnames or ()]
         if set(found) - set(columns) or set(needed) - set(found):
             known = ", ".join(columns)
@@ -159,16 +159,8 @@ def as_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Rows as CSV, with a byte order mark, so that spreadsheets read Chinese; nothing in it is a
     formula to them.
     """
-    out = io.StringIO(newline="")
-    writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow(columns)
-    for row in rows:
-        writer.writerow(_harmless("" if value is None else str(value)) for value in row)
-    return "\ufeff" + out.getvalue()
-
-
-def _harmless(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    told = [["" if value is None else str(value) for value in row] for row in rows]
+    return csv_line.MARK + csv_line.line(columns) + "".join(map(csv_line.line, told))
 
 
 def _organization(code: str, values: Mapping[str, str]) -> dict[str, Any]:

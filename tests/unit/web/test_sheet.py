@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from quanmin.web.sheet import line, sheet
+from quanmin.base.csv_line import line
+from quanmin.web.sheet import sheet
 
 
 @pytest.mark.parametrize("cell", ["=1+1", "+86 13", "-cmd", "@sum", "\tx", "\rx"])
