@@ -15,6 +15,7 @@ import httpx
 import pytest
 from running import RunningNode, wait_until
 
+from quanmin.base.keys import FileKeys
 from quanmin.base.postgres import connect
 
 pytestmark = pytest.mark.slow
@@ -88,6 +89,39 @@ def test_a_lost_disk_is_recovered_to_a_moment_between_two_writes(
     node.start()
     assert names(node) == {"before-the-backup", "one", "three"}
     assert len(list((node.folder / "postgres").glob("data.before-*"))) == 1
+
+
+def test_the_backup_folder_alone_opens_nothing(
+    node: RunningNode, passable_folder: Path, tmp_path: Path
+) -> None:
+    with node.client() as client:
+        write(client, "Seldom-Name-Hospital")
+    assert node.run("backup").returncode == 0
+    node.stop()  # the rest of the log is archived
+    kept = node.folder / "keys"
+    secrets = [path.read_text().strip() for path in kept.glob("*.key")]
+    looked_for = [
+        b"Seldom-Name",
+        node.token().encode(),
+        *(form for key in secrets for form in (key.encode(), bytes.fromhex(key))),
+    ]
+    files = [path for path in (passable_folder / "backup").rglob("*") if path.is_file()]
+    assert any(path.name.endswith(".sealed") for path in files)
+    for path in files:
+        content = path.read_bytes()
+        assert not any(each in content for each in looked_for), path.name
+
+    kept.rename(tmp_path / "keys")
+    done = node.run("restore")
+    assert done.returncode == 2
+    assert "no key folder" in done.stderr
+    FileKeys.create(kept)
+    done = node.run("restore")
+    assert done.returncode == 2
+    assert "keys" in done.stderr
+    shutil.rmtree(kept)
+    shutil.copytree(tmp_path / "keys", kept)
+    assert node.run("restore").returncode == 0
 
 
 def test_of_many_backups_the_newest_are_kept_and_each_still_leads_to_the_end(

@@ -33,6 +33,18 @@ def test_keys_come_back_with_the_passphrase(places: Places, tmp_path: Path) -> N
     assert copy.stat().st_mode & 0o777 == 0o600
 
 
+def test_after_a_rotation_the_copy_has_both_keys(places: Places, tmp_path: Path) -> None:
+    keys = FileKeys(places.keys)
+    wrapped = keys.wrap([(b"old", b"")])
+    keys.add(2)
+    wrapped += keys.wrap([(b"new", b"")])
+    assert back_up_keys(places, tmp_path / "copy", PASSPHRASE) == 3
+    other = Places(tmp_path / "other")
+    assert restore_keys(other, tmp_path / "copy", PASSPHRASE) == 3
+    opened = FileKeys(other.keys).unwrap([(each, b"") for each in wrapped])
+    assert opened == [b"old", b"new"]
+
+
 def test_the_copy_shows_no_key(places: Places, tmp_path: Path) -> None:
     back_up_keys(places, tmp_path / "copy", PASSPHRASE)
     content = (tmp_path / "copy").read_bytes()
