@@ -45,7 +45,7 @@ from quanmin.node.job_commands import jobs
 from quanmin.node.key_commands import keys as key_commands
 from quanmin.node.log_commands import log
 from quanmin.node.own_keys import open_keys
-from quanmin.node.places import HOST, Places, State
+from quanmin.node.places import Places, State
 from quanmin.node.reach import reached_database, running_cluster
 from quanmin.node.register_commands import registers
 from quanmin.node.restoration import as_text, backup_folder, restore
@@ -181,8 +181,8 @@ def start_node(
 
 
 def _announce(places: Places, state: State) -> None:
-    _console.print(f"The node is running: [bold]http://{HOST}:{state.port}/[/bold]")
-    _console.print(f"FHIR R4 is at http://{HOST}:{state.port}/fhir, the log at {places.log}.")
+    _console.print(f"The node is running: [bold]{state.address}/[/bold]")
+    _console.print(f"FHIR R4 is at {state.address}/fhir, the log at {places.log}.")
     _console.print(
         "Nobody has an account that `quanmin account add` has not made; `quanmin account list` "
         "shows all."
@@ -233,7 +233,7 @@ def show_status(
     else:
         since = datetime.fromtimestamp(state.started_at // 1_000_000, UTC).astimezone()
         table = Table(show_header=False, box=None, padding=(0, 2))
-        table.add_row("address", f"http://{HOST}:{state.port}/")
+        table.add_row("address", f"{state.address}/")
         table.add_row("since", f"{since:%Y-%m-%d %H:%M:%S %Z}")
         table.add_row("process", str(state.process))
         table.add_row("state", "ready" if state.is_ready else "starting")

@@ -19,7 +19,7 @@ from quanmin.demo.province import Province
 from quanmin.demo.show import fill
 from quanmin.fhir.grammar import parse_query
 from quanmin.node.first_actors import HOSPITALS, OPERATOR, RESIDENT, enrol_first_actors, keep
-from quanmin.node.places import HOST, Enrolled, Places, Shown
+from quanmin.node.places import Enrolled, Places, Shown
 from quanmin.node.reach import reached_database
 from quanmin.node.server import Node, open_node
 from quanmin.node.settings import Settings
@@ -44,6 +44,10 @@ def demonstrate(
     state = places.running()
     if state is None:
         raise Unusable("The node does not run: start it first with `quanmin node start`.")
+    if state.scheme != "http":
+        raise Unusable(
+            "The demonstration is sent without TLS: start the node without `node.tls_certificate`."
+        )
     province = Province(seed=seed, people=people)
     if not places.holds_fictional_data:
         places.mark_fictional()
@@ -51,7 +55,7 @@ def demonstrate(
     with reached_database(settings) as dsn:
         asyncio.run(enrol_first_actors(dsn, places))
         tokens = asyncio.run(_tokens_of_senders(dsn, places, province))
-        fill(f"http://{HOST}:{state.port}", tokens, province, console)
+        fill(state.address, tokens, province, console)
         asyncio.run(_embody_resident(settings, dsn, province))
         asyncio.run(_open_accounts(settings, dsn, places))
     if truth is not None:

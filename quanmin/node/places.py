@@ -45,6 +45,12 @@ class State(msgspec.Struct, frozen=True):
     workers: tuple[int, ...] = ()
     job_workers: tuple[int, ...] = ()
     postgres: int | None = None
+    scheme: str = "http"
+
+    @property
+    def address(self) -> str:
+        """Where it answers."""
+        return f"{self.scheme}://{HOST}:{self.port}"
 
 
 class Enrolled(msgspec.Struct, frozen=True):

@@ -173,7 +173,8 @@ def issuer_of(settings: Settings) -> Issuer:
     """Where applications find this node: as it was set, else on this machine."""
     node = settings.node
     parts = urlsplit(node.base_url)
-    own = f"{parts.scheme}://{parts.netloc}" if node.base_url else f"http://{HOST}:{node.port}"
+    scheme = "http" if node.tls_certificate is None else "https"
+    own = f"{parts.scheme}://{parts.netloc}" if node.base_url else f"{scheme}://{HOST}:{node.port}"
     address = settings.oauth.issuer or own
     return Issuer(address, node.base_url.rstrip("/") or f"{address}/fhir")
 

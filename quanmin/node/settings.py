@@ -111,6 +111,18 @@ class NodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             description="The port of the door and the pages, on this machine only.", ge=1, le=65535
         ),
     ] = 8080
+    tls_certificate: Annotated[
+        Path | None,
+        Meta(
+            description="The door's certificate with those above it, as PEM: the door then speaks "
+            "TLS 1.3 only. A renewed file is taken up within a minute. Nothing: no TLS, for what "
+            "stands in front to speak it."
+        ),
+    ] = None
+    tls_key: Annotated[
+        Path | None,
+        Meta(description="The private key of the door's certificate, as PEM without a passphrase."),
+    ] = None
     workers: Annotated[
         int,
         Meta(

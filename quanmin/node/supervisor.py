@@ -37,6 +37,7 @@ from quanmin.node.ledger import catch_up, share_ledger
 from quanmin.node.own_keys import open_keys
 from quanmin.node.places import HOST, Places, State
 from quanmin.node.settings import Settings
+from quanmin.node.tls import open_tls
 from quanmin.node.workforce import LABOURING, Workforce
 
 log = logging.getLogger("quanmin.node")
@@ -89,6 +90,7 @@ class Supervisor:
 
     def _start(self, listening: socket.socket) -> None:
         began = time.monotonic()
+        open_tls(self._settings.node)  # told here, before anything is started
         self._workforce = Workforce(self._settings, listening.fileno())
         if self._dsn:
             keys = open_keys(
@@ -260,6 +262,7 @@ class Supervisor:
             workers=self._workforce.processes() if self._workforce else (),
             job_workers=self._workforce.processes(LABOURING) if self._workforce else (),
             postgres=self._cluster.process_id if self._cluster else None,
+            scheme="http" if self._settings.node.tls_certificate is None else "https",
         )
         self._places.keep_state(state)
         return state

@@ -25,6 +25,7 @@ from quanmin.base.problems import Problem
 from quanmin.node.memory import rest_the_collector
 from quanmin.node.server import build_application, open_node
 from quanmin.node.settings import Settings, unpack
+from quanmin.node.tls import HEADERS, open_tls
 
 _BACKLOG: Final = 2048
 READY: Final = b"ready\n"
@@ -86,8 +87,10 @@ def carry_out(work: Callable[[Settings, Orders], Coroutine[Any, Any, None]]) -> 
 
 
 async def _serve(settings: Settings, orders: Orders) -> None:
+    tls = open_tls(settings.node)
     async with open_node(settings, orders.dsn) as node:
         rest_the_collector()
+        watching = None if tls is None else asyncio.create_task(tls.watch())
         config = uvicorn.Config(
             build_application(node, orders.quotas),
             loop="none",
@@ -101,8 +104,12 @@ async def _serve(settings: Settings, orders: Orders) -> None:
             backlog=_BACKLOG,
             timeout_keep_alive=75,
             timeout_graceful_shutdown=settings.node.drain_seconds_max,
+            ssl_context_factory=None if tls is None else lambda *_: tls.context,
+            headers=None if tls is None else HEADERS,
         )
         await _Server(config, orders.report).serve([socket.socket(fileno=orders.socket)])
+        if watching is not None:
+            watching.cancel()
 
 
 if __name__ == "__main__":
