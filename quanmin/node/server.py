@@ -268,7 +268,13 @@ def build_application(node: Node, quotas: tuple[int, int, int] | None = None) ->
         office=node.office,
         authorization=node.authorization,
         beyond=Starlette(
-            routes=build_pages(node.guard, node.sign_in, kit, unavailable=UNAVAILABLE)
+            routes=build_pages(
+                node.guard,
+                node.sign_in,
+                kit,
+                unavailable=UNAVAILABLE,
+                authorization=node.authorization,
+            )
         ),
     )
 

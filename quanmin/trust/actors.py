@@ -47,6 +47,7 @@ _BEARING = """
     left join trust.account k on k.code = a.account
     where t.hash = $1 and t.kind = 1 and t.expires > $2
         and k.locked_at is null and k.retired_at is null
+        and (t.session is null or exists (select from trust.session s where s.id = t.session))
 """
 
 

@@ -17,6 +17,7 @@ from markupsafe import Markup, escape
 
 from quanmin.trust import Guard, Role
 from quanmin.trust.sign_in import SignIn
+from quanmin.trust.sign_in.server import AuthorizationServer
 from quanmin.web.application import Installed, Level
 from quanmin.web.assets import Assets
 from quanmin.web.labels import Label
@@ -58,9 +59,11 @@ class House:
         sign_in: SignIn,
         settings: KitSettings,
         installed: tuple[Installed, ...],
+        authorization: AuthorizationServer | None = None,
     ) -> None:
         self.guard = guard
         self.sign_in = sign_in
+        self.authorization = authorization
         self.settings = settings
         self.seal = Seal(settings.secret)
         self.assets = Assets()

@@ -20,7 +20,8 @@ from quanmin.base.logs import correlation_id
 from quanmin.base.problems import Forbidden, NotAllowed, NotFound, Overloaded, Problem
 from quanmin.trust import Guard
 from quanmin.trust.sign_in import SignIn
-from quanmin.web import entry, own_account
+from quanmin.trust.sign_in.server import AuthorizationServer
+from quanmin.web import approving, entry, own_account
 from quanmin.web.application import Application, Installed, discover
 from quanmin.web.house import House, KitSettings
 from quanmin.web.policy import WITHOUT_SCRIPT
@@ -52,7 +53,7 @@ _HEADERS = {
 
 Call = Callable[[Visit], Awaitable[Response]]
 
-KIT_PAGES: tuple[Page, ...] = (*entry.PAGES, *own_account.PAGES)
+KIT_PAGES: tuple[Page, ...] = (*entry.PAGES, *own_account.PAGES, *approving.PAGES)
 
 
 def build(
@@ -62,15 +63,16 @@ def build(
     *,
     installed: tuple[Installed, ...] | None = None,
     unavailable: tuple[type[Exception], ...] = (ConnectionError,),
+    authorization: AuthorizationServer | None = None,
 ) -> list[BaseRoute]:
     """The routes of every page of the node; the last takes every other path, so mount them last.
 
     Without `installed`, every application found is served. `unavailable` are the exceptions that
     mean the database cannot be reached. Raises TypeError when a page does not
-    state its access or two pages claim one path.
+    state its access or two pages claim one path. `authorization` is asked for what people approve.
     """
     found = discover() if installed is None else installed
-    house = House(guard, sign_in, kit, found)
+    house = House(guard, sign_in, kit, found, authorization)
     declared: list[tuple[Page, Application | None]] = [(page, None) for page in KIT_PAGES]
     for application in house.applications:
         declared += [(page, application) for page in application.pages]
@@ -131,6 +133,7 @@ class Door:
             log.exception("a page failed", extra={"route": page.path if page else ""})
             response = tell_problem(visit, Problem("the node failed to make this page"))
         self._remember(visit, response)
+        approving.goes_on(visit, response)
         return _packed(request, response)
 
     async def _admitted(self, visit: Visit, call: Call, page: Page | None) -> Response:

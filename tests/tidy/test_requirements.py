@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-import build_bulk_data_page as bulk
+import build_requirements_pages as requirements
 import pytest
+from build_requirements_pages import BULK, GUIDES, Guide, Unanswered
 from shared import archive
 from tidy.tree import ROOT, assert_clean
 
@@ -26,8 +27,9 @@ def missing_tests(said: dict[str, tuple[str, str]]) -> list[str]:
     return found
 
 
-def test_every_requirement_said_to_be_met_has_its_test() -> None:
-    assert_clean(missing_tests(bulk.answers()))
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.name)
+def test_every_requirement_said_to_be_met_has_its_test(guide: Guide) -> None:
+    assert_clean(missing_tests(requirements.answers(guide)))
 
 
 def test_a_test_that_is_not_there_is_noticed() -> None:
@@ -37,15 +39,17 @@ def test_a_test_that_is_not_there_is_noticed() -> None:
 
 
 @pytest.mark.shared
-def test_the_page_of_bulk_data_requirements_is_up_to_date() -> None:
-    rows = bulk.rows_of(archive("inferno_requirements.tar.xz"))
-    written = bulk.page(rows, bulk.answers())
-    assert bulk.PAGE.read_text(encoding="utf-8") == written, "run tools/build_bulk_data_page.py"
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.name)
+def test_the_pages_of_requirements_are_up_to_date(guide: Guide) -> None:
+    rows = requirements.rows_of(archive("inferno_requirements.tar.xz"), guide)
+    written = requirements.page(guide, rows, requirements.answers(guide))
+    current = guide.page_file.read_text(encoding="utf-8")
+    assert current == written, "run tools/build_requirements_pages.py"
 
 
 def test_a_requirement_without_an_answer_is_noticed() -> None:
     row = {"Req Set": "guide_2.0.0", "ID": "1", "Requirement": "all", "Conformance": "SHALL"}
-    with pytest.raises(bulk.Unanswered, match="no answer"):
-        bulk.page([row], {})
-    with pytest.raises(bulk.Unanswered, match="no requirement"):
-        bulk.page([], {"9": ("chosen", "why")})
+    with pytest.raises(Unanswered, match="no answer"):
+        requirements.page(BULK, [row], {})
+    with pytest.raises(Unanswered, match="no requirement"):
+        requirements.page(BULK, [], {"9": ("chosen", "why")})

@@ -21,7 +21,6 @@ MANAGE: Final = "/oauth/applications"
 _CAPABILITIES: Final = [
     "launch-ehr",
     "launch-standalone",
-    "authorize-post",
     "client-public",
     "client-confidential-symmetric",
     "client-confidential-asymmetric",

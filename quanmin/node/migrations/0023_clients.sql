@@ -29,7 +29,7 @@ create table trust.token (
     patient bigint,
     patient_id text,
     encounter_id text,
-    session text,
+    session bigint,
     issued bigint not null,
     expires bigint not null,
     used bigint
@@ -54,7 +54,7 @@ create table trust.code (
     patient bigint,
     patient_id text,
     encounter_id text,
-    session text,
+    session bigint,
     expires bigint not null,
     used bigint
 );

@@ -68,7 +68,7 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     patient: int | None = None
     patient_id: str | None = None
     encounter_id: str | None = None
-    session: str | None = None
+    session: int | None = None
 
 
 class Issued(msgspec.Struct, frozen=True):
@@ -162,14 +162,18 @@ class Tokens:
         """
         async with self._pool.acquire() as connection, connection.transaction():
             row = await connection.fetchrow(
-                "select t.*, a.is_active from trust.token t join trust.actor a on a.code = t.actor"
+                "select t.*, a.is_active and k.locked_at is null and k.retired_at is null"
+                " and (t.session is null or s.id is not null) as may"
+                " from trust.token t join trust.actor a on a.code = t.actor"
+                " left join trust.account k on k.code = a.account"
+                " left join trust.session s on s.id = t.session"
                 " where t.hash = $1 and t.kind = $2 and t.client = $3 for update of t",
                 digest_of(refresh),
                 _REFRESH,
                 client,
             )
             now = self._now()
-            if row is None or row["expires"] <= now or not row["is_active"]:
+            if row is None or row["expires"] <= now or not row["may"]:
                 raise _unknown_refresh()
             if row["used"] is None:
                 grant = grant_of(row)
@@ -218,7 +222,7 @@ class Tokens:
         """End all that came of a grant, in the caller's transaction; `announce` comes after it."""
         await connection.execute("delete from trust.token where family = $1", family)
 
-    async def end_session(self, session: str) -> None:
+    async def end_session(self, session: int) -> None:
         """End all that goes on only while somebody is signed in, when that has ended."""
         await self._pool.execute("delete from trust.token where session = $1", session)
         self.announce()
@@ -232,7 +236,11 @@ class Tokens:
         row = await self._pool.fetchrow(
             "select t.* from trust.token t join trust.actor a on a.code = t.actor and a.is_active"
             " join trust.client c on c.code = t.client and c.is_active"
-            " where t.hash = $1 and t.expires > $2 and t.used is null",
+            " left join trust.account k on k.code = a.account"
+            " left join trust.session s on s.id = t.session"
+            " where k.locked_at is null and k.retired_at is null"
+            " and (t.session is null or s.id is not null)"
+            " and t.hash = $1 and t.expires > $2 and t.used is null",
             digest_of(token),
             self._now(),
         )

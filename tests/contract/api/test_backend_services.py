@@ -7,7 +7,10 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
+import threading
 import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,7 @@ from stores import observation, patient
 
 from quanmin.api import DoorLimits
 from quanmin.base.epoch import Epoch
+from quanmin.base.problems import Invalid
 
 LIMITS = DoorLimits(stranger_burst_requests=1e6, polls_per_second=10_000, polls_burst=10_000)
 
@@ -341,3 +345,102 @@ async def test_rfc_6749_5_2_what_is_wrong_with_a_request_is_told_by_its_code(
     assert refused(await post("/oauth/token", data=wrong), "invalid_client")
     assert refused(await post("/oauth/token", data={"grant_type": "x"}), "invalid_client")
     assert (await workers.first.get("/oauth/token")).status_code == 405
+
+
+class Shelf(BaseHTTPRequestHandler):
+    """Serves one key set, and counts; sends elsewhere from /elsewhere."""
+
+    keys = b""
+    asked = 0
+
+    def do_GET(self) -> None:
+        type(self).asked += 1
+        if self.path == "/elsewhere":
+            self.send_response(302)
+            self.send_header("Location", "/keys")
+            self.end_headers()
+            return
+        body = b"{" * 100_000 if self.path == "/huge" else type(self).keys
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def shelf() -> Iterator[tuple[type[Shelf], str]]:
+    class Mine(Shelf):
+        pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Mine)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield Mine, f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+async def test_keys_are_fetched_from_the_registered_address_where_the_operator_allows_it(
+    house: Any, tmp_path: Path, shelf: tuple[type[Shelf], str]
+) -> None:
+    kept, origin = shelf
+    backend = Backend()
+    kept.keys = backend.jwks.encode()
+    allowed = Workers(house, tmp_path, key_origins=origin)
+    await allowed.register(backend, jwks=None, jwks_url=f"{origin}/keys")
+    for _ in range(3):
+        assert (await allowed.first.post("/oauth/token", data=backend.form())).status_code == 200
+    assert kept.asked == 1, "they are kept for a while"
+    named = backend.assertion({"jku": f"{origin}/keys"})
+    form = backend.form(assertion=named)
+    assert (await allowed.first.post("/oauth/token", data=form)).status_code == 200
+
+    forbidden = Workers(house, tmp_path, key_origins="https://other.example")
+    answer = await forbidden.first.post("/oauth/token", data=backend.form())
+    assert refused(answer, "invalid_client")
+    assert kept.asked == 1, "nothing is asked where the operator has not allowed it"
+
+
+@pytest.mark.parametrize("path", ["/elsewhere", "/huge", "@169.254.169.254/", ":1/", "/../keys?"])
+async def test_a_hostile_address_of_keys_leads_nowhere(
+    house: Any, tmp_path: Path, shelf: tuple[type[Shelf], str], path: str
+) -> None:
+    kept, origin = shelf
+    kept.keys = Backend("another").jwks.encode()
+    workers = Workers(house, tmp_path, key_origins=origin)
+    backend = await workers.register(Backend(), jwks=None, jwks_url=f"{origin}{path}")
+    answer = await workers.first.post("/oauth/token", data=backend.form())
+    assert refused(answer, "invalid_client")
+    assert origin not in answer.text
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"jwks": "no json"},
+        {"jwks": '{"keys": []}'},
+        {"jwks": '{"keys": [{"kty": "oct", "k": "AAAA", "kid": "one"}]}'},
+        {"jwks": json.dumps({"keys": [ECKey.generate_key("P-256").as_dict(private=False)]})},
+        {"jwks": None},
+        {"jwks": None, "secret": b"x"},
+        {"grants": frozenset({"password"})},
+        {"grants": frozenset({"refresh_token"})},
+        {"grants": frozenset({"authorization_code"}), "redirects": ("http://app.example/",)},
+        {"grants": frozenset({"authorization_code"}), "redirects": ("https://a.example/#x",)},
+        {"grants": frozenset({"authorization_code"}), "redirects": ("javascript:alert(1)",)},
+        {"grants": frozenset({"authorization_code"}), "redirects": ("https://b@a.example/",)},
+        {"grants": frozenset({"authorization_code"}), "redirects": ("http://localhost.evil/",)},
+        {"grants": frozenset({"authorization_code"}), "redirects": ("https://a.example/",)},
+        {"code": "a b"},
+    ],
+    ids="-".join,
+)
+async def test_a_client_that_would_not_be_safe_is_not_registered(
+    workers: Workers, wrong: dict[str, Any]
+) -> None:
+    with pytest.raises(Invalid):
+        await workers.servers[0].clients.add(Backend().registered(**wrong))

@@ -1,0 +1,282 @@
+"""The page on which a person lets an application work for them, or does not: with what, for which
+patient, and how far.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from starlette.responses import RedirectResponse, Response
+
+from quanmin.base.problems import Malformed, NotFound
+from quanmin.fhir.grammar import parse_query
+from quanmin.fhir.json import decode
+from quanmin.trust import GuardedRecords, Stored
+from quanmin.trust.scopes import Scopes
+from quanmin.trust.sign_in.approving import (
+    Back,
+    Wish,
+    form_targets,
+    grant_address,
+    needs_patient,
+    offered,
+    read_wish,
+    refuse,
+    words_of,
+)
+from quanmin.trust.sign_in.clients import Client
+from quanmin.trust.sign_in.codes import Approved, Launch
+from quanmin.trust.sign_in.secrets import new_family
+from quanmin.trust.sign_in.server import AuthorizationServer
+from quanmin.trust.sign_in.tokens import Grant
+from quanmin.web.entry import ACCOUNT, SIGN_IN
+from quanmin.web.persons import tell_patient
+from quanmin.web.route import ANYBODY, Page, page
+from quanmin.web.visit import Visit
+
+AUTHORIZE: Final = "/oauth/authorize"
+_ASKED: Final = "quanmin_asked"
+_ASKED_SECONDS: Final = 600
+_ASKED_LENGTH_MAX: Final = 3000
+_HITS: Final = 10
+_HOMES: Final = frozenset({"/", ACCOUNT})
+_PURPOSE: Final = "TREAT"
+
+
+class Pending(msgspec.Struct, frozen=True, kw_only=True):
+    """A wish while the person decides; it travels with the form, sealed for them alone."""
+
+    wish: Wish
+    patient: str | None = None
+    encounter: str | None = None
+
+
+@page(AUTHORIZE, access=ANYBODY, methods=("GET", "POST"))
+async def authorize(visit: Visit) -> Response:
+    """Ask, and send the answer to the application by the browser."""
+    server = visit.house.authorization
+    if server is None:
+        raise NotFound("no page has this address")
+    try:
+        if visit.request.method == "POST":
+            return await _decide(visit, server)
+        wish, client = await read_wish(server, visit.request.query_params.multi_items())
+        if visit.actor is None:
+            return _sign_in_first(visit, server, wish)
+        launch = await _launched(visit, server, wish)
+        pending = Pending(wish=wish, patient=launch.patient_id, encounter=launch.encounter_id)
+        return await _ask(visit, server, client, pending)
+    except Back as back:
+        # 303: what was sent with the form stays here (RFC 9700 section 4.12).
+        return RedirectResponse(back.address, status_code=303)
+
+
+def goes_on(visit: Visit, response: Response) -> None:
+    """Whoever signed in for the sake of an application goes on to where it asks, not to the first
+    page.
+    """
+    closed = visit.request.cookies.get(_ASKED)
+    is_home = response.status_code == 303 and response.headers.get("location") in _HOMES
+    if not closed or not is_home or visit.request.method != "POST":
+        return
+    try:
+        query = visit.house.seal.open("asked", "", closed, age_seconds_max=_ASKED_SECONDS)
+    except Malformed:
+        return
+    response.headers["location"] = f"{AUTHORIZE}?{query.decode('ascii', 'replace')}"
+    response.delete_cookie(_ASKED, path="/", httponly=True, samesite="lax")
+
+
+def _sign_in_first(visit: Visit, server: AuthorizationServer, wish: Wish) -> Response:
+    if wish.is_silent:
+        raise refuse(server.issuer, wish, "login_required", "nobody is signed in")
+    query = visit.request.url.query
+    response = visit.go(SIGN_IN)
+    if query.isascii() and len(query) <= _ASKED_LENGTH_MAX:
+        response.set_cookie(
+            _ASKED,
+            visit.house.seal.close("asked", "", query.encode()),
+            max_age=_ASKED_SECONDS,
+            path="/",
+            secure=visit.house.settings.is_secure,
+            httponly=True,
+            samesite="lax",
+        )
+    return response
+
+
+async def _launched(visit: Visit, server: AuthorizationServer, wish: Wish) -> Launch:
+    if wish.launch is None or visit.actor is None:
+        return Launch()
+    found = await server.codes.launched(wish.launch, wish.client, visit.actor.code)
+    if found is None:
+        raise refuse(server.issuer, wish, "invalid_request", "there is no such launch (any more)")
+    return found
+
+
+async def _ask(
+    visit: Visit, server: AuthorizationServer, client: Client, pending: Pending
+) -> Response:
+    """The page to decide on; before it, where needed, the one to choose a patient."""
+    wish, own = pending.wish, await _own_record(visit)
+    scopes = _offer(visit, client, pending, own)
+    if not scopes.reaches and "openid" not in scopes.plain:
+        raise refuse(server.issuer, wish, "invalid_scope", "none of these scopes is open to you")
+    if wish.is_silent:
+        raise refuse(server.issuer, wish, "interaction_required", "the person has to approve")
+    patient: Stored | None = None
+    if needs_patient(scopes):
+        patient = own
+        if own is None and pending.patient is None:
+            return await _choose(visit, client, pending)
+        if pending.patient is not None:
+            patient = await _records(visit).read("Patient", pending.patient)
+        if patient is not None:
+            pending = msgspec.structs.replace(pending, patient=patient.id)
+    response = visit.page(
+        "kit/approve.html",
+        application=client.name,
+        scopes=words_of(scopes, visit.language),
+        patient=None if patient is None else _told(visit, patient),
+        state=_keep(visit, pending),
+        target=form_targets(wish.redirect),
+    )
+    response.headers["Content-Security-Policy"] = (
+        f"default-src 'self'; base-uri 'none'; form-action 'self' {form_targets(wish.redirect)};"
+        " frame-ancestors 'none'; object-src 'none'; script-src 'none'"
+    )
+    return response
+
+
+async def _choose(visit: Visit, client: Client, pending: Pending) -> Response:
+    """Find the patient whom it is to be about, among those that the person may see."""
+    term = visit.sent.get("term", "").strip()
+    hits: list[tuple[str, str]] | None = None
+    if term:
+        name = "identifier" if any(sign.isdigit() for sign in term) else "name"
+        found = await _search(visit, name, term)
+        hits = [(one.id, _told(visit, one)) for one in found]
+    return visit.page(
+        "kit/choose_patient.html",
+        application=client.name,
+        term=term,
+        hits=hits,
+        state=_keep(visit, pending),
+    )
+
+
+async def _decide(visit: Visit, server: AuthorizationServer) -> Response:
+    """What the person said: find, choose, refuse or approve."""
+    if visit.actor is None:
+        raise Malformed("you have been signed out meanwhile: open the application again")
+    pending = msgspec.convert(visit.kept(visit.sent.get("state", "")), Pending)
+    wish = pending.wish
+    client = await server.clients.find(wish.client)
+    if client is None or wish.redirect not in client.redirects:
+        raise Malformed("this application has been withdrawn meanwhile")
+    said = visit.sent.get("say")
+    if said == "refuse":
+        raise refuse(server.issuer, wish, "access_denied", "the person did not approve")
+    chosen = visit.sent.get("patient")
+    if chosen:
+        pending = msgspec.structs.replace(pending, patient=chosen)
+    if said != "approve":
+        return await _ask(visit, server, client, pending)
+    return await _approve(visit, server, client, pending)
+
+
+async def _approve(
+    visit: Visit, server: AuthorizationServer, client: Client, pending: Pending
+) -> Response:
+    wish, own = pending.wish, await _own_record(visit)
+    scopes = _offer(visit, client, pending, own)
+    names = [name for name, _ in words_of(scopes, visit.language)]
+    kept = {name for at, name in enumerate(names) if visit.sent.get(f"keep-{at}")}
+    scopes = scopes.without(set(names) - kept)
+    if not scopes.reaches and "openid" not in scopes.plain:
+        raise refuse(server.issuer, wish, "access_denied", "the person approved of nothing")
+    patient: Stored | None = None
+    if needs_patient(scopes):
+        # Looked up anew: what they may see may have changed, and the form is not the proof.
+        patient = own if pending.patient is None else None
+        if patient is None:
+            patient = await _records(visit).read("Patient", pending.patient or "")
+    actor = visit.actor
+    if actor is None:
+        raise Malformed("you have been signed out meanwhile: open the application again")
+    code = await server.codes.give(
+        Approved(
+            grant=Grant(
+                client=client.code,
+                actor=actor.code,
+                scopes=scopes,
+                family=new_family(),
+                patient=None if patient is None else patient.rid,
+                patient_id=None if patient is None else patient.id,
+                encounter_id=pending.encounter,
+                session=_session_of(visit, scopes),
+            ),
+            authenticated=getattr(getattr(visit, "begun", None), "authenticated_at", None),
+            redirect=wish.redirect,
+            challenge=wish.challenge,
+            nonce=wish.nonce,
+            fhir_user=None if own is None else f"Patient/{own.id}",
+        )
+    )
+    raise Back(grant_address(server.issuer, wish, code))
+
+
+def _session_of(visit: Visit, scopes: Scopes) -> int | None:
+    """The session that online access ends with; none for what goes on without the person."""
+    begun = getattr(visit, "begun", None)
+    if begun is None or scopes.plain & {"online_access", "offline_access"} != {"online_access"}:
+        return None
+    return int(begun.id)
+
+
+def _offer(visit: Visit, client: Client, pending: Pending, own: Stored | None) -> Scopes:
+    if visit.actor is None:
+        return Scopes()
+    scopes = offered(pending.wish, client, visit.actor, has_user_record=own is not None)
+    if pending.encounter is None:
+        scopes = scopes.without({"launch/encounter"})
+    return scopes
+
+
+async def _own_record(visit: Visit) -> Stored | None:
+    """The Patient that a resident is; nobody else has one of their own."""
+    if visit.actor is None or visit.actor.role != "resident":
+        return None
+    found = await _search(visit, "_count", "1")
+    return found[0] if found else None
+
+
+async def _search(visit: Visit, name: str, value: str) -> tuple[Stored, ...]:
+    records = _records(visit)
+    query = parse_query(
+        "Patient",
+        [(name, value), ("_count", str(_HITS))] if name != "_count" else [(name, value)],
+        strict=True,
+        zone=visit.house.settings.zone,
+        limits=records.context.query_limits,
+    )
+    return (await records.search(query)).matches
+
+
+def _told(visit: Visit, patient: Stored) -> str:
+    told = tell_patient(decode(patient.body or b"{}"), visit.language, visit.today)
+    return " · ".join(part for part in (told.name, told.birth) if part)
+
+
+def _records(visit: Visit) -> GuardedRecords:
+    if visit.actor is None:
+        raise Malformed("you have been signed out meanwhile: open the application again")
+    return visit.house.guard.records(visit.actor, purpose=_PURPOSE, request_id=visit.correlation)
+
+
+def _keep(visit: Visit, pending: Pending) -> str:
+    return visit.keep(msgspec.to_builtins(pending))
+
+
+PAGES: tuple[Page, ...] = (authorize,)
