@@ -71,13 +71,14 @@ class Granted(msgspec.Struct, frozen=True):
 
     A grant does not count while another that rests on the same record holds for one of `lifted_by`.
     Read from the projection `records.granted`. `type` says that only records of this type are asked
-    about.
+    about, `is_wide` that there may be many Patients: not what is found, but how.
     """
 
     grantees: frozenset[int]
     at: int
     lifted_by: frozenset[int] = frozenset()
     type: str | None = None
+    is_wide: bool = True
 
 
 class Both(msgspec.Struct, frozen=True):

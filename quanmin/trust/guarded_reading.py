@@ -32,6 +32,7 @@ from quanmin.trust.deciding import (
     CONSENT,
     Deciding,
     Ground,
+    InUse,
     Rights,
     granted_to,
     refuse_ungiven,
@@ -140,10 +141,10 @@ class Guarding:
         rights = self.deciding.compile(actor, purpose, ground)
         return sender, msgspec.structs.replace(rights, standing=standing)
 
-    async def _granted(self, actor: Actor, purpose: str, sender: int) -> frozenset[int]:
+    async def _granted(self, actor: Actor, purpose: str, sender: int) -> InUse:
         numbers = self.deciding.grantees(actor, purpose, sender)
         if not numbers:
-            return frozenset()
+            return InUse()
         async with self.store.glancing() as connection:
             return await granted_to(connection, numbers)
 

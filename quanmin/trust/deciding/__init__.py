@@ -2,7 +2,7 @@
 
 from quanmin.trust.deciding.compiling import Deciding, Ground, Rights, narrowed
 from quanmin.trust.deciding.consents import CONSENT, refuse_ungiven
-from quanmin.trust.deciding.granting import granted_to
+from quanmin.trust.deciding.granting import InUse, granted_to
 from quanmin.trust.deciding.projections import grant_projections
 from quanmin.trust.deciding.regions import senders_of_region
 
@@ -10,6 +10,7 @@ __all__ = [
     "CONSENT",
     "Deciding",
     "Ground",
+    "InUse",
     "Rights",
     "grant_projections",
     "granted_to",

@@ -18,6 +18,7 @@ from quanmin.fhir.table import load_table
 from quanmin.records.keying import Keying
 from quanmin.records.visibility import Both, Everything, Nothing, OfType, Visibility
 from quanmin.trust.actors import Actor
+from quanmin.trust.deciding.granting import InUse
 from quanmin.trust.deciding.joining import both, either, without
 from quanmin.trust.deciding.reaching import BREAK_GLASS, GRANTED_ATOMS, Asking, Reaching
 from quanmin.trust.deciding.rules import Rule, load_rules
@@ -27,15 +28,15 @@ from quanmin.trust.registers.standing import Standing
 
 class Ground(msgspec.Struct, frozen=True):
     """What is known of the asker at this moment (microseconds): their institution's number, the
-    Patients that are them or in their care, the institutions of the region they answer for; of the
-    numbers of `Deciding.grantees` those to which anything is granted, None for unknown.
+    Patients that are them or in their care, the institutions of the region they answer for; what is
+    granted to the numbers of `Deciding.grantees`, None for unknown.
     """
 
     sender: int
     patients: frozenset[int] = frozenset()
     region: frozenset[int] = frozenset()
     at: int = 0
-    granted: frozenset[int] | None = None
+    granted: InUse | None = None
 
 
 class Rights(msgspec.Struct, frozen=True):

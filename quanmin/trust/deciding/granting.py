@@ -16,9 +16,14 @@ from quanmin.people import PersonIndex
 from quanmin.records.operation import Change
 from quanmin.records.rid import bucket_of
 
+_WIDE: Final = 500
 _IN_USE: Final = """
-    select number from unnest($1::bigint[]) as number
-    where exists (select from records.granted g where g.grantee = number)
+    select number, (
+        select count(*) from (
+            select from records.granted g where g.grantee = number limit $2::int + 1
+        ) few
+    ) as size
+    from unnest($1::bigint[]) as number
 """
 _LOCK: Final = "select pg_advisory_xact_lock(hashtextextended('granted ' || $1::bigint, 0))"
 _EXPIRED: Final = "delete from records.granted where patient = any($1) and until <= $2"
@@ -57,10 +62,22 @@ class Grounded(msgspec.Struct, frozen=True):
     grants: tuple[tuple[int, int, int, int], ...]
 
 
-async def granted_to(connection: Connection, numbers: Sequence[int]) -> frozenset[int]:
-    """Those of these grantees to which anything is granted, now or once or some day."""
-    rows = await connection.fetch(_IN_USE, [*numbers])
-    return frozenset(row["number"] for row in rows)
+class InUse(msgspec.Struct, frozen=True):
+    """To which of some grantees anything is granted, now or once or some day; `wide` are those of
+    them to whom much is.
+    """
+
+    numbers: frozenset[int] = frozenset()
+    wide: frozenset[int] = frozenset()
+
+
+async def granted_to(connection: Connection, numbers: Sequence[int]) -> InUse:
+    """What is granted to these grantees."""
+    rows = await connection.fetch(_IN_USE, [*numbers], _WIDE)
+    return InUse(
+        frozenset(row["number"] for row in rows if row["size"]),
+        frozenset(row["number"] for row in rows if row["size"] > _WIDE),
+    )
 
 
 async def replace_grants(

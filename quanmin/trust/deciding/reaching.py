@@ -27,6 +27,7 @@ from quanmin.records.visibility import (
     Visibility,
 )
 from quanmin.trust.deciding.grantees import Grantees
+from quanmin.trust.deciding.granting import InUse
 from quanmin.trust.deciding.joining import both, either, without
 from quanmin.trust.directory import directory
 from quanmin.trust.registers.definitions import institution_rule
@@ -41,8 +42,8 @@ _DUTY: Final = "PUBHLTH"
 class Asking(msgspec.Struct, frozen=True):
     """Who asks, what for, and when (microseconds). `actor` is the account, `sender` the number of
     the institution it acts for, `patients` the Patients that are the asker or in their care,
-    `region` the institutions of the region that the asker answers for. `granted` are those of the
-    numbers that `grantees` gave to which anything is granted at all; None for unknown.
+    `region` the institutions of the region that the asker answers for. `granted` says to which
+    of the numbers that `grantees` gave anything is granted at all; None for unknown.
     """
 
     actor: str
@@ -52,7 +53,7 @@ class Asking(msgspec.Struct, frozen=True):
     patients: frozenset[int]
     region: frozenset[int]
     at: int
-    granted: frozenset[int] | None = None
+    granted: InUse | None = None
 
 
 class _Scenario(msgspec.Struct, frozen=True):
@@ -127,9 +128,11 @@ class Reaching:
         """Records to which one of the numbers has a grant; the database need not be asked about a
         number to which nothing is granted.
         """
+        is_wide = True
         if asking.granted is not None:
-            numbers &= asking.granted
-        return Granted(numbers, asking.at, lifted) if numbers else Nothing()
+            numbers &= asking.granted.numbers
+            is_wide = not numbers.isdisjoint(asking.granted.wide)
+        return Granted(numbers, asking.at, lifted, None, is_wide) if numbers else Nothing()
 
     def _treated(self, asking: Asking) -> Visibility:
         return self._granted(asking, frozenset({self._grantees.treating(asking.sender)}))

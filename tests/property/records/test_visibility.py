@@ -94,6 +94,7 @@ atoms: st.SearchStrategy[Visibility] = st.one_of(
         SMALL,
         st.frozensets(SMALL, max_size=1),
         st.none() | TYPES,
+        st.booleans(),
     ),
 )
 

@@ -11,7 +11,7 @@ from quanmin.base.problems import Unusable
 from quanmin.records.keying import Keying
 from quanmin.records.visibility import Everything, Nothing, OfType
 from quanmin.trust import Actor, Role
-from quanmin.trust.deciding import Deciding, Ground
+from quanmin.trust.deciding import Deciding, Ground, InUse
 from quanmin.trust.deciding.rules import load_rules, read_rules
 from quanmin.trust.directory import directory
 
@@ -80,7 +80,7 @@ def test_no_role_but_the_operator_sees_everything(role: Role) -> None:
 def test_rights_are_compiled_within_a_hundred_microseconds() -> None:
     deciding = Deciding(Keying(b"k" * 32))
     doctor = Actor("a", "doctor", "A", "a")
-    granted = frozenset(deciding.grantees(doctor, "TREAT", 1)[::3])
+    granted = InUse(frozenset(deciding.grantees(doctor, "TREAT", 1)[::3]))
     deciding.compile(doctor, "TREAT", Ground(1, at=3))
     number = 2000
     started = time.process_time()
