@@ -101,7 +101,7 @@ async def _fill(connection: asyncpg.Connection, records: int, grants: int) -> No
     await connection.execute(
         "insert into records.record (rid, seq, updated, patient, low, present, version, sender,"
         " bucket, type, flags, tokens) select i, 0, i, 1 + i % $2, i, 0, 1, 2 + (i / 7) % $3, 0,"
-        " $4, 0, array[i % 50] from generate_series(1::bigint, $1) i",
+        " $4, 0, array[(i / 11) % 50] from generate_series(1::bigint, $1) i",
         records,
         PATIENTS,
         INSTITUTIONS,
