@@ -30,7 +30,7 @@ from quanmin.trust.sign_in.codes import Approved, Launch
 from quanmin.trust.sign_in.secrets import new_family
 from quanmin.trust.sign_in.server import AuthorizationServer
 from quanmin.trust.sign_in.tokens import Grant
-from quanmin.web.entry import ACCOUNT, SIGN_IN
+from quanmin.web.entry import FACTOR, FACTORS, PASSWORD, POST, SIGN_IN
 from quanmin.web.persons import tell_patient
 from quanmin.web.route import ANYBODY, Page, page
 from quanmin.web.visit import Visit
@@ -40,7 +40,8 @@ _ASKED: Final = "quanmin_asked"
 _ASKED_SECONDS: Final = 600
 _ASKED_LENGTH_MAX: Final = 3000
 _HITS: Final = 10
-_HOMES: Final = frozenset({"/", ACCOUNT})
+# Where signing in leads before it is done; what comes after depends on who it is.
+_NOT_YET: Final = frozenset({SIGN_IN, FACTOR, FACTORS, PASSWORD, POST})
 _PURPOSE: Final = "TREAT"
 
 
@@ -77,8 +78,13 @@ def goes_on(visit: Visit, response: Response) -> None:
     page.
     """
     closed = visit.request.cookies.get(_ASKED)
-    is_home = response.status_code == 303 and response.headers.get("location") in _HOMES
-    if not closed or not is_home or visit.request.method != "POST":
+    is_through = (
+        visit.request.method == "POST"
+        and visit.request.url.path in {SIGN_IN, FACTOR, POST}
+        and response.status_code == 303
+        and response.headers["location"] not in _NOT_YET
+    )
+    if not closed or not is_through:
         return
     try:
         query = visit.house.seal.open("asked", "", closed, age_seconds_max=_ASKED_SECONDS)
