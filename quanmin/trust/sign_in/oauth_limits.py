@@ -76,28 +76,3 @@ class OAuthLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     form_bytes_max: Annotated[
         int, Meta(description="The largest form at the token endpoint.", ge=1024)
     ] = 65536
-    external_issuer: Annotated[
-        str,
-        Meta(
-            description="Another server whose access tokens are taken (any OpenID provider), by "
-            "its issuer; empty: none.",
-            pattern=r"^(https?://[^\s?#]+)?$",
-        ),
-    ] = ""
-    external_keys: Annotated[
-        str,
-        Meta(
-            description="Where its public keys are: an address whose origin stands in "
-            "`oauth.key_origins`, or a file's path."
-        ),
-    ] = ""
-    external_audience: Annotated[
-        str, Meta(description="The audience that its tokens must name.")
-    ] = ""
-    external_actor_claim: Annotated[
-        str,
-        Meta(
-            description="Which of its claims names the actor of this node.",
-            pattern=r"^[A-Za-z0-9_.:/\-]{1,100}$",
-        ),
-    ] = "preferred_username"
