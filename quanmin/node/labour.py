@@ -40,7 +40,7 @@ def main() -> None:
 async def _work(settings: Settings, orders: Orders) -> None:
     limit = settings.jobs.places * _CONNECTIONS_A_PLACE + _CONNECTIONS_BESIDE
     async with open_node(settings, orders.dsn, connections_max=limit) as node:
-        sweeping = asyncio.create_task(sweep_exports(node))
+        sweeping = asyncio.create_task(sweep(node))
         keeping = asyncio.create_task(keep_log(node))
         worker = Worker(node.pool, kinds_of(node), settings.jobs)
         loop = asyncio.get_running_loop()
@@ -54,8 +54,10 @@ async def _work(settings: Settings, orders: Orders) -> None:
         keeping.cancel()
 
 
-async def sweep_exports(node: Node) -> None:
-    """Remove the files of exports that are no more, also those that a dead process left."""
+async def sweep(node: Node) -> None:
+    """Remove what has had its time: sessions and attempts at signing in, and the files of exports
+    that are no more, also those that a dead process left.
+    """
 
     async def find_job(number: int) -> Listed | None:
         try:
@@ -66,8 +68,9 @@ async def sweep_exports(node: Node) -> None:
     while True:
         try:
             await node.exports.sweep(find_job, time.time_ns() // 1000)
+            await node.sign_in.sweep()
         except UNAVAILABLE:
-            log.warning("exports: the database cannot be reached", exc_info=True)
+            log.warning("sweeping: the database cannot be reached", exc_info=True)
         await asyncio.sleep(_SWEEP_SECONDS)
 
 

@@ -94,6 +94,11 @@ class SignIn:
         self._log = log
         self._now = now
 
+    async def sweep(self) -> None:
+        """Remove what counts no more: sessions that have ended, attempts that are long past."""
+        await self.sessions.sweep()
+        await self.attempts.sweep()
+
     async def by_password(self, name: str, password: str, origin: From) -> Step:
         """Begin a session by name and password: whole where that is enough, else in the stage that
         comes next. Raises Unauthenticated, TooMany.

@@ -438,3 +438,16 @@ async def test_only_pages_that_need_it_may_run_the_one_script(
         assert f"script-src {allowed}" in answer.headers["content-security-policy"]
         assert ("<script" in answer.text) == (allowed == "'self'")
         assert not re.findall(r"<script(?! src=\"/static/)", answer.text)
+
+
+async def test_what_counts_no_more_is_swept_away(clinic: Clinic) -> None:
+    await (await at_sign_in(clinic)).send("/sign-in", name="resident", password="wrong")
+    await clinic.session("resident")
+    await clinic.pool.execute("update trust.attempt set last_at = 0, closed_until = 0")
+    await clinic.pool.execute("update trust.session set ends_at = 0")
+    browser = await at_sign_in(clinic)
+    await browser.send("/sign-in", name="centre", password="wrong")
+    fresh = await clinic.pool.fetchval("select count(*) from trust.attempt where last_at > 0")
+    await clinic.sign_in.sweep()
+    assert await clinic.pool.fetchval("select count(*) from trust.attempt") == fresh > 0
+    assert await clinic.pool.fetchval("select count(*) from trust.session") == 0
