@@ -22,10 +22,11 @@ from quanmin.trust.registers.licensing import Held, licence_rule, place_bound, u
 
 _BATCH_MAX: Final = 256
 _ASK: Final = """
-    select asked.actor, asked.sender, e.organization is not null as is_entered,
+    select asked.actor, asked.sender, asked.client, e.organization is not null as is_entered,
         i.state, i.level, i.grade, i.kind, i.region, i.tenant,
         trust.is_admitted('actor', asked.actor, $3)
-            and trust.is_admitted('sender', asked.sender, $3) as is_admitted,
+            and trust.is_admitted('sender', asked.sender, $3)
+            and trust.is_admitted('client', asked.client, $3) as is_admitted,
         exists (select from trust.post h where h.actor = asked.actor) as has_posts,
         p.post, p.duties, p.organization = e.organization as is_there,
         array(
@@ -38,7 +39,7 @@ _ASK: Final = """
                     where w.practitioner = p.practitioner and w.organization = p.organization
                         and w.since <= $3 and w.until > $3))
         ) as licences
-    from unnest($1::text[], $2::text[]) asked (actor, sender)
+    from unnest($1::text[], $2::text[], $6::text[]) asked (actor, sender, client)
     left join trust.institution_entry e using (sender)
     left join trust.institution i
         on i.organization = e.organization and i.since <= $3 and i.until > $3
@@ -100,7 +101,7 @@ class Standing(msgspec.Struct, frozen=True):
 
 
 _UNKNOWN: Final = Standing()
-_Key = tuple[str, str]
+_Key = tuple[str, str, str]
 
 
 class Standings:
@@ -118,9 +119,12 @@ class Standings:
         self._asker: asyncio.Task[None] | None = None
 
     async def of(self, actor: Actor) -> Standing:
-        """What the registers say of this actor now. Raises Forbidden for one who may not act."""
+        """What the registers say of this actor, and of the application that asks for them, now.
+        Raises Forbidden for one who may not act.
+        """
         found = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault((actor.code, actor.sender), []).append(found)
+        key = actor.code, actor.sender, actor.client
+        self._waiting.setdefault(key, []).append(found)
         if self._asker is None or self._asker.done():
             self._asker = asyncio.create_task(self._ask_waiting())
         standing: Standing = await found
@@ -146,10 +150,11 @@ class Standings:
 
 
 async def _ask(connection: Connection, keys: Collection[_Key], now: int) -> dict[_Key, Standing]:
-    actors, senders = [key[0] for key in keys], [key[1] for key in keys]
+    actors, senders, clients = map(list, zip(*keys, strict=True))
     in_force = list(licence_rule().states.in_force)
-    rows = await connection.fetch(_ASK, actors, senders, now, in_force, list(place_bound()))
-    return {(row["actor"], row["sender"]): _standing(row) for row in rows}
+    bound = list(place_bound())
+    rows = await connection.fetch(_ASK, actors, senders, now, in_force, bound, clients)
+    return {(row["actor"], row["sender"], row["client"]): _standing(row) for row in rows}
 
 
 def _each(

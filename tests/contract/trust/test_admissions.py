@@ -12,7 +12,7 @@ from books import as_
 from stores import START, observation, open_context, open_guard
 
 from quanmin.base.problems import Conflict, Forbidden, Invalid, NotFound, Problem
-from quanmin.trust import Guard
+from quanmin.trust import Actor, Guard
 from quanmin.trust.registers import Admission, Admissions, Application, is_admitted
 
 DAY = 86_400_000_000
@@ -70,6 +70,19 @@ async def test_a_party_acts_while_it_is_admitted_and_not_a_request_longer(
         with pytest.raises(Forbidden):
             await records.history("Observation", None, count=1)
     await as_(guard, "operator", "node").create("Observation", observation())
+
+
+async def test_an_application_that_is_withdrawn_asks_for_nobody_from_the_next_request_on(
+    guard: Guard, admissions: Admissions
+) -> None:
+    of_app = Actor("clerk", "institution", "Clerk", "hospital-b", client="keeper-app")
+    by_app = guard.records(of_app, purpose="TREAT", request_id="r")
+    found = await admitted(admissions)
+    await by_app.create("Observation", observation())
+    await admissions.withdraw(found.admission, reason="breach of contract", at=START, by="s")
+    with pytest.raises(Forbidden, match="admitted"):
+        await by_app.create("Observation", observation())
+    await as_(guard, "institution", "hospital-b", "clerk").create("Observation", observation())
 
 
 async def test_an_operators_rights_end_with_the_contract(
