@@ -94,11 +94,11 @@ class Vault:
         return {"ciphertext": f"vault:v1:{base64.b64encode(sealed).decode()}"}
 
     def _decrypt(self, name: str, item: dict[str, str]) -> dict[str, str]:
-        sealed = base64.b64decode(item["ciphertext"].removeprefix("vault:v1:"))
         place = base64.b64decode(item["associated_data"])
         try:
+            sealed = base64.b64decode(item["ciphertext"].removeprefix("vault:v1:"))
             plain = AESGCM(self.keys[name]).decrypt(sealed[:12], sealed[12:], place)
-        except InvalidTag:
+        except (InvalidTag, ValueError):
             return {"error": "cipher: message authentication failed"}
         return {"plaintext": base64.b64encode(plain).decode()}
 

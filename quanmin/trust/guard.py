@@ -193,10 +193,16 @@ class GuardedRecords(GuardedReading):
         async with self._notes.gathering():
             return "batch", [await self._batch_entry(entry) for entry in requests.entries]
 
-    async def refuse_unless_writing(self) -> None:
-        """Raises Forbidden for whoever may not write here at all."""
-        _, rights = await self._guard.rights(self.actor, self.purpose, "cu")
+    async def refuse_unless_writing(self, type_: str | None = None) -> None:
+        """Raises Forbidden for whoever may not write records of this type, or, without one, of
+        all types that are anybody's to write.
+        """
+        _, rights = await self._guard.rights(self.actor, self.purpose, "cu", type_)
         _refuse_unless_writing(rights)
+        if rights.creatable is not None and type_ not in rights.creatable:
+            raise Forbidden(
+                f"you write {', '.join(sorted(rights.creatable))} only, one in a request"
+            )
 
     async def take_in(
         self, body: bytes | None, also: Callable[[Connection], Awaitable[None]]

@@ -35,7 +35,7 @@ create table trust.access (
     primary key (lane, n)
 ) partition by range (lane);
 create index access_at on trust.access using brin (at);
-create index access_by_patient on trust.access using gin (patients);
+create index access_by_patient on trust.access using gin (patients) with (fastupdate = off);
 create index access_parts on trust.access (part_lane, part_n) where part_lane is not null;
 
 -- The trees that grow. One row is updated by every batch of entries: it has its page for itself, so

@@ -159,7 +159,7 @@ async def sign_record(
     Provenance is stored when this returns. Raises NotFound, Gone, Forbidden.
     """
     actor = records.actor
-    await records.refuse_unless_writing()
+    await records.refuse_unless_writing("Provenance")
     current = await records.read(type_, id_)
     # The whole record, not the form in which a directory shows it.
     stored = await records.version(type_, id_, current.version)

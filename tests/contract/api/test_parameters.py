@@ -40,6 +40,11 @@ RECORDS: dict[str, Json] = {
     "CodeSystem": system("http://node.test/CodeSystem/x", concept("a", "A")),
     "ValueSet": value_set("x", {"system": DISEASES}),
     "ConceptMap": {"url": "http://node.test/ConceptMap/x", "status": "active"},
+    "Provenance": {
+        "target": [{"reference": "Patient/x"}],
+        "recorded": "2026-01-01T00:00:00Z",
+        "agent": [{"who": {"display": "x"}}],
+    },
 }
 
 

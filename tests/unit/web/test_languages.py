@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -47,7 +48,7 @@ def test_no_message_holds_a_bare_percent_sign(tool: ModuleType) -> None:
             told = message.string if isinstance(message.string, tuple) else (message.string,)
             asked = message.id if isinstance(message.id, tuple) else (message.id,)
             for text in (*told, *asked):
-                assert "%" not in str(text).replace("%(n)s", ""), text
+                assert "%" not in re.sub(r"%\(\w+\)s", "", str(text)), text
 
 
 def test_both_languages_are_served(tool: ModuleType) -> None:
