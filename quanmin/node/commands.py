@@ -28,7 +28,7 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
-from rich.table import Table
+from rich.table import Column, Table
 
 import quanmin
 from quanmin.base.logs import SEVERITIES, write_logs
@@ -197,7 +197,10 @@ def _show_tokens(places: Places) -> None:
 
 
 def _show_accounts(places: Places) -> None:
-    table = Table("account", "role", "password", "second factor", box=None, padding=(0, 2))
+    # Names and passwords are copied, so they stand in one piece on narrow screens too.
+    account, password = (Column(name, no_wrap=True) for name in ("account", "password"))
+    role, factor_by = (Column(name, overflow="fold") for name in ("role", "second factor"))
+    table = Table(account, role, password, factor_by, box=None, padding=(0, 2))
     for each in places.accounts():
         factor = f"quanmin account code {each.code}" if each.secret else ""
         table.add_row(each.code, each.role, each.password, factor)
