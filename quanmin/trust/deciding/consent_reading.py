@@ -80,7 +80,8 @@ def _provision(
 ) -> Iterator[Statement]:
     """The statements of a provision and of those within it; `outer` is what it is an exception to.
 
-    An exception to a refusal permits, and lifts the refusal for those it names.
+    An exception to a refusal permits, and lifts the refusal for those it names; not one that
+    refuses again within itself, since lifting would take that along: the refusal around it holds.
     """
     said = _narrowed(provision, around, zone)
     effect = provision.get("type")
@@ -88,10 +89,17 @@ def _provision(
         yield msgspec.structs.replace(said, effect="deny")
     elif effect == "permit" and _is_decided_by(provision):
         yield msgspec.structs.replace(said, effect="permit")
-        if outer == "deny":
+        if outer == "deny" and not _refuses_within(provision):
             yield msgspec.structs.replace(said, effect="lift")
     for inner in provision.get("provision") or ():
         yield from _provision(inner, said, effect or outer, zone)
+
+
+def _refuses_within(provision: dict[str, Any]) -> bool:
+    return any(
+        one.get("type") == "deny" or _refuses_within(one)
+        for one in provision.get("provision") or ()
+    )
 
 
 def _is_decided_by(provision: dict[str, Any]) -> bool:

@@ -118,6 +118,16 @@ async def test_a_refusal_of_all_but_one_leaves_that_one(town: Town) -> None:
     assert not await is_seen(asking(town.guard, "doctor", "c"), theirs)
 
 
+async def test_a_refusal_within_what_a_refusal_excepts_stays_closed(town: Town) -> None:
+    theirs = await result(town.guard, "b", town.there.id)
+    await asking(town.guard, "institution", "a").create("Encounter", visit(town.here.id))
+    class_ = [{"system": "http://hl7.org/fhir/resource-types", "code": "Observation"}]
+    again = [{"type": "deny", "class": class_}]
+    inner = [{"type": "permit", "actor": to_institution("a"), "provision": again}]
+    await town.says(consent(town.here.id, type="deny", provision=inner))
+    assert not await is_seen(asking(town.guard, "doctor", "a"), theirs)
+
+
 async def test_an_exception_within_a_permission_stays_closed(town: Town) -> None:
     result_, visit_ = (
         await result(town.guard, "b", town.there.id),
