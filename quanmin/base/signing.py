@@ -7,6 +7,7 @@ under one suite is verified for ever, whatever the node signs with by then.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from functools import lru_cache
 from typing import Final, Protocol
 
@@ -130,7 +131,7 @@ class Algorithm(Protocol):
         """The 64 bytes out of a certificate's. Raises Tampered."""
 
 
-class _Public:
+class _Public(ABC):
     """What the public keys of all algorithms share."""
 
     def __init__(self, algorithm: Algorithm, encoded: bytes) -> None:
@@ -150,11 +151,12 @@ class _Public:
         if len(value) != SIGNATURE_BYTES or not self._is_valid(message, value):
             raise Tampered
 
+    @abstractmethod
     def _is_valid(self, message: bytes, value: bytes) -> bool:
-        raise NotImplementedError
+        """Whether this key signed the message."""
 
 
-class _Private:
+class _Private(ABC):
     """What the private keys of all algorithms share."""
 
     def __init__(self, public: PublicKey) -> None:
@@ -165,9 +167,9 @@ class _Private:
         public = self.public
         return Signature(public.algorithm.number, public.key_id, self.sign_bare(message))
 
+    @abstractmethod
     def sign_bare(self, message: bytes) -> bytes:
         """See `PrivateKey`."""
-        raise NotImplementedError
 
 
 def _scalar(seed: bytes, name: str, order: int) -> int:

@@ -153,7 +153,7 @@ def test_no_code_list_stands_in_code() -> None:
 
 
 def test_a_path_of_one_machine_is_noticed() -> None:
-    assert machine_places([Source("a.md", "see /work/main/a")])
+    assert machine_places([Source("a.md", "see /root/a")])
     assert machine_places([Source("a.py", 'open("/home/li/a")')])
     assert machine_places([Source("a.md", "docs/work/a and https://example.org/root/a")]) == []
 

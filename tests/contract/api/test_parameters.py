@@ -142,7 +142,8 @@ async def test_every_operation_refuses_another_resource_in_the_place_of_paramete
     """But for $validate, which takes the resource itself as well (resource-operation-validate)."""
     for operation in OPERATIONS:
         if operation.method == "POST" and not operation.shape.endswith("$validate"):
-            await refused(client, operation, b'{"resourceType":"Patient"}')
+            issue = await refused(client, operation, b'{"resourceType":"Patient"}')
+            assert issue["severity"] == "error", named(operation)
 
 
 @pytest.mark.parametrize(
