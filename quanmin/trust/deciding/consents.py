@@ -201,7 +201,9 @@ async def _refuse_child(
     born = str(decode(patient.body).get("birthDate") or "") if patient and patient.body else ""
     if len(born) < len("2020") or today.year - int(born[:4]) > _OWN_CONSENT_YEARS:
         return
-    years = today.year - int(born[:4]) - (f"{today:%m-%d}" < born[5:])
+    # Of a date that is known in part its last day counts: in doubt it is a child.
+    day = born[5:] + "12-31"[len(born[5:]) :]
+    years = today.year - int(born[:4]) - (f"{today:%m-%d}" < day)
     performers = [str(one.get("reference") or "") for one in consent.get("performer") or ()]
     if years < _OWN_CONSENT_YEARS and not any(
         one.startswith("RelatedPerson/") for one in performers

@@ -186,9 +186,10 @@ async def _records(town: Town, hospital: str, body: dict[str, Any]) -> None:
     await asking(town.guard, "institution", hospital).create("Consent", json.dumps(body).encode())
 
 
-async def test_for_a_child_under_14_a_guardian_consents(town: Town) -> None:
+@pytest.mark.parametrize("born", ["2020-01-01", "2012", "2012-12"])  # it is September of 2026
+async def test_for_a_child_under_14_a_guardian_consents(town: Town, born: str) -> None:
     clinic = asking(town.guard, "institution", "a")
-    child = (await clinic.create("Patient", patient(birthDate="2020-01-01"))).stored
+    child = (await clinic.create("Patient", patient(birthDate=born))).stored
     said = consent(child.id, type="permit", actor=to_institution("c"))
     said["sourceAttachment"] = {"title": "signed form"}
     with pytest.raises(Forbidden, match="guardian"):
