@@ -7,6 +7,7 @@ from quanmin.records.readiness import Indexed, Readiness
 from quanmin.records.related import Related
 from quanmin.trust.actors import Actor, Actors, Role
 from quanmin.trust.deciding import grant_projections
+from quanmin.trust.desk import Desk
 from quanmin.trust.errands import Errand, Errands, Mandate, Prepare, carry_on, is_errand
 from quanmin.trust.exporting import Exporting
 from quanmin.trust.guard import Guard, GuardedRecords
@@ -20,6 +21,7 @@ __all__ = [
     "Actor",
     "Actors",
     "Batch",
+    "Desk",
     "EntryOutcome",
     "Errand",
     "Errands",

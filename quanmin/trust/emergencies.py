@@ -12,25 +12,21 @@ from quanmin.base.database import Connection
 from quanmin.base.problems import Forbidden, NotFound, Problem
 from quanmin.records.context import DELETED
 from quanmin.trust.deciding.glass import Glasses, Opened, Openings, State
-from quanmin.trust.log import Notes
+from quanmin.trust.desk import Desk
 
 if TYPE_CHECKING:
-    from quanmin.trust.actors import Actor
     from quanmin.trust.guarded_reading import Guarding
 
 _ACTION: Final = "break-glass"
 _REVIEWERS: Final = frozenset({"operator", "security_administrator"})
 
 
-class Emergencies:
+class Emergencies(Desk):
     """What one actor opens, or judges of what others have opened."""
 
-    def __init__(self, guard: Guarding, notes: Notes, actor: Actor, request_id: str) -> None:
-        self._guard = guard
-        self._notes = notes
-        self._actor = actor
-        self._request_id = request_id
-        self._glasses = Glasses(guard.people, guard.store.context)
+    @property
+    def _glasses(self) -> Glasses:
+        return Glasses(self._guard.people, self._guard.store.context)
 
     async def open(self, patient_id: str, reason: str) -> int:
         """Open the record of the person whom this Patient is, for a while and for the purpose BTG;

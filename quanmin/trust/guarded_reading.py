@@ -38,7 +38,7 @@ from quanmin.trust.deciding import (
     refuse_ungiven,
     senders_of_region,
 )
-from quanmin.trust.emergencies import Emergencies
+from quanmin.trust.desk import Kind
 from quanmin.trust.errands import Errands
 from quanmin.trust.exporting import Exporting
 from quanmin.trust.imports import Imports
@@ -202,10 +202,9 @@ class GuardedReading:
         """What this actor asks about resources and writes, without writing."""
         return Validating(self._guard, self._notes, self.actor)
 
-    @property
-    def emergencies(self) -> Emergencies:
-        """What this actor opens in an emergency, or judges of it."""
-        return Emergencies(self._guard, self._notes, self.actor, self.request_id)
+    def desk(self, kind: type[Kind]) -> Kind:
+        """Something other than records, asked by this actor in this request."""
+        return kind(self._guard, self._notes, self.actor, self.purpose, self.request_id)
 
     @property
     def imports(self) -> Imports:

@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from quanmin.trust import Role
+from quanmin.trust import Desk, Role
 from quanmin.web.route import Page, checked
 from quanmin.web.text import Text
 
@@ -23,8 +23,9 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
     """The whole declaration of an application; the kit wires, limits and lists it from here.
 
     `reads` and `writes` are resource types, and they are limits: the records handed to the pages
-    refuse every other type. `purpose` is the purpose of use (HL7 v3 PurposeOfUse) under which its
-    reading is logged. `home` is the path its entry in the menu leads to.
+    refuse every other type. `desks` are those of trust that its pages ask, a limit as well.
+    `purpose` is the purpose of use (HL7 v3 PurposeOfUse) under which its reading is logged. `home`
+    is the path its entry in the menu leads to.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
     roles: frozenset[Role]
     reads: frozenset[str]
     writes: frozenset[str] = frozenset()
+    desks: frozenset[type[Desk]] = frozenset()
     purpose: str = "TREAT"
     home: str = "/"
     pages: tuple[Page, ...]

@@ -11,6 +11,7 @@ from quanmin.base.problems import Forbidden
 from quanmin.fhir.grammar import parse_query
 from quanmin.fhir.query import Query
 from quanmin.trust import Batch, GuardedRecords, Hits, Outcome, Stored, Timeline
+from quanmin.trust.desk import Kind
 from quanmin.trust.registers import Institution, Wanted
 from quanmin.web.application import Application
 
@@ -107,6 +108,12 @@ class DeclaredRecords:
         """All states of an institution of the register, oldest first."""
         self._readable("Organization")
         return await self._records.institution_history(code)
+
+    def desk(self, kind: type[Kind]) -> Kind:
+        """A desk of trust that the application has declared."""
+        if kind not in self._application.desks:
+            raise Forbidden(f"{self._application.name} does not declare the desk {kind.__name__}")
+        return self._records.desk(kind)
 
     def may_read(self, type_: str) -> bool:
         """Whether the application has declared that it reads this type.

@@ -17,6 +17,7 @@ from quanmin.base.problems import Forbidden, NotFound, Problem
 from quanmin.fhir.grammar import QueryLimits, parse_query
 from quanmin.fhir.query import Query
 from quanmin.trust import Actor, Actors, Guard, GuardedRecords
+from quanmin.trust.emergencies import Emergencies
 from quanmin.web import Application, DeclaredRecords, Text
 
 ABSENT = "an-id-that-nobody-has"
@@ -273,3 +274,5 @@ async def test_an_application_gets_no_type_that_it_did_not_declare(guard: Guard)
     ):
         with pytest.raises(Forbidden):
             await asked
+    with pytest.raises(Forbidden, match="declare"):
+        narrowed.desk(Emergencies)
