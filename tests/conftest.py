@@ -54,6 +54,22 @@ def pytest_configure(config: pytest.Config) -> None:
     config.option.anyio_mode = "auto"
 
 
+@pytest.hookimpl(tryfirst=True)  # before the distribution reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share what is made once for their module go to one process: a node is started
+    once, not once in each.
+    """
+    for item in items:
+        if _is_of_module(item) and item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
+def _is_of_module(item: pytest.Item) -> bool:
+    made = getattr(item, "_fixtureinfo", None)
+    fixtures = made.name2fixturedefs.values() if made is not None else ()
+    return any(found and found[-1].scope == "module" for found in fixtures)
+
+
 @pytest.fixture(scope="session")
 def anyio_backend() -> tuple[str, dict[str, bool]]:
     # Not uvloop: it waits for ever for a connection that a failed test has left open.
