@@ -331,7 +331,7 @@ FILTERS: list[tuple[list[tuple[str, str]], int]] = [
     ([("_filter", "subject re Patient/p7 or code eq rare"), ("_sort", "-date")], 900),
     ([("_filter", "status eq final or code eq rare")], 400),
     ([("_filter", "status eq final or code eq rare"), ("_sort", "-date")], 500),
-    ([("_filter", "not (code eq common)")], 500),
+    ([("_filter", "not (code eq common)")], 700),
     ([("_filter", "not (value-quantity gt 500||kg)")], 9_000),
     ([("_filter", "code eq none or _id eq nobody")], 300),
 ]
