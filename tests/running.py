@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from warm import run_warm
 
 _WAIT_SECONDS_MAX = 60.0
 PASSPHRASE = "seven words that belong to no saying"
@@ -43,14 +44,7 @@ class RunningNode:
     def run(self, *arguments: str | Path, **settings: str) -> subprocess.CompletedProcess[str]:
         """One command of this node, to its end."""
         more = {f"QUANMIN_{name}": value for name, value in settings.items()}
-        return subprocess.run(
-            [sys.executable, "-m", "quanmin.node.commands", *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-            env=self._environment | more,
-            cwd="/",
-        )
+        return run_warm([str(each) for each in arguments], self._environment | more, "/")
 
     def begin(self, *arguments: str | Path, **settings: str) -> subprocess.Popen[str]:
         """One command of this node, under way; whoever begins it waits for its end."""
