@@ -72,9 +72,15 @@ def open_store(pool: asyncpg.Pool[asyncpg.Record], context: Context) -> Store:
 
 
 def open_guard(
-    pool: asyncpg.Pool[asyncpg.Record], context: Context, witness: Path | None = None
+    pool: asyncpg.Pool[asyncpg.Record],
+    context: Context,
+    witness: Path | None = None,
+    *,
+    posts_required: bool = False,
 ) -> Guard:
-    """A guard over such a store, whose log is witnessed in a folder if one is given."""
+    """A guard over such a store, whose log is witnessed in a folder if one is given. Its staff need
+    no posts unless a test is about them: most are about something else.
+    """
     ticks = itertools.count(START, 1_000_000)
     people = PersonIndex(context.keying)
     projections: list[Projection] = [
@@ -88,7 +94,7 @@ def open_guard(
     ]
     store = Store(pool, context, lambda: next(ticks), projections)
     log = AccessLog(pool, open_notary(context), None if witness is None else Witness(witness))
-    return Guard(store, people, log, lambda: next(ticks))
+    return Guard(store, people, log, lambda: next(ticks), posts_required=posts_required)
 
 
 def open_notary(context: Context, suite: str = "international") -> Notary:

@@ -38,6 +38,7 @@ from quanmin.base.problems import (
     Outdated,
     Overloaded,
     Problem,
+    Stopped,
     Unauthenticated,
 )
 from quanmin.fhir.patch import PATCH_KINDS
@@ -276,6 +277,10 @@ class Door:
                     reply = await interaction.perform(call)
                 if call.questions:
                     await call.records.keep_questions(call.questions, limits.questions_max)
+        except Stopped:
+            if call.guarded is not None:
+                await call.guarded.note_stopped()
+            raise
         except TimeoutError:
             raise Overloaded(
                 f"not done within {seconds:g} s and given up; ask for less at a time. Whether a "

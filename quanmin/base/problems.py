@@ -76,6 +76,10 @@ class Forbidden(Problem):
     status, code = 403, "forbidden"
 
 
+class Stopped(Forbidden):
+    """Known, but the registers do not let them act at this moment, whatever they ask for: 403."""
+
+
 class InsufficientScope(Forbidden):
     """Whoever asks may, but not through this application: its scopes do not reach so far: 403."""
 

@@ -25,6 +25,7 @@ from quanmin.node.server import open_log, open_sign_in
 from quanmin.node.settings import Settings
 from quanmin.node.settings_in_force import load_settings
 from quanmin.trust import Actor, Role
+from quanmin.trust.registers.definitions import roles
 from quanmin.trust.sign_in import From, SignIn, present_code
 
 _Told = TypeVar("_Told")
@@ -43,7 +44,8 @@ accounts = typer.Typer(
 _console = Console()
 
 _COMMAND: Final = From(address="command line", request_id="quanmin account")
-_SEES_OF_INSTITUTION: Final = frozenset({"institution"})
+# What these write is of no institution but of the node; the registers take entries from both.
+_OWN_SENDERS: Final = {"operator": "node", "security_administrator": "register"}
 
 
 def _settings(directory: Path | None, file: Path | None) -> Settings:
@@ -107,6 +109,11 @@ def add(  # noqa: PLR0917 - each is an option of the command
         return invitation
 
     _show_invitation(settings, _carry_out(settings, make))
+    if settings.registers.posts_required and roles()[role].post != "none":
+        _console.print(
+            f"They act in a post of the register: `quanmin registers appoint {code} --from DAY`"
+            " gives them one."
+        )
 
 
 def _actor(code: str, role: str, name: str, institution: str) -> Actor:
@@ -115,9 +122,9 @@ def _actor(code: str, role: str, name: str, institution: str) -> Actor:
             break
     else:
         raise Unusable(f"There is no role {role!r}: choose one of {', '.join(get_args(Role))}.")
-    if role in _SEES_OF_INSTITUTION and not institution:
+    if roles()[role].post != "none" and not institution:
         raise Unusable("Staff of an institution write for one: name it with --institution CODE.")
-    sender = "node" if role == "operator" else institution
+    sender = _OWN_SENDERS.get(role, institution)
     return Actor(code, known, name or code, sender)
 
 
@@ -135,13 +142,13 @@ def list_(directory: Directory = None, settings_file: SettingsFile = None) -> No
 
     async def ask(entrance: SignIn) -> Table:
         table = Table("account", "name", "roles", "state", box=None, padding=(0, 2))
-        for account, roles in await entrance.accounts.all():
+        for account, held in await entrance.accounts.all():
             state = "invited" if account.password is None else "active"
             if account.locked_at is not None:
                 state = f"locked {as_text(account.locked_at)}"
             if account.retired_at is not None:
                 state = f"retired {as_text(account.retired_at)}"
-            table.add_row(account.code, account.name, ", ".join(roles), state)
+            table.add_row(account.code, account.name, ", ".join(held), state)
         return table
 
     found = _carry_out(_settings(directory, settings_file), ask)

@@ -108,7 +108,7 @@ async def _open_accounts(settings: Settings, dsn: str, places: Places) -> None:
             Actor("demo-centre", "operator", "县信息中心", OPERATOR.sender),
             Actor("demo-clerk", "institution", HOSPITALS[0].name, HOSPITALS[0].sender),
             Actor("demo-resident", "resident", "Resident", "", person),
-            Actor("demo-security", "security_administrator", "安全管理员", ""),
+            Actor("demo-security", "security_administrator", "安全管理员", "register"),
         )
         missing = [actor for actor in actors if actor.code not in known]
         made = [await _open_account(node.sign_in, actor) for actor in missing]

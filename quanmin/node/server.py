@@ -107,7 +107,7 @@ def _assemble(
         ledger=ledger,
     )
     log = open_log(settings, places, keys, pool)
-    guard = Guard(store, people, log, clock.now)
+    guard = Guard(store, people, log, clock.now, posts_required=settings.registers.posts_required)
     # Files that arrive and leave stand in the node's folder, also when its database does not.
     disk = Room(places.directory, settings.disk.free_bytes_min)
     arrivals = Arrivals(

@@ -284,6 +284,19 @@ class LoadSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ] = 4
 
 
+class RegisterSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the registers decide."""
+
+    posts_required: Annotated[
+        bool,
+        Meta(
+            description="Whether doctors, nurses and others of whom `roles.toml` says so act in a"
+            " post of the register only. Switch it off while the register is being filled; then"
+            " whoever has no post acts as if there were none."
+        ),
+    ] = True
+
+
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All settings of a node."""
 
@@ -304,6 +317,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     terminology: TermLimits = msgspec.field(default_factory=TermLimits)
     validation: ValidationLimits = msgspec.field(default_factory=ValidationLimits)
     store: StoreLimits = msgspec.field(default_factory=StoreLimits)
+    registers: RegisterSettings = msgspec.field(default_factory=RegisterSettings)
     reindex: ReindexLimits = msgspec.field(default_factory=ReindexLimits)
     keys: KeySettings = msgspec.field(default_factory=KeySettings)
     signatures: SignatureSettings = msgspec.field(default_factory=SignatureSettings)

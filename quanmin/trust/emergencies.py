@@ -32,11 +32,12 @@ class Emergencies(Desk):
         """Open the record of the person whom this Patient is, for a while and for the purpose BTG;
         gives until when, in microseconds.
 
-        Raises Forbidden for whom no rule lets, NotFound when there is no such Patient, Invalid for
-        a reason that says nothing. Whoever may open learns by it that there is such a Patient: the
-        attempt is in the access log, and the person is told.
+        Raises Forbidden for whom no rule lets, or the registers do not, NotFound when there is no
+        such Patient, Invalid for a reason that says nothing. Whoever may open learns by it that
+        there is such a Patient: the attempt is in the access log, and the person is told.
         """
         guard, context = self._guard, self._guard.store.context
+        await guard.standings.of(self._actor)
         try:
             if not guard.deciding.may_break_glass(self._actor):
                 raise Forbidden("no rule lets you open records in an emergency")

@@ -18,9 +18,9 @@ from quanmin.trust.scopes import parse_scopes
 
 if TYPE_CHECKING:
     from quanmin.records.context import Context
-    from quanmin.records.store import Store
     from quanmin.trust.actors import Actor, Actors
     from quanmin.trust.guard import Guard, GuardedRecords
+    from quanmin.trust.guarded_reading import Guarding
     from quanmin.trust.log import Notes
 
 _RETRY_SECONDS: Final = 60
@@ -60,9 +60,10 @@ class Errands:
     """The errands of one actor, in one request."""
 
     def __init__(
-        self, store: Store, notes: Notes, actor: Actor, *, purpose: str, request_id: str
+        self, guard: Guarding, notes: Notes, actor: Actor, *, purpose: str, request_id: str
     ) -> None:
-        self._store = store
+        self._standings = guard.standings
+        self._store = guard.store
         self._notes = notes
         self._actor = actor
         self._purpose = purpose
@@ -73,8 +74,10 @@ class Errands:
     ) -> int:
         """Put the job in, with its entry in the access log; durable when this returns its number.
 
-        Raises TooMany when the actor has `open_max` of the kind that have not ended.
+        Raises TooMany when the actor has `open_max` of the kind that have not ended, Stopped for
+        whom the registers do not let act.
         """
+        await self._standings.of(self._actor)
         owner = self._actor.code
         sealed = _seal(self._store.context, kind, owner, mandate)
         scopes = self._actor.scopes
@@ -107,8 +110,9 @@ class Errands:
 
     async def find(self, number: int) -> Errand:
         """An errand of this actor, of anyone for an operator. Raises NotFound for one of somebody
-        else, as for one that is not there or was dismissed.
+        else, as for one that is not there or was dismissed, Stopped as `begin` does.
         """
+        await self._standings.of(self._actor)
         try:
             async with self._store.glancing() as connection:
                 job = await find(connection, number)

@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from quanmin.base.database import Connection
-from quanmin.base.problems import Forbidden, Invalid, NotFound, Problem
+from quanmin.base.problems import Forbidden, Invalid, NotFound, Problem, Stopped
 from quanmin.fhir.meta import MetaChange
 from quanmin.fhir.patch import Patch
 from quanmin.fhir.query import Query
@@ -273,6 +273,8 @@ class GuardedRecords(GuardedReading):
                 return answer_write(await self._write(kind, operation))
             return await self._batch_reading(entry.reading or Reading(None))
         except Problem as problem:
+            if isinstance(problem, Stopped):
+                await self.note_stopped()
             return EntryOutcome(problem.status, issues=problem.issues)
 
     async def _batch_reading(self, reading: Reading) -> EntryOutcome:

@@ -9,7 +9,7 @@ from datetime import datetime
 import msgspec
 
 from quanmin.base.database import Connection
-from quanmin.base.problems import Forbidden, NotFound, Problem
+from quanmin.base.problems import Forbidden, NotFound, Problem, Stopped
 from quanmin.fhir.query import Query
 from quanmin.people import PersonIndex
 from quanmin.records.model import Batch, Hits, Stored
@@ -50,6 +50,7 @@ from quanmin.trust.log.reading import LogReading
 from quanmin.trust.questions import Question, find, keep
 from quanmin.trust.reach import Scoped, as_reached, refuse_log
 from quanmin.trust.registers import Institution, Institutions, Wanted
+from quanmin.trust.registers.definitions import institution_rule
 from quanmin.trust.registers.standing import Standing, Standings
 from quanmin.trust.showing import (
     Timeline,
@@ -66,15 +67,21 @@ class Guarding:
     """What guarded records stand on: the store, the persons and the log of one process."""
 
     def __init__(
-        self, store: Store, people: PersonIndex, log: AccessLog, now: Callable[[], int]
+        self,
+        store: Store,
+        people: PersonIndex,
+        log: AccessLog,
+        now: Callable[[], int],
+        *,
+        posts_required: bool = True,
     ) -> None:
-        """`now` gives microseconds since 1970-01-01T00:00Z."""
+        """`now` gives microseconds since 1970-01-01T00:00Z; `posts_required` as `Standings`."""
         self.store = store
         self.people = people
         self.log = log
         self.now = now
         self.deciding = Deciding(store.context.keying)
-        self.standings = Standings(store.glancing, now)
+        self.standings = Standings(store.glancing, now, posts_required=posts_required)
 
     async def indexed(self) -> Indexed:
         """How far the index is: what custom parameters there are, and what can be searched by. It
@@ -128,8 +135,8 @@ class Guarding:
     async def own_rights(
         self, actor: Actor, purpose: str, *, is_for_one: bool = False
     ) -> tuple[int, Rights]:
-        """The same whatever application asks. Raises Forbidden for one whom the registers do not
-        let act.
+        """The same whatever application asks. Raises Stopped for one whom the registers do not let
+        act.
         """
         standing = await self.standings.of(actor)
         actor = msgspec.structs.replace(actor, duties=actor.duties | standing.duties)
@@ -137,7 +144,8 @@ class Guarding:
         patients = await self.patients_of(actor)
         granted = None if is_for_one else await self._granted(actor, purpose, sender)
         region = await self._region(actor, purpose, standing)
-        ground = Ground(sender, patients, region, self.now(), granted)
+        registers = await self._registers(actor, purpose)
+        ground = Ground(sender, patients, region, self.now(), granted, registers)
         rights = self.deciding.compile(actor, purpose, ground)
         return sender, msgspec.structs.replace(rights, standing=standing)
 
@@ -153,6 +161,13 @@ class Guarding:
             return frozenset()
         async with self.store.glancing() as connection:
             return await senders_of_region(connection, standing.region, self.now())
+
+    async def _registers(self, actor: Actor, purpose: str) -> frozenset[int]:
+        """Who writes entries of the registers, for those who keep them."""
+        if not self.deciding.keeps_registers(actor, purpose):
+            return frozenset()
+        codes = sorted(institution_rule().register.senders)
+        return frozenset([await self.store.sender(code) for code in codes])
 
     async def refuse_ungiven(
         self, connection: Connection, actor: Actor, written: Sequence[Stored]
@@ -190,7 +205,7 @@ class GuardedReading:
     def errands(self) -> Errands:
         """What this actor has begun and is done without waiting for it."""
         return Errands(
-            self._store,
+            self._guard,
             self._notes,
             self.actor,
             purpose=self.purpose,
@@ -201,6 +216,14 @@ class GuardedReading:
     def validating(self) -> Validating:
         """What this actor asks about resources and writes, without writing."""
         return Validating(self._guard, self._notes, self.actor)
+
+    async def refuse_stopped(self) -> None:
+        """Raises Stopped for whom the registers do not let act at this moment."""
+        await self._guard.standings.of(self.actor)
+
+    async def note_stopped(self) -> None:
+        """That the request was refused because the registers do not let its actor act."""
+        await self._notes.note("stopped", None, Stopped.code)
 
     def desk(self, kind: type[Kind]) -> Kind:
         """Something other than records, asked by this actor in this request."""
@@ -229,6 +252,7 @@ class GuardedReading:
         """The current version. Raises NotFound, Gone."""
         entry = self._entry(type_, id_)
         if entry is not None:
+            await self.refuse_stopped()
             return await self._log.read("read", entry)
         _, rights = await self._guard.rights(self.actor, self.purpose, "r", type_, is_for_one=True)
         try:
@@ -243,6 +267,7 @@ class GuardedReading:
         """One version. Raises NotFound, Gone."""
         entry = self._entry(type_, id_)
         if entry is not None and version == 1:
+            await self.refuse_stopped()
             return await self._log.read("vread", entry)
         _, rights = await self._guard.rights(self.actor, self.purpose, "r", type_)
         try:
@@ -270,6 +295,7 @@ class GuardedReading:
         """Versions of one record, of a type or of all, newest first. See `HistoryQuery`."""
         entry = self._entry(type_, id_)
         if entry is not None:
+            await self.refuse_stopped()
             return Batch((await self._log.read("history", entry),), None, 1)
         ways = "s" if id_ is None else "r"
         _, rights = await self._guard.rights(self.actor, self.purpose, ways, type_)
@@ -288,6 +314,7 @@ class GuardedReading:
     async def search(self, query: Query) -> Hits:
         """A slice of what the query finds among what the actor may see."""
         if query.type == AUDIT_EVENT:
+            await self.refuse_stopped()
             return await self._log.search(query, self._search)
         return await self._search(query)
 

@@ -136,6 +136,7 @@ class Validating:
         try:
             if not rights.may_create.allowed:
                 raise Forbidden(f"you may not write here ({', '.join(rights.may_create.reasons)})")
+            rights.standing.refuse_unlicensed({operation.type})
             who = Sender(sender, rights.readable, rights.writable)
             if scoped is not None:
                 who = scoped.sender(sender, rights, [operation])

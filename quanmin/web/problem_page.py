@@ -30,6 +30,14 @@ _TOLD: tuple[tuple[type[Problem], str, str], ...] = (
         _("Your session has ended or has not begun."),
     ),
     (
+        problems.Stopped,
+        _("The registers do not let you act now"),
+        _(
+            "Your institution, post, licence or admission is not in force. Ask who keeps the"
+            " registers; in exact words below is which."
+        ),
+    ),
+    (
         problems.Forbidden,
         _("You may not open this"),
         _("Your role does not allow it. Ask the administrator of this node if it should."),

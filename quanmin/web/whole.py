@@ -17,7 +17,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Mount, Route
 
 from quanmin.base.logs import correlation_id
-from quanmin.base.problems import Forbidden, NotAllowed, NotFound, Overloaded, Problem
+from quanmin.base.problems import Forbidden, NotAllowed, NotFound, Overloaded, Problem, Stopped
 from quanmin.trust import Guard
 from quanmin.trust.sign_in import SignIn
 from quanmin.trust.sign_in.server import AuthorizationServer
@@ -102,7 +102,12 @@ class Door:
                 visit.actor, purpose=application.purpose, request_id=visit.correlation
             )
             narrowed = DeclaredRecords(records, application, self._house.settings.zone)
-            return await page.call(visit, narrowed)
+            try:
+                await records.refuse_stopped()  # also where a page asks no records, but a desk
+                return await page.call(visit, narrowed)
+            except Stopped:
+                await records.note_stopped()
+                raise
 
         async def answer(request: Request) -> Response:
             return await self._answer(request, call, page)

@@ -28,8 +28,8 @@ from quanmin.trust.registers.standing import Standing
 
 class Ground(msgspec.Struct, frozen=True):
     """What is known of the asker at this moment (microseconds): their institution's number, the
-    Patients that are them or in their care, the institutions of the region they answer for; what is
-    granted to the numbers of `Deciding.grantees`, None for unknown.
+    Patients that are them or in their care, the institutions of the region they answer for, who
+    writes the registers; what is granted to the numbers of `Deciding.grantees`, None for unknown.
     """
 
     sender: int
@@ -37,6 +37,7 @@ class Ground(msgspec.Struct, frozen=True):
     region: frozenset[int] = frozenset()
     at: int = 0
     granted: InUse | None = None
+    registers: frozenset[int] = frozenset()
 
 
 class Rights(msgspec.Struct, frozen=True):
@@ -110,6 +111,7 @@ class Deciding:
             ground.region,
             ground.at,
             ground.granted,
+            ground.registers,
         )
         whole = self._seen(chosen.reading, chosen.forbidding, asking)
         return Rights(
@@ -141,6 +143,13 @@ class Deciding:
         """Whether a rule asks which institutions are of the actor's region."""
         chosen = self._choose(actor, purpose)
         return any("reportable" in rule.reach.among for rule in chosen.reading)
+
+    def keeps_registers(self, actor: Actor, purpose: str) -> bool:
+        """Whether a rule lets the actor change what the registers say."""
+        return any(
+            not {"registers", "everything"}.isdisjoint(rule.reach.among)
+            for rule in self._choose(actor, purpose).changing
+        )
 
     def may_break_glass(self, actor: Actor) -> bool:
         """Whether a rule lets the actor open records in an emergency."""

@@ -42,7 +42,8 @@ _DUTY: Final = "PUBHLTH"
 class Asking(msgspec.Struct, frozen=True):
     """Who asks, what for, and when (microseconds). `actor` is the account, `sender` the number of
     the institution it acts for, `patients` the Patients that are the asker or in their care,
-    `region` the institutions of the region that the asker answers for. `granted` says to which
+    `region` the institutions of the region that the asker answers for, `registers` the senders
+    whose records of certain types are entries of the registers. `granted` says to which
     of the numbers that `grantees` gave anything is granted at all; None for unknown.
     """
 
@@ -54,6 +55,7 @@ class Asking(msgspec.Struct, frozen=True):
     region: frozenset[int]
     at: int
     granted: InUse | None = None
+    registers: frozenset[int] = frozenset()
 
 
 class _Scenario(msgspec.Struct, frozen=True):
@@ -211,7 +213,7 @@ class Reaching:
 
 def _registers(asking: Asking) -> Visibility:
     kept = OfType(institution_rule().register.types)
-    return Both((OfSender(frozenset({asking.sender})), kept))
+    return Both((OfSender(asking.registers), kept)) if asking.registers else Nothing()
 
 
 _DIRECTORY: Final = OfType(frozenset(directory()))

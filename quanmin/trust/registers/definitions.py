@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from functools import cache
 from importlib.resources import files
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -77,9 +77,12 @@ def acting_states() -> frozenset[str]:
 
 
 class RoleRule(Word, frozen=True):
-    """A role, and the kinds of licence of which an actor in a post needs one."""
+    """A role, the kinds of licence of which an actor in a post needs one, and who acts in it in a
+    post only: nobody, people who sign in, or everybody.
+    """
 
     licences: frozenset[str] = frozenset()
+    post: Literal["none", "people", "all"] = "none"
 
 
 @cache

@@ -15,14 +15,17 @@ from typing import Any, Final
 import msgspec
 
 from quanmin.base.database import Connection
-from quanmin.base.problems import Forbidden
+from quanmin.base.problems import Forbidden, Stopped
 from quanmin.trust.actors import Actor
-from quanmin.trust.registers.definitions import acting_states, roles
+from quanmin.trust.registers.definitions import RoleRule, acting_states, roles
 from quanmin.trust.registers.licensing import Held, licence_rule, place_bound, unlicensed
 
 _BATCH_MAX: Final = 256
 _ASK: Final = """
     select asked.actor, asked.sender, asked.client, e.organization is not null as is_entered,
+        exists (
+            select from trust.actor a where a.code = asked.actor and a.account is not null
+        ) as is_person,
         i.state, i.level, i.grade, i.kind, i.region, i.tenant,
         trust.is_admitted('actor', asked.actor, $3)
             and trust.is_admitted('sender', asked.sender, $3)
@@ -51,11 +54,12 @@ class Standing(msgspec.Struct, frozen=True):
     """What the registers say of an actor at this moment.
 
     `state`, `level`, `grade`, `kind`, `region` and `tenant` are the institution's; all are empty of
-    one that is not in the register. `post` is None of an actor without posts; `licences` are in
-    force where the post is.
+    one that is not in the register. `is_person`: it is the actor of an account. `post` is None of
+    an actor without posts; `licences` are in force where the post is.
     """
 
     is_entered: bool = False
+    is_person: bool = False
     state: str = ""
     level: str | None = None
     grade: str | None = None
@@ -68,18 +72,27 @@ class Standing(msgspec.Struct, frozen=True):
     duties: frozenset[str] = frozenset()
     licences: frozenset[Held] = frozenset()
 
-    def refusal(self, role: str) -> str | None:
+    def refusal(self, role: str, *, posts_required: bool = True) -> str | None:
         """Why an actor of this role may not act now, as a sentence; None when they may."""
+        rule = roles().get(role)
         if self.is_entered and self.state not in acting_states():
             state = self.state or "not in force"
-            return f"the register says that your institution is {state} now: nobody acts for it"
+            return (
+                f"the register says that your institution is {state} now: nobody acts for it; ask"
+                " who keeps the register of institutions"
+            )
         if not self.is_admitted:
-            return "the party you ask for is not admitted to this node, or no longer"
+            return (
+                "the party you ask for is not admitted to this node, or no longer: ask who keeps"
+                " the register of admissions"
+            )
         if not self.has_posts:
+            if posts_required and rule is not None and _needs_post(rule, self):
+                return "you have no post in the register: ask who keeps the register of posts"
             return None
         if self.post is None:
             return "your post has ended or has not begun: ask who keeps the register of posts"
-        needed = roles()[role].licences if role in roles() else frozenset()
+        needed = frozenset() if rule is None else rule.licences
         if needed and needed.isdisjoint(kind for kind, _ in self.licences):
             return (
                 "no licence of yours is in force at this institution"
@@ -100,6 +113,10 @@ class Standing(msgspec.Struct, frozen=True):
                 )
 
 
+def _needs_post(rule: RoleRule, standing: Standing) -> bool:
+    return rule.post == "all" or (rule.post == "people" and standing.is_person)
+
+
 _UNKNOWN: Final = Standing()
 _Key = tuple[str, str, str]
 
@@ -111,8 +128,13 @@ class Standings:
         self,
         connect: Callable[[], AbstractAsyncContextManager[Connection]],
         now: Callable[[], int],
+        *,
+        posts_required: bool = True,
     ) -> None:
-        """`connect` lends a connection; `now` gives microseconds since 1970-01-01T00:00Z."""
+        """`connect` lends a connection; `now` gives microseconds since 1970-01-01T00:00Z. With
+        `posts_required` nobody acts without a post whose role has one (roles.toml).
+        """
+        self._posts_required = posts_required
         self._connect = connect
         self._now = now
         self._waiting: dict[_Key, list[asyncio.Future[Standing]]] = {}
@@ -120,7 +142,7 @@ class Standings:
 
     async def of(self, actor: Actor) -> Standing:
         """What the registers say of this actor, and of the application that asks for them, now.
-        Raises Forbidden for one who may not act.
+        Raises Stopped for one who may not act.
         """
         found = asyncio.get_running_loop().create_future()
         key = actor.code, actor.sender, actor.client
@@ -128,9 +150,9 @@ class Standings:
         if self._asker is None or self._asker.done():
             self._asker = asyncio.create_task(self._ask_waiting())
         standing: Standing = await found
-        refusal = standing.refusal(actor.role)
+        refusal = standing.refusal(actor.role, posts_required=self._posts_required)
         if refusal is not None:
-            raise Forbidden(refusal)
+            raise Stopped(refusal)
         return standing
 
     async def _ask_waiting(self) -> None:
@@ -164,12 +186,13 @@ def _each(
 
 
 def _standing(row: Any) -> Standing:
-    if row["is_admitted"] and not (row["is_entered"] or row["has_posts"]):
+    if row["is_admitted"] and not (row["is_entered"] or row["has_posts"] or row["is_person"]):
         return _UNKNOWN
     # A post is at the institution that the actor writes for, or it is none.
     is_there = bool(row["is_there"])
     return Standing(
         is_entered=row["is_entered"],
+        is_person=row["is_person"],
         state=row["state"] or "",
         level=row["level"],
         grade=row["grade"],

@@ -209,6 +209,22 @@ async def test_what_an_institution_sends_is_no_entry(
     assert [row["code"] for row in await pool.fetch("select code from trust.institution")] == [CODE]
 
 
+async def test_a_security_administrator_keeps_what_the_operator_entered(guard: Guard) -> None:
+    loaded = await as_(guard, "operator", "node").create(
+        "Organization", json.dumps(organization()).encode()
+    )
+    id_, keeper = loaded.stored.id, as_(guard, "security_administrator", "register")
+    closed = json.dumps({**organization(active=False), "id": id_}).encode()
+    assert (await keeper.update("Organization", id_, closed)).stored.version == 2
+    sent = await as_(guard, "institution", "b").create(
+        "Organization", json.dumps(organization(OTHER)).encode()
+    )
+    with pytest.raises(Forbidden):
+        await keeper.update(
+            "Organization", sent.stored.id, json.dumps(organization(OTHER)).encode()
+        )
+
+
 async def test_a_security_administrator_writes_the_registers_and_nothing_else(
     guard: Guard,
 ) -> None:

@@ -15,19 +15,25 @@ from books import (
     CODE,
     OTHER,
     Books,
+    as_,
     organization,
     practice,
     practitioner,
     qualification,
 )
+from entrance import quick_passwords
 from stores import START, observation, open_context, open_guard
 
-from quanmin.base.problems import Conflict, Forbidden, Invalid, NotFound
+from quanmin.base.problems import Conflict, Forbidden, Invalid, NotFound, Stopped
 from quanmin.fhir.dates import interval
-from quanmin.trust import GuardedRecords, Role
+from quanmin.fhir.grammar import QueryLimits, parse_query
+from quanmin.fhir.query import Query
+from quanmin.trust import Actor, GuardedRecords, Role
 from quanmin.trust.actors import Role as Roles
 from quanmin.trust.registers import Proxies
 from quanmin.trust.registers.definitions import roles
+from quanmin.trust.sign_in import SignInLimits
+from quanmin.trust.sign_in.accounts import Accounts
 
 DAY = 86_400_000_000
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -48,6 +54,18 @@ def prescription() -> bytes:
         "subject": {"display": "somebody"},
     }
     return json.dumps(body).encode()
+
+
+def anything() -> Query:
+    return parse_query("Observation", [], strict=True, zone=ZONE, limits=QueryLimits())
+
+
+async def account(books: Books, role: Role) -> GuardedRecords:
+    """The records of somebody who signs in, as the actor `wang`."""
+    actor = Actor("wang", role, "Somebody", f"sender-{CODE}")
+    accounts = Accounts(books.pool, b"k" * 32, SignInLimits(), quick_passwords(), lambda: START)
+    await accounts.add("wang", actor, document="passport:1")
+    return as_(books.guard, role, actor.sender, "wang")
 
 
 async def staff(
@@ -80,6 +98,36 @@ async def test_nobody_acts_outside_their_posts(books: Books) -> None:
         await worker.history("Observation", None, count=1)
     await books.appoint("wang", since=START)
     await worker.create("Observation", observation())
+
+
+@pytest.mark.parametrize(
+    ("role", "is_person", "may"),
+    [
+        ("doctor", False, False),
+        ("nurse", True, False),
+        ("public_health_worker", True, False),
+        ("institution", True, False),
+        ("institution", False, True),
+        ("resident", True, True),
+        ("security_administrator", True, True),
+        ("operator", False, True),
+    ],
+)
+async def test_staff_act_in_a_post_of_the_register_only(
+    pool: asyncpg.Pool[asyncpg.Record], tmp_path: Path, role: Role, *, is_person: bool, may: bool
+) -> None:
+    guard = open_guard(pool, open_context(tmp_path), posts_required=True)
+    books = Books(guard, pool)
+    await books.enter(organization())
+    somebody = await books.actor("wang", role) if not is_person else await account(books, role)
+    if may:
+        await somebody.search(anything())
+    else:
+        with pytest.raises(Stopped, match="no post in the register"):
+            await somebody.search(anything())
+        if not roles()[role].licences:  # these need a licence as well
+            await books.appoint("wang")
+            await somebody.search(anything())
 
 
 async def test_a_post_that_has_not_begun_opens_nothing(books: Books) -> None:
