@@ -64,12 +64,11 @@ def qualification(
 
 def practitioner(*qualifications: dict[str, Any], **more: Any) -> dict[str, Any]:
     """One of the staff with these licences."""
+    held = [{name: value for name, value in one.items() if value} for one in qualifications]
     return {
         "resourceType": "Practitioner",
         "name": [{"text": "李医生"}],
-        "qualification": [
-            {name: value for name, value in one.items() if value} for one in qualifications
-        ],
+        **({"qualification": held} if held else {}),
         **more,
     }
 

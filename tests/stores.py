@@ -23,7 +23,7 @@ from quanmin.records.profiles import ProfileIndex, ValidationLimits
 from quanmin.records.store import Store
 from quanmin.terminology import TerminologyIndex, Terms
 from quanmin.trust import AccessLog, Guard, Notary, Witness, grant_projections
-from quanmin.trust.registers import InstitutionIndex, PractitionerIndex
+from quanmin.trust.registers import InstitutionIndex, LicensedActs, PractitionerIndex
 
 START = 1_790_000_000_000_000
 IDENTITY_NUMBERS = "urn:oid:2.16.156.10011.1.3"
@@ -91,6 +91,7 @@ def open_guard(
         SearchParameterIndex(),
         InstitutionIndex(context.zone, context.rid_of),
         PractitionerIndex(context.zone, context.rid_of),
+        LicensedActs(context.zone, context.rid_of),
     ]
     store = Store(pool, context, lambda: next(ticks), projections)
     log = AccessLog(pool, open_notary(context), None if witness is None else Witness(witness))

@@ -45,7 +45,7 @@ from quanmin.records.profiles import ProfileIndex
 from quanmin.records.store import Store
 from quanmin.terminology import TerminologyIndex, Terms
 from quanmin.trust import AccessLog, Actors, Guard, Witness, grant_projections
-from quanmin.trust.registers import InstitutionIndex, PractitionerIndex
+from quanmin.trust.registers import InstitutionIndex, LicensedActs, PractitionerIndex
 from quanmin.trust.sign_in import Relying, SignIn, open_passwords
 from quanmin.trust.sign_in.server import AuthorizationServer, Issuer
 from quanmin.trust.signatures import Office, OwnAuthority
@@ -197,6 +197,7 @@ def _projections(
         SearchParameterIndex(),
         InstitutionIndex(settings.zone, context.rid_of),
         PractitionerIndex(settings.zone, context.rid_of),
+        LicensedActs(settings.zone, context.rid_of),
     )
 
 

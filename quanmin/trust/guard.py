@@ -318,6 +318,7 @@ class GuardedRecords(GuardedReading):
                 await scoped.refuse_beyond(connection, operations, outcomes)
             written = [one.stored for one in outcomes if one is not None and not one.unchanged]
             await self._guard.refuse_ungiven(connection, self.actor, written)
+            rights.standing.refuse_uncovered((stored.type, stored.body) for stored in written)
             await before_commit(connection, outcomes)
 
         try:

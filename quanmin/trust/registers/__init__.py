@@ -6,6 +6,7 @@ from quanmin.trust.registers.admissions import (
     Application,
     is_admitted,
 )
+from quanmin.trust.registers.authoring import LicensedActs
 from quanmin.trust.registers.credit_code import judge_credit_code
 from quanmin.trust.registers.institution_index import InstitutionIndex
 from quanmin.trust.registers.institutions import Institution, Institutions, Wanted
@@ -21,6 +22,7 @@ __all__ = [
     "Institution",
     "InstitutionIndex",
     "Institutions",
+    "LicensedActs",
     "Post",
     "Posts",
     "PractitionerIndex",

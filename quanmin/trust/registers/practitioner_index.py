@@ -17,9 +17,31 @@ from quanmin.trust.registers.definitions import is_of_register
 from quanmin.trust.registers.entry import period_of
 from quanmin.trust.registers.licensing import licence_rule
 
+_ENTER: Final = """
+    insert into trust.practitioner_entry (practitioner, id) values ($1, $2)
+    on conflict (practitioner) do update set id = excluded.id
+"""
+# What is not stated any more held until now; what is stated anew replaces what was.
+_END_LICENCES: Final = """
+    update trust.licence set until = $2
+    where practitioner = $1 and kind <> all($3::text[]) and since < $2 and until > $2
+"""
+_FORGET_LICENCES: Final = """
+    delete from trust.licence
+    where practitioner = $1 and (kind = any($3::text[]) or since >= $2)
+"""
 _LICENCE: Final = """
     insert into trust.licence (practitioner, kind, scopes, state, since, until)
     values ($1, $2, $3, $4, $5, $6)
+"""
+_END_PRACTICE: Final = """
+    update trust.practice set until = $2
+    where role = $1 and (practitioner, organization) is distinct from ($3, $4)
+        and since < $2 and until > $2
+"""
+_FORGET_PRACTICE: Final = """
+    delete from trust.practice
+    where role = $1 and ((practitioner, organization) = ($3, $4) or since >= $2)
 """
 _PRACTICE: Final = """
     insert into trust.practice (role, practitioner, organization, since, until)
@@ -49,9 +71,11 @@ class PractitionerIndex:
         self._rid_of = rid_of
 
     async def apply(self, connection: Connection, changes: Sequence[Change]) -> None:
-        """Write each changed entry anew. Raises Invalid for one that breaks a rule of the register.
+        """Bring the rows up to each changed entry. Raises Invalid for one that breaks a rule of the
+        register.
 
-        One that is deleted or not active has no licence and practises nowhere.
+        One that is deleted or not active has no licence and practises nowhere from now on; what
+        was not taken back as wrong stays with its end.
         """
         for change in changes:
             if not await is_of_register(connection, change.sender):
@@ -62,25 +86,27 @@ class PractitionerIndex:
                 await self._place(connection, change)
 
     async def _license(self, connection: Connection, change: Change) -> None:
-        await connection.execute("delete from trust.licence where practitioner = $1", change.rid)
-        resource = change.resource
-        if resource is None:
-            return
+        resource = change.resource or {"active": False}
         faults: list[Issue] = []
-        licences = list(_licences(resource, self._zone, faults))
+        licences = list(read_licences(resource, self._zone, faults))
         if faults:
             raise Invalid("the register of practitioners does not take this", issues=tuple(faults))
-        if resource.get("active", True):
-            rows = [
-                (change.rid, one.kind, list(one.scopes), one.state, one.since, one.until)
-                for one in licences
-            ]
-            await connection.executemany(_LICENCE, rows)
+        if not resource.get("active", True):
+            licences = []
+        await connection.execute(_ENTER, change.rid, change.id)
+        kinds = sorted({one.kind for one in licences})
+        await connection.execute(_END_LICENCES, change.rid, change.updated, kinds)
+        await connection.execute(_FORGET_LICENCES, change.rid, change.updated, kinds)
+        rows = [
+            (change.rid, one.kind, list(one.scopes), one.state, one.since, one.until)
+            for one in licences
+        ]
+        await connection.executemany(_LICENCE, rows)
 
     async def _place(self, connection: Connection, change: Change) -> None:
-        await connection.execute("delete from trust.practice where role = $1", change.rid)
         resource = change.resource
         if resource is None or not resource.get("active", True):
+            await self._practise(connection, change, None, None, (0, 0))
             return
         practitioner = self._target(resource, "practitioner", "Practitioner")
         organization = self._target(resource, "organization", "Organization")
@@ -91,8 +117,29 @@ class PractitionerIndex:
                 "the register of practitioners does not take this",
                 issues=(Issue("error", "value", text, "PractitionerRole.period"),),
             )
-        if practitioner is not None and organization is not None:
-            await connection.execute(_PRACTICE, change.rid, practitioner, organization, *period)
+        await self._practise(connection, change, practitioner, organization, period)
+
+    async def _practise(
+        self,
+        connection: Connection,
+        change: Change,
+        practitioner: int | None,
+        organization: int | None,
+        period: tuple[int, int],
+    ) -> None:
+        """From now on the role is of this practitioner at this place; None: of nobody, nowhere."""
+        of = change.rid, change.updated, practitioner, organization
+        was_elsewhere = (await connection.execute(_END_PRACTICE, *of)) != "UPDATE 0"
+        await connection.execute(_FORGET_PRACTICE, *of)
+        if practitioner is None or organization is None:
+            return
+        since, until = period
+        if was_elsewhere:
+            since = max(since, change.updated)
+        if since < until:
+            await connection.execute(
+                _PRACTICE, change.rid, practitioner, organization, since, until
+            )
 
     def _target(self, resource: Mapping[str, Any], name: str, type_: str) -> int | None:
         reference = str((resource.get(name) or {}).get("reference") or "")
@@ -100,7 +147,7 @@ class PractitionerIndex:
         return self._rid_of(type_, id_) if stated == type_ and id_ else None
 
 
-def _licences(
+def read_licences(
     practitioner: Mapping[str, Any], zone: ZoneInfo, faults: list[Issue]
 ) -> Iterator[Licence]:
     """The qualifications that are licences: those with a kind of ours."""

@@ -8,7 +8,7 @@ under way share the next one, as single reads do.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
@@ -18,7 +18,14 @@ from quanmin.base.database import Connection
 from quanmin.base.problems import Forbidden, Stopped
 from quanmin.trust.actors import Actor
 from quanmin.trust.registers.definitions import RoleRule, acting_states, roles
-from quanmin.trust.registers.licensing import Held, licence_rule, place_bound, unlicensed
+from quanmin.trust.registers.licensing import (
+    Held,
+    coded_types,
+    codes_of,
+    licence_rule,
+    place_bound,
+    unlicensed,
+)
 
 _BATCH_MAX: Final = 256
 _ASK: Final = """
@@ -101,16 +108,30 @@ class Standing(msgspec.Struct, frozen=True):
         return None
 
     def refuse_unlicensed(self, types: Collection[str]) -> None:
-        """Raises Forbidden for a person who writes what their licences do not cover."""
+        """Raises Forbidden for a person who writes what their licences do not cover, whatever it
+        says.
+        """
+        for type_ in sorted(types):
+            self._refuse(type_, frozenset())
+
+    def refuse_uncovered(self, written: Iterable[tuple[str, bytes | None]]) -> None:
+        """The same for records, by type and body, that are an act by what they say."""
         if self.post is None:
             return
-        for type_ in sorted(types):
-            act = unlicensed(type_, self.licences, self.level)
-            if act is not None:
-                held = ", ".join(sorted(f"{k} ({s})" if s else k for k, s in self.licences))
-                raise Forbidden(
-                    f"you may not {act.en} ({type_}): your licences in force here: {held or 'none'}"
-                )
+        for type_, body in written:
+            if body is not None and type_ in coded_types():
+                self._refuse(type_, codes_of(msgspec.json.decode(body)))
+
+    def _refuse(self, type_: str, codes: frozenset[str]) -> None:
+        if self.post is None:
+            return
+        act = unlicensed(type_, self.licences, self.level, codes)
+        if act is not None:
+            held = ", ".join(sorted(f"{k} ({s})" if s else k for k, s in self.licences))
+            raise Forbidden(
+                f"you may not {act.en} ({type_}): it needs a licence of the kind"
+                f" {' or '.join(sorted(act.kinds))}; yours in force here: {held or 'none'}"
+            )
 
 
 def _needs_post(rule: RoleRule, standing: Standing) -> bool:
