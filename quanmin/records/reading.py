@@ -46,8 +46,8 @@ async def read(
     """The current version. Raises NotFound when there is none the asker may see, Gone when it has
     been deleted.
     """
-    row = await _current_row(connection, context, visibility, type_, id_)
-    return await _open_current(connection, context, row, type_)
+    row, facts = await _current_row(connection, context, visibility, type_, id_)
+    return await _open_current(connection, context, row, facts)
 
 
 async def glance(
@@ -60,8 +60,8 @@ async def glance(
     id_: str,
 ) -> Stored:
     """Like `read`, its row fetched together with those of others who ask at the same moment."""
-    row = await _current_row(database, context, visibility, type_, id_, glances=glances)
-    return await _open_current(database, context, row, type_)
+    row, facts = await _current_row(database, context, visibility, type_, id_, glances=glances)
+    return await _open_current(database, context, row, facts)
 
 
 async def read_version(
@@ -77,7 +77,7 @@ async def read_version(
 
     Raises NotFound, or Gone when that version is a deletion.
     """
-    row = await _current_row(connection, context, visibility, type_, id_)
+    row, facts = await _current_row(connection, context, visibility, type_, id_)
     _refuse_erased(row)
     if row["version"] != version:
         found = await connection.fetchrow(
@@ -86,12 +86,13 @@ async def read_version(
             version,
         )
         older = of_versions(visibility)
-        if found is None or not await _is_visible(connection, context, older, found):
+        then = None if found is None else await _seen(connection, context, older, found)
+        if then is None:
             raise NotFound(f"there is no version {version} of this {type_}")
-        row = found
+        row, facts = found, then
     if row["flags"] & DELETED:
         raise Gone(f"version {version} is the deletion of this {type_}")
-    return await _open_one(connection, context, row)
+    return await _open_one(connection, context, row, facts)
 
 
 async def read_patient(
@@ -102,9 +103,10 @@ async def read_patient(
     row = await connection.fetchrow(_ASSIGNED, number, rid, bucket_of(rid))
     if row is None or row["flags"] & DELETED:
         raise NotFound("there is no Patient with this key")
-    if not await _is_visible(connection, context, visibility, row):
+    facts = await _seen(connection, context, visibility, row)
+    if facts is None:
         raise NotFound("there is no Patient with this key")
-    return await _open_one(connection, context, row)
+    return await _open_one(connection, context, row, facts)
 
 
 async def types_present(connection: Connection, context: Context) -> list[str]:
@@ -125,7 +127,7 @@ async def _current_row(
     id_: str,
     *,
     glances: Glances | None = None,
-) -> Any:
+) -> tuple[Any, Facts]:
     definition = context.definition(type_)
     rid = context.rid_of(type_, id_)
     row = None
@@ -135,23 +137,25 @@ async def _current_row(
         else:
             statement = _ASSIGNED if is_assigned(rid) else _CHOSEN
             row = await database.fetchrow(statement, definition.number, rid, bucket_of(rid))
-    if row is None or not await _is_visible(database, context, visibility, row):
+    facts = None if row is None else await _seen(database, context, visibility, row)
+    if facts is None:
         raise NotFound(f"there is no {type_} with this id")
-    return row
+    return row, facts
 
 
-async def _open_current(database: Database, context: Context, row: Any, type_: str) -> Stored:
+async def _open_current(database: Database, context: Context, row: Any, facts: Facts) -> Stored:
     _refuse_erased(row)
     if row["flags"] & DELETED:
-        raise Gone(f"this {type_} has been deleted; its history can still be read")
-    return await _open_one(database, context, row)
+        raise Gone(f"this {facts.type} has been deleted; its history can still be read")
+    return await _open_one(database, context, row, facts)
 
 
-async def _open_one(connection: Database, context: Context, row: Any) -> Stored:
+async def _open_one(connection: Database, context: Context, row: Any, facts: Facts) -> Stored:
+    """The record of a row, with the facts by which it was found visible."""
     opened = await context.open(connection, [row])
     if not opened:
         raise Gone(ERASED_TEXT)
-    return opened[0]
+    return msgspec.structs.replace(opened[0], facts=facts) if facts.grants else opened[0]
 
 
 def _refuse_erased(row: Any) -> None:
@@ -159,25 +163,32 @@ def _refuse_erased(row: Any) -> None:
         raise Gone(ERASED_TEXT)
 
 
-async def _is_visible(
+async def _seen(
     connection: Database, context: Context, visibility: Visibility, row: Any
-) -> bool:
-    return await is_visible(connection, visibility, context.facts(row), row["rid"])
+) -> Facts | None:
+    return await seen(connection, visibility, context.facts(row), row["rid"])
 
 
-async def is_visible(connection: Database, visibility: Visibility, facts: Facts, rid: int) -> bool:
-    """Whether the record of this key, of which a row tells these facts, is visible; what else
-    decides it is fetched.
+async def seen(
+    connection: Database, visibility: Visibility, facts: Facts, rid: int
+) -> Facts | None:
+    """The facts by which the record of this key, of which a row tells these, is visible: what else
+    decides it is fetched. None when it is not.
     """
     if is_surely_allowed(visibility, facts):
-        return True
+        return facts
     if facts.patient is not None and mentions_grants(visibility):
-        rows = await connection.fetch(_GRANTS, facts.patient)
-        facts = msgspec.structs.replace(facts, grants=frozenset(map(_grant, rows)))
+        facts = msgspec.structs.replace(facts, grants=await grants_of(connection, facts.patient))
     having = [one for one in having_in(visibility) if one.type == facts.type]
     if having:
         facts = await _with_codes(connection, facts, rid, having)
-    return allows(visibility, facts)
+    return facts if allows(visibility, facts) else None
+
+
+async def grants_of(connection: Database, patient: int) -> frozenset[Grant]:
+    """What a source Patient grants, holding or not."""
+    rows = await connection.fetch(_GRANTS, patient)
+    return frozenset(map(_grant, rows))
 
 
 def _grant(row: Any) -> Grant:
@@ -270,7 +281,7 @@ async def history(
         return f"${len(arguments)}"
 
     if query.type is not None and query.id is not None:
-        row = await _current_row(connection, context, visibility, query.type, query.id)
+        row, _ = await _current_row(connection, context, visibility, query.type, query.id)
         _refuse_erased(row)
         conditions.append(f"r.rid = {bind(row['rid'])}")
     if query.type is not None:

@@ -40,7 +40,7 @@ from quanmin.records.draft import Current
 from quanmin.records.model import Outcome, Stored
 from quanmin.records.numbers import Numbers
 from quanmin.records.operation import Operation, Sender
-from quanmin.records.reading import is_visible
+from quanmin.records.reading import seen
 from quanmin.records.rid import assign, bucket_of, id_of, is_assigned
 from quanmin.records.search import search
 from quanmin.records.search.deciding import Values, are_met
@@ -352,7 +352,7 @@ class Targets:
     async def _refuse_unchangeable(self, operation: Operation, current: Current) -> None:
         changeable = self._sender.may(operation.kind)
         stored = current.stored
-        if not await is_visible(self._connection, changeable, stored.facts, stored.rid):
+        if await seen(self._connection, changeable, stored.facts, stored.rid) is None:
             raise Forbidden("the record is not yours to change: you may only read it")
 
     async def _current(self, targets: Sequence[Target]) -> dict[int, Current]:

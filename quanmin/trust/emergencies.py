@@ -37,6 +37,7 @@ class Emergencies(Desk):
         there is such a Patient: the attempt is in the access log, and the person is told.
         """
         guard, context = self._guard, self._guard.store.context
+        self._notes.decided_by(guard.deciding.of_break_glass(self._actor))
         await guard.standings.of(self._actor)
         try:
             if not guard.deciding.may_break_glass(self._actor):

@@ -51,6 +51,7 @@ class Exporting:
         """The keys of those of these Patients that the actor may see, by id."""
         context = self._store.context
         _, rights = await self._guard.rights(self._actor, self._notes.purpose, "rs", "Patient")
+        self._notes.decided_by(rights.reasons)
         keys = {id_: context.rid_of("Patient", id_) for id_ in ids}
         async with self._store.glancing() as connection:
             wanted = [rid for rid in keys.values() if rid is not None]
@@ -87,6 +88,7 @@ class Exporting:
         what is done with them; without one it is durable when this returns.
         """
         _, rights = await self._guard.rights(self._actor, self._notes.purpose, "rs")
+        self._notes.decided_by(rights.reasons)
         context = self._store.context
         async with self._store.reading() as reading:
             if queries and not extent.deleted:

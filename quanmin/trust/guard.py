@@ -148,6 +148,7 @@ class GuardedRecords(GuardedReading):
         whoever may not, NotFound when nothing is known of such a Patient.
         """
         _, rights = await self._guard.rights(self.actor, self.purpose, "d", "Patient")
+        self._notes.decided_by(rights.changing)
         people, number = self._guard.people, 0
         patients: list[int] = []
         persons: list[int] = []
@@ -237,6 +238,8 @@ class GuardedRecords(GuardedReading):
                     answer = await self._answer(connection, seen, entry.reading, entry.position)
                     answers[entry.position] = answer
                     read.append(answer)
+            if read:
+                self._notes.decided_by(rights.changing.and_also(rights.reasons.in_force()))
             await self._note_writes(
                 connection, "transaction", rights, operations, outcomes, read=read
             )
@@ -282,9 +285,7 @@ class GuardedRecords(GuardedReading):
             return EntryOutcome(200, hits=await self.search(reading.query))
         if self._entry(reading.type, reading.id) is not None and reading.history is None:
             return EntryOutcome(200, stored=await self.read(AUDIT_EVENT, reading.id or ""))
-        _, rights = await self._guard.rights(
-            self.actor, self.purpose, ways_of(reading), reading.type
-        )
+        rights = await self._rights(ways_of(reading), reading.type)
         action = action_of(reading)
         try:
             async with self._store.reading() as connection:
@@ -312,6 +313,7 @@ class GuardedRecords(GuardedReading):
         before_commit: BeforeCommit,
     ) -> list[Outcome | None]:
         scoped = await self._guard.scoped(self.actor)
+        self._notes.decided_by(rights.changing)
 
         async def within_rights(connection: Connection, outcomes: list[Outcome | None]) -> None:
             if scoped is not None:

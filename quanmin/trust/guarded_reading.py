@@ -17,6 +17,7 @@ from quanmin.records.profiles.catalogue import Supported
 from quanmin.records.readiness import Indexed, indexed
 from quanmin.records.reading import (
     HistoryQuery,
+    grants_of,
     history,
     read,
     read_patient,
@@ -34,6 +35,7 @@ from quanmin.trust.deciding import (
     Ground,
     InUse,
     Rights,
+    Said,
     granted_to,
     refuse_ungiven,
     senders_of_region,
@@ -201,6 +203,24 @@ class GuardedReading:
         self.request_id = request_id
         self._notes = Notes(guard.log, guard.now, actor, purpose, request_id)
 
+    async def _rights(
+        self, ways: str, type_: str | None = None, *, is_for_one: bool = False
+    ) -> Rights:
+        """What the actor may do now, see `Guarding.rights`; noted with what is done by it."""
+        _, rights = await self._guard.rights(
+            self.actor, self.purpose, ways, type_, is_for_one=is_for_one
+        )
+        self._notes.decided_by(rights.reasons)
+        return rights
+
+    async def _remark_on(self, connection: Connection, rights: Rights, of: Stored) -> None:
+        """What the rules want remarked when the record of this one's person is gone through."""
+        patient = of.facts.patient
+        if patient is None or not rights.reasons.wants_remarks:
+            return
+        grants = await grants_of(connection, patient)
+        self._notes.decided_by(Said(rights.reasons.of_person(patient, grants)))
+
     @property
     def errands(self) -> Errands:
         """What this actor has begun and is done without waiting for it."""
@@ -254,13 +274,13 @@ class GuardedReading:
         if entry is not None:
             await self.refuse_stopped()
             return await self._log.read("read", entry)
-        _, rights = await self._guard.rights(self.actor, self.purpose, "r", type_, is_for_one=True)
+        rights = await self._rights("r", type_, is_for_one=True)
         try:
             found = await self._store.glance(rights.readable, type_, id_)
         except Problem as problem:
             await self._notes.note("read", type_, problem.code)
             raise
-        await self._notes.note("read", type_, "ok", (found,))
+        await self._notes.note_reading("read", found)
         return shown(rights, found)
 
     async def version(self, type_: str, id_: str, version: int) -> Stored:
@@ -269,7 +289,7 @@ class GuardedReading:
         if entry is not None and version == 1:
             await self.refuse_stopped()
             return await self._log.read("vread", entry)
-        _, rights = await self._guard.rights(self.actor, self.purpose, "r", type_)
+        rights = await self._rights("r", type_)
         try:
             async with self._store.reading() as connection:
                 found = await read_version(
@@ -278,7 +298,7 @@ class GuardedReading:
         except Problem as problem:
             await self._notes.note("vread", type_, problem.code)
             raise
-        await self._notes.note("vread", type_, "ok", (found,))
+        await self._notes.note_reading("vread", found)
         return found
 
     async def history(
@@ -298,7 +318,7 @@ class GuardedReading:
             await self.refuse_stopped()
             return Batch((await self._log.read("history", entry),), None, 1)
         ways = "s" if id_ is None else "r"
-        _, rights = await self._guard.rights(self.actor, self.purpose, ways, type_)
+        rights = await self._rights(ways, type_)
         query = HistoryQuery(
             type=type_, id=id_, since=since, before=before, at=at, count=count, cursor=cursor
         )
@@ -319,7 +339,7 @@ class GuardedReading:
         return await self._search(query)
 
     async def _search(self, query: Query) -> Hits:
-        _, rights = await self._guard.rights(self.actor, self.purpose, "s", query.type)
+        rights = await self._rights("s", query.type)
         try:
             async with self._store.reading() as connection:
                 hits = await search_seen(connection, self.context, rights, query)
@@ -333,11 +353,12 @@ class GuardedReading:
         """A slice of the record's compartment, itself first, and what this refers to. Raises
         NotFound, Gone.
         """
-        _, rights = await self._guard.rights(self.actor, self.purpose, "rs", type_)
+        rights = await self._rights("rs", type_)
         seen = rights.readable
         try:
             async with self._store.reading() as connection:
                 holder = await read(connection, self.context, seen, type_, id_)
+                await self._remark_on(connection, rights, holder)
                 hits = await related(connection, self.context, seen, holder, asked)
         except Problem as problem:
             await self._notes.note("everything", type_, problem.code)
@@ -349,7 +370,7 @@ class GuardedReading:
         """All that the query finds, of one moment, in its order; when it is more than `rows_max`
         only so many, and `next` says so. Logged as `action`.
         """
-        _, rights = await self._guard.rights(self.actor, self.purpose, "s", query.type)
+        rights = await self._rights("s", query.type)
         try:
             async with self._store.reading() as connection:
                 hits = await search_slices(connection, self.context, rights, query, rows_max)
@@ -405,7 +426,7 @@ class GuardedReading:
         for more than may be counted.
         """
         type_ = only({query.type or "" for query in queries})
-        _, rights = await self._guard.rights(self.actor, self.purpose, "s", type_ or None)
+        rights = await self._rights("s", type_ or None)
         try:
             async with self._store.reading() as connection:
                 found = [
@@ -426,10 +447,11 @@ class GuardedReading:
         cursor: str | None = None,
     ) -> Timeline:
         """What is recorded of this Patient's person anywhere, newest first by clinical time."""
-        _, rights = await self._guard.rights(self.actor, self.purpose, "rs", "Patient")
+        rights = await self._rights("rs", "Patient")
         try:
             async with self._store.reading() as connection:
                 first = await read(connection, self.context, rights.whole, "Patient", patient_id)
+                await self._remark_on(connection, rights, first)
                 patients = await self._same_person(connection, rights, first)
                 rids = [patient.rid for patient in patients]
                 slice_ = await timeline(
@@ -445,7 +467,7 @@ class GuardedReading:
         """For each of these Patients (by id) how many Patients its person has; 1 for one that is
         not linked.
         """
-        _, rights = await self._guard.rights(self.actor, self.purpose, "s", "Patient")
+        rights = await self._rights("s", "Patient")
         rids = [patient.rid for patient in patients]
         async with self._store.glancing() as connection:
             counts = await self._guard.people.counts(connection, rids, rights.whole)

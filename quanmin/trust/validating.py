@@ -42,6 +42,7 @@ class Validating:
     async def stored(self, type_: str, id_: str) -> Stored:
         """A record, whole, to be judged. Raises NotFound, Gone."""
         _, rights = await self._guard.rights(self._actor, self._notes.purpose, "r", type_)
+        self._notes.decided_by(rights.reasons)
         try:
             return await self._guard.store.glance(rights.whole, type_, id_)
         except Problem as problem:
@@ -61,6 +62,7 @@ class Validating:
         Raises Malformed when the body is no JSON object.
         """
         _, rights = await self._guard.rights(self._actor, self._notes.purpose, "r")
+        self._notes.decided_by(rights.reasons)
         # A large body takes seconds, and requests go on meanwhile.
         if len(body) > _LARGE_BYTES:
             issues = await asyncio.to_thread(_by_r4, type_, body)
@@ -131,6 +133,7 @@ class Validating:
 
     async def _rehearse(self, operation: Operation) -> list[Issue]:
         sender, rights = await self._guard.own_rights(self._actor, self._notes.purpose)
+        self._notes.decided_by(rights.changing)
         scoped = await self._guard.scoped(self._actor)
         store = self._guard.store
         try:

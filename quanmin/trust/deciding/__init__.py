@@ -4,6 +4,7 @@ from quanmin.trust.deciding.compiling import Deciding, Ground, Rights, narrowed
 from quanmin.trust.deciding.consents import CONSENT, refuse_ungiven
 from quanmin.trust.deciding.granting import InUse, granted_to
 from quanmin.trust.deciding.projections import grant_projections
+from quanmin.trust.deciding.reasons import Said
 from quanmin.trust.deciding.regions import senders_of_region
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Ground",
     "InUse",
     "Rights",
+    "Said",
     "grant_projections",
     "granted_to",
     "narrowed",

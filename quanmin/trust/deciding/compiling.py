@@ -7,8 +7,8 @@ permits is not seen, and what a rule forbids is not seen whoever permits it.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache, partial
 from importlib import resources
 
 import msgspec
@@ -20,8 +20,9 @@ from quanmin.records.visibility import Both, Everything, Nothing, OfType, Visibi
 from quanmin.trust.actors import Actor
 from quanmin.trust.deciding.granting import InUse
 from quanmin.trust.deciding.joining import both, either, without
-from quanmin.trust.deciding.reaching import BREAK_GLASS, GRANTED_ATOMS, Asking, Reaching
-from quanmin.trust.deciding.rules import Rule, load_rules
+from quanmin.trust.deciding.reaching import BREAK_GLASS, Asking, Reaching
+from quanmin.trust.deciding.reasons import Group, Reasons, Said, joined, token_of
+from quanmin.trust.deciding.rules import GRANTED_ATOMS, Atom, Rule, load_rules
 from quanmin.trust.registers.definitions import institution_rule
 from quanmin.trust.registers.standing import Standing
 
@@ -46,8 +47,8 @@ class Rights(msgspec.Struct, frozen=True):
 
     What is `readable` but not in `whole` is shown in its directory form, and without its history.
     `reserved` are types that others write: they decide for all of the node. `creatable` are the
-    only types that may be written, None says any. `rules` are all that took part, `standing` is
-    what the registers say of the actor.
+    only types that may be written, None says any. `reasons` are the rules by which something is
+    seen, `changing` those by which it is written; `standing` is what the registers say.
     """
 
     whole: Visibility
@@ -57,8 +58,24 @@ class Rights(msgspec.Struct, frozen=True):
     may_erase: Decision
     reserved: frozenset[str] = frozenset()
     creatable: frozenset[str] | None = None
-    rules: tuple[str, ...] = ()
+    reasons: Reasons = Reasons()
+    changing: Said = Said()
     standing: Standing = Standing()
+
+
+def asking_on(actor: Actor, purpose: str, ground: Ground) -> Asking:
+    """What a rule's reach looks at."""
+    return Asking(
+        actor.code,
+        actor.role,
+        purpose,
+        ground.sender,
+        ground.patients,
+        ground.region,
+        ground.at,
+        ground.granted,
+        ground.registers,
+    )
 
 
 def narrowed(rights: Rights, reached: Visibility) -> Rights:
@@ -74,6 +91,9 @@ def narrowed(rights: Rights, reached: Visibility) -> Rights:
     )
 
 
+# What these reach is the same for everybody, so that rules of no others are compiled once.
+_SAME_FOR_ALL = frozenset({"everything", "directory"})
+_WRITING = frozenset({"change", "create", "erase"})
 _NEVER_BY_APPLICATIONS = Decision(allowed=False, reasons=("not-by-applications",))
 
 
@@ -87,7 +107,34 @@ class _Chosen(msgspec.Struct, frozen=True):
     may_create: Decision
     may_erase: Decision
     creatable: frozenset[str] | None
-    ids: tuple[str, ...]
+    tokens: Said
+    is_constant: bool
+
+
+class _Forbids:
+    """The rules that forbid, each compiled once and only if something is permitted against it."""
+
+    def __init__(
+        self,
+        rules: Sequence[Rule] = (),
+        compile_: Callable[[Rule], Visibility] = lambda _: Nothing(),
+    ) -> None:
+        self._rules = rules
+        self._compile = compile_
+        self._extents: dict[str, Visibility] = {}
+
+    def extent(self, rule: Rule) -> Visibility:
+        if rule.id not in self._extents:
+            self._extents[rule.id] = self._compile(rule)
+        return self._extents[rule.id]
+
+    def against(self, atom: Atom) -> list[Rule]:
+        """Those that take away from what this word permits."""
+        return [
+            rule
+            for rule in self._rules
+            if atom not in rule.reach.outside and not isinstance(self.extent(rule), Nothing)
+        ]
 
 
 class Deciding:
@@ -98,32 +145,33 @@ class Deciding:
         self.rules = load_rules()
         self.reaching = Reaching(keying)
         self._chosen: dict[tuple[str, str, frozenset[str]], _Chosen] = {}
+        # By the identity of what was chosen, which stays as long as this does.
+        self._constant: dict[int, Rights] = {}
 
     def compile(self, actor: Actor, purpose: str, ground: Ground) -> Rights:
         """The actor's rights for a purpose on this ground."""
         chosen = self._choose(actor, purpose)
-        asking = Asking(
-            actor.code,
-            actor.role,
-            purpose,
-            ground.sender,
-            ground.patients,
-            ground.region,
-            ground.at,
-            ground.granted,
-            ground.registers,
-        )
-        whole = self._seen(chosen.reading, chosen.forbidding, asking)
-        return Rights(
+        if chosen.is_constant and (known := self._constant.get(id(chosen))) is not None:
+            return known
+        asking = asking_on(actor, purpose, ground)
+        forbids = _Forbids(chosen.forbidding, partial(self.extent, asking=asking))
+        read = self._groups(chosen.reading, forbids, asking)
+        looked_up = self._groups(chosen.looking_up, forbids, asking)
+        whole = _seen(read)
+        rights = Rights(
             whole,
-            either((whole, self._seen(chosen.looking_up, chosen.forbidding, asking))),
-            self._seen(chosen.changing, (), asking),
+            either((whole, _seen(looked_up))),
+            _seen(self._groups(chosen.changing, _Forbids(), asking)),
             chosen.may_create,
             chosen.may_erase,
             reserved_for(actor.role),
             chosen.creatable,
-            chosen.ids,
+            Reasons((*read, *looked_up)),
+            chosen.tokens,
         )
+        if chosen.is_constant:
+            self._constant[id(chosen)] = rights
+        return rights
 
     def grantees(self, actor: Actor, purpose: str, sender: int) -> tuple[int, ...]:
         """The numbers under which something may be granted to an actor; none for one whom no rule
@@ -153,8 +201,12 @@ class Deciding:
 
     def may_break_glass(self, actor: Actor) -> bool:
         """Whether a rule lets the actor open records in an emergency."""
-        chosen = self._choose(actor, BREAK_GLASS)
-        return any("glass-opened" in rule.reach.among for rule in chosen.reading)
+        return self.of_break_glass(actor).tokens is not None
+
+    def of_break_glass(self, actor: Actor) -> Said:
+        """The rules that let the actor open records in an emergency."""
+        reading = self._choose(actor, BREAK_GLASS).reading
+        return Said(joined(token_of(r) for r in reading if "glass-opened" in r.reach.among))
 
     def concerning(self, actor: Actor, purpose: str) -> tuple[Rule, ...]:
         """The rules that concern an actor for a purpose, whatever they do."""
@@ -166,24 +218,29 @@ class Deciding:
             self._chosen[key] = _chosen(self.concerning(actor, purpose))
         return self._chosen[key]
 
-    def _seen(self, permits: Sequence[Rule], forbids: Sequence[Rule], asking: Asking) -> Visibility:
+    def _groups(
+        self, permits: Sequence[Rule], forbids: _Forbids, asking: Asking
+    ) -> tuple[Group, ...]:
         """What the one permit without what the others forbid.
 
         A rule that leaves out what another permits is not asked about it: what an institution sent
         itself is found by its index, whatever anybody has refused.
         """
-        by_forbids: dict[tuple[str, ...], list[Visibility]] = {}
+        if not permits:
+            return ()
+        by_forbids: dict[tuple[str, ...], tuple[list[tuple[Rule, Visibility]], list[Rule]]] = {}
         for rule in permits:
             for atom in rule.reach.among:
                 part = self._narrowed(self.reaching.reach(atom, asking), rule, asking)
                 if not isinstance(part, Nothing):
-                    against = tuple(f.id for f in forbids if atom not in f.reach.outside)
-                    by_forbids.setdefault(against, []).append(part)
-        return either(
-            both(
-                (either(parts), *(without(self.extent(f, asking)) for f in forbids if f.id in ids))
-            )
-            for ids, parts in by_forbids.items()
+                    against = forbids.against(atom)
+                    ids = tuple([forbid.id for forbid in against])
+                    by_forbids.setdefault(ids, ([], against))[0].append((rule, part))
+        return tuple(
+            [
+                Group(tuple(parts), tuple([(rule, forbids.extent(rule)) for rule in against]))
+                for parts, against in by_forbids.values()
+            ]
         )
 
     def extent(self, rule: Rule, asking: Asking) -> Visibility:
@@ -231,8 +288,25 @@ def _chosen(rules: Sequence[Rule]) -> _Chosen:
         creatable=None
         if any(one is None for one in types)
         else frozenset().union(*(one for one in types if one is not None)),
-        ids=tuple(rule.id for rule in rules),
+        tokens=Said(joined(token_of(rule) for rule in permits if rule.does & _WRITING)),
+        is_constant=all(_SAME_FOR_ALL.issuperset(_atoms(rule)) for rule in rules),
     )
+
+
+def _seen(groups: Iterable[Group]) -> Visibility:
+    return either(
+        both(
+            (
+                either(part for _, part in group.permits),
+                *(without(extent) for _, extent in group.against),
+            )
+        )
+        for group in groups
+    )
+
+
+def _atoms(rule: Rule) -> tuple[Atom, ...]:
+    return (*rule.reach.among, *rule.reach.outside)
 
 
 def _decision(rules: Sequence[Rule]) -> Decision:

@@ -33,9 +33,6 @@ from quanmin.trust.directory import directory
 from quanmin.trust.registers.definitions import institution_rule
 
 BREAK_GLASS: Final = "BTG"
-GRANTED_ATOMS: Final = frozenset({"treated", "consented", "refused", "sensitive", "glass-opened"})
-"""The words that ask what has been granted."""
-
 _DUTY: Final = "PUBHLTH"
 
 

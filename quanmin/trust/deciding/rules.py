@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable
 from datetime import date
@@ -33,9 +34,14 @@ Atom = Literal[
 ]
 """What a reach is made of: sets of records that an asker stands in some relation to."""
 
+GRANTED_ATOMS: Final = frozenset({"treated", "consented", "refused", "sensitive", "glass-opened"})
+"""The words that ask what has been granted."""
+
 Deed = Literal["read", "look_up", "change", "create", "erase"]
 
 _ROLES: Final = frozenset(get_args(Role))
+# The access log has them parted by spaces and a colon.
+_TOKEN: Final = re.compile(r"[A-Za-z0-9._\-]+")
 
 
 class When(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,6 +60,18 @@ class Reach(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     outside: tuple[Atom, ...] = ()
 
 
+class Remark(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the access log says beside a rule that lets a record through, `unless` the rule of that
+    id does as well.
+    """
+
+    id: str
+    version: str
+    en: str
+    zh: str
+    unless: str
+
+
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One rule, with its sentence for people and where it comes from."""
 
@@ -67,6 +85,12 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     does: frozenset[Deed]
     reach: Reach
     when: When = When()
+    remark: Remark | None = None
+
+    @property
+    def is_about_grants(self) -> bool:
+        """Whether all that it reaches was granted by somebody."""
+        return GRANTED_ATOMS.issuperset(self.reach.among)
 
 
 @cache
@@ -82,6 +106,7 @@ def load_rules() -> tuple[Rule, ...]:
 def read_rules(files: Iterable[tuple[str, str]]) -> tuple[Rule, ...]:
     """The rules in these files, given by name and text. Raises Unusable for one that is faulty."""
     rules: dict[str, Rule] = {}
+    ids: set[str] = set()
     for name, text in files:
         try:
             found = tomllib.loads(text).get("rule", [])
@@ -90,9 +115,16 @@ def read_rules(files: Iterable[tuple[str, str]]) -> tuple[Rule, ...]:
         for number, raw in enumerate(found, start=1):
             where = f"{_FOLDER}/{name}, rule {number} ({raw.get('id', 'without id')})"
             rule = _read(raw, where)
-            if rule.id in rules:
-                raise Unusable(f"{where}: there is a rule with this id already; choose another")
+            for id_ in (rule.id, *([rule.remark.id] if rule.remark else [])):
+                if id_ in ids:
+                    raise Unusable(f"{where}: there is a rule with this id already; choose another")
+                ids.add(id_)
             rules[rule.id] = rule
+    for rule in rules.values():
+        if rule.remark is not None and rule.remark.unless not in rules:
+            raise Unusable(
+                f"{_FOLDER}: {rule.id} has a remark unless {rule.remark.unless}: no rule"
+            )
     return tuple(rules.values())
 
 
@@ -104,6 +136,10 @@ def _read(raw: Any, where: str) -> Rule:
     said = [name for name in ("id", "en", "zh", "source", "version") if not getattr(rule, name)]
     if said:
         raise Unusable(f"{where}: say its {', '.join(said)}")
+    parts = [rule.id, rule.version]
+    parts += [rule.remark.id, rule.remark.version] if rule.remark else []
+    if not all(map(_TOKEN.fullmatch, parts)):
+        raise Unusable(f"{where}: an id and a version are letters, digits, '.', '_' and '-'")
     if not rule.reach.among or not rule.does:
         raise Unusable(f"{where}: say which records it reaches (`among`) and what it `does`")
     if rule.effect == "forbid" and rule.does != {"read", "look_up"}:

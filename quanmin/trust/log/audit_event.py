@@ -33,6 +33,8 @@ _MASKED: Final = {
 RESTFUL: Final = "http://hl7.org/fhir/restful-interaction"
 ACTIONS: Final = "http://hl7.org/fhir/audit-event-action"
 OUTCOMES: Final = "http://hl7.org/fhir/audit-event-outcome"
+RULE: Final = "urn:quanmin:rule:"
+"""What a rule's id and version follow, as a policy of an agent."""
 REASONS: Final = f"{_HL7}/v3-ActReason"
 
 Kind = Literal["Read", "Query", "Create", "Update", "Delete", "Other"]
@@ -204,7 +206,7 @@ def _agents(parts: Sequence[Kept], reading: Reading, node: str) -> list[dict[str
         "requestor": True,
     }
     if rules:
-        user["policy"] = [*rules]
+        user["policy"] = [f"{RULE}{rule}" for rule in rules]
     user["purposeOfUse"] = [_purpose(first.purpose)]
     program = first.client or first.actor
     return [

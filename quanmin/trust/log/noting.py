@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import Protocol
 
 import msgspec
 
 from quanmin.base.database import Connection
 from quanmin.records.model import EntryOutcome, Stored
+from quanmin.records.visibility import Facts
 from quanmin.trust.actors import Actor
 from quanmin.trust.log.entry import Access, Place
 from quanmin.trust.log.notary import Head
@@ -23,6 +25,16 @@ Keys = tuple[int, int | None]
 
 _RECORDS_AN_ENTRY = 10_000
 _BATCH = "batch"
+
+
+class Reasons(Protocol):
+    """The rules that decided, as an entry has them."""
+
+    def in_force(self, type_: str | None) -> str | None:
+        """For what is not about one record, but about a type of them or (None) several."""
+
+    def for_record(self, facts: Facts) -> str | None:
+        """For what gave this record."""
 
 
 class Notes:
@@ -40,6 +52,11 @@ class Notes:
         self._first: Place | None = None
         self._uncommitted: tuple[Place, Head] | None = None
         self._gathered: list[Access] | None = None
+        self._reasons: Reasons | None = None
+
+    def decided_by(self, reasons: Reasons | None) -> None:
+        """The rules by which what is noted from now on was decided; None when by none."""
+        self._reasons = reasons
 
     def begin_anew(self) -> None:
         """What follows is another request, or as good as one."""
@@ -50,6 +67,15 @@ class Notes:
     ) -> None:
         """Commit one entry about these versions."""
         await self.put(self.entry(action, type_, outcome, versions))
+
+    async def note_reading(self, action: str, found: Stored) -> None:
+        """Commit one entry about a version that was read by itself, and the rules that let it
+        through.
+        """
+        facts = found.facts
+        rules = "" if self._reasons is None else self._reasons.for_record(facts)
+        keys = [(found.rid, facts.patient)]
+        await self.put(self.entry_of_keys(action, found.type, "ok", keys, rules=rules))
 
     async def put(self, access: Access) -> None:
         """Commit an entry; while several are gathered, with the others."""
@@ -121,12 +147,32 @@ class Notes:
             if answer.history is not None:
                 versions += answer.history.versions
         type_ = only({version.type for version in versions})
-        return self.entry(action, type_, "ok", versions)
+        entry = self.entry(action, type_, "ok", versions)
+        single = [answer.stored for answer in answers if answer.stored is not None]
+        if len(single) < len(versions):
+            return entry
+        return msgspec.structs.replace(entry, rules=self._rules_of(single) or entry.rules)
+
+    def _rules_of(self, single: Sequence[Stored]) -> str | None:
+        if self._reasons is None:
+            return None
+        each = [self._reasons.for_record(one.facts) for one in single]
+        return _united(each)
 
     def entry_of_keys(
-        self, action: str, type_: str | None, outcome: str, keys: Sequence[Keys]
+        self,
+        action: str,
+        type_: str | None,
+        outcome: str,
+        keys: Sequence[Keys],
+        *,
+        rules: str | None = None,
     ) -> Access:
-        """An entry about the records of these keys."""
+        """An entry about the records of these keys; by the rules in force, unless `rules` are told
+        ("" for none).
+        """
+        if rules is None and self._reasons is not None:
+            rules = self._reasons.in_force(type_)
         patients = {patient for _, patient in keys}
         return Access(
             at=self._now(),
@@ -140,6 +186,8 @@ class Notes:
             hits=len(keys),
             records=tuple(rid for rid, _ in keys),
             patients=tuple(patient for patient in patients if patient is not None),
+            rules=rules or None,
+            client=self._actor.client or None,
         )
 
 
@@ -167,7 +215,13 @@ def _joined(several: Sequence[Access]) -> Access:
         hits=sum(access.hits for access in several),
         records=tuple(rid for access in several for rid in access.records),
         patients=tuple(patients),
+        rules=_united([access.rules for access in several]),
     )
+
+
+def _united(several: Sequence[str | None]) -> str | None:
+    tokens = [token for rules in several for token in (rules or "").split()]
+    return " ".join(dict.fromkeys(tokens)) or None
 
 
 def only(types: set[str] | set[str | None]) -> str | None:

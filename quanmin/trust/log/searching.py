@@ -31,6 +31,7 @@ from quanmin.records.search.reader import Statement
 from quanmin.trust.log.audit_event import (
     ACTIONS,
     OUTCOMES,
+    RULE,
     Reading,
     entry_of_id,
     readings,
@@ -252,12 +253,20 @@ class _Writer:
             case ReferenceOperand(type_, id_, _) if code in {"patient", "entity"} and id_:
                 return self.of_record(type_ or ("Patient" if code == "patient" else ""), id_)
             case UriOperand(value) if code == "policy":
-                return f"string_to_array(a.rules, ' ') @> array[{self.bind(value)}::text]"
+                return self._policy(value.removeprefix(RULE))
             case StringOperand() | ReferenceOperand() | UriOperand():
                 # Events of the log have none of the other elements.
                 return _NOTHING
             case _:
                 raise NotSupported(f"the access log cannot be searched by {code}")
+
+    def _policy(self, token: str) -> str:
+        """Entries that a rule decided, in the version that the token names, or in any."""
+        if ":" in token:
+            return f"string_to_array(a.rules, ' ') @> array[{self.bind(token)}::text]"
+        rules = "unnest(string_to_array(a.rules, ' ')) as rule"
+        id_ = f"split_part(rule, ':', 1) = {self.bind(token)}::text"
+        return f"exists (select from {rules} where {id_})"
 
     def of_record(self, type_: str, id_: str) -> str:
         """Entries that name this record."""
