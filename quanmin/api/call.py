@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from quanmin.api.importing import Arrivals
     from quanmin.api.later import Later
     from quanmin.api.limits import DoorLimits
-    from quanmin.api.quota import Quota
     from quanmin.api.request import Request
+    from quanmin.base.quota import Quota
     from quanmin.fhir.query import Query
     from quanmin.trust import GuardedRecords
     from quanmin.trust.signatures import Office

@@ -32,6 +32,7 @@ from quanmin.api.negotiation import (
 from quanmin.api.reply import Headers, Reply, Send, pretty, refuse, send_reply
 from quanmin.api.request import Disconnected, Receive, Request
 from quanmin.base.logs import correlation_id
+from quanmin.base.network import network_of
 from quanmin.base.problems import (
     Malformed,
     NotAllowed,
@@ -49,8 +50,8 @@ if TYPE_CHECKING:
     from quanmin.api.interactions import Interaction
     from quanmin.api.limits import DoorLimits
     from quanmin.api.metering import Meters
-    from quanmin.api.quota import Quota
     from quanmin.api.routing import Routes
+    from quanmin.base.quota import Pace
     from quanmin.trust import Actor, Guard
 
 BASE_PATH = "/fhir"
@@ -66,11 +67,32 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
 
     callers: Callers
     purposes: Purposes
-    clients: Quota
-    strangers: Quota
+    pace: Pace
     admission: Admission
     held: Held
     body_seconds_max: float
+    address_header: bytes = b""
+
+    async def identify(self, request: Request) -> Actor:
+        """Who sends a request; whoever sends no valid token is counted by where they are. Raises
+        Unauthenticated, TooMany.
+        """
+        try:
+            actor = await self.callers.find(request.headers.get(b"authorization"))
+        except Unauthenticated:
+            self.turn_away(request)
+            raise
+        request.actor = actor.code
+        self.pace.known.spend(actor.code)
+        if actor.client:
+            self.pace.known.spend(f"client {actor.client}")
+        return actor
+
+    def turn_away(self, request: Request) -> None:
+        """Count a request of somebody unknown. Raises TooMany."""
+        self.pace.strangers.spend(
+            network_of(request.peer, request.headers.items(), self.address_header)
+        )
 
 
 class Door:
@@ -165,9 +187,9 @@ class Door:
         longest = limits.link_bytes_max + _LINK_NAME_BYTES if is_page else limits.address_bytes_max
         pairs = request.pairs(longest)
         if interaction.access == "open":
-            self._gate.strangers.spend(request.client)
+            self._gate.turn_away(request)
             return await self._perform(interaction, self._call(interaction, request, parts, pairs))
-        actor = await self._identify(request)
+        actor = await self._gate.identify(request)
         purpose = self._gate.purposes.stated(request.headers.get(b"x-purpose-of-use"))
         body = await self._receive(request, interaction)
         try:
@@ -180,16 +202,6 @@ class Door:
             return await self._in_turn(interaction, call)
         finally:
             self._gate.held.give_back(len(body))
-
-    async def _identify(self, request: Request) -> Actor:
-        try:
-            actor = await self._gate.callers.find(request.headers.get(b"authorization"))
-        except Unauthenticated:
-            self._gate.strangers.spend(request.client)
-            raise
-        request.actor = actor.code
-        self._gate.clients.spend(actor.code)
-        return actor
 
     async def _receive(self, request: Request, interaction: Interaction) -> bytes:
         if interaction.body in {"none", "stream"}:

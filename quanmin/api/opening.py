@@ -24,13 +24,13 @@ from quanmin.api.negotiation import PLAIN_JSON
 from quanmin.api.oauth import OAuth
 from quanmin.api.oauth.discovery import security
 from quanmin.api.paging import Seal
-from quanmin.api.quota import Quota
 from quanmin.api.reply import Reply, Send, refuse, send_reply
 from quanmin.api.request import Disconnected, Receive, Request
 from quanmin.api.routing import Routes
 from quanmin.base.epoch import Epoch
 from quanmin.base.logs import correlation_id
 from quanmin.base.problems import Forbidden, NotAllowed, NotFound, Overloaded, Problem
+from quanmin.base.quota import Pace, Quota
 from quanmin.fhir.table import Table, load_table
 from quanmin.terminology import TermLimits
 
@@ -71,7 +71,9 @@ def build(
     more_numbers: Callable[[], Awaitable[bytes]] = _nothing_more,
     unavailable: tuple[type[Exception], ...] = (ConnectionError,),
     beyond: Application | None = None,
-    quotas: tuple[int, int, int] | None = None,
+    pace: Pace | None = None,
+    polls: Quota | None = None,
+    address_header: str = "",
     later: Iterable[Later] = LATER,
     arrivals: Arrivals | None = None,
     exports: Exports | None = None,
@@ -83,21 +85,19 @@ def build(
     `link_key` (32 bytes, the same in all workers) seals page links. `base_url` is how the outside
     addresses `/fhir`; None trusts each request's Host header. `is_ready` says whether work can be
     done, `more_numbers` writes what others have counted, in the Prometheus text format;
-    `unavailable` are the exceptions that mean the database cannot be reached. `quotas` is shared
-    memory in which all workers count what clients and strangers spend, and the questions about
-    jobs; `later` are the kinds of jobs that requests begin. `arrivals` and `exports` hold files;
-    `office` signs and verifies.
-    `authorization` gives applications tokens; without it there are those of
-    actors alone.
+    `unavailable` are the exceptions that mean the database cannot be reached. `pace` and `polls`
+    count what is asked, and the questions about jobs; `address_header` is where whoever stands in
+    front says who asked. `later` are the kinds of jobs that requests begin. `arrivals` and
+    `exports` hold files; `office` signs and verifies. `authorization` gives applications tokens;
+    without it there are those of actors alone.
     """
-    limits = limits or DoorLimits()
-    table = load_table()
+    limits, table = limits or DoorLimits(), load_table()
     desk = Desk(
         limits=limits,
         seal=Seal(link_key, seconds_max=limits.link_seconds_max, bytes_max=limits.link_bytes_max),
         zone=zone,
         describe=_describing(guard, table, authorization),
-        polls=_open_polls(limits, quotas),
+        polls=polls or open_polls(limits),
         later={each.kind: each for each in later},
         term_limits=term_limits or TermLimits(),
         arrivals=arrivals,
@@ -105,7 +105,7 @@ def build(
         office=office,
     )
     revoked = authorization.revoked if authorization else None
-    gate = open_gate(actors, limits, quotas, revoked)
+    gate = open_gate(actors, limits, pace, revoked, address_header)
     meters = Meters()
     door = Door(
         guard,
@@ -152,24 +152,45 @@ def _describing(
     return describe
 
 
-def _open_polls(limits: DoorLimits, quotas: tuple[int, int, int] | None) -> Quota:
+def open_polls(limits: DoorLimits, memory: int | None = None) -> Quota:
+    """How often a job may be asked about, in `memory` that workers share."""
     return Quota(
         limits.polls_per_second,
         limits.polls_burst,
         limits.clients_max,
-        quotas[2] if quotas else None,
+        memory,
         what="questions a second about one job",
+    )
+
+
+def open_pace(limits: DoorLimits, memory: tuple[int, int] | None = None) -> Pace:
+    """How often may be asked, in two pieces of `memory` that workers share."""
+    known, strangers = memory or (None, None)
+    return Pace(
+        Quota(
+            limits.client_requests_per_second,
+            limits.client_burst_requests,
+            limits.clients_max,
+            known,
+        ),
+        Quota(
+            limits.stranger_requests_per_second,
+            limits.stranger_burst_requests,
+            limits.clients_max,
+            strangers,
+            what="requests a second from one address without signing in",
+        ),
     )
 
 
 def open_gate(
     actors: Actors,
     limits: DoorLimits,
-    quotas: tuple[int, int, int] | None = None,
+    pace: Pace | None = None,
     revoked: Epoch | None = None,
+    address_header: str = "",
 ) -> Gate:
     """What lets requests in, under `limits`."""
-    clients, strangers, _ = quotas or (None, None, None)
     return Gate(
         callers=Callers(
             actors,
@@ -178,21 +199,11 @@ def open_gate(
             revoked=revoked,
         ),
         purposes=load_purposes(),
-        clients=Quota(
-            limits.client_requests_per_second,
-            limits.client_burst_requests,
-            limits.clients_max,
-            clients,
-        ),
-        strangers=Quota(
-            limits.stranger_requests_per_second,
-            limits.stranger_burst_requests,
-            limits.clients_max,
-            strangers,
-        ),
+        pace=pace or open_pace(limits),
         admission=Admission(limits),
         held=Held(limits.held_bytes_max),
         body_seconds_max=limits.body_seconds_max,
+        address_header=address_header.lower().encode("latin-1"),
     )
 
 
@@ -227,7 +238,7 @@ class Watch:
     async def _metrics(self, request: Request) -> Reply:
         """The numbers, for this machine itself or an operator."""
         if not _is_from_here(request):
-            actor = await self._gate.callers.find(request.headers.get(b"authorization"))
+            actor = await self._gate.identify(request)
             if actor.role != "operator":
                 raise Forbidden("the numbers of the node are for its operators")
         admission = self._gate.admission
@@ -239,7 +250,7 @@ def _is_from_here(request: Request) -> bool:
     if b"x-forwarded-for" in request.headers or b"forwarded" in request.headers:
         return False  # a proxy on this machine speaks for somebody elsewhere
     try:
-        return ip_address(request.client).is_loopback
+        return ip_address(request.peer).is_loopback
     except ValueError:
         return False
 

@@ -24,10 +24,15 @@ _GZIP_WINDOW = 31  # zlib's way to say "a gzip member, not a bare stream"
 _GZIP_LEVEL = 1  # a record server waits for its processor, not for its network
 _GZIP_ASIDE_BYTES = 1 << 18  # larger bodies would hold up the event loop for milliseconds
 
-# Records are personal: nothing between the node and the asker may keep them.
+# Records are personal: nothing between the node and the asker may keep them. And no answer here is
+# a page: where a browser shows one all the same, it runs, loads and frames nothing.
 _ALWAYS: Headers = (
     (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
     (b"vary", b"Accept, Accept-Encoding, Authorization"),
 )
 

@@ -33,13 +33,13 @@ class Request:
         "_is_whole",
         "_receive",
         "actor",
-        "client",
         "content_type",
         "headers",
         "id",
         "interaction",
         "method",
         "path",
+        "peer",
         "query",
         "received_bytes",
         "route",
@@ -55,7 +55,7 @@ class Request:
         self.scheme: str = scope["scheme"]
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         client = scope.get("client")
-        self.client: str = client[0] if client else ""
+        self.peer: str = client[0] if client else ""
         sent_id = self.headers.get(b"x-request-id")
         is_sane = sent_id is not None and _SANE_ID.fullmatch(sent_id)
         self.id: str = sent_id.decode("ascii") if is_sane and sent_id else os.urandom(16).hex()

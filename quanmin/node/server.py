@@ -19,6 +19,7 @@ import msgspec
 from starlette.applications import Starlette
 
 from quanmin.api import build as build_door
+from quanmin.api import open_pace, open_polls
 from quanmin.api.export import Exports
 from quanmin.api.importing import Arrivals
 from quanmin.base import signing
@@ -241,6 +242,7 @@ def build_application(node: Node, quotas: tuple[int, int, int] | None = None) ->
     `quotas` is memory in which several workers count together.
     """
     settings = node.settings
+    pace = open_pace(settings.door, quotas[:2] if quotas else None)
     kit = KitSettings(
         secret=node.keys.derive("pages"),
         zone=settings.zone,
@@ -263,7 +265,10 @@ def build_application(node: Node, quotas: tuple[int, int, int] | None = None) ->
         is_ready=_readiness(node.pool),
         more_numbers=lambda: _count_all(node),
         unavailable=UNAVAILABLE,
-        quotas=quotas,
+        pace=pace,
+        polls=open_polls(settings.door, quotas[2] if quotas else None),
+        address_header=settings.sign_in.address_header,
+        base_url=settings.node.base_url.rstrip("/") or None,
         arrivals=node.arrivals,
         exports=node.exports,
         office=node.office,
@@ -275,6 +280,7 @@ def build_application(node: Node, quotas: tuple[int, int, int] | None = None) ->
                 kit,
                 unavailable=UNAVAILABLE,
                 authorization=node.authorization,
+                pace=pace,
             )
         ),
     )

@@ -360,10 +360,11 @@ _SENTENCES: Final = {
     "door.waiting_seconds_max": "How long a request may wait for its turn before the answer is "
     "503.",
     "door.client_running_max": "How many requests of one client may run or wait in one worker.",
-    "door.client_requests_per_second": "How many requests a client may send to the node, counted "
-    "over all its workers; beyond: 429 with the seconds to wait.",
+    "door.client_requests_per_second": "How many requests an actor, an account or an application "
+    "may send to the node, counted over all its workers; beyond: 429 with the seconds to wait.",
     "door.client_burst_requests": "How many requests a quiet client may save up.",
-    "door.stranger_requests_per_second": "The same for one address without a valid token.",
+    "door.stranger_requests_per_second": "The same for one address (of IPv6: one network) without "
+    "a valid token or session, at the door and on pages.",
     "door.stranger_burst_requests": "How many requests such an address may save up.",
     "door.clients_max": "How many clients' quotas the node remembers.",
     "door.request_seconds_max": "How long a request may take before it is given up.",

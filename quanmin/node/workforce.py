@@ -18,8 +18,8 @@ from typing import Final
 import msgspec
 
 from quanmin.api.metering import forget_process, shared_folder
-from quanmin.api.quota import share_memory
 from quanmin.base.problems import Unusable
+from quanmin.base.quota import share_memory
 from quanmin.node.places import Places
 from quanmin.node.settings import Settings, pack
 from quanmin.node.worker import READY, Orders

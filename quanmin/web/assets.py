@@ -11,9 +11,12 @@ import mimetypes
 from pathlib import Path
 
 import msgspec
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Mount, Route
+from starlette.routing import Route
+
+from quanmin.web.policy import HEADERS
 
 STATIC_FOLDER = Path(__file__).parent / "static"
 PATH = "/static"
@@ -41,21 +44,26 @@ class Assets:
         self._by_file = {path.name: _asset(path) for path in files}
         self._by_name = {asset.name: asset for asset in self._by_file.values()}
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The files there are."""
+        return tuple(self._by_file)
+
     def address(self, file: str) -> str:
         """Where a page finds the file called `file` in the folder; KeyError when there is none."""
         return f"{PATH}/{self._by_file[file].name}"
 
-    def mount(self) -> Mount:
+    def route(self) -> Route:
         """The route that serves them."""
-        return Mount(PATH, routes=[Route("/{name}", self._serve, methods=["GET"])])
+        return Route(f"{PATH}/{{name}}", self._serve, methods=["GET"])
 
     async def _serve(self, request: Request) -> Response:
         asset = self._by_name.get(request.path_params["name"])
         if asset is None:
-            return Response("no such file", status_code=404, media_type="text/plain")
+            raise HTTPException(404)
         headers = {
+            **HEADERS,
             "Cache-Control": f"public, max-age={_YEAR_SECONDS}, immutable",
-            "X-Content-Type-Options": "nosniff",
             "Vary": "Accept-Encoding",
         }
         if "gzip" in request.headers.get("accept-encoding", ""):

@@ -7,7 +7,6 @@ script; a passkey needs one, and its form stays hidden where there is none.
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import os
 from typing import Any, Final
@@ -15,6 +14,7 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
+from quanmin.base.network import network_of
 from quanmin.base.problems import Invalid, Malformed, NotFound, Problem, TooMany, Unauthenticated
 from quanmin.trust.sign_in import CHALLENGE_SECONDS, Begun, From, Step, cookie_name
 from quanmin.web.house import House
@@ -36,7 +36,6 @@ _KNOWN_SECONDS: Final = 180 * 24 * 3600
 _SENT_LENGTH_MAX: Final = 1024
 _BROWSER_LENGTH_MAX: Final = 200
 _HOUR_SECONDS: Final = 3600
-_PREFIX_6: Final = 64
 
 
 async def recognise(visit: Visit) -> None:
@@ -64,11 +63,18 @@ def origin_of(visit: Visit, account: str) -> From:
     known = _known(visit)
     says = visit.request.headers.get("user-agent", "")
     return From(
-        address=_address(visit),
+        address=address_of(visit),
         browser="".join(filter(str.isprintable, says))[:_BROWSER_LENGTH_MAX],
         known=known["mark"] if account.strip().casefold() in known["accounts"] else "",
         request_id=visit.correlation,
     )
+
+
+def address_of(visit: Visit) -> str:
+    """From where somebody asks, as far as it can be known."""
+    client = visit.request.client
+    header = visit.house.settings.address_header.lower().encode("latin-1")
+    return network_of(client.host if client else "", visit.request.scope["headers"], header)
 
 
 def new_challenge(visit: Visit) -> tuple[bytes, str]:
@@ -332,23 +338,6 @@ def _known(visit: Visit) -> dict[str, Any]:
         return {"mark": os.urandom(16).hex(), "accounts": []}
     known: dict[str, Any] = json.loads(content)
     return known
-
-
-def _address(visit: Visit) -> str:
-    """Who asked, as far as it can be known: the network of an IPv6 address, as one has many."""
-    client = visit.request.client
-    said = client.host if client else ""
-    header = visit.house.settings.address_header
-    if header:
-        # The last that stands there was written by whoever is in front; the rest by anybody.
-        said = visit.request.headers.get(header, said).rpartition(",")[2].strip()
-    try:
-        address = ipaddress.ip_address(said)
-    except ValueError:
-        return "unknown"
-    if address.version == 6:
-        return str(ipaddress.ip_network((address, _PREFIX_6), strict=False))
-    return str(address)
 
 
 def _put(

@@ -18,13 +18,14 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from quanmin.base.logs import correlation_id
 from quanmin.base.problems import Forbidden, NotAllowed, NotFound, Overloaded, Problem, Stopped
+from quanmin.base.quota import Pace
 from quanmin.trust import Guard
 from quanmin.trust.sign_in import SignIn
 from quanmin.trust.sign_in.server import AuthorizationServer
 from quanmin.web import approving, entry, own_account
 from quanmin.web.application import Application, Installed, discover
 from quanmin.web.house import House, KitSettings
-from quanmin.web.policy import WITHOUT_SCRIPT
+from quanmin.web.policy import HEADERS
 from quanmin.web.problem_page import tell_problem
 from quanmin.web.records import DeclaredRecords
 from quanmin.web.route import Page, checked
@@ -37,19 +38,6 @@ _LANGUAGE, _LARGE = "quanmin_language", "quanmin_large"
 _YEAR_SECONDS = 31_536_000
 _SANE_ID = re.compile(r"[A-Za-z0-9._\-]{1,64}")
 _PACK_BYTES_MIN = 1024
-
-# `same-origin` and not `no-referrer`: under the latter browsers send `Origin: null` with a page's
-# own forms, and the check of where a form came from could not be made.
-_HEADERS = {
-    "Content-Security-Policy": WITHOUT_SCRIPT,
-    "Cache-Control": "no-store",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",
-    "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
 
 Call = Callable[[Visit], Awaitable[Response]]
 
@@ -64,12 +52,14 @@ def build(
     installed: tuple[Installed, ...] | None = None,
     unavailable: tuple[type[Exception], ...] = (ConnectionError,),
     authorization: AuthorizationServer | None = None,
+    pace: Pace | None = None,
 ) -> list[BaseRoute]:
     """The routes of every page of the node; the last takes every other path, so mount them last.
 
     Without `installed`, every application found is served. `unavailable` are the exceptions that
     mean the database cannot be reached. Raises TypeError when a page does not
-    state its access or two pages claim one path. `authorization` is asked for what people approve.
+    state its access or two pages claim one path. `authorization` is asked for what people approve,
+    `pace` counts how often pages are asked for.
     """
     found = discover() if installed is None else installed
     house = House(guard, sign_in, kit, found, authorization)
@@ -77,17 +67,23 @@ def build(
     for application in house.applications:
         declared += [(page, application) for page in application.pages]
     checked(tuple(page for page, _ in declared), "the node")
-    door = Door(house, unavailable)
-    routes: list[BaseRoute] = [door.route(page, application) for page, application in declared]
+    door = Door(house, unavailable, pace)
+    routes: list[BaseRoute] = [house.assets.route()]
+    routes += [door.route(page, application) for page, application in declared]
     rest = Starlette(routes=routes, exception_handlers={404: door.missing, 405: door.not_allowed})
-    return [house.assets.mount(), Mount("/", app=rest)]
+    # It would send on to whatever host a request names, and an address has one form.
+    rest.router.redirect_slashes = False
+    return [Mount("/", app=rest)]
 
 
 class Door:
     """Everything that happens around a page: language, actor, access, form, problems, headers."""
 
-    def __init__(self, house: House, unavailable: tuple[type[Exception], ...]) -> None:
+    def __init__(
+        self, house: House, unavailable: tuple[type[Exception], ...], pace: Pace | None
+    ) -> None:
         self._house = house
+        self._pace = pace
         self._unavailable = unavailable
 
     def route(self, page: Page, application: Application | None) -> Route:
@@ -128,6 +124,7 @@ class Door:
         correlation_id.set(visit.correlation)
         try:
             await entry.recognise(visit)
+            self._count(visit)
             response = await self._admitted(visit, call, page)
         except Problem as problem:
             response = tell_problem(visit, problem)
@@ -140,6 +137,13 @@ class Door:
         self._remember(visit, response)
         approving.goes_on(visit, response)
         return _packed(request, response)
+
+    def _count(self, visit: Visit) -> None:
+        """Raise TooMany for who asks too often: an account, or an address before signing in."""
+        if self._pace is not None and visit.begun is not None:
+            self._pace.known.spend(f"account {visit.begun.account}")
+        elif self._pace is not None:
+            self._pace.strangers.spend(entry.address_of(visit))
 
     async def _admitted(self, visit: Visit, call: Call, page: Page | None) -> Response:
         request = visit.request
@@ -183,7 +187,7 @@ class Door:
                     samesite="lax",
                     secure=self._house.settings.is_secure,
                 )
-        for name, value in _HEADERS.items():
+        for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
         response.headers["X-Request-Id"] = visit.correlation
 

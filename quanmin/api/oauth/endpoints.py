@@ -75,14 +75,14 @@ class OAuth:
         try:
             return await answer(request)
         except GrantRefused as refused:
-            self._gate.strangers.spend(request.client)
+            self._gate.turn_away(request)
             return _refused(refused)
 
     async def _token(self, request: Request) -> Reply:
         form, shown = await self._read(request)
         server = self._server
         client, proven = await server.identify(shown)
-        self._gate.clients.spend(client.code)
+        self._gate.pace.known.spend(f"client {client.code}")
         kind = _needed(form, "grant_type")
         id_token: str | None = None
         if kind == SYSTEM:
@@ -143,8 +143,7 @@ class OAuth:
         """An application of the node itself, by its actor's own token, opens another with a patient
         and a visit.
         """
-        actor = await self._gate.callers.find(request.headers.get(b"authorization"))
-        self._gate.clients.spend(actor.code)
+        actor = await self._gate.identify(request)
         form, _ = await self._read(request, is_client=False)
         client = await self._server.clients.find(_needed(form, "client_id"))
         if client is None or CODE not in client.grants or client.launch_url is None:
@@ -158,7 +157,7 @@ class OAuth:
     async def _asked_by_client(self, request: Request) -> tuple[dict[str, str], Client]:
         form, shown = await self._read(request)
         client, proven = await self._server.identify(shown)
-        self._gate.clients.spend(client.code)
+        self._gate.pace.known.spend(f"client {client.code}")
         if proven is not None:
             await self._server.tokens.spend(proven)
         return form, client

@@ -49,7 +49,7 @@ def routes_of(listed: list[BaseRoute]) -> Iterator[Route]:
 async def test_every_route_is_a_declared_page(clinic: Clinic) -> None:
     declared = {page.path for one in discover() for page in one.application.pages}
     served = {route.path for route in routes_of(list(clinic.pages().routes))}
-    assert served == declared | {page.path for page in PAGES} | {"/{name}"}
+    assert served == declared | {page.path for page in PAGES} | {"/static/{name}"}
 
 
 async def test_cookies_are_closed_to_scripts_and_other_sites(clinic: Clinic) -> None:

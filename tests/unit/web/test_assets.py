@@ -33,7 +33,7 @@ def test_a_changed_file_has_another_address(tmp_path: Path) -> None:
 async def test_a_file_is_kept_for_ever_and_sent_packed_to_whom_can_unpack(tmp_path: Path) -> None:
     (tmp_path / "a.css").write_text("a { color: red }\n" * 100)
     assets = Assets(tmp_path)
-    transport = httpx.ASGITransport(Starlette(routes=[assets.mount()]))
+    transport = httpx.ASGITransport(Starlette(routes=[assets.route()]))
     async with httpx.AsyncClient(transport=transport, base_url="http://node") as client:
         address = assets.address("a.css")
         plain = await client.get(address, headers={"Accept-Encoding": "identity"})

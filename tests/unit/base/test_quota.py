@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from quanmin.api.quota import Quota, share_memory
 from quanmin.base.problems import TooMany
+from quanmin.base.quota import Quota, share_memory
 
 
 class Seconds:
@@ -60,7 +60,7 @@ def test_the_clients_remembered_are_bounded_and_the_longest_unused_goes_first() 
 
 def test_workers_that_share_memory_count_together() -> None:
     memory = share_memory("test")
-    spend = f"from quanmin.api.quota import Quota; Quota(0.001, 3, 10, {memory}).spend('a')"
+    spend = f"from quanmin.base.quota import Quota; Quota(0.001, 3, 10, {memory}).spend('a')"
     for _ in range(2):
         subprocess.run([sys.executable, "-c", spend], check=True, pass_fds=(memory,))
     here = Quota(0.001, 3, 10, memory)
@@ -73,7 +73,7 @@ def test_nothing_is_spent_twice_when_workers_race() -> None:
     memory = share_memory("test")
     spend_all = f"""
 import time
-from quanmin.api.quota import Quota
+from quanmin.base.quota import Quota
 from quanmin.base.problems import TooMany
 quota, done = Quota(0.0001, 60000, 10, {memory}), 0
 while time.monotonic() < {time.monotonic() + 1.5}:  # all begin at one moment

@@ -16,6 +16,8 @@ from hashlib import blake2b
 from math import ceil
 from typing import Final
 
+import msgspec
+
 from quanmin.base.problems import TooMany
 
 # A name's fingerprint, what is left to spend, and when that was so.
@@ -91,3 +93,10 @@ class Quota:
             if filled_at < oldest_at:
                 oldest, oldest_at = at, filled_at
         return oldest, self._burst, now
+
+
+class Pace(msgspec.Struct, frozen=True):
+    """How often may be asked: whoever is known by their name, everybody else by where they are."""
+
+    known: Quota
+    strangers: Quota
