@@ -150,7 +150,9 @@ class Store:
     ) -> list[Outcome | None]:
         """Do what `write` does, and take it all back: what it would answer, or the same Problem.
 
-        So a rehearsal can never disagree with the write. Keys of new records are used up by it.
+        So a rehearsal can never disagree with the write, but for an id that others have taken: it
+        would tell of it for nothing, where the write costs a record. The outcome is then None. Keys
+        of new records are used up by it.
         """
         try:
             await self._repeated(lambda: self._attempt(sender, operations, None, is_rehearsal=True))
@@ -245,9 +247,9 @@ class Store:
                     await self._project(connection, unit.changes, is_early=False)
                     if before_commit is not None:
                         await before_commit(connection, outcomes)
-                    unit.refuse_taken()
                     if is_rehearsal:
                         raise _Rehearsed(outcomes)
+                    unit.refuse_taken()
                 committed = True
             finally:
                 unit.settle(committed=committed)

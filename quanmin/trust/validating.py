@@ -144,7 +144,7 @@ class Validating:
             if scoped is not None:
                 who = scoped.sender(sender, rights, [operation])
             (outcome,) = await store.rehearse(who, [operation])
-            if outcome is None:
+            if outcome is None and operation.kind == "delete":
                 raise NotFound("there is no such record, or none that you may know of")
         except Problem as problem:
             async with store.glancing() as connection:
@@ -155,6 +155,13 @@ class Validating:
             if problem.status >= 500:
                 raise
             return list(problem.issues)
+        if outcome is None:  # others have the id, of which the log alone is told
+            async with store.glancing() as connection:
+                beyond = await beyond_reach(connection, self._context, rights.writable, [operation])
+            await self._notes.put(
+                self._notes.entry_of_keys(_ACTION, operation.type, "forbidden", beyond)
+            )
+            return []
         # A rehearsed creation has a key that was rolled back with it: there is nothing to name.
         was_there = [] if outcome.created else [outcome.stored]
         await self._notes.note(_ACTION, operation.type, "ok", was_there)

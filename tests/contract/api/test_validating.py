@@ -190,13 +190,20 @@ async def test_operation_validate_mode_delete_says_whether_it_may_go(house: Any)
     assert (await mine.get(f"/Patient/{id_}")).status_code == 200
 
 
-async def test_operation_validate_tells_that_an_id_is_another_senders(house: Any) -> None:
+async def test_operation_validate_tells_nobody_that_an_id_is_another_senders(house: Any) -> None:
+    """The write tells, and costs a record of one's own; asking for nothing would be guessing."""
     mine, other = house.client("hospital-a"), house.client("hospital-b")
     await mine.put("/Patient/chosen", json={**RIGHT, "id": "chosen"})
-    answer = await other.post(
-        "/Patient/chosen/$validate?mode=update", json={**RIGHT, "id": "chosen"}
+    taken, free = [
+        await other.post(f"/Patient/{id_}/$validate?mode=update", json={**RIGHT, "id": id_})
+        for id_ in ("chosen", "nobodys")
+    ]
+    assert issues(taken) == issues(free) == [("information", "informational", "")]
+    rid = house.guard.store.context.rid_of("Patient", "chosen")
+    noted = await house.pool.fetch(
+        "select records from trust.access where actor = 'hospital-b' and outcome = 'forbidden'"
     )
-    assert issues(answer) == [("error", "forbidden", "")]
+    assert [row["records"] for row in noted] == [[rid]]
 
 
 async def test_operation_validate_looks_at_what_the_actor_may_see(house: Any) -> None:
