@@ -190,6 +190,7 @@ class Door:
             self._gate.turn_away(request)
             return await self._perform(interaction, self._call(interaction, request, parts, pairs))
         actor = await self._gate.identify(request)
+        await self._guard.spend(actor, requests=1)
         purpose = self._gate.purposes.stated(request.headers.get(b"x-purpose-of-use"))
         body = await self._receive(request, interaction)
         try:

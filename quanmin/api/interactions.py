@@ -30,6 +30,7 @@ from quanmin.api.later import Later, end, give, tell
 from quanmin.api.latest import latest
 from quanmin.api.meta import add_meta, delete_meta, show_meta, sum_up_meta
 from quanmin.api.negotiation import FHIR_NDJSON
+from quanmin.api.quotas import tell_quotas
 from quanmin.api.reading import read, read_history, read_version
 from quanmin.api.reply import Reply
 from quanmin.api.searching import search, search_by_form
@@ -60,6 +61,7 @@ _REINDEX = "https://quanmin.example/fhir/OperationDefinition/reindex"
 _BREAK_GLASS = "https://quanmin.example/fhir/OperationDefinition/break-glass"
 _SIGN = "https://quanmin.example/fhir/OperationDefinition/sign"
 _VERIFY = "https://quanmin.example/fhir/OperationDefinition/verify-signature"
+_QUOTAS = "https://quanmin.example/fhir/OperationDefinition/quotas"
 _DOCREF = "http://hl7.org/fhir/uv/ipa/OperationDefinition/docref"
 
 
@@ -327,6 +329,7 @@ INTERACTIONS: tuple[Interaction, ...] = (
     *_asked("[type]/[id]/$status", _STATUS, tell_status, types=("SearchParameter",)),
     *_asked("[type]/[id]/$sign", _SIGN, sign, methods=_BY_POST),
     *_asked("[type]/[id]/$verify-signature", _VERIFY, verify, types=("Provenance",)),
+    *_asked("$quotas", _QUOTAS, tell_quotas, level="system"),
     *_asked("$reindex", _REINDEX, reindex, level="system", methods=_BY_POST),
     *_asked("[type]/$reindex", _REINDEX, reindex, methods=_BY_POST),
     *_asked("[type]/[id]/$reindex", _REINDEX, reindex, methods=_BY_POST),

@@ -46,6 +46,7 @@ from quanmin.node.key_commands import keys as key_commands
 from quanmin.node.log_commands import log
 from quanmin.node.own_keys import open_keys
 from quanmin.node.places import Places, State
+from quanmin.node.quota_commands import quotas
 from quanmin.node.reach import reached_database, running_cluster
 from quanmin.node.register_commands import registers
 from quanmin.node.restoration import as_text, backup_folder, restore
@@ -71,8 +72,8 @@ app = typer.Typer(
 )
 node = typer.Typer(help="Start, stop and look at the node.", no_args_is_help=True)
 app.add_typer(node, name="node")
-_GROUPS = (accounts, clients, jobs, key_commands, log, registers, search_parameters, signatures)
-for _group in _GROUPS:
+_GROUPS = (accounts, clients, jobs, key_commands, log, quotas, registers, search_parameters)
+for _group in (*_GROUPS, signatures):
     app.add_typer(_group)
 app.command("export")(export_records)
 app.command("erase")(erase_person)

@@ -8,6 +8,7 @@ directory/
   accounts.json   0600: the accounts of a demonstration, with what they sign in by
   fictional       there while the records are a demonstration's
   revoked         a number that workers share: it rises when a token is taken back
+  usage           what institutions have used of their quotas, counted by all processes
   metrics/        what the workers count, for whichever of them is asked
   keys/           0700: what the records are encrypted with
   ledger          0600: erasures and consents that a restore must not undo, encrypted
@@ -87,6 +88,7 @@ class Places:
         self.exports = self.directory / "exports"
         self.witness = self.directory / "witness"
         self.revoked = self.directory / "revoked"
+        self.usage = self.directory / "usage"
         self._lock_path = self.directory / "node.lock"
         self._state = self.directory / "state.json"
         self._tokens = self.directory / "tokens.json"

@@ -32,6 +32,7 @@ from quanmin.base.jobs import tally
 from quanmin.base.keys import KeyPort
 from quanmin.base.postgres import open_pool
 from quanmin.base.spool import Spool
+from quanmin.base.usage import Usage
 from quanmin.fhir.table import load_table
 from quanmin.node.database import Room
 from quanmin.node.own_keys import open_keys, open_notary
@@ -45,7 +46,7 @@ from quanmin.records.parameters import SearchParameterIndex
 from quanmin.records.profiles import ProfileIndex
 from quanmin.records.store import Store
 from quanmin.terminology import TerminologyIndex, Terms
-from quanmin.trust import AccessLog, Actors, Guard, Witness, grant_projections
+from quanmin.trust import AccessLog, Actors, Allowances, Guard, Witness, grant_projections
 from quanmin.trust.registers import InstitutionIndex, LicensedActs, PractitionerIndex
 from quanmin.trust.sign_in import Relying, SignIn, open_passwords
 from quanmin.trust.sign_in.server import AuthorizationServer, Issuer
@@ -108,7 +109,14 @@ def _assemble(
         ledger=ledger,
     )
     log = open_log(settings, places, keys, pool)
-    guard = Guard(store, people, log, clock.now, posts_required=settings.registers.posts_required)
+    guard = Guard(
+        store,
+        people,
+        log,
+        clock.now,
+        allowances=open_allowances(settings, places, pool),
+        posts_required=settings.registers.posts_required,
+    )
     # Files that arrive and leave stand in the node's folder, also when its database does not.
     disk = Room(places.directory, settings.disk.free_bytes_min)
     arrivals = Arrivals(
@@ -213,6 +221,13 @@ def open_log(
         Clock().now,
         limits=settings.access_log,
     )
+
+
+def open_allowances(
+    settings: Settings, places: Places, pool: asyncpg.Pool[asyncpg.Record]
+) -> Allowances:
+    """What institutions may use, and have."""
+    return Allowances(pool, Usage(places.usage), settings.quota, settings.zone, Clock().now)
 
 
 def open_sign_in(

@@ -24,6 +24,7 @@ from quanmin.records.context import StoreLimits
 from quanmin.records.profiles import ValidationLimits
 from quanmin.records.reindexing import ReindexLimits
 from quanmin.terminology import TermLimits
+from quanmin.trust.allowances import QuotaLimits
 from quanmin.trust.imports import ImportLimits
 from quanmin.trust.log.limits import AccessLogLimits
 from quanmin.trust.sign_in import SignInLimits
@@ -311,6 +312,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     jobs: JobLimits = msgspec.field(default_factory=JobLimits)
     export: ExportLimits = msgspec.field(default_factory=ExportLimits)
     oauth: OAuthLimits = msgspec.field(default_factory=OAuthLimits)
+    quota: QuotaLimits = msgspec.field(default_factory=QuotaLimits)
     door: DoorLimits = msgspec.field(default_factory=DoorLimits)
     sign_in: SignInLimits = msgspec.field(default_factory=SignInLimits)
     search: QueryLimits = msgspec.field(default_factory=QueryLimits)

@@ -6,6 +6,7 @@ from quanmin.records.portions import Extent, Portion
 from quanmin.records.readiness import Indexed, Readiness
 from quanmin.records.related import Related
 from quanmin.trust.actors import Actor, Actors, Role
+from quanmin.trust.allowances import Allowance, Allowances, Spending
 from quanmin.trust.deciding import grant_projections
 from quanmin.trust.desk import Desk
 from quanmin.trust.errands import Errand, Errands, Mandate, Prepare, carry_on, is_errand
@@ -20,6 +21,8 @@ __all__ = [
     "AccessLog",
     "Actor",
     "Actors",
+    "Allowance",
+    "Allowances",
     "Batch",
     "Desk",
     "EntryOutcome",
@@ -41,6 +44,7 @@ __all__ = [
     "Readiness",
     "Related",
     "Role",
+    "Spending",
     "Stored",
     "Timeline",
     "Witness",

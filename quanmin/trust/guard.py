@@ -24,6 +24,7 @@ from quanmin.records.operation import Change, IfMatch, Operation, Sender
 from quanmin.records.store import BeforeCommit
 from quanmin.records.targets import beyond_reach
 from quanmin.trust.actors import Actor
+from quanmin.trust.allowances import amounts_of
 from quanmin.trust.deciding import Rights
 from quanmin.trust.erasing import note_erasure
 from quanmin.trust.guarded_reading import GuardedReading, Guarding
@@ -338,7 +339,8 @@ class GuardedRecords(GuardedReading):
             who = Sender(sender, rights.readable, rights.writable)
             if scoped is not None:
                 who = scoped.sender(sender, rights, operations)
-            outcomes = await self._store.write(who, operations, within_rights)
+            async with self._guard.spending(self.actor, **amounts_of(operations)):
+                outcomes = await self._store.write(who, operations, within_rights)
         except Problem as problem:
             async with self._store.glancing() as connection:
                 beyond = await self._beyond(connection, rights, operations)

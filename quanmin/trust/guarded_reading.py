@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import datetime
 
 import msgspec
@@ -29,6 +29,7 @@ from quanmin.records.search import timeline
 from quanmin.records.store import Store
 from quanmin.terminology import TermLimits, Terms
 from quanmin.trust.actors import Actor
+from quanmin.trust.allowances import Allowances
 from quanmin.trust.deciding import (
     CONSENT,
     Deciding,
@@ -75,15 +76,30 @@ class Guarding:
         log: AccessLog,
         now: Callable[[], int],
         *,
+        allowances: Allowances | None = None,
         posts_required: bool = True,
     ) -> None:
-        """`now` gives microseconds since 1970-01-01T00:00Z; `posts_required` as `Standings`."""
+        """`now` gives microseconds since 1970-01-01T00:00Z. Without `allowances` nobody has any
+        quota; `posts_required` as `Standings`.
+        """
         self.store = store
         self.people = people
         self.log = log
         self.now = now
+        self.allowances = allowances
         self.deciding = Deciding(store.context.keying)
         self.standings = Standings(store.glancing, now, posts_required=posts_required)
+
+    async def spend(self, actor: Actor, **amounts: int) -> None:
+        """Count what an actor uses of its institution's quotas (`Allowances`). Raises TooMany."""
+        if self.allowances is not None:
+            await self.allowances.spend(actor, **amounts)
+
+    def spending(self, actor: Actor, **amounts: int) -> AbstractAsyncContextManager[None]:
+        """The same, given back when what is done within fails."""
+        if self.allowances is None:
+            return nullcontext()
+        return self.allowances.spending(actor, **amounts)
 
     async def indexed(self) -> Indexed:
         """How far the index is: what custom parameters there are, and what can be searched by. It
@@ -391,6 +407,10 @@ class GuardedReading:
         """The sealed question that this actor left under a name; None when it is kept no more."""
         async with self._store.glancing() as connection:
             return await find(connection, self.actor.code, name)
+
+    async def spend(self, **amounts: int) -> None:
+        """Count what is used of the quotas of the actor's institution. Raises TooMany."""
+        await self._guard.spend(self.actor, **amounts)
 
     async def indexed(self) -> Indexed:
         """How far the index is."""

@@ -124,7 +124,7 @@ class Door:
         correlation_id.set(visit.correlation)
         try:
             await entry.recognise(visit)
-            self._count(visit)
+            await self._count(visit)
             response = await self._admitted(visit, call, page)
         except Problem as problem:
             response = tell_problem(visit, problem)
@@ -138,8 +138,12 @@ class Door:
         approving.goes_on(visit, response)
         return _packed(request, response)
 
-    def _count(self, visit: Visit) -> None:
-        """Raise TooMany for who asks too often: an account, or an address before signing in."""
+    async def _count(self, visit: Visit) -> None:
+        """Raise TooMany for who asks too often: an account and its institution, or an address
+        before signing in.
+        """
+        if visit.actor is not None:
+            await self._house.guard.spend(visit.actor, requests=1)
         if self._pace is not None and visit.begun is not None:
             self._pace.known.spend(f"account {visit.begun.account}")
         elif self._pace is not None:

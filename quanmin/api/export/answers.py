@@ -95,6 +95,7 @@ async def _begin(
 ) -> Reply:
     """Begin an export; of the patients `named` by id, those whose keys were `found`."""
     _exports(call)
+    await call.records.spend(exported_bytes=1)  # whoever has none left begins nothing
     language = Language(
         zone=call.desk.zone,
         limits=call.records.context.query_limits,

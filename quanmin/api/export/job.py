@@ -90,7 +90,12 @@ def export_kind(
             at = await progress.begin(connection)
         else:
             at = await _go_on(
-                connection, progress, msgspec.convert(job.position, Position), vault, exports
+                connection,
+                progress,
+                msgspec.convert(job.position, Position),
+                vault,
+                exports,
+                spend=records.spend,
             )
         if at.phase == "told":
             finished = Finished(at.moment, at.parts)
@@ -104,7 +109,13 @@ def export_kind(
 
 
 async def _go_on(
-    connection: Connection, progress: Progress, at: Position, vault: Vault, exports: Exports
+    connection: Connection,
+    progress: Progress,
+    at: Position,
+    vault: Vault,
+    exports: Exports,
+    *,
+    spend: Callable[..., Awaitable[None]],
 ) -> Position:
     """The position after one step: a settling, or portions until it has taken long enough."""
     if at.phase == "settling":
@@ -121,7 +132,9 @@ async def _go_on(
         await connection.fetchval("select 1")
         try:
             while at.phase != "told" and time.monotonic() < end:
-                at = await progress.advance(connection, at)
+                before, at = at, await progress.advance(connection, at)
+                # What is refused here is cut off again, and repeated when there is quota.
+                await spend(exported_bytes=at.plain_bytes - before.plain_bytes)
         except OSError as error:
             if error.errno in _FULL:
                 raise StorageFull("the node's disk is full: the export goes on later") from error

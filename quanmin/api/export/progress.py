@@ -53,6 +53,11 @@ class Position(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     parts: tuple[Part, ...] = ()
 
     @property
+    def plain_bytes(self) -> int:
+        """How much has been written, unpacked."""
+        return sum(part.plain_bytes for part in self.parts)
+
+    @property
     def count(self) -> int:
         """How many records have been written."""
         return sum(part.count for part in self.parts if part.listing == "output")
