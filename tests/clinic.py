@@ -21,6 +21,7 @@ from stores import IDENTITY_NUMBERS, bundle, open_context, open_guard, post
 from quanmin.base.clock import Clock
 from quanmin.trust import Actor, Actors, Guard
 from quanmin.trust.sign_in import Relying, SignIn, SignInLimits, cookie_name, present_code
+from quanmin.trust.sign_in.external_settings import ExternalSettings
 from quanmin.web import KitSettings, build
 
 ADDRESS = "http://node.test"
@@ -44,7 +45,11 @@ class Clinic:
     """The node's pages over a real store. `fill` gives it its people."""
 
     def __init__(
-        self, pool: asyncpg.Pool[asyncpg.Record], folder: Path, origin: str = ADDRESS
+        self,
+        pool: asyncpg.Pool[asyncpg.Record],
+        folder: Path,
+        origin: str = ADDRESS,
+        external: ExternalSettings | None = None,
     ) -> None:
         self.pool = pool
         self.guard: Guard = open_guard(pool, open_context(folder))
@@ -57,6 +62,7 @@ class Clinic:
             limits=SignInLimits(),
             passwords=quick_passwords(),
             relying=Relying("localhost", origin, "Clinic"),
+            external=external,
         )
         self.secrets: dict[str, str] = {}
         self.ids: dict[str, str] = {}

@@ -17,6 +17,8 @@ from quanmin.base.problems import Malformed, TokenRefused, Unauthenticated
 
 if TYPE_CHECKING:
     from quanmin.trust import Actor, Actors
+    from quanmin.trust.actors import Bearing
+    from quanmin.trust.sign_in.foreign_access import ForeignAccess
 
 _HOW = "send Authorization: Bearer and the token that this node gave you"
 
@@ -62,11 +64,15 @@ class Callers:
         seconds_max: float,
         actors_max: int,
         revoked: Epoch | None = None,
+        foreign: ForeignAccess | None = None,
         now: Callable[[], float] = time.monotonic,
         moment: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
-        """`moment` gives microseconds since 1970-01-01T00:00Z."""
+        """`moment` gives microseconds since 1970-01-01T00:00Z; `foreign` knows tokens of another
+        issuer.
+        """
         self._actors = actors
+        self._foreign = foreign
         self._revoked = revoked or Epoch()
         self._moment = moment
         self._epoch = self._revoked.number
@@ -87,7 +93,11 @@ class Callers:
         if known is not None and known[1] > asked_at:
             return known[0]
         moment = self._moment()
-        found = await self._actors.bearing(token, moment)
+        # The node's own tokens are opaque and have no dots.
+        if self._foreign is not None and "." in token:
+            found: Bearing | None = await self._foreign.bearing(token)
+        else:
+            found = await self._actors.bearing(token, moment)
         if found is None:
             self._known.pop(token, None)
             raise TokenRefused(f"this token is not valid (any more); {_HOW}")

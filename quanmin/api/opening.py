@@ -33,6 +33,7 @@ from quanmin.base.problems import Forbidden, NotAllowed, NotFound, Overloaded, P
 from quanmin.base.quota import Pace, Quota
 from quanmin.fhir.table import Table, load_table
 from quanmin.terminology import TermLimits
+from quanmin.trust.sign_in.foreign_access import ForeignAccess
 
 if TYPE_CHECKING:
     from quanmin.api.export import Exports
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from quanmin.api.later import Later
     from quanmin.fhir.values import SearchParameter
     from quanmin.trust import Actors, Guard, IndexRule
+    from quanmin.trust.sign_in.external import External
     from quanmin.trust.sign_in.server import AuthorizationServer
     from quanmin.trust.signatures import Office
 
@@ -79,6 +81,7 @@ def build(
     exports: Exports | None = None,
     office: Office | None = None,
     authorization: AuthorizationServer | None = None,
+    external: External | None = None,
 ) -> Application:
     """The ASGI application of a node: `/fhir`, `/health`, `/ready`, `/metrics`; the rest `beyond`.
 
@@ -89,7 +92,8 @@ def build(
     count what is asked, and the questions about jobs; `address_header` is where whoever stands in
     front says who asked. `later` are the kinds of jobs that requests begin. `arrivals` and
     `exports` hold files; `office` signs and verifies. `authorization` gives applications tokens;
-    without it there are those of actors alone.
+    without it there are those of actors alone. `external` is another issuer, whose tokens are taken
+    where it is set so.
     """
     limits, table = limits or DoorLimits(), load_table()
     desk = Desk(
@@ -105,7 +109,8 @@ def build(
         office=office,
     )
     revoked = authorization.revoked if authorization else None
-    gate = open_gate(actors, limits, pace, revoked, address_header)
+    foreign = foreign_access(authorization, external)
+    gate = open_gate(actors, limits, pace, revoked, address_header=address_header, foreign=foreign)
     meters = Meters()
     door = Door(
         guard,
@@ -116,8 +121,17 @@ def build(
         base_url=base_url,
         unavailable=unavailable,
     )
-    oauth = OAuth(authorization, gate) if authorization else None
+    oauth = OAuth(authorization, gate, external) if authorization else None
     return Front(door, Watch(gate, meters, is_ready, more_numbers), beyond, oauth)
+
+
+def foreign_access(
+    authorization: AuthorizationServer | None, external: External | None
+) -> ForeignAccess | None:
+    """What knows the access tokens of another issuer; None where none are taken."""
+    if authorization is None or external is None or not external.settings.api_audience:
+        return None
+    return ForeignAccess(external, authorization)
 
 
 def _describing(
@@ -188,7 +202,9 @@ def open_gate(
     limits: DoorLimits,
     pace: Pace | None = None,
     revoked: Epoch | None = None,
+    *,
     address_header: str = "",
+    foreign: ForeignAccess | None = None,
 ) -> Gate:
     """What lets requests in, under `limits`."""
     return Gate(
@@ -197,6 +213,7 @@ def open_gate(
             seconds_max=limits.actor_seconds_max,
             actors_max=limits.actors_max,
             revoked=revoked,
+            foreign=foreign,
         ),
         purposes=load_purposes(),
         pace=pace or open_pace(limits),

@@ -4,7 +4,9 @@ that the operator has named. Everything else is refused before a byte is asked f
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+import ssl
+from collections.abc import Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import Final
@@ -19,10 +21,13 @@ _SECONDS_MAX: Final = 60.0  # without a byte
 
 
 class FetchPlaces:
-    """The folder and the origins that files may come from."""
+    """The folder and the origins that files may come from. `setting` names the origins."""
 
-    def __init__(self, folder: Path | None, origins: str) -> None:
+    def __init__(
+        self, folder: Path | None, origins: str, *, setting: str = "imports.origins"
+    ) -> None:
         self._folder = folder
+        self._setting = setting
         self._origins = frozenset(origin.casefold().rstrip("/") for origin in origins.split())
 
     def check(self, url: str, owner: str) -> None:
@@ -46,6 +51,27 @@ class FetchPlaces:
                 raise TooLarge(f"the file is larger than {bytes_max} bytes: split it")
             yield chunk
 
+    async def ask(
+        self,
+        url: str,
+        *,
+        form: Mapping[str, str] | None = None,
+        headers: Mapping[str, str],
+        seconds_max: float,
+        bytes_max: int,
+        certificates: Path | None = None,
+    ) -> tuple[int, bytes]:
+        """The status and the body of a short answer, to a form where one is sent, all of it within
+        `seconds_max`. Raises as `check`, TooLarge, Overloaded. `certificates` are the authorities
+        that the server's certificate is checked by; None: the machine's.
+        """
+        self._check_origin(url)
+        try:
+            async with asyncio.timeout(seconds_max):
+                return await _ask(url, form, headers, bytes_max, certificates)
+        except TimeoutError:
+            raise Overloaded("the server does not answer", retry_after_seconds=60) from None
+
     def _check_origin(self, url: str) -> None:
         parts = _split(url)
         # The whole authority has to be one that was named: no user, no other port, no other host.
@@ -53,7 +79,7 @@ class FetchPlaces:
         if origin not in self._origins:
             raise NotSupported(
                 "the node fetches nothing from there: its operator has to name the origin in the"
-                " setting imports.origins"
+                f" setting {self._setting}"
             )
 
     def _read(self, url: str, owner: str) -> Iterator[bytes]:
@@ -135,6 +161,47 @@ def _download(url: str) -> Iterator[bytes]:
     except httpx.InvalidURL:
         raise Malformed("the url of an input is no address") from None
     except httpx.HTTPError as error:
+        raise Overloaded(
+            f"the server cannot be reached or its certificate is not trusted"
+            f" ({type(error).__name__})",
+            retry_after_seconds=60,
+        ) from error
+
+
+async def _ask(
+    url: str,
+    form: Mapping[str, str] | None,
+    headers: Mapping[str, str],
+    bytes_max: int,
+    certificates: Path | None,
+) -> tuple[int, bytes]:
+    import httpx  # noqa: PLC0415 - see `_download`
+
+    trusted: ssl.SSLContext | bool = True
+    try:
+        if certificates is not None:
+            trusted = ssl.create_default_context(cafile=certificates)
+        async with (
+            # As in `_download`: no redirects, no proxies of the environment.
+            httpx.AsyncClient(
+                follow_redirects=False, trust_env=False, timeout=_SECONDS_MAX, verify=trusted
+            ) as client,
+            client.stream(
+                "GET" if form is None else "POST",
+                url,
+                data=form,
+                headers={"Accept-Encoding": "identity", **headers},
+            ) as answer,
+        ):
+            body = b""
+            async for chunk in answer.aiter_raw(_CHUNK_BYTES):
+                body += chunk
+                if len(body) > bytes_max:
+                    raise TooLarge(f"the answer is larger than {bytes_max} bytes")
+            return answer.status_code, body
+    except httpx.InvalidURL:
+        raise Malformed("the url of a server is no address") from None
+    except (httpx.HTTPError, OSError) as error:
         raise Overloaded(
             f"the server cannot be reached or its certificate is not trusted"
             f" ({type(error).__name__})",

@@ -27,6 +27,7 @@ from quanmin.node.settings_in_force import load_settings
 from quanmin.trust import Actor, Role
 from quanmin.trust.registers.definitions import roles
 from quanmin.trust.sign_in import From, SignIn, present_code
+from quanmin.trust.sign_in.external import External
 
 _Told = TypeVar("_Told")
 
@@ -220,3 +221,38 @@ def show_code(code: Code, directory: Directory = None, settings_file: SettingsFi
     if code not in shown or not shown[code].secret:
         raise Unusable("Only accounts of a demonstration have codes here.")
     _console.print(present_code(shown[code].secret))
+
+
+def _external(entrance: SignIn) -> External:
+    if entrance.external is None:
+        raise Unusable("There is no other issuer: name it with the setting external.issuer.")
+    return entrance.external
+
+
+@accounts.command("link")
+def link(
+    code: Code,
+    subject: Annotated[str, typer.Option(help="What the other issuer calls its owner (`sub`).")],
+    directory: Directory = None,
+    settings_file: SettingsFile = None,
+) -> None:
+    """Let the owner of an account sign in by the other issuer (settings external.*)."""
+
+    async def change(entrance: SignIn) -> None:
+        await _external(entrance).link(subject, code)
+        await entrance.note("link-change", "linked", _COMMAND, code)
+
+    _carry_out(_settings(directory, settings_file), change)
+    _console.print(f"{code} can sign in by the other issuer.")
+
+
+@accounts.command("unlink")
+def unlink(code: Code, directory: Directory = None, settings_file: SettingsFile = None) -> None:
+    """Undo `link`; who is signed in by the other issuer is out at once."""
+
+    async def change(entrance: SignIn) -> None:
+        await _external(entrance).unlink(code)
+        await entrance.note("link-change", "unlinked", _COMMAND, code)
+
+    _carry_out(_settings(directory, settings_file), change)
+    _console.print(f"{code} cannot sign in by the other issuer any more.")

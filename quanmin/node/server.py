@@ -243,6 +243,7 @@ def open_sign_in(
         Clock().now,
         limits=settings.sign_in,
         passwords=open_passwords(settings.sign_in.hashings_max),
+        external=settings.external,
         relying=Relying(host, origin, settings.node.title_en),
     )
 
@@ -288,6 +289,7 @@ def build_application(node: Node, quotas: tuple[int, int, int] | None = None) ->
         exports=node.exports,
         office=node.office,
         authorization=node.authorization,
+        external=node.sign_in.external,
         beyond=Starlette(
             routes=build_pages(
                 node.guard,

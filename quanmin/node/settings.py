@@ -28,6 +28,7 @@ from quanmin.trust.allowances import QuotaLimits
 from quanmin.trust.imports import ImportLimits
 from quanmin.trust.log.limits import AccessLogLimits
 from quanmin.trust.sign_in import SignInLimits
+from quanmin.trust.sign_in.external_settings import ExternalSettings
 from quanmin.trust.sign_in.oauth_limits import OAuthLimits
 from quanmin.trust.signatures import SignatureSettings
 
@@ -315,6 +316,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     quota: QuotaLimits = msgspec.field(default_factory=QuotaLimits)
     door: DoorLimits = msgspec.field(default_factory=DoorLimits)
     sign_in: SignInLimits = msgspec.field(default_factory=SignInLimits)
+    external: ExternalSettings = msgspec.field(default_factory=ExternalSettings)
     search: QueryLimits = msgspec.field(default_factory=QueryLimits)
     terminology: TermLimits = msgspec.field(default_factory=TermLimits)
     validation: ValidationLimits = msgspec.field(default_factory=ValidationLimits)

@@ -23,7 +23,13 @@ from quanmin.node.settings import PREFIX, Setting, Settings, decode_folder, home
 FILE_NAME: Final = "settings.toml"
 # Variables with our prefix that are no settings: of the command line, and of the tests.
 _NO_SETTINGS: Final = frozenset(
-    {"QUANMIN_SETTINGS", "QUANMIN_PASSPHRASE", "QUANMIN_SHARED", "QUANMIN_CHROMIUM"}
+    {
+        "QUANMIN_SETTINGS",
+        "QUANMIN_PASSPHRASE",
+        "QUANMIN_SHARED",
+        "QUANMIN_CHROMIUM",
+        "QUANMIN_KEYCLOAK",
+    }
 )
 _TEXT_MAX: Final = 60
 

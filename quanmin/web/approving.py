@@ -27,6 +27,7 @@ from quanmin.trust.sign_in.approving import (
 )
 from quanmin.trust.sign_in.clients import Client
 from quanmin.trust.sign_in.codes import Approved, Launch
+from quanmin.trust.sign_in.external import BACK
 from quanmin.trust.sign_in.secrets import new_family
 from quanmin.trust.sign_in.server import AuthorizationServer
 from quanmin.trust.sign_in.tokens import Grant
@@ -42,6 +43,7 @@ _ASKED_LENGTH_MAX: Final = 3000
 _HITS: Final = 10
 # Where signing in leads before it is done; what comes after depends on who it is.
 _NOT_YET: Final = frozenset({SIGN_IN, FACTOR, FACTORS, PASSWORD, POST})
+_WAYS_IN: Final = frozenset({("POST", SIGN_IN), ("POST", FACTOR), ("POST", POST), ("GET", BACK)})
 _PURPOSE: Final = "TREAT"
 
 
@@ -79,8 +81,7 @@ def goes_on(visit: Visit, response: Response) -> None:
     """
     closed = visit.request.cookies.get(_ASKED)
     is_through = (
-        visit.request.method == "POST"
-        and visit.request.url.path in {SIGN_IN, FACTOR, POST}
+        (visit.request.method, visit.request.url.path) in _WAYS_IN
         and response.status_code == 303
         and response.headers["location"] not in _NOT_YET
     )
@@ -223,11 +224,12 @@ async def _approve(
                 encounter_id=pending.encounter,
                 session=_session_of(visit, scopes),
             ),
-            authenticated=getattr(getattr(visit, "begun", None), "authenticated_at", None),
+            authenticated=None if visit.begun is None else visit.begun.authenticated_at,
             redirect=wish.redirect,
             challenge=wish.challenge,
             nonce=wish.nonce,
             fhir_user=None if own is None else f"Patient/{own.id}",
+            methods=() if visit.begun is None else visit.begun.methods,
         )
     )
     raise Back(grant_address(server.issuer, wish, code))
@@ -235,7 +237,7 @@ async def _approve(
 
 def _session_of(visit: Visit, scopes: Scopes) -> int | None:
     """The session that online access ends with; none for what goes on without the person."""
-    begun = getattr(visit, "begun", None)
+    begun = visit.begun
     if begun is None or scopes.plain & {"online_access", "offline_access"} != {"online_access"}:
         return None
     return int(begun.id)

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from quanmin.base.network import network_of
 from quanmin.base.problems import Invalid, Malformed, NotFound, Problem, TooMany, Unauthenticated
 from quanmin.trust.sign_in import CHALLENGE_SECONDS, Begun, From, Step, cookie_name
+from quanmin.trust.sign_in.external import METHOD
 from quanmin.web.house import House
 from quanmin.web.route import ANYBODY, SIGNED_IN, Page, page
 from quanmin.web.visit import Visit
@@ -27,6 +28,7 @@ INVITATION: Final = "/invitation"
 POST: Final = "/post"
 ACCOUNT: Final = "/account"
 FACTORS: Final = "/account/factors"
+OUT: Final = "/sign-in/external/out"
 PASSWORD: Final = "/account/password"  # noqa: S105 - an address
 
 _BROWSER, _KNOWN = "quanmin_browser", "quanmin_known"
@@ -135,8 +137,13 @@ async def sign_in(visit: Visit) -> Response:
 
 
 async def _ask(visit: Visit, problem: Problem | None = None) -> Response:
-    challenge, sealed = new_challenge(visit)
     told = refusal_of(visit, problem) if problem else {"refusal": None, "wait": None, "status": 200}
+    return await ask_to_sign_in(visit, told)
+
+
+async def ask_to_sign_in(visit: Visit, told: dict[str, Any]) -> Response:
+    """The page to sign in by, which says why somebody is not signed in yet."""
+    challenge, sealed = new_challenge(visit)
     response = visit.page(
         "kit/sign_in.html",
         has_script=True,
@@ -144,9 +151,19 @@ async def _ask(visit: Visit, problem: Problem | None = None) -> Response:
         challenge=sealed,
         host=visit.house.settings.passkey_host,
         name=taken(visit, "name"),
+        elsewhere=title_of_external(visit),
         **told,
     )
     return _waiting(response, told["wait"])
+
+
+def title_of_external(visit: Visit) -> str | None:
+    """What the other issuer is called by which one may sign in; None for none."""
+    external = visit.house.sign_in.external
+    if external is None:
+        return None
+    settings = external.settings
+    return settings.title_zh if visit.language == "zh" else settings.title_en
 
 
 def _waiting(response: Response, seconds: int | None) -> Response:
@@ -313,7 +330,8 @@ async def sign_out(visit: Visit) -> Response:
             await entrance.sign_out_everywhere(visit.begun, origin)
         else:
             await entrance.sign_out(visit.begun, visit.cookie, origin)
-    response = visit.go(SIGN_IN)
+    is_external = visit.begun is not None and METHOD in visit.begun.methods
+    response = visit.go(OUT if is_external and entrance.external is not None else SIGN_IN)
     response.delete_cookie(
         _session_cookie(visit.house),
         path="/",

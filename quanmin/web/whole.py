@@ -22,7 +22,7 @@ from quanmin.base.quota import Pace
 from quanmin.trust import Guard
 from quanmin.trust.sign_in import SignIn
 from quanmin.trust.sign_in.server import AuthorizationServer
-from quanmin.web import approving, entry, own_account
+from quanmin.web import approving, entry, external, own_account
 from quanmin.web.application import Application, Installed, discover
 from quanmin.web.house import House, KitSettings
 from quanmin.web.policy import HEADERS
@@ -41,7 +41,12 @@ _PACK_BYTES_MIN = 1024
 
 Call = Callable[[Visit], Awaitable[Response]]
 
-KIT_PAGES: tuple[Page, ...] = (*entry.PAGES, *own_account.PAGES, *approving.PAGES)
+KIT_PAGES: tuple[Page, ...] = (
+    *entry.PAGES,
+    *external.PAGES,
+    *own_account.PAGES,
+    *approving.PAGES,
+)
 
 
 def build(

@@ -16,7 +16,7 @@ INTROSPECT: Final = "/oauth/introspect"
 REVOKE: Final = "/oauth/revoke"
 KEYS: Final = "/oauth/keys"
 LAUNCHES: Final = "/oauth/launches"
-MANAGE: Final = "/oauth/applications"
+LOGOUT: Final = "/oauth/backchannel-logout"
 
 _CAPABILITIES: Final = [
     "launch-ehr",

@@ -17,7 +17,7 @@ from quanmin.api.address import parse_pairs
 from quanmin.api.negotiation import PLAIN_JSON
 from quanmin.api.oauth import discovery
 from quanmin.api.reply import Headers, Reply
-from quanmin.base.problems import GrantRefused, NotAllowed, Overloaded, Problem
+from quanmin.base.problems import GrantRefused, NotAllowed, Overloaded, Problem, Unauthenticated
 from quanmin.trust.sign_in.clients import CODE, REFRESH, SYSTEM, Client
 from quanmin.trust.sign_in.codes import Launch
 from quanmin.trust.sign_in.proving import Shown
@@ -25,6 +25,7 @@ from quanmin.trust.sign_in.proving import Shown
 if TYPE_CHECKING:
     from quanmin.api.door import Gate
     from quanmin.api.request import Request
+    from quanmin.trust.sign_in.external import External
     from quanmin.trust.sign_in.server import AuthorizationServer
     from quanmin.trust.sign_in.tokens import Issued
 
@@ -39,9 +40,12 @@ Answer = Callable[["Request"], Awaitable[Reply]]
 class OAuth:
     """Answers what applications ask of the authorization server."""
 
-    def __init__(self, server: AuthorizationServer, gate: Gate) -> None:
+    def __init__(
+        self, server: AuthorizationServer, gate: Gate, external: External | None = None
+    ) -> None:
         self._server = server
         self._gate = gate
+        self._external = external
         issuer = server.issuer
         documents: Mapping[str, dict[str, Any]] = {
             "/.well-known/smart-configuration": discovery.smart_configuration(issuer),
@@ -59,6 +63,8 @@ class OAuth:
             discovery.REVOKE: ("POST", self._revoke),
             discovery.LAUNCHES: ("POST", self._launch),
         }
+        if external is not None:
+            self._answers[discovery.LOGOUT] = ("POST", self._log_out)
 
     def __contains__(self, path: str) -> bool:
         return path in self._answers
@@ -153,6 +159,18 @@ class OAuth:
         launch = Launch(form.get("patient"), form.get("encounter"))
         handle = await self._server.codes.launch(client.code, actor.code, launch)
         return _json({"launch": handle, "iss": self._server.issuer.fhir, "url": client.launch_url})
+
+    async def _log_out(self, request: Request) -> Reply:
+        """The other issuer says that somebody has signed out there (OpenID Connect Back-Channel
+        Logout 1.0 section 2.5).
+        """
+        form, _ = await self._read(request, is_client=False)
+        try:
+            if self._external is not None:
+                await self._external.end_sessions(_needed(form, "logout_token"))
+        except Unauthenticated as refused:
+            raise GrantRefused("invalid_request", refused.text) from refused
+        return Reply(200, b"", _NO_STORE)
 
     async def _asked_by_client(self, request: Request) -> tuple[dict[str, str], Client]:
         form, shown = await self._read(request)

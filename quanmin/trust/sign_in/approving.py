@@ -104,13 +104,15 @@ def _checked(issuer: Issuer, client: Client, redirect: str, pairs: Pairs) -> Wis
     is_s256 = asked.get("code_challenge_method") == "S256"
     if not is_s256 or not CHALLENGE.fullmatch(asked.get("code_challenge", "")):
         raise _invalid("code_challenge with code_challenge_method=S256 is needed (RFC 7636)")
-    if asked.get("aud", "").rstrip("/") != issuer.fhir:
-        raise _invalid("aud must be the address of this node's records")
     if len(asked.get("nonce", "")) > _LENGTH_MAX:
         raise _invalid("nonce is too long")
     scope = asked.get("scope", "")
     if not _of_people(parse_scopes(scope), client):
         raise GrantRefused("invalid_scope", "none of these scopes is open to this application")
+    # Whoever only asks who somebody is has no token for records that could go astray.
+    is_about_records = parse_scopes(scope).reaches or "aud" in asked
+    if is_about_records and asked.get("aud", "").rstrip("/") != issuer.fhir:
+        raise _invalid("aud must be the address of this node's records")
     return Wish(
         client=client.code,
         redirect=redirect,

@@ -25,8 +25,8 @@ CHALLENGE: Final = re.compile(r"[A-Za-z0-9_\-]{43}")
 
 
 class Approved(msgspec.Struct, frozen=True, kw_only=True):
-    """What a person has approved. `authenticated` is when they signed in (microseconds),
-    `fhir_user` their own record, by reference.
+    """What a person has approved. `authenticated` is when they signed in (microseconds) and
+    `methods` by what (RFC 8176), `fhir_user` their own record, by reference.
     """
 
     grant: Grant
@@ -35,6 +35,7 @@ class Approved(msgspec.Struct, frozen=True, kw_only=True):
     nonce: str | None = None
     authenticated: int | None = None
     fhir_user: str | None = None
+    methods: tuple[str, ...] = ()
 
 
 class Launch(msgspec.Struct, frozen=True):
@@ -66,7 +67,8 @@ class Codes:
         await self._pool.execute(
             "insert into trust.code (hash, family, client, actor, scopes, redirect, challenge,"
             " nonce, authenticated, fhir_user, patient, patient_id, encounter_id, session,"
-            " expires) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+            " expires, methods) values"
+            " ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
             digest_of(code),
             grant.family or new_family(),
             grant.client,
@@ -82,6 +84,7 @@ class Codes:
             grant.encounter_id,
             grant.session,
             self._now() + self._limits.code_seconds_max * _SECOND,
+            list(approved.methods),
         )
         return code
 
@@ -165,6 +168,7 @@ def _approved(row: asyncpg.Record) -> Approved:
         nonce=row["nonce"],
         authenticated=row["authenticated"],
         fhir_user=row["fhir_user"],
+        methods=tuple(row["methods"]),
     )
 
 

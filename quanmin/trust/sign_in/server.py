@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 import asyncpg
 import msgspec
@@ -21,6 +22,7 @@ from quanmin.trust.scopes import Scopes, parse_scopes
 from quanmin.trust.sign_in.assertions import Proven
 from quanmin.trust.sign_in.clients import CODE, INTROSPECT, REFRESH, SYSTEM, Client, Clients
 from quanmin.trust.sign_in.codes import Approved, Codes
+from quanmin.trust.sign_in.foreign_tokens import hash_of_token
 from quanmin.trust.sign_in.id_tokens import IdTokens
 from quanmin.trust.sign_in.oauth_limits import OAuthLimits
 from quanmin.trust.sign_in.proving import Prover, RemoteKeys, Shown
@@ -28,6 +30,8 @@ from quanmin.trust.sign_in.tokens import Issued, Tokens, Told
 
 TOKEN_PATH = "/oauth/token"  # noqa: S105 - an address
 _SECOND = 1_000_000
+# Those that RFC 8176 knows.
+_METHODS = frozenset({"pwd", "otp", "hwk", "user", "mfa"})
 
 
 @cache
@@ -88,7 +92,7 @@ class AuthorizationServer:
         self._now = now
         self._prover = Prover(
             self.clients,
-            RemoteKeys(FetchPlaces(None, limits.key_origins), limits),
+            RemoteKeys(FetchPlaces(None, limits.key_origins, setting="oauth.key_origins"), limits),
             limits,
             frozenset({issuer.at(TOKEN_PATH)}),
             now,
@@ -124,7 +128,7 @@ class AuthorizationServer:
         issued, approved = await self.codes.exchange(
             code, client.code, redirect=redirect, verifier=verifier
         )
-        return issued, await self._id_token(approved)
+        return issued, self._id_token(approved, issued)
 
     async def renew(self, client: Client, *, refresh: str, asked: str | None) -> Issued:
         """New tokens for a refresh token. Raises GrantRefused."""
@@ -140,21 +144,25 @@ class AuthorizationServer:
             return None
         return told
 
-    async def _id_token(self, approved: Approved) -> str | None:
+    def _id_token(self, approved: Approved, issued: Issued) -> str | None:
         if "openid" not in approved.grant.scopes.plain:
             return None
         now = self._now() // _SECOND
-        claims = {
+        claims: dict[str, Any] = {
             "iss": self.issuer.address,
             "sub": approved.grant.actor,
             "aud": approved.grant.client,
             "iat": now,
             "exp": now + self.limits.access_seconds_max,
+            "at_hash": hash_of_token(issued.access, "ES256"),
         }
         if approved.nonce is not None:
             claims["nonce"] = approved.nonce
         if approved.authenticated is not None:
             claims["auth_time"] = approved.authenticated // _SECOND
+        methods = [method for method in approved.methods if method in _METHODS]
+        if methods:
+            claims["amr"] = methods
         if {"fhirUser", "profile"} & approved.grant.scopes.plain and approved.fhir_user:
             claims["fhirUser"] = f"{self.issuer.fhir}/{approved.fhir_user}"
         return self.id_tokens.sign(claims)

@@ -35,9 +35,9 @@ class Session(msgspec.Struct, frozen=True):
     """A browser in which an account has signed in, and acts as `actor`.
 
     `methods` are those of RFC 8176: `pwd`, `otp`, `hwk` (a passkey), `user` (it knew who touched
-    it), `mfa`, and `rcv` for a recovery code, which the RFC does not know. Moments are microseconds
-    since 1970-01-01T00:00Z; `authenticated_at` is when the account last proved itself, and moves on
-    when it proves itself again.
+    it), `mfa`; and, which the RFC does not know, `rcv` for a recovery code, `ext` for another
+    issuer. Moments are microseconds since 1970-01-01T00:00Z; `authenticated_at` is when the account
+    last proved itself, and moves on when it proves itself again.
     """
 
     id: int
@@ -116,18 +116,20 @@ class Sessions:
         *,
         actor: Actor | None = None,
         browser: str = "",
+        external: bytes | None = None,
         database: Database | None = None,
     ) -> str:
         """A new session; the cookie returned is the only copy of its id. `browser` is what it says
-        of itself. A session that is not whole lives for minutes only.
+        of itself, `external` a hash of the session at another issuer that it came of. A session
+        that is not whole lives for minutes only.
         """
         idle, whole_life = self._life(stage, actor)
         now = self._now()
         cookie = secrets.token_urlsafe(_ID_BYTES)
         await (database or self._pool).execute(
             "insert into trust.session (hash, account, actor, stage, methods, browser, began_at,"
-            " authenticated_at, used_at, idle_microseconds, ends_at)"
-            " values ($1, $2, $3, $4, $5, $6, $7, $7, $7, $8, $9)",
+            " authenticated_at, used_at, idle_microseconds, ends_at, external)"
+            " values ($1, $2, $3, $4, $5, $6, $7, $7, $7, $8, $9, $10)",
             _hash(cookie),
             account,
             None if actor is None else actor.code,
@@ -137,6 +139,7 @@ class Sessions:
             now,
             idle,
             now + whole_life,
+            external,
         )
         return cookie
 
@@ -154,15 +157,21 @@ class Sessions:
         is no such session of this account (any more): of two who try it at once one succeeds.
         """
         async with self._pool.acquire() as connection, connection.transaction():
-            ended = await connection.fetchval(
-                "delete from trust.session where hash = $1 and account = $2 returning id",
+            ended = await connection.fetchrow(
+                "delete from trust.session where hash = $1 and account = $2 returning external",
                 _hash(cookie),
                 account,
             )
             if ended is None:
                 return None
             return await self.begin(
-                account, stage, methods, actor=actor, browser=browser, database=connection
+                account,
+                stage,
+                methods,
+                actor=actor,
+                browser=browser,
+                external=ended["external"],
+                database=connection,
             )
 
     async def act_as(self, cookie: str, actor: Actor) -> str | None:

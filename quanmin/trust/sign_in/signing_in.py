@@ -17,6 +17,8 @@ from quanmin.trust.actors import Actor, Actors
 from quanmin.trust.log import Access, AccessLog
 from quanmin.trust.sign_in.accounts import Account, Accounts
 from quanmin.trust.sign_in.attempts import Attempts, Kind
+from quanmin.trust.sign_in.external import METHOD, Arrived, External
+from quanmin.trust.sign_in.external_settings import ExternalSettings
 from quanmin.trust.sign_in.limits import SignInLimits
 from quanmin.trust.sign_in.measures import load_measures
 from quanmin.trust.sign_in.notices import Kind as Told
@@ -38,6 +40,7 @@ Action = Literal[
     "password-change",
     "factor-change",
     "post-change",
+    "link-change",
 ]
 
 _PURPOSE: Final = "HSYSADMIN"
@@ -77,8 +80,11 @@ class SignIn:
         limits: SignInLimits,
         passwords: Passwords,
         relying: Relying,
+        external: ExternalSettings | None = None,
     ) -> None:
-        """`derive` makes keys of the node's own; `now` gives microseconds since 1970."""
+        """`derive` makes keys of the node's own; `now` gives microseconds since 1970. By `external`
+        people sign in as well, if it names an issuer.
+        """
         key, measures = derive("sign in"), load_measures()
         self.limits = limits
         self.passwords = passwords
@@ -90,6 +96,9 @@ class SignIn:
         self.passkeys = Passkeys(pool, key, relying, now)
         self.recovery = Recovery(pool, measures.recovery)
         self.notices = Notices(pool, now)
+        self.external: External | None = None
+        if external is not None and external.issuer:
+            self.external = External(pool, external, self.accounts, now, origin=relying.origin)
         self._free_roles = measures.second_factor.free_roles
         self._log = log
         self._now = now
@@ -144,6 +153,22 @@ class SignIn:
             await self._refuse("sign-in", origin, code)
         methods = (*(begun.methods if begun else ()), "hwk", "user", "mfa")
         return await self._go_on(account, methods, origin, is_enough=True, replaced=replaced)
+
+    async def by_external(self, arrived: Arrived, origin: From) -> Step:
+        """Begin a session for whom another issuer has proven: whole where it vouches for a second
+        factor or none is asked for, else in the stage that comes next. Raises Unauthenticated.
+        """
+        account = await self.accounts.find(arrived.account)
+        if account is None or not account.may_sign_in:
+            await self._refuse("sign-in", origin, arrived.account)
+        has_both = arrived.has_second_factor
+        return await self._go_on(
+            account,
+            (METHOD, "mfa") if has_both else (METHOD,),
+            origin,
+            is_enough=has_both,
+            external=arrived.session,
+        )
 
     async def accept(self, invitation: str, password: str, origin: From) -> Step:
         """Use up an invitation and go on as after a right password. Raises NotFound, Invalid,
@@ -307,6 +332,7 @@ class SignIn:
         *,
         is_enough: bool,
         replaced: str | None = None,
+        external: bytes | None = None,
     ) -> Step:
         """A session in the stage that what was proved allows."""
         actors = await self.actors.of_account(account.code)
@@ -322,7 +348,12 @@ class SignIn:
             await self._note_arrival(account, actor, origin)
         if replaced is None:
             cookie: str | None = await self.sessions.begin(
-                account.code, stage, methods, actor=actor, browser=origin.browser
+                account.code,
+                stage,
+                methods,
+                actor=actor,
+                browser=origin.browser,
+                external=external,
             )
         else:
             cookie = await self.sessions.replace(
