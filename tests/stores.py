@@ -23,6 +23,7 @@ from quanmin.records.profiles import ProfileIndex, ValidationLimits
 from quanmin.records.store import Store
 from quanmin.terminology import TerminologyIndex, Terms
 from quanmin.trust import AccessLog, Guard, Notary, Witness, grant_projections
+from quanmin.trust.lifecycle.petition_index import lifecycle_projections
 from quanmin.trust.registers import InstitutionIndex, LicensedActs, PractitionerIndex
 
 START = 1_790_000_000_000_000
@@ -92,6 +93,7 @@ def open_guard(
         InstitutionIndex(context.zone, context.rid_of),
         PractitionerIndex(context.zone, context.rid_of),
         LicensedActs(context.zone, context.rid_of),
+        *lifecycle_projections(context),
     ]
     store = Store(pool, context, lambda: next(ticks), projections)
     log = AccessLog(pool, open_notary(context), None if witness is None else Witness(witness))

@@ -47,6 +47,7 @@ from quanmin.records.profiles import ProfileIndex
 from quanmin.records.store import Store
 from quanmin.terminology import TerminologyIndex, Terms
 from quanmin.trust import AccessLog, Actors, Allowances, Guard, Witness, grant_projections
+from quanmin.trust.lifecycle.petition_index import lifecycle_projections
 from quanmin.trust.registers import InstitutionIndex, LicensedActs, PractitionerIndex
 from quanmin.trust.sign_in import Relying, SignIn, open_passwords
 from quanmin.trust.sign_in.server import AuthorizationServer, Issuer
@@ -207,6 +208,7 @@ def _projections(
         InstitutionIndex(settings.zone, context.rid_of),
         PractitionerIndex(settings.zone, context.rid_of),
         LicensedActs(settings.zone, context.rid_of),
+        *lifecycle_projections(context),
     )
 
 

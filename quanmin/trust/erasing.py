@@ -8,6 +8,7 @@ import msgspec
 
 from quanmin.base.database import Connection
 from quanmin.records.operation import Change
+from quanmin.trust.lifecycle.petition_index import forget_petitions
 from quanmin.trust.log import AccessLog, Keys, Notes
 from quanmin.trust.log.redacting import digest_of, note_redactions, redact
 
@@ -20,10 +21,11 @@ async def note_erasure(
     changes: Sequence[Change],
 ) -> None:
     """Note in the transaction that erases these Patients what it changed, and take them out of the
-    log's entries and of what was opened in an emergency; `notes` are told to settle when it has
-    committed.
+    log's entries, of what was opened in an emergency and of the lists of petitions; `notes` are
+    told to settle when it has committed.
     """
     await connection.execute("delete from trust.glass where patient = any($1)", [*patients])
+    await forget_petitions(connection, patients)
     keys: list[Keys] = [(change.rid, change.patient) for change in changes]
     entry = notes.entry_of_keys("erase", "Patient", "ok", keys)
     redactions = await redact(connection, patients, [change.rid for change in changes])

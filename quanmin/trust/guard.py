@@ -28,6 +28,7 @@ from quanmin.trust.allowances import amounts_of
 from quanmin.trust.deciding import Rights
 from quanmin.trust.erasing import note_erasure
 from quanmin.trust.guarded_reading import GuardedReading, Guarding
+from quanmin.trust.lifecycle.petition_index import refuse_filed
 from quanmin.trust.log import Keys, only
 from quanmin.trust.log.audit_event import TYPE as AUDIT_EVENT
 from quanmin.trust.log.reading import refuse_entries
@@ -322,6 +323,7 @@ class GuardedRecords(GuardedReading):
             written = [one.stored for one in outcomes if one is not None and not one.unchanged]
             await self._guard.refuse_ungiven(connection, self.actor, written)
             rights.standing.refuse_uncovered((stored.type, stored.body) for stored in written)
+            await refuse_filed(connection, self.actor, written)
             await before_commit(connection, outcomes)
 
         try:

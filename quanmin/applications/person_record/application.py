@@ -6,6 +6,7 @@ The one value from which the kit wires, limits and lists it.
 from __future__ import annotations
 
 from quanmin.applications.person_record import pages
+from quanmin.trust.lifecycle.petitions import Petitions
 from quanmin.web import Application, Text
 
 APPLICATION = Application(
@@ -42,6 +43,7 @@ APPLICATION = Application(
         | {"CarePlan", "CareTeam", "Goal", "Appointment", "Consent", "Communication", "Task"}
         | {"ChargeItem", "Claim", "ExplanationOfBenefit", "Coverage", "Invoice", "Provenance"}
     ),
+    desks=frozenset({Petitions}),
     home="/",
     pages=pages.PAGES,
 )

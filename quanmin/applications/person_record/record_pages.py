@@ -11,6 +11,8 @@ from starlette.responses import Response
 from quanmin.base.problems import Gone, NotFound
 from quanmin.fhir.json import decode
 from quanmin.trust import Stored
+from quanmin.trust.lifecycle.petition_rules import petition_rules
+from quanmin.trust.lifecycle.petitions import Petitions
 from quanmin.web import DeclaredRecords, Page, Visit, page
 from quanmin.web.dates import from_micros, tell_moment
 from quanmin.web.differences import differences
@@ -77,7 +79,8 @@ async def _record_page(visit: Visit, records: DeclaredRecords, stored: Stored) -
     type_, id_ = visit.path("type"), visit.path("id")
     body = stored.body or b"{}"
     resource = decode(body)
-    moment = from_micros(stored.updated, visit.house.settings.zone)
+    zone = visit.house.settings.zone
+    moment = from_micros(stored.updated, zone)
 
     def address(target: tuple[str, str]) -> str:
         return "/record/{}/{}".format(*target) if records.may_read(target[0]) else ""
@@ -96,6 +99,11 @@ async def _record_page(visit: Visit, records: DeclaredRecords, stored: Stored) -
         address=address,
         raw=msgspec.json.format(body, indent=2).decode(),
         person=await _person_of(visit, records, type_, id_, resource),
+        statements=[
+            (tell_moment(from_micros(one.at, zone), visit.language), one.words)
+            for one in await records.desk(Petitions).statements(type_, id_)
+        ],
+        may_ask=visit.actor is not None and visit.actor.role in petition_rules().roles.asker,
     )
 
 

@@ -1,0 +1,70 @@
+"""What petitions are called on a page: kinds, states, steps and sides in the visitor's language."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from quanmin.trust.lifecycle.petition_record import Petition
+from quanmin.trust.lifecycle.petition_rules import petition_rules
+from quanmin.trust.lifecycle.petitions import Waiting
+from quanmin.trust.lifecycle.retention_rules import Keeping, retention_rules
+from quanmin.web import Visit
+from quanmin.web.labels import tell_type
+
+
+def word(visit: Visit, listed: Any, code: str) -> str:
+    """The word of a definition for a code; the code itself when it has none."""
+    for one in listed:
+        if one.code == code:
+            return str(one.zh if visit.language == "zh" else one.en)
+    return code
+
+
+def choices(visit: Visit, listed: Any) -> list[tuple[str, str]]:
+    """Codes with their words, for a field to choose from."""
+    return [(one.code, word(visit, listed, one.code)) for one in listed]
+
+
+def row(visit: Visit, one: Waiting, now: int) -> dict[str, Any]:
+    """A petition as a row of a list."""
+    rules = petition_rules()
+    prefix = visit.house.guard.store.context.prefix
+    return {
+        "id": one.id(prefix),
+        "kind": word(visit, rules.kind, one.kind),
+        "state": word(visit, rules.state, one.state),
+        "answerer": one.answerer,
+        "filed": visit.moment(one.filed)[:10],
+        "due": visit.moment(one.due)[:10] if one.due is not None and one.is_open else "",
+        "is_overdue": one.is_overdue(now),
+    }
+
+
+def told_steps(visit: Visit, petition: Petition) -> list[dict[str, str]]:
+    """The steps that were taken, the newest first."""
+    rules = petition_rules()
+    mine = visit.say("The person who asks")
+    return [
+        {
+            "when": visit.moment(one.at),
+            "step": word(visit, rules.step, one.step),
+            "by": mine if one.by == "asker" else one.by,
+            "words": one.words,
+        }
+        for one in reversed(petition.taken)
+    ]
+
+
+def told_kept(visit: Visit, kept: tuple[Keeping, ...]) -> list[dict[str, str]]:
+    """What the law keeps, by type and clock."""
+    clocks = {one.code: one for one in retention_rules().clock}
+    return [
+        {
+            "type": tell_type(one.type, visit.language).text,
+            "count": str(one.count),
+            "clock": word(visit, clocks.values(), one.clock),
+            "source": clocks[one.clock].source,
+            "until": visit.moment(one.until)[:10],
+        }
+        for one in sorted(kept, key=lambda one: (-one.until, one.type))
+    ]

@@ -1,0 +1,46 @@
+"""Erases some source Patients, in one transaction with what says so, and what links they had."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
+
+from quanmin.base.database import Connection
+from quanmin.records.operation import Change
+from quanmin.trust.erasing import note_erasure
+
+if TYPE_CHECKING:
+    from quanmin.trust.guarded_reading import Guarding
+    from quanmin.trust.log import Notes
+
+
+async def erase_patients_of(
+    guard: Guarding,
+    notes: Notes,
+    choose: Callable[[Connection], Awaitable[Sequence[int]]],
+    also: Callable[[Connection, Sequence[Change]], Awaitable[None]],
+) -> None:
+    """Erase the source Patients (record keys) that `choose` gives, with `also` in the same
+    transaction; of a person to whom nothing is linked any more the number is forgotten too.
+    Durable, and in the ledger, when this returns.
+    """
+    patients: list[int] = []
+    persons: set[int] = set()
+
+    async def held(connection: Connection) -> Sequence[int]:
+        patients[:] = await choose(connection)
+        persons.clear()
+        for patient in patients:
+            person = await guard.people.hold(connection, patient)
+            persons.update(() if person is None else (person,))
+        return patients
+
+    async def note(connection: Connection, changes: Sequence[Change]) -> None:
+        for person in sorted(persons):
+            if not await guard.people.patients_of(connection, person):
+                await guard.people.forget(connection, person)
+        await note_erasure(connection, guard.log, notes, patients, changes)
+        await also(connection, changes)
+
+    await guard.store.erase(held, note)
+    notes.settle()

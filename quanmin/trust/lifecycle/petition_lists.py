@@ -1,0 +1,150 @@
+"""The lists of petitions: those of a person, those an institution owes an answer to, and those that
+concern who stands above.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from quanmin.base.database import Connection
+from quanmin.records.rid import id_of
+
+_NEVER: Final = 2**63 - 1
+_LAST: Final = -(2**63)
+
+# A petition concerns who stands above when it was appealed, is overdue, or no institution answers.
+_SCOPE: Final = """
+    ($1::bigint[] is null or p.patient = any($1))
+    and ($2::int is null or p.answerer = $2)
+    and ($3::int[] is null or (
+        (p.answerer is null or p.answerer = any($3) or not exists (
+            select from records.sender s join trust.institution_entry e on e.sender = s.code
+            where s.sender = p.answerer))
+        and (p.answerer is null or p.state = 'appealed' or p.due < $4)))
+"""
+_FOUND: Final = f"""
+    select p.task, p.patient, p.kind, p.state, p.filed, p.due, p.is_open,
+        coalesce(s.code, '') as answerer
+    from trust.petition p left join records.sender s on s.sender = p.answerer
+    where {_SCOPE}
+        and ($5::text is null or p.kind = $5) and ($6::text is null or p.state = $6)
+        and (p.is_open or not $7) and ($11::text is null or s.code = $11)
+        and (case when p.is_open then coalesce(p.due, {_NEVER}) else {_NEVER} - 1 end, p.task)
+            > ($8::bigint, $9::bigint)
+    order by case when p.is_open then coalesce(p.due, {_NEVER}) else {_NEVER} - 1 end, p.task
+    limit $10
+"""  # noqa: S608 - constants of this module
+_COUNTED: Final = f"""
+    select coalesce(s.code, '') as answerer, p.kind, p.state, count(*) as number,
+        count(*) filter (where p.is_open and p.due < $4) as overdue
+    from trust.petition p left join records.sender s on s.sender = p.answerer
+    where {_SCOPE}
+    group by 1, 2, 3 order by overdue desc, number desc, 1, 2, 3
+"""  # noqa: S608 - constants of this module
+
+
+class Scope(msgspec.Struct, frozen=True):
+    """Whose petitions: of these Patients, to this institution, or of the institutions of a region
+    as they concern who stands above; all None for all.
+    """
+
+    patients: tuple[int, ...] | None = None
+    answerer: int | None = None
+    region: tuple[int, ...] | None = None
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """Which of them: of a kind, in a state, to an institution (its code); None: any."""
+
+    kind: str | None = None
+    state: str | None = None
+    answerer: str | None = None
+    only_open: bool = False
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """A petition in a list: its Task, nothing of what it says. Moments are microseconds."""
+
+    task: int
+    patient: int | None
+    kind: str
+    state: str
+    filed: int
+    due: int | None
+    is_open: bool
+    answerer: str
+
+    def is_overdue(self, now: int) -> bool:
+        """Whether an answer is owed and late."""
+        return self.is_open and self.due is not None and self.due < now
+
+    def id(self, prefix: str) -> str:
+        """The id of its Task, in a node whose ids begin so."""
+        return id_of(self.task, prefix)
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Where it stands in the order of the list."""
+        due = _NEVER if self.due is None else self.due
+        return due if self.is_open else _NEVER - 1, self.task
+
+
+class Counted(msgspec.Struct, frozen=True):
+    """How many petitions of a kind an institution has in a state, and how many of them are late."""
+
+    answerer: str
+    kind: str
+    state: str
+    number: int
+    overdue: int
+
+
+async def listed(
+    connection: Connection,
+    scope: Scope,
+    now: int,
+    *,
+    wanted: Wanted,
+    after: tuple[int, int] | None,
+    count: int,
+) -> Sequence[Waiting]:
+    """Petitions, the one that is due first before all, those that are answered last."""
+    rows = await connection.fetch(
+        _FOUND,
+        *_bound(scope),
+        now,
+        wanted.kind,
+        wanted.state,
+        wanted.only_open,
+        *(after or (_LAST, _LAST)),
+        count,
+        wanted.answerer,
+    )
+    return [
+        Waiting(
+            row["task"],
+            row["patient"],
+            row["kind"],
+            row["state"],
+            row["filed"],
+            row["due"],
+            row["is_open"],
+            row["answerer"],
+        )
+        for row in rows
+    ]
+
+
+async def counted(connection: Connection, scope: Scope, now: int) -> Sequence[Counted]:
+    """The same as numbers."""
+    rows = await connection.fetch(_COUNTED, *_bound(scope), now)
+    return [Counted(**row) for row in rows]
+
+
+def _bound(scope: Scope) -> tuple[object, ...]:
+    patients = None if scope.patients is None else [*scope.patients]
+    region = None if scope.region is None else [*scope.region]
+    return patients, scope.answerer, region

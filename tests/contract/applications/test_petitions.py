@@ -1,0 +1,111 @@
+"""The pages of petitions, over a real store."""
+
+from __future__ import annotations
+
+import re
+
+from clinic import Browser, Clinic
+
+from quanmin.trust import Actor
+
+WORDS = "the value is of somebody else"
+
+
+async def filed(clinic: Clinic, browser: Browser) -> str:
+    """A correction that the resident asks for of a result of hospital A; gives its page."""
+    about = f"Observation/{clinic.ids['hospital-a Observation']}"
+    form = await browser.get(f"/petitions/new?kind=correction&about={about}")
+    assert "What it should say" in form.text
+    asked = {"kind": "correction", "about": about, "wrong": WORDS, "should": "5.4 of that day"}
+    sent = await browser.send("/petitions/new", **asked)
+    assert sent.status_code == 303
+    return sent.headers["location"]
+
+
+async def test_a_petition_goes_its_way_between_person_institution_and_who_stands_above(
+    clinic: Clinic,
+) -> None:
+    resident, desk = await clinic.enter("resident"), await clinic.enter("hospital-a")
+    await clinic.add(Actor("above", "supervisor", "commission", "commission"))
+    above = await clinic.enter("above")
+    address = await filed(clinic, resident)
+    page = await desk.get(address)
+    assert WORDS in page.text
+    refused = await desk.send(f"{address}/take", step="refuse", words="no")
+    assert refused.status_code == 422
+    assert 'role="alert"' in refused.text
+    assert ">no</textarea>" in refused.text
+    early = await desk.send(f"{address}/take", step="grant", words="we have looked it up")
+    assert early.status_code == 409
+    await desk.send(f"{address}/take", step="refuse", words="the sheet says the same")
+    await resident.get(address)
+    await resident.send(f"{address}/take", step="appeal", words="the sheet is not mine")
+    assert address in (await above.get("/petitions?state=appealed")).text
+    await above.send(f"{address}/take", step="overturn", words="it bears another name")
+    told = (await resident.get(f"{address}?lang=zh")).text
+    assert "申诉成立，责成机构改正" in told
+    assert "it bears another name" in told
+    await resident.send(f"{address}/take", step="withdraw", lang="zh")
+    sheet = (await desk.get("/petitions.csv?kind=correction")).text.splitlines()
+    assert len(sheet) == 2
+    assert sheet[1].split(",")[1:3] == ["Correction", "Withdrawn"]
+    for browser in (resident, desk, above):
+        await browser.client.aclose()
+
+
+async def test_who_watches_sees_numbers_and_nobody_else_anything(clinic: Clinic) -> None:
+    resident = await clinic.enter("resident")
+    address = await filed(clinic, resident)
+    await clinic.add(Actor("security", "security_administrator", "s", ""))
+    watcher = await clinic.enter("security")
+    listed = (await watcher.get("/petitions")).text
+    assert "Correction" in listed
+    assert f'href="{address}"' not in listed
+    assert WORDS not in listed
+    assert (await watcher.get(address)).status_code == 403
+    numbers = (await watcher.get("/petitions/numbers")).text
+    (rows,) = set(
+        re.findall(r'href="(/petitions\?answerer=hospital-a[^"]*state=received)"', numbers)
+    )
+    assert "1 petition" in (await watcher.get(rows.replace("&amp;", "&"))).text
+    assert (await watcher.get("/petitions/numbers?as=csv")).text.count("\n") == 2
+    other = await clinic.enter("hospital-b")
+    assert (await other.get(address)).status_code == 404
+    assert (await other.get("/petitions/q0000000000000")).status_code == 404
+    await clinic.add(Actor("nurse", "nurse", "n", "hospital-a"))
+    nurse = await clinic.enter("nurse")
+    assert (await nurse.get("/petitions")).status_code == 403
+    for browser in (resident, watcher, other, nurse):
+        await browser.client.aclose()
+
+
+async def test_what_cannot_be_asked_is_told_beside_what_was_written(clinic: Clinic) -> None:
+    resident = await clinic.enter("resident")
+    page = await resident.get("/petitions/new")
+    assert "kind=objection" in page.text
+    assert "kind=complaint" not in page.text
+    await resident.get("/petitions/new?kind=copy")
+    missing = {"kind": "copy", "institution": "nowhere", "wrong": WORDS}
+    answer = await resident.send("/petitions/new", **missing)
+    assert answer.status_code == 422
+    assert WORDS in answer.text
+    for wrong in ("after=1", "after=9-x", f"after={1 << 70}-1"):
+        assert (await resident.get(f"/petitions?{wrong}")).status_code == 400
+    assert "There is no petition here" in (await resident.get("/petitions?kind=copy")).text
+    await resident.client.aclose()
+
+
+async def test_a_record_shows_what_its_person_says_of_it(clinic: Clinic) -> None:
+    resident, desk = await clinic.enter("resident"), await clinic.enter("hospital-a")
+    record = f"/record/Observation/{clinic.ids['hospital-a Observation']}"
+    assert "kind=correction" in (await resident.get(record)).text
+    assert "kind=correction" not in (await desk.get(record)).text
+    address = await filed(clinic, resident)
+    await desk.get(address)
+    await desk.send(f"{address}/take", step="refuse", words="the sheet says the same")
+    await resident.get(address)
+    await resident.send(f"{address}/take", step="state", words="I was <b>not</b> there")
+    for browser in (resident, desk):
+        shown = (await browser.get(record)).text
+        assert "I was &lt;b&gt;not&lt;/b&gt; there" in shown
+        await browser.client.aclose()
