@@ -79,6 +79,9 @@ def _said(visit: Visit, kind: str) -> str:
         "recovery-codes-made": visit.say("New recovery codes were made"),
         "recovery-code-used": visit.say("A recovery code was used"),
         "locked-by-failures": visit.say("Too many attempts to sign in have failed"),
+        "petition-filed": visit.say("Somebody has asked your institution about their record"),
+        "petition-moved": visit.say("There is news of what you have asked about your record"),
+        "breach": visit.say("An incident may concern your records"),
     }
     return words.get(kind, kind)
 

@@ -50,6 +50,7 @@ from quanmin.trust.lifecycle.petition_record import (
 )
 from quanmin.trust.lifecycle.petition_rules import Kind, Side, Step, petition_rules
 from quanmin.trust.lifecycle.retention_rules import Keeping, keepings
+from quanmin.trust.sign_in.notices import tell_persons, tell_staff
 
 _DAY: Final = 86_400_000_000
 _ALL: Final = Everything()
@@ -415,11 +416,22 @@ class Petitions(Desk):
             written = [one.stored for one in outcomes if one is not None]
             if self._actor.role in petition_rules().roles.asker:
                 await guard.refuse_ungiven(connection, self._actor, written)
+            await self._tell(connection, written[0])
             await notes.put_in(connection, [notes.entry(action, TASK, "ok", written)])
 
         outcomes = await guard.store.write(Sender(number, _ALL, _ALL), operations, note)
         notes.settle()
         return outcomes
+
+    async def _tell(self, connection: Connection, task: Stored) -> None:
+        """Tell the other side that there is something new; not what."""
+        rules, now = petition_rules(), self._guard.now()
+        petition = read_task(task, self._guard.store.context.zone)
+        if self._actor.role not in rules.roles.asker:
+            await tell_persons(connection, [task.facts.patient or 0], now, "petition-moved")
+        elif petition is not None and petition.answerer:
+            roles = rules.roles.answerer
+            await tell_staff(connection, petition.answerer, roles, now, "petition-filed")
 
 
 _NONE: Final = "there is no such petition, or none that you may know of"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from typing import Final, Literal
 
 import asyncpg
 import msgspec
+
+from quanmin.base.database import Connection
 
 Kind = Literal[
     "new-browser",
@@ -18,8 +20,22 @@ Kind = Literal[
     "recovery-codes-made",
     "recovery-code-used",
     "locked-by-failures",
+    "petition-filed",
+    "petition-moved",
+    "breach",
 ]
 
+_LEAVE_PERSONS: Final = """
+    insert into trust.notice (account, at, kind, detail)
+    select distinct a.account, $2::bigint, $3, $4 from trust.actor a
+    join people.link l on l.person = a.person
+    where l.patient = any($1) and a.account is not null and a.is_active and a.role = 'resident'
+"""
+_LEAVE_STAFF: Final = """
+    insert into trust.notice (account, at, kind, detail)
+    select distinct a.account, $3::bigint, $4, '' from trust.actor a
+    where a.sender = $1 and a.role = any($2) and a.account is not null and a.is_active
+"""
 _SHOWN_MAX: Final = 20
 _DETAIL_LENGTH_MAX: Final = 200
 
@@ -68,3 +84,24 @@ class Notices:
             account,
             self._now(),
         )
+
+
+async def tell_persons(
+    connection: Connection, patients: Sequence[int], at: int, kind: Kind, detail: str = ""
+) -> int:
+    """Tell the persons whom these Patients are, in the caller's transaction; gives to how many
+    accounts.
+    """
+    done = await connection.execute(
+        _LEAVE_PERSONS, [*patients], at, kind, detail[:_DETAIL_LENGTH_MAX]
+    )
+    return int(done.rpartition(" ")[2])
+
+
+async def tell_staff(
+    connection: Connection, sender: str, roles: Collection[str], at: int, kind: Kind
+) -> None:
+    """Tell those who act for an institution (its code) in these roles, in the caller's
+    transaction.
+    """
+    await connection.execute(_LEAVE_STAFF, sender, sorted(roles), at, kind)
