@@ -102,6 +102,11 @@ def suite_named(name: str) -> Suite:
     raise KeyError(f"no cipher suite {name!r}; there are: {known}")
 
 
+def suite_keyed(key: bytes) -> Suite:
+    """The suite that a key is of: no two have keys of one length. Raises KeyError for none."""
+    return {suite.key_bytes: suite for suite in SUITES.values()}[len(key)]
+
+
 def derive(secret: bytes, purpose: str, length: int = 32) -> bytes:
     """A key for one purpose out of a secret (HKDF-SHA256, RFC 5869); other purposes give unrelated
     keys.

@@ -11,6 +11,7 @@ from quanmin.node.importing import Importing
 from quanmin.node.server import Node
 from quanmin.records.reindexing import reindex_kind
 from quanmin.records.rewrapping import rewrap_kind
+from quanmin.records.rotating import rotate_kind
 from quanmin.trust import carry_on, is_errand
 
 
@@ -36,4 +37,5 @@ def kinds_of(node: Node) -> tuple[Kind, ...]:
     )
     reindexing = reindex_kind(node.guard.store.context, asked, node.settings.reindex)
     rewrapping = rewrap_kind(node.guard.store.context.codec)
-    return (importing.kind, exporting, reindexing, rewrapping)
+    rotating = rotate_kind(node.guard.store.context)
+    return (importing.kind, exporting, reindexing, rewrapping, rotating)

@@ -16,13 +16,19 @@ from quanmin.base.jobs import Listed, list_jobs
 from quanmin.base.keys import KeyPort
 from quanmin.base.postgres import connect
 from quanmin.base.problems import Unusable
+from quanmin.fhir.table import load_table
 from quanmin.node.job_commands import Directory, SettingsFile
 from quanmin.node.own_keys import move_keys, open_keys
 from quanmin.node.places import Places
 from quanmin.node.reach import reached_database
 from quanmin.node.settings import Settings
 from quanmin.node.settings_in_force import load_settings
+from quanmin.people import PersonIndex
+from quanmin.records.codec import PATIENT, Holder, has_key
+from quanmin.records.keying import Keying
 from quanmin.records.rewrapping import REWRAP, count_wrapped, put_rewrapping, refuse_used
+from quanmin.records.rid import bucket_of, rid_of
+from quanmin.records.rotating import ROTATE, count_former, put_rotating
 
 _Told = TypeVar("_Told")
 _OWNER = "node"
@@ -46,29 +52,88 @@ def status(directory: Directory = None, settings_file: SettingsFile = None) -> N
             table.add_row(str(number), f"{count:,}", "MISSING: bring it back")
         _console.print(table)
         for job in await list_jobs(connection, kind=REWRAP, count=1):
-            _console.print(f"Wrapping anew: {_told(job)}.")
+            _console.print(f"Wrapping anew: {_told(job, 'data keys')}.")
+        for job in await list_jobs(connection, kind=ROTATE, count=1):
+            left = await count_former(connection)
+            _console.print(f"New data keys: {_told(job, 'bodies sealed again')}.")
+            _console.print(f"Data keys with an old one that is still needed: {left:,}.")
 
     _ask(directory, settings_file, question)
 
 
 @keys.command("rotate")
-def rotate(directory: Directory = None, settings_file: SettingsFile = None) -> None:
+def rotate(
+    *,
+    data: Annotated[
+        bool,
+        typer.Option(
+            "--data",
+            help="Replace the data keys themselves, in the suite of `node.cipher_suite`, and seal "
+            "everything again.",
+        ),
+    ] = False,
+    person: Annotated[
+        str,
+        typer.Option(
+            help="With --data: only those of this person; a record of theirs, Patient/id."
+        ),
+    ] = "",
+    directory: Directory = None,
+    settings_file: SettingsFile = None,
+) -> None:
     """Make a new key, by which a job wraps every data key anew while the node runs.
 
-    Copy the keys again afterwards: `quanmin backup --keys FILE`.
+    Copy the keys again afterwards: `quanmin backup --keys FILE`. With --data the node's own key
+    stays, and the data keys are replaced.
     """
-
-    async def question(connection: Connection, port: KeyPort) -> None:
-        number = port.numbers()[-1] + 1
-        port.add(number)
-        job = await put_rewrapping(connection, _OWNER)
-        _console.print(f"Key {number} wraps from now on; job {job} wraps the data keys anew.")
-        _console.print(
-            "Copy the keys again: `quanmin backup --keys FILE`. `quanmin keys status` says how far "
-            "it is."
+    if person and not data:
+        raise Unusable(
+            "A person has data keys only: say `quanmin keys rotate --data --person ...`."
         )
-
+    question = _rotate_data(_settings(directory, settings_file), person) if data else _rotate
     _ask(directory, settings_file, question)
+
+
+async def _rotate(connection: Connection, port: KeyPort) -> None:
+    number = port.numbers()[-1] + 1
+    port.add(number)
+    job = await put_rewrapping(connection, _OWNER)
+    _console.print(f"Key {number} wraps from now on; job {job} wraps the data keys anew.")
+    _console.print(
+        "Copy the keys again: `quanmin backup --keys FILE`. `quanmin keys status` says how far it "
+        "is."
+    )
+
+
+def _rotate_data(
+    settings: Settings, person: str
+) -> Callable[[Connection, KeyPort], Awaitable[None]]:
+    async def question(connection: Connection, port: KeyPort) -> None:
+        patients = await _patients(connection, port, settings, person) if person else None
+        job = await put_rotating(connection, _OWNER, patients)
+        whose = "all data keys" if patients is None else f"{len(patients):,} data keys"
+        _console.print(f"Job {job} replaces {whose} and seals all that is under them again.")
+        _console.print("`quanmin keys status` says how far it is.")
+
+    return question
+
+
+async def _patients(
+    connection: Connection, port: KeyPort, settings: Settings, person: str
+) -> list[int]:
+    """The record keys of all Patients of the person of whom one is named."""
+    type_, _, id_ = person.rpartition("/")
+    number = load_table().types["Patient"].number
+    rid = rid_of(number, id_, settings.node.id_prefix) if type_ in {"", "Patient"} else None
+    holder = None if rid is None else Holder(bucket_of(rid), PATIENT, rid)
+    if rid is None or holder is None or not await has_key(connection, holder):
+        raise Unusable(
+            f"There is no {person!r} with a data key here: name a record of the person, Patient/id."
+        )
+    people = PersonIndex(Keying(port.derive("index")))
+    found = await people.person_of(connection, rid)
+    linked = [] if found is None else await people.patients_of(connection, found)
+    return sorted({rid, *linked})
 
 
 @keys.command("retire")
@@ -122,9 +187,10 @@ def move(directory: Directory = None, settings_file: SettingsFile = None) -> Non
     _ask(directory, settings_file, question)
 
 
-def _told(job: Listed) -> str:
-    share = f"{job.done:,}" if job.total is None else f"{job.done:,} of {job.total:,}"
-    return f"job {job.number}, {job.state}, {share} data keys"
+def _told(job: Listed, what: str) -> str:
+    share = f"{job.done:,}" if job.total is None else f"{job.done:,} of about {job.total:,}"
+    said = f", {job.message}" if job.message else ""
+    return f"job {job.number}, {job.state}, {share} {what}{said}"
 
 
 def _ask(

@@ -97,7 +97,8 @@ class NodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         Literal["international", "gm"],
         Meta(
             description="What records are encrypted with: AES-256-GCM, or SM4-GCM of the national "
-            "algorithms. New records follow a change at once, old ones stay readable."
+            "algorithms. Whoever is new follows a change at once; `quanmin keys rotate --data` "
+            "has the others follow, who stay readable."
         ),
     ] = "international"
     signature_suite: Annotated[
@@ -440,6 +441,9 @@ _SENTENCES: Final = {
     "key; beyond that records are decided as they come.",
     "store.hierarchy_rows_max": "How many records `:above` and `:below` on a reference may mean.",
     "store.hierarchy_depth_max": "How many levels of parts `:above` and `:below` follow.",
+    "store.data_key_seconds_max": "How long a process keeps a data key at hand. Erasing a person "
+    "and replacing data keys count on no process keeping one for longer: change it while none "
+    "runs.",
     "store.write_attempts_max": "How often a write that collided with another is tried.",
 }
 

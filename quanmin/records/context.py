@@ -22,7 +22,7 @@ from quanmin.fhir.patch import Patch, read_patch
 from quanmin.fhir.table import Table, TypeDefinition
 from quanmin.records.abridgement import Told
 from quanmin.records.catalogue import Catalogue, read_catalogue
-from quanmin.records.codec import PATIENT, SENDER, Codec, Holder, Place
+from quanmin.records.codec import PATIENT, SENDER, Codec, DataKey, Holder, Place
 from quanmin.records.index import Indexer
 from quanmin.records.keying import Keying
 from quanmin.records.model import Stored
@@ -51,6 +51,7 @@ class StoreLimits(msgspec.Struct, frozen=True):
     search_count_default: int = 20
     estimate_rows_max: int = 10_000
     write_attempts_max: int = 4
+    data_key_seconds_max: float = 60.0
     wordings_max: int = 10_000
     hierarchy_rows_max: int = 1_000
     hierarchy_depth_max: int = 20
@@ -112,7 +113,7 @@ class Context:
         self.profiles = Profiles(validation or ValidationLimits())
         self.derive = keys.derive
         self.keying = Keying(keys.derive("index"))
-        self.codec = Codec(keys, suite)
+        self.codec = Codec(keys, suite, seconds_max=limits.data_key_seconds_max)
         self.indexer = Indexer(self.keying, self.rid_of)
         self.patient_paths: dict[str, tuple[tuple[str, ...], ...]] = {}
         self._names = {definition.number: name for name, definition in table.types.items()}
@@ -184,14 +185,15 @@ class Context:
         has been erased.
         """
         holders = [self.holder(row["patient"], row["sender"]) for row in rows]
-        keys = await self.codec.data_keys(connection, holders)
-        return [
-            self._stored(row, keys[holder])
+        there = [
+            (row, holder)
             for row, holder in zip(rows, holders, strict=True)
-            if holder in keys and row["body"] is not None
+            if row["body"] is not None
         ]
+        keys = await self.codec.keys_of(connection, [(h, row["body"]) for row, h in there])
+        return [self._stored(row, keys[holder]) for row, holder in there if holder in keys]
 
-    def _stored(self, row: Any, key: bytes) -> Stored:
+    def _stored(self, row: Any, key: DataKey) -> Stored:
         rid, number, version, flags = row["rid"], row["type"], row["version"], row["flags"]
         place = self.place(number, rid, version, row["patient"], row["updated"])
         body = self.codec.open(key, place, row["body"])

@@ -22,27 +22,30 @@ from quanmin.base.database import UNAVAILABLE, Connection
 from quanmin.base.keys import KeyPort
 from quanmin.base.problems import Unusable
 from quanmin.fhir.table import load_table
+from quanmin.records.codec import PATIENT
 from quanmin.records.operation import Change
+from quanmin.records.rid import bucket_of
 
 log = logging.getLogger("quanmin.records")
 
 _LOCK: Final = int.from_bytes(b"ledger", "big")
 _BATCH: Final = 1000
 _ID_BYTES: Final = 16
-_FIELDS: Final = "entry, kind, at, patients, type, rid, version, flags, sender, body"
+_FIELDS: Final = "entry, kind, at, patients, type, rid, version, flags, sender, body, succession"
 _INSERT: Final = f"""
     insert into records.ledger ({_FIELDS}, place)
-    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) on conflict do nothing
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) on conflict do nothing
 """
-# The row as it is: its body is sealed under the data key of its person.
-_NOTE: Final = """
-    insert into records.ledger
-        (entry, kind, at, patients, type, rid, version, flags, sender, body)
+# The row as it is: its body is sealed under the data key of its person, with what leads to that key
+# from those before.
+_NOTE: Final = f"""
+    insert into records.ledger ({_FIELDS})
     select t.entry, 'consent', r.updated, array[r.patient], r.type, r.rid, r.version, r.flags,
-        s.code, r.body
-    from unnest($1::bytea[], $2::bigint[]) as t (entry, rid)
+        s.code, r.body, k.succession
+    from unnest($1::bytea[], $2::bigint[], $4::smallint[]) as t (entry, rid, bucket)
     join records.record r on r.type = $3 and r.rid = t.rid
     join records.sender s using (sender)
+    join records.data_key k on k.bucket = t.bucket and k.kind = {PATIENT} and k.holder = r.patient
     where r.patient is not null and r.body is not null
 """
 _WAITING: Final = f"""
@@ -62,7 +65,8 @@ _TAKES_AWAY: Final = (b'"deny"', b'"policyRule"')
 
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """An erasure of source Patients (record keys), or a version of a Consent as its row tells it;
-    `at` in microseconds since 1970 in UTC, of a Consent the moment of its version.
+    `at` in microseconds since 1970 in UTC, of a Consent the moment of its version. `succession`
+    leads from the data keys before to that of the body.
     """
 
     entry: bytes
@@ -75,6 +79,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     flags: int | None = None
     sender: str | None = None
     body: bytes | None = None
+    succession: bytes | None = None
 
 
 def ledger_file(path: Path, keys: KeyPort) -> ChainedFile:
@@ -101,10 +106,15 @@ class Ledger:
 
     async def apply(self, connection: Connection, changes: Sequence[Change]) -> None:
         """Note the versions that may take something away: all but a first one that only permits."""
-        noted = [change.rid for change in changes if not _only_gives(change)]
+        noted = [
+            (change.rid, bucket_of(change.patient))
+            for change in changes
+            if change.patient is not None and not _only_gives(change)
+        ]
         if noted:
+            rids, buckets = zip(*noted, strict=True)
             number = load_table().types["Consent"].number
-            await connection.execute(_NOTE, [_new_id() for _ in noted], noted, number)
+            await connection.execute(_NOTE, [_new_id() for _ in noted], rids, number, buckets)
 
     async def note_erased(self, connection: Connection, patients: Sequence[int], at: int) -> None:
         """Note in the caller's transaction that these source Patients (record keys) are erased."""

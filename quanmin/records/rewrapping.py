@@ -33,15 +33,18 @@ _REPLACE: Final = """
     where k.bucket = t.bucket and k.kind = t.kind and k.holder = t.holder and k.wrapped = t.old
 """
 _COUNTS: Final = """
-    select get_byte(wrapped, 0) * 256 + get_byte(wrapped, 1) as number, count(*) as count
-    from records.data_key where wrapped <> '' group by 1
+    select get_byte(wrapped, 0) * 256 + get_byte(wrapped, 1) as number, count(*) as count from (
+        select wrapped from records.data_key where wrapped <> ''
+        union all select former from records.data_key where former is not null
+    ) k group by 1
 """
 _OTHERS: Final = """
     select count(*) from records.data_key
     where wrapped <> '' and substring(wrapped from 1 for 2) <> $1
 """
 _IS_USED: Final = """
-    select exists (select from records.data_key where substring(wrapped from 1 for 2) = $1)
+    select exists (select from records.data_key
+        where substring(wrapped from 1 for 2) = $1 or substring(former from 1 for 2) = $1)
 """
 _LOCK: Final = "lock table records.data_key in share row exclusive mode"
 _START: Final = (-1, -1, -(2**63))
@@ -84,7 +87,8 @@ async def refuse_used(connection: Connection, number: int) -> None:
     await connection.execute(_LOCK)
     if await connection.fetchval(_IS_USED, pack_number(number)):
         raise Conflict(
-            f"key {number} still wraps data keys: `quanmin keys rotate` has them wrapped anew"
+            f"key {number} still wraps data keys: `quanmin keys rotate` has them wrapped anew, and"
+            " those that are being replaced need it until `quanmin keys status` says they are gone"
         )
 
 

@@ -26,7 +26,7 @@ from quanmin.base.problems import (
     StorageFull,
 )
 from quanmin.fhir.json import Rewriting, unresolved_references
-from quanmin.records.codec import ERASED, PATIENT, Holder
+from quanmin.records.codec import ERASED, PATIENT, DataKey, Holder, KeyChanged
 from quanmin.records.context import Context, method_of
 from quanmin.records.draft import Draft, body_faults, draft_deletion, draft_version
 from quanmin.records.erasing import erase_patients
@@ -214,6 +214,7 @@ class Store:
                 asyncpg.DeadlockDetectedError,
                 asyncpg.SerializationError,
                 asyncpg.UniqueViolationError,
+                KeyChanged,
             ):
                 await asyncio.sleep(0.02 * 2**number)
             except Outdated:
@@ -286,7 +287,7 @@ class _Unit:
         self._shared = shared
         self._project_early = project_early
         self._new = Shared()
-        self._made: dict[Holder, bytes] = {}
+        self._made: dict[Holder, DataKey] = {}
         self._clocks: dict[int, Clock] = {}
         self._has_taken = False
         self._faults: list[Issue] = []
@@ -300,10 +301,10 @@ class _Unit:
         drafts = await self._draft(targets, resolver.mapping, now)
         positions = {target.rid: target.operation.position for target in targets}
         await self._refuse_faulty(drafts.values(), positions)
-        holders = await self._seal(list(drafts.values()), positions)
+        keys = await self._seal(list(drafts.values()), positions)
         self.changes = [_change(draft) for draft in drafts.values()]
         await self._project_early(self.changes)
-        await self._take_clocks(list(drafts.values()), holders)
+        await self._take_clocks(list(drafts.values()), keys)
         self._new = await write_drafts(self._connection, list(drafts.values()), self._shared)
         return [self._outcome(target, drafts.get(target.rid)) for target in targets]
 
@@ -401,7 +402,7 @@ class _Unit:
 
     async def _seal(
         self, drafts: Sequence[Draft], positions: Mapping[int, int | None]
-    ) -> set[Holder]:
+    ) -> dict[Holder, DataKey]:
         context = self._context
         holders = [context.holder(draft.patient, draft.sender) for draft in drafts]
         keys = await context.codec.data_keys(self._connection, holders)
@@ -424,22 +425,22 @@ class _Unit:
                 draft.body,
                 updated_text=context.instant(draft.updated),
             )
-        return set(holders)
+        return keys
 
-    async def _take_clocks(self, drafts: Sequence[Draft], holders: Collection[Holder]) -> None:
+    async def _take_clocks(self, drafts: Sequence[Draft], keys: Mapping[Holder, DataKey]) -> None:
         """Give each draft its place in its bucket's changes. A key that was read before the clock
-        was taken may have been destroyed meanwhile: what it sealed nobody could open.
+        was taken may be gone meanwhile: what it sealed nobody could open.
         """
         if not drafts:
             return
         counts = Counter(draft.bucket for draft in drafts)
         # A record moved to another Patient stays in its bucket.
-        counts.update({holder.bucket: 0 for holder in holders if holder.kind == PATIENT})
+        counts.update({holder.bucket: 0 for holder in keys if holder.kind == PATIENT})
         self._clocks = await take_clocks(self._connection, counts, self._catalogue)
         for draft in drafts:
             draft.seq = self._clocks[draft.bucket].tick()
         erasures = {bucket: clock.erasures for bucket, clock in self._clocks.items()}
-        read = set(holders) - self._made.keys()
+        read = {holder: key for holder, key in keys.items() if holder not in self._made}
         await self._context.codec.refuse_destroyed(self._connection, read, erasures)
 
     def _outcome(self, target: Target, draft: Draft | None) -> Outcome | None:

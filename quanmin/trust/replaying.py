@@ -21,6 +21,7 @@ from quanmin.records.numbers import pass_over
 from quanmin.records.operation import Change, Operation, Sender
 from quanmin.records.rid import id_of
 from quanmin.records.store import Store
+from quanmin.records.succession import follow
 from quanmin.records.visibility import Everything
 from quanmin.trust.actors import Actor
 from quanmin.trust.erasing import note_erasure
@@ -156,9 +157,10 @@ class Replaying:
             return None
         place = context.place(entry.type, entry.rid, entry.version, patient, entry.at)
         try:
+            key = follow(context.derive, holder, key, entry.body, entry.succession)
             body = context.codec.open(key, place, entry.body)
         except Tampered:
-            return None  # it was sealed under a key that came after the backup
+            return None  # the person is another, or was made anew, after the backup
         assigned = entry.rid > 0
         id_ = (
             id_of(entry.rid, context.prefix)

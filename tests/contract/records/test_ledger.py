@@ -22,15 +22,19 @@ from stores import (
     reopen_context,
     update,
 )
+from workers import at_work
 
 from quanmin.base.cluster import Cluster
+from quanmin.base.jobs import JobLimits, Worker, find
 from quanmin.base.postgres import open_pool
 from quanmin.base.problems import Gone, Unusable
 from quanmin.people import PersonIndex
+from quanmin.records import rotating
 from quanmin.records.context import Context
 from quanmin.records.ledger import Ledger, ledger_file
 from quanmin.records.model import Stored
 from quanmin.records.operation import Operation, Sender
+from quanmin.records.rotating import put_rotating, rotate_kind
 from quanmin.records.store import Store
 from quanmin.records.visibility import Everything
 from quanmin.trust import AccessLog
@@ -250,6 +254,45 @@ async def test_consents_of_the_erased_stay_away(
     assert (
         await old.pool.fetchval("select count(*) from records.record where body is not null") == 0
     )
+
+
+async def test_a_consent_from_after_its_persons_data_key_was_replaced_is_brought_back(
+    node: Node, restored: tuple[Restore, Restore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rotating, "_LINGER_SECONDS", 0.01)
+    back_up, restore = restored
+    [person] = await node.write(create("Patient", patient(NUMBER)))
+    [given] = await node.write(create("Consent", body(consent(person.id))))
+    [other] = await node.write(create("Consent", body(consent(person.id))))
+    await back_up()
+    before = {"id": other.id, **consent(person.id, status="inactive")}
+    await node.write(update("Consent", other.id, body(before)))
+    for _ in range(2):
+        await rotate(node, person.rid)
+    withdrawn = {"id": given.id, **consent(person.id, status="inactive")}
+    await node.write(update("Consent", given.id, body(withdrawn)))
+    # What the ledger keeps is sealed again as well, with the way to its key: so it can be written
+    # to a new file.
+    heads = await node.pool.fetch("select get_byte(body, 0) >> 4 as head from records.ledger")
+    assert [row["head"] for row in heads] == [2, 2]
+    node.file.path.unlink()
+    await node.replay()
+    old = await restore()
+    assert await old.replay() == Replayed(consents=2)
+    for one in (given, other):
+        assert (await old.read("Consent", one.id))["status"] == "inactive"
+
+
+async def rotate(node: Node, patient_: int) -> None:
+    async with node.pool.acquire() as connection:
+        job = await put_rotating(connection, "node", [patient_])
+    limits = JobLimits(poll_seconds=0.05)
+    async with at_work(Worker(node.pool, [rotate_kind(node.store.context)], limits)):
+        for _ in range(200):
+            if (await find(node.pool, job)).state == "done":
+                return
+            await asyncio.sleep(0.02)
+    raise AssertionError((await find(node.pool, job)).reasons)
 
 
 async def test_what_the_file_has_lost_is_written_to_it_again(node: Node) -> None:

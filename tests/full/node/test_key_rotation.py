@@ -106,3 +106,38 @@ def test_keys_are_rotated_under_load_and_moved_into_a_module(
         assert all_read(moved, 510)
     finally:
         moved.stop()
+
+
+def test_the_cipher_suite_of_a_running_node_changes_and_its_log_stays_whole(
+    node: RunningNode,
+) -> None:
+    put(node, 0, 120)
+    node.stop()
+    changed = {"NODE_CIPHER_SUITE": "gm", "NODE_SIGNATURE_SUITE": "gm"}
+    moved = RunningNode(
+        node.folder, node.folder.parent / "programs", STORE_DATA_KEY_SECONDS_MAX="1", **changed
+    )
+    moved.start()
+    put(moved, 100, 50)  # of those who were there some keep their key until then
+    done = moved.run("keys", "rotate", "--data")
+    assert "replaces all data keys" in done.stdout, done.stderr
+    for process in moved.state()["job_workers"]:
+        os.kill(process, signal.SIGKILL)
+    assert all_read(moved, 150)
+    wait_until(lambda: ", done, " in moved.run("keys", "status").stdout, "all sealed again")
+    told = moved.run("keys", "status").stdout
+    assert "an old one that is still needed: 0." in told
+    unknown = moved.run("keys", "rotate", "--data", "--person", "Patient/nobody")
+    assert "with a data key here" in unknown.stderr
+    assert moved.run("keys", "rotate", "--data", "--person", "Patient/p1").returncode == 0
+    wait_until(lambda: "1 bodies" in moved.run("keys", "status").stdout, "one person's as well")
+    assert all_read(moved, 150)
+    whole = moved.run("log", "verify")
+    assert whole.returncode == 0, whole.stdout
+    moved.stop()
+    # And back: the node with its first settings.
+    node.start()
+    assert node.run("keys", "rotate", "--data").returncode == 0
+    put(node, 150, 10)
+    assert all_read(node, 160)
+    assert node.run("log", "verify").returncode == 0

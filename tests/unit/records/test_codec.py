@@ -10,9 +10,9 @@ import pytest
 from quanmin.base.crypto import Tampered, suite_named
 from quanmin.base.keys import FileKeys
 from quanmin.records.abridgement import Told
-from quanmin.records.codec import Codec, Place, _dictionaries
+from quanmin.records.codec import Codec, DataKey, Place, _dictionaries
 
-KEY = bytes(range(32))
+KEY = DataKey(bytes(range(32)))
 UPDATED_TEXT = "2026-11-22T06:11:11.123+08:00"
 PLACE = Place(96, 5, 1, Told(b"q0000000009jsd8k", b"", 1_795_299_071_123_000))
 BODY = (
