@@ -112,15 +112,8 @@ def build(
     foreign = foreign_access(authorization, external)
     gate = open_gate(actors, limits, pace, revoked, address_header=address_header, foreign=foreign)
     meters = Meters()
-    door = Door(
-        guard,
-        Routes(INTERACTIONS, table.types.keys()),
-        gate,
-        desk,
-        meters,
-        base_url=base_url,
-        unavailable=unavailable,
-    )
+    routes = Routes(INTERACTIONS, table.types.keys())
+    door = Door(guard, routes, gate, desk, meters, base_url=base_url, unavailable=unavailable)
     oauth = OAuth(authorization, gate, external) if authorization else None
     return Front(door, Watch(gate, meters, is_ready, more_numbers), beyond, oauth)
 
