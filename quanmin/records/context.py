@@ -217,6 +217,7 @@ class Context:
             type=self._names[row["type"]],
             labels=frozenset(row["labels"] or ()),
             time=row["low"],
+            rid=row["rid"],
         )
 
     def labels_given(self, body: bytes, resource: Any) -> set[int]:

@@ -31,7 +31,10 @@ _ASSIGNED = f"""
     select {ROW} from records.record r where r.type = $1 and r.rid = $2 and r.bucket = $3
 """
 
-_GRANTS = "select grantee, type, since, until, source from records.granted where patient = $1"
+_GRANTS = """
+    select grantee, type, since, until, source, part, rank, low, high, keys, systems, rids
+    from records.granted where patient = $1
+"""
 
 _CHOSEN = f"""
     select {ROW} from records.record r
@@ -180,6 +183,11 @@ async def seen(
     if facts.patient is not None and mentions_grants(visibility):
         facts = msgspec.structs.replace(facts, grants=await grants_of(connection, facts.patient))
     having = [one for one in having_in(visibility) if one.type == facts.type]
+    having += [
+        Having(facts.type, frozenset(key for key, _ in one.codes), one.codes)
+        for one in facts.grants
+        if one.codes is not None and one.type in {None, facts.type}
+    ]
     if having:
         facts = await _with_codes(connection, facts, rid, having)
     return facts if allows(visibility, facts) else None
@@ -193,7 +201,19 @@ async def grants_of(connection: Database, patient: int) -> frozenset[Grant]:
 
 def _grant(row: Any) -> Grant:
     type_ = _type_names()[row["type"]] if row["type"] else None
-    return Grant(row["grantee"], type_, row["since"], row["until"], row["source"])
+    keys, rids = row["keys"], row["rids"]
+    return Grant(
+        row["grantee"],
+        type_,
+        row["since"],
+        row["until"],
+        row["source"],
+        row["part"],
+        row["rank"],
+        None if row["low"] is None else (row["low"], row["high"]),
+        None if keys is None else frozenset(zip(keys, row["systems"], strict=True)),
+        None if rids is None else frozenset(rids),
+    )
 
 
 @cache

@@ -463,7 +463,9 @@ def _stored(draft: Draft) -> Stored:
         updated=draft.updated,
         method=method_of(draft.flags, draft.version),
         body=None if draft.is_deletion else draft.body,
-        facts=Facts(draft.sender, draft.patient, name, frozenset(draft.entry.labels), low),
+        facts=Facts(
+            draft.sender, draft.patient, name, frozenset(draft.entry.labels), low, rid=draft.rid
+        ),
     )
 
 

@@ -69,9 +69,13 @@ class Granted(msgspec.Struct, frozen=True):
     """Records of the source Patients of whom a grant to one of these grantees holds at a moment
     (microseconds since the epoch), for all of their records or for those of the record's type.
 
-    A grant does not count while another that rests on the same record holds for one of `lifted_by`.
+    A grant does not count while another one of a higher rank to one of `lifted_by` is about the
+    record. `parts` and `parts_lifting` are grantees of grants about a part of the records; they
+    count for Patients with any grant to one of `marks`.
+
     Read from the projection `records.granted`. `type` says that only records of this type are asked
-    about, `is_wide` that there may be many Patients: not what is found, but how.
+    about, `is_wide` that there may be many Patients: not what is found, but how. `unread` is for
+    versions of which no codes are known: whether a grant about codes is taken for one about them.
     """
 
     grantees: frozenset[int]
@@ -79,6 +83,10 @@ class Granted(msgspec.Struct, frozen=True):
     lifted_by: frozenset[int] = frozenset()
     type: str | None = None
     is_wide: bool = True
+    parts: frozenset[int] = frozenset()
+    parts_lifting: frozenset[int] = frozenset()
+    marks: frozenset[int] = frozenset()
+    unread: bool | None = None
 
 
 class Both(msgspec.Struct, frozen=True):
@@ -154,6 +162,8 @@ def of_versions(visibility: Visibility, *, is_wanted: bool = True) -> Visibility
     match visibility:
         case Having():
             return Nothing() if is_wanted else Everything()
+        case Granted():
+            return msgspec.structs.replace(visibility, unread=not is_wanted)
         case Except(part):
             return Except(of_versions(part, is_wanted=not is_wanted))
         case Both(parts):
@@ -178,6 +188,11 @@ def _alone(parts: tuple[Visibility, ...]) -> Visibility | None:
 class Grant(msgspec.Struct, frozen=True):
     """What a source Patient grants to a grantee, by the record with the key `source`, from `since`
     to before `until`; for records of one type, None for all.
+
+    One about a part of the records is about those whose main time is from the first to before the
+    second moment of `span`, which have one of `codes` (a key, among the record's own or beside its
+    time, and there the narrowed system or None for any), and which are among `rids`, as far as
+    these say anything.
     """
 
     grantee: int
@@ -185,13 +200,18 @@ class Grant(msgspec.Struct, frozen=True):
     since: int = -(2**63)
     until: int = 2**63 - 1
     source: int = 0
+    part: int = 0
+    rank: int = 0
+    span: tuple[int, int] | None = None
+    codes: frozenset[tuple[int, int | None]] | None = None
+    rids: frozenset[int] | None = None
 
 
 class Facts(msgspec.Struct, frozen=True):
     """What of a record decides its visibility, the same columns that SQL sees.
 
-    `grants` are those of the record's source Patient. `keys` and
-    `codes` are those of the record that a `Having` may name.
+    `grants` are those of the record's source Patient. `keys` and `codes` are those of the record
+    that a `Having` or a grant may name. `rid` is the record's key.
     """
 
     sender: int
@@ -202,3 +222,4 @@ class Facts(msgspec.Struct, frozen=True):
     grants: frozenset[Grant] = frozenset()
     keys: frozenset[int] = frozenset()
     codes: frozenset[tuple[int, int]] = frozenset()
+    rid: int = 0

@@ -15,6 +15,7 @@ from quanmin.records.visibility import (
     Everything,
     Except,
     Facts,
+    Grant,
     Granted,
     Having,
     Labelled,
@@ -130,15 +131,51 @@ def _has(having: Having, facts: Facts) -> bool:
 
 
 def _is_granted(granted: Granted, facts: Facts) -> bool:
-    """Whether a grant holds for the record at the moment asked about, and is not lifted."""
+    """Whether a grant is about the record at the moment asked about, and is not lifted."""
+    is_marked = any(one.grantee in granted.marks for one in facts.grants)
+    counting = granted.grantees | granted.parts if is_marked else granted.grantees
+    lifting = granted.lifted_by | granted.parts_lifting if is_marked else granted.lifted_by
     of_type = {None, facts.type if granted.type is None else granted.type}
-    held = [one for one in facts.grants if one.since <= granted.at < one.until]
-    lifting = [one for one in held if one.grantee in granted.lifted_by]
+    held = [
+        one for one in facts.grants if one.since <= granted.at < one.until and one.type in of_type
+    ]
+    lifted = max(
+        (
+            one.rank
+            for one in held
+            if one.grantee in lifting and _is_about(one, facts, _opposite(granted.unread))
+        ),
+        default=None,
+    )
     return any(
-        one.grantee in granted.grantees
-        and one.type in of_type
-        and not any(one.source == lift.source and lift.type in {None, one.type} for lift in lifting)
+        one.grantee in counting
+        and (lifted is None or one.rank >= lifted)
+        and _is_about(one, facts, granted.unread)
         for one in held
+    )
+
+
+_Unread = bool | None
+
+
+def _opposite(unread: _Unread) -> _Unread:
+    return None if unread is None else not unread
+
+
+def _is_about(grant: Grant, facts: Facts, unread: _Unread) -> bool:
+    if grant.rids is not None and facts.rid not in grant.rids:
+        return False
+    if grant.span is not None and (
+        facts.time is None or not grant.span[0] <= facts.time < grant.span[1]
+    ):
+        return False
+    if grant.codes is None:
+        return True
+    if unread is not None:
+        return unread
+    return any(
+        key in facts.keys or any(key == mine and system in {None, its} for mine, its in facts.codes)
+        for key, system in grant.codes
     )
 
 
@@ -210,27 +247,102 @@ class _Writer:
                 raise TypeError(message)
 
     def _granted(self, granted: Granted) -> str:
+        whole = self._of_whole(granted) if granted.grantees else "false"
+        if not granted.parts and not granted.parts_lifting:
+            return whole
         alias, bind = self._alias, self._bind
-        at = f"{bind(granted.at)}::bigint"
-        chosen = (
-            "records.granted g where"
-            f" g.grantee = any({bind(sorted(granted.grantees))}::bigint[])"
-            f" and g.since <= {at} and g.until > {at}"
+        marked = (
+            f"(({alias}.patient in (select m.patient from records.granted m"
+            f" where m.grantee = any({bind(sorted(granted.marks))}::bigint[]))) is true)"
         )
-        if granted.lifted_by:
-            chosen += (
-                " and not exists (select from records.granted l where l.patient = g.patient"
-                f" and l.grantee = any({bind(sorted(granted.lifted_by))}::bigint[])"
-                f" and l.source = g.source and l.type in (0, g.type)"
-                f" and l.since <= {at} and l.until > {at})"
+        of_row = self._of_row(granted)
+        if granted.lifted_by or granted.parts_lifting:
+            return f"(case when {marked} then {of_row} else {whole} end)"
+        return f"({whole} or ({marked} and {of_row}))"
+
+    def _of_row(self, granted: Granted) -> str:
+        """Asked of each row alone, for the few Patients with grants about a part of the records."""
+        alias = self._alias
+        rows = self._chosen("g", granted.grantees | granted.parts, granted.at)
+        text = f"{rows} and g.patient = {alias}.patient and {self._of_type('g', granted)}"
+        text += f" and {self._about('g', granted.unread)}"
+        lifting = granted.lifted_by | granted.parts_lifting
+        if lifting:
+            lifts = self._chosen("l", lifting, granted.at)
+            text += (
+                f" and not exists (select from {lifts} and l.patient = g.patient"
+                f" and l.rank > g.rank and {self._of_type('l', granted)}"
+                f" and {self._about('l', _opposite(granted.unread))})"
             )
+        return f"exists (select from {text})"
+
+    def _of_type(self, name: str, granted: Granted) -> str:
+        if granted.type is None:
+            return f"{name}.type in (0, {self._alias}.type)"
+        types = sorted({0, *_numbers(frozenset({granted.type}))})
+        return f"{name}.type = any({self._bind(types)}::smallint[])"
+
+    def _about(self, name: str, unread: _Unread) -> str:
+        """The grant is about the row, if it is about its Patient and type."""
+        alias = self._alias
+        of_code = (
+            f"select from unnest({name}.keys, {name}.systems) w (key, system)"
+            f" join records.keyed s on s.key = w.key and s.rid = {alias}.rid"
+            f" where (w.system is null or w.system = s.system)"
+        )
+        coded = (
+            f"{alias}.tokens && {name}.keys or (case when {alias}.low is null"
+            f" then exists ({of_code} and s.low is null)"
+            f" else exists ({of_code} and s.low = {alias}.low) end)"
+        )
+        if unread is not None:
+            coded = str(unread).lower()
+        return (
+            f"({name}.low is null"
+            f" or ({alias}.low >= {name}.low and {alias}.low < {name}.high) is true)"
+            f" and ({name}.rids is null or {alias}.rid = any({name}.rids))"
+            f" and ({name}.keys is null or ({coded}) is true)"
+        )
+
+    def _of_whole(self, granted: Granted) -> str:
+        """By grants about all records of a Patient, or all of a type: asked once for all rows."""
+        alias = self._alias
+        chosen = self._chosen("g", granted.grantees, granted.at)
         if granted.type is not None:
-            types = sorted({0, *_numbers(frozenset({granted.type}))})
-            of_type = f"g.type = any({bind(types)}::smallint[])"
-            return self._among(f"select g.patient from {chosen} and {of_type}", granted)
-        whole = self._among(f"select g.patient from {chosen} and g.type = 0", granted)
-        typed = f"select g.patient, g.type from {chosen} and g.type <> 0"
+            chosen += f" and {self._of_type('g', granted)}"
+            lifts = self._lifts(granted, None)
+            return self._among(f"select g.patient from {chosen}{lifts}", granted)
+        lifts = self._lifts(granted, "l.type = 0")
+        whole = self._among(f"select g.patient from {chosen} and g.type = 0{lifts}", granted)
+        if granted.lifted_by:
+            lifted = self._chosen("l", granted.lifted_by, granted.at)
+            whole = (
+                f"({whole} and not (({alias}.patient, {alias}.type) in"
+                f" (select l.patient, l.type from {lifted} and l.type <> 0 and not exists"
+                f" (select from {chosen} and g.patient = l.patient and g.type = 0"
+                f" and g.rank >= l.rank))))"
+            )
+        lifts = self._lifts(granted, "l.type in (0, g.type)")
+        typed = f"select g.patient, g.type from {chosen} and g.type <> 0{lifts}"
         return f"({whole} or ({alias}.patient, {alias}.type) in ({typed}))"
+
+    def _lifts(self, granted: Granted, of_type: str | None) -> str:
+        if not granted.lifted_by:
+            return ""
+        of_type = of_type or self._of_type("l", granted)
+        lifts = self._chosen("l", granted.lifted_by, granted.at)
+        return (
+            f" and not exists (select from {lifts} and l.patient = g.patient"
+            f" and l.rank > g.rank and {of_type})"
+        )
+
+    def _chosen(self, name: str, numbers: frozenset[int], moment: int) -> str:
+        at = f"{self._bind(moment)}::bigint"
+        return (
+            f"records.granted {name} where"
+            f" {name}.grantee = any({self._bind(sorted(numbers))}::bigint[])"
+            f" and {name}.since <= {at} and {name}.until > {at}"
+        )
 
     def _among(self, patients: str, granted: Granted) -> str:
         """Few are fetched by the index on patients, beside what else is asked for; among many each

@@ -33,6 +33,7 @@ from quanmin.trust.allowances import Allowances
 from quanmin.trust.deciding import (
     CONSENT,
     Deciding,
+    Giver,
     Ground,
     InUse,
     Rights,
@@ -172,7 +173,9 @@ class Guarding:
         if not numbers:
             return InUse()
         async with self.store.glancing() as connection:
-            return await granted_to(connection, numbers)
+            granted = await granted_to(connection, numbers)
+            parts = self.deciding.parts(sender, purpose, granted)
+            return granted if not parts else granted.joined(await granted_to(connection, parts))
 
     async def _region(self, actor: Actor, purpose: str, standing: Standing) -> frozenset[int]:
         if not standing.region or not self.deciding.asks_region(actor, purpose):
@@ -192,12 +195,17 @@ class Guarding:
     ) -> None:
         """Raises Forbidden or Invalid when a Consent among these is not the actor's to give."""
         consents = [stored for stored in written if stored.type == CONSENT]
-        if not consents or actor.role == "operator":
+        if not consents:
             return
+        is_own = actor.role in {"resident", "guardian"}
+        giver = Giver(
+            await self.patients_of(actor) if is_own else None,
+            is_guardian=actor.role == "guardian",
+            is_operator=actor.role == "operator",
+        )
         context = self.store.context
-        asker = await self.patients_of(actor) if actor.role in {"resident", "guardian"} else None
         today = datetime.fromtimestamp(self.now() / 1e6, context.zone).date()
-        await refuse_ungiven(connection, context, consents, asker=asker, today=today)
+        await refuse_ungiven(connection, context, consents, giver=giver, today=today)
 
     async def patients_of(self, actor: Actor) -> frozenset[int]:
         """The Patients that a resident is; nobody else is any."""

@@ -187,6 +187,10 @@ class Deciding:
             return ()
         return self.reaching.grantees(actor.code, sender, purpose)
 
+    def parts(self, sender: int, purpose: str, granted: InUse) -> tuple[int, ...]:
+        """The numbers of grants about parts of a record that must be looked for as well."""
+        return self.reaching.parts(sender, purpose, granted)
+
     def asks_region(self, actor: Actor, purpose: str) -> bool:
         """Whether a rule asks which institutions are of the actor's region."""
         chosen = self._choose(actor, purpose)

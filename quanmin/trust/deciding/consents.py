@@ -4,20 +4,31 @@ taken back holds from the next read on, in every process.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from typing import Any, Final
 
+import msgspec
+
 from quanmin.base.database import Connection
-from quanmin.base.problems import Forbidden, Invalid
+from quanmin.base.problems import Forbidden, Invalid, NotFound
 from quanmin.fhir.json import decode
 from quanmin.people import PersonIndex
 from quanmin.records.context import DELETED, ROW, Context
+from quanmin.records.index import is_keyed, parts_of
 from quanmin.records.model import Stored
 from quanmin.records.operation import Change
-from quanmin.trust.deciding.consent_reading import Statement, read_statements
+from quanmin.trust.deciding.consent_elements import elements, find_faults, is_privacy
+from quanmin.trust.deciding.consent_reading import (
+    AFTER_ALL,
+    BEFORE_ALL,
+    Code,
+    Statement,
+    moment_of,
+    read_statements,
+)
 from quanmin.trust.deciding.grantees import ANY, Grantees
-from quanmin.trust.deciding.granting import Grounded, replace_grants
+from quanmin.trust.deciding.granting import Granting, Grounded, replace_grants
 
 CONSENT: Final = "Consent"
 _BY_KEY: Final = f"""
@@ -53,42 +64,126 @@ class ConsentIndex:
             resource = change.resource
             if resource is None or change.patient is None:
                 continue
-            rows: list[tuple[int, int, int, int]] = []
+            moment = moment_of(resource, change.updated, self._context.zone)
+            grants: list[Granting] = []
             for said in read_statements(resource, self._context.zone):
                 senders = await institutions(connection, self._context, said)
-                rows += self._rows(said, senders)
-            if rows:
-                grounded.append(Grounded(change.rid, change.patient, tuple(rows)))
+                coded = await codes_meant(connection, self._context, said)
+                for grant in self._grants(said, senders, coded, moment):
+                    grants.append(msgspec.structs.replace(grant, part=len(grants)))
+            if grants:
+                grounded.append(Grounded(change.rid, change.patient, tuple(grants)))
         earlier = [change.rid for change in changes if change.version > 1]
         now = max(change.updated for change in changes)
         await replace_grants(connection, self._people, earlier, grounded, now)
 
-    def _rows(
-        self, said: Statement, senders: Iterable[int | str]
-    ) -> list[tuple[int, int, int, int]]:
-        if said.since >= said.until:
-            return []
-        numbers = {name: one.number for name, one in self._context.table.types.items()}
-        types = [numbers[name] for name in said.types] or [0]
+    def _grants(
+        self,
+        said: Statement,
+        senders: Sequence[int | str],
+        coded: frozenset[Code] | None,
+        moment: int,
+    ) -> Iterator[Granting]:
+        word = _WORDS.get((said.effect, said.is_onward))
+        # What is of a kind that is kept apart is closed again once nothing opens it by that kind.
+        if word is None or (said.effect == "withdraw" and said.kinds):
+            return
+        for sender in senders:
+            if said.is_partial:
+                mark = self._grantees.mark(sender)
+                yield Granting(mark, 0, said.since, said.until)
+            for purpose in said.purposes or (ANY,):
+                for kind in said.kinds or ("",):
+                    grantee = self._grantees.named(
+                        word, sender, purpose, kind, is_part=said.is_partial
+                    )
+                    for type_, codes in self._typed(said, coded):
+                        yield Granting(
+                            *(grantee, type_, said.since, said.until),
+                            rank=said.rank(moment),
+                            span=_span(said),
+                            codes=codes,
+                            rids=self._records(said),
+                        )
+
+    def _typed(
+        self, said: Statement, coded: frozenset[Code] | None
+    ) -> list[tuple[int, tuple[tuple[int, int | None], ...] | None]]:
+        """The types that a statement is about, and for each the keys by which its codes are found
+        in records of it.
+        """
+        types = self._context.table.types
+        if coded is None:
+            return [(types[name].number, None) for name in said.types or ()] or [(0, None)]
+        wanted = elements().codes.keys()
         return [
-            (grantee, type_, said.since, said.until)
-            for sender in senders
-            for purpose in said.purposes or (ANY,)
-            for kind in said.kinds or ("",)
-            for grantee in [self._grantee(said.effect, sender, purpose, kind)]
-            for type_ in types
+            (types[name].number, tuple(keys_of(self._context, name, coded)))
+            for name in sorted(wanted if said.types is None else wanted & said.types)
         ]
 
-    def _grantee(self, effect: str, sender: int | str, purpose: str, kind: str) -> int:
-        match effect:
-            case "permit":
-                return self._grantees.permit(sender, purpose, kind)
-            case "deny":
-                return self._grantees.refuse(sender, purpose, kind)
-            case "lift":
-                return self._grantees.lift(sender, purpose, kind)
-            case _:
-                return self._grantees.withdraw(sender, purpose)
+    def _records(self, said: Statement) -> tuple[int, ...] | None:
+        if said.records is None:
+            return None
+        found = (rid_of(self._context, one) for one in said.records)
+        return tuple(one for one in found if one is not None)
+
+
+_WORDS: Final = {
+    ("permit", False): "permit",
+    ("deny", False): "refuse",
+    ("withdraw", False): "withdraw",
+    ("permit", True): "onward",
+    ("deny", True): "no onward",
+}
+
+
+def _span(said: Statement) -> tuple[int, int] | None:
+    span = said.low, said.high
+    return None if span == (BEFORE_ALL, AFTER_ALL) else span
+
+
+def rid_of(context: Context, reference: str) -> int | None:
+    """The key of the record at an address of this node; None for any other."""
+    type_, _, rest = reference.removeprefix(context.base).partition("/")
+    id_ = rest.partition("/")[0]
+    return context.rid_of(type_, id_) if id_ else None
+
+
+def keys_of(
+    context: Context, type_: str, coded: Iterable[Code]
+) -> Iterator[tuple[int, int | None]]:
+    """The keys by which records of a type are found that have one of these codes, and for those
+    that are searched by time the narrowed system, None for any.
+    """
+    definition, keying = context.definition(type_), context.keying
+    for param in elements().codes[type_]:
+        for name in parts_of(definition, param):
+            is_timed = is_keyed(definition, definition.params[name])
+            for system, code in sorted(coded, key=str):
+                if is_timed or system is None:
+                    narrow = None if system is None else keying.narrow(system)
+                    yield keying.code(type_, name, code), narrow
+                else:
+                    yield keying.coded(type_, name, system, code), None
+
+
+async def codes_meant(
+    connection: Connection, context: Context, said: Statement
+) -> frozenset[Code] | None:
+    """The codes that a statement names, and all below them in code systems that the node has; None
+    when it names none.
+    """
+    if said.codes is None:
+        return None
+    found = set(said.codes)
+    terms = None if context.terms is None else context.terms(connection)
+    for system, code in said.codes:
+        if terms is not None and system is not None:
+            try:
+                found |= await terms.descendants(system, code)
+            except NotFound:
+                continue  # no such code system here: the code means itself
+    return frozenset(found)
 
 
 async def institutions(
@@ -97,10 +192,12 @@ async def institutions(
     """The institutions that a statement names, by their sender number; those that this node does
     not know are left out.
     """
-    if said.institutions is None:
-        return [ANY]
-    found = [await institution_of(connection, context, one) for one in said.institutions]
-    return [one for one in found if one is not None]
+    meant: set[int] | None = None
+    for choice in said.institutions:
+        found = [await institution_of(connection, context, one) for one in choice]
+        known = {one for one in found if one is not None}
+        meant = known if meant is None else meant & known
+    return [ANY] if meant is None else sorted(meant)
 
 
 async def institution_of(
@@ -119,48 +216,72 @@ async def institution_of(
     return None if known is None else int(known)
 
 
+class Giver(msgspec.Struct, frozen=True):
+    """Who writes a Consent: `patients` are those that the writer is or answers for, None for an
+    institution, which records what its own Patients have signed.
+    """
+
+    patients: frozenset[int] | None = None
+    is_guardian: bool = False
+    is_operator: bool = False
+
+
 async def refuse_ungiven(
     connection: Connection,
     context: Context,
     written: Sequence[Stored],
     *,
-    asker: frozenset[int] | None,
+    giver: Giver,
     today: date,
 ) -> None:
-    """Raises Forbidden for a Consent of one who may not give it, Invalid for one that names an
-    institution which is not known. `asker` are the Patients that the writer is or answers for, None
-    for an institution, which records what its own Patients have signed.
+    """Raises Invalid for a Consent about privacy that says what the node does not carry out, or
+    names what it does not know, and Forbidden for one of who may not give it.
     """
     for stored in written:
         if stored.body is None:
             continue
         consent: dict[str, Any] = decode(stored.body)
+        if not is_privacy(consent):
+            continue
+        faults = find_faults(consent)
+        if faults:
+            raise Invalid(
+                "nothing of a Consent is ignored; this is not carried out", issues=tuple(faults)
+            )
         said = read_statements(consent, context.zone)
         if not said:
             continue
         if stored.facts.patient is None:
             raise Invalid("Consent.patient must name a Patient of this node: whose consent is it?")
         await _refuse_unknown(connection, context, said)
-        if asker is not None:
-            if stored.facts.patient not in asker:
-                raise Forbidden(
-                    "a consent is given by the person themselves or who answers for them"
-                )
-        else:
+        if giver.is_operator:
+            continue
+        if giver.patients is None:
             await _refuse_unsigned(connection, context, stored, consent, said)
-        await _refuse_child(connection, context, stored, consent, today)
+        elif stored.facts.patient not in giver.patients:
+            raise Forbidden("a consent is given by the person themselves or who answers for them")
+        if not giver.is_guardian:
+            await _refuse_child(connection, context, stored, giver, today)
 
 
 async def _refuse_unknown(
     connection: Connection, context: Context, said: Sequence[Statement]
 ) -> None:
     for one in said:
-        for reference in one.institutions or ():
+        for reference in (reference for choice in one.institutions for reference in choice):
             if await institution_of(connection, context, reference) is None:
                 raise Invalid(
                     "provision.actor names an institution that this node does not know: name its"
                     " Organization, or its code as identifier"
                 )
+        if any(rid_of(context, record) is None for record in one.records or ()):
+            raise Invalid("provision.data names no record of this node: give its address here")
+        codes = await codes_meant(connection, context, one)
+        if codes is not None and len(codes) > elements().limits.codes_max:
+            raise Invalid(
+                f"provision.code means {len(codes)} codes, with those below them; at most"
+                f" {elements().limits.codes_max} are carried out: name narrower ones"
+            )
 
 
 async def _refuse_unsigned(
@@ -178,7 +299,7 @@ async def _refuse_unsigned(
     for performer in consent.get("performer") or ():
         if str(performer.get("reference") or "").partition("/")[0] not in _GIVERS:
             raise Forbidden("Consent.performer must be the Patient or a RelatedPerson of theirs")
-    is_opening = any(one.effect in {"permit", "lift"} for one in said)
+    is_opening = any(one.effect == "permit" for one in said)
     is_signed = "sourceAttachment" in consent or "sourceReference" in consent
     is_verified = any(one.get("verified") for one in consent.get("verification") or ())
     if is_opening and not (is_signed or is_verified):
@@ -191,7 +312,7 @@ async def _refuse_child(
     connection: Connection,
     context: Context,
     stored: Stored,
-    consent: dict[str, Any],
+    giver: Giver,
     today: date,
 ) -> None:
     """For a child under 14 the parents or another guardian consent (Personal Information Protection
@@ -204,10 +325,13 @@ async def _refuse_child(
     # Of a date that is known in part its last day counts: in doubt it is a child.
     day = born[5:] + "12-31"[len(born[5:]) :]
     years = today.year - int(born[:4]) - (f"{today:%m-%d}" < day)
+    if years >= _OWN_CONSENT_YEARS:
+        return
+    if giver.patients is not None:
+        raise Forbidden("for a child under 14 a guardian consents, signed in as the guardian")
+    consent = decode(stored.body or b"{}")
     performers = [str(one.get("reference") or "") for one in consent.get("performer") or ()]
-    if years < _OWN_CONSENT_YEARS and not any(
-        one.startswith("RelatedPerson/") for one in performers
-    ):
+    if not any(one.startswith("RelatedPerson/") for one in performers):
         raise Forbidden("for a child under 14 a guardian consents: name the RelatedPerson")
 
 

@@ -18,7 +18,7 @@ from quanmin.base.problems import Conflict, Forbidden, Invalid, NotFound
 from quanmin.people import PersonIndex
 from quanmin.records.context import Context
 from quanmin.trust.deciding.grantees import Grantees
-from quanmin.trust.deciding.granting import Grounded, replace_grants
+from quanmin.trust.deciding.granting import Granting, Grounded, replace_grants
 
 State = Literal["waiting", "justified", "unjustified"]
 
@@ -134,7 +134,7 @@ class Glasses:
             bytes([suite.number]) + sealed,
         )
         source = self._context.keying.grantee("glass source", str(number))
-        grant = (self._grantees.glass(actor), 0, now, until)
+        grant = Granting(self._grantees.glass(actor), 0, now, until)
         grounded = [Grounded(source, patient, (grant,))]
         await replace_grants(connection, self._people, (), grounded, now)
         return until

@@ -5,28 +5,33 @@ A number is a keyed hash: the table tells nobody without the node's keys who may
 
 from __future__ import annotations
 
-import tomllib
-from functools import cache, lru_cache
-from importlib import resources
+from functools import lru_cache
 from typing import Final
 
 from quanmin.records.keying import Keying
+from quanmin.trust.deciding.consent_reading import purposes_around
 
 ANY: Final = "*"
 """Every institution, or every purpose."""
 
+Words = tuple[tuple[str, str], ...]
+"""What is said, each with the kind that it names."""
+
 _CACHE: Final = 4096
+_PART: Final = "part of "
 
 
 class Grantees:
-    """The numbers of one node. Institutions are named by their sender number."""
+    """The numbers of one node. Institutions are named by their sender number; `kind` is the label
+    of a kind that is kept apart, "" for what is of none; `is_part` says that the grant is about a
+    part of the records.
+    """
 
     def __init__(self, keying: Keying) -> None:
         self._grantee = keying.grantee
-        self.permitted = lru_cache(_CACHE)(self._permitted)
-        self.refused = lru_cache(_CACHE)(self._refused)
-        self.lifted = lru_cache(_CACHE)(self._lifted)
-        self.withdrawn = lru_cache(_CACHE)(self._withdrawn)
+        self.all = lru_cache(_CACHE)(self._all)
+        self.several = lru_cache(_CACHE)(self._several)
+        self.marks = lru_cache(_CACHE)(self._marks)
 
     def treating(self, sender: int) -> int:
         """An institution that treats the person."""
@@ -36,46 +41,36 @@ class Grantees:
         """An account that has opened the person's record in an emergency."""
         return self._grantee("glass", actor)
 
-    def permit(self, sender: int | str, purpose: str, kind: str = "") -> int:
-        """Whom a consent opens the record to; with `kind` (the label of a kind that is kept apart)
-        the records of that kind.
+    def mark(self, sender: int | str) -> int:
+        """An institution that is granted, or refused, a part of a person's records."""
+        return self._grantee("mark", str(sender))
+
+    def _marks(self, sender: int) -> frozenset[int]:
+        """The marks that concern an institution."""
+        return frozenset({self.mark(sender), self.mark(ANY)})
+
+    def named(
+        self, word: str, sender: int | str, purpose: str, kind: str = "", *, is_part: bool = False
+    ) -> int:
+        """To whom a person has said something, and what: `permit`, `refuse`, `withdraw`, or of
+        passing on `onward` and `no onward`.
         """
-        return self._grantee("permit", str(sender), purpose, kind)
+        return self._grantee(f"{_PART if is_part else ''}{word}", str(sender), purpose, kind)
 
-    def refuse(self, sender: int | str, purpose: str, kind: str = "") -> int:
-        """To whom a person has closed the record, or the records of a kind."""
-        return self._grantee("refuse", str(sender), purpose, kind)
+    def _all(
+        self, word: str, sender: int, purpose: str, kind: str = "", *, is_part: bool = False
+    ) -> frozenset[int]:
+        """The numbers under which it concerns an institution and a purpose."""
+        purposes = (*purposes_around(purpose), ANY)
+        return frozenset(
+            self.named(word, who, one, kind, is_part=is_part)
+            for who in (sender, ANY)
+            for one in purposes
+        )
 
-    def lift(self, sender: int | str, purpose: str, kind: str = "") -> int:
-        """Who is left out of a refusal that rests on the same Consent."""
-        return self._grantee("lift", str(sender), purpose, kind)
-
-    def withdraw(self, sender: int | str, purpose: str) -> int:
-        """From whom a person has taken back a consent."""
-        return self._grantee("withdraw", str(sender), purpose)
-
-    def _withdrawn(self, sender: int, purpose: str) -> frozenset[int]:
-        return frozenset(self.withdraw(*one) for one in _wider(sender, purpose))
-
-    def _permitted(self, sender: int, purpose: str, kind: str = "") -> frozenset[int]:
-        return frozenset(self.permit(*one, kind) for one in _wider(sender, purpose))
-
-    def _refused(self, sender: int, purpose: str, kind: str = "") -> frozenset[int]:
-        return frozenset(self.refuse(*one, kind) for one in _wider(sender, purpose))
-
-    def _lifted(self, sender: int, purpose: str, kind: str = "") -> frozenset[int]:
-        return frozenset(self.lift(*one, kind) for one in _wider(sender, purpose))
-
-
-def _wider(sender: int, purpose: str) -> tuple[tuple[int | str, str], ...]:
-    """An institution and purpose, and all that includes them."""
-    purposes = [purpose]
-    while purposes[-1] in _within():
-        purposes.append(_within()[purposes[-1]])
-    return tuple((who, one) for who in (sender, ANY) for one in (*purposes, ANY))
-
-
-@cache
-def _within() -> dict[str, str]:
-    file = resources.files("quanmin") / "definitions" / "purposes_of_use.toml"
-    return dict(tomllib.loads(file.read_text("utf-8"))["within"])
+    def _several(
+        self, words: Words, sender: int, purpose: str, *, is_part: bool = False
+    ) -> frozenset[int]:
+        """The same of several words."""
+        found = (self.all(word, sender, purpose, kind, is_part=is_part) for word, kind in words)
+        return frozenset[int]().union(*found)

@@ -6,7 +6,7 @@ identity index links, and follows when a link is made or taken back.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -27,39 +27,71 @@ _IN_USE: Final = """
 """
 _LOCK: Final = "select pg_advisory_xact_lock(hashtextextended('granted ' || $1::bigint, 0))"
 _EXPIRED: Final = "delete from records.granted where patient = any($1) and until <= $2"
-_INSERT: Final = """
-    insert into records.granted
-        (bucket, patient, grantee, type, since, until, source, about)
-    select p.bucket, p.patient, t.grantee, t.type, t.since, t.until, t.source, $8
-    from unnest($1::bigint[], $2::smallint[], $3::bigint[], $4::bigint[], $5::bigint[])
-        as t (grantee, type, since, until, source)
-    cross join unnest($6::smallint[], $7::bigint[]) as p (bucket, patient)
-    on conflict (grantee, patient, type, source, since, bucket)
-        do update set until = greatest(records.granted.until, excluded.until)
-"""
+_COLUMNS: Final = (
+    "grantee, type, since, until, part, rank, low, high, keys, systems, rids, source, about"
+)
+# Arrays of arrays must be of one length, so those of keys come as their text.
+_INSERT: Final = f"""
+    insert into records.granted (bucket, patient, {_COLUMNS})
+    select p.bucket, p.patient, t.grantee, t.type, t.since, t.until, t.part, t.rank, t.low, t.high,
+        t.keys::bigint[], t.systems::int[], t.rids::bigint[], $14, $15
+    from unnest($1::bigint[], $2::smallint[], $3::bigint[], $4::bigint[], $5::smallint[],
+            $6::bigint[], $7::bigint[], $8::bigint[], $9::text[], $10::text[], $11::text[])
+        as t (grantee, type, since, until, part, rank, low, high, keys, systems, rids)
+    cross join unnest($12::smallint[], $13::bigint[]) as p (bucket, patient)
+"""  # noqa: S608 - constants of this module
 _APART: Final = """
     delete from records.granted
     where (patient = $1 and about <> $1) or (about = $1 and patient <> $1)
 """
-_SPREAD: Final = """
-    insert into records.granted
-        (bucket, patient, grantee, type, since, until, source, about)
-    select p.bucket, p.patient, g.grantee, g.type, g.since, g.until, g.source, g.about
+_SPREAD: Final = f"""
+    insert into records.granted (bucket, patient, {_COLUMNS})
+    select p.bucket, p.patient, {", ".join(f"g.{one}" for one in _COLUMNS.split(", "))}
     from records.granted g
     join unnest($1::smallint[], $2::bigint[]) as p (bucket, patient) on p.patient <> g.about
     where g.about = g.patient and g.about = any($3::bigint[])
     on conflict do nothing
-"""
+"""  # noqa: S608 - constants of this module
+
+
+class Granting(msgspec.Struct, frozen=True):
+    """A grant to a grantee about records of a type (its number, 0 for all), from `since` to before
+    `until`. `part` tells grants apart that rest on one record; the others are those of
+    `quanmin.records.visibility.Grant`.
+    """
+
+    grantee: int
+    type: int
+    since: int
+    until: int
+    part: int = 0
+    rank: int = 0
+    span: tuple[int, int] | None = None
+    codes: tuple[tuple[int, int | None], ...] | None = None
+    rids: tuple[int, ...] | None = None
+
+    def row(self) -> tuple[object, ...]:
+        """As `_INSERT` takes it."""
+        codes = self.codes
+        return (
+            *(self.grantee, self.type, self.since, self.until, self.part, self.rank),
+            *(self.span or (None, None)),
+            None if codes is None else _array(key for key, _ in codes),
+            None if codes is None else _array(system for _, system in codes),
+            None if self.rids is None else _array(self.rids),
+        )
+
+
+def _array(numbers: Iterable[int | None]) -> str:
+    return f"{{{','.join('null' if one is None else str(one) for one in numbers)}}}"
 
 
 class Grounded(msgspec.Struct, frozen=True):
-    """What is granted about a Patient by the record with the key `source`: of each grant the
-    grantee, the number of the resource type (0 for all), since when and until when.
-    """
+    """What is granted about a Patient by the record with the key `source`."""
 
     source: int
     about: int
-    grants: tuple[tuple[int, int, int, int], ...]
+    grants: tuple[Granting, ...]
 
 
 class InUse(msgspec.Struct, frozen=True):
@@ -69,6 +101,10 @@ class InUse(msgspec.Struct, frozen=True):
 
     numbers: frozenset[int] = frozenset()
     wide: frozenset[int] = frozenset()
+
+    def joined(self, other: InUse) -> InUse:
+        """Of the one and the other grantees."""
+        return InUse(self.numbers | other.numbers, self.wide | other.wide)
 
 
 async def granted_to(connection: Connection, numbers: Sequence[int]) -> InUse:
@@ -95,19 +131,13 @@ async def replace_grants(
     for one in sorted(grounded, key=lambda one: (one.about, one.source)):
         patients = await _same_person(connection, people, one.about)
         await connection.execute(_EXPIRED, patients, now)
-        ends: dict[tuple[int, int, int], int] = {}
-        for grantee, type_, since, until in one.grants:
-            key = (grantee, type_, since)
-            ends[key] = max(until, ends.get(key, until))
-        rows = [
-            (grantee, type_, since, until, one.source)
-            for (grantee, type_, since), until in ends.items()
-        ]
+        rows = [grant.row() for grant in one.grants]
         await connection.execute(
             _INSERT,
             *(list(column) for column in zip(*rows, strict=True)),
             [bucket_of(patient) for patient in patients],
             patients,
+            one.source,
             one.about,
         )
 

@@ -26,7 +26,7 @@ from quanmin.records.visibility import (
     OfType,
     Visibility,
 )
-from quanmin.trust.deciding.grantees import Grantees
+from quanmin.trust.deciding.grantees import Grantees, Words
 from quanmin.trust.deciding.granting import InUse
 from quanmin.trust.deciding.joining import both, either, without
 from quanmin.trust.directory import directory
@@ -41,7 +41,8 @@ class Asking(msgspec.Struct, frozen=True):
     the institution it acts for, `patients` the Patients that are the asker or in their care,
     `region` the institutions of the region that the asker answers for, `registers` the senders
     whose records of certain types are entries of the registers. `granted` says to which
-    of the numbers that `grantees` gave anything is granted at all; None for unknown.
+    of the numbers that `grantees` gave anything is granted at all; None for unknown. `reached` is
+    what was found out on the way.
     """
 
     actor: str
@@ -53,6 +54,7 @@ class Asking(msgspec.Struct, frozen=True):
     at: int
     granted: InUse | None = None
     registers: frozenset[int] = frozenset()
+    reached: dict[str, Visibility] = msgspec.field(default_factory=dict)
 
 
 class _Scenario(msgspec.Struct, frozen=True):
@@ -83,9 +85,10 @@ class Reaching:
         self._grantees = Grantees(keying)
         self._label = keying.label
         kinds = load_kinds()
-        self._strict = [
-            (kind.label.code, frozenset({self._key(kind)})) for kind in kinds if kind.is_strict
-        ]
+        self._strict = {
+            kind.label.code: frozenset({self._key(kind)}) for kind in kinds if kind.is_strict
+        }
+        self._of_no_kind = without(Labelled(frozenset().union(*self._strict.values())))
         self._reportable = frozenset(self._key(kind) for kind in kinds if kind.is_reportable)
         self._leveled = self._label_levels(kinds)
         self._beyond: dict[int, Visibility] = {}
@@ -105,21 +108,34 @@ class Reaching:
         }
 
     def reach(self, atom: str, asking: Asking) -> Visibility:
-        """The records that a word means for this asker."""
-        return self._by_name[atom](asking)
+        """The records that a word means for this asker; found out once, since several rules ask."""
+        found = asking.reached.get(atom)
+        if found is None:
+            found = asking.reached[atom] = self._by_name[atom](asking)
+        return found
 
     def _key(self, kind: Kind) -> int:
         return self._label(kind.label.system, kind.label.code)
 
     def grantees(self, actor: str, sender: int, purpose: str) -> tuple[int, ...]:
-        """The numbers under which something may be granted to an asker for a purpose."""
+        """The numbers under which something may be granted to an asker for a purpose, but for those
+        about parts of a record, of which the marks tell whether they need be asked about.
+        """
         grantees, of = self._grantees, (sender, purpose)
-        found = {grantees.treating(sender), *grantees.withdrawn(*of)}
-        for code in ("", *(code for code, _ in self._strict)):
-            found |= grantees.permitted(*of, code) | grantees.refused(*of, code)
+        found = {grantees.treating(sender), *grantees.all("withdraw", *of), *grantees.marks(sender)}
+        for code in ("", *self._strict):
+            found |= grantees.all("permit", *of, code) | grantees.all("refuse", *of, code)
         if purpose == BREAK_GLASS:
             found.add(grantees.glass(actor))
         return tuple(sorted(found))
+
+    def parts(self, sender: int, purpose: str, granted: InUse) -> tuple[int, ...]:
+        """The numbers of grants about parts of a record, if there can be any."""
+        if granted.numbers.isdisjoint(self._grantees.marks(sender)):
+            return ()
+        words = [("withdraw", "")]
+        words += [(word, code) for word in ("permit", "refuse") for code in ("", *self._strict)]
+        return tuple(sorted(self._grantees.several(tuple(words), sender, purpose, is_part=True)))
 
     def _granted(
         self, asking: Asking, numbers: frozenset[int], lifted: frozenset[int] = frozenset()
@@ -130,33 +146,86 @@ class Reaching:
         is_wide = True
         if asking.granted is not None:
             numbers &= asking.granted.numbers
+            lifted &= asking.granted.numbers
             is_wide = not numbers.isdisjoint(asking.granted.wide)
         return Granted(numbers, asking.at, lifted, None, is_wide) if numbers else Nothing()
+
+    def _said(
+        self,
+        asking: Asking,
+        named: Words,
+        lifting: Words = (),
+    ) -> Visibility:
+        """Records of which a person has said one of these words, with the kind that it names, and
+        of which nothing later lifts it.
+        """
+        of = asking.sender, asking.purpose
+        numbers = self._grantees.several(named, *of)
+        lifts = self._grantees.several(lifting, *of)
+        marks = self._grantees.marks(asking.sender)
+        parts = self._grantees.several(named, *of, is_part=True)
+        parts_lifting = self._grantees.several(lifting, *of, is_part=True)
+        in_use = asking.granted
+        if in_use is not None:
+            if in_use.numbers.isdisjoint(marks):
+                return self._granted(asking, numbers, lifts)
+            numbers, lifts = numbers & in_use.numbers, lifts & in_use.numbers
+            parts, parts_lifting = parts & in_use.numbers, parts_lifting & in_use.numbers
+        if not numbers and not parts:
+            return Nothing()
+        if not parts and not parts_lifting:
+            return self._granted(asking, numbers, lifts)
+        return Granted(
+            numbers,
+            asking.at,
+            lifts,
+            parts=parts,
+            parts_lifting=parts_lifting,
+            marks=marks,
+        )
 
     def _treated(self, asking: Asking) -> Visibility:
         return self._granted(asking, frozenset({self._grantees.treating(asking.sender)}))
 
     def _consented(self, asking: Asking) -> Visibility:
         """By a consent to all, or by one that names a kind to the records of that kind."""
-        permitted, of = self._grantees.permitted, (asking.sender, asking.purpose)
-        kinds = (
-            both((Labelled(keys), self._granted(asking, permitted(*of, code))))
-            for code, keys in self._strict
-        )
-        return either((self._granted(asking, permitted(*of)), *kinds))
+        return self._by_kind(asking, "permit", "")
+
+    def _by_kind(self, asking: Asking, word: str, lifted_by: str) -> Visibility:
+        """What is said of all, and of a kind for the records of that kind."""
+
+        def of_kind(code: str) -> Visibility:
+            return self._said(asking, ((word, code),), ((lifted_by, code),) if lifted_by else ())
+
+        kinds = (both((Labelled(keys), of_kind(code))) for code, keys in self._strict.items())
+        return either((of_kind(""), *kinds))
 
     def _refused(self, asking: Asking) -> Visibility:
-        """Closed altogether, closed for a kind that the record is of, or opened once by a consent
-        that was taken back, and by none that stands.
+        """Closed altogether or for a kind that the record is of, and not opened later; or opened
+        once by a consent that was taken back, and by none that stands.
+
+        Only a consent that names a kind lifts a refusal for the records of that kind, so each kind
+        is asked by itself, where anything is said of it, and what is of none is asked apart.
         """
-        grantees, of = self._grantees, (asking.sender, asking.purpose)
-        closed = [self._granted(asking, grantees.refused(*of), grantees.lifted(*of))]
-        for code, keys in self._strict:
-            numbers = grantees.refused(*of, code)
-            part = self._granted(asking, numbers, grantees.lifted(*of, code))
-            closed.append(both((Labelled(keys), part)))
-        withdrawn = self._granted(asking, grantees.withdrawn(*of))
-        closed.append(both((withdrawn, without(self._consented(asking)))))
+        plain = ("refuse", "")
+        bare = self._said(asking, (plain,))
+        whole = self._said(asking, (plain,), (("permit", ""),))
+        unnamed: frozenset[int] = frozenset()
+        closed: list[Visibility] = []
+        for code, keys in self._strict.items():
+            part = self._said(asking, (plain, ("refuse", code)), (("permit", code),))
+            if part == bare:
+                unnamed |= keys
+            else:
+                closed.append(both((Labelled(keys), part)))
+        if whole == bare and not closed:
+            closed.append(bare)
+        else:
+            closed.append(both((self._of_no_kind, whole)))
+            closed.append(both((Labelled(unnamed), bare)) if unnamed else Nothing())
+        withdrawn = self._said(asking, (("withdraw", ""),))
+        if not isinstance(withdrawn, Nothing):
+            closed.append(both((withdrawn, without(self.reach("consented", asking)))))
         return either(closed)
 
     def _sensitive(self, asking: Asking) -> Visibility:
@@ -165,9 +234,8 @@ class Reaching:
         """
         unnamed: frozenset[int] = frozenset()
         parts: list[Visibility] = []
-        for code, keys in self._strict:
-            numbers = self._grantees.permitted(asking.sender, asking.purpose, code)
-            named = self._granted(asking, numbers)
+        for code, keys in self._strict.items():
+            named = self._said(asking, (("permit", code),))
             if isinstance(named, Nothing):
                 unnamed |= keys
             else:

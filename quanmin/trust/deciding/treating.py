@@ -19,7 +19,7 @@ from quanmin.people import PersonIndex
 from quanmin.records.context import Context
 from quanmin.records.operation import Change
 from quanmin.trust.deciding.grantees import Grantees
-from quanmin.trust.deciding.granting import Grounded, replace_grants
+from quanmin.trust.deciding.granting import Granting, Grounded, replace_grants
 
 _DAY: Final = 86_400_000_000
 
@@ -60,7 +60,8 @@ class TreatmentIndex:
             span = treated(change, self._zone)
             if span is not None and change.patient is not None and span[1] > change.updated:
                 grantee = self._grantees.treating(change.sender)
-                grounded.append(Grounded(change.rid, change.patient, ((grantee, 0, *span),)))
+                grant = Granting(grantee, 0, *span)
+                grounded.append(Grounded(change.rid, change.patient, (grant,)))
         earlier = [change.rid for change in changes if change.version > 1]
         now = max(change.updated for change in changes)
         await replace_grants(connection, self._people, earlier, grounded, now)

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
-from persons import asking, consent, day, is_seen, registered, result, to_institution, visit
-from stores import open_context, open_guard, patient
+from persons import (
+    asking,
+    consent,
+    day,
+    is_seen,
+    query,
+    registered,
+    result,
+    to_institution,
+    visit,
+)
+from stores import coded, open_context, open_guard, patient
 
-from quanmin.base.problems import Forbidden, Invalid
+from quanmin.base.problems import Forbidden, Invalid, NotFound
 from quanmin.records.model import Stored
+from quanmin.terminology import Terms
 from quanmin.trust import Guard, GuardedRecords
 
 HIV = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "HIV"}
@@ -158,11 +170,150 @@ async def test_a_kind_that_is_kept_apart_needs_a_consent_that_names_it(town: Tow
     assert await is_seen(doctor, secret)
 
 
-async def test_what_is_not_decided_by_opens_nothing(town: Town) -> None:
+async def test_what_is_permitted_later_opens_what_was_refused(town: Town) -> None:
     theirs = await result(town.guard, "b", town.there.id)
-    loinc = {"coding": [{"system": "http://loinc.org", "code": "2339-0"}]}
-    await town.says(consent(town.here.id, type="permit", actor=to_institution("c"), code=[loinc]))
-    assert not await is_seen(asking(town.guard, "institution", "c"), theirs)
+    await asking(town.guard, "institution", "a").create("Encounter", visit(town.here.id))
+    doctor = asking(town.guard, "doctor", "a")
+    await town.says(consent(town.here.id, type="deny") | {"dateTime": day(-3)})
+    assert not await is_seen(doctor, theirs)
+    opened = consent(town.here.id, type="permit", actor=to_institution("a"))
+    await town.says(opened | {"dateTime": day(-4)})
+    assert not await is_seen(doctor, theirs), "what is written down late was said before"
+    await town.says(opened | {"dateTime": day(-2)})
+    assert await is_seen(doctor, theirs)
+    await town.says(consent(town.here.id, type="deny") | {"dateTime": day(900)})
+    assert not await is_seen(doctor, theirs)
+    await town.says(opened)
+    assert await is_seen(doctor, theirs), "no Consent is of a later moment than it is written"
+
+
+async def test_a_permission_lifts_no_refusal_of_a_kind_that_it_does_not_name(town: Town) -> None:
+    secret = await result(town.guard, "b", town.there.id, meta={"security": [HIV]})
+    desk, to = asking(town.guard, "institution", "c"), to_institution("c")
+    await town.says(consent(town.here.id, type="permit", actor=to, securityLabel=[HIV]))
+    assert await is_seen(desk, secret)
+    await town.says(consent(town.here.id, type="deny", actor=to, securityLabel=[HIV]))
+    assert not await is_seen(desk, secret)
+    await town.says(consent(town.here.id, type="permit", actor=to))
+    assert not await is_seen(desk, secret)
+    await town.says(consent(town.here.id, type="permit", actor=to, securityLabel=[HIV]))
+    assert await is_seen(desk, secret)
+
+
+async def test_a_code_means_all_below_it_in_a_code_system_of_the_node(
+    pool: asyncpg.Pool[asyncpg.Record], tmp_path: Path
+) -> None:
+    guard = open_guard(pool, open_context(tmp_path, terms=Terms))
+    concepts = [{"code": "glucose", "concept": [{"code": "fasting"}]}, {"code": "sodium"}]
+    system = {
+        "resourceType": "CodeSystem",
+        "url": "urn:lab",
+        "status": "active",
+        "content": "complete",
+        "concept": concepts,
+    }
+    await asking(guard, "operator").create("CodeSystem", json.dumps(system).encode())
+    here, there = await registered(guard, "a"), await registered(guard, "b")
+    person = await pool.fetchval("select person from people.link limit 1")
+    town = Town(guard, here, there, str(person))
+    await registered(guard, "c", None)
+    fasting = await result(guard, "b", there.id, code=coded("fasting", "urn:lab"))
+    sodium = await result(guard, "b", there.id, code=coded("sodium", "urn:lab"))
+    other = await result(guard, "b", there.id, code=coded("fasting", "urn:other"))
+    desk = asking(guard, "institution", "c")
+    code = [coded("glucose", "urn:lab")]
+    await town.says(consent(here.id, type="permit", actor=to_institution("c"), code=code))
+    assert await is_seen(desk, fasting)
+    assert not await is_seen(desk, sodium)
+    assert not await is_seen(desk, other)
+
+
+async def test_older_versions_follow_a_consent_by_code_only_where_it_closes(town: Town) -> None:
+    theirs = await result(town.guard, "b", town.there.id, code=coded("first"))
+    body = json.loads(theirs.body or b"") | {"code": coded("second")}
+    ours = asking(town.guard, "institution", "b")
+    await ours.update("Observation", theirs.id, json.dumps(body).encode())
+    desk = asking(town.guard, "institution", "c")
+    to = to_institution("c")
+    await town.says(consent(town.here.id, type="permit", actor=to, code=[coded("second")]))
+    assert (await desk.read("Observation", theirs.id)).version == 2
+    batch = await desk.history("Observation", theirs.id, count=9)
+    assert [version.version for version in batch.versions] == [2]
+    with pytest.raises(NotFound):
+        await desk.version("Observation", theirs.id, 1)
+
+
+async def test_a_period_of_a_consent_holds_to_the_microsecond(
+    town: Town, pool: asyncpg.Pool[asyncpg.Record]
+) -> None:
+    theirs = await result(town.guard, "b", town.there.id)
+    to = {"start": "2026-09-01T00:00:00.000001Z", "end": "2026-09-30T10:00:00Z"}
+    await town.says(consent(town.here.id, type="permit", actor=to_institution("c"), period=to))
+    row = await pool.fetchrow("select since, until from records.granted limit 1")
+    assert row is not None
+    since, until = row
+    start, end = (datetime.fromisoformat(to[one]) for one in ("start", "end"))
+    assert since == int(start.timestamp()) * 1_000_000 + 1
+    assert until == int(end.timestamp() + 1) * 1_000_000  # a second, said to the second, belongs
+    desk = asking(town.guard, "institution", "c")
+    for moment, is_open in ((since - 1, False), (since, True), (until - 1, True), (until, False)):
+        town.guard.now = lambda moment=moment: moment  # type: ignore[misc]  # a default is known
+        hits = await desk.search(query(town.guard, "Observation"))
+        assert ([hit.id for hit in hits.matches] == [theirs.id]) is is_open
+
+
+def _to(type_: str) -> list[dict[str, Any]]:
+    return [{"role": {"text": "reader"}, "reference": {"reference": f"{type_}/one"}}]
+
+
+IGNORED: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("provision.provision[0].type", {"provision": [{"class": [{"code": "Observation"}]}]}),
+    ("provision.actor[0].reference", {"actor": _to("Practitioner")}),
+    ("provision.actor[0].reference", {"actor": _to("Group")}),
+    ("provision.actor[0].reference", {"actor": _to("Device")}),
+    (
+        "provision.actor[0].role",
+        {"actor": [{"role": coded("AUT"), "reference": {"identifier": {"value": "c"}}}]},
+    ),
+    ("provision.action", {"action": [coded("correct")]}),
+    ("provision.action", {"action": [coded("access"), coded("disclose")]}),
+    ("provision.securityLabel[0]", {"securityLabel": [{"system": "urn:x", "code": "HIV"}]}),
+    ("provision.securityLabel[0]", {"securityLabel": [{"code": "R"}]}),
+    ("provision.purpose[0]", {"purpose": [{"code": "FUN"}]}),
+    ("provision.class[0]", {"class": [{"system": "urn:ietf:bcp:13", "code": "text/plain"}]}),
+    ("provision.class[0]", {"class": [{"code": "Patient"}], "code": [coded("x")]}),
+    ("provision.code[0]", {"code": [{"text": "sugar"}]}),
+    (
+        "provision.data[0].meaning",
+        {"data": [{"meaning": "related", "reference": {"reference": "Observation/o"}}]},
+    ),
+    ("provision.modifierExtension[0]", {"modifierExtension": [{"url": "urn:x"}]}),
+    (
+        "provision.provision[0].code",
+        {"code": [coded("x")], "provision": [{"type": "deny", "code": [coded("y")]}]},
+    ),
+)
+
+
+async def test_what_would_be_ignored_is_refused_and_named(town: Town) -> None:
+    loaded = asking(town.guard, "operator")
+    for where, provision in IGNORED:
+        with pytest.raises(Invalid) as refused:
+            await town.says(consent(town.here.id, **{"type": "deny"} | provision))
+        assert f"Consent.{where}" in {issue.expression for issue in refused.value.issues}
+        body = consent(town.here.id, **{"type": "permit"} | provision)
+        with pytest.raises(Invalid):
+            await loaded.create("Consent", json.dumps(body).encode())
+
+
+async def test_a_department_is_its_institution(town: Town) -> None:
+    theirs = await result(town.guard, "b", town.there.id)
+    body = {"resourceType": "Organization", "name": "Surgery"}
+    ours = asking(town.guard, "institution", "c")
+    department = (await ours.create("Organization", json.dumps(body).encode())).stored
+    actor = [{"role": {"text": "x"}, "reference": {"reference": f"Organization/{department.id}"}}]
+    await town.says(consent(town.here.id, type="permit", actor=actor))
+    assert await is_seen(ours, theirs)
 
 
 async def test_a_consent_of_who_may_not_give_it_is_refused(town: Town) -> None:

@@ -78,6 +78,7 @@ def _record(chance: random.Random, grants: dict[int, frozenset[Grant]]) -> Facts
         frozenset(KEYING.label(label.system, label.code) for label in labels),
         chance.choice([None, chance.randrange(10)]),
         grants.get(patient or 0, frozenset()),
+        frozenset(chance.sample(range(5), 2)),
     )
 
 
@@ -86,19 +87,30 @@ def _grants(chance: random.Random) -> list[Grant]:
     for _ in range(chance.randrange(7)):
         sender, purpose = chance.choice([*SENDERS, ANY]), chance.choice([*PURPOSES, ANY])
         kind = chance.choice(["", "", chance.choice(KINDS).code])
+        parts = [
+            GRANTEES.named(word, sender, purpose, kind, is_part=True)
+            for word in ("permit", "refuse")
+        ]
         grantee = chance.choice(
             [
                 GRANTEES.treating(chance.choice(SENDERS)),
-                GRANTEES.permit(sender, purpose, kind),
-                GRANTEES.refuse(sender, purpose, kind),
-                GRANTEES.lift(sender, purpose, kind),
-                GRANTEES.withdraw(sender, purpose),
+                GRANTEES.named("permit", sender, purpose, kind),
+                GRANTEES.named("refuse", sender, purpose, kind),
+                GRANTEES.named("withdraw", sender, purpose),
+                *parts,
+                GRANTEES.mark(sender),
                 GRANTEES.glass("a"),
             ]
         )
         since = chance.randrange(8)
         type_ = chance.choice([None, None, chance.choice(TYPES)])
-        one = Grant(grantee, type_, since, since + 1 + chance.randrange(9), chance.randrange(3))
+        low, coded = chance.randrange(8), frozenset({(chance.randrange(5), None)})
+        one = Grant(
+            *(grantee, type_, since, since + 1 + chance.randrange(9), chance.randrange(3)),
+            rank=chance.randrange(6),
+            span=chance.choice([None, (low, low + 4)]) if grantee in parts else None,
+            codes=chance.choice([None, coded]) if grantee in parts else None,
+        )
         found[one.grantee, one.type, one.since, one.source] = one
     return list(found.values())
 
@@ -111,8 +123,9 @@ async def _store(
     numbers = {name: definition.number for name, definition in load_table().types.items()}
     await pool.executemany(
         "insert into records.granted"
-        " (bucket, patient, grantee, type, since, until, source, about)"
-        " values (0, $1, $2, $3, $4, $5, $6, $1)",
+        " (bucket, patient, grantee, type, since, until, source, about,"
+        " rank, low, high, keys, systems)"
+        " values (0, $1, $2, $3, $4, $5, $6, $1, $7, $8, $9, $10, $11)",
         [
             (
                 patient,
@@ -121,6 +134,10 @@ async def _store(
                 one.since,
                 one.until,
                 one.source,
+                one.rank,
+                *(one.span or (None, None)),
+                None if one.codes is None else [key for key, _ in one.codes],
+                None if one.codes is None else [None for _ in one.codes],
             )
             for patient, some in grants.items()
             for one in some
@@ -128,7 +145,8 @@ async def _store(
     )
     await pool.executemany(
         "insert into records.record (rid, seq, updated, patient, low, present, version, sender,"
-        " bucket, type, flags, labels) values ($1, 0, 0, $2, $3, 0, 1, $4, 0, $5, 0, $6)",
+        " bucket, type, flags, labels, tokens)"
+        " values ($1, 0, 0, $2, $3, 0, 1, $4, 0, $5, 0, $6, $7)",
         [
             (
                 rid,
@@ -137,6 +155,7 @@ async def _store(
                 facts.sender,
                 numbers[facts.type],
                 sorted(facts.labels) or None,
+                sorted(facts.keys),
             )
             for rid, facts in enumerate(records)
         ],
