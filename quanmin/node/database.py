@@ -26,6 +26,7 @@ from quanmin.node.places import Places
 from quanmin.node.settings import PostgresSettings, Settings
 from quanmin.records.adoption import adopt_rules
 from quanmin.records.months import ensure_months
+from quanmin.trust.lifecycle.activities import enter_delivered
 from quanmin.trust.log.lanes import ensure_lanes
 
 _SHARED_BUFFERS_MEBIBYTES_MAX: Final = 8192
@@ -104,6 +105,8 @@ async def make_ready(dsn: str, settings: Settings, keys: KeyPort) -> tuple[Migra
         _refuse_others(await hold_constants(connection, _constants(settings, keys)))
         await ensure_months(connection, Clock().now())
         await adopt_rules(connection)
+        async with connection.transaction():
+            await enter_delivered(connection, Clock().now())
         await ensure_lanes(connection, open_notary(settings, keys), Clock().now())
     except asyncpg.InsufficientPrivilegeError as error:
         raise Unusable(

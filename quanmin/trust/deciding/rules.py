@@ -145,7 +145,7 @@ def _read(raw: Any, where: str) -> Rule:
     if rule.effect == "forbid" and rule.does != {"read", "look_up"}:
         raise Unusable(f"{where}: what forbids does `read` and `look_up`, no more and no less")
     _refuse_unknown(rule.when.roles, _ROLES, f"{where}: no such role")
-    _refuse_unknown(rule.when.purposes, _purposes(), f"{where}: no such purpose of use")
+    _refuse_unknown(rule.when.purposes, purposes_of_use(), f"{where}: no such purpose of use")
     _refuse_unknown(rule.reach.types, load_table().types.keys(), f"{where}: no such type")
     return rule
 
@@ -157,6 +157,7 @@ def _refuse_unknown(named: frozenset[str] | None, known: Iterable[str], said: st
 
 
 @cache
-def _purposes() -> frozenset[str]:
+def purposes_of_use() -> frozenset[str]:
+    """The codes of the purposes for which records may be used."""
     file = resources.files("quanmin") / "definitions" / "purposes_of_use.toml"
     return frozenset(tomllib.loads(file.read_text("utf-8"))["codes"])

@@ -1,0 +1,141 @@
+"""What an entry of the processing register says, and those that a node begins with."""
+
+from __future__ import annotations
+
+import tomllib
+from datetime import date
+from functools import cache
+from importlib.resources import files
+from typing import Final
+
+import msgspec
+
+from quanmin.base.problems import Invalid, Issue
+
+_CODE: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
+_CODE_LENGTH_MAX: Final = 64
+
+
+class Assessment(msgspec.Struct, frozen=True):
+    """An assessment of risks (PIPL article 55): when, by whom, what came of it, when the next."""
+
+    on: str = ""
+    by: str = ""
+    result: str = ""
+    next: str = ""
+
+
+class Activity(msgspec.Struct, frozen=True, kw_only=True):
+    """One processing activity as it is described. `country` is where it is transferred to, "" for
+    nowhere.
+    """
+
+    title: str
+    purpose: str
+    bases: tuple[str, ...]
+    data: str
+    persons: str
+    recipients: str
+    source: str
+    retention: str
+    measures: str
+    owner: str = ""
+    is_sensitive: bool = False
+    country: str = ""
+    assessment: Assessment = Assessment()
+
+    @property
+    def needs_assessment(self) -> bool:
+        """Whether the law asks for an assessment of its risks."""
+        return self.is_sensitive or bool(self.country)
+
+    def is_overdue(self, today: date) -> bool:
+        """Whether an assessment is missing, or due again."""
+        return self.needs_assessment and self.assessment.next < today.isoformat()
+
+
+class Basis(msgspec.Struct, frozen=True):
+    """A lawful ground."""
+
+    code: str
+    zh: str
+    en: str
+    article: str
+
+
+class Delivered(Activity, frozen=True, kw_only=True):
+    """An entry that a node begins with, and what is part of it (`kind:name`)."""
+
+    code: str
+    uses: tuple[str, ...] = ()
+
+
+class _Roles(msgspec.Struct, frozen=True):
+    reads: frozenset[str]
+    writes: frozenset[str]
+
+
+class _Head(msgspec.Struct, frozen=True):
+    assessment_days: int
+    letters_max: int
+
+
+class ActivityRules(msgspec.Struct, frozen=True):
+    """The definition, read."""
+
+    definition: _Head
+    roles: _Roles
+    basis: tuple[Basis, ...]
+    activity: tuple[Delivered, ...]
+
+
+@cache
+def activity_rules() -> ActivityRules:
+    """The definition in force."""
+    file = files("quanmin.definitions").joinpath("lifecycle", "activities.toml")
+    return msgspec.convert(tomllib.loads(file.read_text("utf-8")), ActivityRules)
+
+
+def check_activity(code: str, activity: Activity) -> None:
+    """Raises Invalid with a fault for every element that is missing or wrong."""
+    rules, faults = activity_rules(), []
+    if not 0 < len(code) <= _CODE_LENGTH_MAX or not set(code) <= _CODE:
+        faults.append(("code", "has 1 to 64 small letters, digits and -"))
+    for name in _TEXTS:
+        length = len(getattr(activity, name).strip())
+        if not 0 < length <= rules.definition.letters_max:
+            faults.append((name, f"say it in at most {rules.definition.letters_max} letters"))
+    known = {one.code for one in rules.basis}
+    if not activity.bases or not set(activity.bases) <= known:
+        faults.append(("bases", f"one or more of {', '.join(sorted(known))}"))
+    if activity.country and not (
+        len(activity.country) == len("CN")
+        and activity.country.isascii()
+        and activity.country.isalpha()
+        and activity.country.isupper()
+    ):
+        faults.append(("country", "two capital letters (ISO 3166-1)"))
+    for name in ("on", "next"):
+        text = getattr(activity.assessment, name)
+        if text and not _is_day(text):
+            faults.append((f"assessment.{name}", "a day, written as 2026-01-31"))
+    done = msgspec.structs.astuple(activity.assessment)
+    if any(done) and not all(done):
+        faults.append(("assessment", "say when, by whom, with which result, and when the next is"))
+    if faults:
+        told = "; ".join(f"{name}: {text}" for name, text in faults)
+        issues = tuple(Issue("error", "value", text, name) for name, text in faults)
+        raise Invalid(f"the register does not take this: {told}", issues=issues)
+
+
+_TEXTS: Final = (
+    *("title", "purpose", "data", "persons", "recipients", "source", "retention", "measures"),
+    "owner",
+)
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False

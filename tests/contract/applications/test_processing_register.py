@@ -1,0 +1,123 @@
+"""The processing register and its pages, over a real store."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import msgspec
+import pytest
+from clinic import Browser, Clinic
+
+from quanmin.base.problems import Conflict, Forbidden
+from quanmin.trust import Actor
+from quanmin.trust.lifecycle.activities import ProcessingRegister, enter_delivered, is_covered
+from quanmin.trust.lifecycle.activity_rules import activity_rules
+
+ENTRY = {
+    "code": "research",
+    "seen": "0",
+    "basis-consent": "1",
+    "sensitive": "1",
+    **{
+        name: f"{name} of it"
+        for name in (
+            *("title", "purpose", "data", "persons", "recipients", "source", "retention"),
+            *("measures", "owner"),
+        )
+    },
+}
+KEEPER = Actor("keeper", "security_administrator", "Keeper", "register")
+
+
+async def delivered(clinic: Clinic) -> int:
+    async with clinic.pool.acquire() as connection, connection.transaction():
+        return await enter_delivered(connection, clinic.guard.now())
+
+
+async def keeper(clinic: Clinic) -> Browser:
+    await clinic.add(KEEPER)
+    return await clinic.enter(KEEPER.code)
+
+
+async def test_a_node_begins_with_entries_that_cover_its_applications_and_purposes(
+    clinic: Clinic,
+) -> None:
+    assert await delivered(clinic) == len(activity_rules().activity)
+    assert await delivered(clinic) == 0
+    browser = await keeper(clinic)
+    listed = (await browser.get("/processing_register")).text
+    assert "诊疗调阅健康档案" in listed
+    sheet = (await browser.get("/processing_register/uses?as=csv")).text.splitlines()
+    gaps = {line.split(",")[1] for line in sheet[1:] if line.endswith(",")}
+    assert gaps == {"HRESCH", "CLINTRCH", "HMARKT", "HPAYMT", "COVERAGE"}
+    await browser.get("/processing_register/uses")
+    use = {"kind": "purpose", "name": "HPAYMT", "activity": "security"}
+    assert (await browser.send("/processing_register/assign", **use)).status_code == 303
+    async with clinic.pool.acquire() as connection:
+        assert await is_covered(connection, "purpose", "HPAYMT")
+        assert not await is_covered(connection, "purpose", "HRESCH")
+    await browser.client.aclose()
+
+
+async def test_an_entry_is_checked_and_every_change_is_a_version(clinic: Clinic) -> None:
+    browser = await keeper(clinic)
+    await browser.get("/processing_register/edit")
+    lacking = await browser.send("/processing_register/edit", **(ENTRY | {"owner": " "}))
+    assert lacking.status_code == 422
+    assert "owner" in lacking.text
+    assert "purpose of it</textarea>" in lacking.text
+    halved = ENTRY | {"assessed_on": "2026-01-31"}
+    assert (await browser.send("/processing_register/edit", **halved)).status_code == 422
+    abroad = ENTRY | {"country": "xx"}
+    assert (await browser.send("/processing_register/edit", **abroad)).status_code == 422
+    assert (await browser.send("/processing_register/edit", **ENTRY)).status_code == 303
+    assert (await browser.send("/processing_register/edit", **ENTRY)).status_code == 409
+    page = (await browser.get("/processing_register/entry/research")).text
+    assert "missing or due again" in page
+    assessed = {"on": "2026-01-31", "by": "board", "result": "sound", "next": "2999-01-31"}
+    changed = ENTRY | {"seen": "1"} | {f"assessed_{name}": text for name, text in assessed.items()}
+    await browser.get("/processing_register/edit?code=research")
+    assert (await browser.send("/processing_register/edit", **changed)).status_code == 303
+    page = (await browser.get("/processing_register/entry/research")).text
+    assert "missing or due again" not in page
+    assert "Version 2" in page
+    assert "Version 1" in page
+    assert page.count("purpose of it") == 2
+    ended = ENTRY | {"seen": "2", "end": "1"}
+    await browser.send("/processing_register/edit", **ended)
+    assert "ended" in (await browser.get("/processing_register.csv")).text
+    assert (await browser.get("/processing_register/entry/nothing")).status_code == 404
+    printed = await browser.get("/processing_register?as=print&lang=zh")
+    assert "合法性依据" in printed.text
+    await browser.client.aclose()
+
+
+async def test_an_entry_that_was_changed_here_is_not_overwritten_by_the_program(
+    clinic: Clinic,
+) -> None:
+    await delivered(clinic)
+    desk = clinic.guard.records(KEEPER, purpose="HOPERAT", request_id="r").desk(ProcessingRegister)
+    (newest,) = await desk.versions("care")
+    own = msgspec.structs.replace(newest.activity, owner="the commission")
+    await desk.write("care", own, seen=1)
+    assert await delivered(clinic) == 0
+    with pytest.raises(Conflict):
+        await desk.write("care", own, seen=1)
+    assert (await desk.versions("care"))[0].activity.owner == "the commission"
+    assert own.is_overdue(date(2026, 1, 1))
+
+
+async def test_others_do_not_read_or_write_the_register(clinic: Clinic) -> None:
+    for code, role in (("watch", "audit_administrator"), ("boss", "supervisor")):
+        await clinic.add(Actor(code, role, code, ""))  # type: ignore[arg-type]  # a role
+        browser = await clinic.enter(code)
+        assert (await browser.get("/processing_register")).status_code == 200
+        assert (await browser.get("/processing_register/edit")).status_code == 403
+        await browser.client.aclose()
+    resident = await clinic.enter("resident")
+    assert (await resident.get("/processing_register")).status_code == 403
+    await resident.client.aclose()
+    actor = Actor("a", "institution", "a", "hospital-a")
+    desk = clinic.guard.records(actor, purpose="HOPERAT", request_id="r").desk(ProcessingRegister)
+    with pytest.raises(Forbidden):
+        await desk.entries()
