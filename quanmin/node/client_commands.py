@@ -21,6 +21,7 @@ from quanmin.node.places import Places
 from quanmin.node.reach import reached_database
 from quanmin.node.settings_in_force import load_settings
 from quanmin.trust import Actor, Actors
+from quanmin.trust.lifecycle.transfers import Transfers, transfer_rules
 from quanmin.trust.sign_in.clients import CODE, SYSTEM, Client, Clients, check_client
 from quanmin.trust.sign_in.secrets import digest_of, new_secret
 
@@ -43,6 +44,7 @@ _console = Console()
 class _Reached(msgspec.Struct, frozen=True):
     clients: Clients
     actors: Actors
+    transfers: Transfers
 
 
 def _ask(
@@ -60,7 +62,9 @@ def _ask(
         )
         try:
             revoked = Epoch(Places(settings.node.directory).revoked)
-            return await question(_Reached(Clients(pool, Clock().now, revoked), Actors(pool)))
+            return await question(
+                _Reached(Clients(pool, Clock().now, revoked), Actors(pool), Transfers(pool))
+            )
         finally:
             await pool.close()
 
@@ -117,6 +121,9 @@ def add(
     jwks_url: KeysUrl = None,
     launch_url: LaunchUrl = None,
     sender: Sender = None,
+    country: Annotated[
+        str, typer.Option(help="Where it stands (ISO 3166-1): what is given to it goes there.")
+    ] = transfer_rules().definition.home,
     directory: Directory = None,
     settings_file: SettingsFile = None,
     secret: Annotated[
@@ -141,6 +148,7 @@ def add(
         raise Invalid("name the institution that the system works for with --sender")
 
     async def question(reached: _Reached) -> None:
+        await reached.transfers.refuse_unapproved("client", code, country, Clock().now())
         if SYSTEM in client.grants and sender:
             # Its own token is thrown away: it comes by its assertions alone.
             await reached.actors.enrol(Actor(code, "institution", name, sender))

@@ -33,27 +33,19 @@ from rich.table import Column, Table
 import quanmin
 from quanmin.base.logs import SEVERITIES, write_logs
 from quanmin.base.problems import Problem, Unusable
-from quanmin.node.account_commands import accounts
 from quanmin.node.backup import back_up, back_up_keys, describe_server, list_bases, restore_keys
-from quanmin.node.client_commands import clients
+from quanmin.node.command_groups import GROUPS
 from quanmin.node.doctor import Verdict, examine
 from quanmin.node.erasing_command import erase_person
 from quanmin.node.export_command import export_records
 from quanmin.node.first_actors import OPERATOR, renew_token
-from quanmin.node.indexing_commands import search_parameters
-from quanmin.node.job_commands import jobs
-from quanmin.node.key_commands import keys as key_commands
-from quanmin.node.log_commands import log
 from quanmin.node.own_keys import open_keys
 from quanmin.node.places import Places, State
-from quanmin.node.quota_commands import quotas
 from quanmin.node.reach import reached_database, running_cluster
-from quanmin.node.register_commands import registers
 from quanmin.node.restoration import as_text, backup_folder, restore
 from quanmin.node.retention import keep_newest
 from quanmin.node.settings import Settings
 from quanmin.node.settings_in_force import load_settings
-from quanmin.node.signature_commands import signatures
 from quanmin.node.starting import start_in_background, stop
 from quanmin.node.supervisor import Supervisor
 
@@ -72,8 +64,7 @@ app = typer.Typer(
 )
 node = typer.Typer(help="Start, stop and look at the node.", no_args_is_help=True)
 app.add_typer(node, name="node")
-_GROUPS = (accounts, clients, jobs, key_commands, log, quotas, registers, search_parameters)
-for _group in (*_GROUPS, signatures):
+for _group in GROUPS:
     app.add_typer(_group)
 app.command("export")(export_records)
 app.command("erase")(erase_person)

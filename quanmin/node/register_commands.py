@@ -61,7 +61,7 @@ Number = Annotated[int, typer.Argument(help="The number, as it was told.")]
 By = Annotated[str, typer.Option(help="Who decides: it stays with the entry.")]
 
 
-class _Desk(msgspec.Struct, frozen=True):
+class Desk(msgspec.Struct, frozen=True):
     """An open node, as its operator at the machine uses it."""
 
     node: Node
@@ -69,10 +69,12 @@ class _Desk(msgspec.Struct, frozen=True):
 
     @property
     def records(self) -> GuardedRecords:
+        """In the name of the node's operator."""
         return self.node.guard.records(OPERATOR, purpose="HOPERAT", request_id="registers")
 
     @property
     def now(self) -> int:
+        """Microseconds since 1970-01-01T00:00Z."""
         return self.node.guard.now()
 
     def start(self, day: datetime | None) -> int:
@@ -91,17 +93,18 @@ class _Desk(msgspec.Struct, frozen=True):
         return f"{datetime.fromtimestamp(moment / 1_000_000, self.zone):%Y-%m-%d}"
 
 
-def _at_desk(
+def at_desk(
     directory: Path | None,
     settings_file: Path | None,
-    work: Callable[[_Desk], Awaitable[_Told]],
+    work: Callable[[Desk], Awaitable[_Told]],
 ) -> _Told:
+    """What the work at an open node gives."""
     given = {} if directory is None else {"node.directory": str(directory.absolute())}
     settings = load_settings(file=settings_file, given=given)
 
     async def run(dsn: str) -> _Told:
         async with open_node(settings, dsn, connections_max=3) as node:
-            return await work(_Desk(node, settings.zone))
+            return await work(Desk(node, settings.zone))
 
     with reached_database(settings, may_make=False) as dsn:
         return asyncio.run(run(dsn))
@@ -130,7 +133,7 @@ def load(
         _tell(problem.issues)
         raise Unusable(f"{file}: {problem.text}") from problem
 
-    async def enter(desk: _Desk) -> int:
+    async def enter(desk: Desk) -> int:
         refused = 0
         for bundle in bundles:
             try:
@@ -142,7 +145,7 @@ def load(
                 _tell(problem.issues)
         return refused
 
-    refused = _at_desk(directory, settings_file, enter)
+    refused = at_desk(directory, settings_file, enter)
     _console.print(f"{len(bundles) - refused} of {len(bundles)} are entered.")
     if refused:
         raise typer.Exit(1)
@@ -160,7 +163,7 @@ def list_institutions(
 ) -> None:
     """Write as CSV what the register of institutions says of a day, or all of one institution."""
 
-    async def ask(desk: _Desk) -> list[tuple[object, ...]]:
+    async def ask(desk: Desk) -> list[tuple[object, ...]]:
         register = Institutions(desk.node.pool)
         if history is not None:
             found = list(await register.history(history.upper()))
@@ -181,7 +184,7 @@ def list_institutions(
             for one in found
         ]
 
-    sys.stdout.write(as_csv(_COLUMNS, _at_desk(directory, settings_file, ask)))
+    sys.stdout.write(as_csv(_COLUMNS, at_desk(directory, settings_file, ask)))
 
 
 @registers.command()
@@ -200,7 +203,7 @@ def appoint(
 ) -> None:
     """Give an actor a post at the institution it writes for."""
 
-    async def work(desk: _Desk) -> int:
+    async def work(desk: Desk) -> int:
         practitioner = None if staff is None else await _practitioner(desk, staff)
         post = await Posts(desk.node.pool).appoint(
             actor,
@@ -213,7 +216,7 @@ def appoint(
         )
         return post.post
 
-    _console.print(f"Post {_at_desk(directory, settings_file, work)}.")
+    _console.print(f"Post {at_desk(directory, settings_file, work)}.")
 
 
 @registers.command()
@@ -222,10 +225,10 @@ def dismiss(
 ) -> None:
     """End a post now."""
 
-    async def work(desk: _Desk) -> None:
+    async def work(desk: Desk) -> None:
         await Posts(desk.node.pool).end(number, at=desk.now)
 
-    _at_desk(directory, settings_file, work)
+    at_desk(directory, settings_file, work)
     _console.print(f"Post {number} has ended.")
 
 
@@ -238,7 +241,7 @@ def list_posts(
 ) -> None:
     """Write as CSV who holds which post on a day."""
 
-    async def ask(desk: _Desk) -> list[tuple[object, ...]]:
+    async def ask(desk: Desk) -> list[tuple[object, ...]]:
         moment = desk.now if as_of is None else desk.start(as_of) + 43_200_000_000
         rows: list[tuple[object, ...]] = []
         after = None
@@ -256,7 +259,7 @@ def list_posts(
         return rows
 
     columns = ("post", "actor", "role", "institution", "duties", "from", "until")
-    sys.stdout.write(as_csv(columns, _at_desk(directory, settings_file, ask)))
+    sys.stdout.write(as_csv(columns, at_desk(directory, settings_file, ask)))
 
 
 @registers.command()
@@ -273,7 +276,7 @@ def proxy(
 ) -> None:
     """Enter that one person acts for another from now on."""
 
-    async def work(desk: _Desk) -> str:
+    async def work(desk: Desk) -> str:
         records = desk.records
         acting, _ = await _person(desk, records, person)
         acted_for, born = await _person(desk, records, for_person)
@@ -290,7 +293,7 @@ def proxy(
         ends = desk.day(entered.until, is_end=True)
         return f"Proxy {entered.proxy}" + (f", until {ends}." if ends else ".")
 
-    _console.print(_at_desk(directory, settings_file, work))
+    _console.print(at_desk(directory, settings_file, work))
 
 
 @admission.command("apply")
@@ -356,7 +359,7 @@ def admit(
 ) -> None:
     """Admit a reviewed application from one day to another."""
 
-    async def work(desk: _Desk) -> Admission:
+    async def work(desk: Desk) -> Admission:
         return await Admissions(desk.node.pool).admit(
             number,
             agreement=agreement,
@@ -366,7 +369,7 @@ def admit(
             by=by,
         )
 
-    _told(_at_desk(directory, settings_file, work))
+    _told(at_desk(directory, settings_file, work))
 
 
 @admission.command()
@@ -394,7 +397,7 @@ def list_admissions(
 ) -> None:
     """Write as CSV who applied and what became of it."""
 
-    async def ask(desk: _Desk) -> list[tuple[object, ...]]:
+    async def ask(desk: Desk) -> list[tuple[object, ...]]:
         rows: list[tuple[object, ...]] = []
         after = 0
         while slice_ := await Admissions(desk.node.pool).all(state=state, after=after, count=_PAGE):
@@ -410,7 +413,7 @@ def list_admissions(
         return rows
 
     columns = ("admission", "party", "kind", "name", "state", "agreement", "from", "until")
-    sys.stdout.write(as_csv(columns, _at_desk(directory, settings_file, ask)))
+    sys.stdout.write(as_csv(columns, at_desk(directory, settings_file, ask)))
 
 
 def _step(
@@ -418,10 +421,10 @@ def _step(
     settings_file: Path | None,
     step: Callable[[Admissions, int], Awaitable[Admission]],
 ) -> None:
-    async def work(desk: _Desk) -> Admission:
+    async def work(desk: Desk) -> Admission:
         return await step(Admissions(desk.node.pool), desk.now)
 
-    _told(_at_desk(directory, settings_file, work))
+    _told(at_desk(directory, settings_file, work))
 
 
 def _told(found: Admission) -> None:
@@ -434,7 +437,7 @@ def _tell(issues: Sequence[Issue]) -> None:
         _console.print(f"  {where}{issue.text}", markup=False, soft_wrap=True)
 
 
-async def _practitioner(desk: _Desk, staff: str) -> int:
+async def _practitioner(desk: Desk, staff: str) -> int:
     """The key of the register's Practitioner with a staff number. Raises NotFound."""
     system = licence_rule().address.staff
     query = parse_query(
@@ -450,7 +453,7 @@ async def _practitioner(desk: _Desk, staff: str) -> int:
     return hits.matches[0].rid
 
 
-async def _person(desk: _Desk, records: GuardedRecords, id_: str) -> tuple[int, date | None]:
+async def _person(desk: Desk, records: GuardedRecords, id_: str) -> tuple[int, date | None]:
     """The person a Patient is linked to, and the birth date it states. Raises NotFound."""
     stored = await records.read("Patient", id_)
     async with desk.node.guard.store.glancing() as connection:

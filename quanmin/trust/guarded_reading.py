@@ -38,6 +38,7 @@ from quanmin.trust.deciding import (
     InUse,
     Rights,
     Said,
+    abroad,
     granted_to,
     refuse_ungiven,
     senders_of_region,
@@ -166,7 +167,8 @@ class Guarding:
         registers = await self._registers(actor, purpose)
         ground = Ground(sender, patients, region, self.now(), granted, registers)
         rights = self.deciding.compile(actor, purpose, ground)
-        return sender, msgspec.structs.replace(rights, standing=standing)
+        rights = msgspec.structs.replace(rights, standing=standing)
+        return sender, abroad(rights) if standing.transfers else rights
 
     async def _granted(self, actor: Actor, purpose: str, sender: int) -> InUse:
         numbers = self.deciding.grantees(actor, purpose, sender)

@@ -94,6 +94,20 @@ def narrowed(rights: Rights, reached: Visibility) -> Rights:
 # What these reach is the same for everybody, so that rules of no others are compiled once.
 _SAME_FOR_ALL = frozenset({"everything", "directory"})
 _WRITING = frozenset({"change", "create", "erase"})
+
+
+def abroad(rights: Rights) -> Rights:
+    """The rights of a recipient outside the country: on the types that are transferred, and counted
+    by who notes what it is given.
+    """
+    standing = rights.standing
+    counted = msgspec.structs.replace(rights.reasons, transfers=standing.transfers)
+    rights = msgspec.structs.replace(rights, reasons=counted)
+    if standing.transferred is None:
+        return rights
+    return narrowed(rights, OfType(standing.transferred))
+
+
 _NEVER_BY_APPLICATIONS = Decision(allowed=False, reasons=("not-by-applications",))
 
 

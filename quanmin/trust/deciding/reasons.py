@@ -33,10 +33,12 @@ class Group(msgspec.Struct, frozen=True):
 
 class Reasons(msgspec.Struct, frozen=True):
     """The rules of a decision about reading, as they were compiled for one asker: what they permit
-    in groups is what the asker sees.
+    in groups is what the asker sees. `transfers` are those out of the country under which it is
+    given to them.
     """
 
     groups: tuple[Group, ...] = ()
+    transfers: tuple[int, ...] = ()
 
     def in_force(self, type_: str | None = None) -> str | None:
         """The rules by which there was something to see among records of a type (None: of all), and
@@ -105,6 +107,7 @@ class Said(msgspec.Struct, frozen=True):
     """Rules of a decision that is not about what may be read: the same for every record."""
 
     tokens: str | None = None
+    transfers: tuple[int, ...] = ()
 
     def and_also(self, tokens: str | None) -> Said:
         """These and others."""

@@ -28,7 +28,13 @@ _BATCH = "batch"
 
 
 class Reasons(Protocol):
-    """The rules that decided, as an entry has them."""
+    """The rules that decided, as an entry has them, and the transfers out of the country under
+    which something is given.
+    """
+
+    @property
+    def transfers(self) -> tuple[int, ...]:
+        """By their numbers; none within the country."""
 
     def in_force(self, type_: str | None) -> str | None:
         """For what is not about one record, but about a type of them or (None) several."""
@@ -57,6 +63,10 @@ class Notes:
     def decided_by(self, reasons: Reasons | None) -> None:
         """The rules by which what is noted from now on was decided; None when by none."""
         self._reasons = reasons
+
+    @property
+    def _transfers(self) -> tuple[int, ...]:
+        return () if self._reasons is None else self._reasons.transfers
 
     def begin_anew(self) -> None:
         """What follows is another request, or as good as one."""
@@ -87,6 +97,8 @@ class Notes:
     async def _commit(self, accesses: Sequence[Access]) -> None:
         place = await self._log.note(self._parts(accesses))
         self._first = self._first or place
+        if self._transfers:
+            await self._log.count_handed(None, self._transfers, _given(accesses))
 
     def _parts(self, accesses: Sequence[Access]) -> list[Access]:
         note = None if self._gathered is None else _BATCH
@@ -102,6 +114,8 @@ class Notes:
         """
         parts = self._parts(accesses)
         head = await self._log.note_in(connection, parts)
+        if self._transfers:
+            await self._log.count_handed(connection, self._transfers, _given(accesses))
         first = Place(head.lane, head.size - len(parts))
         self._uncommitted = first, head
         return first
@@ -189,6 +203,11 @@ class Notes:
             rules=rules or None,
             client=self._actor.client or None,
         )
+
+
+def _given(accesses: Sequence[Access]) -> int:
+    """How many records were given out."""
+    return sum(access.hits for access in accesses if access.outcome == "ok")
 
 
 def _divided(access: Access) -> list[Access]:

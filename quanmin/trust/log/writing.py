@@ -23,6 +23,7 @@ from quanmin.trust.log.notary import Head, Notary
 from quanmin.trust.log.witness import Witness
 
 _ATTEMPTS_MAX = 20
+_HANDED = "update trust.transfer set handed = handed + $2 where transfer = any($1)"
 
 
 class Unwritten(Exception):  # noqa: N818 - names the finding
@@ -70,6 +71,15 @@ class AccessLog:
         lane = await take(connection, self.notary, now)
         linked = _linked(accesses, Place(lane.number, lane.size))
         return (await append(connection, self.notary, lane, linked, now))[1]
+
+    async def count_handed(
+        self, connection: Connection | None, transfers: Sequence[int], number: int
+    ) -> None:
+        """Count so many records against transfers out of the country, in the transaction of a
+        connection or durable when this returns.
+        """
+        if number:
+            await (connection or self._pool).execute(_HANDED, [*transfers], number)
 
     def witness_all(self, heads: Sequence[Head]) -> None:
         """These have been committed."""

@@ -48,7 +48,11 @@ _ASK: Final = """
                     select from trust.practice w
                     where w.practitioner = p.practitioner and w.organization = p.organization
                         and w.since <= $3 and w.until > $3))
-        ) as licences
+        ) as licences,
+        case when exists (select from trust.recipient) then array_remove(array[
+            trust.transfer_of('actor', asked.actor, $3),
+            trust.transfer_of('sender', asked.sender, $3),
+            trust.transfer_of('client', asked.client, $3)], null) else '{}' end as transfers
     from unnest($1::text[], $2::text[], $6::text[]) asked (actor, sender, client)
     left join trust.institution_entry e using (sender)
     left join trust.institution i
@@ -57,12 +61,19 @@ _ASK: Final = """
 """
 
 
+_TYPES: Final = """
+    select transfer, types from trust.transfer where transfer = any($1) and types is not null
+"""
+
+
 class Standing(msgspec.Struct, frozen=True):
     """What the registers say of an actor at this moment.
 
     `state`, `level`, `grade`, `kind`, `region` and `tenant` are the institution's; all are empty of
     one that is not in the register. `is_person`: it is the actor of an account. `post` is None of
-    an actor without posts; `licences` are in force where the post is.
+    an actor without posts; `licences` are in force where the post is. `transfers` are those under
+    which a recipient outside the country receives, 0 among them that it has none; `transferred` the
+    types that these are about, None for all.
     """
 
     is_entered: bool = False
@@ -78,6 +89,8 @@ class Standing(msgspec.Struct, frozen=True):
     post: int | None = None
     duties: frozenset[str] = frozenset()
     licences: frozenset[Held] = frozenset()
+    transfers: tuple[int, ...] = ()
+    transferred: frozenset[str] | None = None
 
     def refusal(self, role: str, *, posts_required: bool = True) -> str | None:
         """Why an actor of this role may not act now, as a sentence; None when they may."""
@@ -87,6 +100,11 @@ class Standing(msgspec.Struct, frozen=True):
             return (
                 f"the register says that your institution is {state} now: nobody acts for it; ask"
                 " who keeps the register of institutions"
+            )
+        if 0 in self.transfers:
+            return (
+                "you are outside the country, and no transfer to you that was approved is in force:"
+                " ask who keeps the processing register"
             )
         if not self.is_admitted:
             return (
@@ -197,7 +215,12 @@ async def _ask(connection: Connection, keys: Collection[_Key], now: int) -> dict
     in_force = list(licence_rule().states.in_force)
     bound = list(place_bound())
     rows = await connection.fetch(_ASK, actors, senders, now, in_force, bound, clients)
-    return {(row["actor"], row["sender"], row["client"]): _standing(row) for row in rows}
+    abroad = {number for row in rows for number in row["transfers"]} - {0}
+    types = {}
+    if abroad:
+        for row in await connection.fetch(_TYPES, sorted(abroad)):
+            types[row["transfer"]] = frozenset(row["types"])
+    return {(row["actor"], row["sender"], row["client"]): _standing(row, types) for row in rows}
 
 
 def _each(
@@ -206,9 +229,12 @@ def _each(
     return [found for waiting in batch.values() for found in waiting if not found.done()]
 
 
-def _standing(row: Any) -> Standing:
-    if row["is_admitted"] and not (row["is_entered"] or row["has_posts"] or row["is_person"]):
+def _standing(row: Any, types: dict[int, frozenset[str]]) -> Standing:
+    transfers = tuple(row["transfers"])
+    is_known = row["is_entered"] or row["has_posts"] or row["is_person"] or transfers
+    if row["is_admitted"] and not is_known:
         return _UNKNOWN
+    bounds = [types[one] for one in transfers if one in types]
     # A post is at the institution that the actor writes for, or it is none.
     is_there = bool(row["is_there"])
     return Standing(
@@ -225,6 +251,8 @@ def _standing(row: Any) -> Standing:
         post=row["post"] if is_there else None,
         duties=frozenset(row["duties"] or ()) if is_there else frozenset(),
         licences=frozenset(map(_held, row["licences"])) if is_there else frozenset(),
+        transfers=transfers,
+        transferred=frozenset.intersection(*bounds) if bounds else None,
     )
 
 
