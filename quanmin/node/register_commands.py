@@ -6,21 +6,31 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, NoReturn, TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
 import typer
 from rich.console import Console
+from rich.progress import (
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
-from quanmin.base.problems import Issue, NotFound, Problem, Unusable
+from quanmin.base.problems import Invalid, Issue, NotFound, Problem, Unusable
 from quanmin.fhir.grammar import QueryLimits, parse_query
 from quanmin.node.first_actors import OPERATOR
 from quanmin.node.job_commands import Directory, SettingsFile
 from quanmin.node.reach import reached_database
+from quanmin.node.register_loading import load_parcels, load_posts
 from quanmin.node.server import Node, open_node
 from quanmin.node.settings_in_force import load_settings
 from quanmin.trust import GuardedRecords
@@ -35,7 +45,14 @@ from quanmin.trust.registers import (
 from quanmin.trust.registers.entry import OPEN_END, OPEN_START
 from quanmin.trust.registers.institutions import Wanted
 from quanmin.trust.registers.licensing import licence_rule
-from quanmin.trust.registers.sheets import as_csv, institutions, practitioners
+from quanmin.trust.registers.posts import Wished
+from quanmin.trust.registers.sheets import (
+    PostLine,
+    as_csv,
+    institutions,
+    posts,
+    practitioners,
+)
 
 _Told = TypeVar("_Told")
 _DAY: Final = timedelta(days=1)
@@ -97,10 +114,17 @@ def at_desk(
     directory: Path | None,
     settings_file: Path | None,
     work: Callable[[Desk], Awaitable[_Told]],
+    *,
+    entries_max: int = 0,
 ) -> _Told:
-    """What the work at an open node gives."""
+    """What the work at an open node gives. `entries_max`: a transaction may have so many entries,
+    if that is more than usual.
+    """
     given = {} if directory is None else {"node.directory": str(directory.absolute())}
     settings = load_settings(file=settings_file, given=given)
+    entries = max(entries_max, settings.store.bundle_entries_max)
+    store = msgspec.structs.replace(settings.store, bundle_entries_max=entries)
+    settings = msgspec.structs.replace(settings, store=store)
 
     async def run(dsn: str) -> _Told:
         async with open_node(settings, dsn, connections_max=3) as node:
@@ -113,42 +137,105 @@ def at_desk(
 @registers.command()
 def load(
     kind: Annotated[
-        Literal["institutions", "practitioners"], typer.Argument(help="What the file lists.")
+        Literal["institutions", "practitioners", "posts"],
+        typer.Argument(help="What the file lists."),
     ],
     file: Annotated[Path, typer.Argument(help="CSV with a first line of column names.")],
     directory: Directory = None,
     settings_file: SettingsFile = None,
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what is wrong and enter nothing.")
+    ] = False,
+    by: By = OPERATOR.code,
 ) -> None:
-    """Enter or change entries from CSV. A file with a fault is not taken in part; ends with 1 when
-    an entry was refused for what the registers hold already.
-    """
-    read = {"institutions": institutions, "practitioners": practitioners}[kind]
+    """Enter or change entries from CSV: all of the file or, when a line is at fault, nothing."""
     try:
         text = file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise Unusable(f"{file} is not UTF-8 text: save it as CSV UTF-8.") from error
+    except OSError as error:
+        raise Unusable(f"{file} cannot be read ({error.strerror}).") from error
+    enter, count, entries = _entering(kind, text, file, is_rehearsal=dry_run, by=by)
     try:
-        bundles = read(text)
+        at_desk(directory, settings_file, enter, entries_max=entries)
     except Problem as problem:
-        _tell(problem.issues)
-        raise Unusable(f"{file}: {problem.text}") from problem
+        _refuse(file, problem)
+    done = "could be entered; nothing was" if dry_run else "are entered"
+    _console.print(f"{count} {kind} {done}.")
 
-    async def enter(desk: Desk) -> int:
-        refused = 0
-        for bundle in bundles:
+
+def _entering(
+    kind: Literal["institutions", "practitioners", "posts"],
+    text: str,
+    file: Path,
+    *,
+    is_rehearsal: bool,
+    by: str,
+) -> tuple[Callable[[Desk], Awaitable[None]], int, int]:
+    """What enters the file, how many there are in it, and how many records that is."""
+    try:
+        if kind == "posts":
+            lines = posts(text)
+            return partial(_enter_posts, lines, is_rehearsal, by), len(lines), 0
+        parcels = institutions(text) if kind == "institutions" else practitioners(text)
+    except Problem as problem:
+        _refuse(file, problem)
+
+    async def enter(desk: Desk) -> None:
+        with _shown(f"{len(parcels)} {kind}") as progress:
+            await load_parcels(desk.records, parcels, progress, is_rehearsal=is_rehearsal)
+
+    return enter, len(parcels), sum(len(parcel.bundle["entry"]) for parcel in parcels)
+
+
+async def _enter_posts(
+    lines: Sequence[PostLine],
+    is_rehearsal: bool,  # noqa: FBT001 - bound by `_entering`
+    by: str,
+    desk: Desk,
+) -> None:
+    wished: list[tuple[int, Wished]] = []
+    faults: list[Issue] = []
+    for one in lines:
+        practitioner = None
+        if one.staff:
             try:
-                await desk.records.bundle(msgspec.json.encode(bundle))
-            except Problem as problem:
-                refused += 1
-                criteria = bundle["entry"][0]["request"]["url"]
-                _console.print(f"{criteria.partition('|')[2]}:", markup=False)
-                _tell(problem.issues)
-        return refused
+                practitioner = await _practitioner(desk, one.staff)
+            except NotFound as problem:
+                faults.append(Issue("error", "value", f"line {one.line}, staff: {problem.text}"))
+        since, until = (
+            None if not day else datetime.fromisoformat(day) for day in (one.first, one.last)
+        )
+        given = Wished(
+            one.actor,
+            one.duties,
+            practitioner,
+            desk.start(since),
+            desk.end(until),
+            one.institution,
+        )
+        wished.append((one.line, given))
+    if faults:
+        raise Invalid("nothing of the file was taken in", issues=tuple(faults))
+    with _shown(f"{len(lines)} posts") as progress:
+        await load_posts(
+            desk.node.pool.acquire, wished, progress, at=desk.now, by=by, is_rehearsal=is_rehearsal
+        )
 
-    refused = at_desk(directory, settings_file, enter)
-    _console.print(f"{len(bundles) - refused} of {len(bundles)} are entered.")
-    if refused:
-        raise typer.Exit(1)
+
+def _refuse(file: Path, problem: Problem) -> NoReturn:
+    _tell(problem.issues)
+    raise Unusable(f"{file}: {problem.text}") from problem
+
+
+@contextmanager
+def _shown(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A line that says how far it is."""
+    columns = (SpinnerColumn(), TextColumn(what), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=_console, transient=True) as shown:
+        task = shown.add_task(what, total=None)
+        yield lambda done, total: shown.update(task, completed=done, total=total)
 
 
 @registers.command("institutions")

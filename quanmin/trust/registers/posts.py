@@ -8,7 +8,8 @@ from typing import Final
 import asyncpg
 import msgspec
 
-from quanmin.base.problems import Conflict, Invalid, NotFound
+from quanmin.base.database import Connection
+from quanmin.base.problems import Conflict, Invalid, Issue, NotFound, Problem
 from quanmin.trust.registers.definitions import duties_known
 from quanmin.trust.registers.entry import OPEN_END
 
@@ -30,8 +31,14 @@ _AS_OF: Final = f"""
 """
 _HISTORY: Final = f"select {_COLUMNS} {_FROM} where p.actor = $1 order by p.since"
 _ONE: Final = f"select {_COLUMNS} {_FROM} where p.post = $1"
+_ACTOR: Final = """
+    select a.is_active, e.organization, e.code as institution
+    from trust.actor a left join trust.institution_entry e using (sender)
+    where a.code = $1 for update of a
+"""
 _OVERLAPS: Final = """
-    select true from trust.post where actor = $1 and since < $3 and until > $2 limit 1
+    select post, organization, duties, practitioner, since, until
+    from trust.post where actor = $1 and since < $3 and until > $2 order by since
 """
 _INSERT: Final = """
     insert into trust.post
@@ -53,6 +60,53 @@ class Post(msgspec.Struct, frozen=True):
     practitioner: int | None
     since: int
     until: int
+
+
+class Wished(msgspec.Struct, frozen=True):
+    """A post to be given: to which actor, as which Practitioner of the register. With `institution`
+    (a credit code) it is refused to an actor of another.
+    """
+
+    actor: str
+    duties: tuple[str, ...]
+    practitioner: int | None
+    since: int
+    until: int
+    institution: str | None = None
+
+
+async def appoint(connection: Connection, wished: Wished, *, at: int, by: str) -> Post:
+    """`Posts.appoint` within the caller's transaction. One that is there already, the same in all,
+    is given as it is. Each Problem's issue names the column of a file of posts that is at fault.
+    """
+    if wished.since >= wished.until:
+        raise _fault(Invalid, "until", "a post ends after it begins: give a later end, or none")
+    if not duties_known().issuperset(wished.duties):
+        known = ", ".join(sorted(duties_known()))
+        raise _fault(Invalid, "duties", f"there is no such duty; there are {known}")
+    # Whoever else appoints the actor waits here, so that no two posts overlap.
+    row = await connection.fetchrow(_ACTOR, wished.actor)
+    if row is None or not row["is_active"]:
+        raise _fault(NotFound, "actor", "there is no such actor: make the account first")
+    if row["organization"] is None:
+        text = "the actor's institution is not in the register: enter it first"
+        raise _fault(Invalid, "institution", text)
+    if wished.institution not in {None, row["institution"]}:
+        text = "the actor writes for another institution: give the account an actor there first"
+        raise _fault(Invalid, "institution", text)
+    values = (sorted(wished.duties), wished.practitioner, wished.since, wished.until)
+    overlapping = await connection.fetch(_OVERLAPS, wished.actor, wished.since, wished.until)
+    if [tuple(one)[1:] for one in overlapping] == [(row["organization"], *values)]:
+        return Post(*(await connection.fetch(_ONE, overlapping[0]["post"]))[0])
+    if overlapping:
+        text = "the actor has a post in this time already: end that one first"
+        raise _fault(Conflict, "from", text)
+    post = await connection.fetchval(_INSERT, wished.actor, row["organization"], *values, at, by)
+    return Post(*(await connection.fetch(_ONE, post))[0])
+
+
+def _fault(kind: type[Problem], column: str, text: str) -> Problem:
+    return kind(text, issues=(Issue("error", kind.code, text, column),))
 
 
 class Posts:
@@ -78,30 +132,9 @@ class Posts:
         Invalid for a period that ends before it begins, an unknown duty or an institution that is
         not in the register.
         """
-        if since >= until:
-            raise Invalid("a post ends after it begins: give a later end, or none")
-        unknown = sorted(set(duties) - duties_known())
-        if unknown:
-            raise Invalid(f"there is no such duty; there are {', '.join(sorted(duties_known()))}")
+        wanted = Wished(actor, tuple(duties), practitioner, since, until)
         async with self._pool.acquire() as connection, connection.transaction():
-            # Whoever else appoints the actor waits here, so that no two posts overlap.
-            row = await connection.fetchrow(
-                "select sender from trust.actor where code = $1 for update", actor
-            )
-            if row is None:
-                raise NotFound("there is no such actor: make the account first")
-            organization = await connection.fetchval(
-                "select organization from trust.institution_entry where sender = $1", row["sender"]
-            )
-            if organization is None:
-                raise Invalid("the actor's institution is not in the register: enter it first")
-            if await connection.fetchval(_OVERLAPS, actor, since, until):
-                raise Conflict("the actor has a post in this time already: end that one first")
-            post = await connection.fetchval(
-                _INSERT, actor, organization, sorted(duties), practitioner, since, until, at, by
-            )
-            rows = await connection.fetch(_ONE, post)
-            return Post(*rows[0])
+            return await appoint(connection, wanted, at=at, by=by)
 
     async def end(self, post: int, *, at: int) -> Post:
         """End a post at a moment; from then on nobody acts in it. One that has not begun ends as it

@@ -12,10 +12,12 @@ from datetime import date
 from typing import Any, Final
 from uuid import uuid4
 
+import msgspec
+
 from quanmin.base import csv_line
 from quanmin.base.problems import Invalid, Issue
 from quanmin.trust.registers.credit_code import code_rule, judge_credit_code
-from quanmin.trust.registers.definitions import institution_rule
+from quanmin.trust.registers.definitions import duties_known, institution_rule
 from quanmin.trust.registers.licensing import licence_rule
 
 INSTITUTION_COLUMNS: Final = (
@@ -25,8 +27,16 @@ INSTITUTION_COLUMNS: Final = (
 PRACTITIONER_COLUMNS: Final = (
     *("staff_number", "name", "licence", "scopes", "state", "from", "until", "institution"),
 )
+POST_COLUMNS: Final = ("actor", "institution", "duties", "staff", "from", "until")
 _CREDIT: Final = code_rule().own
 _FAULTS_MAX: Final = 100
+
+
+class Parcel(msgspec.Struct, frozen=True):
+    """What lines of a file that belong together enter: a Bundle, and the first of the lines."""
+
+    line: int
+    bundle: dict[str, Any]
 
 
 class Sheet:
@@ -84,10 +94,11 @@ class Sheet:
             )
 
 
-def institutions(text: str) -> list[dict[str, Any]]:
+def institutions(text: str) -> list[Parcel]:
     """A transaction for each institution of a file, in the order of the file: one line a state, the
     lines of one code together. Raises Invalid.
     """
+    first: dict[str, int] = {}
     sheet = Sheet(text, INSTITUTION_COLUMNS, ("credit_code", "name"))
     rule = institution_rule()
     entries: dict[str, dict[str, Any]] = {}
@@ -103,17 +114,18 @@ def institutions(text: str) -> list[dict[str, Any]]:
         period = sheet.period(line, values)
         if period and not (values["state"] and "start" in period):
             sheet.tell(line, "from", "and state stand where a state has days")
+        first.setdefault(code, line)
         body = entries.setdefault(code, _organization(code, values))
         if "start" in period:
             body.setdefault("extension", []).append(_state(values["state"], period))
     sheet.refuse_faulty()
     return [
-        _transaction([(body, f"Organization?identifier={_CREDIT}|{code}")])
+        Parcel(first[code], _transaction([(body, f"Organization?identifier={_CREDIT}|{code}")]))
         for code, body in entries.items()
     ]
 
 
-def practitioners(text: str) -> list[dict[str, Any]]:
+def practitioners(text: str) -> list[Parcel]:
     """A transaction for each practitioner of a file: one line a licence, the lines of one staff
     number together. Raises Invalid.
     """
@@ -121,6 +133,7 @@ def practitioners(text: str) -> list[dict[str, Any]]:
     rule = licence_rule()
     states = sorted(rule.states.in_force | rule.states.others)
     people: dict[str, tuple[dict[str, Any], dict[str, dict[str, Any]]]] = {}
+    first: dict[str, int] = {}
     for line, values in sheet.lines:
         number, code = values["staff_number"], values["institution"].upper()
         sheet.one_of(line, "licence", values["licence"], (kind.code for kind in rule.kind))
@@ -133,6 +146,7 @@ def practitioners(text: str) -> list[dict[str, Any]]:
             sheet.tell(line, "from", "is empty: a licence has a first day")
         if code and not judge_credit_code(code).allowed:
             sheet.tell(line, "institution", "is no unified social credit code (GB 32100)")
+        first.setdefault(number, line)
         body, places = people.setdefault(number, (_practitioner(number, values["name"]), {}))
         if values["licence"]:
             qualifications = body.setdefault("qualification", [])
@@ -142,17 +156,66 @@ def practitioners(text: str) -> list[dict[str, Any]]:
     sheet.refuse_faulty()
     staff = rule.address.staff
     return [
-        _transaction(
-            [
-                (body, f"Practitioner?identifier={staff}|{number}"),
-                *(
-                    (place, f"PractitionerRole?identifier={staff}|{number}@{code}")
-                    for code, place in places.items()
-                ),
-            ]
+        Parcel(
+            first[number],
+            _transaction(
+                [
+                    (body, f"Practitioner?identifier={staff}|{number}"),
+                    *(
+                        (place, f"PractitionerRole?identifier={staff}|{number}@{code}")
+                        for code, place in places.items()
+                    ),
+                ]
+            ),
         )
         for number, (body, places) in people.items()
     ]
+
+
+class PostLine(msgspec.Struct, frozen=True):
+    """A post as a line of a file has it; days are ISO 8601, empty for none."""
+
+    line: int
+    actor: str
+    institution: str
+    duties: tuple[str, ...]
+    staff: str
+    first: str
+    last: str
+
+
+def posts(text: str) -> list[PostLine]:
+    """The posts of a file, a line each. Raises Invalid."""
+    sheet = Sheet(text, POST_COLUMNS, ("actor", "institution", "from"))
+    found = []
+    for line, values in sheet.lines:
+        code = values["institution"].upper()
+        if code and not judge_credit_code(code).allowed:
+            sheet.tell(line, "institution", "is no unified social credit code (GB 32100)")
+        named = tuple(duty for duty in values["duties"].split(";") if duty)
+        for duty in named:
+            sheet.one_of(line, "duties", duty, sorted(duties_known()))
+        days = sheet.period(line, values)
+        if days.get("end", "9999") < days.get("start", ""):
+            sheet.tell(line, "until", "is not before the first day")
+        first, last = days.get("start", ""), days.get("end", "")
+        found.append(PostLine(line, values["actor"], code, named, values["staff"], first, last))
+    sheet.refuse_faulty()
+    return found
+
+
+def joined(parcels: Sequence[Parcel]) -> dict[str, Any]:
+    """All of a file as one transaction. What names an institution of the same file by its code
+    names the entry from now on, in the parcels too, so that their order is free.
+    """
+    entries = [entry for parcel in parcels for entry in parcel.bundle["entry"]]
+    places = {entry["request"]["url"]: entry["fullUrl"] for entry in entries}
+    for entry in entries:
+        for name in ("partOf", "organization"):
+            reference = entry["resource"].get(name)
+            if reference and reference["reference"] in places:
+                reference["reference"] = places[reference["reference"]]
+    return {"resourceType": "Bundle", "type": "transaction", "entry": entries}
 
 
 def as_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

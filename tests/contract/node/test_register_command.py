@@ -50,9 +50,11 @@ def test_institutions_and_staff_are_taken_in_from_csv_and_listed_as_of_a_day(
     file, staff = tmp_path / "institutions.csv", tmp_path / "staff.csv"
     file.write_text(INSTITUTIONS, "utf-8")
     staff.write_text(STAFF, "utf-8")
-    assert "2 of 2" in written(node, "load", "institutions", file)
-    assert "2 of 2" in written(node, "load", "institutions", file)  # again changes nothing
-    assert "1 of 1" in written(node, "load", "practitioners", staff)
+    assert "2 institutions could be" in written(node, "load", "institutions", file, "--dry-run")
+    assert len(table(written(node, "institutions"))) == 0
+    assert "2 institutions are" in written(node, "load", "institutions", file)
+    assert "2 institutions are" in written(node, "load", "institutions", file)  # again: the same
+    assert "1 practitioners are" in written(node, "load", "practitioners", staff)
     then = table(written(node, "institutions", "--as-of", "2024-12-31"))
     assert [(one["credit_code"], one["state"]) for one in then] == [(HOSPITAL, "active")]
     now = table(written(node, "institutions"))
@@ -98,6 +100,53 @@ def test_a_file_with_a_fault_is_not_taken_in_part_and_each_fault_has_its_place(
     file.write_text("code,name\n1,2\n", "utf-8")
     done = node.run("registers", "load", "institutions", file)
     assert (done.returncode, "credit_code" in done.stderr) == (2, True)
+
+
+@pytest.mark.slow
+def test_posts_are_taken_in_from_csv_as_a_whole_or_not_at_all(
+    node: RunningNode, tmp_path: Path
+) -> None:
+    for name, text in (("i", INSTITUTIONS), ("s", STAFF)):
+        (tmp_path / f"{name}.csv").write_text(text, "utf-8")
+    written(node, "load", "institutions", tmp_path / "i.csv")
+    written(node, "load", "practitioners", tmp_path / "s.csv")
+    for code in ("li", "wang"):
+        made = node.run("account", "add", code, "--role", "nurse", "--institution", "centre-x")
+        assert "registers appoint" in made.stdout, made.stdout + made.stderr
+    file = tmp_path / "posts.csv"
+    head = "actor,institution,duties,staff,from,until\n"
+    good = f"li,{CENTRE},immunization;quality,S1,2026-01-01,\n"
+    file.write_text(f"{head}{good}nobody,{CENTRE},,,2026-01-01,\nwang,{HOSPITAL},,,2026-01-01,\n")
+    done = node.run("registers", "load", "posts", file)
+    assert (done.returncode, "line 3, actor" in done.stdout) == (2, True), done.stdout
+    assert "line 4, institution" in done.stdout
+    file.write_text(f"{head}{good}wang,{CENTRE},,S9,2026-01-01,\n")
+    assert "line 3, staff" in node.run("registers", "load", "posts", file).stdout
+    assert table(written(node, "posts", "--as-of", "2026-06-30")) == []
+    file.write_text(f"{head}{good}wang,{CENTRE},,,2026-01-01,2026-01-31\n")
+    written(node, "load", "posts", file, "--dry-run")
+    assert table(written(node, "posts", "--as-of", "2026-01-31")) == []
+    assert "2 posts are entered" in written(node, "load", "posts", file)
+    assert "2 posts are entered" in written(node, "load", "posts", file)  # again: the same
+    for day, actors in (("2026-01-31", ["li", "wang"]), ("2026-02-01", ["li"])):
+        held = table(written(node, "posts", "--as-of", day))
+        assert sorted(one["actor"] for one in held) == actors
+    file.write_text(f"{head}li,{CENTRE},,,2027-01-01,\n")
+    assert "line 2, from" in node.run("registers", "load", "posts", file).stdout
+
+
+@pytest.mark.slow
+def test_what_the_registers_hold_already_is_told_with_its_line(
+    node: RunningNode, tmp_path: Path
+) -> None:
+    file, third = tmp_path / "institutions.csv", credit_code("580101", 10)
+    lines = f"{third},丙医院,other\n{credit_code('580101', 11)},丁医院,other\n"
+    file.write_text(f"credit_code,name,sender\n{third},丙医院,third\n", "utf-8")
+    written(node, "load", "institutions", file)
+    file.write_text(f"credit_code,name,sender\n{lines}", "utf-8")
+    done = node.run("registers", "load", "institutions", file)
+    assert (done.returncode, "line 2: " in done.stdout) == (2, True), done.stdout
+    assert "丁" not in written(node, "institutions")
 
 
 @pytest.mark.slow
