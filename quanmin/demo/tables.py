@@ -142,6 +142,19 @@ class Numbering(Source, frozen=True, kw_only=True):
     systems: Systems
 
 
+class Registered(msgspec.Struct, frozen=True):
+    """What a node's registers say of institutions of a kind: their kind, level and grade, and as
+    what their staff are licensed, in departments that `scopes` does not name as `scope`.
+    """
+
+    kind: str
+    level: str
+    licence: str
+    scope: str
+    grade: str = ""
+    scopes: dict[str, str] = msgspec.field(default_factory=dict)
+
+
 class InstitutionKind(msgspec.Struct, frozen=True):
     """A kind of institution: its level, staff and the fee for a visit in fen."""
 
@@ -154,6 +167,7 @@ class InstitutionKind(msgspec.Struct, frozen=True):
     departments: tuple[str, ...]
     doctors_per_department: int
     inpatients: bool
+    registered: Registered
 
 
 class Departments(msgspec.Struct, frozen=True):

@@ -9,19 +9,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-import msgspec
 from rich.console import Console
 
 from quanmin.base.postgres import open_pool
 from quanmin.base.problems import Unusable
 from quanmin.demo.guide import find_hints
 from quanmin.demo.province import Province
+from quanmin.demo.register_sheets import parent_and_child
 from quanmin.demo.show import fill
-from quanmin.fhir.grammar import parse_query
+from quanmin.node.demo_registers import (
+    enter_parent,
+    fill_posts,
+    fill_registers,
+    person_with,
+)
 from quanmin.node.first_actors import HOSPITALS, OPERATOR, RESIDENT, enrol_first_actors, keep
 from quanmin.node.places import Enrolled, Places, Shown
 from quanmin.node.reach import reached_database
-from quanmin.node.server import Node, open_node
+from quanmin.node.server import open_node
 from quanmin.node.settings import Settings
 from quanmin.node.starting import renew_workers
 from quanmin.trust import Actor, Actors
@@ -57,7 +62,8 @@ def demonstrate(
         tokens = asyncio.run(_tokens_of_senders(dsn, places, province))
         fill(state.address, tokens, province, console)
         asyncio.run(_embody_resident(settings, dsn, province))
-        asyncio.run(_open_accounts(settings, dsn, places))
+        asyncio.run(_fill_registers(settings, dsn, province, console))
+        asyncio.run(_open_accounts(settings, dsn, places, province))
     if truth is not None:
         with console.status("writing the truth ..."):
             count = province.write_truth(truth)
@@ -88,7 +94,7 @@ async def _embody_resident(settings: Settings, dsn: str, province: Province) -> 
     numbers = [hint.term for hint in find_hints(province) if _IDENTITY_NUMBER.fullmatch(hint.term)]
     async with open_node(settings, dsn, connections_max=2) as node:
         for number in numbers:
-            person = await _person_with(node, settings, number)
+            person = await person_with(node, number)
             if person is not None:
                 await node.pool.execute(
                     "update trust.actor set person = $2 where code = $1", RESIDENT.code, person
@@ -96,22 +102,38 @@ async def _embody_resident(settings: Settings, dsn: str, province: Province) -> 
                 return
 
 
-async def _open_accounts(settings: Settings, dsn: str, places: Places) -> None:
-    """Accounts to sign in with, once: of staff at the centre and at a hospital, of a resident and
-    of the security administrator. Whoever can read the node's folder can sign in as any of them.
+async def _fill_registers(
+    settings: Settings, dsn: str, province: Province, console: Console
+) -> None:
+    async with open_node(settings, dsn, connections_max=2) as node:
+        await fill_registers(node, province, console)
+
+
+async def _open_accounts(settings: Settings, dsn: str, places: Places, province: Province) -> None:
+    """Accounts to sign in with, once, with their posts: of staff at the centre and at a hospital,
+    of a resident, of a mother who acts for her child, and of the security administrator. Whoever
+    can read the node's folder can sign in as any of them.
     """
     known = {shown.code for shown in places.accounts()}
+    family = parent_and_child(province)
     async with open_node(settings, dsn, connections_max=2) as node:
         resident = await node.actors.by_code(RESIDENT.code)
         person = resident.person if resident else None
-        actors = (
+        mother = None if family is None else await person_with(node, family.parent)
+        actors = [
             Actor("demo-centre", "operator", "县信息中心", OPERATOR.sender),
             Actor("demo-clerk", "institution", HOSPITALS[0].name, HOSPITALS[0].sender),
             Actor("demo-resident", "resident", "Resident", "", person),
             Actor("demo-security", "security_administrator", "安全管理员", "register"),
-        )
+            Actor("demo-doctor", "doctor", HOSPITALS[0].name, HOSPITALS[0].sender),
+        ]
+        if family is not None and mother is not None:
+            actors.append(Actor("demo-mother", "resident", family.parent_name, "", str(mother)))
         missing = [actor for actor in actors if actor.code not in known]
         made = [await _open_account(node.sign_in, actor) for actor in missing]
+        await fill_posts(node, province)
+        if family is not None:
+            await enter_parent(node, family)
     places.keep_accounts((*places.accounts(), *made))
 
 
@@ -128,19 +150,3 @@ async def _open_account(entrance: SignIn, actor: Actor) -> Shown:
     secret = entrance.totp.new_secret()
     await entrance.totp.add(actor.code, secret, present_code(secret, periods_ago=1))
     return Shown(actor.code, actor.role, password, secret)
-
-
-async def _person_with(node: Node, settings: Settings, number: str) -> int | None:
-    query = parse_query(
-        "Patient",
-        [("identifier", number)],
-        strict=True,
-        zone=settings.zone,
-        limits=settings.search,
-    )
-    records = node.guard.records(OPERATOR, purpose="HSYSADMIN", request_id="demo")
-    hits = await records.search(msgspec.structs.replace(query, count=1))
-    async with node.guard.store.glancing() as connection:
-        for patient in hits.matches:
-            return await node.guard.people.person_of(connection, patient.rid)
-    return None
