@@ -4,9 +4,11 @@ one: an institution is closed from the moment that is answered.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 from zoneinfo import ZoneInfo
+
+import msgspec
 
 from quanmin.base.database import Connection
 from quanmin.base.problems import Conflict, Invalid
@@ -23,6 +25,10 @@ _ENTER: Final = """
     insert into trust.institution_entry (organization, id, code, sender) values ($1, $2, $3, $4)
     on conflict (organization) do update set code = excluded.code, sender = excluded.sender
 """
+_KNOWN: Final = """
+    select since, until, name, level, grade, kind, region, parent from trust.institution
+    where organization = $1 and since < $2 order by since
+"""
 _IN_FORCE: Final = """
     select level, grade, kind, region, parent, name, state, until from trust.institution
     where organization = $1 and since <= $2 and until > $2
@@ -35,8 +41,42 @@ _FORGET_LATER: Final = "delete from trust.institution where organization = $1 an
 _INSERT: Final = """
     insert into trust.institution (organization, sender, code, name, level, grade, kind, region,
         parent, state, since, until)
-    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+    select $1, $2, code, $3, $4, $5, $6, $7, $8, $9, $10, $11
+    from trust.institution_entry where organization = $1
 """
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What an Organization says of an institution whatever its state; of a change of it no day is
+    stated, so it holds from the moment that it is written.
+    """
+
+    name: str
+    level: str | None
+    grade: str | None
+    kind: str | None
+    region: str
+    parent: int | None
+
+
+Piece = tuple[int, int, Told]
+
+
+def pieces(stage: Stage, own: Told, known: Sequence[Piece], now: int) -> Iterator[Piece]:
+    """A stage in the parts in which different things held: until now what was known, by `known` in
+    order of time, from now on what the entry says.
+    """
+    at, end = stage.since, min(stage.until, now)
+    for since, until, told in known:
+        begin, stop = max(at, since), min(end, until)
+        if begin >= stop or told == own:
+            continue
+        if at < begin:
+            yield at, begin, own
+        yield begin, stop, told
+        at = stop
+    if at < stage.until:
+        yield at, stage.until, own
 
 
 class InstitutionIndex:
@@ -80,11 +120,16 @@ class InstitutionIndex:
         await self._refuse_taken(connection, change, read.code, sender)
         await connection.execute(_ENTER, change.rid, change.id, read.code, sender)
         if read.stages:
+            rows = await connection.fetch(_KNOWN, change.rid, change.updated)
             await connection.execute(
                 "delete from trust.institution where organization = $1", change.rid
             )
+            parent = self._parent(read)
+            own = Told(read.name, read.level, read.grade, read.kind, read.region, parent)
+            before = [(row[0], row[1], Told(*tuple(row)[2:])) for row in rows]
             for stage in read.stages:
-                await self._insert(connection, change, read, stage, sender)
+                for since, until, told in pieces(stage, own, before, change.updated):
+                    await self._insert(connection, change, stage, sender, (since, until, told))
         else:
             await self._go_on(connection, change, read, sender)
 
@@ -112,25 +157,26 @@ class InstitutionIndex:
         # Periods that were stated and have not begun are taken back with the statement.
         await connection.execute(_FORGET_LATER, change.rid, now)
         await connection.execute(_END, change.rid, now)
-        await self._insert(connection, change, entry, stage, sender)
+        told = Told(entry.name, *holds)
+        await self._insert(connection, change, stage, sender, (now, OPEN_END, told))
 
     async def _insert(
-        self, connection: Connection, change: Change, entry: Entry, stage: Stage, sender: str
+        self, connection: Connection, change: Change, stage: Stage, sender: str, piece: Piece
     ) -> None:
+        since, until, told = piece
         await connection.execute(
             _INSERT,
             change.rid,
             sender,
-            entry.code,
-            entry.name,
-            stage.level or entry.level,
-            stage.grade or entry.grade,
-            entry.kind,
-            entry.region,
-            self._parent(entry),
+            told.name,
+            stage.level or told.level,
+            stage.grade or told.grade,
+            told.kind,
+            told.region,
+            told.parent,
             stage.state,
-            stage.since,
-            stage.until,
+            since,
+            until,
         )
 
     def _parent(self, entry: Entry) -> int | None:

@@ -248,3 +248,28 @@ async def test_a_security_administrator_writes_the_registers_and_nothing_else(
 
 def test_the_systems_of_the_demonstration_are_known() -> None:
     assert CREDIT in code_rule().systems
+
+
+async def test_a_change_of_name_holds_from_when_it_is_written(
+    guard: Guard, pool: asyncpg.Pool[asyncpg.Record]
+) -> None:
+    stage = {
+        "url": ADDRESS.status,
+        "extension": [
+            {"url": "state", "valueCode": "active"},
+            {"url": "period", "valuePeriod": {"start": "2020-01-01"}},
+        ],
+    }
+    id_ = await register(guard, organization(extension=[stage]))
+    keeper = as_(guard, "security_administrator", "register")
+    for name, level in (("清河县医院", "county"), ("清河市医院", "city")):
+        body = {**organization(level=level, name=name, extension=[stage]), "id": id_}
+        await keeper.update("Organization", id_, json.dumps(body).encode())
+    history = await Institutions(pool).history(CODE)
+    told = [(one.name, one.level, one.state) for one in history]
+    assert told == [
+        ("清河县人民医院", "county", "active"),
+        ("清河县医院", "county", "active"),
+        ("清河市医院", "city", "active"),
+    ]
+    assert [one.until for one in history[:2]] == [one.since for one in history[1:]]
