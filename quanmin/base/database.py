@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final, TypeAlias
 
 import asyncpg
@@ -11,6 +13,24 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProx
 
 # What runs a single statement; on a pool each statement may see another moment.
 Database: TypeAlias = "Connection | asyncpg.Pool[asyncpg.Record]"
+
+
+class Lent:
+    """A connection in place of a pool: what begins a transaction of its own joins the caller's."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.fetch = connection.fetch
+        self.fetchrow = connection.fetchrow
+        self.fetchval = connection.fetchval
+
+    @asynccontextmanager
+    async def acquire(self) -> AsyncIterator[Connection]:
+        """The connection."""
+        yield self._connection
+
+
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record] | Lent"
 
 # What asyncpg raises while the server is down, starting or shutting down.
 UNAVAILABLE: Final[tuple[type[Exception], ...]] = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Final
 
@@ -18,6 +18,7 @@ from quanmin.web.sheet import sheet
 KEEPERS: Final = Access(
     frozenset({"operator", "institution", "supervisor", "security_administrator"})
 )
+KEEPING: Final = Access(frozenset({"operator", "security_administrator"}))
 _ROWS: Final = 50
 _SHEET_ROWS: Final = 500
 
@@ -38,6 +39,7 @@ async def institutions(visit: Visit, records: DeclaredRecords) -> Response:
         csv=visit.here_with(after="").replace("/institutions?", "/institutions.csv?", 1),
         day=visit.asked("day"),
         is_day=is_day,
+        is_keeper=visit.actor is not None and KEEPING.admits(visit.actor.role),
         asked={name: visit.asked(name) for name in ("text", "state", "level", "kind", "region")},
         choices={
             "state": _choices(visit, rule.state),
@@ -63,10 +65,25 @@ async def institutions_sheet(visit: Visit, records: DeclaredRecords) -> Response
                 moment, wanted, after=batch[-1].code, count=_SHEET_ROWS
             )
 
+    return sheet("institutions", _headings(visit), rows())
+
+
+def _headings(visit: Visit) -> list[str]:
     say = visit.say
-    heading = [say("Credit code"), say("Name"), say("State"), say("Kind"), say("Level"),
-               say("Grade"), say("Division"), say("From"), say("Until")]  # fmt: skip
-    return sheet("institutions", heading, rows())
+    return [say("Credit code"), say("Name"), say("State"), say("Kind"), say("Level"),
+            say("Grade"), say("Division"), say("From"), say("Until")]  # fmt: skip
+
+
+def history_rows(
+    visit: Visit, history: Sequence[Institution]
+) -> tuple[list[str], AsyncIterator[list[str]]]:
+    """The states of an institution for a sheet: its heading and its rows."""
+
+    async def rows() -> AsyncIterator[list[str]]:
+        for one in history:
+            yield list(_row(visit, one).values())
+
+    return _headings(visit), rows()
 
 
 @page("/registers/institutions/{code}", access=KEEPERS)
@@ -76,7 +93,8 @@ async def institution(visit: Visit, records: DeclaredRecords) -> Response:
     if not history:
         raise NotFound("no institution of the register has this code")
     rows = [_row(visit, one) for one in reversed(history)]
-    return visit.page("registers/institution.html", rows=rows, now=rows[0])
+    is_keeper = visit.actor is not None and KEEPING.admits(visit.actor.role)
+    return visit.page("registers/institution.html", rows=rows, now=rows[0], is_keeper=is_keeper)
 
 
 def _asked_moment(visit: Visit) -> tuple[int | None, bool]:

@@ -8,6 +8,7 @@ from quanmin.trust.registers.admissions import (
 )
 from quanmin.trust.registers.authoring import LicensedActs
 from quanmin.trust.registers.credit_code import judge_credit_code
+from quanmin.trust.registers.desk import Registers
 from quanmin.trust.registers.institution_index import InstitutionIndex
 from quanmin.trust.registers.institutions import Institution, Institutions, Wanted
 from quanmin.trust.registers.posts import Post, Posts
@@ -28,6 +29,7 @@ __all__ = [
     "PractitionerIndex",
     "Proxies",
     "Proxy",
+    "Registers",
     "Standing",
     "Standings",
     "Wanted",

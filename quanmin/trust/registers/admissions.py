@@ -13,17 +13,18 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Final, Literal, get_args
 
-import asyncpg
 import msgspec
 
-from quanmin.base.database import Connection, Database
+from quanmin.base.database import Connection, Database, Pool
 from quanmin.base.problems import Conflict, Forbidden, Invalid, NotFound
 from quanmin.trust.registers.definitions import Word, institution_rule
 
 MemberKind = Literal["client", "actor", "sender"]
 _YEAR: Final = 366 * 86_400_000_000
 _COLUMNS: Final = (
-    "a.admission, a.party, p.kind, p.name, a.state, a.purpose, a.agreement, a.since, a.until"
+    "a.admission, a.party, p.kind, p.name, a.state, a.purpose, a.agreement, a.since, a.until,"
+    " a.opinion, a.reason, array(select m.kind || ':' || m.member from trust.party_member m"
+    " where m.party = a.party order by 1) as members"
 )
 _FROM: Final = "from trust.admission a join trust.party p using (party)"
 _ONE: Final = f"select {_COLUMNS} {_FROM} where a.admission = $1"
@@ -54,6 +55,9 @@ _WITHDRAW: Final = """
 """
 
 
+_APPLICANT: Final = "whoever entered an application neither reviews nor admits it"
+
+
 class PartyKind(Word, frozen=True):
     """A kind of party, and for how long one is admitted at most."""
 
@@ -61,7 +65,9 @@ class PartyKind(Word, frozen=True):
 
 
 class Admission(msgspec.Struct, frozen=True):
-    """An application of a party and what became of it; `since` and `until` of one admitted."""
+    """An application of a party and what became of it; `since` and `until` of one admitted.
+    `members` are as whom it asks, as `kind:code`.
+    """
 
     admission: int
     party: str
@@ -72,6 +78,9 @@ class Admission(msgspec.Struct, frozen=True):
     agreement: str | None
     since: int | None
     until: int | None
+    opinion: str | None
+    reason: str | None
+    members: list[str]
 
 
 class Application(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,7 +104,7 @@ def party_kinds() -> dict[str, PartyKind]:
 class Admissions:
     """The admissions of one node."""
 
-    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+    def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def apply(self, application: Application, *, at: int, by: str) -> Admission:
@@ -187,6 +196,11 @@ class Admissions:
         async with self._pool.acquire() as connection, connection.transaction():
             return await _changed(connection, _WITHDRAW, admission, at, by, reason)
 
+    async def one(self, admission: int) -> Admission:
+        """One of them. Raises NotFound."""
+        async with self._pool.acquire() as connection:
+            return await _one(connection, admission)
+
     async def all(
         self, *, state: str | None = None, after: int = 0, count: int
     ) -> Sequence[Admission]:
@@ -225,4 +239,4 @@ async def _refuse_applicant(connection: Connection, admission: int, by: str) -> 
         "select applied_by from trust.admission where admission = $1", admission
     )
     if applicant == by:
-        raise Forbidden("whoever entered an application neither reviews nor admits it")
+        raise Forbidden(_APPLICANT)

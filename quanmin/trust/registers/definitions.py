@@ -93,11 +93,17 @@ def roles() -> dict[str, RoleRule]:
     return {role["code"]: msgspec.convert(role, RoleRule) for role in found}
 
 
+class Duty(Word, frozen=True):
+    """What a post charges its holder with; `keeps_posts`: with the posts of the institution too."""
+
+    keeps_posts: bool = False
+
+
 @cache
-def duties() -> tuple[Word, ...]:
+def duties() -> tuple[Duty, ...]:
     """The duties a post may have."""
     file = files("quanmin.definitions").joinpath("registers", "duties.toml")
-    return msgspec.convert(tomllib.loads(file.read_text("utf-8"))["duty"], tuple[Word, ...])
+    return msgspec.convert(tomllib.loads(file.read_text("utf-8"))["duty"], tuple[Duty, ...])
 
 
 @cache

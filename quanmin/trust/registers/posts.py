@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-import asyncpg
 import msgspec
 
-from quanmin.base.database import Connection
+from quanmin.base.database import Connection, Pool
 from quanmin.base.problems import Conflict, Invalid, Issue, NotFound, Problem
 from quanmin.trust.registers.definitions import duties_known
 from quanmin.trust.registers.entry import OPEN_END
@@ -112,7 +111,7 @@ def _fault(kind: type[Problem], column: str, text: str) -> Problem:
 class Posts:
     """The posts of one node."""
 
-    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+    def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def appoint(
@@ -168,6 +167,11 @@ class Posts:
         """
         rows = await self._pool.fetch(_AS_OF, moment, actor, institution, after, count)
         return [Post(*row) for row in rows]
+
+    async def one(self, post: int) -> Post | None:
+        """One post; None when there is none with this number."""
+        row = await self._pool.fetchrow(_ONE, post)
+        return None if row is None else Post(*row)
 
     async def history(self, actor: str) -> Sequence[Post]:
         """All posts of an actor, oldest first."""

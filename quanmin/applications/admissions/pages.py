@@ -1,0 +1,148 @@
+"""Who applied and what became of it, as a list and one by one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Final
+
+from starlette.responses import Response
+
+from quanmin.base.problems import NotFound
+from quanmin.trust.registers import Admission, Registers
+from quanmin.trust.registers.admissions import party_kinds
+from quanmin.trust.registers.definitions import Word
+from quanmin.web import Access, DeclaredRecords, Page, Visit, page
+from quanmin.web.forms import Cell, Field, Listing, choices, list_page, plain, word_of
+from quanmin.web.sheet import sheet
+
+ASKING: Final = Access(frozenset({"operator", "supervisor", "security_administrator"}))
+KEEPING: Final = Access(frozenset({"operator", "security_administrator"}))
+LIST: Final = "/admissions"
+_ROWS: Final = 50
+_SHEET_ROWS: Final = 500
+_DIGITS_MAX: Final = 18
+_OPEN: Final = {"applied": "review", "reviewed": "admit", "admitted": "withdraw"}
+
+
+@page(LIST, access=ASKING)
+async def admissions(visit: Visit, records: DeclaredRecords) -> Response:
+    """Who applied, in a state or in any."""
+    after = _number(visit.asked("after"))
+    state, say = visit.asked("state"), visit.say
+    found = await records.desk(Registers).admissions(
+        state=state or None, after=after, count=_ROWS + 1
+    )
+    is_keeper = visit.actor is not None and KEEPING.admits(visit.actor.role)
+    offered = [("", say("any")), *choices(visit, state_words(visit))]
+    listing = Listing(
+        title=say("Register of admissions"),
+        headings=_headings(visit),
+        rows=[_row(visit, one) for one in found[:_ROWS]],
+        filters=[Field("state", say("State"), "select", state, offered)],
+        more=visit.here_with(after=str(found[_ROWS - 1].admission)) if len(found) > _ROWS else "",
+        csv=visit.here_with(after="").replace(f"{LIST}?", f"{LIST}.csv?", 1),
+        actions=[(say("Enter an application"), f"{LIST}/new")] if is_keeper else [],
+    )
+    return list_page(visit, listing)
+
+
+@page(f"{LIST}.csv", access=ASKING)
+async def admissions_sheet(visit: Visit, records: DeclaredRecords) -> Response:
+    """All of the list as a sheet."""
+    desk, state = records.desk(Registers), visit.asked("state") or None
+    first = await desk.admissions(state=state, after=0, count=_SHEET_ROWS)
+
+    async def rows() -> AsyncIterator[list[str]]:
+        batch = first
+        while batch:
+            for row in plain(_row(visit, one) for one in batch):
+                yield row
+            last = batch[-1].admission
+            batch = await desk.admissions(state=state, after=last, count=_SHEET_ROWS)
+
+    return sheet("admissions", _headings(visit), rows())
+
+
+@page(f"{LIST}/{{number}}", access=ASKING)
+async def admission(visit: Visit, records: DeclaredRecords) -> Response:
+    """One admission: what was applied for, what was found, agreed and decided."""
+    one = await found_one(visit, records)
+    say = visit.say
+    told = [
+        (say("Party"), one.party),
+        (say("Kind"), word_of(visit, party_kinds().values(), one.kind)),
+        (say("State"), word_of(visit, state_words(visit), one.state)),
+        (say("Purpose"), one.purpose),
+        (say("It asks as"), "; ".join(one.members)),
+        (say("What the review found"), one.opinion or ""),
+        (say("Agreement"), one.agreement or ""),
+        (say("From"), _day(visit, one.since)),
+        (say("Until"), _day(visit, one.until, is_end=True)),
+        (say("Why it was withdrawn"), one.reason or ""),
+    ]
+    step = _OPEN.get(one.state) if visit.actor and KEEPING.admits(visit.actor.role) else None
+    return visit.page(
+        "admissions/admission.html",
+        name=one.name,
+        told=[(label, text) for label, text in told if text],
+        address=f"{LIST}/{one.admission}",
+        step=step,
+        step_words={
+            "review": say("Review it"),
+            "admit": say("Admit it"),
+            "withdraw": say("Withdraw it"),
+        }.get(step or ""),
+        renewal=f"{LIST}/new?of={one.admission}" if step == "withdraw" else "",
+    )
+
+
+async def found_one(visit: Visit, records: DeclaredRecords) -> Admission:
+    """The admission that the address names. Raises NotFound."""
+    number = _number(visit.path("number"))
+    if not number:
+        raise NotFound("there is no such admission")
+    return await records.desk(Registers).admission(number)
+
+
+def state_words(visit: Visit) -> list[Word]:
+    """The states of an admission with their words."""
+    said = {
+        "applied": visit.say("Applied for"),
+        "reviewed": visit.say("Reviewed"),
+        "refused": visit.say("Refused"),
+        "admitted": visit.say("Admitted"),
+        "withdrawn": visit.say("Withdrawn"),
+    }
+    return [Word(code, words, words) for code, words in said.items()]
+
+
+def _headings(visit: Visit) -> list[str]:
+    say = visit.say
+    return [
+        *(say("Name"), say("Party"), say("Kind"), say("State"), say("Agreement")),
+        *(say("From"), say("Until")),
+    ]
+
+
+def _row(visit: Visit, one: Admission) -> list[Cell]:
+    return [
+        Cell(one.name, f"{LIST}/{one.admission}"),
+        Cell(one.party),
+        Cell(word_of(visit, party_kinds().values(), one.kind)),
+        Cell(word_of(visit, state_words(visit), one.state)),
+        Cell(one.agreement or ""),
+        Cell(_day(visit, one.since), is_number=True),
+        Cell(_day(visit, one.until, is_end=True), is_number=True),
+    ]
+
+
+def _day(visit: Visit, moment: int | None, *, is_end: bool = False) -> str:
+    return "" if moment is None else visit.moment(moment - (1 if is_end else 0))[:10]
+
+
+def _number(text: str) -> int:
+    is_one = text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX
+    return int(text) if is_one else 0
+
+
+PAGES: Final[tuple[Page, ...]] = (admissions, admissions_sheet, admission)

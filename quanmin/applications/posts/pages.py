@@ -1,0 +1,245 @@
+"""The pages of posts: who holds which on a day, giving one, ending one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import date, datetime, time, timedelta
+from typing import Final
+
+from starlette.responses import Response
+
+from quanmin.base.problems import Conflict, Forbidden, Invalid, NotFound
+from quanmin.trust.registers import Post, Registers
+from quanmin.trust.registers.definitions import duties, roles
+from quanmin.trust.registers.entry import OPEN_END
+from quanmin.trust.registers.licensing import licence_rule
+from quanmin.trust.registers.posts import Wished
+from quanmin.web import Access, DeclaredRecords, Page, Visit, page
+from quanmin.web.forms import (
+    Cell,
+    Field,
+    Listing,
+    Sent,
+    asked_day,
+    choices,
+    confirm_page,
+    form_page,
+    is_confirmed,
+    list_page,
+    plain,
+    word_of,
+)
+from quanmin.web.sheet import sheet
+
+# Staff are among them whose duty it is to keep the posts of their institution: the desk decides.
+SIDES: Final = Access(
+    frozenset(
+        {
+            *("operator", "security_administrator", "supervisor"),
+            *("institution", "doctor", "nurse", "public_health_worker"),
+        }
+    )
+)
+_LIST: Final = "/posts"
+_ROWS: Final = 50
+_SHEET_ROWS: Final = 500
+_DIGITS_MAX: Final = 18
+_DUTIES_MAX: Final = 3
+_OWN_NAMES: Final = ("actor", "staff", "from", "until")
+_BLAMED: Final = {**{at: at for at in _OWN_NAMES}, "institution": "actor", "duties": "duty1"}
+# Marks what the register refuses with for the catalogue.
+_marked: Callable[[str], str] = str
+
+
+def _(message: str) -> str:
+    return _marked(message)
+
+
+SAID: Final = (
+    _("a post ends after it begins: give a later end, or none"),
+    _("there is no such actor: make the account first"),
+    _("the actor's institution is not in the register: enter it first"),
+    _("the actor writes for another institution: give the account an actor there first"),
+    _("the actor has a post in this time already: end that one first"),
+    _("nobody gives a post to themselves: let another keeper do it"),
+    _("the post has ended before"),
+)
+
+
+@page(_LIST, access=SIDES)
+async def posts(visit: Visit, records: DeclaredRecords) -> Response:
+    """Who holds which post on a day."""
+    desk, say = records.desk(Registers), visit.say
+    day, fault = asked_day(visit)
+    found = await desk.posts(
+        _moment(visit, day),
+        _asked_code(visit),
+        after=_number(visit.asked("after")),
+        count=_ROWS + 1,
+    )
+    reach = await desk.posts_reach()
+    filters = [Field("day", say("As of the day (empty: now)"), "date", visit.asked("day"))]
+    if reach.institution is None:
+        code = visit.asked("institution")
+        filters.append(Field("institution", say("Institution (credit code)"), value=code))
+    listing = Listing(
+        title=say("Register of posts"),
+        headings=_headings(visit),
+        rows=[
+            [*_row(visit, one), _end_of(visit, one) if reach.may_change else Cell("")]
+            for one in found[:_ROWS]
+        ],
+        filters=filters,
+        more=visit.here_with(after=str(found[_ROWS - 1].post)) if len(found) > _ROWS else "",
+        csv=visit.here_with(after="").replace(f"{_LIST}?", f"{_LIST}.csv?", 1),
+        fault=fault,
+        actions=[(say("Give a post"), f"{_LIST}/new")] if reach.may_change else [],
+    )
+    return list_page(visit, listing)
+
+
+@page(f"{_LIST}.csv", access=SIDES)
+async def posts_sheet(visit: Visit, records: DeclaredRecords) -> Response:
+    """All of the list as a sheet."""
+    desk = records.desk(Registers)
+    day, _ = asked_day(visit)
+    moment, code = _moment(visit, day), _asked_code(visit)
+    first = await desk.posts(moment, code, after=None, count=_SHEET_ROWS)
+
+    async def rows() -> AsyncIterator[list[str]]:
+        batch: Sequence[Post] = first
+        while batch:
+            for row in plain(_row(visit, one) for one in batch):
+                yield row
+            batch = await desk.posts(moment, code, after=batch[-1].post, count=_SHEET_ROWS)
+
+    return sheet("posts", _headings(visit)[:-1], rows())
+
+
+@page(f"{_LIST}/new", access=SIDES, methods=("GET", "POST"))
+async def give(visit: Visit, records: DeclaredRecords) -> Response:
+    """Give a post to an account's actor."""
+    desk, say = records.desk(Registers), visit.say
+    if not (await desk.posts_reach()).may_change:
+        raise Forbidden("you may see the posts, not change them")
+    title, button = say("Give a post"), say("Give it")
+    offered = [("", say("none")), *choices(visit, duties())]
+    fields = [
+        Field("actor", say("Account"), is_needed=True, length_max=63),
+        *(
+            Field(f"duty{at}", f"{say('Duty')} {at}", "select", choices=offered)
+            for at in range(1, _DUTIES_MAX + 1)
+        ),
+        Field("staff", say("Staff number in the register of practitioners"), length_max=64),
+        Field("from", say("From (first day)"), "date", visit.today.isoformat(), is_needed=True),
+        Field("until", say("Until (last day)"), "date"),
+    ]
+    if visit.request.method == "GET":
+        lead = say("The post is at the institution for which the account writes.")
+        return form_page(visit, title, fields, button=button, back=_LIST, lead=lead)
+    sent = Sent(visit)
+    actor = sent.text("actor", is_needed=True, length_max=63)
+    codes = [duty.code for duty in duties()]
+    named = [sent.choice(f"duty{at}", codes) for at in range(1, _DUTIES_MAX + 1)]
+    first, last = sent.day("from", is_needed=True), sent.day("until")
+    practitioner = await _practitioner(visit, records, sent)
+    if sent.is_sound and first is not None:
+        wished = Wished(
+            actor,
+            tuple(sorted({duty for duty in named if duty})),
+            practitioner,
+            _midnight(visit, first),
+            OPEN_END if last is None else _midnight(visit, last + timedelta(days=1)),
+        )
+        try:
+            await desk.appoint(wished)
+        except (Invalid, Conflict, NotFound, Forbidden) as problem:
+            sent.blame(problem, _BLAMED)
+        else:
+            return visit.go(_LIST)
+    return form_page(visit, title, fields, button=button, back=_LIST, sent=sent)
+
+
+@page(f"{_LIST}/{{post}}/end", access=SIDES, methods=("GET", "POST"))
+async def end(visit: Visit, records: DeclaredRecords) -> Response:
+    """End a post, now or after a day to come."""
+    desk, say = records.desk(Registers), visit.say
+    held = await desk.post(_number(visit.path("post")) or 0)
+    title, button = say("End the post"), say("End")
+    hint = say("Empty: at once")
+    fields = [Field("until", say("Until (last day)"), "date", hint=hint)]
+    lead = f"{held.name} ({held.actor}), {word_of(visit, roles().values(), held.role)}"
+    if visit.request.method == "GET":
+        return form_page(visit, title, fields, button=button, back=_LIST, lead=lead)
+    sent = Sent(visit)
+    last = sent.day("until")
+    if sent.is_sound:
+        if not is_confirmed(visit):
+            when = say("at once") if last is None else last.isoformat()
+            after = say("Then they do nothing any more in this post, wherever they are signed in.")
+            return confirm_page(visit, title, [f"{lead}: {when}", after], back=_LIST)
+        at = None if last is None else _midnight(visit, last + timedelta(days=1))
+        try:
+            await desk.end_post(held.post, at=at)
+        except (Invalid, Conflict, Forbidden) as problem:
+            sent.blame(problem, {})
+        else:
+            return visit.go(_LIST)
+    return form_page(visit, title, fields, button=button, back=_LIST, sent=sent)
+
+
+async def _practitioner(visit: Visit, records: DeclaredRecords, sent: Sent) -> int | None:
+    """The key of the Practitioner with the staff number that was filled in."""
+    number = sent.text("staff", length_max=64)
+    if not number:
+        return None
+    wanted = ("identifier", f"{licence_rule().address.staff}|{number}")
+    hits = await records.find("Practitioner", wanted, count=2)
+    if len(hits.matches) != 1:
+        sent.faults["staff"] = visit.say("Nobody of the register has this staff number.")
+        return None
+    return hits.matches[0].rid
+
+
+def _headings(visit: Visit) -> list[str]:
+    say = visit.say
+    return [
+        *(say("Name"), say("Account"), say("Role"), say("Institution (credit code)")),
+        *(say("Duties"), say("From"), say("Until"), say("Change")),
+    ]
+
+
+def _row(visit: Visit, one: Post) -> list[Cell]:
+    return [
+        Cell(one.name),
+        Cell(one.actor),
+        Cell(word_of(visit, roles().values(), one.role)),
+        Cell(one.institution, f"/registers/institutions/{one.institution}"),
+        Cell("; ".join(word_of(visit, duties(), duty) for duty in one.duties)),
+        Cell(visit.moment(one.since)[:10], is_number=True),
+        Cell("" if one.until == OPEN_END else visit.moment(one.until - 1)[:10], is_number=True),
+    ]
+
+
+def _end_of(visit: Visit, one: Post) -> Cell:
+    return Cell(visit.say("End the post"), f"{_LIST}/{one.post}/end")
+
+
+def _asked_code(visit: Visit) -> str | None:
+    return visit.asked("institution").strip().upper() or None
+
+
+def _number(text: str) -> int | None:
+    is_one = text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX
+    return int(text) if is_one else None
+
+
+def _moment(visit: Visit, day: date | None) -> int | None:
+    return None if day is None else _midnight(visit, day) + 43_200_000_000
+
+
+def _midnight(visit: Visit, day: date) -> int:
+    return int(datetime.combine(day, time(), visit.house.settings.zone).timestamp()) * 1_000_000
+
+
+PAGES: Final[tuple[Page, ...]] = (posts, posts_sheet, give, end)

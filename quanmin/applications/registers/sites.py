@@ -1,0 +1,168 @@
+"""Where an institution gives its services: its sites, from when to when."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import msgspec
+from starlette.responses import Response
+
+from quanmin.applications.registers.pages import KEEPERS, KEEPING
+from quanmin.base.problems import Conflict, Invalid, NotFound
+from quanmin.trust.registers import Institution
+from quanmin.trust.registers.drafting import ended_site, site_body, site_period
+from quanmin.web import DeclaredRecords, Page, Visit, page
+from quanmin.web.forms import (
+    Cell,
+    Field,
+    Listing,
+    Sent,
+    asked_day,
+    confirm_page,
+    form_page,
+    is_confirmed,
+    list_page,
+    plain,
+)
+from quanmin.web.sheet import sheet
+
+_SITES: Final = "/registers/institutions/{code}/sites"
+_SITES_MAX: Final = 500
+
+
+@page(_SITES, access=KEEPERS)
+async def sites(visit: Visit, records: DeclaredRecords) -> Response:
+    """The sites of an institution on a day."""
+    now = await _institution(visit, records)
+    here = f"/registers/institutions/{now.code}/sites"
+    _, fault = asked_day(visit)
+    is_keeper = visit.actor is not None and KEEPING.admits(visit.actor.role)
+    actions = [(visit.say("To the institution"), f"/registers/institutions/{now.code}")]
+    if is_keeper:
+        actions.insert(0, (visit.say("Enter a site"), f"{here}/new"))
+    listing = Listing(
+        title=visit.say("Sites"),
+        lead=now.name,
+        headings=_headings(visit),
+        rows=await _rows(visit, records, now, is_keeper=is_keeper),
+        filters=[Field("day", visit.say("As of the day (empty: now)"), "date", visit.asked("day"))],
+        csv=visit.here_with().replace("/sites?", "/sites.csv?", 1),
+        fault=fault,
+        actions=actions,
+    )
+    return list_page(visit, listing)
+
+
+@page(f"{_SITES}.csv", access=KEEPERS)
+async def sites_sheet(visit: Visit, records: DeclaredRecords) -> Response:
+    """The same as a sheet."""
+    now = await _institution(visit, records)
+    found = plain(await _rows(visit, records, now, is_keeper=False))
+
+    async def rows() -> AsyncIterator[list[str]]:
+        for row in found:
+            yield row
+
+    return sheet("sites", _headings(visit)[:4], rows())
+
+
+@page(f"{_SITES}/new", access=KEEPING, methods=("GET", "POST"))
+async def enter_site(visit: Visit, records: DeclaredRecords) -> Response:
+    """Enter a site."""
+    now = await _institution(visit, records)
+    back, title = f"/registers/institutions/{now.code}/sites", visit.say("Enter a site")
+    say, button = visit.say, visit.say("Enter")
+    fields = [
+        Field("name", say("Name"), is_needed=True),
+        Field("address", say("Address"), is_needed=True),
+        Field("from", say("From (first day)"), "date", visit.today.isoformat(), is_needed=True),
+    ]
+    if visit.request.method == "GET":
+        return form_page(visit, title, fields, button=button, back=back, lead=now.name)
+    sent = Sent(visit)
+    name = sent.text("name", is_needed=True)
+    address = sent.text("address", is_needed=True)
+    first = sent.day("from", is_needed=True)
+    if sent.is_sound and first is not None:
+        body = site_body(now.id, name, address, first)
+        try:
+            await records.create("Location", msgspec.json.encode(body))
+        except Invalid as problem:
+            sent.blame(problem, {"name": "name", "address": "address"})
+        else:
+            return visit.go(back)
+    return form_page(visit, title, fields, button=button, back=back, sent=sent)
+
+
+@page(f"{_SITES}/{{id}}/end", access=KEEPING, methods=("GET", "POST"))
+async def end_site(visit: Visit, records: DeclaredRecords) -> Response:
+    """End a site after a day."""
+    now = await _institution(visit, records)
+    back = f"/registers/institutions/{now.code}/sites"
+    stored = await records.read("Location", visit.path("id"))
+    body: dict[str, Any] = msgspec.json.decode(stored.body or b"{}")
+    if body.get("managingOrganization", {}).get("reference") != f"Organization/{now.id}":
+        raise NotFound("this institution has no such site")
+    title, button = visit.say("End the site"), visit.say("End")
+    fields = [Field("until", visit.say("Until (last day)"), "date", visit.today.isoformat())]
+    if visit.request.method == "GET":
+        return form_page(visit, title, fields, button=button, back=back, lead=body.get("name", ""))
+    sent = Sent(visit)
+    last = sent.day("until", is_needed=True)
+    if sent.is_sound and last is not None:
+        if not is_confirmed(visit):
+            said = f"{body.get('name', '')}: {last.isoformat()}"
+            after = visit.say("After that day it is no site of the institution any more.")
+            return confirm_page(visit, title, [said, after], back=back)
+        try:
+            draft = ended_site(body, last)
+            await records.update(
+                "Location", stored.id, msgspec.json.encode(draft), if_match=stored.version
+            )
+        except (Invalid, Conflict) as problem:
+            sent.blame(problem, {"until": "until"})
+        else:
+            return visit.go(back)
+    return form_page(visit, title, fields, button=button, back=back, sent=sent)
+
+
+async def _institution(visit: Visit, records: DeclaredRecords) -> Institution:
+    history = await records.institution_history(visit.path("code"))
+    if not history:
+        raise NotFound("no institution of the register has this code")
+    return history[-1]
+
+
+def _headings(visit: Visit) -> list[str]:
+    say = visit.say
+    return [say("Name"), say("Address"), say("From"), say("Until"), say("Change")]
+
+
+async def _rows(
+    visit: Visit, records: DeclaredRecords, now: Institution, *, is_keeper: bool
+) -> list[list[Cell]]:
+    wanted = ("organization", f"Organization/{now.id}")
+    hits = await records.find("Location", wanted, count=_SITES_MAX)
+    asked, _ = asked_day(visit)
+    day = (asked or visit.today).isoformat()
+    rows = []
+    for stored in hits.matches:
+        body: dict[str, Any] = msgspec.json.decode(stored.body or b"{}")
+        first, last = site_period(body)
+        if (last and last < day) or first > day or (body.get("status") != "active" and not last):
+            continue
+        end = f"/registers/institutions/{now.code}/sites/{stored.id}/end"
+        rows.append(
+            [
+                Cell(body.get("name", "")),
+                Cell((body.get("address") or {}).get("text", "")),
+                Cell(first, is_number=True),
+                Cell(last, is_number=True),
+                *([Cell(visit.say("End the site"), end)] if is_keeper and not last else [Cell("")]),
+            ]
+        )
+    return rows
+
+
+PAGES: Final[tuple[Page, ...]] = (sites, sites_sheet, enter_site, end_site)
