@@ -84,7 +84,10 @@ class Clinic:
         """An account of the actor's code with PASSWORD, and an authenticator where one is due."""
         accounts, totp = self.sign_in.accounts, self.sign_in.totp
         await accounts.accept(
-            await accounts.add(actor.code, actor, document=f"passport:{actor.code}"), PASSWORD
+            await accounts.add(
+                actor.code, actor, document=f"passport:{actor.code}", real_name_level=2
+            ),
+            PASSWORD,
         )
         if await self.sign_in.needs_factor(actor.code):
             secret = self.secrets[actor.code] = totp.new_secret()

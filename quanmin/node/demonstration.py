@@ -141,7 +141,9 @@ async def _open_account(entrance: SignIn, actor: Actor) -> Shown:
     password = "-".join(secrets.token_hex(2) for _ in range(5))
     document = f"demonstration:{actor.code}"
     if await entrance.accounts.find(actor.code) is None:
-        invitation = await entrance.accounts.add(actor.code, actor, document=document)
+        invitation = await entrance.accounts.add(
+            actor.code, actor, document=document, real_name_level=2
+        )
     else:  # an earlier demonstration was interrupted before it could keep the password
         invitation = await entrance.accounts.invite(actor.code)
     await entrance.accounts.accept(invitation, password)

@@ -356,6 +356,10 @@ def proxy(
     *,
     kind: Annotated[str, typer.Option(help="A kind of registers/proxies.toml.")],
     evidence: Annotated[str, typer.Option(help="What was seen.")],
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(help="What for, of registers/proxies.toml; all that the kind is for."),
+    ] = None,
     last: Until = None,
     by: By = OPERATOR.code,
     directory: Directory = None,
@@ -374,11 +378,28 @@ def proxy(
             evidence=evidence,
             born=born,
             until=desk.end(last),
+            scope=scope or None,
             at=desk.now,
             by=by,
         )
         ends = desk.day(entered.until, is_end=True)
         return f"Proxy {entered.proxy}" + (f", until {ends}." if ends else ".")
+
+    _console.print(at_desk(directory, settings_file, work))
+
+
+@registers.command("end-proxy")
+def end_proxy(
+    number: Annotated[int, typer.Argument(help="The proxy, as `registers proxy` told it.")],
+    directory: Directory = None,
+    settings_file: SettingsFile = None,
+) -> None:
+    """End at once that one person acts for another; both are told."""
+
+    async def work(desk: Desk) -> str:
+        await Proxies(desk.node.pool, desk.zone).end(number, at=desk.now)
+        await desk.node.sign_in.acting.tell_ended()
+        return f"Proxy {number} has ended."
 
     _console.print(at_desk(directory, settings_file, work))
 

@@ -37,18 +37,33 @@ _SELECT = f"select {', '.join(COLUMNS)} from trust.actor"  # noqa: S608 - all ar
 # One statement for both kinds, so that what is sent does not tell by its time of which it is.
 _BEARING = """
     select code, role, name, sender, person, null::text as client, null::text as scopes,
-        null::bigint as patient, null::bigint as expires
+        null::bigint as patient, null::bigint as expires, null::bigint as proxy,
+        null::bigint as for_person, null::bigint as until, null::text[] as scope
     from trust.actor where token_hash = $1 and is_active
     union all
-    select a.code, a.role, a.name, a.sender, a.person, t.client, t.scopes, t.patient, t.expires
+    select a.code, a.role, a.name, a.sender, a.person, t.client, t.scopes, t.patient, t.expires,
+        p.proxy, p.for_person, p.until, p.scope
     from trust.token t
     join trust.actor a on a.code = t.actor and a.is_active
     join trust.client c on c.code = t.client and c.is_active
     left join trust.account k on k.code = a.account
-    where t.hash = $1 and t.kind = 1 and t.expires > $2
+    left join trust.proxy p
+        on p.proxy = t.proxy and p.person = a.person and p.since <= $2 and p.until > $2
+    where t.hash = $1 and (t.proxy is null or p.proxy is not null) and t.kind = 1 and t.expires > $2
         and k.locked_at is null and k.retired_at is null
         and (t.session is null or exists (select from trust.session s where s.id = t.session))
 """
+
+
+class Acting(msgspec.Struct, frozen=True):
+    """For whom a guardian or proxy acts: the number of the proxy in the register and the person, by
+    the number of the identity index; until when (microseconds since 1970), and for what.
+    """
+
+    proxy: int
+    person: str
+    until: int
+    scope: frozenset[str]
 
 
 class Actor(msgspec.Struct, frozen=True):
@@ -58,7 +73,7 @@ class Actor(msgspec.Struct, frozen=True):
     `person` is the person a resident is, by the number of the identity index. `duties` are what a
     post charges its holder with beyond the role. `client` is the application that asks for the
     actor, "" for none; `scopes` bound what it may do (None: by its rights alone), `patient` is the
-    record key of the Patient that it was launched with.
+    record key of the Patient that it was launched with. `acting` is for whom a guardian acts.
     """
 
     code: str
@@ -70,6 +85,7 @@ class Actor(msgspec.Struct, frozen=True):
     client: str = ""
     scopes: Scopes | None = None
     patient: int | None = None
+    acting: Acting | None = None
 
 
 class Bearing(msgspec.Struct, frozen=True):
@@ -100,7 +116,7 @@ class Actors:
         row = await self._pool.fetchrow(_BEARING, _hash(token), now)
         if row is None:
             return None
-        actor = actor_of(row)
+        actor = acting_as(actor_of(row), row)
         if row["client"] is None:
             return Bearing(actor)
         actor = msgspec.structs.replace(
@@ -111,9 +127,11 @@ class Actors:
         )
         return Bearing(actor, row["expires"])
 
-    async def by_code(self, code: str, *, client: str = "") -> Actor | None:
+    async def by_code(
+        self, code: str, *, client: str = "", acting: Acting | None = None
+    ) -> Actor | None:
         """The active actor with this code; None too when the client through which they ask is not
-        active any more.
+        active any more. `acting` is for whom they act; whether they still may, the guard asks.
         """
         row = await self._pool.fetchrow(
             f"{_SELECT} where code = $1 and is_active and ($2 = ''"
@@ -121,7 +139,12 @@ class Actors:
             code,
             client,
         )
-        return None if row is None else actor_of(row)
+        if row is None:
+            return None
+        actor = actor_of(row)
+        if acting is None:
+            return actor
+        return msgspec.structs.replace(actor, role="guardian", acting=acting)
 
     async def of_account(self, account: str) -> tuple[Actor, ...]:
         """As whom an account may act, the first enrolled first."""
@@ -171,6 +194,16 @@ def _hash(token: str) -> bytes:
     # A token has 192 random bits, so a plain hash cannot be searched; a slow one would cost every
     # request.
     return hashlib.sha256(token.encode()).digest()
+
+
+def acting_as(actor: Actor, row: Any) -> Actor:
+    """The actor as the proxy that a row tells of (proxy, for_person, until, scope); as themselves
+    where it tells of none.
+    """
+    if row["proxy"] is None:
+        return actor
+    acting = Acting(row["proxy"], str(row["for_person"]), row["until"], frozenset(row["scope"]))
+    return msgspec.structs.replace(actor, role="guardian", acting=acting)
 
 
 def actor_of(row: Any) -> Actor:

@@ -14,6 +14,7 @@ from quanmin.base.crypto import SUITES, Suite
 from quanmin.base.database import Connection
 from quanmin.base.jobs import Job, Listed, count_open, dismiss, find, put
 from quanmin.base.problems import Forbidden, NotFound, TooMany
+from quanmin.trust.actors import Acting
 from quanmin.trust.scopes import parse_scopes
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class _Payload(msgspec.Struct, frozen=True):
     client: str = ""
     scopes: str | None = None
     patient: int | None = None
+    acting: Acting | None = None
 
 
 class Errand(msgspec.Struct, frozen=True):
@@ -88,6 +90,7 @@ class Errands:
             self._actor.client,
             None if scopes is None else str(scopes),
             self._actor.patient,
+            self._actor.acting,
         )
         async with self._store.glancing() as connection, connection.transaction():
             # Two beginnings at the same moment must count each other.
@@ -141,7 +144,7 @@ async def carry_on(guard: Guard, actors: Actors, job: Job) -> tuple[GuardedRecor
     the purpose stated then, and what was asked. Raises Forbidden when that actor was retired.
     """
     payload = msgspec.convert(job.payload, _Payload)
-    actor = await actors.by_code(job.owner, client=payload.client)
+    actor = await actors.by_code(job.owner, client=payload.client, acting=payload.acting)
     if actor is None:
         raise Forbidden("whoever began this is not known to the node any more")
     if payload.scopes is not None:
@@ -157,6 +160,8 @@ def _is_within(actor: Actor, payload: _Payload) -> bool:
     """Whether the one who asks may have all that an errand was begun with: of an application its
     own errands alone, and those of no wider scopes or of another patient.
     """
+    if actor.role != "operator" and _proxy_of(actor) != _proxy_of(payload):
+        return False
     if actor.scopes is None:
         return True
     return (
@@ -165,6 +170,10 @@ def _is_within(actor: Actor, payload: _Payload) -> bool:
         and payload.patient == actor.patient
         and actor.scopes.cover(parse_scopes(payload.scopes))
     )
+
+
+def _proxy_of(one: Actor | _Payload) -> int | None:
+    return None if one.acting is None else one.acting.proxy
 
 
 def _unknown() -> NotFound:

@@ -65,6 +65,7 @@ from quanmin.trust.showing import (
     search_slices,
     shown,
 )
+from quanmin.trust.sign_in.acting import person_asked_for
 from quanmin.trust.validating import Validating
 
 
@@ -201,7 +202,7 @@ class Guarding:
             return
         is_own = actor.role in {"resident", "guardian"}
         giver = Giver(
-            await self.patients_of(actor) if is_own else None,
+            await self.patients_of(actor, "consent") if is_own else None,
             is_guardian=actor.role == "guardian",
             is_operator=actor.role == "operator",
         )
@@ -209,12 +210,17 @@ class Guarding:
         today = datetime.fromtimestamp(self.now() / 1e6, context.zone).date()
         await refuse_ungiven(connection, context, consents, giver=giver, today=today)
 
-    async def patients_of(self, actor: Actor) -> frozenset[int]:
-        """The Patients that a resident is; nobody else is any."""
-        if actor.role != "resident" or actor.person is None:
+    async def patients_of(self, actor: Actor, what: str = "own_record") -> frozenset[int]:
+        """The Patients that a resident is, or those for whom they act; nobody else is any. Raises
+        Forbidden for one who does not act for them any more.
+        """
+        if actor.person is None:
             return frozenset()
         async with self.store.glancing() as connection:
-            return frozenset(await self.people.patients_of(connection, int(actor.person)))
+            person = await person_asked_for(connection, actor, self.now(), what)
+            if person is None:
+                return frozenset()
+            return frozenset(await self.people.patients_of(connection, person))
 
 
 class GuardedReading:

@@ -4,16 +4,18 @@ patient, and how far.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 from starlette.responses import RedirectResponse, Response
 
-from quanmin.base.problems import Malformed, NotFound
+from quanmin.base.problems import Forbidden, Malformed, NotFound
 from quanmin.fhir.grammar import parse_query
 from quanmin.fhir.json import decode
-from quanmin.trust import GuardedRecords, Stored
+from quanmin.trust import Actor, GuardedRecords, Stored
 from quanmin.trust.scopes import Scopes
+from quanmin.trust.sign_in.acting import oneself
 from quanmin.trust.sign_in.approving import (
     Back,
     Wish,
@@ -41,16 +43,22 @@ _ASKED: Final = "quanmin_asked"
 _ASKED_SECONDS: Final = 600
 _ASKED_LENGTH_MAX: Final = 3000
 _HITS: Final = 10
+_ONESELF: Final = 0
 # Where signing in leads before it is done; what comes after depends on who it is.
 _NOT_YET: Final = frozenset({SIGN_IN, FACTOR, FACTORS, PASSWORD, POST})
 _WAYS_IN: Final = frozenset({("POST", SIGN_IN), ("POST", FACTOR), ("POST", POST), ("GET", BACK)})
+_RESIDENTS: Final = frozenset({"resident", "guardian"})
+_APPLICATIONS: Final = "applications"
 _PURPOSE: Final = "TREAT"
 
 
 class Pending(msgspec.Struct, frozen=True, kw_only=True):
-    """A wish while the person decides; it travels with the form, sealed for them alone."""
+    """A wish while the person decides; it travels with the form, sealed for them alone. `whom` is
+    the proxy by which a resident acts for another in it, _ONESELF for none; None before they chose.
+    """
 
     wish: Wish
+    whom: int | None = None
     patient: str | None = None
     encounter: str | None = None
 
@@ -126,19 +134,22 @@ async def _ask(
     visit: Visit, server: AuthorizationServer, client: Client, pending: Pending
 ) -> Response:
     """The page to decide on; before it, where needed, the one to choose a patient."""
-    wish, own = pending.wish, await _own_record(visit)
-    scopes = _offer(visit, client, pending, own)
+    wish, asker = pending.wish, await _asker(visit, pending)
+    own = await _own_record(visit, asker)
+    scopes = _offer(asker, client, pending, own)
     if not scopes.reaches and "openid" not in scopes.plain:
         raise refuse(server.issuer, wish, "invalid_scope", "none of these scopes is open to you")
     if wish.is_silent:
         raise refuse(server.issuer, wish, "interaction_required", "the person has to approve")
     patient: Stored | None = None
     if needs_patient(scopes):
+        if pending.whom is None and (wards := await _wards(visit)):
+            return await _choose_whom(visit, client, pending, wards)
         patient = own
         if own is None and pending.patient is None:
             return await _choose(visit, client, pending)
         if pending.patient is not None:
-            patient = await _records(visit).read("Patient", pending.patient)
+            patient = await _records(visit, asker).read("Patient", pending.patient)
         if patient is not None:
             pending = msgspec.structs.replace(pending, patient=patient.id)
     response = visit.page(
@@ -156,13 +167,57 @@ async def _ask(
     return response
 
 
+async def _wards(visit: Visit) -> list[Actor]:
+    """The resident as each of those for whom they may let applications work."""
+    if visit.actor is None or visit.actor.role not in _RESIDENTS:
+        return []
+    wards = await visit.house.sign_in.acting.wards(visit.actor)
+    return [one for one, proxy in wards if _APPLICATIONS in proxy.scope]
+
+
+async def _asker(visit: Visit, pending: Pending) -> Actor:
+    """As whom the person lets the application work: themselves, or a proxy that they are at this
+    moment. Raises Forbidden.
+    """
+    if visit.actor is None:
+        raise Malformed("you have been signed out meanwhile: open the application again")
+    if visit.actor.role not in _RESIDENTS:
+        return visit.actor
+    if not pending.whom:
+        return oneself(visit.actor)
+    actor = await visit.house.sign_in.acting.find(visit.actor, pending.whom)
+    if actor.acting is None or _APPLICATIONS not in actor.acting.scope:
+        raise Forbidden("you do not act for this person in letting applications read")
+    return actor
+
+
+async def _choose_whom(
+    visit: Visit, client: Client, pending: Pending, wards: Sequence[Actor]
+) -> Response:
+    """Whom it is to be about: the resident, or one for whom they act."""
+    if visit.actor is None:
+        raise Malformed("you have been signed out meanwhile: open the application again")
+    options: list[tuple[int, str]] = []
+    for actor in (oneself(visit.actor), *wards):
+        patient = await _own_record(visit, actor)
+        if patient is not None:
+            number = _ONESELF if actor.acting is None else actor.acting.proxy
+            options.append((number, _told(visit, patient)))
+    return visit.page(
+        "kit/choose_whom.html",
+        application=client.name,
+        options=options,
+        state=_keep(visit, pending),
+    )
+
+
 async def _choose(visit: Visit, client: Client, pending: Pending) -> Response:
     """Find the patient whom it is to be about, among those that the person may see."""
     term = visit.sent.get("term", "").strip()
     hits: list[tuple[str, str]] | None = None
     if term:
         name = "identifier" if any(sign.isdigit() for sign in term) else "name"
-        found = await _search(visit, name, term)
+        found = await _search(visit, await _asker(visit, pending), name, term)
         hits = [(one.id, _told(visit, one)) for one in found]
     return visit.page(
         "kit/choose_patient.html",
@@ -182,6 +237,9 @@ async def _decide(visit: Visit, server: AuthorizationServer) -> Response:
     client = await server.clients.find(wish.client)
     if client is None or wish.redirect not in client.redirects:
         raise Malformed("this application has been withdrawn meanwhile")
+    whom = visit.sent.get("whom", "")
+    if whom.isascii() and whom.isdigit():
+        pending = msgspec.structs.replace(pending, whom=int(whom[:18]), patient=None)
     said = visit.sent.get("say")
     if said == "refuse":
         raise refuse(server.issuer, wish, "access_denied", "the person did not approve")
@@ -196,8 +254,9 @@ async def _decide(visit: Visit, server: AuthorizationServer) -> Response:
 async def _approve(
     visit: Visit, server: AuthorizationServer, client: Client, pending: Pending
 ) -> Response:
-    wish, own = pending.wish, await _own_record(visit)
-    scopes = _offer(visit, client, pending, own)
+    wish, asker = pending.wish, await _asker(visit, pending)
+    own = await _own_record(visit, asker)
+    scopes = _offer(asker, client, pending, own)
     names = [name for name, _ in words_of(scopes, visit.language)]
     kept = {name for at, name in enumerate(names) if visit.sent.get(f"keep-{at}")}
     scopes = scopes.without(set(names) - kept)
@@ -208,27 +267,25 @@ async def _approve(
         # Looked up anew: what they may see may have changed, and the form is not the proof.
         patient = own if pending.patient is None else None
         if patient is None:
-            patient = await _records(visit).read("Patient", pending.patient or "")
-    actor = visit.actor
-    if actor is None:
-        raise Malformed("you have been signed out meanwhile: open the application again")
+            patient = await _records(visit, asker).read("Patient", pending.patient or "")
     code = await server.codes.give(
         Approved(
             grant=Grant(
                 client=client.code,
-                actor=actor.code,
+                actor=asker.code,
                 scopes=scopes,
                 family=new_family(),
                 patient=None if patient is None else patient.rid,
                 patient_id=None if patient is None else patient.id,
                 encounter_id=pending.encounter,
                 session=_session_of(visit, scopes),
+                proxy=None if asker.acting is None else asker.acting.proxy,
             ),
             authenticated=None if visit.begun is None else visit.begun.authenticated_at,
             redirect=wish.redirect,
             challenge=wish.challenge,
             nonce=wish.nonce,
-            fhir_user=None if own is None else f"Patient/{own.id}",
+            fhir_user=None if own is None or asker.acting else f"Patient/{own.id}",
             methods=() if visit.begun is None else visit.begun.methods,
         )
     )
@@ -243,25 +300,25 @@ def _session_of(visit: Visit, scopes: Scopes) -> int | None:
     return int(begun.id)
 
 
-def _offer(visit: Visit, client: Client, pending: Pending, own: Stored | None) -> Scopes:
-    if visit.actor is None:
-        return Scopes()
-    scopes = offered(pending.wish, client, visit.actor, has_user_record=own is not None)
+def _offer(asker: Actor, client: Client, pending: Pending, own: Stored | None) -> Scopes:
+    # Who acts for another is not the Patient whose record is read.
+    has_record = own is not None and asker.acting is None
+    scopes = offered(pending.wish, client, asker, has_user_record=has_record)
     if pending.encounter is None:
         scopes = scopes.without({"launch/encounter"})
     return scopes
 
 
-async def _own_record(visit: Visit) -> Stored | None:
-    """The Patient that a resident is; nobody else has one of their own."""
-    if visit.actor is None or visit.actor.role != "resident":
+async def _own_record(visit: Visit, asker: Actor) -> Stored | None:
+    """The Patient that a resident is or acts for; nobody else has one of their own."""
+    if asker.role not in _RESIDENTS:
         return None
-    found = await _search(visit, "_count", "1")
+    found = await _search(visit, asker, "_count", "1")
     return found[0] if found else None
 
 
-async def _search(visit: Visit, name: str, value: str) -> tuple[Stored, ...]:
-    records = _records(visit)
+async def _search(visit: Visit, asker: Actor, name: str, value: str) -> tuple[Stored, ...]:
+    records = _records(visit, asker)
     query = parse_query(
         "Patient",
         [(name, value), ("_count", str(_HITS))] if name != "_count" else [(name, value)],
@@ -277,10 +334,8 @@ def _told(visit: Visit, patient: Stored) -> str:
     return " · ".join(part for part in (told.name, told.birth) if part)
 
 
-def _records(visit: Visit) -> GuardedRecords:
-    if visit.actor is None:
-        raise Malformed("you have been signed out meanwhile: open the application again")
-    return visit.house.guard.records(visit.actor, purpose=_PURPOSE, request_id=visit.correlation)
+def _records(visit: Visit, asker: Actor) -> GuardedRecords:
+    return visit.house.guard.records(asker, purpose=_PURPOSE, request_id=visit.correlation)
 
 
 def _keep(visit: Visit, pending: Pending) -> str:

@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from quanmin.base.problems import Invalid, Problem, TooMany, Unauthenticated
 from quanmin.trust.sign_in import Begun
+from quanmin.trust.sign_in.acting import real_name
 from quanmin.web.entry import (
     ACCOUNT,
     FACTORS,
@@ -57,6 +58,7 @@ async def account(visit: Visit) -> Response:
     return visit.page(
         "kit/account.html",
         account=found,
+        real_name=_real_name(visit, 0 if found is None else found.real_name_level),
         posts=[(one, as_words(visit, one.role)) for one in actors],
         here_now=begun.id,
         sessions=await entrance.sessions.listed(begun.account),
@@ -66,6 +68,14 @@ async def account(visit: Visit) -> Response:
         recovery_count=await entrance.recovery.count(begun.account),
         moment=visit.moment,
     )
+
+
+def _real_name(visit: Visit, level: int) -> str:
+    """How surely it is known who the owner is, in words."""
+    for known in real_name().level:
+        if known.level == level:
+            return known.zh if visit.language == "zh" else known.en
+    return ""
 
 
 def _said(visit: Visit, kind: str) -> str:
@@ -78,6 +88,11 @@ def _said(visit: Visit, kind: str) -> str:
         "passkey-removed": visit.say("A passkey was removed"),
         "recovery-codes-made": visit.say("New recovery codes were made"),
         "recovery-code-used": visit.say("A recovery code was used"),
+        "acting-ended": visit.say("Your acting for another person has ended"),
+        "proxy-ended": visit.say("Somebody who acted for you does so no more"),
+        "enrolled": visit.say(
+            "Your identity was checked at a counter, and the account opened anew"
+        ),
         "locked-by-failures": visit.say("Too many attempts to sign in have failed"),
         "petition-filed": visit.say("Somebody has asked your institution about their record"),
         "petition-moved": visit.say("There is news of what you have asked about your record"),

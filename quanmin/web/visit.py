@@ -32,7 +32,8 @@ _HOUR_SECONDS = 3600
 class Visit:
     """Made by the kit for each request; `actor` is None only on pages open to anybody.
 
-    `begun` is the session in whatever stage, `cookie` its id. `holder` is what sealed values are
+    `begun` is the session in whatever stage, `cookie` its id; `acting_for` is the name of the one
+    for whom a guardian acts. `holder` is what sealed values are
     bound to: they open in the same session (or browser, before there is one) only.
     """
 
@@ -46,6 +47,7 @@ class Visit:
     sent: dict[str, str]
     begun: Begun | None = None
     cookie: str = ""
+    acting_for: str = ""
 
     @property
     def reader(self) -> Reader:
@@ -117,7 +119,11 @@ class Visit:
         """Whom the visitor acts for: an institution by its name, others by what they are here."""
         if self.actor is None:
             return ""
-        roles = {"operator": self.say("Node operator"), "resident": self.say("Resident")}
+        roles = {
+            "operator": self.say("Node operator"),
+            "resident": self.say("Resident"),
+            "guardian": self.say("Guardian or proxy"),
+        }
         return roles.get(self.actor.role, self.actor.name)
 
     def _frame(self) -> dict[str, Any]:
@@ -136,6 +142,8 @@ class Visit:
             # A page made by POST has no address that would show it again: the links that change its
             # language or size become buttons that send its state once more.
             "again": None,
+            "acting_for": self.acting_for,
+            "has_acting_ended": self.begun is not None and self.begun.has_acting_ended,
         }
 
 

@@ -22,7 +22,7 @@ from quanmin.base.quota import Pace
 from quanmin.trust import Guard
 from quanmin.trust.sign_in import SignIn
 from quanmin.trust.sign_in.server import AuthorizationServer
-from quanmin.web import approving, entry, external, own_account
+from quanmin.web import acting, approving, entry, external, own_account
 from quanmin.web.application import Application, Installed, discover
 from quanmin.web.house import House, KitSettings
 from quanmin.web.policy import HEADERS
@@ -44,6 +44,7 @@ Call = Callable[[Visit], Awaitable[Response]]
 KIT_PAGES: tuple[Page, ...] = (
     *entry.PAGES,
     *external.PAGES,
+    *acting.PAGES,
     *own_account.PAGES,
     *approving.PAGES,
 )
@@ -130,6 +131,7 @@ class Door:
         try:
             await entry.recognise(visit)
             await self._count(visit)
+            acting.recall_ward(visit)
             response = await self._admitted(visit, call, page)
         except Problem as problem:
             response = tell_problem(visit, problem)

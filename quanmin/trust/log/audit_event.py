@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from quanmin.trust.log.entry import Place
+from quanmin.trust.log.noting import ACTING
 from quanmin.trust.log.rows import Kept
 
 TYPE: Final = "AuditEvent"
@@ -30,6 +31,9 @@ _MASKED: Final = {
         }
     ]
 }
+# Of the FHIR extensions pack: for whom an agent acts. Here the entry of the register of proxies, as
+# an event outlives the erasure of a person whom it would name.
+_ON_BEHALF_OF: Final = "http://hl7.org/fhir/StructureDefinition/auditevent-OnBehalfOf"
 RESTFUL: Final = "http://hl7.org/fhir/restful-interaction"
 ACTIONS: Final = "http://hl7.org/fhir/audit-event-action"
 OUTCOMES: Final = "http://hl7.org/fhir/audit-event-outcome"
@@ -134,7 +138,7 @@ def write_event(parts: Sequence[Kept], named: Named, *, node: str, recorded: str
     table = readings()
     first = parts[0].access
     seen = [table.of(part.access.action) for part in parts]
-    if any(part.access.note == "batch" for part in parts):
+    if any("batch" in (part.access.note or "").split() for part in parts):
         seen.insert(0, table.of("batch"))
     reading = seen[0]
     outcome = table.outcome(part.access.outcome for part in parts)
@@ -208,6 +212,11 @@ def _agents(parts: Sequence[Kept], reading: Reading, node: str) -> list[dict[str
     if rules:
         user["policy"] = [f"{RULE}{rule}" for rule in rules]
     user["purposeOfUse"] = [_purpose(first.purpose)]
+    proxy = next((w for w in (first.note or "").split() if w.startswith(ACTING)), None)
+    if proxy is not None:
+        user["extension"] = [
+            {"url": _ON_BEHALF_OF, "valueReference": {"identifier": {"value": proxy}}}
+        ]
     program = first.client or first.actor
     return [
         user,

@@ -25,6 +25,8 @@ Keys = tuple[int, int | None]
 
 _RECORDS_AN_ENTRY = 10_000
 _BATCH = "batch"
+ACTING = "proxy:"
+"""Before the number of the proxy by which an entry's actor acts for another."""
 
 
 class Reasons(Protocol):
@@ -101,7 +103,7 @@ class Notes:
             await self._log.count_handed(None, self._transfers, _given(accesses))
 
     def _parts(self, accesses: Sequence[Access]) -> list[Access]:
-        note = None if self._gathered is None else _BATCH
+        note = note_of(self._actor, is_batch=self._gathered is not None)
         return [
             msgspec.structs.replace(part, part_of=self._first, note=note)
             for access in accesses
@@ -208,6 +210,14 @@ class Notes:
 def _given(accesses: Sequence[Access]) -> int:
     """How many records were given out."""
     return sum(access.hits for access in accesses if access.outcome == "ok")
+
+
+def note_of(actor: Actor, *, is_batch: bool = False) -> str | None:
+    """What an entry says besides, in words parted by spaces: that it is of a batch, and by which
+    proxy of the register its actor acts for another.
+    """
+    acting = () if actor.acting is None else (f"{ACTING}{actor.acting.proxy}",)
+    return " ".join((*((_BATCH,) if is_batch else ()), *acting)) or None
 
 
 def _divided(access: Access) -> list[Access]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import date, datetime, time
 from functools import cache
 from importlib.resources import files
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import asyncpg
@@ -23,21 +23,21 @@ from quanmin.trust.registers.definitions import Word
 from quanmin.trust.registers.entry import OPEN_END
 
 _ACTING: Final = """
-    select proxy, person, for_person, kind, evidence, since, until from trust.proxy
+    select proxy, person, for_person, kind, evidence, since, until, scope from trust.proxy
     where person = $1 and since <= $2 and until > $2 order by proxy
 """
 _ABOUT: Final = """
-    select proxy, person, for_person, kind, evidence, since, until from trust.proxy
+    select proxy, person, for_person, kind, evidence, since, until, scope from trust.proxy
     where for_person = $1 order by since, proxy
 """
 _INSERT: Final = """
     insert into trust.proxy
-        (person, for_person, kind, evidence, since, until, decided_at, decided_by)
-    select $1, $2, $3, $4, $5, $6, $7, $8
+        (person, for_person, kind, evidence, since, until, decided_at, decided_by, scope)
+    select $1, $2, $3, $4, $5, $6, $7, $8, $9
     where not exists (
         select from trust.proxy
         where person = $1 and for_person = $2 and since < $6 and until > $5)
-    returning proxy, person, for_person, kind, evidence, since, until
+    returning proxy, person, for_person, kind, evidence, since, until, scope
 """
 
 
@@ -45,12 +45,13 @@ class ProxyKind(Word, frozen=True):
     """A kind of acting for another; see the definition."""
 
     evidence: tuple[str, ...]
+    scope: tuple[str, ...]
     ends_at_age: int | None = None
     years_max: int | None = None
 
 
 class Proxy(msgspec.Struct, frozen=True):
-    """`person` acts for `for_person` from `since` until before `until`."""
+    """`person` acts for `for_person` from `since` until before `until`, in all of `scope`."""
 
     proxy: int
     person: int
@@ -59,14 +60,31 @@ class Proxy(msgspec.Struct, frozen=True):
     evidence: str
     since: int
     until: int
+    scope: list[str]
+
+
+@cache
+def proxy_scopes() -> dict[str, Word]:
+    """What one may do for another, by its code."""
+    scopes = _definition()["scope"]
+    return {one["code"]: msgspec.convert(one, Word) for one in scopes}
 
 
 @cache
 def proxy_kinds() -> dict[str, ProxyKind]:
     """The kinds there are, by their code."""
+    return {kind["code"]: msgspec.convert(kind, ProxyKind) for kind in _definition()["kind"]}
+
+
+@cache
+def _definition() -> dict[str, list[dict[str, Any]]]:
     file = files("quanmin.definitions").joinpath("registers", "proxies.toml")
-    kinds = tomllib.loads(file.read_text("utf-8"))["kind"]
-    return {kind["code"]: msgspec.convert(kind, ProxyKind) for kind in kinds}
+    return tomllib.loads(file.read_text("utf-8"))
+
+
+def _refuse_other_scopes(scope: Sequence[str] | None) -> None:
+    if scope is not None and (not scope or set(scope) - proxy_scopes().keys()):
+        raise Invalid(f"the scope of a proxy is some of {', '.join(proxy_scopes())}")
 
 
 class Proxies:
@@ -86,20 +104,22 @@ class Proxies:
         evidence: str,
         born: date | None,
         until: int = OPEN_END,
+        scope: Sequence[str] | None = None,
         at: int,
         by: str,
     ) -> Proxy:
         """From `at` on a person acts for another, born on `born`, until the moment given or the
-        latest the kind allows.
+        latest the kind allows, in what `scope` names or else in all that the kind is for.
 
-        Raises Invalid for a kind or evidence that is none, a missing birth date or a child that is
-        too old; NotFound for an unknown person; Conflict when it is entered already.
+        Raises Invalid for a kind, evidence or scope that is none, a missing birth date or a child
+        that is too old; NotFound for an unknown person; Conflict when it is entered already.
         """
         rule = proxy_kinds().get(kind)
         if rule is None:
             raise Invalid(f"the kinds of proxy are {', '.join(proxy_kinds())}")
         if evidence not in rule.evidence:
             raise Invalid(f"the evidence for this kind is one of {', '.join(rule.evidence)}")
+        _refuse_other_scopes(scope)
         if person == for_person:
             raise Invalid("nobody needs a proxy for themselves")
         latest = self._latest(rule, born, at)
@@ -119,7 +139,16 @@ class Proxies:
             if not (known and other):
                 raise NotFound("there is no such person")
             row = await connection.fetchrow(
-                _INSERT, person, for_person, kind, evidence, at, ends, at, by
+                _INSERT,
+                person,
+                for_person,
+                kind,
+                evidence,
+                at,
+                ends,
+                at,
+                by,
+                sorted(set(rule.scope if scope is None else scope)),
             )
         if row is None:
             raise Conflict("this person acts for the other already: end that first")

@@ -67,8 +67,8 @@ class Codes:
         await self._pool.execute(
             "insert into trust.code (hash, family, client, actor, scopes, redirect, challenge,"
             " nonce, authenticated, fhir_user, patient, patient_id, encounter_id, session,"
-            " expires, methods) values"
-            " ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+            " expires, methods, proxy) values"
+            " ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
             digest_of(code),
             grant.family or new_family(),
             grant.client,
@@ -85,6 +85,7 @@ class Codes:
             grant.session,
             self._now() + self._limits.code_seconds_max * _SECOND,
             list(approved.methods),
+            grant.proxy,
         )
         return code
 

@@ -8,7 +8,7 @@ from typing import Final, Literal
 import asyncpg
 import msgspec
 
-from quanmin.base.database import Connection
+from quanmin.base.database import Connection, Database
 
 Kind = Literal[
     "new-browser",
@@ -23,6 +23,9 @@ Kind = Literal[
     "petition-filed",
     "petition-moved",
     "breach",
+    "acting-ended",
+    "proxy-ended",
+    "enrolled",
 ]
 
 _LEAVE_PERSONS: Final = """
@@ -56,9 +59,11 @@ class Notices:
         self._pool = pool
         self._now = now
 
-    async def leave(self, account: str, kind: Kind, detail: str = "") -> None:
+    async def leave(
+        self, account: str, kind: Kind, detail: str = "", *, database: Database | None = None
+    ) -> None:
         """Tell the account when it looks next; nothing when there is no such account."""
-        await self._pool.execute(
+        await (database or self._pool).execute(
             "insert into trust.notice (account, at, kind, detail)"
             " select code, $2, $3, $4 from trust.account where code = $1",
             account,

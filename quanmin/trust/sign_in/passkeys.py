@@ -68,6 +68,11 @@ class Passkeys:
         self._relying = relying
         self._now = now
 
+    @property
+    def origin(self) -> str:
+        """Where browsers find the pages."""
+        return self._relying.origin
+
     async def offer(self, account: str, name: str, challenge: bytes) -> str:
         """What the browser is asked to make a passkey of, as JSON (WebAuthn 5.4)."""
         options = generate_registration_options(

@@ -17,7 +17,7 @@ import asyncpg
 import msgspec
 
 from quanmin.base.database import Database
-from quanmin.trust.actors import COLUMNS, Actor, actor_of
+from quanmin.trust.actors import COLUMNS, Actor, acting_as, actor_of
 from quanmin.trust.sign_in.limits import SignInLimits
 
 Stage = Literal["proving", "enrolling", "whole"]
@@ -48,7 +48,9 @@ class Session(msgspec.Struct, frozen=True):
 
 
 class Begun(msgspec.Struct, frozen=True):
-    """A session in whatever stage. `actor` is None before it is whole."""
+    """A session in whatever stage. `actor` is None before it is whole; who acted for another when
+    that ended is themselves again.
+    """
 
     id: int
     stage: Stage
@@ -56,6 +58,7 @@ class Begun(msgspec.Struct, frozen=True):
     actor: Actor | None
     authenticated_at: int
     methods: tuple[str, ...]
+    has_acting_ended: bool = False
 
     @property
     def whole(self) -> Session | None:
@@ -181,13 +184,28 @@ class Sessions:
         idle, _ = self._life("whole", actor)
         fresh = secrets.token_urlsafe(_ID_BYTES)
         changed = await self._pool.fetchval(
-            "update trust.session s set hash = $2, actor = $3, idle_microseconds = $4"
+            "update trust.session s set hash = $2, actor = $3, idle_microseconds = $4,"
+            " proxy = null"
             " from trust.actor a where s.hash = $1 and s.stage = 'whole' and a.code = $3"
             " and a.account = s.account and a.is_active returning s.id",
             _hash(cookie),
             _hash(fresh),
             actor.code,
             idle,
+        )
+        return None if changed is None else fresh
+
+    async def act_for(self, cookie: str, proxy: int | None) -> str | None:
+        """The session under a new id, acting for whom a proxy names, or (None) for oneself. None
+        when it is not whole.
+        """
+        fresh = secrets.token_urlsafe(_ID_BYTES)
+        changed = await self._pool.fetchval(
+            "update trust.session set hash = $2, proxy = $3"
+            " where hash = $1 and stage = 'whole' returning id",
+            _hash(cookie),
+            _hash(fresh),
+            proxy,
         )
         return None if changed is None else fresh
 
@@ -272,12 +290,14 @@ _ACTOR_COLUMNS: Final = ", ".join(f"a.{column}" for column in COLUMNS)
 _FROM: Final = (
     " from trust.session s join trust.account c on c.code = s.account"
     " left join trust.actor a on a.code = s.actor and a.account = s.account and a.is_active"
+    " left join trust.proxy p on p.proxy = s.proxy and p.person = a.person"
+    " and p.since <= $2 and p.until > $2"
     " where s.hash = $1 and s.ends_at > $2 and s.used_at + s.idle_microseconds > $2"
     " and c.locked_at is null and c.retired_at is null"
 )
 _FIND: Final = (
     f"select s.id, s.stage, s.account, s.authenticated_at, s.methods, s.used_at,"
-    f" {_ACTOR_COLUMNS} {_FROM}"
+    f" {_ACTOR_COLUMNS}, s.proxy as chosen, p.proxy, p.for_person, p.until, p.scope {_FROM}"
 )
 
 
@@ -286,7 +306,8 @@ def _begun(row: Any) -> Begun:
         row["id"],
         row["stage"],
         row["account"],
-        None if row["code"] is None else actor_of(row),
+        None if row["code"] is None else acting_as(actor_of(row), row),
         row["authenticated_at"],
         tuple(row["methods"]),
+        row["chosen"] is not None and row["proxy"] is None,
     )

@@ -15,7 +15,9 @@ import msgspec
 from quanmin.base.problems import Forbidden, TooMany, Unauthenticated
 from quanmin.trust.actors import Actor, Actors
 from quanmin.trust.log import Access, AccessLog
+from quanmin.trust.log.noting import ACTING, note_of
 from quanmin.trust.sign_in.accounts import Account, Accounts
+from quanmin.trust.sign_in.acting import ActingFor, oneself
 from quanmin.trust.sign_in.attempts import Attempts, Kind
 from quanmin.trust.sign_in.external import METHOD, Arrived, External
 from quanmin.trust.sign_in.external_settings import ExternalSettings
@@ -41,6 +43,8 @@ Action = Literal[
     "factor-change",
     "post-change",
     "link-change",
+    "acting-change",
+    "acting-end",
 ]
 
 _PURPOSE: Final = "HSYSADMIN"
@@ -96,6 +100,7 @@ class SignIn:
         self.passkeys = Passkeys(pool, key, relying, now)
         self.recovery = Recovery(pool, measures.recovery)
         self.notices = Notices(pool, now)
+        self.acting = ActingFor(pool, self.notices, now)
         self.external: External | None = None
         if external is not None and external.issuer:
             self.external = External(pool, external, self.accounts, now, origin=relying.origin)
@@ -107,6 +112,7 @@ class SignIn:
         """Remove what counts no more: sessions that have ended, attempts that are long past."""
         await self.sessions.sweep()
         await self.attempts.sweep()
+        await self.acting.tell_ended()
 
     async def by_password(self, name: str, password: str, origin: From) -> Step:
         """Begin a session by name and password: whole where that is enough, else in the stage that
@@ -231,6 +237,29 @@ class SignIn:
                     return fresh
         raise Forbidden("this account has no such post")
 
+    async def act_for(self, begun: Begun, cookie: str, proxy: int | None, origin: From) -> str:
+        """The session's new cookie, acting for whom a proxy of the resident names, or (None) for
+        themselves. Raises Forbidden.
+        """
+        if begun.actor is None:
+            raise Forbidden("choose a post first")
+        actor = oneself(begun.actor)
+        if proxy is not None:
+            actor = await self.acting.find(begun.actor, proxy)
+        fresh = await self.sessions.act_for(cookie, proxy)
+        if fresh is None:
+            raise Forbidden("this session has ended")
+        await self.note("acting-change", "ok", origin, actor.code, actor.role, note=note_of(actor))
+        return fresh
+
+    async def end_acting(self, begun: Begun, proxy: int, origin: From) -> None:
+        """End a proxy of the resident, or one that acts for them. Raises NotFound for any other."""
+        if begun.actor is None:
+            raise Forbidden("choose a post first")
+        await self.acting.end(begun.actor, proxy)
+        note = f"{ACTING}{proxy}"
+        await self.note("acting-end", "ok", origin, begun.actor.code, begun.actor.role, note=note)
+
     async def sign_out(self, begun: Begun, cookie: str, origin: From) -> None:
         """End this session."""
         await self.note("sign-out", "ok", origin, _who(begun), _role(begun))
@@ -252,7 +281,14 @@ class SignIn:
         return any(actor.role not in self._free_roles for actor in actors)
 
     async def note(
-        self, action: Action, outcome: str, origin: From, actor: str, role: str = ""
+        self,
+        action: Action,
+        outcome: str,
+        origin: From,
+        actor: str,
+        role: str = "",
+        *,
+        note: str | None = None,
     ) -> None:
         """Write down what happened; durable when this returns. A name that was only typed is none
         of an actor and does not come here: it may be a password.
@@ -267,6 +303,7 @@ class SignIn:
             type=None,
             outcome=outcome,
             hits=0,
+            note=note,
         )
         await self._log.note([entry])
 

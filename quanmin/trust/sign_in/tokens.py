@@ -26,8 +26,8 @@ _REMOVED_EVERY: Final = 500
 
 _PUT: Final = (
     "insert into trust.token (hash, kind, family, client, actor, scopes, patient, patient_id,"
-    " encounter_id, session, issued, expires)"
-    " values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
+    " encounter_id, session, issued, expires, proxy)"
+    " values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
 )
 # The assertion and the token it is exchanged for, in one commit: neither is there without the
 # other, whichever worker is asked. The assertion's row decides between two that ask at once.
@@ -58,7 +58,8 @@ _FORGET: Final = tuple(
 class Grant(msgspec.Struct, frozen=True, kw_only=True):
     """What an application is given: for whom it asks, how far, and what it was launched with (of
     the Patient the record key, and the ids that it is told). `session` is the sign-in that a grant
-    ends with, None for one that goes on.
+    ends with, None for one that goes on; `proxy` the entry of the register by which the actor acts
+    for another, with which it ends as well.
     """
 
     client: str
@@ -69,6 +70,7 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     patient_id: str | None = None
     encounter_id: str | None = None
     session: int | None = None
+    proxy: int | None = None
 
 
 class Issued(msgspec.Struct, frozen=True):
@@ -163,16 +165,18 @@ class Tokens:
         async with self._pool.acquire() as connection, connection.transaction():
             row = await connection.fetchrow(
                 "select t.*, a.is_active and k.locked_at is null and k.retired_at is null"
-                " and (t.session is null or s.id is not null) as may"
+                " and (t.session is null or s.id is not null)"
+                " and (t.proxy is null or p.since <= $4 and p.until > $4) as may"
                 " from trust.token t join trust.actor a on a.code = t.actor"
                 " left join trust.account k on k.code = a.account"
                 " left join trust.session s on s.id = t.session"
+                " left join trust.proxy p on p.proxy = t.proxy"
                 " where t.hash = $1 and t.kind = $2 and t.client = $3 for update of t",
                 digest_of(refresh),
                 _REFRESH,
                 client,
+                now := self._now(),
             )
-            now = self._now()
             if row is None or row["expires"] <= now or not row["may"]:
                 raise _unknown_refresh()
             if row["used"] is None:
@@ -238,8 +242,10 @@ class Tokens:
             " join trust.client c on c.code = t.client and c.is_active"
             " left join trust.account k on k.code = a.account"
             " left join trust.session s on s.id = t.session"
+            " left join trust.proxy p on p.proxy = t.proxy"
             " where k.locked_at is null and k.retired_at is null"
             " and (t.session is null or s.id is not null)"
+            " and (t.proxy is null or p.since <= $2 and p.until > $2)"
             " and t.hash = $1 and t.expires > $2 and t.used is null",
             digest_of(token),
             self._now(),
@@ -270,6 +276,7 @@ class Tokens:
             grant.session,
             self._now(),
             expires,
+            grant.proxy,
         )
 
     def _refresh_seconds(self, scopes: Scopes) -> int:
@@ -299,6 +306,7 @@ def grant_of(row: asyncpg.Record) -> Grant:
         patient_id=row["patient_id"],
         encounter_id=row["encounter_id"],
         session=row["session"],
+        proxy=row["proxy"],
     )
 
 

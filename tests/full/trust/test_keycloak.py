@@ -177,7 +177,7 @@ def _settings(keycloak: str, folder: Path) -> ExternalSettings:
 
 async def _sign_in_there(address: str, password: str = _PASSWORD) -> httpx.Response:
     """What Keycloak answers to somebody who gives this password on its page."""
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         page = await client.get(address)
         found = re.search(r'action="([^"]+)"', page.text)
         assert found, page.text
@@ -208,9 +208,9 @@ async def test_people_sign_in_and_out_by_a_keycloak(
     page = await browser.get("/sign-in/external/out")
     found = re.search(r'href="(http://127[^"]+)"', page.text)
     assert found, page.text
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         asked = await client.get(html.unescape(found[1]))
-    assert asked.status_code == 200, "Keycloak asks whether it shall"
+    assert asked.headers["location"].startswith(f"{ORIGIN}/sign-in")
     assert (await browser.get(back)).status_code == 401, "replayed"
 
 
@@ -250,7 +250,7 @@ async def test_an_access_token_of_a_keycloak_opens_what_the_account_may_see(
         "password": _PASSWORD,
         "scope": "openid user/Patient.rs",
     }
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         given = await client.post(f"{keycloak}/protocol/openid-connect/token", data=form)
     assert given.status_code == 200, given.text
     told = given.json()
@@ -260,7 +260,7 @@ async def test_an_access_token_of_a_keycloak_opens_what_the_account_may_see(
     await external.link(claims["sub"], "clerk")
     found = await api.get("/fhir/Patient", headers=mine)
     assert found.status_code == 200, found.text
-    assert found.json()["total"] > 1
+    assert len(found.json()["entry"]) > 1
     assert (await api.get("/fhir/Observation", headers=mine)).status_code == 403
     refused = await api.get("/fhir/Patient", headers=bearing(told["id_token"]))
     assert refused.status_code == 401, "an id token is for signing in"
