@@ -101,6 +101,45 @@ class Accounts:
             await self._add_actor(connection, code, actor, holder)
             return await self._invite(connection, code)
 
+    async def enrol(
+        self, connection: Connection, person: int, name: str, document: str, level: int
+    ) -> tuple[str, str, bool]:
+        """In the caller's transaction, which holds the person: the code of the account of a
+        resident who has shown a document, a new invitation to it (the only copy), and whether it is
+        new. One that was there before loses password and factors, and its sessions end. Raises
+        Conflict for one that the node's operator has locked.
+        """
+        row = await connection.fetchrow(
+            "select k.code, k.locked_at from trust.account k join trust.actor a"
+            " on a.account = k.code where a.person = $1 and a.role = 'resident' and a.is_active"
+            " and k.retired_at is null order by k.made_at limit 1 for update of k",
+            person,
+        )
+        if row is not None and row["locked_at"] is not None:
+            raise Conflict("this person's account is locked: ask who keeps the node")
+        code = f"r-{secrets.token_hex(6)}" if row is None else str(row["code"])
+        if row is None:
+            holder = self.holder_of(document)
+            await connection.execute(
+                "insert into trust.account (code, name, holder, real_name_level, made_at)"
+                " values ($1, $2, $3, $4, $5)",
+                code,
+                name,
+                holder,
+                level,
+                self._now(),
+            )
+            actor = Actor(code, "resident", name, "", str(person))
+            await self._add_actor(connection, code, actor, holder)
+        else:
+            change = (
+                "password = null, password_at = null,"
+                f" real_name_level = greatest(real_name_level, {int(level)})"
+            )
+            await self._change(connection, code, change)
+            await self._drop_factors(connection, code)
+        return code, await self._invite(connection, code), row is None
+
     async def add_post(self, account: str, actor: Actor) -> None:
         """Let an account act as one more actor. Raises NotFound, Conflict."""
         async with self._pool.acquire() as connection, connection.transaction():

@@ -1,0 +1,139 @@
+"""The pages of the counter: find the person, check the document, hand out the invitation."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Final
+
+import segno
+from markupsafe import Markup
+from starlette.responses import Response
+
+from quanmin.base.problems import Conflict, Forbidden, Invalid
+from quanmin.fhir.json import decode
+from quanmin.trust import Stored
+from quanmin.trust.sign_in.acting import real_name
+from quanmin.trust.sign_in.enrolling import Enrolment, EnrolmentDesk
+from quanmin.web import Access, DeclaredRecords, Page, Visit, page
+from quanmin.web.persons import tell_patient
+from quanmin.web.sheet import sheet
+
+COUNTER: Final = Access(frozenset({"institution", "doctor", "nurse", "public_health_worker"}))
+_HITS: Final = 10
+_TERM_LENGTH_MAX: Final = 100
+
+
+@page("/enrolment", access=COUNTER, methods=("GET", "POST"))
+async def find(visit: Visit, records: DeclaredRecords) -> Response:
+    """Find whom the document names among those whom the institution has registered."""
+    desk = records.desk(EnrolmentDesk)
+    await desk.refuse_unless_counter()
+    term = visit.sent.get("term", "").strip()[:_TERM_LENGTH_MAX]
+    hits: list[tuple[str, str]] | None = None
+    if term:
+        by = "identifier" if any(sign.isdigit() for sign in term) else "name"
+        found = await records.find("Patient", (by, term), count=_HITS)
+        hits = [(visit.keep({"patient": one.id}), _told(visit, one)) for one in found.matches]
+    latest = [(one, _evidence(visit, one.evidence)) for one in await desk.latest()]
+    return visit.page(
+        "enrolment/find.html", term=term, hits=hits, latest=latest, moment=visit.moment
+    )
+
+
+@page("/enrolment.csv", access=COUNTER)
+async def latest_sheet(visit: Visit, records: DeclaredRecords) -> Response:
+    """The list of the counter as a sheet."""
+    lines = await records.desk(EnrolmentDesk).latest()
+
+    async def rows() -> AsyncIterator[list[str]]:
+        for one in lines:
+            yield _line(visit, one)
+
+    say = visit.say
+    heading = [say("Account"), say("When"), say("Document"), say("Level"), say("By")]
+    return sheet("enrolments", heading, rows())
+
+
+@page("/enrolment/document", access=COUNTER, methods=("POST",))
+async def check(visit: Visit, records: DeclaredRecords) -> Response:
+    """Ask for the document of the one who was chosen, and open the account once it is right."""
+    chosen = visit.sent.get("chosen", "")
+    patient_id = str(visit.kept(chosen)["patient"])
+    number = visit.sent.get("number", "")
+    fault = ""
+    if number:
+        try:
+            return await _open(visit, records, patient_id, number)
+        except Invalid:
+            fault = visit.say(
+                "This is not the number in the registration. Compare both; where the registration"
+                " is wrong, correct it first."
+            )
+        except Forbidden:
+            fault = visit.say("Nobody enrols themselves. Ask a colleague.")
+        except Conflict:
+            fault = visit.say("This account is locked. Ask who keeps the node.")
+    patient = await records.read("Patient", patient_id)
+    return visit.page(
+        "enrolment/document.html",
+        status=422 if fault else 200,
+        fault=fault,
+        chosen=chosen,
+        name=_told(visit, patient),
+        evidence=[(one.code, _evidence(visit, one.code)) for one in real_name().counter.evidence],
+        given=visit.sent.get("evidence", ""),
+    )
+
+
+async def _open(visit: Visit, records: DeclaredRecords, patient_id: str, number: str) -> Response:
+    entrance = visit.house.sign_in
+    enrolled = await records.desk(EnrolmentDesk).enrol(
+        entrance.accounts,
+        entrance.notices,
+        patient_id,
+        evidence=visit.sent.get("evidence", ""),
+        number=number[:_TERM_LENGTH_MAX],
+    )
+    address = f"{entrance.passkeys.origin}/invitation"
+    return visit.page(
+        "enrolment/invitation.html",
+        enrolled=enrolled,
+        address=address,
+        picture=_drawn(address),
+        hours=entrance.limits.invitation_hours_max,
+    )
+
+
+def _drawn(address: str) -> Markup:
+    # The address alone: the code is typed, so that it stands in no address and no history.
+    drawn = segno.make(address, error="m").svg_inline(
+        scale=5, border=4, dark="#000", light="#fff", omitsize=True
+    )
+    return Markup(drawn)  # noqa: S704 - lines and numbers that the library has drawn
+
+
+def _line(visit: Visit, one: Enrolment) -> list[str]:
+    words = {known.level: known for known in real_name().level}[one.level]
+    level = words.zh if visit.language == "zh" else words.en
+    return [
+        one.account,
+        visit.moment(one.at),
+        _evidence(visit, one.evidence),
+        level,
+        one.decided_by,
+    ]
+
+
+def _evidence(visit: Visit, code: str) -> str:
+    for one in real_name().counter.evidence:
+        if one.code == code:
+            return one.zh if visit.language == "zh" else one.en
+    return code
+
+
+def _told(visit: Visit, patient: Stored) -> str:
+    told = tell_patient(decode(patient.body or b"{}"), visit.language, visit.today)
+    return " · ".join(part for part in (told.name, told.birth) if part)
+
+
+PAGES: tuple[Page, ...] = (find, latest_sheet, check)
