@@ -15,7 +15,7 @@ from joserfc import jws
 from joserfc.jwk import ECKey, RSAKey
 
 from quanmin.base.epoch import Epoch
-from quanmin.trust import Actor, Actors
+from quanmin.trust import AccessLog, Actor, Actors
 from quanmin.trust.sign_in.assertions import KIND
 from quanmin.trust.sign_in.clients import Client
 from quanmin.trust.sign_in.oauth_limits import OAuthLimits
@@ -35,6 +35,7 @@ def open_server(
     actors: Actors | None = None,
     revoked: Epoch | None = None,
     clock: Any = now,
+    log: AccessLog | None = None,
     **limits: Any,
 ) -> AuthorizationServer:
     """An authorization server as each worker of a node has one."""
@@ -46,6 +47,7 @@ def open_server(
         id_token_seed=SEED,
         revoked=revoked or Epoch(),
         now=clock,
+        log=log,
     )
 
 

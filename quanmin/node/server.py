@@ -128,7 +128,7 @@ def _assemble(
     exports = Exports(folder=places.exports, limits=settings.export, has_room=disk.is_enough)
     office = open_office(keys, settings)
     actors = Actors(pool)
-    authorization = _open_authorization(settings, places, keys, actors, pool)
+    authorization = _open_authorization(settings, places, keys, actors, pool, log=log)
     sign_in = open_sign_in(settings, pool, keys, log)
     return Node(
         settings,
@@ -167,6 +167,8 @@ def _open_authorization(
     keys: KeyPort,
     actors: Actors,
     pool: asyncpg.Pool[asyncpg.Record],
+    *,
+    log: AccessLog,
 ) -> AuthorizationServer:
     return AuthorizationServer(
         pool,
@@ -176,6 +178,7 @@ def _open_authorization(
         id_token_seed=keys.derive("id tokens"),
         revoked=Epoch(places.revoked),
         now=Clock().now,
+        log=log,
     )
 
 

@@ -32,21 +32,26 @@ Role = Literal[
 
 COLUMNS: Final = ("code", "role", "name", "sender", "person")
 _TOKEN_BYTES = 24
+# How exactly it is known when an application was used last: a request is not worth a write each.
+_USE_MICROSECONDS: Final = 15 * 60 * 1_000_000
 _SELECT = f"select {', '.join(COLUMNS)} from trust.actor"  # noqa: S608 - all are constants
 
 # One statement for both kinds, so that what is sent does not tell by its time of which it is.
 _BEARING = """
     select code, role, name, sender, person, null::text as client, null::text as scopes,
         null::bigint as patient, null::bigint as expires, null::bigint as proxy,
-        null::bigint as for_person, null::bigint as until, null::text[] as scope
+        null::bigint as for_person, null::bigint as until, null::text[] as scope,
+        null::bigint as unused
     from trust.actor where token_hash = $1 and is_active
     union all
     select a.code, a.role, a.name, a.sender, a.person, t.client, t.scopes, t.patient, t.expires,
-        p.proxy, p.for_person, p.until, p.scope
+        p.proxy, p.for_person, p.until, p.scope,
+        case when u.used_at is null or u.used_at < $2 - $3 then u.family end as unused
     from trust.token t
     join trust.actor a on a.code = t.actor and a.is_active
     join trust.client c on c.code = t.client and c.is_active
     left join trust.account k on k.code = a.account
+    left join trust.approval u on u.family = t.family
     left join trust.proxy p
         on p.proxy = t.proxy and p.person = a.person and p.since <= $2 and p.until > $2
     where t.hash = $1 and (t.proxy is null or p.proxy is not null) and t.kind = 1 and t.expires > $2
@@ -113,12 +118,16 @@ class Actors:
 
         None when it is none, has ended, was revoked, or belongs to somebody who is not active.
         """
-        row = await self._pool.fetchrow(_BEARING, _hash(token), now)
+        row = await self._pool.fetchrow(_BEARING, _hash(token), now, _USE_MICROSECONDS)
         if row is None:
             return None
         actor = acting_as(actor_of(row), row)
         if row["client"] is None:
             return Bearing(actor)
+        if row["unused"] is not None:
+            await self._pool.execute(
+                "update trust.approval set used_at = $2 where family = $1", row["unused"], now
+            )
         actor = msgspec.structs.replace(
             actor,
             client=row["client"],

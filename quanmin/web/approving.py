@@ -16,6 +16,7 @@ from quanmin.fhir.json import decode
 from quanmin.trust import Actor, GuardedRecords, Stored
 from quanmin.trust.scopes import Scopes
 from quanmin.trust.sign_in.acting import oneself
+from quanmin.trust.sign_in.approvals import ApprovalDesk
 from quanmin.trust.sign_in.approving import (
     Back,
     Wish,
@@ -268,6 +269,7 @@ async def _approve(
         patient = own if pending.patient is None else None
         if patient is None:
             patient = await _records(visit, asker).read("Patient", pending.patient or "")
+    await _records(visit, asker).desk(ApprovalDesk).given(None if patient is None else patient.rid)
     code = await server.codes.give(
         Approved(
             grant=Grant(

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from markupsafe import Markup
 from starlette.responses import Response
 
-from quanmin.base.problems import Invalid, Problem, TooMany, Unauthenticated
+from quanmin.base.problems import Invalid, NotFound, Problem, TooMany, Unauthenticated
 from quanmin.trust.sign_in import Begun
 from quanmin.trust.sign_in.acting import real_name
+from quanmin.trust.sign_in.approvals import ApprovalDesk
+from quanmin.trust.sign_in.approving import words_of
 from quanmin.web.entry import (
     ACCOUNT,
     FACTORS,
@@ -34,9 +37,13 @@ from quanmin.web.entry import (
     taken,
 )
 from quanmin.web.route import ANYBODY, SIGNED_IN, Page, page
+from quanmin.web.sheet import sheet
 from quanmin.web.visit import Visit
 
 AGAIN: Final = "/account/again"
+APPLICATIONS: Final = "/account/applications"
+_FAMILY_END: Final = 1 << 63
+_PURPOSE: Final = "HSYSADMIN"
 RECOVERY: Final = "/account/recovery-codes"
 _RETURNS: Final = (FACTORS, PASSWORD, RECOVERY)
 
@@ -76,6 +83,47 @@ def _real_name(visit: Visit, level: int) -> str:
         if known.level == level:
             return known.zh if visit.language == "zh" else known.en
     return ""
+
+
+@page(APPLICATIONS, access=SIGNED_IN, methods=("GET", "POST"))
+async def applications(visit: Visit) -> Response:
+    """What one has let applications do; by POST: take one back."""
+    desk, server = _approvals(visit), visit.house.authorization
+    if visit.request.method == "POST":
+        family = taken(visit, "withdraw")
+        is_number = family.isascii() and family.isdigit() and int(family[:20]) < _FAMILY_END
+        if server is None or not is_number:
+            raise NotFound("there is no such approval, or it was taken back before")
+        await desk.withdraw(server, int(family))
+        return visit.go(APPLICATIONS)
+    rows = [
+        (one, [words for _, words in words_of(one.parsed, visit.language)])
+        for one in await desk.listed()
+    ]
+    return visit.page("kit/applications.html", rows=rows, moment=visit.moment)
+
+
+@page(f"{APPLICATIONS}.csv", access=SIGNED_IN)
+async def applications_sheet(visit: Visit) -> Response:
+    """The same as a sheet."""
+    approvals = await _approvals(visit).listed()
+
+    async def rows() -> AsyncIterator[list[str]]:
+        for one in approvals:
+            words = [said for _, said in words_of(one.parsed, visit.language)]
+            used = "" if one.used_at is None else visit.moment(one.used_at)
+            yield [one.client, "; ".join(words), visit.moment(one.given_at), used]
+
+    say = visit.say
+    heading = [say("Application"), say("What it may do"), say("Allowed"), say("Last used")]
+    return sheet("applications", heading, rows())
+
+
+def _approvals(visit: Visit) -> ApprovalDesk:
+    if visit.actor is None:
+        raise Unauthenticated("nobody has signed in")
+    records = visit.house.guard.records(visit.actor, purpose=_PURPOSE, request_id=visit.correlation)
+    return records.desk(ApprovalDesk)
 
 
 def _said(visit: Visit, kind: str) -> str:
@@ -291,4 +339,12 @@ async def recovery_codes(visit: Visit) -> Response:
     return visit.page("kit/recovery_codes.html", codes=codes, onward=ACCOUNT)
 
 
-PAGES: tuple[Page, ...] = (account, prove_again, password, factors, recovery_codes)
+PAGES: tuple[Page, ...] = (
+    account,
+    applications,
+    applications_sheet,
+    prove_again,
+    password,
+    factors,
+    recovery_codes,
+)

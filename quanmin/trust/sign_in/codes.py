@@ -14,6 +14,7 @@ from typing import Final
 import asyncpg
 import msgspec
 
+from quanmin.base.database import Connection
 from quanmin.base.problems import GrantRefused
 from quanmin.trust.sign_in.oauth_limits import OAuthLimits
 from quanmin.trust.sign_in.secrets import digest_of, new_family, new_secret
@@ -64,13 +65,32 @@ class Codes:
     async def give(self, approved: Approved) -> str:
         """A code for what was approved."""
         code, grant = new_secret(), approved.grant
-        await self._pool.execute(
+        family = grant.family or new_family()
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.execute(
+                "insert into trust.approval (family, client, actor, scopes, proxy, given_at)"
+                " values ($1, $2, $3, $4, $5, $6)",
+                family,
+                grant.client,
+                grant.actor,
+                str(grant.scopes),
+                grant.proxy,
+                self._now(),
+            )
+            await self._put(connection, code, family, approved)
+        return code
+
+    async def _put(
+        self, connection: Connection, code: str, family: int, approved: Approved
+    ) -> None:
+        grant = approved.grant
+        await connection.execute(
             "insert into trust.code (hash, family, client, actor, scopes, redirect, challenge,"
             " nonce, authenticated, fhir_user, patient, patient_id, encounter_id, session,"
             " expires, methods, proxy) values"
             " ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
             digest_of(code),
-            grant.family or new_family(),
+            family,
             grant.client,
             grant.actor,
             str(grant.scopes),
@@ -87,7 +107,6 @@ class Codes:
             list(approved.methods),
             grant.proxy,
         )
-        return code
 
     async def exchange(
         self, code: str, client: str, *, redirect: str, verifier: str

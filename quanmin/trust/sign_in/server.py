@@ -16,8 +16,11 @@ import msgspec
 
 from quanmin.base.epoch import Epoch
 from quanmin.base.fetching import FetchPlaces
+from quanmin.base.logs import correlation_id
 from quanmin.base.problems import GrantRefused
 from quanmin.trust.actors import Actor, Actors
+from quanmin.trust.log import Access, AccessLog
+from quanmin.trust.log.noting import ACTING
 from quanmin.trust.scopes import Scopes, parse_scopes
 from quanmin.trust.sign_in.assertions import Proven
 from quanmin.trust.sign_in.clients import CODE, INTROSPECT, REFRESH, SYSTEM, Client, Clients
@@ -30,6 +33,7 @@ from quanmin.trust.sign_in.tokens import Issued, Tokens, Told
 
 TOKEN_PATH = "/oauth/token"  # noqa: S105 - an address
 _SECOND = 1_000_000
+_PURPOSE = "HSYSADMIN"
 # Those that RFC 8176 knows.
 _METHODS = frozenset({"pwd", "otp", "hwk", "user", "mfa"})
 
@@ -79,8 +83,12 @@ class AuthorizationServer:
         id_token_seed: bytes,
         revoked: Epoch,
         now: Callable[[], int],
+        log: AccessLog | None = None,
     ) -> None:
-        """`now` gives microseconds since 1970-01-01T00:00Z."""
+        """`now` gives microseconds since 1970-01-01T00:00Z. In `log` stands each token that was
+        given for a patient; None where nothing of patients is.
+        """
+        self._log = log
         self.limits = limits
         self.issuer = issuer
         self.revoked = revoked
@@ -128,12 +136,15 @@ class AuthorizationServer:
         issued, approved = await self.codes.exchange(
             code, client.code, redirect=redirect, verifier=verifier
         )
+        await self._note(issued)
         return issued, self._id_token(approved, issued)
 
     async def renew(self, client: Client, *, refresh: str, asked: str | None) -> Issued:
         """New tokens for a refresh token. Raises GrantRefused."""
         _require(client, REFRESH)
-        return await self.tokens.renew(refresh, client.code, asked)
+        issued = await self.tokens.renew(refresh, client.code, asked)
+        await self._note(issued)
+        return issued
 
     async def tell(self, client: Client, token: str) -> Told | None:
         """What a token is, to a client that may know: its own, or any where it is registered to
@@ -143,6 +154,30 @@ class AuthorizationServer:
         if told is None or (told.grant.client != client.code and INTROSPECT not in client.grants):
             return None
         return told
+
+    async def _note(self, issued: Issued) -> None:
+        """A token opens what is recorded of a patient: that it was given is noted before it is."""
+        grant = issued.grant
+        if self._log is None or grant.patient is None:
+            return
+        actor = await self.actors.by_code(grant.actor)
+        role = "" if actor is None else actor.role
+        entry = Access(
+            at=self._now(),
+            request=correlation_id.get(),
+            actor=grant.actor,
+            role="guardian" if grant.proxy is not None else role,
+            purpose=_PURPOSE,
+            action="token",
+            type=None,
+            outcome="ok",
+            hits=1,
+            records=(grant.patient,),
+            patients=(grant.patient,),
+            client=grant.client,
+            note=None if grant.proxy is None else f"{ACTING}{grant.proxy}",
+        )
+        await self._log.note([entry])
 
     def _id_token(self, approved: Approved, issued: Issued) -> str | None:
         if "openid" not in approved.grant.scopes.plain:

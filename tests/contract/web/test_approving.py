@@ -58,7 +58,12 @@ class Stage:
     def __init__(self, clinic: Clinic) -> None:
         self.clinic = clinic
         self.clock = 0
-        self.server = open_server(clinic.pool, clinic.actors, clock=lambda: now() + self.clock)
+        self.server = open_server(
+            clinic.pool,
+            clinic.actors,
+            clock=lambda: now() + self.clock,
+            log=clinic.guard.log,
+        )
         kit = KitSettings(secret=b"p" * 32, zone=ZoneInfo("Asia/Shanghai"))
         server = self.server
         self.pages = Starlette(
