@@ -335,14 +335,16 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     @property
     def origin(self) -> str:
         """Where browsers find the pages: as it is set, else where others know the records, else on
-        this machine, by the name for which browsers use passkeys without TLS.
+        this machine, by the name for which browsers use passkeys without TLS. Where the door itself
+        speaks TLS that is by `https`, so that cookies are for TLS only.
         """
         if self.sign_in.origin:
             return self.sign_in.origin.rstrip("/")
         if self.node.base_url:
             known = urlsplit(self.node.base_url)
             return f"{known.scheme}://{known.netloc}"
-        return f"http://localhost:{self.node.port}"
+        scheme = "http" if self.node.tls_certificate is None else "https"
+        return f"{scheme}://localhost:{self.node.port}"
 
 
 # The limits of the door and the store are declared where they are kept; a sentence for each stands

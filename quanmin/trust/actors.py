@@ -34,6 +34,11 @@ COLUMNS: Final = ("code", "role", "name", "sender", "person")
 _TOKEN_BYTES = 24
 # How exactly it is known when an application was used last: a request is not worth a write each.
 _USE_MICROSECONDS: Final = 15 * 60 * 1_000_000
+IN_POST: Final = (
+    "(not exists (select from trust.post h where h.actor = a.code) or exists ("
+    "select from trust.post h where h.actor = a.code and h.since <= {at} and h.until > {at}))"
+)
+"""Whether an actor `a` who has posts is in one of them at a moment; true of one who has none."""
 _SELECT = f"select {', '.join(COLUMNS)} from trust.actor"  # noqa: S608 - all are constants
 
 # One statement for both kinds, so that what is sent does not tell by its time of which it is.
@@ -155,10 +160,15 @@ class Actors:
             return actor
         return msgspec.structs.replace(actor, role="guardian", acting=acting)
 
-    async def of_account(self, account: str) -> tuple[Actor, ...]:
-        """As whom an account may act, the first enrolled first."""
+    async def of_account(self, account: str, at: int | None = None) -> tuple[Actor, ...]:
+        """As whom an account may act, the first enrolled first; at a moment (microseconds), those
+        without one of whose posts has begun and not ended.
+        """
         rows = await self._pool.fetch(
-            f"{_SELECT} where account = $1 and is_active order by made, code", account
+            f"{_SELECT} a where account = $1 and is_active"
+            f" and ($2::bigint is null or {IN_POST.format(at='$2')}) order by made, code",
+            account,
+            at,
         )
         return tuple(map(actor_of, rows))
 

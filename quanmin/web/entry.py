@@ -16,7 +16,14 @@ from starlette.responses import Response
 
 from quanmin.base.network import network_of
 from quanmin.base.problems import Invalid, Malformed, NotFound, Problem, TooMany, Unauthenticated
-from quanmin.trust.sign_in import CHALLENGE_SECONDS, Begun, From, Step, cookie_name
+from quanmin.trust.sign_in import (
+    CHALLENGE_SECONDS,
+    Begun,
+    From,
+    Step,
+    UnfitPassword,
+    cookie_name,
+)
 from quanmin.trust.sign_in.external import METHOD
 from quanmin.web.house import House
 from quanmin.web.route import ANYBODY, SIGNED_IN, Page, page
@@ -193,7 +200,7 @@ async def _home(visit: Visit, step: Step) -> str:
     is_by_password = "pwd" in (await _methods(visit, step))
     if account is not None and is_by_password and entrance.accounts.must_change(account):
         return PASSWORD
-    actors = await entrance.actors.of_account(step.account)
+    actors = await entrance.posts(step.account)
     return POST if len(actors) > 1 else home_of(visit, actors[0].role if actors else None)
 
 
@@ -203,9 +210,11 @@ async def _methods(visit: Visit, step: Step) -> tuple[str, ...]:
 
 
 def home_of(visit: Visit, role: Any) -> str:
-    """Where somebody of this role begins: their first application, or their own account."""
-    menu = visit.house.menu(role, visit.language) if role else []
-    return menu[0][1] if menu else ACCOUNT
+    """Where somebody of this role begins: the first page, else their first application, or their
+    own account.
+    """
+    homes = [path for _, path in visit.house.menu(role, visit.language)] if role else []
+    return "/" if "/" in homes else homes[0] if homes else ACCOUNT
 
 
 @page(FACTOR, access=ANYBODY, methods=("GET", "POST"))
@@ -259,7 +268,7 @@ async def accept(visit: Visit) -> Response:
         password = new_password(visit)
         step = await visit.house.sign_in.accept(code, password, origin_of(visit, ""))
     except Invalid as problem:
-        told |= {"faults": faults_of(problem), "status": problem.status}
+        told |= {"faults": faults_of(visit, problem), "status": problem.status}
     except NotFound as problem:
         words = visit.say("This code is not known, has been used or is too old.")
         told |= {"refusal": words, "status": problem.status}
@@ -278,9 +287,22 @@ def new_password(visit: Visit) -> str:
     return chosen
 
 
-def faults_of(problem: Problem) -> tuple[str, ...]:
+def faults_of(visit: Visit, problem: Problem) -> tuple[str, ...]:
     """The reasons for which a password is not taken, each for itself."""
-    return tuple(problem.text.split("; "))
+    words = {
+        "short": visit.say("a password has %(number)s characters or more"),
+        "long": visit.say("a password has %(number)s characters at most"),
+        "kinds": visit.say(
+            "unless it is a long sentence, a password has %(number)s of: small letters, capitals,"
+            " digits, other signs"
+        ),
+        "common": visit.say("this password is common, or one sign over and over"),
+        "name": visit.say("a password has nothing of its owner's name in it"),
+        "former": visit.say("the last %(number)s passwords may not come again"),
+    }
+    if isinstance(problem, UnfitPassword):
+        return tuple(words[one.code] % {"number": one.number} for one in problem.faults)
+    return (visit.say("the two passwords are not the same"),)
 
 
 @page(POST, access=SIGNED_IN, methods=("GET", "POST"))
@@ -288,7 +310,7 @@ async def choose_post(visit: Visit) -> Response:
     """As which of its posts the account acts."""
     entrance, begun = visit.house.sign_in, signed_in(visit)
     if visit.request.method == "GET":
-        actors = await entrance.actors.of_account(begun.account)
+        actors = await entrance.posts(begun.account)
         return visit.page(
             "kit/post.html", posts=[(one, as_words(visit, one.role)) for one in actors]
         )

@@ -61,7 +61,7 @@ async def account(visit: Visit) -> Response:
     notices = await entrance.notices.latest(begun.account)
     await entrance.notices.mark_seen(begun.account)
     found = await entrance.accounts.find(begun.account)
-    actors = await entrance.actors.of_account(begun.account)
+    actors = await entrance.posts(begun.account)
     return visit.page(
         "kit/account.html",
         account=found,
@@ -204,7 +204,7 @@ async def password(visit: Visit) -> Response:
             chosen = new_password(visit)
             await entrance.accounts.change_password(begun.account, chosen, keep=begun.id)
         except Invalid as problem:
-            faults = faults_of(problem)
+            faults = faults_of(visit, problem)
         else:
             await entrance.tell(begun, "password-change", "password-changed", origin_of(visit, ""))
             return visit.go(ACCOUNT)

@@ -5,7 +5,7 @@ from quanmin.trust.sign_in.limits import SignInLimits
 from quanmin.trust.sign_in.measures import Measures, load_measures
 from quanmin.trust.sign_in.notices import Notice
 from quanmin.trust.sign_in.passkeys import CHALLENGE_SECONDS, Passkey, Relying
-from quanmin.trust.sign_in.passwords import Passwords, open_passwords
+from quanmin.trust.sign_in.passwords import Passwords, UnfitPassword, open_passwords
 from quanmin.trust.sign_in.sessions import Begun, Listed, Session, Sessions, cookie_name
 from quanmin.trust.sign_in.signing_in import From, SignIn, Step
 from quanmin.trust.sign_in.totp import present_code
@@ -27,6 +27,7 @@ __all__ = [
     "SignIn",
     "SignInLimits",
     "Step",
+    "UnfitPassword",
     "cookie_name",
     "load_measures",
     "open_passwords",

@@ -50,7 +50,11 @@ class ForeignAccess:
         if client is None:
             raise TokenRefused("client_id of the token is no application registered here")
         account = await self._external.account_of(claims["sub"])
-        actors = () if account is None else await self._server.actors.of_account(account)
+        actors = (
+            ()
+            if account is None
+            else await self._server.actors.of_account(account, self._server.now())
+        )
         if len(actors) != 1:
             raise TokenRefused("the subject of the token is nobody who acts here in one post")
         scopes = grantable(_asked(claims).of_contexts({"user"}), client, actors[0])

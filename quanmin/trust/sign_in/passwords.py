@@ -10,8 +10,9 @@ import asyncio
 import secrets
 import unicodedata
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal
 
+import msgspec
 from cryptography.exceptions import InvalidKey
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
@@ -21,6 +22,18 @@ from quanmin.trust.sign_in.measures import Argon2Rule, PasswordRule, load_measur
 _SALT_BYTES: Final = 16
 _HASH_BYTES: Final = 32
 _ADDED: Final = "0123456789!@#$%^&*()_-+=.,?~ "
+
+
+FaultCode = Literal["short", "long", "kinds", "common", "name", "former"]
+_WORDS: Final[dict[FaultCode, str]] = {
+    "short": "a password has %(number)s characters or more",
+    "long": "a password has %(number)s characters at most",
+    "kinds": "unless it is a long sentence, a password has %(number)s of: small letters, capitals,"
+    " digits, other signs",
+    "common": "this password is common, or one sign over and over",
+    "name": "a password has nothing of its owner's name in it",
+    "former": "the last %(number)s passwords may not come again",
+}
 
 
 class Passwords:
@@ -65,12 +78,10 @@ class Passwords:
         if not faults:
             for kept in former:
                 if await self.is_right(kept, password):
-                    faults.append(
-                        f"the last {self.rule.former_refused} passwords may not come again"
-                    )
+                    faults.append(Fault("former", self.rule.former_refused))
                     break
         if faults:
-            raise Invalid("; ".join(faults))
+            raise UnfitPassword(faults)
 
     def _derive(self, password: bytes) -> str:
         cost = self.cost
@@ -90,28 +101,45 @@ def open_passwords(hashings_max: int) -> Passwords:
     return Passwords(measures.password, measures.argon2id, hashings_max)
 
 
-def find_faults(rule: PasswordRule, password: str, about: Sequence[str]) -> list[str]:
-    """What keeps a text from being a password, in words; none of them repeats it."""
+class Fault(msgspec.Struct, frozen=True):
+    """One reason against a password, with the number that it is about (0: none)."""
+
+    code: FaultCode
+    number: int = 0
+
+    @property
+    def text(self) -> str:
+        """The reason in words; none of them repeats the password."""
+        return _WORDS[self.code] % {"number": self.number}
+
+
+class UnfitPassword(Invalid):
+    """A password that may not be taken, with every reason at once."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__("; ".join(fault.text for fault in faults))
+        self.faults = tuple(faults)
+
+
+def find_faults(rule: PasswordRule, password: str, about: Sequence[str]) -> list[Fault]:
+    """What keeps a text from being a password."""
     text = unicodedata.normalize("NFKC", password)
-    faults = []
+    faults: list[Fault] = []
     if len(text) < rule.length_min:
-        faults.append(f"a password has {rule.length_min} characters or more")
+        faults.append(Fault("short", rule.length_min))
     if len(text) > rule.length_max:
-        faults.append(f"a password has {rule.length_max} characters at most")
+        faults.append(Fault("long", rule.length_max))
     if len(text) < rule.kinds_free_length and _kinds(text) < rule.kinds_min:
-        faults.append(
-            f"below {rule.kinds_free_length} characters a password has {rule.kinds_min} of: small"
-            " letters, capitals, digits, other signs"
-        )
+        faults.append(Fault("kinds", rule.kinds_min))
     bare = text.casefold()
     if (
         bare in rule.common
         or bare.strip(_ADDED) in rule.common
         or len(set(bare)) < rule.length_min // 3
     ):
-        faults.append("this password is common, or one sign over and over")
+        faults.append(Fault("common"))
     if any(len(word) >= rule.length_min // 3 and word.casefold() in bare for word in about):
-        faults.append("a password has nothing of its owner's name in it")
+        faults.append(Fault("name"))
     return faults
 
 

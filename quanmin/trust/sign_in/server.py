@@ -89,6 +89,7 @@ class AuthorizationServer:
         given for a patient; None where nothing of patients is.
         """
         self._log = log
+        self.now = now
         self.limits = limits
         self.issuer = issuer
         self.revoked = revoked

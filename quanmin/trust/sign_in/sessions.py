@@ -17,7 +17,7 @@ import asyncpg
 import msgspec
 
 from quanmin.base.database import Database
-from quanmin.trust.actors import COLUMNS, Actor, acting_as, actor_of
+from quanmin.trust.actors import COLUMNS, IN_POST, Actor, acting_as, actor_of
 from quanmin.trust.sign_in.limits import SignInLimits
 
 Stage = Literal["proving", "enrolling", "whole"]
@@ -290,6 +290,7 @@ _ACTOR_COLUMNS: Final = ", ".join(f"a.{column}" for column in COLUMNS)
 _FROM: Final = (
     " from trust.session s join trust.account c on c.code = s.account"
     " left join trust.actor a on a.code = s.actor and a.account = s.account and a.is_active"
+    f" and {IN_POST.format(at='$2')}"
     " left join trust.proxy p on p.proxy = s.proxy and p.person = a.person"
     " and p.since <= $2 and p.until > $2"
     " where s.hash = $1 and s.ends_at > $2 and s.used_at + s.idle_microseconds > $2"

@@ -229,7 +229,7 @@ class SignIn:
 
     async def act_as(self, begun: Begun, cookie: str, code: str, origin: From) -> str:
         """The session's new cookie, acting as another actor of its account. Raises Forbidden."""
-        for actor in await self.actors.of_account(begun.account):
+        for actor in await self.posts(begun.account):
             if actor.code == code:
                 fresh = await self.sessions.act_as(cookie, actor)
                 if fresh is not None:
@@ -274,6 +274,10 @@ class SignIn:
         """Write down, and let the account know, what was changed of what it signs in by."""
         await self.note(action, kind, origin, _who(begun), _role(begun))
         await self.notices.leave(begun.account, kind, origin.browser)
+
+    async def posts(self, account: str) -> tuple[Actor, ...]:
+        """As whom an account may act now."""
+        return await self.actors.of_account(account, self._now())
 
     async def needs_factor(self, account: str) -> bool:
         """Whether a password is not enough for one of the account's roles."""
@@ -372,7 +376,7 @@ class SignIn:
         external: bytes | None = None,
     ) -> Step:
         """A session in the stage that what was proved allows."""
-        actors = await self.actors.of_account(account.code)
+        actors = await self.posts(account.code)
         if not actors:
             await self._refuse("sign-in", origin, account.code)
         stage: Stage = "whole"

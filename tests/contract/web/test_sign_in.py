@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
+import os
 import re
 
 import msgspec
 import pytest
 from clinic import Browser, Clinic
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from entrance import PASSWORD
+from webauthn.helpers import bytes_to_base64url
 
-from quanmin.base.problems import Forbidden
+from quanmin.base.clock import Clock
+from quanmin.base.problems import Forbidden, Unauthenticated
 from quanmin.trust import AccessLog, Actor
 from quanmin.trust.sign_in import Accounts, Passwords, SignIn, SignInLimits, present_code
 from quanmin.trust.sign_in.attempts import Attempts
@@ -386,6 +393,89 @@ async def test_an_account_of_several_posts_chooses_one_and_changes_it(clinic: Cl
     assert "hospital-b desk" in (await browser.get("/")).text
     await browser.get("/post")
     assert (await browser.send("/post", post="hospital-a")).status_code == Forbidden.status
+
+
+async def test_a_post_that_has_ended_is_neither_offered_nor_acted_in(clinic: Clinic) -> None:
+    second = Actor("centre-b", "institution", "hospital-b desk", "hospital-b")
+    await clinic.sign_in.accounts.add_post("centre", second)
+    browser = await clinic.enter("centre")
+    await browser.get("/post")
+    assert (await browser.send("/post", post="centre-b")).status_code == 303
+    assert (await browser.get("/account")).status_code == 200
+    await clinic.pool.execute(
+        "insert into trust.institution_entry values (1, 'x', '1', 'x')"
+        " on conflict do nothing"
+    )
+    await clinic.pool.execute(
+        "insert into trust.post (actor, organization, duties, since, until, decided_at, decided_by)"
+        " values ('centre-b', 1, '{}', 1, $1, 1, 'test')",
+        Clock().now() + 3600_000_000,
+    )
+    assert (await browser.get("/account")).status_code == 200
+    await clinic.pool.execute("update trust.post set until = 2")
+    assert (await browser.get("/account")).headers["location"] == "/sign-in"
+    again = await clinic.enter("centre")
+    page = await again.get("/post")
+    assert page.text.count('name="post"') == 1
+    assert (await again.send("/post", post="centre-b")).status_code == Forbidden.status
+
+
+async def test_the_reasons_against_a_password_are_told_in_the_language_of_the_page(
+    clinic: Clinic,
+) -> None:
+    invitation = await clinic.sign_in.accounts.add("li", Actor("li", "resident", "李", ""))
+    browser = await at_sign_in(clinic)
+    told = {}
+    for language in ("en", "zh"):
+        await browser.get(f"/invitation?lang={language}")
+        for password, again in (("short", "short"), (PASSWORD, "another")):
+            page = await browser.send(
+                "/invitation", code=invitation, password=password, again=again, lang=language
+            )
+            assert page.status_code == 422
+            told[language, password] = page.text
+    assert "12 characters or more" in told["en", "short"]
+    assert "密码至少 12 个字符" in told["zh", "short"]
+    assert "characters or more" not in told["zh", "short"]
+    assert "两次输入的密码不一致" in told["zh", PASSWORD]
+
+
+async def test_webauthn_7_2_a_passkey_whose_count_goes_back_is_refused(clinic: Clinic) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    numbers = key.public_key().public_numbers()
+    x, y = (one.to_bytes(32, "big") for one in (numbers.x, numbers.y))
+    cose = b"\xa5\x01\x02\x03\x26\x20\x01\x21\x58\x20" + x + b"\x22\x58\x20" + y
+    await clinic.pool.execute(
+        "insert into trust.passkey (id, account, public_key, sign_count, name, made_at)"
+        " values ($1, 'centre', $2, 7, 'key', 1)",
+        b"an id",
+        cose,
+    )
+
+    async def prove(count: int) -> str:
+        challenge = os.urandom(32)
+        told = {
+            "type": "webauthn.get",
+            "challenge": bytes_to_base64url(challenge),
+            "origin": "http://node.test",
+        }
+        client = json.dumps(told).encode()
+        seen = hashlib.sha256(b"localhost").digest() + b"\x05" + count.to_bytes(4, "big")
+        signature = key.sign(seen + hashlib.sha256(client).digest(), ec.ECDSA(hashes.SHA256()))
+        answer = {
+            "clientDataJSON": bytes_to_base64url(client),
+            "authenticatorData": bytes_to_base64url(seen),
+            "signature": bytes_to_base64url(signature),
+        }
+        name = bytes_to_base64url(b"an id")
+        whole = {"id": name, "rawId": name, "type": "public-key", "response": answer}
+        return await clinic.sign_in.passkeys.prove(json.dumps(whole), challenge)
+
+    assert await prove(8) == "centre"
+    for count in (8, 7, 0):
+        with pytest.raises(Unauthenticated):
+            await prove(count)
+    assert await prove(9) == "centre"
 
 
 async def test_an_administrator_sees_no_page_with_records(clinic: Clinic) -> None:

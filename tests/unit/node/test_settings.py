@@ -150,3 +150,12 @@ def test_settings_reach_another_process_unchanged(tmp_path: Path) -> None:
     settings = load_settings(environment)
     assert unpack(pack(settings)) == settings
     assert isinstance(settings, Settings)
+
+
+def test_cookies_are_for_tls_only_where_the_door_speaks_it() -> None:
+    assert load_settings({}).origin == "http://localhost:8080"
+    with_tls = {
+        "QUANMIN_NODE_TLS_CERTIFICATE": "/etc/door.pem",
+        "QUANMIN_NODE_TLS_KEY": "/etc/door.key",
+    }
+    assert load_settings(with_tls).origin == "https://localhost:8080"
