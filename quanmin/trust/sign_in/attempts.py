@@ -7,6 +7,10 @@ whether or not there is such an account, so that waiting tells nothing either.
 A lock by failures is a wait, `delay_seconds_max` at longest: whoever fails on purpose in another's
 name slows them down and cannot shut them out. And a browser in which the account has signed in
 before is counted for itself (OWASP, "device cookies"), so that its owner is not even slowed down.
+
+Who tries each of many accounts once, each time from another address (credential stuffing), fails
+often nowhere. So all browsers that are not known share a measure of failures for the whole node,
+the crowd's: as much as a quiet node never comes to, refilled slowly.
 """
 
 from __future__ import annotations
@@ -20,9 +24,10 @@ import asyncpg
 from quanmin.base.problems import TooMany
 from quanmin.trust.sign_in.limits import SignInLimits
 
-Kind = Literal["account", "browser", "address", "factor"]
+Kind = Literal["account", "browser", "address", "factor", "crowd"]
 
 _SECOND: Final = 1_000_000
+_MINUTE: Final = 60 * _SECOND
 _DOUBLINGS_MAX: Final = 30
 
 
@@ -47,6 +52,9 @@ class Attempts:
         before a wait. Raises TooMany, with how long, for one that has to wait; that one is not
         looked at and does not make the wait longer.
         """
+        if kind == "crowd":
+            await self._take_of_crowd()
+            return False
         limits, now = self._limits, self._now()
         most = limits.address_failures_max if kind == "address" else limits.account_failures_max
         hashed = self._hash(kind, name)
@@ -72,11 +80,13 @@ class Attempts:
 
     async def forgive(self, kind: Kind, name: str) -> None:
         """The attempt has succeeded. Of an account, a browser or a factor all failures are
-        forgotten; of an address only this attempt, or who guesses the passwords of many would sign
-        in to one of their own in between.
+        forgotten; of an address or the crowd only this attempt, or who guesses the passwords of
+        many would sign in to one of their own in between.
         """
         hashed = self._hash(kind, name)
-        if kind == "address":
+        if kind == "crowd":
+            await self._pool.execute(_FORGIVE_CROWD, hashed, self._crowd_step)
+        elif kind == "address":
             await self._pool.execute(
                 "update trust.attempt set failures = failures - 1, closed_until = 0"
                 " where kind = $1 and name = $2 and failures > 0",
@@ -87,6 +97,25 @@ class Attempts:
             await self._pool.execute(
                 "delete from trust.attempt where kind = $1 and name = $2", kind, hashed
             )
+
+    async def _take_of_crowd(self) -> None:
+        step, now = self._crowd_step, self._now()
+        reach = step * self._limits.crowd_failures_max
+        hashed = self._hash("crowd", "")
+        if await self._pool.fetchval(_TAKE_OF_CROWD, hashed, now, step, reach) is None:
+            until = await self._pool.fetchval(
+                "select closed_until from trust.attempt where kind = 'crowd' and name = $1", hashed
+            )
+            seconds = max(1, ((until or now) + step - reach - now) // _SECOND + 1)
+            raise TooMany(
+                f"too many attempts are failing from everywhere: wait {seconds} s, use a passkey, "
+                "or a browser in which you have signed in before",
+                retry_after_seconds=seconds,
+            )
+
+    @property
+    def _crowd_step(self) -> int:
+        return _MINUTE // self._limits.crowd_failures_per_minute
 
     async def sweep(self) -> None:
         """Forget what is past."""
@@ -115,3 +144,19 @@ _TAKE: Final = f"""
     set failures = {_FAILURES}, last_at = $3::bigint, closed_until = {_NEXT_WAIT}
     where t.closed_until <= $3::bigint returning failures
 """  # noqa: S608 - every part is a constant of this module
+
+# A bucket that leaks one failure in each step ($3) and holds a reach ($4) of them: `closed_until`
+# is when it will be empty (the generic cell rate algorithm), which no rounding wears away.
+_TAKE_OF_CROWD: Final = """
+    insert into trust.attempt as t (kind, name, failures, last_at, closed_until)
+    values ('crowd', $1, 1, $2::bigint, $2::bigint + $3::bigint)
+    on conflict (kind, name) do update
+    set failures = t.failures % 1000000 + 1, last_at = $2::bigint,
+        closed_until = greatest(t.closed_until, $2::bigint) + $3::bigint
+    where greatest(t.closed_until, $2::bigint) + $3::bigint <= $2::bigint + $4::bigint
+    returning closed_until
+"""
+_FORGIVE_CROWD: Final = """
+    update trust.attempt set closed_until = closed_until - $2::bigint
+    where kind = 'crowd' and name = $1
+"""

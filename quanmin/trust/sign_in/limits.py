@@ -16,7 +16,9 @@ class SignInLimits(msgspec.Struct, frozen=True, kw_only=True):
 
     After `account_failures_max` failures an account, and after `address_failures_max` an address,
     waits `delay_seconds` before it may try again, twice as long after each further failure,
-    `delay_seconds_max` at most. Failures are forgotten after `failure_hours_max`.
+    `delay_seconds_max` at most. Failures are forgotten after `failure_hours_max`. Of all browsers
+    in which the account has not signed in before, `crowd_failures_max` may fail at once and
+    `crowd_failures_per_minute` after that, on the whole node.
     `hashings_max` is how many passwords one worker hashes at once, each of which takes the memory
     that `definitions/sign_in.toml` names.
     """
@@ -30,6 +32,8 @@ class SignInLimits(msgspec.Struct, frozen=True, kw_only=True):
     invitation_hours_max: int = 72
     account_failures_max: int = 5
     address_failures_max: int = 30
+    crowd_failures_max: int = 300
+    crowd_failures_per_minute: int = 30
     delay_seconds: int = 30
     delay_seconds_max: int = 900
     failure_hours_max: int = 24

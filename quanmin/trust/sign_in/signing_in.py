@@ -316,10 +316,7 @@ class SignIn:
     async def _check_password(self, name: str, password: str, origin: From, action: Action) -> None:
         kind: Kind = "browser" if origin.known else "account"
         counted = f"{name} {origin.known}" if origin.known else name
-        # A browser that is known is not counted with its address: a hospital has one for hundreds.
-        if not origin.known:
-            await self._take("address", origin.address, "", origin, action)
-        is_last = await self._take(kind, counted, "", origin, action)
+        is_last = await self._count(kind, counted, origin, action)
         account = await self.accounts.find(name)
         kept = account.password if account is not None and account.may_sign_in else None
         if not await self.passwords.is_right(kept, password) or account is None:
@@ -332,6 +329,25 @@ class SignIn:
         await self.attempts.forgive(kind, counted)
         if not origin.known:
             await self.attempts.forgive("address", origin.address)
+            await self.attempts.forgive("crowd", "")
+
+    async def _count(self, kind: Kind, counted: str, origin: From, action: Action) -> bool:
+        """Count an attempt by all that it is counted by; whether it is the last before a wait."""
+        # A browser that is known is not counted with its address: a hospital has one for hundreds.
+        if origin.known:
+            return await self._take(kind, counted, "", origin, action)
+        await self._take("address", origin.address, "", origin, action)
+        try:
+            await self._take("crowd", "", "", origin, action)
+        except TooMany:
+            await self.attempts.forgive("address", origin.address)  # it was not looked at
+            raise
+        try:
+            return await self._take(kind, counted, "", origin, action)
+        except TooMany:
+            # Else whoever hammers at one closed account would close the node to new browsers.
+            await self.attempts.forgive("crowd", "")
+            raise
 
     async def _check_code(self, account: str, code: str, origin: From) -> str:
         """The method (RFC 8176) that a code of the account is."""
