@@ -396,8 +396,8 @@ _SENTENCES: Final = {
     "sign_in.address_failures_max": "After how many failures an address has to wait, whatever the "
     "accounts; browsers that an account has signed in to before are not counted.",
     "sign_in.crowd_failures_max": "How many attempts may fail at once on the whole node, of "
-    "browsers in which the account has not signed in before; passkeys and other browsers are not counted. "
-    "Raise it where many sign in from new browsers at the same hour.",
+    "browsers in which the account has not signed in before; passkeys and other browsers are not "
+    "counted. Raise it where many sign in from new browsers at the same hour.",
     "sign_in.crowd_failures_per_minute": "How many of them may fail in a minute after that.",
     "sign_in.delay_seconds": "How long the first wait is; each further failure doubles it.",
     "sign_in.delay_seconds_max": "How long a wait is at most: nobody is shut out for longer by "

@@ -21,7 +21,7 @@ from quanmin.records.search.slices import Slices
 from quanmin.records.search.sorting import TiedSlices, sorted_slice
 from quanmin.records.search.term import Scope
 from quanmin.records.search.totals import Total, estimated, total_of
-from quanmin.records.visibility import Visibility
+from quanmin.records.visibility import Everything, Visibility, narrow_to_type
 
 
 async def search(
@@ -49,7 +49,10 @@ async def _search(
     selection = found.selection
     matches, cursor = await _matches(reader, context, found, query)
     others, issues = await included(reader, context, query, matches, visibility)
-    total = await _total(reader, context, selection, query, None if cursor else matches)
+    last = None if cursor else matches
+    total = await _total(
+        reader, context, selection, query, last, sees_all=found.sees_all(visibility)
+    )
     if total is not None and not total.is_exact and query.total != "estimate":
         issues.append(estimated())
     return Hits(
@@ -68,6 +71,12 @@ class _Found(msgspec.Struct, frozen=True):
     selection: Selection
     order: Order
     given: int
+    types: tuple[str, ...]
+
+    def sees_all(self, visibility: Visibility) -> bool:
+        """Whether every record of its types is visible."""
+        seen = (narrow_to_type(visibility, type_) for type_ in self.types)
+        return all(isinstance(one, Everything) for one in seen)
 
 
 async def _found(reader: Reader, context: Context, query: Query, visibility: Visibility) -> _Found:
@@ -82,9 +91,10 @@ async def _found(reader: Reader, context: Context, query: Query, visibility: Vis
         selected = await select(reader, scope, part, visibility, wanted)
         parts.append(Part(scope.definitions[0].name, selected, order))
     order = parts[0].order if parts else NEWEST_FIRST
+    types = tuple(part.type for part in parts)
     if query.type is not None:
-        return _Found(parts[0].selected, order, given)
-    return _Found(OfEach(tuple(parts)), order, given)
+        return _Found(parts[0].selected, order, given, types)
+    return _Found(OfEach(tuple(parts)), order, given, types)
 
 
 async def _by_type(reader: Reader, context: Context, query: Query) -> list[tuple[Scope, Query]]:
@@ -134,10 +144,16 @@ async def _matches(
 
 
 async def _total(
-    reader: Reader, context: Context, selection: Selection, query: Query, last: list[Stored] | None
+    reader: Reader,
+    context: Context,
+    selection: Selection,
+    query: Query,
+    last: list[Stored] | None,
+    *,
+    sees_all: bool,
 ) -> Total | None:
     """The total asked for. `last` are the hits when no slice follows them."""
     is_whole = last is not None and query.cursor is None and not _is_counting(query)
     if is_whole and last is not None and query.total in {"accurate", "estimate"}:
         return Total(len(last), is_exact=True)
-    return await total_of(reader, context, selection, query)
+    return await total_of(reader, context, selection, query, sees_all=sees_all)

@@ -1,4 +1,8 @@
-"""How many records a search finds: counted up to a limit, else estimated and said to be so."""
+"""How many records a search finds: counted up to a limit, else estimated and said to be so.
+
+The planner estimates by all records there are, those too that the asker may not see: only who sees
+all of a type is told what it expects. Everybody else is told how far was counted.
+"""
 
 from __future__ import annotations
 
@@ -31,9 +35,10 @@ def estimated() -> Issue:
 
 
 async def total_of(
-    reader: Reader, context: Context, selection: Selection, query: Query
+    reader: Reader, context: Context, selection: Selection, query: Query, *, sees_all: bool
 ) -> Total | None:
-    """The total a query asks for; None when it asks for none.
+    """The total a query asks for; None when it asks for none. `sees_all` says that the asker may
+    see every record of the types that are asked for.
 
     Raises TooCostly when an accurate one would have to count more than `count_rows_max` records, or
     decide more than `sort_rows_max` after decryption.
@@ -43,22 +48,29 @@ async def total_of(
         return None
     limits = context.limits
     if selection.uncounted or selection.judges:
-        return await _decided(reader, context, selection, is_needed=wanted == "accurate")
-    if wanted == "estimate":
+        is_needed = wanted == "accurate"
+        return await _decided(reader, context, selection, is_needed=is_needed, sees_all=sees_all)
+    if wanted == "estimate" and sees_all:
         expected = await selection.estimate(reader)
         if expected > limits.estimate_rows_max:
             return Total(expected, is_exact=False)
-    capped = limits.estimate_rows_max if wanted == "estimate" else limits.count_rows_max
+    is_quick = wanted == "estimate" and sees_all
+    capped = limits.estimate_rows_max if is_quick else limits.count_rows_max
     number = await selection.count(reader, capped + 1)
     if number > capped and wanted == "accurate":
         raise _too_many("counted", capped, "store.count_rows_max")
     if number > capped:
-        return Total(max(number, await selection.estimate(reader)), is_exact=False)
+        return await _estimated(reader, selection, number, sees_all=sees_all)
     return Total(number, is_exact=True)
 
 
+async def _estimated(reader: Reader, selection: Selection, number: int, *, sees_all: bool) -> Total:
+    expected = await selection.estimate(reader) if sees_all else 0
+    return Total(max(number, expected), is_exact=False)
+
+
 async def _decided(
-    reader: Reader, context: Context, selection: Selection, *, is_needed: bool
+    reader: Reader, context: Context, selection: Selection, *, is_needed: bool, sees_all: bool
 ) -> Total:
     """Counted one by one after decryption; beyond the limit the candidates are what is known."""
     rows_max = context.limits.sort_rows_max
@@ -66,7 +78,7 @@ async def _decided(
     if len(rows) > rows_max:
         if is_needed:
             raise _too_many("decided one by one to be counted", rows_max, "store.sort_rows_max")
-        return Total(max(len(rows), await selection.estimate(reader)), is_exact=False)
+        return await _estimated(reader, selection, len(rows), sees_all=sees_all)
     number = 0
     for start in range(0, len(rows), _BATCH):
         reader.check_time()

@@ -286,6 +286,27 @@ async def test_beyond_the_limit_a_total_is_estimated_or_refused(store: Store) ->
     assert "the total is an estimate" in counted.issues[0].text
 
 
+@pytest.mark.parametrize("shape", [("_total", "estimate"), ("_summary", "count")])
+async def test_no_estimate_tells_of_hidden_records(store: Store, shape: tuple[str, str]) -> None:
+    """The planner knows all records; whoever does not see them is told what was counted."""
+    await put_away(store, results([1] * 60))
+    await store._pool.execute("analyze records.record, records.keyed")
+    store.context.limits = msgspec.structs.replace(
+        store.context.limits, count_rows_max=3, estimate_rows_max=2
+    )
+    query = query_of("Observation", ("code", "A"), ("_count", "1"), shape)
+    everything = await ask(store, query)
+    assert everything.total is not None
+    assert everything.total > 30
+    theirs, mine = [
+        OfSender(frozenset({await store.sender(code)})) for code in ("hospital-b", "hospital-a")
+    ]
+    hidden = await ask(store, query, theirs)
+    assert (hidden.total, hidden.total_is_exact) == (0, True)
+    seen = await ask(store, query, mine)
+    assert (seen.total, seen.total_is_exact) == (4, False)
+
+
 async def test_a_total_of_texts_counts_what_is_found_not_the_candidates(store: Store) -> None:
     await put_away(
         store,
