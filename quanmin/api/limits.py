@@ -14,6 +14,7 @@ class DoorLimits(msgspec.Struct, frozen=True, kw_only=True):
     `form_bytes_max` a search sent by POST; all three count decompressed bytes. `held_bytes_max`
     bounds the bodies of all requests together. `surplus_bytes_max` is how much of a refused body
     is still read and thrown away, so that a client that writes before it reads sees the refusal.
+    `head_seconds_max` and `head_bytes_max` bound what comes before a body.
 
     `running_max` requests run at once and `waiting_max` more wait for at most
     `waiting_seconds_max`; one client may hold `client_running_max` of both.
@@ -38,6 +39,8 @@ class DoorLimits(msgspec.Struct, frozen=True, kw_only=True):
     form_bytes_max: int = MEBIBYTE
     held_bytes_max: int = 256 * MEBIBYTE
     surplus_bytes_max: int = 256 * MEBIBYTE
+    head_seconds_max: float = 20.0
+    head_bytes_max: int = 64 * 1024
     address_bytes_max: int = 16 * 1024
     link_bytes_max: int = 6 * 1024
     questions_max: int = 200

@@ -275,6 +275,7 @@ def build_application(node: Node, quotas: tuple[int, int, int] | None = None) ->
         address_header=settings.sign_in.address_header,
         session_hours_max=settings.sign_in.session_hours_max,
         link_hours_max=settings.node.link_hours_max,
+        form_seconds_max=settings.door.body_seconds_max,
     )
     return build_door(
         node.guard,

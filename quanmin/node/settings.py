@@ -357,6 +357,9 @@ _SENTENCES: Final = {
     "door.held_bytes_max": "The bodies of all requests that one worker holds together.",
     "door.surplus_bytes_max": "How much of a refused body is still read, so that its sender sees "
     "the refusal.",
+    "door.head_seconds_max": "How long the head of a request, its address and headers, may take to "
+    "arrive; beyond: 408.",
+    "door.head_bytes_max": "How long it may be; beyond: 431.",
     "door.address_bytes_max": "The longest address of a request.",
     "door.link_bytes_max": "The longest `next` link; a question that does not fit is kept by the "
     "node. Proxies often allow addresses of 8 KiB.",

@@ -26,6 +26,7 @@ from quanmin.node.memory import rest_the_collector
 from quanmin.node.server import build_application, open_node
 from quanmin.node.settings import Settings, unpack
 from quanmin.node.tls import HEADERS, open_tls
+from quanmin.node.wire import WireLimits, bounded
 
 _BACKLOG: Final = 2048
 READY: Final = b"ready\n"
@@ -88,13 +89,14 @@ def carry_out(work: Callable[[Settings, Orders], Coroutine[Any, Any, None]]) -> 
 
 async def _serve(settings: Settings, orders: Orders) -> None:
     tls = open_tls(settings.node)
+    wire = WireLimits(settings.door.head_seconds_max, settings.door.head_bytes_max)
     async with open_node(settings, orders.dsn) as node:
         rest_the_collector()
         watching = None if tls is None else asyncio.create_task(tls.watch())
         config = uvicorn.Config(
             build_application(node, orders.quotas),
             loop="none",
-            http="httptools",
+            http=bounded(wire),
             ws="none",
             lifespan="off",
             log_config=None,

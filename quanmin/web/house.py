@@ -47,6 +47,7 @@ class KitSettings(msgspec.Struct, frozen=True, kw_only=True):
     address_header: str = ""
     session_hours_max: int = 12
     form_bytes_max: int = 65_536
+    form_seconds_max: float = 60.0
     link_hours_max: int = 24
 
 

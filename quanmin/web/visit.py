@@ -5,6 +5,7 @@ Who asks, in which language, what was sent, and how to answer.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -14,7 +15,7 @@ from urllib.parse import parse_qsl, urlencode
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from quanmin.base.problems import Malformed, TooLarge
+from quanmin.base.problems import Malformed, Overloaded, TooLarge
 from quanmin.trust import Actor
 from quanmin.trust.sign_in import Begun
 from quanmin.web.house import House
@@ -155,15 +156,21 @@ def check_form(visit: Visit) -> None:
     )
 
 
-async def read_form(request: Request, bytes_max: int) -> dict[str, str]:
-    """The fields of a form, the last of each name. Raises TooLarge or Malformed."""
+async def read_form(request: Request, bytes_max: int, seconds_max: float) -> dict[str, str]:
+    """The fields of a form, the last of each name. Raises TooLarge, Malformed, and Overloaded for
+    one that does not arrive in time.
+    """
     if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
         raise Malformed("this page takes its own form only")
     body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > bytes_max:
-            raise TooLarge(f"a form may have {bytes_max} bytes")
+    try:
+        async with asyncio.timeout(seconds_max):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > bytes_max:
+                    raise TooLarge(f"a form may have {bytes_max} bytes")
+    except TimeoutError:
+        raise Overloaded("the form did not arrive in time", retry_after_seconds=1) from None
     try:
         pairs = parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=_FIELDS_MAX)
     except ValueError as error:

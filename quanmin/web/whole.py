@@ -160,7 +160,10 @@ class Door:
         request = visit.request
         if request.method == "POST":
             _check_origin(request)
-            visit.sent = await read_form(request, self._house.settings.form_bytes_max)
+            settings = self._house.settings
+            visit.sent = await read_form(
+                request, settings.form_bytes_max, settings.form_seconds_max
+            )
             check_form(visit)
             visit.language = as_language(visit.sent.get("lang")) or visit.language
             visit.is_large = _wish(visit.sent.get("large"), otherwise=visit.is_large)
