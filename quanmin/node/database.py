@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Final
 
 import asyncpg
+import msgspec
 
 from quanmin.base.clock import Clock
 from quanmin.base.cluster import OWNER, Cluster
+from quanmin.base.database import Connection
+from quanmin.base.disk import sync_folder
 from quanmin.base.keys import KeyPort
 from quanmin.base.migrations import (
     Migration,
@@ -26,8 +29,10 @@ from quanmin.node.places import Places
 from quanmin.node.settings import PostgresSettings, Settings
 from quanmin.records.adoption import adopt_rules
 from quanmin.records.months import ensure_months
+from quanmin.trust import Notary, Witness
 from quanmin.trust.lifecycle.activities import enter_delivered
 from quanmin.trust.log.lanes import ensure_lanes
+from quanmin.trust.log.restoring import Restoring, note_restored
 
 _SHARED_BUFFERS_MEBIBYTES_MAX: Final = 8192
 _MEBIBYTE: Final = 1 << 20
@@ -107,7 +112,9 @@ async def make_ready(dsn: str, settings: Settings, keys: KeyPort) -> tuple[Migra
         await adopt_rules(connection)
         async with connection.transaction():
             await enter_delivered(connection, Clock().now())
-        await ensure_lanes(connection, open_notary(settings, keys), Clock().now())
+        notary = open_notary(settings, keys)
+        await _tell_restored(connection, notary, Places(settings.node.directory))
+        await ensure_lanes(connection, notary, Clock().now())
     except asyncpg.InsufficientPrivilegeError as error:
         raise Unusable(
             "The database's user may not make tables: give it the right to create schemas in the "
@@ -117,6 +124,16 @@ async def make_ready(dsn: str, settings: Settings, keys: KeyPort) -> tuple[Migra
         return applied
     finally:
         await connection.close()
+
+
+async def _tell_restored(connection: Connection, notary: Notary, places: Places) -> None:
+    """Have a restore in the access log before anything else is written."""
+    if not places.restored.exists():
+        return
+    restoring = msgspec.json.decode(places.restored.read_bytes(), type=Restoring)
+    await note_restored(connection, notary, Witness(places.witness), restoring, Clock().now())
+    places.restored.unlink()
+    sync_folder(places.directory)
 
 
 def _constants(settings: Settings, keys: KeyPort) -> dict[str, str]:

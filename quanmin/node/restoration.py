@@ -7,6 +7,8 @@ has replayed the log to the end.
 
 from __future__ import annotations
 
+import getpass
+import os
 import shutil
 import tarfile
 from collections.abc import Callable, Iterator
@@ -14,6 +16,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from quanmin.base.clock import Clock
 from quanmin.base.cluster import Cluster
@@ -33,6 +37,7 @@ from quanmin.node.ledger import share_ledger
 from quanmin.node.places import Places
 from quanmin.node.sealed_file import SealedReader
 from quanmin.node.settings import Settings
+from quanmin.trust.log.restoring import Restoring
 
 _RECOVERY_SECONDS_MAX: Final = 24 * 3600.0
 # What says how far to replay stands in the folder's own file, which a start without us would not
@@ -106,7 +111,19 @@ def restore(
         finally:
             cluster.stop()
             archivist.stop()
+        # Its tables may be older than this program: the access log is told when the node starts.
+        restoring = Restoring(Clock().now(), _who(), moment)
+        replace_on_disk(places.restored, msgspec.json.encode(restoring))
     return base
+
+
+def _who() -> str:
+    """Who does it, as this machine knows them."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = str(os.getuid())
+    return os.environ.get("SUDO_USER") or user
 
 
 @contextmanager

@@ -48,6 +48,7 @@ from quanmin.records.store import Store
 from quanmin.terminology import TerminologyIndex, Terms
 from quanmin.trust import AccessLog, Actors, Allowances, Guard, Witness, grant_projections
 from quanmin.trust.lifecycle.petition_index import lifecycle_projections
+from quanmin.trust.log.restoring import count_restored
 from quanmin.trust.registers import InstitutionIndex, LicensedActs, PractitionerIndex
 from quanmin.trust.sign_in import Relying, SignIn, open_passwords
 from quanmin.trust.sign_in.server import AuthorizationServer, Issuer
@@ -87,7 +88,9 @@ async def open_node(
     limit = connections_max or settings.postgres.connections_per_worker_max
     pool = await open_pool(dsn, name="quanmin worker", connections_min=2, connections_max=limit)
     try:
-        yield _assemble(settings, places, keys, pool)
+        node = _assemble(settings, places, keys, pool)
+        node.guard.store.context.restores = await count_restored(pool)
+        yield node
     finally:
         await pool.close()
 

@@ -27,12 +27,15 @@ from quanmin.records.index import Indexer
 from quanmin.records.keying import Keying
 from quanmin.records.model import Stored
 from quanmin.records.profiles.judging import Profiles, ValidationLimits
-from quanmin.records.rid import BUCKETS, bucket_of, id_of, rid_of
+from quanmin.records.rid import BUCKETS, bucket_of, id_of, is_assigned, rid_of
 from quanmin.records.sensitivity import given_labels
 from quanmin.records.visibility import Facts
 
 # ERASED comes with DELETED: a deletion that left no body and no history.
 DELETED, CHOSEN, SEVERAL, ERASED = 1, 2, 4, 8
+
+# A record has fewer versions between one restore and the next.
+_VERSIONS_PASSED = 1_000_000
 
 ROW = "r.rid, r.type, r.version, r.updated, r.sender, r.patient, r.low, r.labels, r.flags, r.body"
 
@@ -112,6 +115,7 @@ class Context:
         self.terms = terms
         self.profiles = Profiles(validation or ValidationLimits())
         self.derive = keys.derive
+        self.restores = 0
         self.keying = Keying(keys.derive("index"))
         self.codec = Codec(keys, suite, seconds_max=limits.data_key_seconds_max)
         self.indexer = Indexer(self.keying, self.rid_of)
@@ -147,6 +151,15 @@ class Context:
         if definition is None:
             return None
         return rid_of(definition.number, id_, self.prefix)
+
+    def next_version(self, rid: int, version: int | None) -> int:
+        """The number of the version after this one, or of the first. After a restore it is one that
+        no version had before: what was lost may be known elsewhere by its number.
+        """
+        least = self.restores * _VERSIONS_PASSED + 1
+        if version is None:
+            return 1 if is_assigned(rid) else least
+        return max(version + 1, least)
 
     def read_patch(self, content_type: str, raw: bytes) -> Patch:
         """The patch that a body of this media type is. Raises UnsupportedMedia, Malformed, Invalid,

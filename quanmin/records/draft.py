@@ -87,7 +87,7 @@ def draft_version(
     """
     if current is not None and _is_same(context, raw, current):
         return None
-    version = 1 if current is None else current.stored.version + 1
+    version = context.next_version(rid, None if current is None else current.stored.version)
     updated = now if current is None else max(now, current.stored.updated + 1000)
     if keeps_version and current is not None:
         version, updated = current.stored.version, current.stored.updated
@@ -138,7 +138,7 @@ def draft_deletion(
         stored.rid,
         stored.id,
         current.bucket,
-        stored.version + 1,
+        context.next_version(stored.rid, stored.version),
         max(now, stored.updated + 1000),
         current.flags & CHOSEN | DELETED,
         stored.facts.sender,

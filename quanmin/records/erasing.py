@@ -116,7 +116,7 @@ async def _empty(
     counts.update(row["bucket"] for row in rows)
     clocks = await take_clocks(connection, counts, catalogue)
     seqs = [clocks[row["bucket"]].tick() for row in rows]
-    versions = [row["version"] + 1 for row in rows]
+    versions = [context.next_version(row["rid"], row["version"]) for row in rows]
     moments = [max(now, row["updated"] + 1000) for row in rows]
     await connection.execute(
         _EMPTY,

@@ -259,13 +259,15 @@ async def _with_codes(
     )
 
 
-# The version after an older one stands in the history too, or holds now.
+# The version after an older one stands in the history too, or holds now. Its number need not be
+# the next: a restore passes over some.
 _REPLACED_AFTER = """
-    (select n.updated from records.history n where n.rid = r.rid and n.version = r.version + 1
-     union all
-     select c.updated from records.record c
-     where c.type = r.type and c.rid = r.rid and c.bucket = r.bucket and c.version = r.version + 1
-     limit 1) > {low}
+    coalesce(
+        (select n.updated from records.history n where n.rid = r.rid and n.version > r.version
+         order by n.version limit 1),
+        (select c.updated from records.record c
+         where c.type = r.type and c.rid = r.rid and c.bucket = r.bucket and c.version > r.version)
+    ) > {low}
 """
 
 

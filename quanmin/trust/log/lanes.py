@@ -15,6 +15,7 @@ import msgspec
 
 from quanmin.base.database import Connection, Database
 from quanmin.base.merkle import Tree
+from quanmin.base.problems import Unusable
 from quanmin.trust.log.entry import SALT_BYTES, Access, Place
 from quanmin.trust.log.notary import Head, Notary, fresh_leaf, hash_of
 
@@ -31,7 +32,7 @@ _TAKE: Final = "select * from trust.take_lane($1, $2, $3)"
 _LOOK: Final = """
     select l.lane, l.suite, h.size, h.frontier from (
         select lane, suite from trust.lane
-        where lane >= $1 and lane < $2 and suite = $3 and not is_for_writes
+        where lane >= $1 and lane < $2 and suite = $3 and not is_for_writes and not has_ended
         order by random() limit 1
     ) l, lateral (
         select size, frontier from trust.head where lane = l.lane order by size desc limit 1
@@ -226,22 +227,31 @@ async def ensure_lanes(connection: Connection, notary: Notary, now: int) -> None
                 f" for values from ({first}) to ({first + LANES_A_MONTH})"
             )
         taken = await connection.fetch(
-            "select lane, suite from trust.lane where lane >= $1 and lane < $2",
+            "select lane, suite, has_ended from trust.lane where lane >= $1 and lane < $2",
             first,
             first + LANES_A_MONTH,
         )
-        if notary.suite.name not in {row["suite"] for row in taken}:
+        if notary.suite.name not in {row["suite"] for row in taken if not row["has_ended"]}:
             begin = max((row["lane"] + 1 for row in taken), default=first)
-            await _make_lanes(connection, notary, begin, now)
+            await _make_lanes(connection, notary, range(begin, first + LANES_A_MONTH), now)
 
 
-async def _make_lanes(connection: Connection, notary: Notary, begin: int, now: int) -> None:
+async def _make_lanes(connection: Connection, notary: Notary, free: range, now: int) -> None:
+    """Make lanes of both kinds; fewer where a month has few numbers left, since its lanes ended by
+    restores or are of another suite.
+    """
+    of_a_kind = min(_LANES_OF_A_KIND, max(1, len(free) // 4))
+    if len(free) < of_a_kind * 2:
+        raise Unusable(
+            "The access log has no lanes left for this month: the database was put back too often."
+            " Wait for the next month, or go on with the database as it was before."
+        )
     root = Tree(hash_of(notary.suite.name)).root()
-    numbers = range(begin, begin + _LANES_OF_A_KIND * 2)
+    numbers = free[: of_a_kind * 2]
     heads = [notary.sign_head(Head(number, 0, root, now)) for number in numbers]
     await connection.executemany(
         "insert into trust.lane (lane, is_for_writes, suite) values ($1, $2, $3)",
-        [(number, number >= begin + _LANES_OF_A_KIND, notary.suite.name) for number in numbers],
+        [(number, number >= free[of_a_kind], notary.suite.name) for number in numbers],
     )
     await connection.executemany(
         "insert into trust.head (lane, size, at, root, frontier, signature)"

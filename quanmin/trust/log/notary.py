@@ -23,6 +23,7 @@ _MARK_BYTES: Final = 8
 _PLACE: Final = struct.Struct(">iq")
 _HEAD: Final = "quanmin access log head 1"
 _CHECKPOINT: Final = "quanmin access log checkpoint 1"
+_RESTORED: Final = "quanmin access log restored 1"
 
 
 class Head(msgspec.Struct, frozen=True, array_like=True):
@@ -61,6 +62,24 @@ class Checkpoint(msgspec.Struct, frozen=True, array_like=True):
     def link(self) -> bytes:
         """What the next one holds of this."""
         return hashlib.sha256(msgspec.msgpack.encode(self)).digest()
+
+
+class Restored(msgspec.Struct, frozen=True, array_like=True):
+    """A restore, signed: by whom, when and to which moment (None: to the end of what was kept) the
+    database was put back, and what each lane (lane, size, root) held then.
+    """
+
+    number: int
+    at: int
+    by: str
+    to: int | None
+    lanes: tuple[tuple[int, int, bytes], ...]
+    signature: bytes = b""
+
+    def message(self, node: str) -> bytes:
+        """What is signed: JSON without spaces."""
+        lanes = [(lane, size, root.hex()) for lane, size, root in self.lanes]
+        return msgspec.json.encode((_RESTORED, node, self.number, self.at, self.by, self.to, lanes))
 
 
 class Deriving(Protocol):
@@ -102,7 +121,12 @@ class Notary:
         signature = self._key.sign(checkpoint.message(self.node)).pack()
         return msgspec.structs.replace(checkpoint, signature=signature)
 
-    def is_signed(self, one: Head | Checkpoint) -> bool:
+    def sign_restored(self, restored: Restored) -> Restored:
+        """The restore with its signature."""
+        signature = self._key.sign(restored.message(self.node)).pack()
+        return msgspec.structs.replace(restored, signature=signature)
+
+    def is_signed(self, one: Head | Checkpoint | Restored) -> bool:
         """Whether this node signed it."""
         try:
             signature = Signature.unpack(one.signature)

@@ -10,7 +10,7 @@ committed.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -21,8 +21,9 @@ from quanmin.trust.log.entry import SALT_BYTES, Place
 from quanmin.trust.log.keeping import DROP, digest_of_dropped, dropped_heads
 from quanmin.trust.log.lanes import HASH_BYTES, LANES_A_MONTH, TILE_LEVEL, month_of
 from quanmin.trust.log.limits import days_by_rule
-from quanmin.trust.log.notary import Checkpoint, Head, Notary, hash_of
+from quanmin.trust.log.notary import Checkpoint, Head, Notary, Restored, hash_of
 from quanmin.trust.log.redacting import Redaction, digest_of
+from quanmin.trust.log.restoring import explained, told
 from quanmin.trust.log.rows import ENTRY, Kept, read_entry
 from quanmin.trust.log.witness import Witness
 
@@ -37,6 +38,7 @@ Wrong = Literal[
     "subtree",
     "checkpoint",
     "erasure",
+    "restore",
 ]
 
 _ENTRIES: Final = f"select {ENTRY} from trust.access a where a.lane = $1 order by a.n"
@@ -135,10 +137,11 @@ async def verify(
     """Look at everything. `heard` is told from time to time how far it is."""
     heads = [] if witness is None else [*witness.heads()]
     outside = [] if witness is None else [*witness.checkpoints()]
+    restored = [] if witness is None else [*witness.restored()]
     has_adopted = witness is not None and witness.has_adopted
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         verifier = _Verifier(connection, notary, heard, has_adopted=has_adopted)
-        return await verifier.run(heads, outside)
+        return await verifier.run(heads, outside, restored)
 
 
 class _Verifier:
@@ -162,8 +165,13 @@ class _Verifier:
         self._dropped: dict[int, Place] = {}
         self._drops_backed: set[int] = set()
         self._dropped_heads: list[Head] = []
+        self._restored: list[Restored] = []
+        self._lost: dict[int, int] = {}
 
-    async def run(self, heads: list[Head], outside: list[Checkpoint]) -> Verified:
+    async def run(
+        self, heads: list[Head], outside: list[Checkpoint], restored: Sequence[Restored] = ()
+    ) -> Verified:
+        await self._read_restored(restored)
         checkpoints = await self._claim_checkpoints(outside)
         self._claim_heads(heads)
         await self._read_dropped()
@@ -196,6 +204,8 @@ class _Verifier:
 
     def _claim_heads(self, heads: Iterable[Head]) -> None:
         for head in heads:
+            if self._is_lost(head.lane, head.size, head.at):
+                continue
             if head.size <= self._claims.largest_checked(head.lane):
                 continue  # a checkpoint says it of more
             if self._notary.is_signed(head):
@@ -234,7 +244,43 @@ class _Verifier:
             text = f"checkpoint {one.number} does not follow checkpoint {before.number}"
             self._find("checkpoint", 0, None, text)
         for lane, size, root in one.lanes:
-            self._claims.check_in(lane, size, root, f"checkpoint {one.number}")
+            if not self._is_lost(lane, size, one.at):
+                self._claims.check_in(lane, size, root, f"checkpoint {one.number}")
+
+    async def _read_restored(self, outside: Sequence[Restored]) -> None:
+        """What restores say of themselves; one that is not signed explains nothing."""
+        rows = await self._connection.fetch("select content from trust.restored order by number")
+        inside = []
+        for row in rows:
+            try:
+                inside.append(msgspec.msgpack.decode(row["content"], type=Restored))
+            except msgspec.DecodeError:
+                self._find("restore", 0, None, "what a restore says of itself cannot be read")
+        known = {one.number: one for one in outside}
+        for one in inside:
+            if known.setdefault(one.number, one) != one:
+                text = f"restore {one.number} is not the one that was witnessed"
+                self._find("restore", 0, None, text)
+        for one in outside:
+            if one.number not in {other.number for other in inside}:
+                text = f"restore {one.number} was removed from the database"
+                self._find("restore", 0, None, text)
+        for one in known.values():
+            if not self._notary.is_signed(one):
+                self._find("restore", 0, None, f"restore {one.number} has no valid signature")
+                continue
+            self._restored.append(one)
+        for one in self._restored:
+            for lane, size, root in one.lanes:
+                if not self._is_lost(lane, size, one.at):
+                    self._claims.add(lane, size, root, f"restore {one.number}")
+
+    def _is_lost(self, lane: int, size: int, at: int) -> bool:
+        """Whether what was signed of a lane then was undone by a restore."""
+        if not explained(self._restored, lane, size, at):
+            return False
+        self._lost[lane] = max(size, self._lost.get(lane, 0))
+        return True
 
     # ---- lanes --------------------------------------------------------------------------------
 
@@ -244,6 +290,9 @@ class _Verifier:
         lanes: dict[int, _Lane] = {}
         for row in await self._connection.fetch(_HEADS):
             head = Head(row["lane"], row["size"], row["root"], row["at"], row["signature"])
+            if self._is_lost(head.lane, head.size, head.at):
+                self._find("lane", head.lane, None, "a head from before a restore was put back")
+                continue
             if not self._notary.is_signed(head):
                 self._find("lane", head.lane, None, "a head of the lane was changed")
                 continue
@@ -385,7 +434,20 @@ class _Verifier:
                 text = f"names were taken out for entry {by}, which is no erasure of them"
                 self._find("redacted", one.place.lane, one.place.number, text)
 
+    def _restores(self) -> Iterator[str]:
+        held: dict[int, int] = {}
+        for one in self._restored:
+            yield f"the database was {told(one)}"
+            held |= {lane: min(size, held.get(lane, size)) for lane, size, _ in one.lanes}
+        lost = sum(size - held[lane] for lane, size in self._lost.items())
+        if lost:
+            yield f"{lost:,} entries that were written before are lost by it"
+
     async def _remarks(self) -> tuple[str, ...]:
+        restores = tuple(self._restores())
+        return (*restores, *await self._unadopted())
+
+    async def _unadopted(self) -> tuple[str, ...]:
         if await self._connection.fetchval("select to_regclass('trust.access_before')") is None:
             return ()
         left = await self._connection.fetchval("select count(*) from trust.access_before")

@@ -17,10 +17,11 @@ from typing import Any, Final
 import msgspec
 
 from quanmin.base.disk import sync_folder
-from quanmin.trust.log.notary import Checkpoint, Head
+from quanmin.trust.log.notary import Checkpoint, Head, Restored
 
 _HEADS: Final = "heads-"
 _CHECKPOINTS: Final = "checkpoints-"
+_RESTORED: Final = "restored-"
 _ADOPTED: Final = "adopted"
 _SUFFIX: Final = ".ndjson"
 _HOUR: Final = 3600 * 1_000_000
@@ -36,13 +37,13 @@ class Witness:
 
     def note(self, head: Head) -> None:
         """Append a head that has been committed."""
-        self._append(_HEADS, f"{_when(head.at):%Y%m%dT%H}", head)
+        self._append(_HEADS, f"{when(head.at):%Y%m%dT%H}", head)
 
     def keep(self, checkpoint: Checkpoint) -> None:
         """Append a checkpoint that has been committed, and have it and all heads on disk."""
         for _, descriptor in self._open.values():
             os.fsync(descriptor)
-        descriptor = self._append(_CHECKPOINTS, f"{_when(checkpoint.at):%Y%m}", checkpoint)
+        descriptor = self._append(_CHECKPOINTS, f"{when(checkpoint.at):%Y%m}", checkpoint)
         os.fsync(descriptor)
         sync_folder(self.folder)
 
@@ -63,7 +64,7 @@ class Witness:
         """Remove the files of heads of whole hours that ended an hour before this moment: what
         they say, a checkpoint says.
         """
-        oldest = f"{_HEADS}{_when(before - _HOUR):%Y%m%dT%H}{_SUFFIX}"
+        oldest = f"{_HEADS}{when(before - _HOUR):%Y%m%dT%H}{_SUFFIX}"
         for path in self.folder.glob(f"{_HEADS}*{_SUFFIX}"):
             if path.name < oldest:
                 path.unlink(missing_ok=True)
@@ -76,7 +77,16 @@ class Witness:
         """The checkpoints, in the order in which they were written."""
         return self._read(_CHECKPOINTS, Checkpoint)
 
-    def _append(self, kind: str, part: str, content: Head | Checkpoint) -> int:
+    def keep_restored(self, restored: Restored) -> None:
+        """Append a restore that has been written down, and have it on disk."""
+        os.fsync(self._append(_RESTORED, "all", restored))
+        sync_folder(self.folder)
+
+    def restored(self) -> Iterator[Restored]:
+        """The restores that were written down."""
+        return self._read(_RESTORED, Restored)
+
+    def _append(self, kind: str, part: str, content: Head | Checkpoint | Restored) -> int:
         known = self._open.get(kind)
         if known is None or known[0] != part:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -105,5 +115,6 @@ class Witness:
                 continue  # it was removed between the listing and the reading
 
 
-def _when(moment: int) -> datetime:
+def when(moment: int) -> datetime:
+    """A moment in UTC."""
     return datetime.fromtimestamp(moment // 1_000_000, UTC)

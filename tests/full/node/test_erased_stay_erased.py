@@ -98,6 +98,12 @@ def test_a_restored_old_backup_brings_back_nobody_erased_and_nothing_withdrawn(
     assert done.returncode == 0, done.stderr
     node.start()
     assert_held(node)
+    whole = node.run("log", "verify")
+    assert whole.returncode == 0, whole.stdout
+    assert "the database was put back to " in whole.stdout
+    with node.client() as client:
+        given = client.get("/fhir/Consent/given").json()["meta"]["versionId"]
+        assert given == "1000001"
     node.stop()
 
     # The disk is lost, and with it the ledger that stood beside the database.
