@@ -17,7 +17,7 @@ from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.keywrap import aes_key_unwrap_with_padding
 
@@ -30,6 +30,7 @@ class Vault:
     def __init__(self) -> None:
         self.token = secrets.token_hex(8)
         self.keys: dict[str, bytes] = {}
+        self.signing: dict[str, ec.EllipticCurvePrivateKey] = {}
         self.is_sealed = False
         self.asked: list[str] = []
         self.address = ""
@@ -56,6 +57,18 @@ class Vault:
                     serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
                 )
                 return 200, {"data": {"public_key": public.decode()}}
+            case ("POST", ["keys", name]) if body["type"] == "ecdsa-p256":
+                self.signing.setdefault(name, ec.generate_private_key(ec.SECP256R1()))
+                return 200, {"data": {"name": name}}
+            case ("GET", ["keys", name]) if name in self.signing:
+                public = (
+                    self.signing[name]
+                    .public_key()
+                    .public_bytes(
+                        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+                    )
+                )
+                return 200, {"data": {"keys": {"1": {"public_key": public.decode()}}}}
             case ("POST", ["keys", name]):
                 assert body["type"] in {"aes256-gcm96", "hmac"}
                 self.keys.setdefault(name, os.urandom(32))
@@ -81,6 +94,11 @@ class Vault:
                 results = [self._decrypt(name, item) for item in body["batch_input"]]
                 status = 400 if any("error" in result for result in results) else 200
                 return status, {"data": {"batch_results": results}}
+            case ["sign", name, "sha2-256"] if name in self.signing:
+                assert body["marshaling_algorithm"] == "asn1"
+                message = base64.b64decode(body["input"])
+                signed = self.signing[name].sign(message, ec.ECDSA(hashes.SHA256()))
+                return 200, {"data": {"signature": f"vault:v1:{base64.b64encode(signed).decode()}"}}
             case ["hmac", name, "sha2-256"] if name in self.keys:
                 digest = hmac.digest(self.keys[name], base64.b64decode(body["input"]), "sha256")
                 return 200, {"data": {"hmac": f"vault:v1:{base64.b64encode(digest).decode()}"}}

@@ -18,6 +18,7 @@ from typing import Protocol
 
 from quanmin.base.crypto import International, Tampered, derive
 from quanmin.base.disk import make_on_disk, sync_folder
+from quanmin.base.signing_keys import Inside, signs_inside
 
 _SECRET_BYTES = 32
 _NUMBER_BYTES = 2
@@ -156,6 +157,21 @@ class Keyring:
     def __init__(self, old: KeyPort, new: KeyPort) -> None:
         self._old = old
         self._new = new
+        self.signs_inside = signs_inside(new)
+
+    def public_key(self, name: str) -> bytes:
+        """See `Inside`."""
+        return self._inside.public_key(name)
+
+    def sign_inside(self, name: str, message: bytes) -> bytes:
+        """See `Inside`."""
+        return self._inside.sign_inside(name, message)
+
+    @property
+    def _inside(self) -> Inside:
+        if not isinstance(self._new, Inside):
+            raise KeysUnreadable("the new port signs nothing by itself")
+        return self._new
 
     def wrap(self, keys: Sequence[Keyed]) -> list[bytes]:
         """See `KeyPort`."""

@@ -1,11 +1,13 @@
 """The node's keys inside a module that speaks PKCS#11: a hardware module, or SoftHSM.
 
 They are made there, marked as sensitive and not extractable, and never leave it: data keys go in to
-be wrapped (AES-256-GCM), purposes go in to be derived (HMAC-SHA-256).
+be wrapped (AES-256-GCM), purposes go in to be derived (HMAC-SHA-256), and where it is told so,
+what is to be signed (ECDSA on P-256).
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import os
 import re
@@ -23,15 +25,21 @@ from quanmin.base.problems import Overloaded
 _TAG_BITS: Final = TAG_BYTES * 8
 _KEY_BITS: Final = 256
 _BUSY_SECONDS: Final = 5
+_ID_BYTES: Final = 16
 
 
 class Pkcs11Keys:
-    """The keys of one node in one token: `<label>-node-<n>` wrap, `<label>-root` derives."""
+    """The keys of one node in one token: `<label>-node-<n>` wrap, `<label>-root` derives, and
+    `<label>-sign-<name>` sign.
+    """
 
     is_remote = True
 
-    def __init__(self, module: Path, token: str, pin: str, label: str) -> None:
+    def __init__(
+        self, module: Path, token: str, pin: str, label: str, *, signs_inside: bool = False
+    ) -> None:
         """Raises KeysUnreadable where module or token are not there, or the pin is wrong."""
+        self.signs_inside = signs_inside
         self._label = label
         self._session = _session(str(module), token, pin)
         self._lock = _LOCK
@@ -130,6 +138,46 @@ class Pkcs11Keys:
             derived = root.sign(expand_input(purpose), mechanism=p11.Mechanism.SHA256_HMAC)
         return bytes(derived)
 
+    def public_key(self, name: str) -> bytes:
+        """See `Inside`."""
+        p11, label = _library(), f"{self._label}-sign-{name}"
+        encode = importlib.import_module("pkcs11.util.ec").encode_ec_public_key
+        with self._using() as session:
+            wanted = {p11.Attribute.CLASS: p11.ObjectClass.PUBLIC_KEY, p11.Attribute.LABEL: label}
+            if not list(session.get_objects(wanted)):
+                self._generate(session, label)
+            # Two processes may have made one at the same moment: both take the same of the two.
+            found = min(session.get_objects(wanted), key=lambda key: bytes(encode(key)))
+            mine = {
+                p11.Attribute.CLASS: p11.ObjectClass.PRIVATE_KEY,
+                p11.Attribute.ID: found[p11.Attribute.ID],
+            }
+            self._found[label] = next(iter(list(session.get_objects(mine))))
+            return bytes(encode(found))
+
+    def sign_inside(self, name: str, message: bytes) -> bytes:
+        """See `Inside`."""
+        label, mechanism = f"{self._label}-sign-{name}", _library().Mechanism.ECDSA
+        if label not in self._found:
+            self.public_key(name)
+        with self._using():
+            digest = hashlib.sha256(message).digest()
+            return bytes(self._found[label].sign(digest, mechanism=mechanism))
+
+    def _generate(self, session: Any, label: str) -> None:
+        p11 = _library()
+        curve = importlib.import_module("pkcs11.util.ec").encode_named_curve_parameters
+        parameters = session.create_domain_parameters(
+            p11.KeyType.EC, {p11.Attribute.EC_PARAMS: curve("secp256r1")}, local=True
+        )
+        parameters.generate_keypair(
+            id=os.urandom(_ID_BYTES),
+            label=label,
+            store=True,
+            private_template={**_kept(), p11.Attribute.SIGN: True},
+            public_template={p11.Attribute.VERIFY: True},
+        )
+
     def numbers(self) -> tuple[int, ...]:
         """See `KeyPort`."""
         with self._using() as session:
@@ -196,8 +244,14 @@ class Pkcs11Keys:
             except (
                 exceptions.DeviceError,
                 exceptions.DeviceRemoved,
+                exceptions.FunctionFailed,
+                exceptions.GeneralError,
+                exceptions.KeyHandleInvalid,
+                exceptions.ObjectHandleInvalid,
+                exceptions.SessionClosed,
                 exceptions.SessionHandleInvalid,
                 exceptions.TokenNotPresent,
+                exceptions.UserNotLoggedIn,
             ) as error:
                 self._found.clear()
                 raise Overloaded(

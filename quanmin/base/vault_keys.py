@@ -1,4 +1,5 @@
-"""The node's keys inside a Vault (or OpenBao): its transit engine wraps data keys and derives.
+"""The node's keys inside a Vault (or OpenBao): its transit engine wraps data keys, derives,
+and where it is told so, signs.
 
 They are made there and never leave it. What is asked for together goes in one request.
 """
@@ -23,6 +24,7 @@ from cryptography.hazmat.primitives.keywrap import aes_key_wrap_with_padding
 from quanmin.base.crypto import Tampered
 from quanmin.base.keys import Keyed, KeysUnreadable, expand_input, pack_number, split_number
 from quanmin.base.problems import Overloaded
+from quanmin.base.signing import ECDSA_P256
 
 _SECONDS_MAX: Final = 10.0
 _BUSY_SECONDS: Final = 5
@@ -31,12 +33,21 @@ _HERE: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class VaultKeys:
-    """The keys of one node in one engine: `<label>-node-<n>` wrap, `<label>-root` derives."""
+    """The keys of one node in one engine: `<label>-node-<n>` wrap, `<label>-root` derives, and
+    `<label>-sign-<name>` sign.
+    """
 
     is_remote = True
 
     def __init__(
-        self, address: str, mount: str, token_file: Path, label: str, certificates: Path | None
+        self,
+        address: str,
+        mount: str,
+        token_file: Path,
+        label: str,
+        certificates: Path | None,
+        *,
+        signs_inside: bool = False,
     ) -> None:
         """`token_file` is read for every request, so that it may be renewed; `certificates` is a
         file of authorities to believe instead of the machine's. Raises KeysUnreadable for an
@@ -48,6 +59,7 @@ class VaultKeys:
         self._base = f"{address.rstrip('/')}/v1/{mount.strip('/')}"
         self._token_file = token_file
         self._label = label
+        self.signs_inside = signs_inside
         try:
             verify = ssl.create_default_context(cafile=certificates)
         except (OSError, ssl.SSLError) as error:
@@ -139,6 +151,22 @@ class VaultKeys:
         asked = {"input": _text(expand_input(purpose))}
         told = self._post(f"hmac/{self._root_name}/sha2-256", asked)
         return base64.b64decode(str(told["hmac"]).rpartition(":")[2])
+
+    def public_key(self, name: str) -> bytes:
+        """See `Inside`."""
+        key = f"{self._label}-sign-{name}"
+        # Making a key that is there changes nothing.
+        self._post(f"keys/{key}", {"type": "ecdsa-p256"})
+        told = self._ask("GET", f"keys/{key}")["keys"]["1"]["public_key"]
+        return serialization.load_pem_public_key(told.encode()).public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+
+    def sign_inside(self, name: str, message: bytes) -> bytes:
+        """See `Inside`."""
+        asked = {"input": _text(message), "marshaling_algorithm": "asn1", "key_version": 1}
+        told = self._post(f"sign/{self._label}-sign-{name}/sha2-256", asked)
+        return ECDSA_P256.from_der(base64.b64decode(str(told["signature"]).rpartition(":")[2]))
 
     def numbers(self) -> tuple[int, ...]:
         """See `KeyPort`."""

@@ -19,6 +19,14 @@ class KeySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
             "node that has run to where this says."
         ),
     ] = "file"
+    signing: Annotated[
+        Literal["node", "module"],
+        Meta(
+            description="Where is signed what the node signs by itself, heads of the access log, "
+            "documents, time stamps: with keys that follow from its root, in its own memory, or "
+            "with keys that the module or Vault makes and keeps (ECDSA on P-256)."
+        ),
+    ] = "node"
     label: Annotated[
         str,
         Meta(

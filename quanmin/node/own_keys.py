@@ -68,6 +68,8 @@ def open_notary(settings: Settings, keys: KeyPort) -> Notary:
 
 
 def _open(places: Places, settings: KeySettings, *, is_new: bool) -> KeyPort:
+    if settings.port == "file" and settings.signing == "module":
+        raise KeysUnreadable("files sign nothing by themselves: set `keys.signing` to node")
     if settings.port == "file":
         return FileKeys.create(places.keys) if is_new else FileKeys(places.keys)
     port = _port(settings)
@@ -89,7 +91,13 @@ def _port(settings: KeySettings) -> Pkcs11Keys | VaultKeys:
         if settings.pkcs11_module is None or settings.pkcs11_pin_file is None:
             raise KeysUnreadable("set `keys.pkcs11_module` and `keys.pkcs11_pin_file`")
         pin = _secret(settings.pkcs11_pin_file)
-        return Pkcs11Keys(settings.pkcs11_module, settings.pkcs11_token, pin, settings.label)
+        return Pkcs11Keys(
+            settings.pkcs11_module,
+            settings.pkcs11_token,
+            pin,
+            settings.label,
+            signs_inside=settings.signing == "module",
+        )
     if not settings.vault_address or settings.vault_token_file is None:
         raise KeysUnreadable("set `keys.vault_address` and `keys.vault_token_file`")
     _secret(settings.vault_token_file)
@@ -99,6 +107,7 @@ def _port(settings: KeySettings) -> Pkcs11Keys | VaultKeys:
         settings.vault_token_file,
         settings.label,
         settings.vault_certificates,
+        signs_inside=settings.signing == "module",
     )
 
 

@@ -6,6 +6,7 @@ that became complete; so rows and tree never disagree, whatever is killed. Lanes
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -162,7 +163,12 @@ async def append(
             if level >= TILE_LEVEL:
                 tiles.append((level, of_level, root))
         rows.append(_row(access, place, salt, mark(hash_, place, leaf)))
-    head = notary.sign_head(Head(number, tree.size, tree.root(), now))
+    head = Head(number, tree.size, tree.root(), now)
+    if notary.is_slow:
+        # A module is asked beside the requests, which go on meanwhile.
+        head = await asyncio.to_thread(notary.sign_head, head)
+    else:
+        head = notary.sign_head(head)
     arguments = [
         number,
         head.size,

@@ -9,19 +9,23 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from contextlib import suppress
 from functools import cached_property
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
 from quanmin.base.crypto import Tampered
 from quanmin.base.merkle import Hash, leaf_hash, sha256
+from quanmin.base.problems import Unusable
 from quanmin.base.signing import SHA256, SUITES, PublicKey, Signature, SignatureSuite, suite_named
+from quanmin.base.signing_keys import Deriving, derived_key, signing_key, signs_inside
 from quanmin.trust.log.entry import Access, Place, personal_bytes
 
 _MARK_BYTES: Final = 8
 _PLACE: Final = struct.Struct(">iq")
 _HEAD: Final = "quanmin access log head 1"
+_PURPOSE: Final = "access log signing"
 _CHECKPOINT: Final = "quanmin access log checkpoint 1"
 _RESTORED: Final = "quanmin access log restored 1"
 
@@ -82,23 +86,19 @@ class Restored(msgspec.Struct, frozen=True, array_like=True):
         return msgspec.json.encode((_RESTORED, node, self.number, self.at, self.by, self.to, lanes))
 
 
-class Deriving(Protocol):
-    """What has secrets for purposes: the node's keys, or who passes them on."""
-
-    def derive(self, purpose: str) -> bytes:
-        """32 bytes for this purpose, the same at every start of this node."""
-
-
 class Notary:
-    """The keys and the hash of one node. `node` tells its heads from those of others."""
+    """The keys and the hash of one node. `node` tells its heads from those of others. Signing may
+    take its time where it `is_slow`, and raises Overloaded where it cannot be done.
+    """
 
     def __init__(self, keys: Deriving, suite: str, node: str) -> None:
         self.suite: SignatureSuite = suite_named(suite)
         self.node = node
-        self._seed = keys.derive("access log signing")
+        self._keys = keys
+        self.is_slow = signs_inside(keys)
         self._mark_key = keys.derive("access log marks")
         self.hash = hash_of(suite)
-        self._key = self.suite.algorithm.private_key(self._seed)
+        self._key = signing_key(keys, _PURPOSE, self.suite.algorithm)
 
     @property
     def public(self) -> PublicKey:
@@ -107,8 +107,13 @@ class Notary:
 
     @cached_property
     def _publics(self) -> dict[bytes, PublicKey]:
-        """Of every suite: the log may have been signed by another one before."""
-        keys = [one.algorithm.private_key(self._seed).public for one in SUITES.values()]
+        """Of every suite, and those that follow from the root: the log may have been signed by them
+        before.
+        """
+        keys = [self._key.public]
+        for one in SUITES.values():
+            with suppress(Unusable):
+                keys.append(derived_key(self._keys, _PURPOSE, one.algorithm).public)
         return {key.key_id: key for key in keys}
 
     def sign_head(self, head: Head) -> Head:

@@ -18,6 +18,7 @@ from quanmin.base.issuing import Wanted, issue, issue_to_self, name, request
 from quanmin.base.keys import KeyPort
 from quanmin.base.problems import Unusable
 from quanmin.base.signing import SUITES, PrivateKey, SignatureSuite
+from quanmin.base.signing_keys import derived_key, signing_key, signs_inside
 from quanmin.base.timestamps import Stamper
 
 _AUTHORITY_USAGES: Final = frozenset({"key_cert_sign", "crl_sign"})
@@ -29,6 +30,7 @@ _SLOT_SECONDS: Final = 300
 _BEFORE: Final = timedelta(minutes=5)
 _AFTER: Final = timedelta(minutes=15)
 _CERTIFICATES_MAX: Final = 1024
+_AUTHORITY: Final = "signatures authority"
 
 
 _Name = tuple[tuple[str, str], ...]
@@ -41,20 +43,22 @@ class OwnAuthority:
         """Raises Unusable where this machine lacks the suite."""
         self.suite = suite
         self._keys = keys
-        self._key, self._subject, self.root = _begin(keys, suite)
+        self._key = signing_key(keys, _AUTHORITY, suite.algorithm)
+        self._subject, self.root = _begin(self._key)
         self.stamper = self._stamper()
         self._certified = lru_cache(maxsize=_CERTIFICATES_MAX)(self._certify)
 
     def roots(self) -> tuple[Certificate, ...]:
-        """Its certificate and those of the other suites, by which the node may have signed before;
-        without those that this machine lacks.
+        """Its certificate and those of the other suites, by which the node may have signed before,
+        also before its module signed; without those that this machine lacks.
         """
-        found = [self.root]
+        found = {self.root.der: self.root}
         for other in SUITES.values():
-            if other is not self.suite:
-                with suppress(Unusable):
-                    found.append(_begin(self._keys, other)[2])
-        return tuple(found)
+            with suppress(Unusable):
+                root = _begin(derived_key(self._keys, _AUTHORITY, other.algorithm))[1]
+                if other is not self.suite or signs_inside(self._keys):
+                    found[root.der] = root
+        return tuple(found.values())
 
     def key_of(self, actor: str) -> PrivateKey:
         """The key that the node keeps for an actor, by the actor's code."""
@@ -89,16 +93,11 @@ class OwnAuthority:
         return Stamper(key, (issue(wanted, key.public, name(self._subject), self._key),))
 
     def _key_for(self, what: str) -> PrivateKey:
-        return _key_for(self._keys, self.suite, what)
+        return signing_key(self._keys, f"signatures {what}", self.suite.algorithm)
 
 
-def _key_for(keys: KeyPort, suite: SignatureSuite, what: str) -> PrivateKey:
-    return suite.algorithm.private_key(keys.derive(f"signatures {what}"))
-
-
-def _begin(keys: KeyPort, suite: SignatureSuite) -> tuple[PrivateKey, _Name, Certificate]:
-    """The authority's key, name and certificate."""
-    key = _key_for(keys, suite, "authority")
+def _begin(key: PrivateKey) -> tuple[_Name, Certificate]:
+    """The authority's name and certificate."""
     subject = (
         ("organization_name", "quanmin"),
         ("organizational_unit_name", "a node's own authority"),
@@ -112,7 +111,7 @@ def _begin(keys: KeyPort, suite: SignatureSuite) -> tuple[PrivateKey, _Name, Cer
         is_authority=True,
         path_length=0,
     )
-    return key, subject, read_certificate(issue_to_self(wanted, key))
+    return subject, read_certificate(issue_to_self(wanted, key))
 
 
 def _subject(title: str, identifier: str) -> _Name:

@@ -12,14 +12,22 @@ import pytest
 from softhsm import PIN, make_token, module
 from vault import Vault, running_vault
 
+from quanmin.base.authorities import Authorities
 from quanmin.base.crypto import Tampered, derive
 from quanmin.base.keys import FileKeys, KeyPort, Keyring, KeysUnreadable, expand_input
 from quanmin.base.pkcs11_keys import Pkcs11Keys
 from quanmin.base.problems import Overloaded, Unusable
+from quanmin.base.signing import ECDSA_P256, SM2_SM3, SUITES
+from quanmin.base.signing_keys import signing_key
 from quanmin.base.vault_keys import VaultKeys
 from quanmin.node.key_settings import KeySettings
 from quanmin.node.own_keys import move_keys, open_keys
 from quanmin.node.places import Places
+from quanmin.trust.log import Notary
+from quanmin.trust.log.notary import Head
+from quanmin.trust.signatures import Office, OwnAuthority, SignatureSettings, provenance
+from quanmin.trust.signatures.judging import Judging
+from quanmin.trust.signatures.office import Signer
 
 
 @pytest.fixture(scope="module")
@@ -251,3 +259,88 @@ def test_files_come_by_no_other_way(places: Places) -> None:
     FileKeys.create(places.keys)
     with pytest.raises(Unusable, match="do not leave it"):
         move_keys(places, KeySettings())
+
+
+def inside(settings: KeySettings) -> KeySettings:
+    fields = {name: getattr(settings, name) for name in settings.__struct_fields__}
+    return KeySettings(**{**fields, "signing": "module"})
+
+
+@pytest.mark.parametrize("kind", ["pkcs11", "vault"])
+def test_a_module_signs_with_keys_that_are_made_there_and_the_same_for_every_process(
+    kind: str, request: pytest.FixtureRequest, places: Places, tmp_path: Path
+) -> None:
+    settings = settings_of(kind, request, tmp_path)
+    in_memory = open_keys(places, settings, is_new=True)
+    keys, others = (again(places, inside(settings)) for _ in range(2))
+    derived = signing_key(in_memory, "heads", ECDSA_P256)
+    key, same = (signing_key(each, "heads", ECDSA_P256) for each in (keys, others))
+    assert key.public.encoded == same.public.encoded != derived.public.encoded
+    assert key.public.encoded != signing_key(keys, "stamps", ECDSA_P256).public.encoded
+    for each in (key, same):
+        key.public.verify(b"message", each.sign(b"message"))
+    with pytest.raises(Tampered):
+        key.public.verify(b"other", key.sign(b"message"))
+    with pytest.raises(Unusable, match=r"node\.signature_suite"):
+        signing_key(keys, "heads", SM2_SM3)
+
+
+def test_the_signing_key_of_a_module_cannot_be_taken_out(hsm: Any) -> None:
+    import pkcs11  # noqa: PLC0415 - where SoftHSM is missing the test has skipped
+
+    keys = Pkcs11Keys(hsm.module, hsm.label, PIN, "held", signs_inside=True)
+    keys.public_key("heads")
+    key = keys._found["held-sign-heads"]
+    assert (key[pkcs11.Attribute.SENSITIVE], key[pkcs11.Attribute.EXTRACTABLE]) == (True, False)
+    with pytest.raises(pkcs11.exceptions.AttributeSensitive):
+        key[pkcs11.Attribute.VALUE]
+
+
+def test_files_do_not_sign_inside(places: Places) -> None:
+    with pytest.raises(Unusable, match=r"set `keys\.signing` to node"):
+        open_keys(places, KeySettings(signing="module"), is_new=True)
+
+
+@pytest.mark.parametrize("kind", ["pkcs11", "vault"])
+def test_an_authority_and_a_log_in_a_module_sign_and_are_believed_with_what_was_before(
+    kind: str, request: pytest.FixtureRequest, places: Places, tmp_path: Path
+) -> None:
+    settings, suite = settings_of(kind, request, tmp_path), SUITES["international"]
+    in_memory = open_keys(places, settings, is_new=True)
+    before = OwnAuthority(in_memory, suite)
+    head_before = Notary(in_memory, "international", "n").sign_head(Head(1, 0, bytes(32), 7))
+    keys = again(places, inside(settings))
+    own, notary = OwnAuthority(keys, suite), Notary(keys, "international", "n")
+    assert {root.key_id for root in before.roots()} < {root.key_id for root in own.roots()}
+    assert own.root.key_id != before.root.key_id
+    head = notary.sign_head(Head(1, 0, bytes(32), 8))
+    assert notary.is_signed(head)
+    assert notary.is_signed(head_before)
+    assert not Notary(in_memory, "international", "n").is_signed(head)
+    authorities = Authorities(own.roots())
+    office = Office(own, SignatureSettings())
+    told = office.sign(b'{"resourceType":"Basic"}', Signer("a", "A", "7"), "1.2", "Basic/1")
+    signed = provenance.read(told)
+    judging = Judging(authorities=authorities, is_stamp_required=True)
+    judged = judging.judge(
+        b'{"resourceType":"Basic"}', signed.signature, signed.stamp, frozenset({"7"})
+    )
+    assert judged.holds, judged
+
+
+def test_a_vault_that_is_sealed_signs_nothing(
+    vault: Vault, request: pytest.FixtureRequest, places: Places, tmp_path: Path
+) -> None:
+    settings = settings_of("vault", request, tmp_path)
+    open_keys(places, settings, is_new=True)
+    keys = again(places, inside(settings))
+    notary = Notary(keys, "international", "n")
+    office = Office(OwnAuthority(keys, SUITES["international"]), SignatureSettings())
+    vault.is_sealed = True
+    try:
+        with pytest.raises(Overloaded, match="sealed"):
+            notary.sign_head(Head(1, 0, bytes(32), 8))
+        with pytest.raises(Overloaded, match="sealed"):
+            office.sign(b"{}", Signer("a", "A", "7"), "1.2", "Basic/1")
+    finally:
+        vault.is_sealed = False
