@@ -21,6 +21,7 @@ from quanmin.records.operation import Operation, Projection
 from quanmin.records.parameters import SearchParameterIndex
 from quanmin.records.profiles import ProfileIndex, ValidationLimits
 from quanmin.records.store import Store
+from quanmin.records.walls import Walls
 from quanmin.terminology import TerminologyIndex, Terms
 from quanmin.trust import AccessLog, Guard, Notary, Witness, grant_projections
 from quanmin.trust.lifecycle.petition_index import lifecycle_projections
@@ -76,11 +77,13 @@ def open_guard(
     pool: asyncpg.Pool[asyncpg.Record],
     context: Context,
     witness: Path | None = None,
+    walls: Walls | None = None,
     *,
     posts_required: bool = False,
 ) -> Guard:
     """A guard over such a store, whose log is witnessed in a folder if one is given. Its staff need
-    no posts unless a test is about them: most are about something else.
+    no posts unless a test is about them: most are about something else. With `walls` the pool is
+    not the owner's.
     """
     ticks = itertools.count(START, 1_000_000)
     people = PersonIndex(context.keying)
@@ -95,7 +98,7 @@ def open_guard(
         LicensedActs(context.zone, context.rid_of),
         *lifecycle_projections(context),
     ]
-    store = Store(pool, context, lambda: next(ticks), projections)
+    store = Store(pool, context, lambda: next(ticks), projections, walls=walls)
     log = AccessLog(pool, open_notary(context), None if witness is None else Witness(witness))
     return Guard(store, people, log, lambda: next(ticks), posts_required=posts_required)
 

@@ -7,7 +7,8 @@ the same data.
     home/               ours, passable
       postgresql.conf   written anew at each start: nothing a broken-in server could change
       pg_hba.conf
-      passfile          0600, ours: the password
+      passfile          0600, ours: the password of the owner
+      worker.passfile   the same of who answers requests
       start.log         what the server said before its own log was open
       socket/  data/    the account's, 0700
 """
@@ -34,6 +35,8 @@ from quanmin.base.postgres import MAJOR
 from quanmin.base.problems import Unusable
 
 OWNER: Final = "quanmin"
+WORKER: Final = "quanmin_worker"
+"""Who owns no table: the account that answers requests with."""
 _SOCKET_PATH_LENGTH_MAX: Final = 107  # sun_path on Linux
 _SOCKET_NAME: Final = ".s.PGSQL.5432"
 _PR_SET_PDEATHSIG: Final = 1
@@ -89,6 +92,7 @@ PARAMETERS: Final[Mapping[str, str]] = {
 _ACCESS: Final = """# type  database     user     method
 local   all          {owner}  scram-sha-256
 local   replication  {owner}  scram-sha-256
+local   all          {worker}  scram-sha-256
 """
 
 
@@ -144,6 +148,18 @@ class Cluster:
         """How to connect; holds no secret, only the name of the file that does."""
         return (
             f"postgresql://{OWNER}@/{database}?host={self.socket_folder}&passfile={self.passfile}"
+        )
+
+    @property
+    def worker_passfile(self) -> Path:
+        """The file with the password of WORKER."""
+        return self.home / "worker.passfile"
+
+    def worker_dsn(self, database: str = OWNER) -> str:
+        """How to connect as who owns no table."""
+        return (
+            f"postgresql://{WORKER}@/{database}"
+            f"?host={self.socket_folder}&passfile={self.worker_passfile}"
         )
 
     @property
@@ -357,7 +373,7 @@ class Cluster:
             for name, value in sorted(values.items())
         ]
         _write_atomically(self.home / "postgresql.conf", "".join(lines))
-        _write_atomically(self.home / "pg_hba.conf", _ACCESS.format(owner=OWNER))
+        _write_atomically(self.home / "pg_hba.conf", _ACCESS.format(owner=OWNER, worker=WORKER))
 
     def _take_lock(self) -> None:
         if self._lock is not None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
@@ -31,6 +31,17 @@ class Lent:
 
 
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record] | Lent"
+
+
+class Reader(Protocol):
+    """What runs a single statement that reads."""
+
+    async def fetch(self, query: str, *args: Any) -> Sequence[Any]:
+        """The rows."""
+
+    async def fetchrow(self, query: str, *args: Any) -> Any:
+        """The first row; None without one."""
+
 
 # What asyncpg raises while the server is down, starting or shutting down.
 UNAVAILABLE: Final[tuple[type[Exception], ...]] = (

@@ -48,6 +48,7 @@ from quanmin.node.settings import Settings
 from quanmin.node.settings_in_force import load_settings
 from quanmin.node.starting import start_in_background, stop
 from quanmin.node.supervisor import Supervisor
+from quanmin.node.tenant_commands import tenants
 
 if TYPE_CHECKING:
     from quanmin.node.loading import Refusal
@@ -55,16 +56,14 @@ if TYPE_CHECKING:
 WRONG_INPUT: Final = 2
 _INTERRUPTED: Final = 130  # as a shell says of a program that Ctrl-C ended
 
+_ABOUT: Final = "An open population health information platform."
 app = typer.Typer(
-    name="quanmin",
-    help="An open population health information platform.",
-    no_args_is_help=True,
-    add_completion=False,
+    name="quanmin", help=_ABOUT, no_args_is_help=True, add_completion=False,
     pretty_exceptions_enable=False,
-)
+)  # fmt: skip
 node = typer.Typer(help="Start, stop and look at the node.", no_args_is_help=True)
 app.add_typer(node, name="node")
-for _group in GROUPS:
+for _group in (*GROUPS, tenants):
     app.add_typer(_group)
 app.command("export")(export_records)
 app.command("erase")(erase_person)

@@ -11,7 +11,7 @@ import asyncpg
 import msgspec
 
 from quanmin.base.clock import Clock
-from quanmin.base.cluster import OWNER, Cluster
+from quanmin.base.cluster import OWNER, WORKER, Cluster
 from quanmin.base.database import Connection
 from quanmin.base.disk import sync_folder
 from quanmin.base.keys import KeyPort
@@ -27,6 +27,7 @@ from quanmin.base.problems import Unusable
 from quanmin.node.own_keys import fingerprint, open_notary
 from quanmin.node.places import Places
 from quanmin.node.settings import PostgresSettings, Settings
+from quanmin.node.walls import WALLS, admit_worker, seal_walls
 from quanmin.records.adoption import adopt_rules
 from quanmin.records.months import ensure_months
 from quanmin.trust import Notary, Witness
@@ -79,6 +80,24 @@ def data_source(settings: Settings, places: Places) -> str:
     return settings.postgres.dsn or embedded(settings, places).dsn()
 
 
+def worker_source(settings: Settings, places: Places) -> str:
+    """How those connect who answer requests; the owner's source where no other is known."""
+    if settings.postgres.dsn:
+        return settings.postgres.worker_dsn or settings.postgres.dsn
+    return embedded(settings, places).worker_dsn()
+
+
+async def worker_role(settings: Settings, places: Places) -> str:
+    """The account those have."""
+    if not settings.postgres.dsn:
+        return WORKER
+    connection = await connect(worker_source(settings, places), name="quanmin node")
+    try:
+        return str(await connection.fetchval("select current_user"))
+    finally:
+        await connection.close()
+
+
 async def make_database(cluster: Cluster) -> None:
     """Make the node's database in a new server; nothing when it is there."""
     connection = await connect(cluster.dsn("postgres"))
@@ -115,6 +134,8 @@ async def make_ready(dsn: str, settings: Settings, keys: KeyPort) -> tuple[Migra
         notary = open_notary(settings, keys)
         await _tell_restored(connection, notary, Places(settings.node.directory))
         await ensure_lanes(connection, notary, Clock().now())
+        await seal_walls(connection, keys.derive(WALLS))
+        await _admit_worker(connection, settings)
     except asyncpg.InsufficientPrivilegeError as error:
         raise Unusable(
             "The database's user may not make tables: give it the right to create schemas in the "
@@ -134,6 +155,15 @@ async def _tell_restored(connection: Connection, notary: Notary, places: Places)
     await note_restored(connection, notary, Witness(places.witness), restoring, Clock().now())
     places.restored.unlink()
     sync_folder(places.directory)
+
+
+async def _admit_worker(connection: Connection, settings: Settings) -> None:
+    places = Places(settings.node.directory)
+    if not settings.postgres.dsn:
+        passfile = embedded(settings, places).worker_passfile
+        await admit_worker(connection, WORKER, passfile)
+    elif settings.postgres.worker_dsn:
+        await admit_worker(connection, await worker_role(settings, places), None)
 
 
 def _constants(settings: Settings, keys: KeyPort) -> dict[str, str]:

@@ -10,11 +10,14 @@ import logging
 import os
 import signal
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import asyncpg
 
 from quanmin.base.database import UNAVAILABLE
 from quanmin.base.jobs import Listed, Worker, find
+from quanmin.base.postgres import open_pool
 from quanmin.base.problems import NotFound
 from quanmin.node.job_kinds import kinds_of
 from quanmin.node.memory import rest_the_collector
@@ -23,8 +26,7 @@ from quanmin.node.settings import Settings
 from quanmin.node.worker import READY, Orders, carry_out
 from quanmin.trust.log.keeping import adopt_all, check_in, drop_months, keep_ahead
 
-# The steps under way have a connection each, and may need another; two look after the jobs.
-_CONNECTIONS_A_PLACE = 2
+# The steps under way have a connection each, of either kind; two look after the jobs.
 _CONNECTIONS_BESIDE = 2
 _SWEEP_SECONDS = 600.0
 
@@ -38,11 +40,16 @@ def main() -> None:
 
 
 async def _work(settings: Settings, orders: Orders) -> None:
-    limit = settings.jobs.places * _CONNECTIONS_A_PLACE + _CONNECTIONS_BESIDE
-    async with open_node(settings, orders.dsn, connections_max=limit) as node:
+    # Steps and their jobs are the owner's: they look after the whole node. What a step does for
+    # somebody who asked goes through the guard, by the account that requests are answered with.
+    limit = settings.jobs.places + _CONNECTIONS_BESIDE
+    async with (
+        open_node(settings, orders.dsn, connections_max=limit, is_owner=False) as node,
+        owner_pool(orders.owner_dsn, limit) as pool,
+    ):
         sweeping = asyncio.create_task(sweep(node))
-        keeping = asyncio.create_task(keep_log(node))
-        worker = Worker(node.pool, kinds_of(node), settings.jobs)
+        keeping = asyncio.create_task(keep_log(node, pool))
+        worker = Worker(pool, kinds_of(node), settings.jobs)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, worker.stop)
@@ -52,6 +59,16 @@ async def _work(settings: Settings, orders: Orders) -> None:
         await worker.run()
         sweeping.cancel()
         keeping.cancel()
+
+
+@asynccontextmanager
+async def owner_pool(dsn: str, limit: int) -> AsyncIterator[asyncpg.Pool[asyncpg.Record]]:
+    """Connections of who owns the tables."""
+    pool = await open_pool(dsn, name="quanmin worker", connections_max=limit)
+    try:
+        yield pool
+    finally:
+        await pool.close()
 
 
 async def sweep(node: Node) -> None:
@@ -74,7 +91,7 @@ async def sweep(node: Node) -> None:
         await asyncio.sleep(_SWEEP_SECONDS)
 
 
-async def keep_log(node: Node) -> None:
+async def keep_log(node: Node, pool: asyncpg.Pool[asyncpg.Record]) -> None:
     """Sign the state of the access log from time to time, adopt what was written before there were
     trees, have next month's lanes in time, and drop what has been kept long enough.
     """
@@ -85,7 +102,7 @@ async def keep_log(node: Node) -> None:
 
     while True:
         try:
-            async with node.pool.acquire() as connection:
+            async with pool.acquire() as connection:
                 now = now_()
                 await keep_ahead(connection, log_.notary, now)
                 await adopt_all(connection, log_.notary, log_.witness, now_)

@@ -83,6 +83,7 @@ class Desk(msgspec.Struct, frozen=True):
 
     node: Node
     zone: ZoneInfo
+    dsn: str
 
     @property
     def records(self) -> GuardedRecords:
@@ -128,7 +129,7 @@ def at_desk(
 
     async def run(dsn: str) -> _Told:
         async with open_node(settings, dsn, connections_max=3) as node:
-            return await work(Desk(node, settings.zone))
+            return await work(Desk(node, settings.zone, dsn))
 
     with reached_database(settings, may_make=False) as dsn:
         return asyncio.run(run(dsn))

@@ -38,6 +38,7 @@ from quanmin.node.database import Room
 from quanmin.node.own_keys import open_keys, open_notary
 from quanmin.node.places import HOST, Places
 from quanmin.node.settings import Settings
+from quanmin.node.walls import WALLS
 from quanmin.people import PersonIndex
 from quanmin.records.context import Context
 from quanmin.records.ledger import Ledger, ledger_file
@@ -45,6 +46,7 @@ from quanmin.records.operation import Projection
 from quanmin.records.parameters import SearchParameterIndex
 from quanmin.records.profiles import ProfileIndex
 from quanmin.records.store import Store
+from quanmin.records.walls import Walls
 from quanmin.terminology import TerminologyIndex, Terms
 from quanmin.trust import AccessLog, Actors, Allowances, Guard, Witness, grant_projections
 from quanmin.trust.lifecycle.petition_index import lifecycle_projections
@@ -80,15 +82,18 @@ class Node(msgspec.Struct, frozen=True):
 
 @asynccontextmanager
 async def open_node(
-    settings: Settings, dsn: str, *, connections_max: int | None = None
+    settings: Settings, dsn: str, *, connections_max: int | None = None, is_owner: bool = True
 ) -> AsyncIterator[Node]:
-    """Open the node over a database that has been made ready; everything is closed on leaving."""
+    """Open the node over a database that has been made ready; everything is closed on leaving.
+
+    Who `is_owner` of the tables is bound by no walls; whatever answers requests is not.
+    """
     places = Places(settings.node.directory)
     keys = open_keys(places, settings.keys, is_new=False)
     limit = connections_max or settings.postgres.connections_per_worker_max
     pool = await open_pool(dsn, name="quanmin worker", connections_min=2, connections_max=limit)
     try:
-        node = _assemble(settings, places, keys, pool)
+        node = _assemble(settings, places, keys, pool, is_owner=is_owner)
         node.guard.store.context.restores = await count_restored(pool)
         yield node
     finally:
@@ -96,7 +101,12 @@ async def open_node(
 
 
 def _assemble(
-    settings: Settings, places: Places, keys: KeyPort, pool: asyncpg.Pool[asyncpg.Record]
+    settings: Settings,
+    places: Places,
+    keys: KeyPort,
+    pool: asyncpg.Pool[asyncpg.Record],
+    *,
+    is_owner: bool,
 ) -> Node:
     clock = Clock()
     context = _open_context(settings, keys)
@@ -111,6 +121,7 @@ def _assemble(
         # The disk of an external server is not ours to see; it says itself when it is full.
         may_write=room.is_enough if room else _always,
         ledger=ledger,
+        walls=None if is_owner else Walls(keys.derive(WALLS)),
     )
     log = open_log(settings, places, keys, pool)
     guard = Guard(

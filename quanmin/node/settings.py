@@ -20,6 +20,7 @@ from quanmin.api.limits import DoorLimits
 from quanmin.base.jobs import JobLimits
 from quanmin.fhir.grammar import QueryLimits
 from quanmin.node.key_settings import KeySettings
+from quanmin.node.walls import WallLimits
 from quanmin.records.context import StoreLimits
 from quanmin.records.profiles import ValidationLimits
 from quanmin.records.reindexing import ReindexLimits
@@ -153,6 +154,14 @@ class PostgresSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             description="An external server's address (`postgresql://user@host/database`); empty "
             "for the embedded one. Keep a password in a passfile (`?passfile=...`) rather than "
             "here."
+        ),
+    ] = ""
+    worker_dsn: Annotated[
+        str,
+        Meta(
+            description="The same external database for whom requests are answered with: an "
+            "account that owns no table, without which a node cannot be divided among tenants. "
+            "Empty: the account of `postgres.dsn`. The embedded server has such an account."
         ),
     ] = ""
     user: Annotated[
@@ -313,6 +322,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     imports: ImportLimits = msgspec.field(default_factory=ImportLimits)
     jobs: JobLimits = msgspec.field(default_factory=JobLimits)
     export: ExportLimits = msgspec.field(default_factory=ExportLimits)
+    tenants: WallLimits = msgspec.field(default_factory=WallLimits)
     oauth: OAuthLimits = msgspec.field(default_factory=OAuthLimits)
     quota: QuotaLimits = msgspec.field(default_factory=QuotaLimits)
     door: DoorLimits = msgspec.field(default_factory=DoorLimits)

@@ -31,6 +31,7 @@ from quanmin.node.database import (
     make_database,
     make_months,
     make_ready,
+    worker_source,
 )
 from quanmin.node.first_actors import enrol_first_actors
 from quanmin.node.ledger import catch_up, share_ledger
@@ -38,7 +39,7 @@ from quanmin.node.own_keys import open_keys
 from quanmin.node.places import HOST, Places, State
 from quanmin.node.settings import Settings
 from quanmin.node.tls import open_tls
-from quanmin.node.workforce import LABOURING, Workforce
+from quanmin.node.workforce import LABOURING, Source, Workforce
 
 log = logging.getLogger("quanmin.node")
 
@@ -108,7 +109,8 @@ class Supervisor:
         asyncio.run(catch_up(self._settings, self._dsn, keys))
         if self._places.holds_fictional_data:
             asyncio.run(enrol_first_actors(self._dsn, self._places))
-        self._workforce.start(self._dsn, self._is_asked_to_end)
+        source = Source(self._dsn, worker_source(self._settings, self._places))
+        self._workforce.start(source, self._is_asked_to_end)
         state = self._keep_state(is_ready=True)
         log.info(
             "node started",

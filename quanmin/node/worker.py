@@ -37,12 +37,15 @@ log = logging.getLogger("quanmin.node")
 class Orders(msgspec.Struct, frozen=True):
     """What the supervisor tells a worker: settings, database, and the descriptors it inherits.
 
+    `dsn` is the account that owns no table; `owner_dsn` is told to those alone who look after the
+    tables.
     `quotas` is memory shared by all workers: what clients have spent, what strangers have, and
     how often jobs were asked about.
     """
 
     settings: bytes
     dsn: str
+    owner_dsn: str
     socket: int
     report: int
     quotas: tuple[int, int, int]
@@ -90,7 +93,7 @@ def carry_out(work: Callable[[Settings, Orders], Coroutine[Any, Any, None]]) -> 
 async def _serve(settings: Settings, orders: Orders) -> None:
     tls = open_tls(settings.node)
     wire = WireLimits(settings.door.head_seconds_max, settings.door.head_bytes_max)
-    async with open_node(settings, orders.dsn) as node:
+    async with open_node(settings, orders.dsn, is_owner=False) as node:
         rest_the_collector()
         watching = None if tls is None else asyncio.create_task(tls.watch())
         config = uvicorn.Config(

@@ -35,6 +35,13 @@ ANSWERING: Final = "quanmin.node.worker"
 LABOURING: Final = "quanmin.node.labour"
 
 
+class Source(msgspec.Struct, frozen=True):
+    """How the database is reached: as who owns the tables, and as who answers requests."""
+
+    owner: str = ""
+    worker: str = ""
+
+
 class _Shared(msgspec.Struct, frozen=True):
     """What all workers of a node have in common."""
 
@@ -60,11 +67,12 @@ class _Worker:
             env=os.environ | shared.environment,
         )
 
-    def order(self, settings: Settings, dsn: str, shared: _Shared) -> None:
+    def order(self, settings: Settings, source: Source, shared: _Shared) -> None:
         """Tell it what to do; a worker that has died meanwhile is found by whoever waits for it."""
         orders = Orders(
             settings=pack(settings),
-            dsn=dsn,
+            dsn=source.worker,
+            owner_dsn=source.owner if self.trade == LABOURING else "",
             socket=shared.listening,
             report=self._report_there,
             quotas=shared.quotas,
@@ -86,7 +94,7 @@ class Workforce:
     def __init__(self, settings: Settings, listening: int) -> None:
         """Begin the workers at once: they load the program while the database starts."""
         self._settings = settings
-        self._dsn = ""
+        self._source = Source()
         self._metrics = Places(settings.node.directory).metrics
         self._shared = _Shared(
             listening,
@@ -109,11 +117,11 @@ class Workforce:
             if worker.trade == trade and worker.is_alive()
         )
 
-    def start(self, dsn: str, is_given_up: Callable[[], bool]) -> None:
+    def start(self, source: Source, is_given_up: Callable[[], bool]) -> None:
         """Return when all that answer do, those for jobs begun; Unusable if one cannot answer."""
-        self._dsn = dsn
+        self._source = source
         for worker in self._workers:
-            worker.order(self._settings, dsn, self._shared)
+            worker.order(self._settings, source, self._shared)
         for worker in self._workers:
             self._wait(worker, is_given_up)
         # Jobs can wait: loading the program for them meanwhile would hold up the first answer.
@@ -158,7 +166,7 @@ class Workforce:
 
     def _begin(self, trade: str) -> _Worker:
         worker = _Worker(trade, self._shared)
-        worker.order(self._settings, self._dsn, self._shared)
+        worker.order(self._settings, self._source, self._shared)
         return worker
 
     def _wait(self, worker: _Worker, is_given_up: Callable[[], bool]) -> None:

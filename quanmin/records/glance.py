@@ -13,8 +13,10 @@ from typing import Any
 
 import asyncpg
 
+from quanmin.base.database import Reader
 from quanmin.records.context import ROW
 from quanmin.records.rid import bucket_of
+from quanmin.records.walls import Wall, WalledPool
 
 _ROWS = f"""
     select {ROW} from records.record r
@@ -23,6 +25,7 @@ _ROWS = f"""
 _BATCH_MAX = 256
 
 Waiting = dict[int, list["asyncio.Future[Any]"]]
+_Shared = tuple[int, Wall | None]
 
 
 class Glances:
@@ -30,27 +33,38 @@ class Glances:
 
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
         self._pool = pool
-        self._waiting: defaultdict[int, Waiting] = defaultdict(dict)
-        self._readers: dict[int, asyncio.Task[None]] = {}
+        self._waiting: defaultdict[_Shared, Waiting] = defaultdict(dict)
+        self._readers: dict[_Shared, asyncio.Task[None]] = {}
 
-    async def row(self, type_number: int, rid: int) -> Any:
-        """The row with the columns of ROW as it is now, None when there is none.
+    async def row(self, type_number: int, rid: int, wall: Wall | None = None) -> Any:
+        """The row with the columns of ROW as it is now, None when there is none, or none on this
+        side of the wall.
 
         `rid` is one that this node assigned: its bucket stands in it.
         """
         found: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiting[type_number].setdefault(rid, []).append(found)
-        reader = self._readers.get(type_number)
+        shared = (type_number, wall)
+        self._waiting[shared].setdefault(rid, []).append(found)
+        reader = self._readers.get(shared)
         if reader is None or reader.done():
-            self._readers[type_number] = asyncio.create_task(self._read_waiting(type_number))
+            reader = self._readers[shared] = asyncio.create_task(self._read_waiting(shared))
+            reader.add_done_callback(lambda done: self._forget(shared, done))
         return await found
 
-    async def _read_waiting(self, type_number: int) -> None:
-        while self._waiting[type_number]:
-            batch = self._take(type_number)
+    def _forget(self, shared: _Shared, done: asyncio.Task[None]) -> None:
+        """Keep nothing of those who wait no more: walls are as many as there are askers."""
+        if self._readers.get(shared) is done:
+            del self._readers[shared]
+            self._waiting.pop(shared, None)
+
+    async def _read_waiting(self, shared: _Shared) -> None:
+        type_number, wall = shared
+        pool: Reader = self._pool if wall is None else WalledPool(self._pool, wall)
+        while self._waiting[shared]:
+            batch = self._take(shared)
             try:
                 buckets = {bucket_of(rid) for rid in batch}
-                rows = await self._pool.fetch(_ROWS, type_number, list(batch), list(buckets))
+                rows = await pool.fetch(_ROWS, type_number, list(batch), list(buckets))
             except Exception as error:  # noqa: BLE001 - handed to every waiting reader
                 for found in _each(batch):
                     found.set_exception(error)
@@ -61,8 +75,8 @@ class Glances:
                         if not found.done():
                             found.set_result(by_rid.get(rid))
 
-    def _take(self, type_number: int) -> Waiting:
-        waiting = self._waiting[type_number]
+    def _take(self, shared: _Shared) -> Waiting:
+        waiting = self._waiting[shared]
         return {rid: waiting.pop(rid) for rid in list(waiting)[:_BATCH_MAX]}
 
 

@@ -14,6 +14,7 @@ from quanmin.fhir.json import decode
 from quanmin.fhir.patch import Patch
 from quanmin.fhir.query import Query
 from quanmin.records.visibility import Everything, Visibility
+from quanmin.records.walls import Wall
 
 IfMatch = int | Literal["*"]
 """The version that must hold now, or "*": any, as long as the record is there."""
@@ -51,7 +52,8 @@ class Sender(msgspec.Struct, frozen=True):
     A record that is not `readable` is for this sender as if it were not there: no answer to a write
     tells otherwise, except that an id of its own choosing that another has taken is refused.
     `deletable` is what it may delete where that is another part than it may change, and only
-    among what is `sought` do conditional criteria look.
+    among what is `sought` do conditional criteria look. Beyond the `wall` (None: there are none) it
+    writes nothing and knows of nothing.
     """
 
     number: int
@@ -59,6 +61,7 @@ class Sender(msgspec.Struct, frozen=True):
     writable: Visibility
     deletable: Visibility | None = None
     sought: Visibility = Everything()
+    wall: Wall | None = None
 
     def may(self, kind: str) -> Visibility:
         """Which of the existing records an operation of this kind may change."""

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
+import asyncpg
 import msgspec
 
-from quanmin.base.database import Connection, Database
+from quanmin.base.database import Connection, Database, Reader
 from quanmin.base.problems import Gone, Malformed, NotFound
 from quanmin.fhir.table import load_table
 from quanmin.records.codec import ERASED as ERASED_TEXT
@@ -26,6 +27,7 @@ from quanmin.records.visibility_sql import (
     mentions_grants,
     visibility_sql,
 )
+from quanmin.records.walls import Wall, WalledPool
 
 _ASSIGNED = f"""
     select {ROW} from records.record r where r.type = $1 and r.rid = $2 and r.bucket = $3
@@ -54,16 +56,20 @@ async def read(
 
 
 async def glance(
-    database: Database,
+    database: asyncpg.Pool[asyncpg.Record],
     glances: Glances,
     context: Context,
     visibility: Visibility,
     *,
     type_: str,
     id_: str,
+    wall: Wall | None,
 ) -> Stored:
     """Like `read`, its row fetched together with those of others who ask at the same moment."""
-    row, facts = await _current_row(database, context, visibility, type_, id_, glances=glances)
+    reader = database if wall is None else WalledPool(database, wall)
+    row, facts = await _current_row(
+        reader, context, visibility, type_, id_, glances=glances, wall=wall
+    )
     return await _open_current(database, context, row, facts)
 
 
@@ -123,20 +129,21 @@ async def types_present(connection: Connection, context: Context) -> list[str]:
 
 
 async def _current_row(
-    database: Database,
+    database: Reader,
     context: Context,
     visibility: Visibility,
     type_: str,
     id_: str,
     *,
     glances: Glances | None = None,
+    wall: Wall | None = None,
 ) -> tuple[Any, Facts]:
     definition = context.definition(type_)
     rid = context.rid_of(type_, id_)
     row = None
     if rid is not None:
         if glances is not None and is_assigned(rid):
-            row = await glances.row(definition.number, rid)
+            row = await glances.row(definition.number, rid, wall)
         else:
             statement = _ASSIGNED if is_assigned(rid) else _CHOSEN
             row = await database.fetchrow(statement, definition.number, rid, bucket_of(rid))
@@ -167,14 +174,12 @@ def _refuse_erased(row: Any) -> None:
 
 
 async def _seen(
-    connection: Database, context: Context, visibility: Visibility, row: Any
+    connection: Reader, context: Context, visibility: Visibility, row: Any
 ) -> Facts | None:
     return await seen(connection, visibility, context.facts(row), row["rid"])
 
 
-async def seen(
-    connection: Database, visibility: Visibility, facts: Facts, rid: int
-) -> Facts | None:
+async def seen(connection: Reader, visibility: Visibility, facts: Facts, rid: int) -> Facts | None:
     """The facts by which the record of this key, of which a row tells these, is visible: what else
     decides it is fetched. None when it is not.
     """
@@ -193,7 +198,7 @@ async def seen(
     return facts if allows(visibility, facts) else None
 
 
-async def grants_of(connection: Database, patient: int) -> frozenset[Grant]:
+async def grants_of(connection: Reader, patient: int) -> frozenset[Grant]:
     """What a source Patient grants, holding or not."""
     rows = await connection.fetch(_GRANTS, patient)
     return frozenset(map(_grant, rows))
@@ -239,7 +244,7 @@ async def count_beyond(connection: Connection, visibility: Visibility, rids: Seq
 
 
 async def _with_codes(
-    connection: Database, facts: Facts, rid: int, having: Sequence[Having]
+    connection: Reader, facts: Facts, rid: int, having: Sequence[Having]
 ) -> Facts:
     """The facts with those of the record's codes that are asked about."""
     row = await connection.fetchrow(

@@ -18,6 +18,7 @@ from quanmin.records.catalogue import Catalogue
 from quanmin.records.context import SEVERAL, Context
 from quanmin.records.index import IN_COLUMNS, IndexEntry, ranges_key
 from quanmin.records.model import Stored
+from quanmin.records.walls import wall_of
 
 # The processor is given away after this many records, so that leases are renewed meanwhile.
 _YIELD_EVERY: Final = 16
@@ -39,10 +40,11 @@ _UPDATE: Final = """
 _SIDE: Final = {
     "keyed": (
         """
-        insert into records.keyed (key, system, low, patient, value, rid, type, bucket)
+        insert into records.keyed
+            (key, system, low, patient, value, rid, type, bucket, wall)
         select t.* from unnest($1::bigint[], $2::int[], $3::bigint[], $4::bigint[], $5::real[],
-            $6::bigint[], $7::smallint[], $8::smallint[])
-            as t (key, system, low, patient, value, rid, type, bucket)
+            $6::bigint[], $7::smallint[], $8::smallint[], $9::int[])
+            as t (key, system, low, patient, value, rid, type, bucket, wall)
         where case when t.low is null
             then (select true from records.keyed s where s.key = t.key and s.low is null
                 and s.rid = t.rid and s.system = t.system limit 1)
@@ -52,9 +54,10 @@ _SIDE: Final = {
     ),
     "dated": (
         """
-        insert into records.dated (key, low, high, rid, type, bucket)
+        insert into records.dated (key, low, high, rid, type, bucket, wall)
         select t.* from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[],
-            $5::smallint[], $6::smallint[]) as t (key, low, high, rid, type, bucket)
+            $5::smallint[], $6::smallint[], $7::int[])
+            as t (key, low, high, rid, type, bucket, wall)
         where (
             select true from records.dated s where s.key = t.key and s.low = t.low
             and s.high = t.high and s.rid = t.rid limit 1) is null
@@ -62,9 +65,10 @@ _SIDE: Final = {
     ),
     "ranged": (
         """
-        insert into records.ranged (key, low, high, rid, type, bucket)
+        insert into records.ranged (key, low, high, rid, type, bucket, wall)
         select t.* from unnest($1::bigint[], $2::numeric[], $3::numeric[], $4::bigint[],
-            $5::smallint[], $6::smallint[]) as t (key, low, high, rid, type, bucket)
+            $5::smallint[], $6::smallint[], $7::int[])
+            as t (key, low, high, rid, type, bucket, wall)
         where (
             select true from records.ranged s where s.key = t.key and s.low = t.low
             and s.rid = t.rid and s.high is not distinct from t.high limit 1) is null
@@ -250,7 +254,7 @@ async def _add_side(connection: Connection, renewed: Sequence[_Renewed]) -> set[
     found: set[int] = set()
     for table, statement in _SIDE.items():
         rows = [
-            (*_side_row(table, item, one), row["rid"], row["type"], row["bucket"])
+            (*_side_row(table, item, one), row["rid"], row["type"], row["bucket"], _wall(row))
             for one in renewed
             for row in (one.row,)
             for item in getattr(one.entry, table)
@@ -261,6 +265,10 @@ async def _add_side(connection: Connection, renewed: Sequence[_Renewed]) -> set[
             )
             found.update(row["rid"] for row in added)
     return found
+
+
+def _wall(row: Any) -> int:
+    return wall_of(row["sender"], row["patient"])
 
 
 def _side_row(table: str, item: tuple[Any, ...], one: _Renewed) -> tuple[Any, ...]:

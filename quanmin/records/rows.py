@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from quanmin.base.database import Connection
 from quanmin.base.problems import Outdated
 from quanmin.records.draft import Draft
 from quanmin.records.index import IndexEntry, Unit
+from quanmin.records.walls import wall_of
 
 _COLUMNS = [
     "rid",
@@ -33,6 +34,14 @@ _COLUMNS = [
     "refs",
     "words",
 ]
+
+# Each in the order of its table.
+_SIDE_COLUMNS: Final = {
+    "keyed": ("key", "low", "rid", "patient", "system", "value", "type", "bucket", "wall"),
+    "dated": ("key", "low", "high", "rid", "type", "bucket", "wall"),
+    "ranged": ("key", "low", "high", "rid", "type", "bucket", "wall"),
+}
+_Put = Callable[[Connection, str, Sequence[str], list[tuple[object, ...]]], Awaitable[None]]
 
 _UPDATE = f"""
     update records.record set {", ".join(f"{name} = ${i}" for i, name in enumerate(_COLUMNS, 1))}
@@ -67,10 +76,13 @@ class Shared(msgspec.Struct):
         self.wordings |= other.wordings
 
 
-async def write_drafts(connection: Connection, drafts: Sequence[Draft], known: Shared) -> Shared:
+async def write_drafts(
+    connection: Connection, drafts: Sequence[Draft], known: Shared, *, is_walled: bool = False
+) -> Shared:
     """Write sealed drafts that have their `seq` in the caller's transaction; gives what it saw for
     the first time.
     """
+    put = _insert if is_walled else _copy
     if not drafts:
         return Shared()
     replaced = [draft for draft in drafts if draft.current is not None]
@@ -78,10 +90,8 @@ async def write_drafts(connection: Connection, drafts: Sequence[Draft], known: S
         await _replace(connection, replaced)
     fresh = [_row(draft) for draft in sorted(drafts, key=_by_place) if draft.current is None]
     if fresh:
-        await connection.copy_records_to_table(
-            "record", schema_name="records", columns=_COLUMNS, records=fresh
-        )
-    await _write_side(connection, drafts)
+        await put(connection, "record", _COLUMNS, fresh)
+    await _write_side(connection, drafts, put)
     units = await _write_units(connection, drafts, known.units)
     return Shared(units, await _write_wordings(connection, drafts, known.wordings))
 
@@ -220,27 +230,44 @@ def _array(keys: set[int]) -> list[int] | None:
     return list(keys) if keys else None
 
 
-async def _write_side(connection: Connection, drafts: Sequence[Draft]) -> None:
+async def _copy(
+    connection: Connection, table: str, columns: Sequence[str], rows: list[tuple[object, ...]]
+) -> None:
+    await connection.copy_records_to_table(
+        table, schema_name="records", columns=columns, records=rows
+    )
+
+
+async def _insert(
+    connection: Connection, table: str, columns: Sequence[str], rows: list[tuple[object, ...]]
+) -> None:
+    """COPY is refused for a table whose rows have policies (PostgreSQL, "COPY"): rows go as an
+    array of the table's own row type, which has its columns in their order.
+    """
+    await connection.execute(
+        f"insert into records.{table} ({', '.join(columns)})"
+        f" select {', '.join(columns)} from unnest($1::records.{table}[])",
+        rows,
+    )
+
+
+async def _write_side(connection: Connection, drafts: Sequence[Draft], put: _Put) -> None:
     keyed: list[tuple[object, ...]] = []
     dated: list[tuple[object, ...]] = []
     ranged: list[tuple[object, ...]] = []
     for draft in drafts:
         entry: IndexEntry = draft.entry
-        tail = (draft.rid, draft.definition.number, draft.bucket)
-        beside = (entry.low, draft.patient, entry.value, *tail)
-        keyed += ((key, system, *beside) for key, system in entry.keyed)
-        dated += ((*span, *tail) for span in entry.dated)
-        ranged += ((*span, *tail) for span in entry.ranged)
-    for table, columns, rows in (
-        ("keyed", ("key", "system", "low", "patient", "value", "rid", "type", "bucket"), keyed),
-        ("dated", ("key", "low", "high", "rid", "type", "bucket"), dated),
-        ("ranged", ("key", "low", "high", "rid", "type", "bucket"), ranged),
-    ):
+        low, rid, patient = entry.low, draft.rid, draft.patient
+        tail = (draft.definition.number, draft.bucket, wall_of(draft.sender, patient))
+        keyed += (
+            (key, low, rid, patient, system, entry.value, *tail) for key, system in entry.keyed
+        )
+        dated += ((*span, rid, *tail) for span in entry.dated)
+        ranged += ((*span, rid, *tail) for span in entry.ranged)
+    for table, rows in (("keyed", keyed), ("dated", dated), ("ranged", ranged)):
         if rows:
             rows.sort(key=itemgetter(0))
-            await connection.copy_records_to_table(
-                table, schema_name="records", columns=columns, records=rows
-            )
+            await put(connection, table, _SIDE_COLUMNS[table], rows)
 
 
 async def _write_units(

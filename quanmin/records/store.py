@@ -40,6 +40,7 @@ from quanmin.records.reading import glance
 from quanmin.records.rows import Clock, Shared, take_clocks, write_drafts
 from quanmin.records.targets import Target, Targets, gone_issues
 from quanmin.records.visibility import Facts, Visibility
+from quanmin.records.walls import Wall, Walls
 
 # CPU-bound work gives way after this many records, so that a large bundle does not hold up every
 # other request.
@@ -62,11 +63,14 @@ class Store:
         may_write: Callable[[], bool] = lambda: True,
         *,
         ledger: Ledger | None = None,
+        walls: Walls | None = None,
     ) -> None:
         """`now` gives microseconds since 1970-01-01T00:00Z; `may_write` says whether there is room
         on the disk; it is asked before every write. Without a `ledger`
-        a restored backup undoes erasures.
+        a restored backup undoes erasures. Without `walls` the pool must be the owner's, to whom
+        there are none.
         """
+        self._walls = walls
         self.context = context
         self._pool = pool
         self._now = now
@@ -79,25 +83,52 @@ class Store:
         self._senders: dict[str, int] = {}
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[Connection]:
-        """A read-only snapshot: everything read from it is of one moment."""
+    async def reading(self, wall: Wall | None = None) -> AsyncIterator[Connection]:
+        """A read-only snapshot of one side of a wall: everything read from it is of one moment."""
         async with (
             self._pool.acquire() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
+            if wall is not None:
+                await wall.raise_in(connection)
             yield connection
 
-    async def glance(self, visibility: Visibility, type_: str, id_: str) -> Stored:
+    async def glance(
+        self, visibility: Visibility, type_: str, id_: str, wall: Wall | None = None
+    ) -> Stored:
         """The current version of one record. Raises NotFound, Gone. See `read`."""
         return await glance(
-            self._pool, self._glances, self.context, visibility, type_=type_, id_=id_
+            self._pool, self._glances, self.context, visibility, type_=type_, id_=id_, wall=wall
         )
 
     @asynccontextmanager
-    async def glancing(self) -> AsyncIterator[Connection]:
-        """A connection for one statement, which is a moment of its own; cheaper than a snapshot."""
+    async def glancing(self, wall: Wall | None = None) -> AsyncIterator[Connection]:
+        """A connection for one statement, which is a moment of its own; cheaper than a snapshot.
+
+        Where there are walls it sees no record without one, and with one it is a transaction.
+        """
         async with self._pool.acquire() as connection:
-            yield connection
+            if wall is None:
+                yield connection
+                return
+            async with connection.transaction():
+                await wall.raise_in(connection)
+                yield connection
+
+    async def wall(self, claim: str, edition: int | None) -> Wall | None:
+        """The wall of a claim in an edition of the register of tenants; None where there is none:
+        on a node without tenants, or for the owner of the tables.
+        """
+        if self._walls is None or edition is None:
+            return None
+        return await self._walls.of(self._pool, claim, edition)
+
+    @property
+    def whole_node(self) -> Wall | None:
+        """The wall around all of the node, for what belongs to no tenant: what is derived from
+        records, and what is said of nobody.
+        """
+        return None if self._walls is None else self._walls.all
 
     async def refresh(self) -> bool:
         """Read again by what records are indexed; whether another version holds now."""
@@ -165,6 +196,7 @@ class Store:
         choose: Callable[[Connection], Awaitable[Collection[int]]],
         before_commit: Callable[[Connection, list[Change]], Awaitable[None]],
         *,
+        wall: Wall | None = None,
         is_repeated: bool = False,
     ) -> None:
         """Erase the source Patients (record keys) that `choose` gives, in one transaction with what
@@ -173,7 +205,7 @@ class Store:
         An erasure that `is_repeated` after a restore is in the ledger already.
         """
         ledger = None if is_repeated else self._ledger
-        patients = await self._repeated(lambda: self._erase(choose, before_commit, ledger))
+        patients = await self._repeated(lambda: self._erase(choose, before_commit, ledger, wall))
         self.context.codec.forget(self.context.holder(patient, 0) for patient in patients)
         if ledger is not None:
             await ledger.carry()
@@ -183,27 +215,44 @@ class Store:
         choose: Callable[[Connection], Awaitable[Collection[int]]],
         before_commit: Callable[[Connection, list[Change]], Awaitable[None]],
         ledger: Ledger | None,
+        wall: Wall | None,
     ) -> Collection[int]:
         async with self._pool.acquire() as connection, connection.transaction():
+            if wall is not None:
+                await wall.raise_in(connection)
             patients = await choose(connection)
             now = self._now()
             changes = await erase_patients(connection, self.context, patients, now - now % 1000)
             for is_early in (True, False):
-                await self._project(connection, changes, is_early=is_early)
+                await self._project(connection, changes, wall, is_early=is_early)
             if ledger is not None and patients:
                 await ledger.note_erased(connection, sorted(patients), now)
             await before_commit(connection, changes)
         return patients
 
     async def _project(
-        self, connection: Connection, changes: Sequence[Change], *, is_early: bool
+        self,
+        connection: Connection,
+        changes: Sequence[Change],
+        wall: Wall | None,
+        *,
+        is_early: bool,
     ) -> None:
-        for projection in self._projections:
-            if projection.is_early is not is_early:
-                continue
-            heard = [change for change in changes if change.type in projection.types]
-            if heard:
-                await projection.apply(connection, heard)
+        """What is derived is of the whole node: who is one person, and whom a consent is given."""
+        hearing = [
+            (projection, heard)
+            for projection in self._projections
+            if projection.is_early is is_early
+            and (heard := [change for change in changes if change.type in projection.types])
+        ]
+        if not hearing:
+            return
+        if wall is not None and self.whole_node is not None:
+            await self.whole_node.raise_in(connection)
+        for projection, heard in hearing:
+            await projection.apply(connection, heard)
+        if wall is not None:
+            await wall.raise_in(connection)
 
     async def _repeated(self, attempt: Callable[[], Awaitable[_Done]]) -> _Done:
         for number in range(self.context.limits.write_attempts_max):
@@ -237,15 +286,17 @@ class Store:
         is_rehearsal: bool = False,
     ) -> list[Outcome | None]:
         async with self._pool.acquire() as connection:
-            early = partial(self._project, connection, is_early=True)
+            early = partial(self._project, connection, wall=sender.wall, is_early=True)
             unit = _Unit(
                 self.context, connection, sender, self._numbers, self._shared, project_early=early
             )
             committed = False
             try:
                 async with connection.transaction():
+                    if sender.wall is not None:
+                        await sender.wall.raise_in(connection)
                     outcomes = await unit.apply(operations, self._now())
-                    await self._project(connection, unit.changes, is_early=False)
+                    await self._project(connection, unit.changes, sender.wall, is_early=False)
                     if before_commit is not None:
                         await before_commit(connection, outcomes)
                     if is_rehearsal:
@@ -305,7 +356,12 @@ class _Unit:
         self.changes = [_change(draft) for draft in drafts.values()]
         await self._project_early(self.changes)
         await self._take_clocks(list(drafts.values()), keys)
-        self._new = await write_drafts(self._connection, list(drafts.values()), self._shared)
+        self._new = await write_drafts(
+            self._connection,
+            list(drafts.values()),
+            self._shared,
+            is_walled=self._sender.wall is not None,
+        )
         return [self._outcome(target, drafts.get(target.rid)) for target in targets]
 
     def refuse_taken(self) -> None:

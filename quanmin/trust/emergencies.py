@@ -12,6 +12,7 @@ from quanmin.base.database import Connection
 from quanmin.base.problems import Forbidden, NotFound, Problem
 from quanmin.records.context import DELETED
 from quanmin.trust.deciding.glass import Glasses, Opened, Openings, State
+from quanmin.trust.deciding.reaching import BREAK_GLASS
 from quanmin.trust.desk import Desk
 
 if TYPE_CHECKING:
@@ -44,9 +45,13 @@ class Emergencies(Desk):
                 raise Forbidden("no rule lets you open records in an emergency")
             rid = context.rid_of("Patient", patient_id)
             sender = await guard.store.sender(self._actor.sender)
-            async with guard.store.glancing() as connection, connection.transaction():
+            _, rights = await guard.own_rights(self._actor, BREAK_GLASS)
+            async with guard.store.glancing(rights.wall) as connection:
                 if rid is None or not await _is_there(connection, guard, rid):
                     raise NotFound("there is no such Patient")
+            # What is opened is opened of the person, wherever they are known.
+            whole = guard.store.whole_node
+            async with guard.store.glancing(whole) as connection, connection.transaction():
                 until = await self._glasses.open(
                     connection,
                     actor=self._actor.code,
@@ -67,7 +72,7 @@ class Emergencies(Desk):
     async def waiting(self, count: int) -> list[Opened]:
         """What nobody has judged yet, the oldest first. Raises Forbidden for who does not judge."""
         self._refuse_others()
-        async with self._guard.store.glancing() as connection:
+        async with self._guard.store.glancing(self._guard.store.whole_node) as connection:
             found = await self._glasses.waiting(connection, count)
         await self._note(found)
         return found
@@ -75,7 +80,7 @@ class Emergencies(Desk):
     async def about_asker(self) -> list[Opened]:
         """What was opened of the asker's own record, the newest first."""
         patients = await self._guard.patients_of(self._actor)
-        async with self._guard.store.glancing() as connection:
+        async with self._guard.store.glancing(self._guard.store.whole_node) as connection:
             found = await self._glasses.about(connection, sorted(patients))
         await self._note(found)
         return found
@@ -83,7 +88,7 @@ class Emergencies(Desk):
     async def judge(self, glass: int, state: State) -> None:
         """Say of one whether there was reason for it. Raises as `Glasses.judge`, and Forbidden."""
         self._refuse_others()
-        async with self._guard.store.glancing() as connection:
+        async with self._guard.store.glancing(self._guard.store.whole_node) as connection:
             await self._glasses.judge(
                 connection, glass, state, reviewer=self._actor.code, now=self._guard.now()
             )
@@ -92,7 +97,7 @@ class Emergencies(Desk):
     async def statistics(self, since: int, before: int) -> list[Openings]:
         """How often who opened records, the most first. Raises Forbidden for who does not judge."""
         self._refuse_others()
-        async with self._guard.store.glancing() as connection:
+        async with self._guard.store.glancing(self._guard.store.whole_node) as connection:
             return await self._glasses.statistics(connection, since, before)
 
     def _refuse_others(self) -> None:

@@ -115,13 +115,14 @@ class Errands:
         """An errand of this actor, of anyone for an operator. Raises NotFound for one of somebody
         else, as for one that is not there or was dismissed, Stopped as `begin` does.
         """
-        await self._standings.of(self._actor)
+        standing = await self._standings.of(self._actor)
         try:
             async with self._store.glancing() as connection:
                 job = await find(connection, number)
         except NotFound:
             raise _unknown() from None
-        is_theirs = self._actor.role == "operator" or job.owner == self._actor.code
+        is_of_node = self._actor.role == "operator" and not standing.party
+        is_theirs = is_of_node or job.owner == self._actor.code
         if not is_theirs or job.is_cancel_asked or not is_errand(job.payload):
             raise _unknown()
         if not _is_within(self._actor, msgspec.convert(job.payload, _Payload)):

@@ -53,7 +53,7 @@ class Exporting:
         _, rights = await self._guard.rights(self._actor, self._notes.purpose, "rs", "Patient")
         self._notes.decided_by(rights.reasons)
         keys = {id_: context.rid_of("Patient", id_) for id_ in ids}
-        async with self._store.glancing() as connection:
+        async with self._store.glancing(rights.wall) as connection:
             wanted = [rid for rid in keys.values() if rid is not None]
             there = await patients_among(connection, context, rights.whole, wanted)
         if len(there) < len(set(keys.values())):
@@ -90,7 +90,7 @@ class Exporting:
         _, rights = await self._guard.rights(self._actor, self._notes.purpose, "rs")
         self._notes.decided_by(rights.reasons)
         context = self._store.context
-        async with self._store.reading() as reading:
+        async with self._store.reading(rights.wall) as reading:
             if queries and not extent.deleted:
                 found = await searched_portion(
                     reading,

@@ -173,9 +173,11 @@ class GuardedRecords(GuardedReading):
             await note_erasure(connection, self._guard.log, self._notes, patients, changes)
 
         try:
+            if rights.standing.party:
+                raise Forbidden("who runs tenants for others erases nobody: a person is the node's")
             if not rights.may_erase.allowed:
                 raise Forbidden(f"you may not erase ({', '.join(rights.may_erase.reasons)})")
-            await self._store.erase(choose, note)
+            await self._store.erase(choose, note, wall=rights.wall)
         except Problem as problem:
             await self._notes.note("erase", "Patient", problem.code)
             raise
@@ -233,6 +235,8 @@ class GuardedRecords(GuardedReading):
 
         async def read_and_note(connection: Connection, outcomes: Sequence[Outcome | None]) -> None:
             read: list[EntryOutcome] = []
+            if rights.wall is not None and len(writes) < len(requests.entries):
+                await rights.wall.raise_in(connection)
             for entry in requests.entries:
                 if entry.reading is not None:
                     ways, type_ = ways_of(entry.reading), entry.reading.type
@@ -290,7 +294,7 @@ class GuardedRecords(GuardedReading):
         rights = await self._rights(ways_of(reading), reading.type)
         action = action_of(reading)
         try:
-            async with self._store.reading() as connection:
+            async with self._store.reading(rights.wall) as connection:
                 answer = await read_entry(connection, self.context, rights, reading)
         except Problem as problem:
             await self._notes.note(action, reading.type, problem.code)
@@ -338,13 +342,13 @@ class GuardedRecords(GuardedReading):
                     " node, or is beyond what the role is for"
                 )
             rights.standing.refuse_unlicensed({op.type for op in operations})
-            who = Sender(sender, rights.readable, rights.writable)
+            who = Sender(sender, rights.readable, rights.writable, wall=rights.own_wall)
             if scoped is not None:
                 who = scoped.sender(sender, rights, operations)
             async with self._guard.spending(self.actor, **amounts_of(operations)):
                 outcomes = await self._store.write(who, operations, within_rights)
         except Problem as problem:
-            async with self._store.glancing() as connection:
+            async with self._store.glancing(self._store.whole_node) as connection:
                 beyond = await self._beyond(connection, rights, operations)
             type_ = operations[0].type if len(operations) == 1 else None
             outcome = "forbidden" if beyond else problem.code

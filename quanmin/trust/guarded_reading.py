@@ -27,6 +27,7 @@ from quanmin.records.reading import (
 from quanmin.records.related import Related, related
 from quanmin.records.search import timeline
 from quanmin.records.store import Store
+from quanmin.records.walls import Wall
 from quanmin.terminology import TermLimits, Terms
 from quanmin.trust.actors import Actor
 from quanmin.trust.allowances import Allowances
@@ -67,6 +68,7 @@ from quanmin.trust.showing import (
 )
 from quanmin.trust.sign_in.acting import person_asked_for
 from quanmin.trust.validating import Validating
+from quanmin.trust.walling import FOR_OWN, claim_of
 
 
 class Guarding:
@@ -163,19 +165,23 @@ class Guarding:
         actor = msgspec.structs.replace(actor, duties=actor.duties | standing.duties)
         sender = await self.store.sender(actor.sender or f"actor:{actor.code}")
         patients = await self.patients_of(actor)
-        granted = None if is_for_one else await self._granted(actor, purpose, sender)
+        wall, own = [
+            await self.store.wall(claim_of(actor, use, standing), standing.walls)
+            for use in (purpose, FOR_OWN)
+        ]
+        granted = None if is_for_one else await self._granted(actor, purpose, sender, wall)
         region = await self._region(actor, purpose, standing)
         registers = await self._registers(actor, purpose)
         ground = Ground(sender, patients, region, self.now(), granted, registers)
         rights = self.deciding.compile(actor, purpose, ground)
-        rights = msgspec.structs.replace(rights, standing=standing)
+        rights = msgspec.structs.replace(rights, standing=standing, wall=wall, own_wall=own)
         return sender, abroad(rights) if standing.transfers else rights
 
-    async def _granted(self, actor: Actor, purpose: str, sender: int) -> InUse:
+    async def _granted(self, actor: Actor, purpose: str, sender: int, wall: Wall | None) -> InUse:
         numbers = self.deciding.grantees(actor, purpose, sender)
         if not numbers:
             return InUse()
-        async with self.store.glancing() as connection:
+        async with self.store.glancing(wall) as connection:
             granted = await granted_to(connection, numbers)
             parts = self.deciding.parts(sender, purpose, granted)
             return granted if not parts else granted.joined(await granted_to(connection, parts))
@@ -308,7 +314,7 @@ class GuardedReading:
             return await self._log.read("read", entry)
         rights = await self._rights("r", type_, is_for_one=True)
         try:
-            found = await self._store.glance(rights.readable, type_, id_)
+            found = await self._store.glance(rights.readable, type_, id_, rights.wall)
         except Problem as problem:
             await self._notes.note("read", type_, problem.code)
             raise
@@ -323,7 +329,7 @@ class GuardedReading:
             return await self._log.read("vread", entry)
         rights = await self._rights("r", type_)
         try:
-            async with self._store.reading() as connection:
+            async with self._store.reading(rights.wall) as connection:
                 found = await read_version(
                     connection, self.context, rights.whole, type_, id_, version=version
                 )
@@ -355,7 +361,7 @@ class GuardedReading:
             type=type_, id=id_, since=since, before=before, at=at, count=count, cursor=cursor
         )
         try:
-            async with self._store.reading() as connection:
+            async with self._store.reading(rights.wall) as connection:
                 found = await history(connection, self.context, rights.whole, query)
         except Problem as problem:
             await self._notes.note("history", type_, problem.code)
@@ -373,7 +379,7 @@ class GuardedReading:
     async def _search(self, query: Query) -> Hits:
         rights = await self._rights("s", query.type)
         try:
-            async with self._store.reading() as connection:
+            async with self._store.reading(rights.wall) as connection:
                 hits = await search_seen(connection, self.context, rights, query)
         except Problem as problem:
             await self._notes.note("search", query.type, problem.code)
@@ -388,7 +394,7 @@ class GuardedReading:
         rights = await self._rights("rs", type_)
         seen = rights.readable
         try:
-            async with self._store.reading() as connection:
+            async with self._store.reading(rights.wall) as connection:
                 holder = await read(connection, self.context, seen, type_, id_)
                 await self._remark_on(connection, rights, holder)
                 hits = await related(connection, self.context, seen, holder, asked)
@@ -404,7 +410,7 @@ class GuardedReading:
         """
         rights = await self._rights("s", query.type)
         try:
-            async with self._store.reading() as connection:
+            async with self._store.reading(rights.wall) as connection:
                 hits = await search_slices(connection, self.context, rights, query, rows_max)
         except Problem as problem:
             await self._notes.note(action, query.type, problem.code)
@@ -454,7 +460,7 @@ class GuardedReading:
 
     async def types_present(self) -> list[str]:
         """The types of which this node has records at all, whoever may see them."""
-        async with self._store.glancing() as connection:
+        async with self._store.glancing(self._store.whole_node) as connection:
             return await types_present(connection, self.context)
 
     async def counts(self, queries: Sequence[Query]) -> list[int | None]:
@@ -464,7 +470,7 @@ class GuardedReading:
         type_ = only({query.type or "" for query in queries})
         rights = await self._rights("s", type_ or None)
         try:
-            async with self._store.reading() as connection:
+            async with self._store.reading(rights.wall) as connection:
                 found = [
                     await count_seen(connection, self.context, rights, query) for query in queries
                 ]
@@ -485,7 +491,7 @@ class GuardedReading:
         """What is recorded of this Patient's person anywhere, newest first by clinical time."""
         rights = await self._rights("rs", "Patient")
         try:
-            async with self._store.reading() as connection:
+            async with self._store.reading(rights.wall) as connection:
                 first = await read(connection, self.context, rights.whole, "Patient", patient_id)
                 await self._remark_on(connection, rights, first)
                 patients = await self._same_person(connection, rights, first)
@@ -505,7 +511,7 @@ class GuardedReading:
         """
         rights = await self._rights("s", "Patient")
         rids = [patient.rid for patient in patients]
-        async with self._store.glancing() as connection:
+        async with self._store.glancing(rights.wall) as connection:
             counts = await self._guard.people.counts(connection, rids, rights.whole)
         return {patient.id: counts.get(patient.rid, 1) for patient in patients}
 
@@ -523,7 +529,7 @@ class GuardedReading:
         """What codes mean at this moment, to every actor alike: it names nobody, so nothing is
         noted.
         """
-        async with self._store.reading() as connection:
+        async with self._store.reading(self._store.whole_node) as connection:
             yield Terms(connection, limits)
 
     async def _same_person(

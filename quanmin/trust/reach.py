@@ -75,6 +75,7 @@ class Scoped(msgspec.Struct, frozen=True):
             Both((rights.writable, changed)),
             Both((rights.writable, deleted)),
             sought=self.visibility("rs"),
+            wall=rights.own_wall,
         )
 
     async def refuse_beyond(

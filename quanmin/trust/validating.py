@@ -44,7 +44,7 @@ class Validating:
         _, rights = await self._guard.rights(self._actor, self._notes.purpose, "r", type_)
         self._notes.decided_by(rights.reasons)
         try:
-            return await self._guard.store.glance(rights.whole, type_, id_)
+            return await self._guard.store.glance(rights.whole, type_, id_, rights.wall)
         except Problem as problem:
             await self._notes.note(_ACTION, type_, problem.code)
             raise
@@ -73,7 +73,7 @@ class Validating:
         if resource.get("resourceType") == type_:
             issues += await self._profiled(rights, resource, profiles, seen)
             if type_ == "StructureDefinition" and not any(map(is_breaking, issues)):
-                async with self._guard.store.reading() as connection:
+                async with self._guard.store.reading(rights.wall) as connection:
                     issues += await self._context.profiles.faults(connection, resource)
         await self._notes.note(_ACTION, type_, "ok", seen)
         return issues
@@ -86,7 +86,7 @@ class Validating:
         seen: list[Stored],
     ) -> list[Issue]:
         context = self._context
-        async with self._guard.store.reading() as connection:
+        async with self._guard.store.reading(rights.wall) as connection:
 
             async def resolve(reference: str) -> Json | None:
                 if len(seen) > context.limits.include_rows_max:
@@ -140,14 +140,14 @@ class Validating:
             if not rights.may_create.allowed:
                 raise Forbidden(f"you may not write here ({', '.join(rights.may_create.reasons)})")
             rights.standing.refuse_unlicensed({operation.type})
-            who = Sender(sender, rights.readable, rights.writable)
+            who = Sender(sender, rights.readable, rights.writable, wall=rights.own_wall)
             if scoped is not None:
                 who = scoped.sender(sender, rights, [operation])
             (outcome,) = await store.rehearse(who, [operation])
             if outcome is None and operation.kind == "delete":
                 raise NotFound("there is no such record, or none that you may know of")
         except Problem as problem:
-            async with store.glancing() as connection:
+            async with store.glancing(store.whole_node) as connection:
                 beyond = await beyond_reach(connection, self._context, rights.writable, [operation])
             said = "forbidden" if beyond else problem.code
             entry = self._notes.entry_of_keys(_ACTION, operation.type, said, beyond)

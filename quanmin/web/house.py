@@ -5,7 +5,7 @@ Settings, templates in both languages, seals, files, the menu.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from gettext import NullTranslations
 from typing import Any
@@ -95,12 +95,14 @@ class House:
         """A message of the sources in a language."""
         return self._translations[language].gettext(message)
 
-    def menu(self, role: Role, language: Language) -> list[tuple[str, str]]:
-        """(words, path) of every application a role may open."""
+    def menu(
+        self, role: Role, language: Language, has: Callable[[str], bool] = lambda _: True
+    ) -> list[tuple[str, str]]:
+        """(words, path) of every application that a role may open and that a place `has`."""
         return [
             (application.title.told(language), application.home)
             for application in self.applications
-            if role in application.roles
+            if role in application.roles and has(application.name)
         ]
 
     def today(self) -> date:

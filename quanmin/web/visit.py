@@ -17,6 +17,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from quanmin.base.problems import Malformed, Overloaded, TooLarge
 from quanmin.trust import Actor
+from quanmin.trust.registers import Standing
 from quanmin.trust.sign_in import Begun
 from quanmin.web.house import House
 from quanmin.web.labels import Label
@@ -34,8 +35,9 @@ class Visit:
     """Made by the kit for each request; `actor` is None only on pages open to anybody.
 
     `begun` is the session in whatever stage, `cookie` its id; `acting_for` is the name of the one
-    for whom a guardian acts. `holder` is what sealed values are
-    bound to: they open in the same session (or browser, before there is one) only.
+    for whom a guardian acts. `holder` is what sealed values are bound to: they open in the same
+    session (or browser, before there is one) only. `standing` is asked for on a node that has
+    tenants, whose applications are switched on one by one.
     """
 
     request: Request
@@ -49,6 +51,7 @@ class Visit:
     begun: Begun | None = None
     cookie: str = ""
     acting_for: str = ""
+    standing: Standing | None = None
 
     @property
     def reader(self) -> Reader:
@@ -116,6 +119,16 @@ class Visit:
         """Send the browser on to a page of this node, by GET."""
         return RedirectResponse(path, status_code=303)
 
+    def has(self, application: str) -> bool:
+        """Whether an application is switched on where the visitor acts."""
+        return self.standing is None or self.standing.has(application)
+
+    def menu(self) -> list[tuple[str, str]]:
+        """(words, path) of every application that the visitor may open."""
+        if self.actor is None:
+            return []
+        return self.house.menu(self.actor.role, self.language, self.has)
+
     def _here_as(self) -> str:
         """Whom the visitor acts for: an institution by its name, others by what they are here."""
         if self.actor is None:
@@ -137,7 +150,7 @@ class Visit:
             "here_as": self._here_as(),
             "site": settings.title.told(self.language),
             "is_fictional": settings.is_fictional,
-            "menu": self.house.menu(self.actor.role, self.language) if self.actor else [],
+            "menu": self.menu(),
             "here": self.request.url.path,
             "token": self.form_token(),
             # A page made by POST has no address that would show it again: the links that change its

@@ -100,6 +100,8 @@ class Door:
                 return await page.call(visit)
             if visit.actor is None:
                 raise Forbidden("nobody has signed in")
+            if not visit.has(application.name):
+                raise Forbidden("this application is not switched on where you act")
             records = self._house.guard.records(
                 visit.actor, purpose=application.purpose, request_id=visit.correlation
             )
@@ -130,6 +132,8 @@ class Door:
         correlation_id.set(visit.correlation)
         try:
             await entry.recognise(visit)
+            if visit.actor is not None and visit.begun is not None and visit.begun.is_divided:
+                visit.standing = await self._house.guard.standings.told(visit.actor)
             await self._count(visit)
             acting.recall_ward(visit)
             response = await self._admitted(visit, call, page)

@@ -17,6 +17,7 @@ from quanmin.base.decision import Decision
 from quanmin.fhir.table import load_table
 from quanmin.records.keying import Keying
 from quanmin.records.visibility import Both, Everything, Nothing, OfType, Visibility
+from quanmin.records.walls import Wall
 from quanmin.trust.actors import Actor
 from quanmin.trust.deciding.granting import InUse
 from quanmin.trust.deciding.joining import both, either, without
@@ -48,7 +49,9 @@ class Rights(msgspec.Struct, frozen=True):
     What is `readable` but not in `whole` is shown in its directory form, and without its history.
     `reserved` are types that others write: they decide for all of the node. `creatable` are the
     only types that may be written, None says any. `reasons` are the rules by which something is
-    seen, `changing` those by which it is written; `standing` is what the registers say.
+    seen, `changing` those by which it is written; `standing` is what the registers say. Beyond the
+    `wall` the database shows nothing, whatever the rules permit, and beyond `own_wall` it writes
+    nothing; None where there are no walls.
     """
 
     whole: Visibility
@@ -61,6 +64,8 @@ class Rights(msgspec.Struct, frozen=True):
     reasons: Reasons = Reasons()
     changing: Said = Said()
     standing: Standing = Standing()
+    wall: Wall | None = None
+    own_wall: Wall | None = None
 
 
 def asking_on(actor: Actor, purpose: str, ground: Ground) -> Asking:

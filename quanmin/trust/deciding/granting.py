@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from quanmin.base.database import Connection
+from quanmin.fhir.table import load_table
 from quanmin.people import PersonIndex
 from quanmin.records.operation import Change
 from quanmin.records.rid import bucket_of
@@ -25,6 +26,7 @@ _IN_USE: Final = """
     ) as size
     from unnest($1::bigint[]) as number
 """
+_PATIENT: Final = load_table().types["Patient"].number
 _LOCK: Final = "select pg_advisory_xact_lock(hashtextextended('granted ' || $1::bigint, 0))"
 _EXPIRED: Final = "delete from records.granted where patient = any($1) and until <= $2"
 _COLUMNS: Final = (
@@ -32,23 +34,26 @@ _COLUMNS: Final = (
 )
 # Arrays of arrays must be of one length, so those of keys come as their text.
 _INSERT: Final = f"""
-    insert into records.granted (bucket, patient, {_COLUMNS})
+    insert into records.granted (bucket, patient, {_COLUMNS}, wall)
     select p.bucket, p.patient, t.grantee, t.type, t.since, t.until, t.part, t.rank, t.low, t.high,
-        t.keys::bigint[], t.systems::int[], t.rids::bigint[], $14, $15
+        t.keys::bigint[], t.systems::int[], t.rids::bigint[], $14, $15, 2 * r.sender
     from unnest($1::bigint[], $2::smallint[], $3::bigint[], $4::bigint[], $5::smallint[],
             $6::bigint[], $7::bigint[], $8::bigint[], $9::text[], $10::text[], $11::text[])
         as t (grantee, type, since, until, part, rank, low, high, keys, systems, rids)
     cross join unnest($12::smallint[], $13::bigint[]) as p (bucket, patient)
+    left join records.record r on r.type = $16 and r.rid = p.patient and r.bucket = p.bucket
 """  # noqa: S608 - constants of this module
 _APART: Final = """
     delete from records.granted
     where (patient = $1 and about <> $1) or (about = $1 and patient <> $1)
 """
 _SPREAD: Final = f"""
-    insert into records.granted (bucket, patient, {_COLUMNS})
-    select p.bucket, p.patient, {", ".join(f"g.{one}" for one in _COLUMNS.split(", "))}
+    insert into records.granted (bucket, patient, {_COLUMNS}, wall)
+    select p.bucket, p.patient, {", ".join(f"g.{one}" for one in _COLUMNS.split(", "))},
+        2 * r.sender
     from records.granted g
     join unnest($1::smallint[], $2::bigint[]) as p (bucket, patient) on p.patient <> g.about
+    left join records.record r on r.type = $4 and r.rid = p.patient and r.bucket = p.bucket
     where g.about = g.patient and g.about = any($3::bigint[])
     on conflict do nothing
 """  # noqa: S608 - constants of this module
@@ -139,6 +144,7 @@ async def replace_grants(
             patients,
             one.source,
             one.about,
+            _PATIENT,
         )
 
 
@@ -179,4 +185,6 @@ class GrantLinks:
     async def _spread(
         self, connection: Connection, patients: Sequence[int], abouts: Sequence[int]
     ) -> None:
-        await connection.execute(_SPREAD, [*map(bucket_of, patients)], [*patients], [*abouts])
+        await connection.execute(
+            _SPREAD, [*map(bucket_of, patients)], [*patients], [*abouts], _PATIENT
+        )

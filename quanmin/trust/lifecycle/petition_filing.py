@@ -87,7 +87,7 @@ class Finding:
 
     async def registrations(self) -> list[Registration]:
         """Where the asker is registered: the institutions that can be asked."""
-        async with self._guard.store.glancing() as connection:
+        async with self._guard.store.glancing(self._guard.store.whole_node) as connection:
             patients = [*await self.patients()]
             rows = await connection.fetch(_REGISTERED, patients, self._guard.now())
         return [Registration(row["rid"], row["sender"], row["code"], row["name"]) for row in rows]
@@ -113,13 +113,13 @@ class Finding:
         guard = self._guard
         _, rights = await guard.rights(self._actor, self._purpose, "r", type_)
         try:
-            stored = await guard.store.glance(rights.readable, type_, id_)
+            stored = await guard.store.glance(rights.readable, type_, id_, rights.wall)
             if stored.facts.patient not in await self.patients():
                 raise NotFound("there is no such record, or none that you may know of")
         except Problem as problem:
             await self._notes.note("file-petition", type_, problem.code)
             raise
-        async with guard.store.glancing() as connection:
+        async with guard.store.glancing(guard.store.whole_node) as connection:
             code = await connection.fetchval(
                 "select code from records.sender where sender = $1", stored.facts.sender
             )
@@ -135,7 +135,7 @@ class Finding:
         if place is None:
             raise Invalid("name the access: begin from the list of who has looked")
         await LogReading(self._guard, self._notes, self._actor).read("read", place)
-        async with self._guard.store.glancing() as connection:
+        async with self._guard.store.glancing(self._guard.store.whole_node) as connection:
             row = await connection.fetchrow(_LOOKED, place.lane, place.number)
         own = set(await self.patients())
         mine = sorted(own.intersection(row["patients"] or ())) if row else []
@@ -154,7 +154,7 @@ async def id_of_patient(guard: Guarding, patient: int) -> str:
     context = guard.store.context
     if patient > 0:
         return id_of(patient, context.prefix)
-    async with guard.store.glancing() as connection:
+    async with guard.store.glancing(guard.store.whole_node) as connection:
         return (await read_patient(connection, context, Everything(), patient)).id
 
 

@@ -149,7 +149,7 @@ class Petitions(Desk):
         sees them all, without whose they are.
         """
         scope, is_watching = await self._scope()
-        async with self._guard.store.glancing() as connection:
+        async with self._guard.store.glancing(self._guard.store.whole_node) as connection:
             found = await listed(
                 connection,
                 scope,
@@ -167,7 +167,7 @@ class Petitions(Desk):
     async def counted(self) -> Sequence[Counted]:
         """How many there are by institution, kind and state, and how many are late."""
         scope, _ = await self._scope()
-        async with self._guard.store.glancing() as connection:
+        async with self._guard.store.glancing(self._guard.store.whole_node) as connection:
             return await counted(connection, scope, self._guard.now())
 
     async def open(self, id_: str) -> Opened:
@@ -231,11 +231,11 @@ class Petitions(Desk):
         guard = self._guard
         _, rights = await guard.rights(self._actor, self._purpose, "r", type_)
         try:
-            stored = await guard.store.glance(rights.readable, type_, id_)
+            stored = await guard.store.glance(rights.readable, type_, id_, rights.wall)
         except Gone:
             return []
         context = guard.store.context
-        async with guard.store.glancing() as connection:
+        async with guard.store.glancing(guard.store.whole_node) as connection:
             rows = await connection.fetch(
                 _STATED,
                 stored.rid,
@@ -257,7 +257,7 @@ class Petitions(Desk):
         if actor.role in roles.answerer:
             return Scope(answerer=await self._own_number()), False
         if actor.role in roles.overseer:
-            async with self._guard.store.glancing() as connection:
+            async with self._guard.store.glancing(self._guard.store.whole_node) as connection:
                 region = await senders_of_region(connection, standing.region, self._guard.now())
             return Scope(region=tuple(sorted(region))), False
         if actor.role in roles.watcher:
@@ -271,7 +271,7 @@ class Petitions(Desk):
         scope, is_watching = await self._scope()
         if side is None or is_watching:
             raise Forbidden("what a petition says is between the person and those who answer it")
-        async with self._guard.store.reading() as connection:
+        async with self._guard.store.reading(self._guard.store.whole_node) as connection:
             try:
                 stored = await read(connection, context, _ALL, TASK, id_)
             except Gone as gone:
@@ -328,7 +328,7 @@ class Petitions(Desk):
         """The version by which the institution has corrected its record. Raises Conflict before."""
         type_, _, id_ = petition.about.partition("/")
         try:
-            stored = await self._guard.store.glance(_ALL, type_, id_)
+            stored = await self._guard.store.glance(_ALL, type_, id_, self._guard.store.whole_node)
         except Gone:
             return petition.about
         if stored.version <= petition.seen:
@@ -338,7 +338,7 @@ class Petitions(Desk):
         return f"{petition.about}/_history/{stored.version}"
 
     async def _known_institution(self, code: str) -> str:
-        async with self._guard.store.glancing() as connection:
+        async with self._guard.store.glancing(self._guard.store.whole_node) as connection:
             found = await connection.fetchval(
                 "select coalesce(max(e.sender), max(s.code)) from records.sender s"
                 " left join trust.institution_entry e on e.sender = s.code or e.code = $1"
@@ -351,7 +351,7 @@ class Petitions(Desk):
 
     async def _kept(self, petition: Petition) -> tuple[Keeping, ...]:
         """What the law keeps of the records that an erasure would take."""
-        async with self._guard.store.glancing() as connection:
+        async with self._guard.store.glancing(self._guard.store.whole_node) as connection:
             patients = await self._patients_here(connection, petition)
             found = await keepings(connection, self._guard.store.context, patients)
         return tuple(one for one in found if one.until > self._guard.now())
@@ -419,7 +419,12 @@ class Petitions(Desk):
             await self._tell(connection, written[0])
             await notes.put_in(connection, [notes.entry(action, TASK, "ok", written)])
 
-        outcomes = await guard.store.write(Sender(number, _ALL, _ALL), operations, note)
+        outcomes = await guard.store.write(
+            # A petition lies between a resident and an institution, whatever tenant that is of.
+            Sender(number, _ALL, _ALL, wall=guard.store.whole_node),
+            operations,
+            note,
+        )
         notes.settle()
         return outcomes
 

@@ -47,7 +47,7 @@ async def take_out(
     await guard.log.note([asked])
     last = Place(0, 0)
     while True:
-        async with guard.store.reading() as connection:
+        async with guard.store.reading(guard.store.whole_node) as connection:
             rows = await connection.fetch(_HEADS, last.lane, last.number, low, high, _AT_ONCE)
             if not rows:
                 return

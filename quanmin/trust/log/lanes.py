@@ -224,14 +224,7 @@ async def ensure_lanes(connection: Connection, notary: Notary, now: int) -> None
     first = month_of(now)
     async with connection.transaction():
         await connection.execute("select pg_advisory_xact_lock($1)", _LOCK)
-        table = f"access_{first // LANES_A_MONTH}"
-        if await connection.fetchval("select to_regclass($1)", f"trust.{table}") is None:
-            # Made aside and attached: so nobody waits who reads or writes the log meanwhile.
-            await connection.execute(
-                f"create table trust.{table} (like trust.access including defaults);"
-                f" alter table trust.access attach partition trust.{table}"
-                f" for values from ({first}) to ({first + LANES_A_MONTH})"
-            )
+        await connection.execute("select trust.make_access_month($1, $2)", first, LANES_A_MONTH)
         taken = await connection.fetch(
             "select lane, suite, has_ended from trust.lane where lane >= $1 and lane < $2",
             first,

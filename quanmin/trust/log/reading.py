@@ -65,7 +65,7 @@ class LogReading:
         mine = await self._mine()
         found: list[Event] = []
         if self._may_read:
-            async with self._guard.store.glancing() as connection:
+            async with self._guard.store.glancing(self._guard.store.whole_node) as connection:
                 found = await events_of(connection, self._guard, [place], mine)
         if not found:
             await self._notes.note(action, TYPE, NotFound.code)
@@ -91,7 +91,7 @@ class LogReading:
             return msgspec.structs.replace(await self._sent(query, cursor, others), total=total)
         count = query.count or self._context.limits.search_count_default
         seconds = self._guard.log.limits.search_seconds_max
-        async with self._guard.store.glancing() as connection:
+        async with self._guard.store.glancing(self._guard.store.whole_node) as connection:
             slice_ = await find(connection, asked, count=count, cursor=cursor, seconds=seconds)
             found = await events_of(connection, self._guard, slice_.heads, mine)
         await self._note("search", found)
@@ -108,7 +108,7 @@ class LogReading:
         """How many the search finds in all, of the node's own and of those that were sent."""
         only_count = msgspec.structs.replace(query, summary="count", total=None, cursor=None)
         sent = await others(only_count)
-        async with self._guard.store.glancing() as connection:
+        async with self._guard.store.glancing(self._guard.store.whole_node) as connection:
             own = await count_events(connection, asked, self._context.limits.count_rows_max)
         return own + (sent.total or 0)
 
@@ -123,9 +123,12 @@ class LogReading:
         return self._actor.role in readers.all | readers.own
 
     async def _mine(self) -> frozenset[int] | None:
-        """The Patients that a resident is; None for who may read all."""
+        """The Patients that a resident is; None for who may read all, which is nobody who runs some
+        tenants of the node for others: there is one log.
+        """
         if self._actor.role in readings().readers.all:
-            return None
+            standing = await self._guard.standings.told(self._actor)
+            return frozenset() if standing.party else None
         return await self._guard.patients_of(self._actor)
 
     async def _note(self, action: str, events: Sequence[Event]) -> None:

@@ -26,14 +26,17 @@ from quanmin.trust.registers.licensing import (
     place_bound,
     unlicensed,
 )
+from quanmin.trust.registers.tenant_rule import tenant_rule
 
 _BATCH_MAX: Final = 256
+_REMEMBERED_MAX: Final = 10_000
 _ASK: Final = """
     select asked.actor, asked.sender, asked.client, e.organization is not null as is_entered,
         exists (
             select from trust.actor a where a.code = asked.actor and a.account is not null
         ) as is_person,
-        i.state, i.level, i.grade, i.kind, i.region, i.tenant,
+        i.state, i.level, i.grade, i.kind, i.region,
+        (select w.edition from trust.wall w where w.is_up) as walls,
         trust.is_admitted('actor', asked.actor, $3)
             and trust.is_admitted('sender', asked.sender, $3)
             and trust.is_admitted('client', asked.client, $3) as is_admitted,
@@ -59,6 +62,23 @@ _ASK: Final = """
         on i.organization = e.organization and i.since <= $3 and i.until > $3
     left join trust.post p on p.actor = asked.actor and p.since <= $3 and p.until > $3
 """
+# Asked of a node that has tenants alone, and once for an edition of their register: every change of
+# what is asked here makes a new one, and what comes by its date is told by `until`.
+_ASK_TENANTS: Final = """
+    select asked.actor, asked.sender, asked.client, t.code as tenant,
+        (select m.party from trust.party_member m join trust.party p using (party)
+         where p.kind = 'operator' and (m.kind, m.member) in
+            (('actor', asked.actor), ('client', asked.client), ('sender', asked.sender))
+         order by m.kind limit 1) as party,
+        array(select distinct on (a.application) a.application || '/' || a.is_on::text
+            from trust.tenant_application a
+            where a.tenant = t.tenant and a.since <= $3
+            order by a.application, a.since desc) as switches,
+        w.edition, trust.open_until($3) as until
+    from trust.wall w, unnest($1::text[], $2::text[], $4::text[]) asked (actor, sender, client)
+    join trust.tenancies($2, $3) y on y.code = asked.sender
+    left join trust.tenant t using (tenant)
+"""
 
 
 _TYPES: Final = """
@@ -69,11 +89,14 @@ _TYPES: Final = """
 class Standing(msgspec.Struct, frozen=True):
     """What the registers say of an actor at this moment.
 
-    `state`, `level`, `grade`, `kind`, `region` and `tenant` are the institution's; all are empty of
-    one that is not in the register. `is_person`: it is the actor of an account. `post` is None of
-    an actor without posts; `licences` are in force where the post is. `transfers` are those under
-    which a recipient outside the country receives, 0 among them that it has none; `transferred` the
-    types that these are about, None for all.
+    `state`, `level`, `grade`, `kind` and `region` are the institution's; all are empty of one that
+    is not in the register. `is_person`: it is the actor of an account. `post` is None of an actor
+    without posts; `licences` are in force where the post is. `transfers` are those under which a
+    recipient outside the country receives, 0 among them that it has none; `transferred` the types
+    that these are about, None for all. `walls` is the edition of the register of tenants, None of a
+    node without any; `tenant` the code of the actor's, "" for none; `party` the entrusted operator
+    that the actor works for, within the tenants which that one runs; `switches` are the
+    applications that were decided on for the tenant.
     """
 
     is_entered: bool = False
@@ -83,7 +106,10 @@ class Standing(msgspec.Struct, frozen=True):
     grade: str | None = None
     kind: str | None = None
     region: str = ""
+    walls: int | None = None
     tenant: str = ""
+    party: str = ""
+    switches: frozenset[tuple[str, bool]] = frozenset()
     is_admitted: bool = True
     has_posts: bool = False
     post: int | None = None
@@ -125,6 +151,13 @@ class Standing(msgspec.Struct, frozen=True):
             )
         return None
 
+    def has(self, application: str) -> bool:
+        """Whether an application is switched on for the actor's tenant; without one all are."""
+        rule = tenant_rule().applications
+        if not self.tenant or application in rule.always_on:
+            return True
+        return dict(self.switches).get(application, rule.default_on)
+
     def refuse_unlicensed(self, types: Collection[str]) -> None:
         """Raises Forbidden for a person who writes what their licences do not cover, whatever it
         says.
@@ -156,6 +189,24 @@ def _needs_post(rule: RoleRule, standing: Standing) -> bool:
     return rule.post == "all" or (rule.post == "people" and standing.is_person)
 
 
+class _Tenancy(msgspec.Struct, frozen=True):
+    """What the register of tenants says of an asker in an edition, until a moment."""
+
+    edition: int
+    until: int
+    tenant: str
+    party: str
+    switches: frozenset[tuple[str, bool]]
+
+    def holds(self, edition: int, now: int) -> bool:
+        return self.edition >= edition and self.until > now
+
+    def told(self, standing: Standing) -> Standing:
+        return msgspec.structs.replace(
+            standing, tenant=self.tenant, party=self.party, switches=self.switches
+        )
+
+
 _UNKNOWN: Final = Standing()
 _Key = tuple[str, str, str]
 
@@ -176,6 +227,7 @@ class Standings:
         self._posts_required = posts_required
         self._connect = connect
         self._now = now
+        self._tenancies: dict[_Key, _Tenancy] = {}
         self._waiting: dict[_Key, list[asyncio.Future[Standing]]] = {}
         self._asker: asyncio.Task[None] | None = None
 
@@ -183,15 +235,22 @@ class Standings:
         """What the registers say of this actor, and of the application that asks for them, now.
         Raises Stopped for one who may not act.
         """
+        standing = await self.told(actor)
+        refusal = standing.refusal(actor.role, posts_required=self._posts_required)
+        if refusal is None and actor.client and not standing.has(actor.client):
+            refusal = "this application is not switched on for the tenant that you act in"
+        if refusal is not None:
+            raise Stopped(refusal)
+        return standing
+
+    async def told(self, actor: Actor) -> Standing:
+        """The same, also of one who may not act."""
         found = asyncio.get_running_loop().create_future()
         key = actor.code, actor.sender, actor.client
         self._waiting.setdefault(key, []).append(found)
         if self._asker is None or self._asker.done():
             self._asker = asyncio.create_task(self._ask_waiting())
         standing: Standing = await found
-        refusal = standing.refusal(actor.role, posts_required=self._posts_required)
-        if refusal is not None:
-            raise Stopped(refusal)
         return standing
 
     async def _ask_waiting(self) -> None:
@@ -199,7 +258,7 @@ class Standings:
             batch = {key: self._waiting.pop(key) for key in [*self._waiting][:_BATCH_MAX]}
             try:
                 async with self._connect() as connection:
-                    told = await _ask(connection, batch, self._now())
+                    told = await self._ask(connection, batch)
             except Exception as error:  # noqa: BLE001 - handed to everyone who waits
                 for found in _each(batch):
                     found.set_exception(error)
@@ -209,18 +268,36 @@ class Standings:
                         if not found.done():
                             found.set_result(told.get(key, _UNKNOWN))
 
+    async def _ask(self, connection: Connection, keys: Collection[_Key]) -> dict[_Key, Standing]:
+        now = self._now()
+        actors, senders, clients = map(list, zip(*keys, strict=True))
+        in_force = list(licence_rule().states.in_force)
+        bound = list(place_bound())
+        rows = await connection.fetch(_ASK, actors, senders, now, in_force, bound, clients)
+        abroad = {number for row in rows for number in row["transfers"]} - {0}
+        types = {}
+        if abroad:
+            for row in await connection.fetch(_TYPES, sorted(abroad)):
+                types[row["transfer"]] = frozenset(row["types"])
+        told = {_key(row): _standing(row, types) for row in rows}
+        edition = max((row["walls"] for row in rows if row["walls"] is not None), default=None)
+        if edition is None:
+            return told
+        held = await self._tenancies_of(connection, keys, edition, now)
+        return {key: held[key].told(standing) for key, standing in told.items()}
 
-async def _ask(connection: Connection, keys: Collection[_Key], now: int) -> dict[_Key, Standing]:
-    actors, senders, clients = map(list, zip(*keys, strict=True))
-    in_force = list(licence_rule().states.in_force)
-    bound = list(place_bound())
-    rows = await connection.fetch(_ASK, actors, senders, now, in_force, bound, clients)
-    abroad = {number for row in rows for number in row["transfers"]} - {0}
-    types = {}
-    if abroad:
-        for row in await connection.fetch(_TYPES, sorted(abroad)):
-            types[row["transfer"]] = frozenset(row["types"])
-    return {(row["actor"], row["sender"], row["client"]): _standing(row, types) for row in rows}
+    async def _tenancies_of(
+        self, connection: Connection, keys: Collection[_Key], edition: int, now: int
+    ) -> dict[_Key, _Tenancy]:
+        held = {key: self._tenancies[key] for key in keys if key in self._tenancies}
+        missing = [key for key in keys if key not in held or not held[key].holds(edition, now)]
+        if missing:
+            if len(self._tenancies) > _REMEMBERED_MAX:
+                self._tenancies.clear()
+            actors, senders, clients = map(list, zip(*missing, strict=True))
+            for row in await connection.fetch(_ASK_TENANTS, actors, senders, now, clients):
+                held[_key(row)] = self._tenancies[_key(row)] = _tenancy(row)
+        return held
 
 
 def _each(
@@ -232,7 +309,7 @@ def _each(
 def _standing(row: Any, types: dict[int, frozenset[str]]) -> Standing:
     transfers = tuple(row["transfers"])
     is_known = row["is_entered"] or row["has_posts"] or row["is_person"] or transfers
-    if row["is_admitted"] and not is_known:
+    if row["is_admitted"] and not is_known and row["walls"] is None:
         return _UNKNOWN
     bounds = [types[one] for one in transfers if one in types]
     # A post is at the institution that the actor writes for, or it is none.
@@ -245,7 +322,7 @@ def _standing(row: Any, types: dict[int, frozenset[str]]) -> Standing:
         grade=row["grade"],
         kind=row["kind"],
         region=row["region"] or "",
-        tenant=row["tenant"] or "",
+        walls=row["walls"],
         is_admitted=row["is_admitted"],
         has_posts=row["has_posts"],
         post=row["post"] if is_there else None,
@@ -254,6 +331,25 @@ def _standing(row: Any, types: dict[int, frozenset[str]]) -> Standing:
         transfers=transfers,
         transferred=frozenset.intersection(*bounds) if bounds else None,
     )
+
+
+def _key(row: Any) -> _Key:
+    return row["actor"], row["sender"], row["client"]
+
+
+def _tenancy(row: Any) -> _Tenancy:
+    return _Tenancy(
+        row["edition"],
+        row["until"],
+        row["tenant"] or "",
+        row["party"] or "",
+        frozenset(map(_switch, row["switches"])),
+    )
+
+
+def _switch(text: str) -> tuple[str, bool]:
+    application, _, is_on = text.rpartition("/")
+    return application, is_on == "true"
 
 
 def _held(text: str) -> Held:

@@ -49,7 +49,7 @@ class Session(msgspec.Struct, frozen=True):
 
 class Begun(msgspec.Struct, frozen=True):
     """A session in whatever stage. `actor` is None before it is whole; who acted for another when
-    that ended is themselves again.
+    that ended is themselves again. `is_divided` says that the node has tenants.
     """
 
     id: int
@@ -59,6 +59,7 @@ class Begun(msgspec.Struct, frozen=True):
     authenticated_at: int
     methods: tuple[str, ...]
     has_acting_ended: bool = False
+    is_divided: bool = False
 
     @property
     def whole(self) -> Session | None:
@@ -296,8 +297,9 @@ _FROM: Final = (
     " where s.hash = $1 and s.ends_at > $2 and s.used_at + s.idle_microseconds > $2"
     " and c.locked_at is null and c.retired_at is null"
 )
+_DIVIDED: Final = "(select is_up from trust.wall) as is_divided"
 _FIND: Final = (
-    f"select s.id, s.stage, s.account, s.authenticated_at, s.methods, s.used_at,"
+    f"select s.id, s.stage, s.account, s.authenticated_at, s.methods, s.used_at, {_DIVIDED},"
     f" {_ACTOR_COLUMNS}, s.proxy as chosen, p.proxy, p.for_person, p.until, p.scope {_FROM}"
 )
 
@@ -311,4 +313,5 @@ def _begun(row: Any) -> Begun:
         row["authenticated_at"],
         tuple(row["methods"]),
         row["chosen"] is not None and row["proxy"] is None,
+        bool(row["is_divided"]),
     )

@@ -1,0 +1,459 @@
+"""What one tenant's institutions have is not there for another's: the database holds it, whatever
+the rules permit and whatever a query asks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import msgspec
+import pytest
+from databases import administer
+from persons import asking, is_seen, query, registered, result, visit
+from stores import START, bundle
+from tenancy import NOON, City, both_filled, divide_database, open_city
+
+from quanmin.base.cluster import Cluster
+from quanmin.base.problems import Conflict, Forbidden, Invalid, NotFound
+from quanmin.node.walls import WALLED
+from quanmin.records.related import Related
+from quanmin.records.visibility import Everything
+from quanmin.records.walls import Walls
+from quanmin.trust import Actor
+from quanmin.trust.deciding import Deciding, Rights
+from quanmin.trust.deciding.compiling import Ground
+from quanmin.trust.emergencies import Emergencies
+from quanmin.trust.registers import Admissions, Application
+from quanmin.trust.registers.entry import OPEN_END
+from quanmin.trust.registers.tenants import Tenant
+
+_numbers = itertools.count(1)
+YEAR = 365 * 86_400_000_000
+
+# Tables without policies, and why. Whatever is new stands here with its reason or has a policy.
+OPEN = {
+    "keys and signs, from which nobody is told of": (
+        *("records.clock", "records.data_key", "records.place", "records.sender"),
+        *("records.unit", "records.wording", "records.consumer", "records.cursor"),
+    ),
+    "sealed bodies, for the ledger file alone": ("records.ledger",),
+    "who is one person is one question for the whole node: keyed tokens and record keys": (
+        *("people.person", "people.number", "people.link", "people.link_event"),
+    ),
+    "definitions that hold for the whole node": (
+        *("terminology.resource", "terminology.concept", "terminology.ancestor"),
+        *("terminology.property", "terminology.mapping", "profiles.structure"),
+        *("profiles.edition", "indexing.catalogue", "indexing.parameter", "indexing.rule"),
+        *("node.migration", "node.constant"),
+    ),
+    "work under way, by keys; what is asked and refused is sealed": (
+        *("jobs.job", "imports.input", "imports.refusal", "trust.question"),
+    ),
+    "one log of the node in one set of trees, read through its own rules": (
+        *("trust.access", "trust.access_before", "trust.lane", "trust.head", "trust.subtree"),
+        *("trust.checkpoint", "trust.checked", "trust.redaction", "trust.dropped"),
+    ),
+    "registers of the node and who signs in to it: no record, no patient": (
+        *("trust.actor", "trust.account", "trust.former_password", "trust.totp", "trust.passkey"),
+        *("trust.recovery_code", "trust.spent", "trust.invitation", "trust.attempt"),
+        *("trust.session", "trust.notice", "trust.institution_entry", "trust.institution"),
+        *("trust.post", "trust.proxy", "trust.licence", "trust.practice", "trust.party"),
+        *("trust.party_member", "trust.admission", "trust.client", "trust.token", "trust.code"),
+        *("trust.launch", "trust.assertion", "trust.tenant", "trust.tenant_member"),
+        *("trust.practitioner_entry", "trust.allowance", "trust.external_link"),
+        *("trust.tenant_application", "trust.tenant_agreement", "trust.party_tenant"),
+        "trust.wall",
+    ),
+    "whose turn a petition is, by keys: residents are of no tenant, what is said is a record": (
+        *("trust.petition", "trust.statement"),
+    ),
+    "nobody's but the owner's": ("trust.wall_key", "trust.opening"),
+}
+
+_TABLES = """
+    select format('%I.%I', n.nspname, c.relname) as name, c.relrowsecurity as is_walled
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where c.relkind in ('r', 'p') and not c.relispartition
+        and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+"""
+_OWN_RIGHTS = """
+    select format('%I.%I', n.nspname, c.relname) as name
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where c.relispartition and c.relkind = 'r' and has_table_privilege(c.oid, 'select')
+"""
+
+
+@pytest.fixture(scope="module")
+def divided(postgres: Cluster) -> Iterator[str]:
+    """The name of a database with the two counties, which others are made after."""
+    asyncio.run(administer(postgres, "create database divided template migrated"))
+    asyncio.run(divide_database(postgres, "divided"))
+    yield "divided"
+    asyncio.run(administer(postgres, "drop database divided with (force)"))
+
+
+@pytest.fixture
+async def city(postgres: Cluster, divided: str, tmp_path: Path) -> AsyncIterator[City]:
+    name = f"city_{next(_numbers)}"
+    await administer(postgres, f"create database {name} template {divided} strategy file_copy")
+    async with open_city(postgres, name, tmp_path) as opened:
+        yield opened
+    await administer(postgres, f"drop database {name} with (force)")
+
+
+async def seen_by(city: City, claim: str | None) -> dict[str, set[str]]:
+    """All rows of all tables with policies, as a transaction with this claim reads them."""
+    found = {}
+    async with city.worker.acquire() as connection, connection.transaction():
+        if claim is not None:
+            wall = await city.walls.of(city.worker, claim, 0)
+            await wall.raise_in(connection)
+        for table in WALLED:
+            rows = await connection.fetch(f"select r::text from {table} r")
+            found[table] = {row[0] for row in rows}
+    return found
+
+
+async def fill(city: City) -> None:
+    """Something of either county in every table with a policy."""
+    for sender in "ab":
+        patient = await registered(city.guard, sender)
+        await result(city.guard, sender, patient.id)
+        ours = asking(city.guard, "institution", sender)
+        await ours.create("Encounter", visit(patient.id))
+        condition = {
+            "resourceType": "Condition",
+            "subject": {"reference": f"Patient/{patient.id}"},
+            "onsetDateTime": "2025-01-01",
+            "recordedDate": "2026-03-01",
+        }
+        await ours.create("Condition", json.dumps(condition).encode())
+        again = await result(city.guard, sender, patient.id, effectiveDateTime="2026-03-02")
+        body = (again.body or b"").replace(b'"5.40', b'"5.41').replace(b"5.40", b"5.41")
+        await ours.update("Observation", again.id, body)
+        doctor = asking(city.guard, "doctor", sender)
+        await doctor.desk(Emergencies).open(patient.id, "unconscious, brought by ambulance")
+
+
+async def test_every_table_has_a_policy_or_a_reason(city: City) -> None:
+    named = set(itertools.chain.from_iterable(OPEN.values()))
+    tables = await city.owner.fetch(_TABLES)
+    walled = {row["name"] for row in tables if row["is_walled"]}
+    assert walled == set(WALLED)
+    assert {row["name"] for row in tables} - walled - named == set()
+    assert named - {row["name"] for row in tables} <= {"trust.access_before"}
+
+
+async def test_sql_of_one_tenant_reads_no_row_of_another(city: City) -> None:
+    await fill(city)
+    everything = await seen_by(city, "all||")
+    east = await seen_by(city, "sender|TREAT|a")
+    west = await seen_by(city, "sender|TREAT|b")
+    nobody = await seen_by(city, None)
+    for table in WALLED:
+        assert east[table], table
+        assert west[table], table
+        assert not east[table] & west[table], table
+        assert east[table] | west[table] == everything[table], table
+        assert not nobody[table], table
+
+
+async def test_a_claim_that_the_node_did_not_seal_opens_nothing(city: City) -> None:
+    await fill(city)
+    forger = Walls(b"another key")
+    for claim in (forger.all.claim, "all||", city.walls.all.claim[:-3] + "x||", "", "0" * 64):
+        async with city.worker.acquire() as connection, connection.transaction():
+            await connection.execute("select set_config('quanmin.claim', $1, true)", claim)
+            assert not await connection.fetchval("select count(*) from records.record")
+
+
+async def test_a_worker_cannot_step_around_the_walls(city: City) -> None:
+    for statement in (
+        "select * from trust.wall_key",
+        "select * from trust.opening",
+        "select * from records.record_patient",
+        "alter table records.record disable row level security",
+        "drop policy walls on records.record",
+        "set role quanmin",
+        "set session authorization quanmin",
+        "update trust.wall set is_up = false",
+        "insert into trust.tenant_member values ('b', 1, 0, 1, 0, 'me')",
+        "delete from trust.tenant_agreement",
+        "alter function trust.opened() owner to quanmin_worker",
+        "create policy mine on records.record using (true)",
+    ):
+        with pytest.raises(asyncpg.PostgresError):
+            await city.worker.execute(statement)
+    assert not await city.worker.fetch(_OWN_RIGHTS)
+
+
+async def test_a_setting_ends_with_its_transaction(city: City) -> None:
+    await both_filled(city.guard)
+    async with city.worker.acquire() as connection:
+        async with connection.transaction():
+            await city.walls.all.raise_in(connection)
+            assert await connection.fetchval("select count(*) from records.record")
+        assert not await connection.fetchval("select count(*) from records.record")
+
+
+class Permissive(Deciding):
+    """Rules that permit everything to everybody."""
+
+    def compile(self, actor: Actor, purpose: str, ground: Ground) -> Rights:
+        rights = super().compile(actor, purpose, ground)
+        every = Everything()
+        return msgspec.structs.replace(rights, whole=every, readable=every, writable=every)
+
+
+async def test_a_rule_that_permits_everything_shows_nothing_across(city: City) -> None:
+    guard = city.guard
+    ours, theirs = await both_filled(guard)
+    there = (theirs.facts.patient, theirs)
+    assert await is_seen(asking(guard, "operator"), theirs)
+    guard.deciding = Permissive(guard.store.context.keying)
+    east = asking(guard, "institution", "a")
+    assert await is_seen(east, ours)
+    assert not await is_seen(east, theirs)
+    for type_, terms in (
+        ("Observation", {"code": "2339-0"}),
+        ("Observation", {"code__text": "x"}),
+        ("Observation", {"patient.identifier": "580101199003078512"}),
+        ("Observation", {"value-quantity": "gt1"}),
+        ("Observation", {"date": "2026-03-01"}),
+        ("Observation", {"_lastUpdated": "gt2020"}),
+        ("Patient", {"identifier": "580101199003078512"}),
+        ("Patient", {"_has:Observation:patient:code": "2339-0"}),
+        ("Patient", {"name": "欧阳明月"}),
+    ):
+        hits = await east.search(query(guard, type_, _total="accurate", **terms))
+        assert {hit.facts.sender for hit in hits.matches} <= {ours.facts.sender}, terms
+        assert hits.total == len(hits.matches), terms
+        assert await east.counts([query(guard, type_, **terms)]) == [len(hits.matches)]
+    assert there[0] is not None
+    for call in (
+        east.update("Observation", theirs.id, theirs.body or b""),
+        east.related("Patient", guard.store.context.named(103).name, Related(count=10)),
+        east.timeline(theirs.id, count=10),
+        east.version("Observation", theirs.id, 1),
+        east.history("Observation", theirs.id, count=10),
+    ):
+        with pytest.raises((NotFound, Invalid)):
+            await call
+    assert await east.delete("Observation", theirs.id) is None
+    mine = await east.search(query(guard, "Patient"))
+    line = await east.timeline(mine.matches[0].id, count=50)
+    assert {one.facts.sender for one in (*line.patients, *line.entries)} == {ours.facts.sender}
+    assert await east.registrations(list(mine.matches)) == {mine.matches[0].id: 1}
+
+
+async def test_a_resident_sees_their_record_in_every_county(city: City) -> None:
+    ours, theirs = await both_filled(city.guard)
+    person = await city.owner.fetchval("select person from people.link limit 1")
+    resident = asking(city.guard, "resident", person=str(person), purpose="PATRQT")
+    assert await is_seen(resident, ours)
+    assert await is_seen(resident, theirs)
+
+
+async def test_a_sender_of_no_tenant_sees_what_it_sent_itself(city: City) -> None:
+    ours, theirs = await both_filled(city.guard)
+    patient = await registered(city.guard, "c", None)
+    own = await result(city.guard, "c", patient.id)
+    city.guard.deciding = Permissive(city.guard.store.context.keying)
+    third = asking(city.guard, "institution", "c")
+    assert await is_seen(third, own)
+    assert not await is_seen(third, ours)
+    assert not await is_seen(third, theirs)
+
+
+async def test_a_treatment_opens_nothing_across_without_an_agreement(city: City) -> None:
+    guard, tenants = city.guard, city.tenants
+    here, there = await registered(guard, "a"), await registered(guard, "b")
+    theirs = await result(guard, "b", there.id)
+    await asking(guard, "institution", "a").create("Encounter", visit(here.id))
+    doctor = asking(guard, "doctor", "a")
+    assert not await is_seen(doctor, theirs)
+    number = await tenants.agree(
+        "west", "east", purposes=["TREAT"], basis="agreement 7",
+        since=NOON, until=NOON + YEAR, at=NOON, by="test",
+    )  # fmt: skip
+    assert await is_seen(doctor, theirs)
+    assert not await is_seen(asking(guard, "doctor", "a", purpose="HOPERAT"), theirs)
+    assert not await is_seen(asking(guard, "institution", "a"), theirs)  # the rules hold within
+    guard.deciding = Permissive(guard.store.context.keying)
+    with pytest.raises(Invalid):  # what is shown is not for others to change
+        await doctor.update("Observation", theirs.id, theirs.body or b"")
+    await tenants.end_agreement(number, at=NOON + 1)
+    assert not await is_seen(doctor, theirs)
+
+
+async def test_an_agreement_of_all_tenants_opens_every_county(city: City) -> None:
+    guard = city.guard
+    here, there = await registered(guard, "a"), await registered(guard, "b")
+    ours, theirs = await result(guard, "a", here.id), await result(guard, "b", there.id)
+    for patient, sender in ((here, "a"), (there, "b")):
+        await asking(guard, "institution", sender).create("Encounter", visit(patient.id))
+    await city.tenants.agree(
+        None, None, purposes=["TREAT"], basis="city order 1",
+        since=NOON, until=NOON + YEAR, at=NOON, by="test",
+    )  # fmt: skip
+    assert await is_seen(asking(guard, "doctor", "a"), theirs)
+    assert await is_seen(asking(guard, "doctor", "b"), ours)
+
+
+async def test_the_end_of_a_tenant_is_the_end_of_what_it_opened(city: City) -> None:
+    guard = city.guard
+    await city.tenants.release("a", at=NOON + 1)
+    await city.tenants.assign("a", "west", since=NOON + 2, until=OPEN_END, at=NOON, by="test")
+    _, theirs = await both_filled(guard)
+    guard.deciding = Permissive(guard.store.context.keying)
+    moved = asking(guard, "institution", "a")
+    assert await is_seen(moved, theirs)
+    await city.tenants.end("west", at=NOON + 3)
+    assert not await is_seen(moved, theirs)
+    with pytest.raises(Conflict):
+        await city.tenants.end("west", at=NOON + 4)
+
+
+async def test_an_id_of_another_tenant_is_refused_as_any_that_is_taken(city: City) -> None:
+    body = b'{"resourceType":"Patient","id":"chosen"}'
+    await asking(city.guard, "institution", "b").update("Patient", "chosen", body)
+    east = asking(city.guard, "institution", "a")
+    with pytest.raises(Forbidden) as refused:
+        await east.update("Patient", "chosen", body)
+    assert refused.value.text == "the id is not free: choose another, or create without one"
+    transaction = bundle("transaction", {
+        "resource": {"resourceType": "Patient", "id": "chosen"},
+        "request": {"method": "PUT", "url": "Patient/chosen"},
+    })  # fmt: skip
+    with pytest.raises(Forbidden):
+        await east.bundle(transaction)
+
+
+async def test_a_node_without_tenants_has_no_walls(
+    postgres: Cluster, database: str, tmp_path: Path
+) -> None:
+    name = database.partition("@/")[2].partition("?")[0]
+    async with open_city(postgres, name, tmp_path) as city:
+        ours, theirs = await both_filled(city.guard)
+        assert not await city.owner.fetchval("select bool_or(relrowsecurity) from pg_class")
+        for sender in "ab":
+            _, rights = await city.guard.own_rights(
+                asking(city.guard, "institution", sender).actor, "TREAT"
+            )
+            assert rights.wall is None
+        assert await is_seen(asking(city.guard, "operator"), ours)
+        assert await is_seen(asking(city.guard, "operator"), theirs)
+
+
+async def test_what_is_no_tenant_is_refused(city: City) -> None:
+    good = Tenant("north", "北区", "North", "330109", None, NOON, OPEN_END, "test")
+    changes: list[tuple[dict[str, Any], type[Exception]]] = [
+        ({"division": "3301060"}, Invalid),
+        ({"division": "000000"}, Invalid),
+        ({"code": "Not a code"}, Invalid),
+        ({"name_zh": ""}, Invalid),
+        ({"until": NOON}, Invalid),
+        ({"parent": "nobody"}, NotFound),
+        ({"code": "east"}, Conflict),
+        ({"division": "330106"}, Conflict),
+    ]
+    for change, problem in changes:
+        with pytest.raises(problem):
+            await city.tenants.declare(msgspec.structs.replace(good, **change), at=NOON)
+    assert (await city.tenants.declare(good, at=NOON)).state(NOON) == "in-force"
+
+
+async def test_an_application_that_is_switched_off_is_refused_at_once(city: City) -> None:
+    ours, _ = await both_filled(city.guard)
+    actor = msgspec.structs.replace(asking(city.guard, "institution", "a").actor, client="app")
+    records = city.guard.records(actor, purpose="TREAT", request_id="r")
+    assert (await records.read("Observation", ours.id)).id == ours.id
+    switch = city.tenants.switch
+    await switch("east", "app", is_on=False, since=NOON, at=NOON, by="test")
+    with pytest.raises(Forbidden, match="not switched on"):
+        await records.read("Observation", ours.id)
+    # What is to come does not count yet, and another tenant has decided nothing.
+    await switch("east", "app", is_on=True, since=NOON + 50 * YEAR, at=NOON, by="test")
+    with pytest.raises(Forbidden):
+        await records.search(query(city.guard, "Observation"))
+    there = msgspec.structs.replace(asking(city.guard, "institution", "b").actor, client="app")
+    await city.guard.records(there, purpose="TREAT", request_id="r").search(
+        query(city.guard, "Observation")
+    )
+    await switch("east", "app", is_on=True, since=NOON + 1, at=NOON, by="test")
+    assert (await records.read("Observation", ours.id)).id == ours.id
+    with pytest.raises(Invalid):
+        await switch("east", "tenants", is_on=False, since=NOON, at=NOON, by="test")
+    with pytest.raises(NotFound):
+        await switch("nowhere", "app", is_on=False, since=NOON, at=NOON, by="test")
+
+
+async def test_an_entrusted_operator_acts_within_its_tenants_and_its_contract(city: City) -> None:
+    guard = city.guard
+    ours, theirs = await both_filled(guard)
+    admissions = Admissions(city.owner)
+    actor = Actor("runner-1", "operator", "Runner", "runner")
+    application = Application(
+        party="runner",
+        kind="operator",
+        name="Runner Ltd",
+        purpose="runs the county's node",
+        members=(("actor", "runner-1"),),
+    )
+    applied = await admissions.apply(application, at=START, by="one")
+    await admissions.review(applied.admission, is_recommended=True, opinion="x", at=START, by="two")
+    await admissions.admit(
+        applied.admission,
+        agreement="contract 3", since=NOON, until=NOON + YEAR, at=START, by="three",
+    )  # fmt: skip
+    runner = guard.records(actor, purpose="HOPERAT", request_id="r")
+    assert not await is_seen(runner, ours)
+    await city.tenants.entrust("runner", ["east"])
+    assert await is_seen(runner, ours)
+    assert not await is_seen(runner, theirs)
+    with pytest.raises(Invalid):
+        await runner.update("Observation", theirs.id, theirs.body or b"")
+    log = await runner.search(query(guard, "AuditEvent"))
+    assert not log.matches  # there is one log of the node
+    with pytest.raises(Forbidden, match="erases nobody"):
+        await runner.erase((await runner.search(query(guard, "Patient"))).matches[0].id)
+    await city.tenants.entrust("runner", ["west"])
+    assert not await is_seen(runner, ours)
+    with pytest.raises(NotFound):
+        await city.tenants.entrust("runner", ["nowhere"])
+    await admissions.withdraw(applied.admission, reason="ended", at=START, by="three")
+    for call in (
+        runner.read("Observation", theirs.id),
+        runner.search(query(guard, "Observation")),
+        runner.create("Observation", theirs.body or b""),
+    ):
+        with pytest.raises(Forbidden):
+            await call
+
+
+async def test_an_institution_is_of_the_tenant_with_the_longest_division(city: City) -> None:
+    await city.owner.execute("""
+        insert into trust.institution_entry
+        values (1, 'o', 'C1', 'north-1'), (2, 'p', 'C2', 'city-1');
+        insert into trust.institution
+            (organization, sender, code, name, region, state, since, until)
+        values (1, 'north-1', 'C1', 'N', '330106003', 'active', 0, 9223372036854775807),
+            (2, 'city-1', 'C2', 'C', '330100', 'active', 0, 9223372036854775807)
+    """)
+    before = {
+        one.sender: one.is_decided for one in await city.tenants.members("east", START, count=9)
+    }
+    assert before == {"a": True, "north-1": False}
+    whole = Tenant("city", "市", "City", "330100", None, NOON, OPEN_END, "test")
+    assert (await city.tenants.declare(whole, at=NOON)).division == "3301"
+    members = await city.tenants.members("city", START, count=9)
+    assert [one.sender for one in members] == ["city-1"]
+    await city.tenants.end("east", at=START)
+    members = await city.tenants.members("city", START + 1, count=9)
+    assert [one.sender for one in members] == ["city-1", "north-1"]
