@@ -108,7 +108,7 @@ async def _fill(connection: asyncpg.Connection, records: int, grants: int) -> No
         OBSERVATION,
     )
     mine = Grantees(KEYING)
-    permit, refuse = mine.permit(1, "TREAT"), mine.refuse("*", "*")
+    permit, refuse = mine.named("permit", 1, "TREAT"), mine.named("refuse", "*", "*")
     spread = (
         "insert into records.granted (bucket, patient, grantee, about, source)"
         " select 0, p, $1, p, p from generate_series(1, $2::bigint, $3) p"

@@ -1,7 +1,6 @@
 """The two readings of a Visibility: as SQL over rows for sets, in Python over Facts for one record.
 
-A property test holds them equal. The SQL binds every value, needs no join, and asks for grants by
-one uncorrelated subselect, since a correlated one under OR is evaluated for each row.
+A property test holds them equal. The SQL binds every value and needs no join.
 """
 
 from __future__ import annotations
@@ -251,9 +250,9 @@ class _Writer:
         if not granted.parts and not granted.parts_lifting:
             return whole
         alias, bind = self._alias, self._bind
-        marked = (
-            f"(({alias}.patient in (select m.patient from records.granted m"
-            f" where m.grantee = any({bind(sorted(granted.marks))}::bigint[]))) is true)"
+        marked = _is_there(
+            f"records.granted m where m.patient = {alias}.patient"
+            f" and m.grantee = any({bind(sorted(granted.marks))}::bigint[])"
         )
         of_row = self._of_row(granted)
         if granted.lifted_by or granted.parts_lifting:
@@ -305,26 +304,27 @@ class _Writer:
         )
 
     def _of_whole(self, granted: Granted) -> str:
-        """By grants about all records of a Patient, or all of a type: asked once for all rows."""
+        """By grants about all records of a Patient, or all of a type."""
         alias = self._alias
         chosen = self._chosen("g", granted.grantees, granted.at)
         if granted.type is not None:
             chosen += f" and {self._of_type('g', granted)}"
             lifts = self._lifts(granted, None)
-            return self._among(f"select g.patient from {chosen}{lifts}", granted)
+            return self._among(f"{chosen}{lifts}", granted)
         lifts = self._lifts(granted, "l.type = 0")
-        whole = self._among(f"select g.patient from {chosen} and g.type = 0{lifts}", granted)
+        whole = self._among(f"{chosen} and g.type = 0{lifts}", granted)
         if granted.lifted_by:
             lifted = self._chosen("l", granted.lifted_by, granted.at)
-            whole = (
-                f"({whole} and not (({alias}.patient, {alias}.type) in"
-                f" (select l.patient, l.type from {lifted} and l.type <> 0 and not exists"
-                f" (select from {chosen} and g.patient = l.patient and g.type = 0"
-                f" and g.rank >= l.rank))))"
+            of_row = f"l.patient = {alias}.patient and l.type = {alias}.type and l.type <> 0"
+            closed = _is_there(
+                f"{lifted} and {of_row}"
+                f" and not exists (select from {chosen} and g.patient = l.patient and g.type = 0"
+                " and g.rank >= l.rank)"
             )
+            whole = f"({whole} and not {closed})"
         lifts = self._lifts(granted, "l.type in (0, g.type)")
-        typed = f"select g.patient, g.type from {chosen} and g.type <> 0{lifts}"
-        return f"({whole} or ({alias}.patient, {alias}.type) in ({typed}))"
+        of_row = f"g.patient = {alias}.patient and g.type = {alias}.type and g.type <> 0"
+        return f"({whole} or {_is_there(f'{chosen} and {of_row}{lifts}')})"
 
     def _lifts(self, granted: Granted, of_type: str | None) -> str:
         if not granted.lifted_by:
@@ -344,14 +344,13 @@ class _Writer:
             f" and {name}.since <= {at} and {name}.until > {at}"
         )
 
-    def _among(self, patients: str, granted: Granted) -> str:
-        """Few are fetched by the index on patients, beside what else is asked for; among many each
-        row is looked for in a hash, where an array would be walked for every row. `is true` keeps
-        the planner from joining them, which would lose the order that is asked for.
+    def _among(self, chosen: str, granted: Granted) -> str:
+        """Few are fetched by the index on patients, beside what else is asked for; of many each
+        row is looked for.
         """
         if granted.is_wide:
-            return f"({self._alias}.patient in ({patients})) is true"
-        return f"{self._alias}.patient = any(array({patients}))"
+            return _is_there(f"{chosen} and g.patient = {self._alias}.patient")
+        return f"{self._alias}.patient = any(array(select g.patient from {chosen}))"
 
     def _join(
         self, word: str, parts: tuple[Visibility, ...], empty: str, *, is_strict: bool
@@ -360,6 +359,15 @@ class _Writer:
             return empty
         written = (self.write(part, is_strict=is_strict) for part in parts)
         return "(" + f" {word} ".join(written) + ")"
+
+
+def _is_there(rows: str) -> str:
+    """Of an `exists` the planner keeps two forms, a probe of the index for each row and a hash of
+    all, and takes for each place the one that costs less there. `in` is always a hash, made anew
+    in the planner's reckoning for each row of a join, so that it would rather read the whole table.
+    `is true` keeps it from joining what is asked, which would lose the order that is asked for.
+    """
+    return f"((exists (select from {rows})) is true)"
 
 
 def _numbers(types: frozenset[str]) -> list[int]:

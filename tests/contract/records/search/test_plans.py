@@ -161,7 +161,7 @@ SHAPES: list[tuple[list[tuple[str, str]], int]] = [
     ([("code", "middling")], 1_200),
     ([("code", "common")], 300),
     ([("code", "rare"), ("_sort", "-date")], 120),
-    ([("code", "middling"), ("_sort", "-date")], 1_100),
+    ([("code", "middling"), ("_sort", "-date")], 1_200),
     ([("code", "common"), ("_sort", "-date")], 400),
     ([("code", "common"), ("_sort", "date")], 400),
     ([("code", "common,middling"), ("_sort", "-date")], 1_300),
