@@ -12,10 +12,11 @@ from quanmin.node.key_commands import keys
 from quanmin.node.log_commands import log
 from quanmin.node.quota_commands import quotas
 from quanmin.node.register_commands import registers
+from quanmin.node.retention_commands import retention
 from quanmin.node.signature_commands import signatures
 from quanmin.node.transfer_commands import transfers
 
 GROUPS: Final = (
     *(accounts, clients, jobs, keys, log, quotas, registers, search_parameters, signatures),
-    transfers,
+    *(retention, transfers),
 )

@@ -6,6 +6,7 @@ A package declares a `Kind` and puts jobs in; here it is handed what it works wi
 from __future__ import annotations
 
 from quanmin.api.export import export_kind
+from quanmin.base.database import Connection
 from quanmin.base.jobs import Job, Kind
 from quanmin.node.importing import Importing
 from quanmin.node.server import Node
@@ -13,6 +14,8 @@ from quanmin.records.reindexing import reindex_kind
 from quanmin.records.rewrapping import rewrap_kind
 from quanmin.records.rotating import rotate_kind
 from quanmin.trust import carry_on, is_errand
+from quanmin.trust.lifecycle.deletions import delete_found, delete_kind
+from quanmin.trust.lifecycle.retention import find_kind
 
 
 def kinds_of(node: Node) -> tuple[Kind, ...]:
@@ -38,4 +41,12 @@ def kinds_of(node: Node) -> tuple[Kind, ...]:
     reindexing = reindex_kind(node.guard.store.context, asked, node.settings.reindex)
     rewrapping = rewrap_kind(node.guard.store.context.codec)
     rotating = rotate_kind(node.guard.store.context)
-    return (importing.kind, exporting, reindexing, rewrapping, rotating)
+    guard, is_automatic = node.guard, node.settings.retention.automatic
+
+    async def found(connection: Connection) -> None:
+        if is_automatic:
+            await delete_found(connection, guard.now())
+
+    finding = find_kind(guard.store.context, guard.now, found)
+    deleting = delete_kind(guard)
+    return (importing.kind, exporting, reindexing, rewrapping, rotating, finding, deleting)

@@ -27,6 +27,7 @@ from quanmin.records.reindexing import ReindexLimits
 from quanmin.terminology import TermLimits
 from quanmin.trust.allowances import QuotaLimits
 from quanmin.trust.imports import ImportLimits
+from quanmin.trust.lifecycle.retention_rules import RetentionSettings
 from quanmin.trust.log.limits import AccessLogLimits
 from quanmin.trust.sign_in import SignInLimits
 from quanmin.trust.sign_in.external_settings import ExternalSettings
@@ -334,6 +335,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     store: StoreLimits = msgspec.field(default_factory=StoreLimits)
     registers: RegisterSettings = msgspec.field(default_factory=RegisterSettings)
     reindex: ReindexLimits = msgspec.field(default_factory=ReindexLimits)
+    retention: RetentionSettings = msgspec.field(default_factory=RetentionSettings)
     keys: KeySettings = msgspec.field(default_factory=KeySettings)
     signatures: SignatureSettings = msgspec.field(default_factory=SignatureSettings)
 

@@ -64,9 +64,10 @@ _TAKES_AWAY: Final = (b'"deny"', b'"policyRule"')
 
 
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """An erasure of source Patients (record keys), or a version of a Consent as its row tells it;
-    `at` in microseconds since 1970 in UTC, of a Consent the moment of its version. `succession`
-    leads from the data keys before to that of the body.
+    """An erasure of source Patients (record keys), a version of a Consent as its row tells it, or
+    the certificate (`body`) of a deletion of these Patients; `at` in microseconds since 1970 in
+    UTC, of a Consent the moment of its version. `succession` leads from the data keys before to
+    that of the body.
     """
 
     entry: bytes
@@ -119,6 +120,17 @@ class Ledger:
     async def note_erased(self, connection: Connection, patients: Sequence[int], at: int) -> None:
         """Note in the caller's transaction that these source Patients (record keys) are erased."""
         entry = Entry(entry=_new_id(), kind="erasure", at=at, patients=tuple(patients))
+        await insert(connection, entry, None)
+
+    async def note_certificate(
+        self, connection: Connection, patients: Sequence[int], at: int, body: bytes
+    ) -> None:
+        """Note in the caller's transaction what certifies that these source Patients were deleted;
+        `carry` takes it to the file.
+        """
+        entry = Entry(
+            entry=_new_id(), kind="certificate", at=at, patients=tuple(patients), body=body
+        )
         await insert(connection, entry, None)
 
     async def carry(self) -> None:

@@ -82,6 +82,11 @@ class Store:
         self._shared = Shared()
         self._senders: dict[str, int] = {}
 
+    @property
+    def ledger(self) -> Ledger | None:
+        """What a restore must not undo, if it is kept."""
+        return self._ledger
+
     @asynccontextmanager
     async def reading(self, wall: Wall | None = None) -> AsyncIterator[Connection]:
         """A read-only snapshot of one side of a wall: everything read from it is of one moment."""

@@ -25,6 +25,7 @@ from quanmin.records.succession import follow
 from quanmin.records.visibility import Everything
 from quanmin.trust.actors import Actor
 from quanmin.trust.erasing import note_erasure
+from quanmin.trust.lifecycle.deletions import bring_back
 from quanmin.trust.log import AccessLog, Notes
 
 _NODE: Final = Actor("node", "operator", "The node itself", "")
@@ -78,14 +79,22 @@ class Replaying:
         for placed in sorted(consents, key=_moment):
             is_newest = newest[placed.entry.rid] is placed
             done += await self._bring_back(placed, is_newest=is_newest)
+        for placed in missing:
+            if placed.entry.kind == "certificate":
+                await self._bring_back_certificate(placed)
         return Replayed(len(erasures), done, len(consents) - done)
+
+    async def _bring_back_certificate(self, placed: Placed) -> None:
+        async with self._store.glancing() as connection, connection.transaction():
+            await bring_back(connection, placed.entry.patients, placed.entry.body or b"")
+            await insert(connection, placed.entry, placed.end)
 
     async def _keep_numbers(self, missing: Sequence[Placed]) -> None:
         """Ids given after the backup are not given again: the erased would be somebody else."""
         rids = [rid for placed in missing for rid in placed.entry.patients]
         rids += [placed.entry.rid for placed in missing if placed.entry.rid is not None]
         async with self._store.glancing() as connection:
-            await pass_over(connection, max(rids))
+            await pass_over(connection, max(rids, default=0))
 
     async def _erase(self, placed: Placed) -> None:
         patients = placed.entry.patients

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib.resources import files
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
+from msgspec import Meta
 
 from quanmin.base.database import Connection
 from quanmin.records.context import DELETED, Context
@@ -34,6 +35,18 @@ _HELD: Final = f"""
     where r.patient = any($1) and r.flags & {DELETED} = 0 and not (r.type = any($4::smallint[]))
     group by r.patient, r.type
 """  # noqa: S608 - constants of this program
+
+
+class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What happens to records whose time is over."""
+
+    automatic: Annotated[
+        bool,
+        Meta(
+            description="Whether what `quanmin retention run` finds due is deleted at once; "
+            "otherwise one person proposes it and another confirms."
+        ),
+    ] = False
 
 
 class Clock(msgspec.Struct, frozen=True):

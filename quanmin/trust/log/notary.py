@@ -24,6 +24,8 @@ from quanmin.trust.log.entry import Access, Place, personal_bytes
 
 _MARK_BYTES: Final = 8
 _PLACE: Final = struct.Struct(">iq")
+# What the log signs begins with a bracket.
+_OTHER: Final = b"quanmin certificate\0"
 _HEAD: Final = "quanmin access log head 1"
 _PURPOSE: Final = "access log signing"
 _CHECKPOINT: Final = "quanmin access log checkpoint 1"
@@ -139,6 +141,22 @@ class Notary:
             if key is None:
                 return False
             key.verify(one.message(self.node), signature)
+        except Tampered:
+            return False
+        return True
+
+    def sign(self, content: bytes) -> bytes:
+        """A signature of something else than the log, which passes for none of it."""
+        return self._key.sign(_OTHER + content).pack()
+
+    def has_signed(self, content: bytes, signature: bytes) -> bool:
+        """Whether `sign` made this signature of this content, here."""
+        try:
+            unpacked = Signature.unpack(signature)
+            key = self._publics.get(unpacked.key_id)
+            if key is None:
+                return False
+            key.verify(_OTHER + content, unpacked)
         except Tampered:
             return False
         return True

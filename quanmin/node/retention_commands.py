@@ -1,0 +1,185 @@
+"""`quanmin retention`: what must not be kept any longer, its deletion, and the proof of that."""
+
+from __future__ import annotations
+
+import sys
+import uuid
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from quanmin.base.database import Connection
+from quanmin.base.problems import Forbidden, Invalid, NotFound
+from quanmin.node.job_commands import Directory, SettingsFile
+from quanmin.node.register_commands import By, Desk, Number, at_desk
+from quanmin.trust.lifecycle import deletions
+from quanmin.trust.lifecycle import retention as clocks
+from quanmin.trust.registers.sheets import as_csv
+
+retention = typer.Typer(
+    name="retention", help="Delete what must not be kept any longer.", no_args_is_help=True
+)
+_console = Console()
+_MAY = frozenset({"operator", "security_administrator"})
+
+Deletion = Annotated[str, typer.Argument(help="The deletion, as it was told.")]
+
+
+@retention.command("run")
+def run(by: By, directory: Directory = None, settings_file: SettingsFile = None) -> None:
+    """Look in the background for what is due; `quanmin jobs list` tells how far it is."""
+
+    async def work(desk: Desk) -> int:
+        async with desk.node.pool.acquire() as connection:
+            return await clocks.put_finding(connection, by)
+
+    _console.print(f"Job {at_desk(directory, settings_file, work)} looks for what is due.")
+
+
+@retention.command("status")
+def show_status(directory: Directory = None, settings_file: SettingsFile = None) -> None:
+    """Tell by clock what was found due, and how far every deletion is."""
+
+    async def work(desk: Desk) -> list[str]:
+        found = await clocks.status(desk.node.pool)
+        lines = [
+            f"due by {one.clock}: {one.patients:,} Patients, {one.records:,} records, the first"
+            f" since {desk.day(one.first)}"
+            for one in found
+        ] or ["nothing was found due"]
+        async with desk.node.pool.acquire() as connection:
+            for one in await deletions.listed(connection):
+                state = "done" if one.is_done else "confirmed" if one.confirmed_at else "proposed"
+                lines.append(
+                    f"deletion {one.deletion}: {state}, {one.deleted:,} of {one.patients:,}"
+                    f" deleted, {one.kept:,} kept; proposed by {one.proposed_by}"
+                )
+        return lines
+
+    for line in at_desk(directory, settings_file, work):
+        _console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+@retention.command("due")
+def due(directory: Directory = None, settings_file: SettingsFile = None) -> None:
+    """Write as CSV what was found due: keys of Patients, clocks and numbers, no names."""
+
+    async def work(desk: Desk) -> list[tuple[object, ...]]:
+        rows = await desk.node.pool.fetch(
+            "select patient, clock, due, records from trust.retention_due order by due, patient"
+        )
+        return [
+            (row["patient"], row["clock"], desk.day(row["due"]), row["records"]) for row in rows
+        ]
+
+    columns = ("patient", "clock", "due", "records")
+    sys.stdout.write(as_csv(columns, at_desk(directory, settings_file, work)))
+
+
+@retention.command("propose")
+def propose(by: By, directory: Directory = None, settings_file: SettingsFile = None) -> None:
+    """Propose to delete what was found due; another confirms it."""
+
+    async def work(desk: Desk) -> uuid.UUID:
+        async with desk.node.pool.acquire() as connection, connection.transaction():
+            await _account(desk, by)
+            return await deletions.propose(connection, at=desk.now, by=by)
+
+    _console.print(f"Deletion {at_desk(directory, settings_file, work)} waits to be confirmed.")
+
+
+@retention.command("confirm")
+def confirm(
+    deletion: Deletion, by: By, directory: Directory = None, settings_file: SettingsFile = None
+) -> None:
+    """Confirm a deletion that another has proposed: it is done in the background, for good."""
+
+    async def work(desk: Desk) -> int:
+        number = _deletion(deletion)
+        async with desk.node.pool.acquire() as connection, connection.transaction():
+            proposed = await connection.fetchval(
+                "select proposed_by from trust.deletion where deletion = $1", number
+            )
+            if proposed is None:
+                raise NotFound("there is no such deletion: `quanmin retention status`")
+            if await _account(desk, by) == await _account(desk, proposed):
+                raise Forbidden("who proposed a deletion does not confirm it: it needs another")
+            return await deletions.confirm(connection, number, at=desk.now, by=by)
+
+    _console.print(f"Job {at_desk(directory, settings_file, work)} deletes it.")
+
+
+@retention.command("hold")
+def hold(
+    patient: Annotated[str, typer.Argument(help="A record of the person: Patient/id.")],
+    *,
+    reason: Annotated[str, typer.Option(help="Why, such as the number of a lawsuit.")],
+    by: By,
+    directory: Directory = None,
+    settings_file: SettingsFile = None,
+) -> None:
+    """Keep everything of a person, whatever is due."""
+
+    async def work(desk: Desk) -> int:
+        stored = await desk.records.read("Patient", patient.rpartition("/")[2])
+        async with desk.node.pool.acquire() as connection:
+            return await clocks.hold(connection, stored.rid, reason=reason, at=desk.now, by=by)
+
+    _console.print(f"Hold {at_desk(directory, settings_file, work)} stands.")
+
+
+@retention.command("release")
+def release(
+    number: Number, by: By, directory: Directory = None, settings_file: SettingsFile = None
+) -> None:
+    """End a hold."""
+
+    async def work(desk: Desk) -> None:
+        async with desk.node.pool.acquire() as connection:
+            await clocks.release(connection, number, at=desk.now, by=by)
+
+    at_desk(directory, settings_file, work)
+    _console.print(f"Hold {number} has ended.")
+
+
+@retention.command("verify")
+def verify(directory: Directory = None, settings_file: SettingsFile = None) -> None:
+    """Check every certificate of deletion, and that nothing of what it names is left; ends with 1
+    when something is wrong.
+    """
+
+    async def work(desk: Desk) -> tuple[int, list[deletions.Finding]]:
+        async with (
+            desk.node.pool.acquire() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            return await deletions.verify(desk.node.guard, connection)
+
+    count, found = at_desk(directory, settings_file, work)
+    for one in found:
+        _console.print(f"{one.deletion} {one.reason}", markup=False, soft_wrap=True)
+    _console.print(f"{count:,} certificates, {len(found):,} faults.", highlight=False)
+    if found:
+        raise typer.Exit(1)
+
+
+async def _account(desk: Desk, code: str) -> str:
+    """Who stands behind an actor that may delete: two actors of one account are one person."""
+    connection: Connection
+    async with desk.node.pool.acquire() as connection:
+        row = await connection.fetchrow(
+            "select role, coalesce(account, code) as who from trust.actor"
+            " where code = $1 and is_active",
+            code,
+        )
+    if row is None or row["role"] not in _MAY:
+        raise Forbidden(f"name an actor of this node who is one of {', '.join(sorted(_MAY))}")
+    return str(row["who"])
+
+
+def _deletion(text: str) -> uuid.UUID:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        raise Invalid("this is no deletion: `quanmin retention status` lists them") from None
