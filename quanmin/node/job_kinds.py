@@ -15,6 +15,7 @@ from quanmin.records.rewrapping import rewrap_kind
 from quanmin.records.rotating import rotate_kind
 from quanmin.trust import carry_on, is_errand
 from quanmin.trust.lifecycle.deletions import delete_found, delete_kind
+from quanmin.trust.lifecycle.incidents import count_kind, tell_kind
 from quanmin.trust.lifecycle.retention import find_kind
 
 
@@ -48,5 +49,6 @@ def kinds_of(node: Node) -> tuple[Kind, ...]:
             await delete_found(connection, guard.now())
 
     finding = find_kind(guard.store.context, guard.now, found)
-    deleting = delete_kind(guard)
-    return (importing.kind, exporting, reindexing, rewrapping, rotating, finding, deleting)
+    own = (reindexing, rewrapping, rotating, finding, delete_kind(guard))
+    incidents = (count_kind(guard.now), tell_kind(guard.store.context, guard.now))
+    return (importing.kind, exporting, *own, *incidents)

@@ -37,6 +37,10 @@ _PUT_STATEMENT: Final = """
     insert into trust.statement (communication, patient, type, about) values ($1, $2, $3, $4)
     on conflict (communication) do nothing
 """
+_FORGET: Final = (
+    "delete from trust.statement where patient = any($1)",
+    "delete from trust.incident_patient where patient = any($1)",
+)
 _FILED: Final = """
     select exists (select from trust.petition where task = any($1))
         or exists (select from trust.statement where communication = any($1))
@@ -119,4 +123,5 @@ async def forget_petitions(connection: Connection, patients: Sequence[int]) -> N
         " where patient = any($1)",
         [*patients],
     )
-    await connection.execute("delete from trust.statement where patient = any($1)", [*patients])
+    for statement in _FORGET:
+        await connection.execute(statement, [*patients])

@@ -73,6 +73,16 @@ OPEN = {
     "whose turn a petition is, by keys: residents are of no tenant, what is said is a record": (
         *("trust.petition", "trust.statement"),
     ),
+    "what is done with personal data, and to whom it may go abroad: no record, no patient": (
+        *("trust.activity", "trust.activity_use", "trust.recipient", "trust.transfer"),
+    ),
+    "what is due for deletion or held, by keys: the node's own work over all tenants": (
+        *("trust.retention_due", "trust.hold", "trust.deletion", "trust.deletion_item"),
+    ),
+    "incidents of the node: keys of whom they concern, sealed words, numbers": (
+        *("trust.incident", "trust.incident_patient", "trust.incident_kind"),
+        "trust.incident_step",
+    ),
     "nobody's but the owner's": ("trust.wall_key", "trust.opening"),
 }
 

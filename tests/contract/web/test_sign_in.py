@@ -403,8 +403,7 @@ async def test_a_post_that_has_ended_is_neither_offered_nor_acted_in(clinic: Cli
     assert (await browser.send("/post", post="centre-b")).status_code == 303
     assert (await browser.get("/account")).status_code == 200
     await clinic.pool.execute(
-        "insert into trust.institution_entry values (1, 'x', '1', 'x')"
-        " on conflict do nothing"
+        "insert into trust.institution_entry values (1, 'x', '1', 'x') on conflict do nothing"
     )
     await clinic.pool.execute(
         "insert into trust.post (actor, organization, duties, since, until, decided_at, decided_by)"
