@@ -108,8 +108,8 @@ async def entries(visit: Visit, records: DeclaredRecords) -> Response:
                        str(one.hits)]  # fmt: skip
 
     say = visit.say
-    heading = [say("Entry"), say("When"), say("Who"), say("Role"), say("Purpose"),
-               say("What was done"), say("Kind of record"), say("Outcome"),
+    heading = [say("Log entry"), say("When"), say("Who"), say("Role"), say("Purpose of use"),
+               say("Action"), say("Kind of record"), say("Outcome"),
                say("Records")]  # fmt: skip
     return sheet("incident-entries", heading, rows())
 

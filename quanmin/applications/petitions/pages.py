@@ -174,6 +174,7 @@ async def _petition(visit: Visit, desk: Petitions, problem: Problem | None) -> R
         status=200 if problem is None else problem.status,
         problem=problem,
         petition=one,
+        answerer=opened.named,
         is_asker=opened.side == "asker",
         kind=rules.kind_of(one.kind),
         kind_word=word(visit, rules.kind, one.kind),

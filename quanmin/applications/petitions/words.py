@@ -33,7 +33,7 @@ def row(visit: Visit, one: Waiting, now: int) -> dict[str, Any]:
         "id": one.id(prefix),
         "kind": word(visit, rules.kind, one.kind),
         "state": word(visit, rules.state, one.state),
-        "answerer": one.answerer,
+        "answerer": one.named,
         "filed": visit.moment(one.filed)[:10],
         "due": visit.moment(one.due)[:10] if one.due is not None and one.is_open else "",
         "is_overdue": one.is_overdue(now),

@@ -55,7 +55,7 @@ async def entries_sheet(visit: Visit, records: DeclaredRecords) -> Response:
                    *(words for _, words in told["fields"])]  # fmt: skip
 
     say = visit.say
-    heading = [say("Code"), say("Version"), say("Since"), say("State"),
+    heading = [say("Entry code"), say("Version"), say("Valid since"), say("State"),
                *(label for _, label in labels)]  # fmt: skip
     return sheet("processing-register", heading, rows())
 
@@ -81,7 +81,9 @@ def _uses_sheet(visit: Visit, found: Iterable[tuple[str, str, str]]) -> Response
             yield one
 
     say = visit.say
-    return sheet("processing-uses", [say("Kind"), say("Name"), say("Entry")], rows())
+    return sheet(
+        "processing-uses", [say("Kind"), say("Name or code"), say("Register entry")], rows()
+    )
 
 
 @page("/processing_register/assign", access=WRITERS, methods=("POST",))
@@ -200,7 +202,7 @@ def _labels(visit: Visit) -> list[tuple[str, str]]:
     say = visit.say
     return [
         ("title", say("Title")),
-        ("purpose", say("Purpose")),
+        ("purpose", say("What for")),
         ("bases", say("Lawful grounds")),
         ("data", say("Kinds of data")),
         ("sensitive", say("Sensitive data")),

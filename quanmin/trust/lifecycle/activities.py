@@ -40,6 +40,10 @@ _USE: Final = """
     on conflict (kind, name) do update set activity = excluded.activity, at = excluded.at,
         by = excluded.by
 """
+_FIRST_USE: Final = """
+    insert into trust.activity_use (kind, name, activity, at, by) values ($1, $2, $3, $4, $5)
+    on conflict do nothing
+"""
 _COVERED: Final = """
     select u.kind, u.name, u.activity from trust.activity_use u
     where (
@@ -81,13 +85,9 @@ async def enter_delivered(connection: Connection, now: int) -> int:
             version = 1 if row is None else row["version"] + 1
             await connection.execute(_DELIVER, one.code, version, now, _NODE, content)
             entered += 1
-        if row is None:
-            for use in one.uses:
-                kind, _, name = use.partition(":")
-                await connection.execute(
-                    f"{_USE.partition('on conflict')[0]} on conflict do nothing",
-                    *(kind, name, one.code, now, _NODE),
-                )
+        for use in one.uses:
+            kind, _, name = use.partition(":")
+            await connection.execute(_FIRST_USE, kind, name, one.code, now, _NODE)
     return entered
 
 

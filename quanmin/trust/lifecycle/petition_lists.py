@@ -27,7 +27,9 @@ _SCOPE: Final = """
 """
 _FOUND: Final = f"""
     select p.task, p.patient, p.kind, p.state, p.filed, p.due, p.is_open,
-        coalesce(s.code, '') as answerer
+        coalesce(s.code, '') as answerer, coalesce((
+            select i.name from trust.institution i
+            where i.sender = s.code and i.since <= $4 and i.until > $4), s.code, '') as named
     from trust.petition p left join records.sender s on s.sender = p.answerer
     where {_SCOPE}
         and ($5::text is null or p.kind = $5) and ($6::text is null or p.state = $6)
@@ -66,7 +68,9 @@ class Wanted(msgspec.Struct, frozen=True):
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    """A petition in a list: its Task, nothing of what it says. Moments are microseconds."""
+    """A petition in a list: its Task, nothing of what it says; `named` is what the register calls
+    the institution that answers. Moments are microseconds.
+    """
 
     task: int
     patient: int | None
@@ -76,6 +80,7 @@ class Waiting(msgspec.Struct, frozen=True):
     due: int | None
     is_open: bool
     answerer: str
+    named: str
 
     def is_overdue(self, now: int) -> bool:
         """Whether an answer is owed and late."""
@@ -133,6 +138,7 @@ async def listed(
             row["due"],
             row["is_open"],
             row["answerer"],
+            row["named"],
         )
         for row in rows
     ]

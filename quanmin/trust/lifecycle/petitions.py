@@ -71,6 +71,11 @@ _PATIENTS_HERE: Final = """
 __all__ = ["Counted", "Filing", "Opened", "Petitions", "Registration", "Waiting", "Wanted"]
 
 
+_NAMED: Final = """
+    select name from trust.institution where sender = $1 and since <= $2 and until > $2
+"""
+
+
 class Statement(msgspec.Struct, frozen=True):
     """What a person says of a record; when, in microseconds."""
 
@@ -81,12 +86,14 @@ class Statement(msgspec.Struct, frozen=True):
 
 class Opened(msgspec.Struct, frozen=True):
     """A petition as one actor has it before them: on which side they stand, what they may do now,
-    and, for one that asks for erasure, what the law keeps until when.
+    what the register calls the institution that answers (else its code) and, for one that asks for
+    erasure, what the law keeps until when.
     """
 
     petition: Petition
     side: Side
     steps: tuple[Step, ...]
+    named: str
     kept: tuple[Keeping, ...] = ()
 
 
@@ -182,7 +189,9 @@ class Petitions(Desk):
             kept = await self._kept(petition)
         await self._notes.note("read", TASK, "ok", (stored,))
         steps = tuple(one for one in petition_rules().step if _fits(one, petition, side))
-        return Opened(petition, side, steps, kept)
+        async with self._guard.store.glancing() as connection:
+            named = await connection.fetchval(_NAMED, petition.answerer, self._guard.now())
+        return Opened(petition, side, steps, str(named or petition.answerer), kept)
 
     async def take(
         self, id_: str, code: str, words: str = "", *, institution: str = ""
