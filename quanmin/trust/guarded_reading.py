@@ -27,6 +27,7 @@ from quanmin.records.reading import (
 from quanmin.records.related import Related, related
 from quanmin.records.search import timeline
 from quanmin.records.store import Store
+from quanmin.records.visibility import OfSender, Visibility
 from quanmin.records.walls import Wall
 from quanmin.terminology import TermLimits, Terms
 from quanmin.trust.actors import Actor
@@ -44,7 +45,9 @@ from quanmin.trust.deciding import (
     refuse_ungiven,
     senders_of_region,
 )
+from quanmin.trust.deciding.joining import both, either
 from quanmin.trust.desk import Kind
+from quanmin.trust.directory import directory
 from quanmin.trust.errands import Errands
 from quanmin.trust.exporting import Exporting
 from quanmin.trust.imports import Imports
@@ -199,6 +202,16 @@ class Guarding:
         codes = sorted(institution_rule().register.senders)
         return frozenset([await self.store.sender(code) for code in codes])
 
+    async def with_past(self, rights: Rights, type_: str | None) -> Visibility:
+        """The records of which the actor sees earlier versions: those seen whole, and what the
+        registers say, in its directory form (IHE mCSD, ITI-91: updates of a directory).
+        """
+        if type_ not in institution_rule().register.types & directory().keys():
+            return rights.whole
+        codes = sorted(institution_rule().register.senders)
+        entries = OfSender(frozenset([await self.store.sender(code) for code in codes]))
+        return either((rights.whole, both((rights.readable, entries))))
+
     async def refuse_ungiven(
         self, connection: Connection, actor: Actor, written: Sequence[Stored]
     ) -> None:
@@ -329,15 +342,16 @@ class GuardedReading:
             return await self._log.read("vread", entry)
         rights = await self._rights("r", type_)
         try:
+            seen = await self._guard.with_past(rights, type_)
             async with self._store.reading(rights.wall) as connection:
                 found = await read_version(
-                    connection, self.context, rights.whole, type_, id_, version=version
+                    connection, self.context, seen, type_, id_, version=version
                 )
         except Problem as problem:
             await self._notes.note("vread", type_, problem.code)
             raise
         await self._notes.note_reading("vread", found)
-        return found
+        return shown(rights, found)
 
     async def history(
         self,
@@ -361,13 +375,15 @@ class GuardedReading:
             type=type_, id=id_, since=since, before=before, at=at, count=count, cursor=cursor
         )
         try:
+            seen = await self._guard.with_past(rights, type_)
             async with self._store.reading(rights.wall) as connection:
-                found = await history(connection, self.context, rights.whole, query)
+                found = await history(connection, self.context, seen, query)
         except Problem as problem:
             await self._notes.note("history", type_, problem.code)
             raise
         await self._notes.note("history", type_, "ok", found.versions)
-        return found
+        versions = tuple(shown(rights, version) for version in found.versions)
+        return msgspec.structs.replace(found, versions=versions)
 
     async def search(self, query: Query) -> Hits:
         """A slice of what the query finds among what the actor may see."""

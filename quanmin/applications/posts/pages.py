@@ -31,7 +31,7 @@ from quanmin.web.forms import (
 )
 from quanmin.web.sheet import sheet
 
-# Staff are among them whose duty it is to keep the posts of their institution: the desk decides.
+# Staff see their own posts, and who has the duty keeps those of the institution: the desk decides.
 SIDES: Final = Access(
     frozenset(
         {
@@ -79,7 +79,7 @@ async def posts(visit: Visit, records: DeclaredRecords) -> Response:
     )
     reach = await desk.posts_reach()
     filters = [Field("day", say("As of the day (empty: now)"), "date", visit.asked("day"))]
-    if reach.institution is None:
+    if reach.institution is None and reach.actor is None:
         code = visit.asked("institution")
         filters.append(Field("institution", say("Institution (credit code)"), value=code))
     listing = Listing(
@@ -121,7 +121,7 @@ async def give(visit: Visit, records: DeclaredRecords) -> Response:
     """Give a post to an account's actor."""
     desk, say = records.desk(Registers), visit.say
     if not (await desk.posts_reach()).may_change:
-        raise Forbidden("you may see the posts, not change them")
+        raise Forbidden("you may see posts, not give them")
     title, button = say("Give a post"), say("Give it")
     offered = [("", say("none")), *choices(visit, duties())]
     fields = [

@@ -41,7 +41,7 @@ async def enter(visit: Visit, records: DeclaredRecords) -> Response:
     title, say, button = visit.say("Enter a practitioner"), visit.say, visit.say("Enter")
     fields = [
         Field("number", say("Staff number"), is_needed=True, length_max=64),
-        Field("name", say("Name"), is_needed=True),
+        Field("name", say("Full name"), is_needed=True),
     ]
     if visit.request.method == "GET":
         return form_page(visit, title, fields, button=button, back=LIST)

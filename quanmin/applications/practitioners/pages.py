@@ -170,7 +170,7 @@ def _wanted(visit: Visit) -> WantedStaff:
 
 def _headings(visit: Visit) -> list[str]:
     say = visit.say
-    return [say("Name"), say("Staff number"), say("Licences"), say("Practises at")]
+    return [say("Full name"), say("Staff number"), say("Licences"), say("Practises at")]
 
 
 async def _rows(visit: Visit, records: DeclaredRecords, found: Sequence[Staff]) -> list[list[Cell]]:

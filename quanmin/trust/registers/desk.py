@@ -26,31 +26,35 @@ _READERS: Final = frozenset({"supervisor"})
 
 
 class Reach(msgspec.Struct, frozen=True):
-    """Whose posts an actor keeps or sees: those at an institution (credit code), or all (None)."""
+    """Whose posts an actor keeps or sees: those at an institution (credit code), of an actor, or
+    all (None).
+    """
 
-    institution: str | None
-    may_change: bool
+    institution: str | None = None
+    actor: str | None = None
+    may_change: bool = False
+
+    def covers(self, post: Post) -> bool:
+        """Whether a post is among them."""
+        return self.institution in {None, post.institution} and self.actor in {None, post.actor}
 
 
 class Registers(Desk):
     """What one actor keeps of the registers, or asks them."""
 
     async def posts_reach(self) -> Reach:
-        """Whose posts are the actor's to see. Raises Forbidden for nobody's, Stopped."""
+        """Whose posts are the actor's to see: at least their own. Raises Stopped."""
         standing = await self._guard.standings.of(self._actor)
         if self.keeps_all:
-            return Reach(None, may_change=True)
+            return Reach(may_change=True)
         if self._actor.role in _READERS:
-            return Reach(None, may_change=False)
+            return Reach()
         keeping = {duty.code for duty in duties() if duty.keeps_posts}
         if not keeping.isdisjoint(standing.duties):
             own = await self._own_institution()
             if own is not None:
-                return Reach(own, may_change=True)
-        raise Forbidden(
-            "the register of posts is kept by security administrators, and of their own institution"
-            " by those whose duty it is"
-        )
+                return Reach(institution=own, may_change=True)
+        return Reach(actor=self._actor.code)
 
     @property
     def keeps_all(self) -> bool:
@@ -65,7 +69,11 @@ class Registers(Desk):
         at = self._guard.now() if moment is None else moment
         async with self._guard.store.glancing() as connection:
             found = await Posts(Lent(connection)).as_of(
-                at, institution=reach.institution or institution, after=after, count=count
+                at,
+                actor=reach.actor,
+                institution=reach.institution or institution,
+                after=after,
+                count=count,
             )
         await self._asked("read-posts", len(found))
         return found
@@ -75,7 +83,7 @@ class Registers(Desk):
         reach = await self.posts_reach()
         async with self._guard.store.glancing() as connection:
             found = await Posts(Lent(connection)).one(number)
-        if found is None or reach.institution not in {None, found.institution}:
+        if found is None or not reach.covers(found):
             raise NotFound("there is no such post")
         await self._asked("read-posts", 1)
         return found
@@ -101,7 +109,10 @@ class Registers(Desk):
     async def _changing_posts(self) -> Reach:
         reach = await self.posts_reach()
         if not reach.may_change:
-            raise Forbidden("you may see the posts, not change them")
+            raise Forbidden(
+                "the register of posts is kept by security administrators, and of their own"
+                " institution by those whose duty it is"
+            )
         return reach
 
     async def admissions(self, *, state: str | None, after: int, count: int) -> Sequence[Admission]:

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from quanmin.base.problems import Invalid, Issue
 from quanmin.trust.registers.credit_code import code_rule
-from quanmin.trust.registers.definitions import institution_rule
+from quanmin.trust.registers.definitions import acting_states, institution_rule
 from quanmin.trust.registers.entry import OPEN_END, OPEN_START
 from quanmin.trust.registers.institutions import Institution
 from quanmin.trust.registers.licensing import licence_rule
@@ -56,7 +56,8 @@ def with_state(
     organization: Body, history: Sequence[Institution], state: str, first: date, zone: ZoneInfo
 ) -> Body:
     """The Organization with a state from a day on, whatever it was to be from then on. `history` is
-    what the register says of it so far: all of it is stated from now on.
+    what the register says of it so far: all of it is stated from now on. `active`, which others
+    read, says what the last state is.
     """
     url = institution_rule().address.status
     body = copy.deepcopy(organization)
@@ -71,7 +72,7 @@ def with_state(
         first_known = since or date(1949, 10, 1)
         stages.append(_stage(one.state, first_known, last, level=one.level, grade=one.grade))
     body["extension"] = [*kept, *stages, _stage(state, first, None)]
-    body["active"] = True
+    body["active"] = state in acting_states()
     return body
 
 

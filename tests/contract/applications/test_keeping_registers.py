@@ -203,8 +203,13 @@ async def test_posts_are_given_and_ended_and_a_head_keeps_those_of_the_own_insti
     assert (await head.get("/posts/0/end")).status_code == 404
     assert (await confirmed(head, f"/posts/{numbers['wang']}/end")).status_code == 303
     assert [one.actor for one in await books.posts.as_of(2**61, count=9)] == ["hospital-a", "li"]
-    desk = await clinic.enter("hospital-b")
-    assert (await desk.get("/posts")).status_code == 403
+    await books.appoint("hospital-b")
+    desk = await clinic.enter("hospital-b")  # keeps none, and sees the own
+    assert [line[1] for line in lines(await desk.get("/posts.csv"))] == ["hospital-b"]
+    for number in numbers.values():
+        assert (await desk.get(f"/posts/{number}/end")).status_code == 404
+    held = await books.posts.history("hospital-b")
+    assert (await confirmed(desk, f"/posts/{held[0].post}/end")).status_code == 422
     assert ("end-post", "ok") in await actions(clinic, "hospital-a")
 
 
