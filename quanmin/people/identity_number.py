@@ -53,6 +53,18 @@ def number_of(patient: Mapping[str, Any]) -> str | None:
     return None
 
 
+def of_today(number: str) -> str:
+    """The number as it is written today: one of fifteen digits, as it was until 1999, with the
+    century and the check character that it has had since. Others stay as they are.
+    """
+    form, start = rule().number, rule().number.birth_date[0]
+    if len(number) != form.length - 3 or not (number.isascii() and number.isdigit()):
+        return number
+    whole = f"{number[:start]}19{number[start:]}"
+    total = sum(int(digit) * weight for digit, weight in zip(whole, form.weights, strict=True))
+    return whole + form.check_characters[total % len(form.check_characters)]
+
+
 def judge(number: str, patient: Mapping[str, Any]) -> Decision:
     """Whether the number is valid and agrees with the Patient's own birth date and sex.
 

@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from quanmin.base.database import Connection
-from quanmin.base.problems import Conflict, Invalid
+from quanmin.base.problems import Conflict, Invalid, Issue
 from quanmin.records.operation import Change
-from quanmin.trust.registers.definitions import is_of_register
+from quanmin.trust.registers.definitions import institution_rule, is_of_register
 from quanmin.trust.registers.entry import OPEN_END, Entry, Stage, read_entry
 
 _ENTRY: Final = "select code, sender from trust.institution_entry where organization = $1"
@@ -114,6 +114,11 @@ class InstitutionIndex:
             if known is not None:
                 raise Invalid("an institution of the register keeps a unified social credit code")
             return
+        if read.sender in institution_rule().register.senders:
+            text = "this code is of those who write the registers: choose another"
+            where = "Organization.identifier"
+            issues = (Issue("error", "business-rule", text, where),)
+            raise Invalid("the register of institutions does not take this", issues=issues)
         sender = read.sender or (read.code if known is None else known["sender"])
         if known is not None and sender != known["sender"]:
             raise Conflict("an institution of the register keeps the sender code it began with")

@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import re
 import secrets
+import unicodedata
 from collections.abc import Callable
 from typing import Final
 
@@ -16,6 +17,7 @@ import msgspec
 
 from quanmin.base.database import Connection, Database
 from quanmin.base.problems import Conflict, Invalid, NotFound
+from quanmin.people.identity_number import of_today
 from quanmin.trust.actors import Actor
 from quanmin.trust.sign_in.limits import SignInLimits
 from quanmin.trust.sign_in.passwords import Passwords
@@ -64,8 +66,11 @@ class Accounts:
         self._now = now
 
     def holder_of(self, document: str) -> bytes:
-        """Whom an identity document names, as a keyed hash: the same for the same document."""
-        bare = re.sub(r"\s+", "", document).upper()
+        """Whom an identity document names, as a keyed hash: the same for the same document, however
+        its number is typed (in full width, in groups, in the form it had until 1999).
+        """
+        plain = unicodedata.normalize("NFKC", document).upper()
+        bare = of_today("".join(sign for sign in plain if sign.isalnum()))
         return hmac.digest(self._key, b"holder:" + bare.encode(), "sha256")
 
     async def add(

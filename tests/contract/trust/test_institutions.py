@@ -273,3 +273,14 @@ async def test_a_change_of_name_holds_from_when_it_is_written(
         ("清河市医院", "city", "active"),
     ]
     assert [one.until for one in history[:2]] == [one.since for one in history[1:]]
+
+
+@pytest.mark.parametrize("sender", ["node", "register"])
+async def test_no_institution_writes_as_those_who_keep_the_registers(
+    guard: Guard, sender: str
+) -> None:
+    body = organization()
+    body["identifier"][1]["value"] = sender
+    with pytest.raises(Invalid) as refused:
+        await register(guard, body)
+    assert [issue.expression for issue in refused.value.issues] == ["Organization.identifier"]

@@ -131,6 +131,47 @@ async def test_gb_22239_8_1_5_the_database_itself_holds_the_administrators_apart
         )
 
 
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "11010519491231002x",
+        " 110105 19491231 002X ",
+        "110105-19491231-002X",
+        "".join(chr(ord(sign) + 0xFEE0) for sign in "11010519491231002X"),  # in full width
+        "110105491231002",
+    ],
+)
+async def test_gb_22239_8_1_5_a_document_is_one_however_its_number_is_typed(
+    entrance: Entrance, typed: str
+) -> None:
+    await entrance.accounts.add(
+        "li", administrator(ADMINISTRATORS[0], "li"), document="11010519491231002X"
+    )
+    with pytest.raises(Conflict, match="three persons"):
+        await entrance.accounts.add(
+            "li-2", administrator(ADMINISTRATORS[1], "li-2"), document=typed
+        )
+
+
+async def test_gb_22239_8_1_5_no_later_change_joins_two_administrators(entrance: Entrance) -> None:
+    """Neither the account nor the actor gets another holder, nor an old actor its role back."""
+    first, second, third = ADMINISTRATORS
+    await entrance.accounts.add("li", administrator(first, "li"), document="x:1")
+    await entrance.accounts.add("he", administrator(second, "he"), document="x:2")
+    await entrance.accounts.retire("he")
+    await entrance.accounts.add("he-2", administrator(third, "he-2"), document="x:2")
+    holder = "(select holder from trust.account where code = 'li')"
+    for change in (
+        f"update trust.account set holder = {holder} where code = 'he-2'",
+        f"update trust.actor set holder = {holder} where code = 'he-2'",
+        f"update trust.actor set holder = {holder}, account = 'li' where code = 'he-2'",
+        "update trust.actor set holder = null where code = 'he-2'",
+        "update trust.actor set is_active = true where code = 'he'",
+    ):
+        with pytest.raises(asyncpg.IntegrityConstraintViolationError):
+            await entrance.pool.execute(change)
+
+
 async def test_an_administrator_is_a_known_person(entrance: Entrance) -> None:
     with pytest.raises(Invalid, match="identity document"):
         await entrance.accounts.add("li", administrator(ADMINISTRATORS[0], "li"))
