@@ -137,6 +137,11 @@ async def fill(books: Books) -> dict[str, str]:
             "type": coded("57"),
         }
     )
+    await _fill_staff(books, ids, reach)
+    return ids
+
+
+async def _fill_staff(books: Books, ids: dict[str, str], reach: list[dict[str, str]]) -> None:
     person = practitioner(
         qualification("physician", "clinical"),
         active=True,
@@ -166,7 +171,6 @@ async def fill(books: Books) -> dict[str, str]:
             "endpoint": reach,
         }
     )
-    return ids
 
 
 NAMES = {
