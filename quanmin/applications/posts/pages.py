@@ -63,6 +63,7 @@ SAID: Final = (
     _("the actor has a post in this time already: end that one first"),
     _("nobody gives a post to themselves: let another keeper do it"),
     _("the post has ended before"),
+    _("somebody else has a post as this practitioner in this time: end that one first"),
 )
 
 

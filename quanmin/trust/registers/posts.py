@@ -31,13 +31,22 @@ _AS_OF: Final = f"""
 _HISTORY: Final = f"select {_COLUMNS} {_FROM} where p.actor = $1 order by p.since"
 _ONE: Final = f"select {_COLUMNS} {_FROM} where p.post = $1"
 _ACTOR: Final = """
-    select a.is_active, e.organization, e.code as institution
+    select a.is_active, a.account, e.organization, e.code as institution
     from trust.actor a left join trust.institution_entry e using (sender)
     where a.code = $1 for update of a
 """
 _OVERLAPS: Final = """
     select post, organization, duties, practitioner, since, until
     from trust.post where actor = $1 and since < $3 and until > $2 order by since
+"""
+_PRACTITIONER: Final = """
+    select practitioner from trust.practitioner_entry where practitioner = $1 for update
+"""
+_ANOTHERS: Final = """
+    select true from trust.post p join trust.actor a on a.code = p.actor
+    where p.practitioner = $1 and p.since < $3 and p.until > $2
+        and p.actor <> $4 and (a.account is null or a.account is distinct from $5)
+    limit 1
 """
 _INSERT: Final = """
     insert into trust.post
@@ -93,6 +102,8 @@ async def appoint(connection: Connection, wished: Wished, *, at: int, by: str) -
     if wished.institution not in {None, row["institution"]}:
         text = "the actor writes for another institution: give the account an actor there first"
         raise _fault(Invalid, "institution", text)
+    if wished.practitioner is not None:
+        await _refuse_anothers(connection, wished, row["account"])
     values = (sorted(wished.duties), wished.practitioner, wished.since, wished.until)
     overlapping = await connection.fetch(_OVERLAPS, wished.actor, wished.since, wished.until)
     if [tuple(one)[1:] for one in overlapping] == [(row["organization"], *values)]:
@@ -102,6 +113,19 @@ async def appoint(connection: Connection, wished: Wished, *, at: int, by: str) -
         raise _fault(Conflict, "from", text)
     post = await connection.fetchval(_INSERT, wished.actor, row["organization"], *values, at, by)
     return Post(*(await connection.fetch(_ONE, post))[0])
+
+
+async def _refuse_anothers(connection: Connection, wished: Wished, account: str | None) -> None:
+    """A practitioner is one person, whose licences nobody else acts with. Whoever else gives a post
+    as this practitioner waits here.
+    """
+    if await connection.fetchval(_PRACTITIONER, wished.practitioner) is None:
+        text = "this is no Practitioner of the register: enter them first"
+        raise _fault(Invalid, "staff", text)
+    held = (wished.practitioner, wished.since, wished.until, wished.actor, account)
+    if await connection.fetchval(_ANOTHERS, *held):
+        text = "somebody else has a post as this practitioner in this time: end that one first"
+        raise _fault(Conflict, "staff", text)
 
 
 def _fault(kind: type[Problem], column: str, text: str) -> Problem:

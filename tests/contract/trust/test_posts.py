@@ -152,6 +152,24 @@ async def test_posts_of_one_actor_never_overlap_however_many_appoint_at_once(
     assert len(await books.posts.history("wang")) == 1
 
 
+async def test_nobody_acts_with_the_licences_of_another(books: Books) -> None:
+    await books.enter(organization())
+    person = await books.enter(practitioner(qualification("physician", "clinical")))
+    for code in ("li", "wang"):
+        await books.actor(code, "doctor")
+    tried = await asyncio.gather(
+        *(books.appoint(code, practitioner_id=person) for code in ("li", "wang")),
+        return_exceptions=True,
+    )
+    assert {type(one) for one in tried if isinstance(one, BaseException)} == {Conflict}
+    held = next(one for one in tried if not isinstance(one, BaseException))
+    await books.posts.end(held.post, at=START)
+    other = "wang" if held.actor == "li" else "li"
+    await books.appoint(other, practitioner_id=person, since=START)
+    with pytest.raises(Invalid, match="no Practitioner of the register"):
+        await books.appoint(held.actor, practitioner_id="nobody", since=START)
+
+
 async def test_the_register_of_posts_says_what_held_on_a_day(books: Books) -> None:
     await books.enter(organization())
     await books.actor("wang", "nurse")
