@@ -35,10 +35,12 @@ from quanmin.base.logs import SEVERITIES, write_logs
 from quanmin.base.problems import Problem, Unusable
 from quanmin.node.backup import back_up, back_up_keys, describe_server, list_bases, restore_keys
 from quanmin.node.command_groups import GROUPS
+from quanmin.node.decide_command import decide
 from quanmin.node.doctor import Verdict, examine
 from quanmin.node.erasing_command import erase_person
 from quanmin.node.export_command import export_records
 from quanmin.node.first_actors import OPERATOR, renew_token
+from quanmin.node.job_commands import Directory, SettingsFile
 from quanmin.node.own_keys import open_keys
 from quanmin.node.places import Places, State
 from quanmin.node.reach import reached_database, running_cluster
@@ -65,15 +67,8 @@ node = typer.Typer(help="Start, stop and look at the node.", no_args_is_help=Tru
 app.add_typer(node, name="node")
 for _group in (*GROUPS, tenants):
     app.add_typer(_group)
-app.command("export")(export_records)
-app.command("erase")(erase_person)
-
-Directory = Annotated[
-    Path | None, typer.Option("--directory", help="The node's folder (setting node.directory).")
-]
-SettingsFile = Annotated[
-    Path | None, typer.Option("--settings", help="The settings file to use instead of the usual.")
-]
+for _name, _run in (("export", export_records), ("erase", erase_person), ("decide", decide)):
+    app.command(_name)(_run)
 
 _console = Console()
 

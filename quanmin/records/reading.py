@@ -187,15 +187,21 @@ async def seen(connection: Reader, visibility: Visibility, facts: Facts, rid: in
         return facts
     if facts.patient is not None and mentions_grants(visibility):
         facts = msgspec.structs.replace(facts, grants=await grants_of(connection, facts.patient))
-    having = [one for one in having_in(visibility) if one.type == facts.type]
+    facts = await with_codes(connection, facts, rid, having_in(visibility))
+    return facts if allows(visibility, facts) else None
+
+
+async def with_codes(
+    connection: Reader, facts: Facts, rid: int, asked: Sequence[Having] = ()
+) -> Facts:
+    """The facts with those of the record's codes that its grants, or these, ask about."""
+    having = [one for one in asked if one.type == facts.type]
     having += [
         Having(facts.type, frozenset(key for key, _ in one.codes), one.codes)
         for one in facts.grants
         if one.codes is not None and one.type in {None, facts.type}
     ]
-    if having:
-        facts = await _with_codes(connection, facts, rid, having)
-    return facts if allows(visibility, facts) else None
+    return await _with_codes(connection, facts, rid, having) if having else facts
 
 
 async def grants_of(connection: Reader, patient: int) -> frozenset[Grant]:

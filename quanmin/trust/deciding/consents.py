@@ -61,21 +61,26 @@ class ConsentIndex:
         """See `Projection`."""
         grounded = []
         for change in changes:
-            resource = change.resource
-            if resource is None or change.patient is None:
-                continue
-            moment = moment_of(resource, change.updated, self._context.zone)
-            grants: list[Granting] = []
-            for said in read_statements(resource, self._context.zone):
-                senders = await institutions(connection, self._context, said)
-                coded = await codes_meant(connection, self._context, said)
-                for grant in self._grants(said, senders, coded, moment):
-                    grants.append(msgspec.structs.replace(grant, part=len(grants)))
-            if grants:
+            grants = await self.said(connection, change)
+            if grants and change.patient is not None:
                 grounded.append(Grounded(change.rid, change.patient, tuple(grants)))
         earlier = [change.rid for change in changes if change.version > 1]
         now = max(change.updated for change in changes)
         await replace_grants(connection, self._people, earlier, grounded, now)
+
+    async def said(self, connection: Connection, change: Change) -> list[Granting]:
+        """What a version of a Consent grants."""
+        resource = change.resource
+        if resource is None or change.patient is None:
+            return []
+        moment = moment_of(resource, change.updated, self._context.zone)
+        grants: list[Granting] = []
+        for said in read_statements(resource, self._context.zone):
+            senders = await institutions(connection, self._context, said)
+            coded = await codes_meant(connection, self._context, said)
+            for grant in self._grants(said, senders, coded, moment):
+                grants.append(msgspec.structs.replace(grant, part=len(grants)))
+        return grants
 
     def _grants(
         self,

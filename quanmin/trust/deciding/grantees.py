@@ -5,8 +5,11 @@ A number is a keyed hash: the table tells nobody without the node's keys who may
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
+
+import msgspec
 
 from quanmin.records.keying import Keying
 from quanmin.trust.deciding.consent_reading import purposes_around
@@ -19,6 +22,20 @@ Words = tuple[tuple[str, str], ...]
 
 _CACHE: Final = 4096
 _PART: Final = "part of "
+
+
+class Meaning(msgspec.Struct, frozen=True):
+    """What a number says: `effect` is what is granted, `who` the institution (its number, ANY for
+    all), `kind` the label of a kind that is kept apart, "" for none.
+    """
+
+    effect: str
+    who: int | str = ANY
+    purpose: str = ANY
+    kind: str = ""
+
+
+_SAID: Final = ("permit", "refuse", "withdraw")
 
 
 class Grantees:
@@ -56,6 +73,17 @@ class Grantees:
         passing on `onward` and `no onward`.
         """
         return self._grantee(f"{_PART if is_part else ''}{word}", str(sender), purpose, kind)
+
+    def meanings(self, sender: int, purpose: str, kinds: Sequence[str]) -> dict[int, Meaning]:
+        """What the numbers say that may concern an institution for a purpose."""
+        return {
+            self.named(word, who, one, kind, is_part=is_part): Meaning(word, who, one, kind)
+            for who in (sender, ANY)
+            for one in (*purposes_around(purpose), ANY)
+            for kind in kinds
+            for word in _SAID
+            for is_part in (False, True)
+        }
 
     def _all(
         self, word: str, sender: int, purpose: str, kind: str = "", *, is_part: bool = False

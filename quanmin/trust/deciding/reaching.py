@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable
-from functools import cache
-from importlib import resources
 from typing import Final
 
 import msgspec
@@ -26,9 +23,10 @@ from quanmin.records.visibility import (
     OfType,
     Visibility,
 )
-from quanmin.trust.deciding.grantees import Grantees, Words
+from quanmin.trust.deciding.grantees import Grantees, Meaning, Words
 from quanmin.trust.deciding.granting import InUse
 from quanmin.trust.deciding.joining import both, either, without
+from quanmin.trust.deciding.levels import label_levels, load_levels
 from quanmin.trust.directory import directory
 from quanmin.trust.registers.definitions import institution_rule
 
@@ -57,27 +55,6 @@ class Asking(msgspec.Struct, frozen=True):
     reached: dict[str, Visibility] = msgspec.field(default_factory=dict)
 
 
-class _Scenario(msgspec.Struct, frozen=True):
-    name: str
-    purposes: frozenset[str]
-    levels: dict[str, int]
-
-
-class _Levels(msgspec.Struct, frozen=True):
-    unlabelled: int
-    confidentiality: str
-    labels: dict[str, int]
-    scenario: tuple[_Scenario, ...]
-
-
-@cache
-def _levels() -> _Levels:
-    file = resources.files("quanmin") / "definitions" / "sensitivity" / "levels.toml"
-    whole = tomllib.loads(file.read_text("utf-8"))
-    head = whole.pop("definition")
-    return msgspec.convert({**head, **whole}, _Levels, strict=False)
-
-
 class Reaching:
     """The sets of one node."""
 
@@ -90,7 +67,7 @@ class Reaching:
         }
         self._of_no_kind = without(Labelled(frozenset().union(*self._strict.values())))
         self._reportable = frozenset(self._key(kind) for kind in kinds if kind.is_reportable)
-        self._leveled = self._label_levels(kinds)
+        self._leveled = label_levels(keying)
         self._beyond: dict[int, Visibility] = {}
         self._by_name: dict[str, Callable[[Asking], Visibility]] = {
             "everything": lambda _: Everything(),
@@ -112,6 +89,27 @@ class Reaching:
         found = asking.reached.get(atom)
         if found is None:
             found = asking.reached[atom] = self._by_name[atom](asking)
+        return found
+
+    def strict_codes(self, labels: frozenset[int]) -> tuple[str, ...]:
+        """The kinds kept apart of which a record with these labels is."""
+        return tuple(code for code, keys in self._strict.items() if not keys.isdisjoint(labels))
+
+    def level_of(self, labels: frozenset[int]) -> int:
+        """The level of a record with these labels, but for kinds that only a consent opens."""
+        levels = [of for key, of in self._leveled.items() if key in labels]
+        return max(levels, default=load_levels().unlabelled)
+
+    def level_for(self, asking: Asking) -> int:
+        """The level up to which an asker sees for a purpose."""
+        return load_levels().seen_up_to(asking.role, asking.purpose)
+
+    def meanings(self, asking: Asking) -> dict[int, Meaning]:
+        """What is granted by the numbers that may concern an asker for a purpose."""
+        kinds = ("", *self._strict)
+        found = self._grantees.meanings(asking.sender, asking.purpose, kinds)
+        found[self._grantees.treating(asking.sender)] = Meaning("treats")
+        found[self._grantees.glass(asking.actor)] = Meaning("glass")
         return found
 
     def _key(self, kind: Kind) -> int:
@@ -243,27 +241,18 @@ class Reaching:
         return either([*([Labelled(unnamed)] if unnamed else []), *parts])
 
     def _beyond_level(self, asking: Asking) -> Visibility:
-        level = 0
-        for scenario in _levels().scenario:
-            if asking.purpose in scenario.purposes:
-                level = max(level, scenario.levels.get(asking.role, 0))
+        level = self.level_for(asking)
         return self._beyond[level] if level in self._beyond else self._beyond_of(level)
 
     def _beyond_of(self, level: int) -> Visibility:
         above = frozenset(key for key, of in self._leveled.items() if of > level)
         within = frozenset(key for key, of in self._leveled.items() if of <= level)
         parts: list[Visibility] = [Labelled(above)] if above else []
-        if _levels().unlabelled > level:
+        if load_levels().unlabelled > level:
             parts.append(Except(Labelled(within)))
         found: Visibility = Both((Except(OfNobody()), Either(tuple(parts)))) if parts else Nothing()
         self._beyond[level] = found
         return found
-
-    def _label_levels(self, kinds: tuple[Kind, ...]) -> dict[int, int]:
-        """The level of each label, without those of kinds that only a consent opens."""
-        known = _levels()
-        found = {self._label(known.confidentiality, code): of for code, of in known.labels.items()}
-        return found | {self._key(kind): kind.level for kind in kinds if not kind.is_strict}
 
     def _of_duty(self, asking: Asking) -> Visibility:
         if asking.purpose != _DUTY or asking.role != "public_health_worker" or not asking.region:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Iterable
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -27,6 +27,8 @@ from quanmin.trust.registers.licensing import (
     unlicensed,
 )
 from quanmin.trust.registers.tenant_rule import tenant_rule
+
+Obstacle = Literal["state", "abroad", "admission", "no-post", "post", "licence"]
 
 _BATCH_MAX: Final = 256
 _REMEMBERED_MAX: Final = 10_000
@@ -118,37 +120,23 @@ class Standing(msgspec.Struct, frozen=True):
     transfers: tuple[int, ...] = ()
     transferred: frozenset[str] | None = None
 
-    def refusal(self, role: str, *, posts_required: bool = True) -> str | None:
-        """Why an actor of this role may not act now, as a sentence; None when they may."""
+    def obstacle(self, role: str, *, posts_required: bool = True) -> tuple[Obstacle, str] | None:
+        """What keeps an actor of this role from acting, and more about it; None when nothing."""
         rule = roles().get(role)
         if self.is_entered and self.state not in acting_states():
-            state = self.state or "not in force"
-            return (
-                f"the register says that your institution is {state} now: nobody acts for it; ask"
-                " who keeps the register of institutions"
-            )
+            return "state", self.state or "not in force"
         if 0 in self.transfers:
-            return (
-                "you are outside the country, and no transfer to you that was approved is in force:"
-                " ask who keeps the processing register"
-            )
+            return "abroad", ""
         if not self.is_admitted:
-            return (
-                "the party you ask for is not admitted to this node, or no longer: ask who keeps"
-                " the register of admissions"
-            )
+            return "admission", ""
         if not self.has_posts:
-            if posts_required and rule is not None and _needs_post(rule, self):
-                return "you have no post in the register: ask who keeps the register of posts"
-            return None
+            is_needed = posts_required and rule is not None and _needs_post(rule, self)
+            return ("no-post", "") if is_needed else None
         if self.post is None:
-            return "your post has ended or has not begun: ask who keeps the register of posts"
+            return "post", ""
         needed = frozenset() if rule is None else rule.licences
         if needed and needed.isdisjoint(kind for kind, _ in self.licences):
-            return (
-                "no licence of yours is in force at this institution"
-                f" ({' or '.join(sorted(needed))}): ask who keeps the register of practitioners"
-            )
+            return "licence", " or ".join(sorted(needed))
         return None
 
     def has(self, application: str) -> bool:
@@ -157,6 +145,36 @@ class Standing(msgspec.Struct, frozen=True):
         if not self.tenant or application in rule.always_on:
             return True
         return dict(self.switches).get(application, rule.default_on)
+
+    def refusal(self, role: str, *, posts_required: bool = True) -> str | None:
+        """Why an actor of this role may not act now, as a sentence; None when they may."""
+        match self.obstacle(role, posts_required=posts_required):
+            case "state", state:
+                return (
+                    f"the register says that your institution is {state} now: nobody acts for it;"
+                    " ask who keeps the register of institutions"
+                )
+            case "abroad", _:
+                return (
+                    "you are outside the country, and no transfer to you that was approved is in"
+                    " force: ask who keeps the processing register"
+                )
+            case "admission", _:
+                return (
+                    "the party you ask for is not admitted to this node, or no longer: ask who"
+                    " keeps the register of admissions"
+                )
+            case "no-post", _:
+                return "you have no post in the register: ask who keeps the register of posts"
+            case "post", _:
+                return "your post has ended or has not begun: ask who keeps the register of posts"
+            case "licence", needed:
+                return (
+                    f"no licence of yours is in force at this institution ({needed}): ask who keeps"
+                    " the register of practitioners"
+                )
+            case _:
+                return None
 
     def refuse_unlicensed(self, types: Collection[str]) -> None:
         """Raises Forbidden for a person who writes what their licences do not cover, whatever it
@@ -224,7 +242,7 @@ class Standings:
         """`connect` lends a connection; `now` gives microseconds since 1970-01-01T00:00Z. With
         `posts_required` nobody acts without a post whose role has one (roles.toml).
         """
-        self._posts_required = posts_required
+        self.posts_required = posts_required
         self._connect = connect
         self._now = now
         self._tenancies: dict[_Key, _Tenancy] = {}
@@ -236,7 +254,7 @@ class Standings:
         Raises Stopped for one who may not act.
         """
         standing = await self.told(actor)
-        refusal = standing.refusal(actor.role, posts_required=self._posts_required)
+        refusal = standing.refusal(actor.role, posts_required=self.posts_required)
         if refusal is None and actor.client and not standing.has(actor.client):
             refusal = "this application is not switched on for the tenant that you act in"
         if refusal is not None:
@@ -258,7 +276,7 @@ class Standings:
             batch = {key: self._waiting.pop(key) for key in [*self._waiting][:_BATCH_MAX]}
             try:
                 async with self._connect() as connection:
-                    told = await self._ask(connection, batch)
+                    told = await self._ask(connection, batch, self._now())
             except Exception as error:  # noqa: BLE001 - handed to everyone who waits
                 for found in _each(batch):
                     found.set_exception(error)
@@ -268,8 +286,16 @@ class Standings:
                         if not found.done():
                             found.set_result(told.get(key, _UNKNOWN))
 
-    async def _ask(self, connection: Connection, keys: Collection[_Key]) -> dict[_Key, Standing]:
-        now = self._now()
+    async def at(self, connection: Connection, actor: Actor, moment: int) -> Standing:
+        """What the registers say of an actor at a moment, whether they may act or not; the tenants
+        are those of now.
+        """
+        key = actor.code, actor.sender, actor.client
+        return (await self._ask(connection, [key], moment)).get(key, _UNKNOWN)
+
+    async def _ask(
+        self, connection: Connection, keys: Collection[_Key], now: int
+    ) -> dict[_Key, Standing]:
         actors, senders, clients = map(list, zip(*keys, strict=True))
         in_force = list(licence_rule().states.in_force)
         bound = list(place_bound())
@@ -283,7 +309,7 @@ class Standings:
         edition = max((row["walls"] for row in rows if row["walls"] is not None), default=None)
         if edition is None:
             return told
-        held = await self._tenancies_of(connection, keys, edition, now)
+        held = await self._tenancies_of(connection, keys, edition, self._now())
         return {key: held[key].told(standing) for key, standing in told.items()}
 
     async def _tenancies_of(

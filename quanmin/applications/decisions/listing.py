@@ -1,0 +1,55 @@
+"""What the lists of rules and of the matrix hold, row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from quanmin.trust.deciding.levels import load_levels
+from quanmin.trust.deciding.rules import Rule, load_rules
+from quanmin.trust.deciding.wording import names
+from quanmin.trust.registers.definitions import roles
+from quanmin.web.text import Language
+
+Say = Callable[[str], str]
+
+
+def rule_rows(say: Say, language: Language) -> tuple[list[str], list[list[str]]]:
+    """Heading and rows: the rules in force."""
+    heading = [say("Rule"), say("Effect"), say("Sentence"), say("For whom"), say("For what"),
+               say("Source"), say("Version"), say("In force since")]  # fmt: skip
+    return heading, [_rule(rule, say, language) for rule in load_rules()]
+
+
+def _rule(rule: Rule, say: Say, language: Language) -> list[str]:
+    return [
+        rule.id,
+        say("permits") if rule.effect == "permit" else say("forbids"),
+        rule.zh if language == "zh" else rule.en,
+        _listed(rule.when.roles, language) or say("everybody"),
+        _listed(rule.when.purposes, language) or say("every purpose"),
+        rule.source,
+        rule.version,
+        f"{rule.effective:%Y-%m-%d}",
+    ]
+
+
+def _listed(codes: Iterable[str] | None, language: Language) -> str:
+    known = names(language)
+    parting = "、" if language == "zh" else ", "
+    return parting.join(known.get(code, code) for code in sorted(codes or ()))
+
+
+def matrix_rows(say: Say, language: Language) -> tuple[list[str], list[list[str]], tuple[str, ...]]:
+    """Heading, rows and what the levels mean: a row for each scenario, a column for each role."""
+    known, levels = names(language), load_levels()
+    heading = [say("Scenario"), say("Purposes"), *(known[role] for role in roles())]
+    rows = [
+        [
+            scenario.name if language == "zh" else scenario.en,
+            _listed(scenario.purposes, language) or "–",
+            *(str(scenario.levels.get(role, 0)) for role in roles()),
+        ]
+        for scenario in levels.scenario
+    ]
+    notes = tuple(f"{one.level}: {one.zh if language == 'zh' else one.en}" for one in levels.level)
+    return heading, rows, (say("0: nothing of other institutions by level"), *notes)
