@@ -108,7 +108,7 @@ class Decisions(Desk):
         or in its name.
         """
         self._refuse_others()
-        async with self._guard.store.glancing() as connection:
+        async with self._guard.store.glancing(self._guard.store.whole_node) as connection:
             rows = await connection.fetch(_SUBJECTS, text.strip(), count)
         return [Subject(**row) for row in rows]
 

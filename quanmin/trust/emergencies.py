@@ -1,17 +1,19 @@
-"""Opening records in an emergency through the guard, and judging it afterwards; all of it is in the
-access log.
-"""
+"""Opening records in an emergency through the guard; all of it is in the access log."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from quanmin.base.database import Connection
 from quanmin.base.problems import Forbidden, NotFound, Problem
+from quanmin.fhir.grammar import parse_query
 from quanmin.records.context import DELETED
-from quanmin.trust.deciding.glass import Glasses, Opened, Openings, State
+from quanmin.records.search import search
+from quanmin.records.visibility import Everything
+from quanmin.trust.deciding.glass import Glasses, Opened
 from quanmin.trust.deciding.reaching import BREAK_GLASS
 from quanmin.trust.desk import Desk
 
@@ -19,11 +21,13 @@ if TYPE_CHECKING:
     from quanmin.trust.guarded_reading import Guarding
 
 _ACTION: Final = "break-glass"
-_REVIEWERS: Final = frozenset({"operator", "security_administrator"})
+_CLOSING: Final = "close-break-glass"
+_PATIENT: Final = "select patient from records.record where type = $1 and rid = $2"
+_FOUND_MAX: Final = 50
 
 
 class Emergencies(Desk):
-    """What one actor opens, or judges of what others have opened."""
+    """What one actor opens, or what was opened of theirs."""
 
     @property
     def _glasses(self) -> Glasses:
@@ -69,11 +73,84 @@ class Emergencies(Desk):
         self._notes.settle()
         return until
 
-    async def waiting(self, count: int) -> list[Opened]:
-        """What nobody has judged yet, the oldest first. Raises Forbidden for who does not judge."""
-        self._refuse_others()
+    @property
+    def may_open(self) -> bool:
+        """Whether a rule lets this actor open records in an emergency."""
+        return self._guard.deciding.may_break_glass(self._actor)
+
+    async def find(self, identifier: str) -> str | None:
+        """The id of a Patient with this very identifier, whoever registered it, for one who may
+        open records in an emergency; None for none, or for several that are not one person.
+
+        Noted whatever is found: who asks learns that there is such a Patient.
+        """
+        guard, context = self._guard, self._guard.store.context
+        self._notes.decided_by(guard.deciding.of_break_glass(self._actor))
+        await guard.standings.of(self._actor)
+        if not self.may_open:
+            await self._notes.note("find-break-glass", "Patient", Forbidden.code)
+            raise Forbidden("no rule lets you open records in an emergency")
+        query = parse_query(
+            "Patient",
+            [("identifier", _escaped(identifier)), ("_count", str(_FOUND_MAX))],
+            strict=True,
+            zone=context.zone,
+            limits=context.query_limits,
+        )
+        _, rights = await guard.own_rights(self._actor, BREAK_GLASS)
+        async with guard.store.reading(rights.wall) as connection:
+            hits = await search(connection, context, query, Everything())
+        async with guard.store.glancing(guard.store.whole_node) as connection:
+            persons = {
+                await guard.people.person_of(connection, hit.rid) or -hit.rid
+                for hit in hits.matches
+            }
+        await self._notes.note("find-break-glass", "Patient", "ok", hits.matches)
+        return hits.matches[0].id if len(persons) == 1 and hits.next is None else None
+
+    async def under_way(self, type_: str, id_: str) -> int | None:
+        """Until when this actor has opened the record of the person whom a record is about, None
+        for not at all; what is read meanwhile is noted as it is read.
+        """
+        context = self._guard.store.context
+        rid = context.rid_of(type_, id_) if type_ in context.table.types else None
+        if rid is None or not self.may_open:
+            return None
         async with self._guard.store.glancing(self._guard.store.whole_node) as connection:
-            found = await self._glasses.waiting(connection, count)
+            number = context.definition(type_).number
+            patient = await connection.fetchval(_PATIENT, number, rid)
+            if patient is None:
+                return None
+            return await self._glasses.under_way(
+                connection, self._actor.code, patient, self._guard.now()
+            )
+
+    async def close(self, patient_id: str) -> None:
+        """End what this actor has opened of the person whom a Patient is. Raises NotFound when it
+        was not open.
+        """
+        guard = self._guard
+        rid = guard.store.context.rid_of("Patient", patient_id)
+        self._notes.decided_by(guard.deciding.of_break_glass(self._actor))
+        try:
+            whole = guard.store.whole_node
+            async with guard.store.glancing(whole) as connection, connection.transaction():
+                is_closed = rid is not None and await self._glasses.close(
+                    connection, self._actor.code, rid, guard.now()
+                )
+                if not is_closed or rid is None:
+                    raise NotFound("you have not opened this record")
+                entry = self._notes.entry_of_keys(_CLOSING, "Patient", "ok", [(rid, rid)])
+                await self._notes.put_in(connection, [entry])
+        except Problem as problem:
+            await self._notes.note(_CLOSING, "Patient", problem.code)
+            raise
+        self._notes.settle()
+
+    async def own(self, count: int) -> list[Opened]:
+        """What this actor has opened, the newest first, and what was judged of it."""
+        async with self._guard.store.glancing(self._guard.store.whole_node) as connection:
+            found = await self._glasses.by(connection, self._actor.code, count)
         await self._note(found)
         return found
 
@@ -84,25 +161,6 @@ class Emergencies(Desk):
             found = await self._glasses.about(connection, sorted(patients))
         await self._note(found)
         return found
-
-    async def judge(self, glass: int, state: State) -> None:
-        """Say of one whether there was reason for it. Raises as `Glasses.judge`, and Forbidden."""
-        self._refuse_others()
-        async with self._guard.store.glancing(self._guard.store.whole_node) as connection:
-            await self._glasses.judge(
-                connection, glass, state, reviewer=self._actor.code, now=self._guard.now()
-            )
-        await self._notes.note("judge-break-glass", None, state)
-
-    async def statistics(self, since: int, before: int) -> list[Openings]:
-        """How often who opened records, the most first. Raises Forbidden for who does not judge."""
-        self._refuse_others()
-        async with self._guard.store.glancing(self._guard.store.whole_node) as connection:
-            return await self._glasses.statistics(connection, since, before)
-
-    def _refuse_others(self) -> None:
-        if self._actor.role not in _REVIEWERS:
-            raise Forbidden("what was opened in an emergency is judged by security administrators")
 
     async def _note(self, found: list[Opened]) -> None:
         entry = self._notes.entry_of_keys("read-break-glass", None, "ok", ())
@@ -119,3 +177,8 @@ async def _is_there(connection: Connection, guard: Guarding, rid: int) -> bool:
         DELETED,
     )
     return bool(found)
+
+
+def _escaped(value: str) -> str:
+    """A value of a search as it is: these signs would part it."""
+    return re.sub(r"([\\,$|])", r"\\\1", value.strip())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import datetime
+from typing import Self
 
 import msgspec
 
@@ -271,6 +272,10 @@ class GuardedReading:
             return
         grants = await grants_of(connection, patient)
         self._notes.decided_by(Said(rights.reasons.of_person(patient, grants)))
+
+    def stating(self, purpose: str) -> Self:
+        """The same for another purpose, in the same request."""
+        return type(self)(self._guard, self.actor, purpose, self.request_id)
 
     @property
     def errands(self) -> Errands:

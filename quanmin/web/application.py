@@ -24,7 +24,8 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
 
     `reads` and `writes` are resource types, and they are limits: the records handed to the pages
     refuse every other type. `desks` are those of trust that its pages ask, a limit as well.
-    `purpose` is the purpose of use (HL7 v3 PurposeOfUse) under which its reading is logged. `home`
+    `purpose` is the purpose of use (HL7 v3 PurposeOfUse) under which its reading is logged; others
+    that its pages may state stand in `may_state`. `home`
     is the path its entry in the menu leads to.
     """
 
@@ -37,6 +38,7 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
     writes: frozenset[str] = frozenset()
     desks: frozenset[type[Desk]] = frozenset()
     purpose: str = "TREAT"
+    may_state: frozenset[str] = frozenset()
     home: str = "/"
     pages: tuple[Page, ...]
 

@@ -109,6 +109,12 @@ class DeclaredRecords:
         self._readable("Organization")
         return await self._records.institution_history(code)
 
+    def stating(self, purpose: str) -> DeclaredRecords:
+        """The same for a purpose that the application has declared."""
+        if purpose not in self._application.may_state:
+            raise Forbidden(f"{self._application.name} does not declare the purpose {purpose}")
+        return DeclaredRecords(self._records.stating(purpose), self._application, self._zone)
+
     def desk(self, kind: type[Kind]) -> Kind:
         """A desk of trust that the application has declared."""
         if kind not in self._application.desks:

@@ -12,6 +12,7 @@ from datetime import date, datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
@@ -30,6 +31,16 @@ _FIELDS_MAX = 100
 _HOUR_SECONDS = 3600
 
 
+class Emergency(msgspec.Struct, frozen=True):
+    """The Patient whose record is read in an emergency ("" for none that is named), and until when
+    it is open: microseconds, None for not yet.
+    """
+
+    patient: str
+    until: int | None
+    minutes_left: int = 0
+
+
 @dataclass(slots=True)
 class Visit:
     """Made by the kit for each request; `actor` is None only on pages open to anybody.
@@ -37,7 +48,8 @@ class Visit:
     `begun` is the session in whatever stage, `cookie` its id; `acting_for` is the name of the one
     for whom a guardian acts. `holder` is what sealed values are bound to: they open in the same
     session (or browser, before there is one) only. `standing` is asked for on a node that has
-    tenants, whose applications are switched on one by one.
+    tenants, whose applications are switched on one by one. `emergency` is the one in which the page
+    is read.
     """
 
     request: Request
@@ -52,11 +64,17 @@ class Visit:
     cookie: str = ""
     acting_for: str = ""
     standing: Standing | None = None
+    emergency: Emergency | None = None
 
     @property
     def reader(self) -> Reader:
         """Reads resources in the language of the page."""
         return Reader(self.language, self.house.settings.zone)
+
+    @property
+    def may_open_in_emergency(self) -> bool:
+        """Whether a rule lets the visitor open records in an emergency."""
+        return self.actor is not None and self.house.guard.deciding.may_break_glass(self.actor)
 
     @property
     def today(self) -> date:
@@ -153,6 +171,7 @@ class Visit:
             "menu": self.menu(),
             "here": self.request.url.path,
             "token": self.form_token(),
+            "emergency": self.emergency,
             # A page made by POST has no address that would show it again: the links that change its
             # language or size become buttons that send its state once more.
             "again": None,

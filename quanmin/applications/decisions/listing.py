@@ -40,16 +40,22 @@ def _listed(codes: Iterable[str] | None, language: Language) -> str:
 
 
 def matrix_rows(say: Say, language: Language) -> tuple[list[str], list[list[str]], tuple[str, ...]]:
-    """Heading, rows and what the levels mean: a row for each scenario, a column for each role."""
+    """Heading, rows and what the levels mean: by scenario which roles see up to which level."""
     known, levels = names(language), load_levels()
-    heading = [say("Scenario"), say("Purposes"), *(known[role] for role in roles())]
-    rows = [
-        [
-            scenario.name if language == "zh" else scenario.en,
-            _listed(scenario.purposes, language) or "–",
-            *(str(scenario.levels.get(role, 0)) for role in roles()),
-        ]
-        for scenario in levels.scenario
-    ]
+    steps = sorted({one.level for one in levels.level} | {0}, reverse=True)
+    heading = [say("Scenario"), say("Purposes"), *(_up_to(say, step) for step in steps)]
+    rows = []
+    for scenario in levels.scenario:
+        of: dict[int, list[str]] = {step: [] for step in steps}
+        for role in roles():
+            of[scenario.levels.get(role, 0)].append(known[role])
+        parting = "、" if language == "zh" else ", "
+        purposes = _listed(scenario.purposes, language) or "–"
+        name = scenario.name if language == "zh" else scenario.en
+        rows.append([name, purposes, *(parting.join(of[step]) or "–" for step in steps)])
     notes = tuple(f"{one.level}: {one.zh if language == 'zh' else one.en}" for one in levels.level)
-    return heading, rows, (say("0: nothing of other institutions by level"), *notes)
+    return heading, rows, notes
+
+
+def _up_to(say: Say, level: int) -> str:
+    return f"{say('Level')} {level}" if level else say("Nothing of others")

@@ -6,6 +6,7 @@ The one value from which the kit wires, limits and lists it.
 from __future__ import annotations
 
 from quanmin.applications.person_record import pages
+from quanmin.trust.emergencies import Emergencies
 from quanmin.trust.lifecycle.petitions import Petitions
 from quanmin.web import Application, Text
 
@@ -43,7 +44,8 @@ APPLICATION = Application(
         | {"CarePlan", "CareTeam", "Goal", "Appointment", "Consent", "Communication", "Task"}
         | {"ChargeItem", "Claim", "ExplanationOfBenefit", "Coverage", "Invoice", "Provenance"}
     ),
-    desks=frozenset({Petitions}),
+    desks=frozenset({Petitions, Emergencies}),
+    may_state=frozenset({"BTG"}),
     home="/",
     pages=pages.PAGES,
 )

@@ -20,6 +20,7 @@ from quanmin.base.problems import Malformed
 from quanmin.trust import Hits
 from quanmin.web import DeclaredRecords, Page, Visit, page
 from quanmin.web.dates import tell_month
+from quanmin.web.emergency import in_emergency
 from quanmin.web.heads import Registration, read_person, tell_registrations
 from quanmin.web.route import READERS
 from quanmin.web.sheet import sheet
@@ -76,6 +77,7 @@ async def timeline(visit: Visit, records: DeclaredRecords) -> Response:
     kind = kind_named(visit.asked("kind"))
     types = kind.types if kind else ()
     cursor = visit.kept(visit.asked("from"))["cursor"] if visit.asked("from") else None
+    records = await in_emergency(visit, records, "Patient", id_)
     person = await read_person(visit, records, id_)
     found = await records.timeline(id_, types=types, count=_ROWS, cursor=cursor)
     visits = await read_visits(visit, records, id_)
@@ -102,6 +104,7 @@ async def timeline_sheet(visit: Visit, records: DeclaredRecords) -> Response:
     id_ = visit.path("id")
     kind = kind_named(visit.asked("kind"))
     types = kind.types if kind else ()
+    records = await in_emergency(visit, records, "Patient", id_)
     # The first batch is read before anything is sent, so that a refusal is a page and not half a
     # sheet.
     first = await records.timeline(id_, types=types, count=_SHEET_ROWS)

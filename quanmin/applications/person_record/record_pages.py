@@ -16,6 +16,7 @@ from quanmin.trust.lifecycle.petitions import Petitions
 from quanmin.web import DeclaredRecords, Page, Visit, page
 from quanmin.web.dates import from_micros, tell_moment
 from quanmin.web.differences import differences
+from quanmin.web.emergency import in_emergency
 from quanmin.web.gist import flag_of, title_of, value_of
 from quanmin.web.heads import Person, read_person
 from quanmin.web.labels import tell_code, tell_type
@@ -28,6 +29,7 @@ _PATIENT = re.compile(r"Patient/([A-Za-z0-9\-.]{1,64})")
 @page("/record/{type}/{id}", access=READERS)
 async def record(visit: Visit, records: DeclaredRecords) -> Response:
     """One record, readable, with its JSON underneath."""
+    records = await in_emergency(visit, records, visit.path("type"), visit.path("id"))
     stored = await records.read(_type(visit, records), visit.path("id"))
     return await _record_page(visit, records, stored)
 
@@ -35,6 +37,7 @@ async def record(visit: Visit, records: DeclaredRecords) -> Response:
 @page("/record/{type}/{id}/version/{version:int}", access=READERS)
 async def version(visit: Visit, records: DeclaredRecords) -> Response:
     """One version of a record."""
+    records = await in_emergency(visit, records, visit.path("type"), visit.path("id"))
     stored = await records.version(visit.path("type"), visit.path("id"), int(visit.path("version")))
     if stored.body is None:
         raise Gone("this version is the deletion of the record")
@@ -46,6 +49,7 @@ async def history(visit: Visit, records: DeclaredRecords) -> Response:
     """Every version of a record and what each changed."""
     type_, id_ = _type(visit, records), visit.path("id")
     cursor = visit.kept(visit.asked("from"))["cursor"] if visit.asked("from") else None
+    records = await in_emergency(visit, records, type_, id_)
     batch = await records.history(type_, id_, count=_VERSIONS, cursor=cursor)
     if not batch.versions:
         raise NotFound("this record has no history that is open to you")

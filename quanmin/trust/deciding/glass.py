@@ -23,36 +23,90 @@ from quanmin.trust.deciding.granting import Granting, Grounded, replace_grants
 State = Literal["waiting", "justified", "unjustified"]
 
 _MINUTE: Final = 60_000_000
+_HOUR: Final = 60 * _MINUTE
+_DAY: Final = 24 * _HOUR
+_EVER: Final = (1 << 63) - 1
 _INSERT: Final = """
     insert into trust.glass (at, until, actor, sender, patient, request, reason)
     values ($1, $2, $3, $4, $5, $6, $7) returning glass
 """
-_COLUMNS: Final = "glass, at, until, actor, sender, patient, reason, state, reviewer, reviewed_at"
-_WAITING: Final = f"""
-    select {_COLUMNS} from trust.glass where state = 'waiting' order by at limit $1
-"""  # noqa: S608 - constants of this module
+_COLUMNS: Final = (
+    "glass, at, until, actor, sender, patient, reason, state, reviewer, reviewed_at, opinion,"
+    " closed_at"
+)
 _ABOUT: Final = f"""
     select {_COLUMNS} from trust.glass where patient = any($1) order by at desc
 """  # noqa: S608 - constants of this module
+_BY: Final = f"""
+    select {_COLUMNS} from trust.glass where actor = $1 order by at desc limit $2
+"""  # noqa: S608 - constants of this module
+_ONE: Final = f"""
+    select {_COLUMNS} from trust.glass where glass = $1
+"""  # noqa: S608 - constants of this module
+_LISTED: Final = f"""
+    select {_COLUMNS} from trust.glass
+    where ($1::text = '' or state = $1) and ($2::text = '' or actor = $2)
+        and ($3::int is null or sender = $3) and at >= $4 and at < $5
+        and (at, glass) > ($6::bigint, $7::bigint)
+    order by at, glass limit $8
+"""  # noqa: S608 - constants of this module
+# Whoever is the same person as the opener, by account or by identity document, does not judge.
 _JUDGE: Final = """
-    update trust.glass set state = $2, reviewer = $3, reviewed_at = $4
-    where glass = $1 and state = 'waiting' and actor <> $3 returning glass
+    update trust.glass g set state = $2, reviewer = $3, reviewed_at = $4, opinion = $5
+    where glass = $1 and state = 'waiting' and actor <> $3 and not exists (
+        select from trust.actor a join trust.actor b
+            on a.account = b.account or a.holder = b.holder
+        where a.code = g.actor and b.code = $3
+    ) returning patient
 """
 _STATISTICS: Final = """
     select actor, sender, count(*) as number,
         count(*) filter (where state = 'waiting') as waiting,
+        count(*) filter (where state = 'justified') as justified,
         count(*) filter (where state = 'unjustified') as unjustified
     from trust.glass where at >= $1 and at < $2
     group by actor, sender order by number desc, actor, sender
 """
+_UNJUSTIFIED: Final = """
+    select reviewed_at from trust.glass
+    where actor = $1 and state = 'unjustified' and at > $2
+    order by reviewed_at desc limit $3
+"""
+_UNDER_WAY: Final = """
+    select max(until) from records.granted
+    where grantee = $1 and patient = $2 and since <= $3 and until > $3
+"""
+_CLOSE: Final = """
+    update trust.glass set until = $3, closed_at = $3
+    where actor = $1 and patient = any($2) and until > $3 returning glass
+"""
+_SHUT: Final = """
+    update records.granted set until = $3
+    where grantee = $1 and patient = any($2) and until > $3
+"""
+
+
+class Suspension(msgspec.Struct, frozen=True):
+    """After how many unjustified openings within how many days, and for how many."""
+
+    unjustified: int
+    within_days: int
+    days: int
 
 
 class GlassRules(msgspec.Struct, frozen=True):
-    """For how long, and how much of a reason (in letters)."""
+    """For how long, how much of a reason and of an opinion (in letters), who judges it within how
+    many hours, and when somebody may open no more.
+    """
 
     minutes: int
     reason_letters_min: int
     reason_letters_max: int
+    opinion_letters_min: int
+    opinion_letters_max: int
+    reviewers: frozenset[str]
+    review_hours_max: int
+    suspension: Suspension
 
 
 @cache
@@ -65,7 +119,8 @@ def load_glass_rules() -> GlassRules:
 
 class Opened(msgspec.Struct, frozen=True):
     """A record that was opened: when (microseconds), until when, by whom, acting for which
-    institution, whose (the Patient's key), why, and what became of it.
+    institution, whose (the Patient's key), why, and what became of it. `closed_at` is when they
+    closed it before its time.
     """
 
     glass: int
@@ -78,6 +133,25 @@ class Opened(msgspec.Struct, frozen=True):
     state: State
     reviewer: str | None
     reviewed_at: int | None
+    opinion: str | None = None
+    closed_at: int | None = None
+
+    @property
+    def due_at(self) -> int:
+        """By when it is to be judged."""
+        return self.at + load_glass_rules().review_hours_max * _HOUR
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """Which openings: in a state, by an actor, for an institution (its number), from one moment to
+    before another; "" and None for any.
+    """
+
+    state: str = ""
+    actor: str = ""
+    sender: int | None = None
+    since: int = 0
+    before: int = _EVER
 
 
 class Openings(msgspec.Struct, frozen=True):
@@ -87,6 +161,7 @@ class Openings(msgspec.Struct, frozen=True):
     sender: int
     number: int
     waiting: int
+    justified: int
     unjustified: int
 
 
@@ -111,7 +186,7 @@ class Glasses:
     ) -> int:
         """Open the record of the person whom a Patient (record key) is, in the caller's
         transaction, for the actor and the purpose BTG; gives until when. Raises Invalid for a
-        reason that says nothing.
+        reason that says nothing, Forbidden for whom too many were unjustified.
         """
         rules = load_glass_rules()
         reason = reason.strip()
@@ -120,9 +195,13 @@ class Glasses:
                 f"say why, in {rules.reason_letters_min} to {rules.reason_letters_max} letters:"
                 " the person and a reviewer will read it"
             )
+        suspended = await self.suspended_until(connection, actor, now)
+        if suspended is not None:
+            raise Forbidden(
+                "you may open no records in an emergency for now: too many that you opened were"
+                " judged unjustified; ask a security administrator"
+            )
         until = now + rules.minutes * _MINUTE
-        suite = self._context.suite
-        sealed = suite.seal(self._key(suite), reason.encode(), _place(actor, now))
         number = await connection.fetchval(
             _INSERT,
             now,
@@ -131,7 +210,7 @@ class Glasses:
             sender,
             patient,
             request,
-            bytes([suite.number]) + sealed,
+            self._seal(reason, _place(actor, now)),
         )
         source = self._context.keying.grantee("glass source", str(number))
         grant = Granting(self._grantees.glass(actor), 0, now, until)
@@ -139,10 +218,57 @@ class Glasses:
         await replace_grants(connection, self._people, (), grounded, now)
         return until
 
-    async def waiting(self, connection: Connection, count: int) -> list[Opened]:
-        """What nobody has judged yet, the oldest first."""
-        rows = await connection.fetch(_WAITING, count)
+    async def suspended_until(self, connection: Connection, actor: str, now: int) -> int | None:
+        """Until when an actor may open no records; None when they may."""
+        rule = load_glass_rules().suspension
+        if not rule.unjustified:
+            return None
+        since = now - rule.within_days * _DAY
+        rows = await connection.fetch(_UNJUSTIFIED, actor, since, rule.unjustified)
+        if len(rows) < rule.unjustified:
+            return None
+        until = int(rows[0]["reviewed_at"]) + rule.days * _DAY
+        return until if until > now else None
+
+    async def under_way(
+        self, connection: Connection, actor: str, patient: int, now: int
+    ) -> int | None:
+        """Until when an actor has opened the record of the person whom a Patient is; None for not
+        at all.
+        """
+        found = await connection.fetchval(_UNDER_WAY, self._grantees.glass(actor), patient, now)
+        return None if found is None else int(found)
+
+    async def close(self, connection: Connection, actor: str, patient: int, now: int) -> bool:
+        """End what an actor has opened of the person whom a Patient is; False when it was not
+        open.
+        """
+        person = await self._people.person_of(connection, patient)
+        linked = [] if person is None else await self._people.patients_of(connection, person)
+        patients = sorted({patient, *linked})
+        await connection.execute(_SHUT, self._grantees.glass(actor), patients, now)
+        return bool(await connection.fetch(_CLOSE, actor, patients, now))
+
+    async def listed(
+        self, connection: Connection, wanted: Wanted, *, after: tuple[int, int], count: int
+    ) -> list[Opened]:
+        """Openings, the oldest first, after a moment and number."""
+        of = wanted
+        rows = await connection.fetch(
+            _LISTED, of.state, of.actor, of.sender, of.since, of.before, *after, count
+        )
         return [self._opened(row) for row in rows]
+
+    async def one(self, connection: Connection, glass: int) -> Opened:
+        """One opening. Raises NotFound."""
+        row = await connection.fetchrow(_ONE, glass)
+        if row is None:
+            raise NotFound("nothing was opened under this number")
+        return self._opened(row)
+
+    async def by(self, connection: Connection, actor: str, count: int) -> list[Opened]:
+        """What an actor has opened, the newest first."""
+        return [self._opened(row) for row in await connection.fetch(_BY, actor, count)]
 
     async def about(self, connection: Connection, patients: Sequence[int]) -> list[Opened]:
         """What was opened of these Patients, the newest first: what their person is told."""
@@ -155,22 +281,30 @@ class Glasses:
         glass: int,
         state: State,
         *,
+        opinion: str,
         reviewer: str,
         now: int,
-    ) -> None:
-        """Say of one whether there was reason for it. Raises NotFound, Conflict when it has been
-        judged, Forbidden for one's own.
+    ) -> int:
+        """Say of one whether there was reason for it, and why; gives the Patient. Raises NotFound,
+        Conflict when it has been judged, Forbidden for one's own, Invalid for an opinion that says
+        nothing.
         """
-        if await connection.fetchval(_JUDGE, glass, state, reviewer, now) is not None:
-            return
-        row = await connection.fetchrow(
-            "select actor, state from trust.glass where glass = $1", glass
-        )
-        if row is None:
-            raise NotFound("nothing was opened under this number")
-        if row["actor"] == reviewer:
-            raise Forbidden("nobody judges what they opened themselves")
-        raise Conflict(f"this has been judged already: {row['state']}")
+        rules, opinion = load_glass_rules(), opinion.strip()
+        if state not in {"justified", "unjustified"}:
+            raise Invalid("say whether it was justified or unjustified")
+        if not rules.opinion_letters_min <= len(opinion) <= rules.opinion_letters_max:
+            raise Invalid(
+                f"say why, in {rules.opinion_letters_min} to {rules.opinion_letters_max} letters:"
+                " the person and who opened it will read it"
+            )
+        sealed = self._seal(opinion, _place_of_opinion(glass))
+        patient = await connection.fetchval(_JUDGE, glass, state, reviewer, now, sealed)
+        if patient is not None:
+            return int(patient)
+        found = await self.one(connection, glass)
+        if found.state != "waiting":
+            raise Conflict(f"this has been judged already: {found.state}")
+        raise Forbidden("nobody judges what they opened themselves")
 
     async def statistics(self, connection: Connection, since: int, before: int) -> list[Openings]:
         """How often who opened records from one moment to before another, the most first."""
@@ -179,10 +313,18 @@ class Glasses:
 
     def _opened(self, row: object) -> Opened:
         told = dict(row)  # type: ignore[call-overload]  # asyncpg's Record is a mapping
-        suite = SUITES[told["reason"][0]]
-        place = _place(told["actor"], told["at"])
-        reason = suite.open(self._key(suite), told["reason"][1:], place).decode()
-        return Opened(**{**told, "reason": reason})
+        told["reason"] = self._open(told["reason"], _place(told["actor"], told["at"]))
+        if told["opinion"] is not None:
+            told["opinion"] = self._open(told["opinion"], _place_of_opinion(told["glass"]))
+        return Opened(**told)
+
+    def _seal(self, text: str, place: bytes) -> bytes:
+        suite = self._context.suite
+        return bytes([suite.number]) + suite.seal(self._key(suite), text.encode(), place)
+
+    def _open(self, sealed: bytes, place: bytes) -> str:
+        suite = SUITES[sealed[0]]
+        return suite.open(self._key(suite), sealed[1:], place).decode()
 
     def _key(self, suite: Suite) -> bytes:
         return self._context.derive("glass")[: suite.key_bytes]
@@ -190,3 +332,7 @@ class Glasses:
 
 def _place(actor: str, at: int) -> bytes:
     return f"glass {actor} {at}".encode()
+
+
+def _place_of_opinion(glass: int) -> bytes:
+    return f"glass opinion {glass}".encode()

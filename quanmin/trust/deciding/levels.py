@@ -13,12 +13,15 @@ from quanmin.records.sensitivity import load_kinds
 
 
 class Scenario(msgspec.Struct, frozen=True):
-    """Some purposes of use, and the level up to which each role sees for them."""
+    """Some purposes of use, and the level up to which each role sees for them; `is_of_standard`:
+    GB/T 39725-2020 names it.
+    """
 
     name: str
     en: str
     purposes: frozenset[str]
     levels: dict[str, int]
+    is_of_standard: bool = False
 
 
 class Level(msgspec.Struct, frozen=True):

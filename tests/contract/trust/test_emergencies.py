@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
 import asyncpg
 import pytest
-from persons import asking, consent, is_seen, registered, result
+from persons import NUMBER, asking, consent, is_seen, registered, result
 from stores import open_context, open_guard
 
 from quanmin.base.problems import Conflict, Forbidden, Invalid, NotFound
-from quanmin.trust import Guard
+from quanmin.trust import Actor, Guard
+from quanmin.trust.deciding.glass import Wanted, load_glass_rules
 from quanmin.trust.emergencies import Emergencies
+from quanmin.trust.emergency_reviews import EmergencyReviews
 
+OPINION = "nothing in the chart of the visit speaks of it"
 REASON = "unconscious after a fall, allergies unknown"
 HIV = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "HIV"}
 
@@ -84,15 +88,170 @@ async def test_the_person_is_told_and_somebody_else_judges(
     assert here.rid != there.rid == told.patient
     stored = bytes(await pool.fetchval("select reason from trust.glass"))
     assert REASON.encode() not in stored
-    reviewer = asking(guard, "security_administrator", "")
-    (waiting,) = await reviewer.desk(Emergencies).waiting(10)
-    await reviewer.desk(Emergencies).judge(waiting.glass, "unjustified")
-    assert await reviewer.desk(Emergencies).waiting(10) == []
+    reviews = asking(guard, "security_administrator").desk(EmergencyReviews)
+    ((waiting, institution),) = await reviews.listed(Wanted("waiting"), count=10)
+    assert institution == "c"
+    await reviews.judge(waiting.glass, "unjustified", OPINION)
+    assert await reviews.listed(Wanted("waiting"), count=10) == []
     with pytest.raises(Conflict):
-        await reviewer.desk(Emergencies).judge(waiting.glass, "justified")
+        await reviews.judge(waiting.glass, "justified", OPINION)
     (told,) = await resident.desk(Emergencies).about_asker()
-    assert (told.state, told.reviewer) == ("unjustified", "security_administrator-")
-    (row,) = await reviewer.desk(Emergencies).statistics(0, 2**62)
+    assert (told.state, told.reviewer, told.opinion) == (
+        "unjustified",
+        "security_administrator-",
+        OPINION,
+    )
+    (own,) = await doctor.desk(Emergencies).own(10)
+    assert (own.state, own.opinion) == ("unjustified", OPINION)
+    ((row, _),) = await reviews.statistics(0, 2**62)
     assert (row.actor, row.number, row.waiting, row.unjustified) == ("doctor-c", 1, 0, 1)
     with pytest.raises(Forbidden):
-        await doctor.desk(Emergencies).waiting(10)
+        await doctor.desk(EmergencyReviews).listed(Wanted(), count=10)
+
+
+async def test_the_person_is_told_the_moment_it_is_opened(
+    guard: Guard, pool: asyncpg.Pool[asyncpg.Record]
+) -> None:
+    await registered(guard, "a")
+    there = await registered(guard, "b")
+    person = str(await pool.fetchval("select person from people.link limit 1"))
+    resident = asking(guard, "resident", person=person, purpose="PATRQT")
+    doctor = asking(guard, "doctor", "c", purpose="BTG")
+    assert await resident.desk(Emergencies).about_asker() == []
+    until = await doctor.desk(Emergencies).open(there.id, REASON)
+    (told,) = await resident.desk(Emergencies).about_asker()
+    assert (told.until, told.state) == (until, "waiting")
+    # Neither is there without the other: both are of one transaction, with the entry of the log.
+    rows = await pool.fetch(
+        "select xmin::text from trust.glass union all"
+        " select xmin::text from records.granted where until = $1 union all"
+        " select xmin::text from trust.access where action = 'break-glass'",
+        until,
+    )
+    assert len({row["xmin"] for row in rows}) == 1
+    assert len(rows) >= 3
+
+
+async def test_nobody_judges_what_they_or_another_account_of_theirs_opened(
+    guard: Guard, pool: asyncpg.Pool[asyncpg.Record]
+) -> None:
+    there = await registered(guard, "b")
+    await asking(guard, "doctor", "c", purpose="BTG").desk(Emergencies).open(there.id, REASON)
+    glass: int = await pool.fetchval("select glass from trust.glass")
+    await pool.executemany(
+        "insert into trust.account (code, name, holder, made_at) values ($1, 'Li', $2, 0)",
+        [("li", b"document"), ("li-too", b"document"), ("wang", b"other")],
+    )
+    await pool.executemany(
+        "insert into trust.actor (code, role, name, sender, account, holder)"
+        " values ($1, $2, 'Li', 'c', $3, $4)",
+        [
+            ("doctor-c", "doctor", "li", b"document"),
+            ("keeper-li", "security_administrator", "li-too", b"document"),
+            ("keeper-wang", "security_administrator", "wang", b"other"),
+        ],
+    )
+
+    def keeper(code: str) -> EmergencyReviews:
+        actor = Actor(code, "security_administrator", "Keeper", "")
+        records = guard.records(actor, purpose="HSYSADMIN", request_id="r-9")
+        return records.desk(EmergencyReviews)
+
+    with pytest.raises(Forbidden, match="themselves"):
+        await keeper("keeper-li").judge(glass, "justified", OPINION)
+    with pytest.raises(Invalid, match="say why"):
+        await keeper("keeper-wang").judge(glass, "justified", "ok")
+    with pytest.raises(NotFound):
+        await keeper("keeper-wang").judge(glass + 1, "justified", OPINION)
+    await keeper("keeper-wang").judge(glass, "justified", OPINION)
+    rows = await pool.fetch("select outcome from trust.access where action = 'judge-break-glass'")
+    assert {row["outcome"] for row in rows} == {"forbidden", "invalid", "not-found", "justified"}
+    assert OPINION.encode() not in bytes(await pool.fetchval("select opinion from trust.glass"))
+
+
+async def test_of_two_who_judge_at_once_one_does(guard: Guard) -> None:
+    there = await registered(guard, "b")
+    await asking(guard, "doctor", "c", purpose="BTG").desk(Emergencies).open(there.id, REASON)
+    reviews = asking(guard, "security_administrator").desk(EmergencyReviews)
+    ((waiting, _),) = await reviews.listed(Wanted(), count=10)
+    others = [asking(guard, "security_administrator", sender) for sender in ("x", "y")]
+    done = await asyncio.gather(
+        *(one.desk(EmergencyReviews).judge(waiting.glass, "justified", OPINION) for one in others),
+        return_exceptions=True,
+    )
+    assert [one for one in done if one is None] == [None]
+    assert [type(one) for one in done if one is not None] == [Conflict]
+
+
+async def test_a_review_tells_what_was_read_and_not_what_it_says(guard: Guard) -> None:
+    there = await registered(guard, "b")
+    theirs = await result(guard, "b", there.id)
+    stranger = await registered(guard, "d", None)
+    doctor = asking(guard, "doctor", "c", purpose="BTG")
+    await doctor.desk(Emergencies).open(there.id, REASON)
+    await doctor.read("Patient", there.id)
+    await doctor.read("Observation", theirs.id)
+    await doctor.read("Observation", theirs.id)
+    await asking(guard, "doctor", "d", purpose="BTG").read("Patient", stranger.id)
+    reviews = asking(guard, "security_administrator").desk(EmergencyReviews)
+    ((opened, _),) = await reviews.listed(Wanted(), count=10)
+    review = await reviews.review(opened.glass)
+    assert review.patient == f"Patient/{there.id}"
+    assert (review.read, review.requests) == ((("Observation", 1), ("Patient", 1)), 4)
+
+
+async def test_who_opens_it_can_close_it_again(guard: Guard) -> None:
+    here, there = await registered(guard, "a"), await registered(guard, "b")
+    doctor = asking(guard, "doctor", "c", purpose="BTG")
+    until = await doctor.desk(Emergencies).open(there.id, REASON)
+    assert await doctor.desk(Emergencies).under_way("Patient", here.id) == until
+    assert (
+        await asking(guard, "doctor", "d").desk(Emergencies).under_way("Patient", here.id) is None
+    )
+    with pytest.raises(NotFound):
+        await asking(guard, "doctor", "d").desk(Emergencies).close(here.id)
+    await doctor.desk(Emergencies).close(here.id)
+    assert not await is_seen(doctor, there)
+    assert await doctor.desk(Emergencies).under_way("Patient", there.id) is None
+    with pytest.raises(NotFound):
+        await doctor.desk(Emergencies).close(here.id)
+    (own,) = await doctor.desk(Emergencies).own(10)
+    assert own.closed_at == own.until < until
+
+
+async def test_who_opened_too_much_without_reason_opens_no_more_for_a_time(
+    guard: Guard, pool: asyncpg.Pool[asyncpg.Record]
+) -> None:
+    there = await registered(guard, "b")
+    doctor = asking(guard, "doctor", "c", purpose="BTG")
+    reviews = asking(guard, "security_administrator").desk(EmergencyReviews)
+    for _ in range(load_glass_rules().suspension.unjustified):
+        await doctor.desk(Emergencies).open(there.id, REASON)
+        ((waiting, _),) = await reviews.listed(Wanted("waiting"), count=10)
+        assert await reviews.suspended_until(["doctor-c"]) == {}
+        await reviews.judge(waiting.glass, "unjustified", OPINION)
+    with pytest.raises(Forbidden, match="unjustified"):
+        await doctor.desk(Emergencies).open(there.id, REASON)
+    assert [*await reviews.suspended_until(["doctor-c", "doctor-d"])] == ["doctor-c"]
+    await asking(guard, "doctor", "d", purpose="BTG").desk(Emergencies).open(there.id, REASON)
+    day = 86_400_000_000
+    long_ago = (load_glass_rules().suspension.days + 1) * day
+    await pool.execute("update trust.glass set reviewed_at = reviewed_at - $1", long_ago)
+    await doctor.desk(Emergencies).open(there.id, REASON)
+
+
+async def test_a_patient_is_found_by_a_whole_identifier_and_it_is_noted(
+    guard: Guard, pool: asyncpg.Pool[asyncpg.Record]
+) -> None:
+    here, there = await registered(guard, "a"), await registered(guard, "b")
+    doctor = asking(guard, "doctor", "c", purpose="BTG").desk(Emergencies)
+    assert await doctor.find(NUMBER) in {here.id, there.id}
+    assert await doctor.find(NUMBER[:17]) is None
+    assert await doctor.find(f"{NUMBER},x") is None
+    with pytest.raises(Forbidden):
+        await asking(guard, "institution", "c").desk(Emergencies).find(NUMBER)
+    rows = await pool.fetch(
+        "select outcome, patients from trust.access where action = 'find-break-glass' order by at"
+    )
+    assert [row["outcome"] for row in rows] == ["ok", "ok", "ok", "forbidden"]
+    assert set(rows[0]["patients"]) == {here.rid, there.rid}

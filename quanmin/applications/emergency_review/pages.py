@@ -1,0 +1,218 @@
+"""The pages that judge emergencies: the queue, one case, the statistics."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import date, datetime, time, timedelta
+from typing import Final, cast
+
+from starlette.responses import Response
+
+from quanmin.applications.emergency_review.counting import counted
+from quanmin.base.problems import Malformed, NotFound, Problem
+from quanmin.trust.deciding.glass import Opened, State, Wanted, load_glass_rules
+from quanmin.trust.emergency_reviews import EmergencyReviews
+from quanmin.web import Access, DeclaredRecords, Page, Visit, page
+from quanmin.web.labels import tell_type
+from quanmin.web.sheet import sheet
+
+REVIEWERS: Final = Access(frozenset({"operator", "security_administrator"}))
+_ROWS: Final = 50
+_SHEET_ROWS: Final = 500
+_STATES: Final = ("waiting", "justified", "unjustified")
+_EVER: Final = (1 << 63) - 1
+_DAYS: Final = 90
+
+
+@page("/emergency-review", access=REVIEWERS)
+async def queue(visit: Visit, records: DeclaredRecords) -> Response:
+    """What waits to be judged, the oldest first; or what else is asked for."""
+    wanted, is_day = _wanted(visit)
+    after = _after(visit.asked("after"))
+    found = await records.desk(EmergencyReviews).listed(
+        wanted, institution=visit.asked("institution"), after=after, count=_ROWS + 1
+    )
+    last = found[_ROWS - 1][0] if len(found) > _ROWS else None
+    now = visit.house.guard.now()
+    return visit.page(
+        "emergency_review/queue.html",
+        rows=[_row(visit, *one, now=now) for one in found[:_ROWS]],
+        heading=_heading(visit),
+        more=visit.here_with(after=f"{last.at}.{last.glass}") if last else None,
+        csv=visit.here_with(after="").replace("/emergency-review?", "/emergency-review.csv?", 1),
+        hours=load_glass_rules().review_hours_max,
+        asked={name: visit.asked(name) for name in ("actor", "institution", "since", "before")},
+        state=visit.asked("state") or "waiting",
+        states=[("any", visit.say("any")), *((one, _told(visit, one)) for one in _STATES)],
+        is_day=is_day,
+    )
+
+
+@page("/emergency-review.csv", access=REVIEWERS)
+async def queue_sheet(visit: Visit, records: DeclaredRecords) -> Response:
+    """All of the list as a sheet."""
+    wanted, _ = _wanted(visit)
+    desk, now = records.desk(EmergencyReviews), visit.house.guard.now()
+    institution = visit.asked("institution")
+    first = await desk.listed(wanted, institution=institution, count=_SHEET_ROWS)
+
+    async def rows() -> AsyncIterator[list[str]]:
+        batch = first
+        while batch:
+            for one in batch:
+                yield [cell if isinstance(cell, str) else cell[0]
+                       for cell in _row(visit, *one, now=now)]  # fmt: skip
+            last = batch[-1][0]
+            batch = await desk.listed(
+                wanted, institution=institution, after=(last.at, last.glass), count=_SHEET_ROWS
+            )
+
+    return sheet("emergencies", _heading(visit), rows())
+
+
+@page("/emergency-review/case/{glass:int}", access=REVIEWERS, methods=("GET", "POST"))
+async def case(visit: Visit, records: DeclaredRecords) -> Response:
+    """One case; after a POST it is judged."""
+    desk, glass = records.desk(EmergencyReviews), int(visit.path("glass"))
+    if glass > _EVER:
+        raise NotFound("nothing was opened under this number")
+    wrong, status = "", 200
+    sent = {name: visit.sent.get(name, "") for name in ("state", "opinion")}
+    if visit.request.method == "POST":
+        try:
+            await desk.judge(glass, cast("State", sent["state"]), sent["opinion"])
+        except NotFound:
+            raise
+        except Problem as problem:
+            wrong, status = problem.text, problem.status
+        else:
+            return visit.go(f"/emergency-review/case/{glass}")
+    review = await desk.review(glass)
+    rules = load_glass_rules()
+    return visit.page(
+        "emergency_review/case.html",
+        status=status,
+        wrong=wrong,
+        sent=sent,
+        review=review,
+        one=review.opened,
+        state=_told(visit, review.opened.state),
+        is_overdue=_is_overdue(review.opened, visit.house.guard.now()),
+        read=[(tell_type(type_, visit.language).text, str(n)) for type_, n in review.read],
+        letters=(rules.opinion_letters_min, rules.opinion_letters_max),
+    )
+
+
+@page("/emergency-review/statistics", access=REVIEWERS)
+async def statistics(visit: Visit, records: DeclaredRecords) -> Response:
+    """How often who opened records in a period, and what was judged; each number leads to its
+    rows.
+    """
+    since, before, is_day = _period(visit, default_days=_DAYS)
+    desk = records.desk(EmergencyReviews)
+    found = await desk.statistics(since, before)
+    suspended = await desk.suspended_until([one.actor for one, _ in found])
+    days = {"since": _day(visit, since), "before": _day(visit, before - 1)}
+    return visit.page(
+        "emergency_review/statistics.html",
+        people=counted(visit, found, "actor", days, suspended),
+        institutions=counted(visit, found, "institution", days, {}),
+        days=days,
+        is_day=is_day,
+        csv=visit.here_with().replace("/statistics?", "/statistics.csv?", 1),
+    )
+
+
+@page("/emergency-review/statistics.csv", access=REVIEWERS)
+async def statistics_sheet(visit: Visit, records: DeclaredRecords) -> Response:
+    """The same by person and institution as a sheet."""
+    since, before, _ = _period(visit, default_days=_DAYS)
+    found = await records.desk(EmergencyReviews).statistics(since, before)
+
+    async def rows() -> AsyncIterator[list[str]]:
+        for one, institution in found:
+            yield [one.actor, institution, str(one.number), str(one.waiting), str(one.justified),
+                   str(one.unjustified)]  # fmt: skip
+
+    say = visit.say
+    heading = [say("Who"), say("Institution"), say("Opened"), say("Not judged yet"),
+               say("Justified"), say("Unjustified")]  # fmt: skip
+    return sheet("emergency_statistics", heading, rows())
+
+
+def _heading(visit: Visit) -> list[str]:
+    say = visit.say
+    return [say("When"), say("Who"), say("Institution"), say("Judged"), say("Due")]
+
+
+def _row(visit: Visit, one: Opened, institution: str, *, now: int) -> list[str | tuple[str, str]]:
+    due = visit.moment(one.due_at) if one.state == "waiting" else ""
+    overdue = visit.say("overdue") if _is_overdue(one, now) else ""
+    return [
+        (visit.moment(one.at), f"/emergency-review/case/{one.glass}"),
+        one.actor,
+        institution,
+        _told(visit, one.state),
+        " · ".join(part for part in (due, overdue) if part),
+    ]
+
+
+def _is_overdue(one: Opened, now: int) -> bool:
+    return one.state == "waiting" and one.due_at < now
+
+
+def _told(visit: Visit, state: str) -> str:
+    say = visit.say
+    words = {
+        "waiting": say("not yet"),
+        "justified": say("justified"),
+        "unjustified": say("unjustified"),
+    }
+    return words.get(state, state)
+
+
+def _wanted(visit: Visit) -> tuple[Wanted, bool]:
+    state = visit.asked("state") or "waiting"
+    since, before, is_day = _period(visit, default_days=None)
+    chosen = "" if state == "any" else state if state in _STATES else "waiting"
+    return Wanted(chosen, visit.asked("actor"), None, since, before), is_day
+
+
+def _period(visit: Visit, *, default_days: int | None) -> tuple[int, int, bool]:
+    """From when to before when; the last days asked for count whole. False for no dates."""
+    zone = visit.house.settings.zone
+    today = datetime.fromtimestamp(visit.house.guard.now() / 1e6, zone).date()
+    since: date | None = None if default_days is None else today - timedelta(days=default_days)
+    before: date | None = None if default_days is None else today
+    is_day = True
+    try:
+        since = date.fromisoformat(visit.asked("since")) if visit.asked("since") else since
+        before = date.fromisoformat(visit.asked("before")) if visit.asked("before") else before
+        after = None if before is None else before + timedelta(days=1)
+    except (ValueError, OverflowError):
+        since, after, is_day = None, None, False
+
+    def moment(day: date | None, otherwise: int) -> int:
+        if day is None:
+            return otherwise
+        return int(datetime.combine(day, time(), zone).timestamp()) * 1_000_000
+
+    return moment(since, 0), moment(after, _EVER), is_day
+
+
+def _day(visit: Visit, moment: int) -> str:
+    if not 0 < moment < _EVER - 1:
+        return ""
+    return f"{datetime.fromtimestamp(moment / 1e6, visit.house.settings.zone):%Y-%m-%d}"
+
+
+def _after(text: str) -> tuple[int, int]:
+    if not text:
+        return 0, 0
+    at, _, glass = text.partition(".")
+    if not (at.isdecimal() and glass.isdecimal() and len(text) < 40):
+        raise Malformed("this link is damaged; begin from the first page")
+    return min(int(at), _EVER), min(int(glass), _EVER)
+
+
+PAGES: tuple[Page, ...] = (queue, queue_sheet, case, statistics, statistics_sheet)

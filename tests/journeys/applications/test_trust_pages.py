@@ -1,0 +1,118 @@
+"""The pages of those who answer for access, and of who opens a record in an emergency, in a real
+browser: nothing scrolls sideways, and an accessibility checker finds nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from clinic import Clinic
+from persons import asking, visit
+from playwright.sync_api import Browser, Page
+
+from quanmin.trust import Actor
+
+pytestmark = pytest.mark.browser
+
+KEEPER = Actor("keeper", "security_administrator", "安全员", "")
+DOCTOR = Actor("doctor-chen", "doctor", "陈医师", "hospital-c")
+REASON = "昏迷送入急诊，无法询问过敏史，家属暂时联系不上"
+
+
+@pytest.fixture(scope="module")
+def staffed(served: Any) -> Any:
+    """The clinic with a security administrator and a doctor of another hospital."""
+
+    async def add(clinic: Clinic) -> None:
+        for actor in (KEEPER, DOCTOR):
+            await clinic.add(actor)
+        hospital = asking(clinic.guard, "institution", "hospital-a")
+        await hospital.create("Encounter", visit(clinic.ids["hospital-a man"]))
+
+    served.ask(add)
+    return served
+
+
+@contextmanager
+def acting(chromium: Browser, served: Any, actor: str, lang: str) -> Iterator[Page]:
+    """A page in a browser in which an actor has entered."""
+    context = chromium.new_context(
+        viewport={"width": 1280, "height": 800},
+        bypass_csp=True,
+        extra_http_headers={"Accept-Language": lang},
+    )
+    try:
+        context.add_cookies([served.cookie(actor)])
+        yield context.new_page()
+    finally:
+        context.close()
+
+
+def of_doctor(page: Page, served: Any) -> Iterator[str]:
+    man = served.ids["hospital-b man"]
+    page.goto(f"{served.address}/person/{man}")
+    if page.locator("section.emergency").count():
+        page.click("section.emergency button")
+        page.goto(f"{served.address}/person/{man}")
+    yield "closed"
+    page.click("main p a[href^='/emergency']")
+    yield "open"
+    page.fill("#reason", REASON)
+    page.click("main form button")
+    yield "opened"
+    page.goto(f"{served.address}/emergency")
+    yield "own"
+
+
+def of_keeper(page: Page, served: Any) -> Iterator[str]:
+    for name in ("decisions?find=chen", "decisions/rules", "decisions/matrix"):
+        page.goto(f"{served.address}/{name}")
+        yield name
+    page.goto(f"{served.address}/decisions?actor={DOCTOR.code}")
+    page.fill("#record", f"Patient/{served.ids['hospital-b man']}")
+    page.click("main form.narrow[method=post] button")
+    page.click("summary")
+    yield "decisions/answer"
+    page.fill("#record", "Patient/none")
+    page.click("main form.narrow[method=post] button")
+    yield "decisions/wrong"
+    for name in ("emergency-review", "emergency-review/statistics"):
+        page.goto(f"{served.address}/{name}")
+        yield name
+    page.goto(f"{served.address}/emergency-review?state=any")
+    page.click("main table a")
+    yield "emergency-review/case"
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_nothing_scrolls_sideways_and_a_checker_finds_nothing(
+    chromium: Browser, staffed: Any, axe: str, lang: str
+) -> None:
+    faults: list[str] = []
+    seen = 0
+    for actor, walk in ((DOCTOR.code, of_doctor), (KEEPER.code, of_keeper)):
+        with acting(chromium, staffed, actor, lang) as page:
+            for name in walk(page, staffed):
+                seen += 1
+                for width in (320, 1280):
+                    page.set_viewport_size({"width": width, "height": 800})
+                    needed = page.evaluate("document.documentElement.scrollWidth")
+                    if needed > width:
+                        faults.append(f"{name}: needs {needed} of {width}")
+                if lang == "en":  # what the words are makes no difference to it
+                    continue
+                page.evaluate(axe)
+                found = page.evaluate(
+                    "axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa',"
+                    " 'best-practice']})"
+                )
+                faults += [
+                    f"{name}: {one['id']}: {node['target']} {node['failureSummary']}"
+                    for one in found["violations"]
+                    for node in one["nodes"]
+                ]
+    assert not faults, "\n".join(faults)
+    assert seen == 12
