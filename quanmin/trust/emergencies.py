@@ -16,6 +16,7 @@ from quanmin.records.visibility import Everything
 from quanmin.trust.deciding.glass import Glasses, Opened
 from quanmin.trust.deciding.reaching import BREAK_GLASS
 from quanmin.trust.desk import Desk
+from quanmin.trust.sign_in.notices import tell_persons
 
 if TYPE_CHECKING:
     from quanmin.trust.guarded_reading import Guarding
@@ -66,6 +67,7 @@ class Emergencies(Desk):
                     now=guard.now(),
                 )
                 entry = self._notes.entry_of_keys(_ACTION, "Patient", "ok", [(rid, rid)])
+                await tell_persons(connection, [rid], guard.now(), "record-opened")
                 await self._notes.put_in(connection, [entry])
         except Problem as problem:
             await self._notes.note(_ACTION, "Patient", problem.code)

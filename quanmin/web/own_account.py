@@ -141,6 +141,9 @@ def _said(visit: Visit, kind: str) -> str:
         "enrolled": visit.say(
             "Your identity was checked at a counter, and the account opened anew"
         ),
+        "record-opened": visit.say("Your record was opened in an emergency"),
+        "consent-recorded": visit.say("An institution has recorded a consent of yours"),
+        "consent-ended": visit.say("A consent of yours was taken back"),
         "locked-by-failures": visit.say("Too many attempts to sign in have failed"),
         "petition-filed": visit.say("Somebody has asked your institution about their record"),
         "petition-moved": visit.say("There is news of what you have asked about your record"),

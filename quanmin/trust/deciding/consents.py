@@ -42,6 +42,12 @@ _INSTITUTION: Final = """
     ) or s.code = $2 and $2 <> ''
     order by s.code = $2 limit 1
 """
+_NUMBER: Final = """
+    insert into records.sender (code)
+    select e.sender from trust.institution_entry e
+    where e.organization = $1 or $2 in (e.code, e.sender) limit 1
+    on conflict (code) do update set code = excluded.code returning sender
+"""
 _GIVERS: Final = frozenset({"Patient", "RelatedPerson"})
 _OWN_CONSENT_YEARS: Final = 14
 
@@ -215,6 +221,9 @@ async def institution_of(
     type_, _, id_ = str(reference.get("reference") or "").removeprefix(context.base).partition("/")
     rid = context.rid_of(type_, id_.partition("/")[0]) if type_ == "Organization" else None
     known = await connection.fetchval(_INSTITUTION, rid, code)
+    if known is None:
+        # One of the register that has never sent or asked anything has no number yet.
+        known = await connection.fetchval(_NUMBER, rid, code)
     if known is None and rid is not None:
         organization = await _current(connection, context, type_, rid)
         known = None if organization is None else organization.facts.sender

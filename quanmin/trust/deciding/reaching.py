@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -32,6 +33,7 @@ from quanmin.trust.registers.definitions import institution_rule
 
 BREAK_GLASS: Final = "BTG"
 _DUTY: Final = "PUBHLTH"
+_CACHE: Final = 4096
 
 
 class Asking(msgspec.Struct, frozen=True):
@@ -60,6 +62,7 @@ class Reaching:
 
     def __init__(self, keying: Keying) -> None:
         self._grantees = Grantees(keying)
+        self._asked = lru_cache(_CACHE)(self._asked_numbers)
         self._label = keying.label
         kinds = load_kinds()
         self._strict = {
@@ -157,22 +160,20 @@ class Reaching:
         """Records of which a person has said one of these words, with the kind that it names, and
         of which nothing later lifts it.
         """
-        of = asking.sender, asking.purpose
-        numbers = self._grantees.several(named, *of)
-        lifts = self._grantees.several(lifting, *of)
-        marks = self._grantees.marks(asking.sender)
-        parts = self._grantees.several(named, *of, is_part=True)
-        parts_lifting = self._grantees.several(lifting, *of, is_part=True)
-        in_use = asking.granted
+        numbers, lifts, parts, parts_lifting = self._asked(
+            named, lifting, asking.sender, asking.purpose
+        )
+        marks, in_use = self._grantees.marks(asking.sender), asking.granted
         if in_use is not None:
-            if in_use.numbers.isdisjoint(marks):
+            known = in_use.numbers
+            if known.isdisjoint(marks):
                 return self._granted(asking, numbers, lifts)
-            numbers, lifts = numbers & in_use.numbers, lifts & in_use.numbers
-            parts, parts_lifting = parts & in_use.numbers, parts_lifting & in_use.numbers
-        if not numbers and not parts:
-            return Nothing()
-        if not parts and not parts_lifting:
-            return self._granted(asking, numbers, lifts)
+            numbers, lifts = numbers & known, lifts & known
+            parts, parts_lifting = parts & known, parts_lifting & known
+            if not numbers and not parts:
+                return Nothing()
+            if not parts and not parts_lifting:
+                return self._granted(asking, numbers, lifts)
         return Granted(
             numbers,
             asking.at,
@@ -180,6 +181,18 @@ class Reaching:
             parts=parts,
             parts_lifting=parts_lifting,
             marks=marks,
+        )
+
+    def _asked_numbers(
+        self, named: Words, lifting: Words, sender: int, purpose: str
+    ) -> tuple[frozenset[int], frozenset[int], frozenset[int], frozenset[int]]:
+        """The numbers of words and of what lifts them, of whole records and of parts."""
+        several = self._grantees.several
+        return (
+            several(named, sender, purpose),
+            several(lifting, sender, purpose),
+            several(named, sender, purpose, is_part=True),
+            several(lifting, sender, purpose, is_part=True),
         )
 
     def _treated(self, asking: Asking) -> Visibility:

@@ -26,6 +26,9 @@ Kind = Literal[
     "acting-ended",
     "proxy-ended",
     "enrolled",
+    "record-opened",
+    "consent-recorded",
+    "consent-ended",
 ]
 
 _LEAVE_PERSONS: Final = """

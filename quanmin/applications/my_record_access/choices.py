@@ -1,0 +1,87 @@
+"""What a person chooses from, and the words of codes, read from their definitions."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from pathlib import Path
+
+import msgspec
+
+from quanmin.trust.deciding.rules import Rule, load_rules
+from quanmin.trust.record_access import kinds_apart, purposes_of_use, roles
+from quanmin.web import Visit
+from quanmin.web.labels import tell_type
+
+_FILE = Path(__file__).parent / "definitions" / "choices.toml"
+
+
+class Category(msgspec.Struct, frozen=True):
+    """Some types under one name."""
+
+    name: str
+    zh: str
+    en: str
+    types: tuple[str, ...]
+
+
+class Choices(msgspec.Struct, frozen=True):
+    """The definition file."""
+
+    purposes: tuple[str, ...]
+    years_max: int
+    rules: tuple[str, ...]
+    category: tuple[Category, ...]
+    actions: dict[str, dict[str, str]]
+
+
+@cache
+def choices() -> Choices:
+    """What is chosen from."""
+    return msgspec.convert(tomllib.loads(_FILE.read_text(encoding="utf-8")), Choices)
+
+
+def say_purpose(visit: Visit, code: str) -> str:
+    """A purpose of use in words."""
+    return purposes_of_use().get(code, {}).get(visit.language, code)
+
+
+def say_role(visit: Visit, code: str) -> str:
+    """A role in words."""
+    return roles().get(code, {}).get(visit.language, code)
+
+
+def say_kind(visit: Visit, code: str) -> str:
+    """A kind that is kept apart in words."""
+    return next((one[visit.language] for one in kinds_apart() if one["code"] == code), code)
+
+
+def say_action(visit: Visit, code: str) -> str:
+    """What was done, in words."""
+    return choices().actions.get(code, choices().actions["other"])[visit.language]
+
+
+def say_rule(visit: Visit, token: str) -> str:
+    """A rule by its token in the access log, in words."""
+    id_ = token.partition(":")[0]
+    for rule in load_rules():
+        for one in (rule, rule.remark):
+            if one is not None and one.id == id_:
+                return one.zh if visit.language == "zh" else one.en
+    return id_
+
+
+def say_types(visit: Visit, types: tuple[str, ...]) -> list[str]:
+    """Resource types in words: by their category where they are all of one."""
+    left, found = set(types), []
+    for one in choices().category:
+        if left >= set(one.types):
+            found.append(one.zh if visit.language == "zh" else one.en)
+            left -= set(one.types)
+    return [*found, *(tell_type(one, visit.language).text for one in sorted(left))]
+
+
+def rules_told(visit: Visit) -> list[tuple[str, str]]:
+    """The rules that hold when a person says nothing: the sentence, and where it is from."""
+    by_id: dict[str, Rule] = {rule.id: rule for rule in load_rules()}
+    return [(say_rule(visit, id_), by_id[id_].source) for id_ in choices().rules if id_ in by_id]

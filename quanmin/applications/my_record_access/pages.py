@@ -1,0 +1,223 @@
+"""Who may see my record, by which rule; and who has looked at it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import date, datetime, time, timedelta
+from typing import Any, Final
+
+from starlette.responses import Response
+
+from quanmin.applications.my_record_access.choices import (
+    rules_told,
+    say_action,
+    say_purpose,
+    say_role,
+    say_rule,
+    say_types,
+)
+from quanmin.applications.my_record_access.consents import institutions_named, tell_provision
+from quanmin.fhir.json import decode
+from quanmin.trust.record_access import Looked, RecordAccess, Wanted
+from quanmin.web import Access, DeclaredRecords, Page, Visit, page
+from quanmin.web.institutions import institution_names
+from quanmin.web.sheet import sheet
+
+ASKERS: Final = Access(frozenset({"resident", "guardian"}))
+_CONSENTS: Final = 100
+_ROWS: Final = 50
+_SHEET_ROWS: Final = 500
+_DAY: Final = timedelta(days=1)
+
+
+@page("/my-record-access", access=ASKERS)
+async def who_may(visit: Visit, records: DeclaredRecords) -> Response:
+    """Who may see the record: by law, by a treatment that is under way, by consent."""
+    consents, more = await _consents(visit, records)
+    treating = await records.desk(RecordAccess).treating()
+    return visit.page(
+        "my_record_access/who_may.html",
+        treating=[(one, visit.moment(one.until)[:10]) for one in treating],
+        consents=consents,
+        more=more,
+        rules=rules_told(visit),
+    )
+
+
+@page("/my-record-access.csv", access=ASKERS)
+async def who_may_sheet(visit: Visit, records: DeclaredRecords) -> Response:
+    """The same as a sheet."""
+    treating = await records.desk(RecordAccess).treating()
+    found, cursor = [], None
+    while True:
+        batch, cursor = await _consents(visit, records, cursor)
+        found += batch
+        if cursor is None:
+            break
+    say = visit.say
+
+    async def rows() -> AsyncIterator[list[str]]:
+        for one in treating:
+            yield [say("treats you"), one.name, "", "", visit.moment(one.since)[:10],
+                   visit.moment(one.until)[:10], ""]  # fmt: skip
+        for consent in found:
+            for line in consent["lines"]:
+                yield [line["words"], "; ".join(line["whom"]), "; ".join(line["what"]),
+                       "; ".join(line["purposes"]), line["since"] or consent["given"],
+                       line["until"], consent["state"]]  # fmt: skip
+
+    heading = [say("What"), say("To whom"), say("Which records"), say("What for"), say("From"),
+               say("Until"), say("State")]  # fmt: skip
+    return sheet("who-sees-my-record", heading, rows())
+
+
+async def _consents(
+    visit: Visit, records: DeclaredRecords, cursor: str | None = None
+) -> tuple[list[dict[str, Any]], str | None]:
+    """The person's consents in words, the newest first, and where to go on."""
+    cursor = cursor or (visit.kept(visit.asked("from"))["cursor"] if visit.asked("from") else None)
+    pairs = (("scope", "patient-privacy"), ("_sort", "-_lastUpdated"))
+    hits = await records.find("Consent", *pairs, count=_CONSENTS, cursor=cursor)
+    bodies = [(stored.id, decode(stored.body or b"{}")) for stored in hits.matches]
+    ids: set[str] = set()
+    for _, body in bodies:
+        ids |= institutions_named(body.get("provision") or {})
+    names = await institution_names(records, ids)
+    return [tell_consent(visit, id_, body, names) for id_, body in bodies], hits.next
+
+
+def tell_consent(
+    visit: Visit, id_: str, consent: dict[str, Any], names: dict[str, str]
+) -> dict[str, Any]:
+    """A consent in words; `can_end` says that its person can take it back."""
+    lines = tell_provision(visit, consent.get("provision") or {}, names)
+    coding = ((consent.get("policyRule") or {}).get("coding") or [{}])[0].get("code")
+    base = {"OPTIN": "permit", "OPTINR": "permit", "OPTOUT": "deny", "OPTOUTE": "deny"}.get(coding)
+    if base:
+        lines.insert(0, tell_provision(visit, {"type": base}, names)[0])
+    for line in lines:
+        line["words"] = _effect(visit, line)
+    status = str(consent.get("status") or "")
+    states = {
+        "active": visit.say("in force"),
+        "inactive": visit.say("taken back"),
+        "rejected": visit.say("refused"),
+    }
+    return {
+        "id": id_,
+        "lines": lines,
+        "given": str(consent.get("dateTime") or "")[:10],
+        "state": states.get(status, visit.say("without effect")),
+        "status": status,
+        "can_end": status in {"active", "rejected"},
+        "is_refusal": bool(lines) and (lines[0]["effect"] == "deny" or status == "rejected"),
+    }
+
+
+def _effect(visit: Visit, line: dict[str, Any]) -> str:
+    if line["is_onward"]:
+        return {
+            "permit": visit.say("You permit passing on"),
+            "deny": visit.say("You refuse passing on"),
+        }[line["effect"]]
+    return {
+        ("permit", False): visit.say("You permit"),
+        ("deny", False): visit.say("You refuse"),
+        ("permit", True): visit.say("but you permit"),
+        ("deny", True): visit.say("but you refuse"),
+    }[line["effect"], line["depth"] > 1]
+
+
+@page("/my-record-access/looked", access=ASKERS)
+async def who_looked(visit: Visit, records: DeclaredRecords) -> Response:
+    """Every access to the record, the newest first."""
+    wanted, is_day = _wanted(visit)
+    after = visit.kept(visit.asked("from"))["after"] if visit.asked("from") else None
+    found = await records.desk(RecordAccess).looked(wanted, count=_ROWS, after=after)
+    more = None
+    if found.next is not None:
+        more = visit.here_with(**{"from": visit.keep({"after": found.next})})
+    rows = [_row(visit, one) for one in found.rows]
+    return visit.page(
+        "my_record_access/looked.html",
+        rows=rows,
+        more=more,
+        is_day=is_day,
+        csv=visit.here_with(**{"from": ""}).replace("/looked?", "/looked.csv?", 1),
+        asked={name: visit.asked(name) for name in ("since", "until", "institution", "own")},
+        institutions=sorted({(one.code, one.institution) for one in found.rows if one.code}),
+    )
+
+
+@page("/my-record-access/looked.csv", access=ASKERS)
+async def who_looked_sheet(visit: Visit, records: DeclaredRecords) -> Response:
+    """All of it as a sheet."""
+    desk, (wanted, _) = records.desk(RecordAccess), _wanted(visit)
+    first = await desk.looked(wanted, count=_SHEET_ROWS)
+
+    async def rows() -> AsyncIterator[list[str]]:
+        batch = first
+        while True:
+            for one in batch.rows:
+                told = _row(visit, one)
+                yield [told["when"], one.institution, told["role"], told["action"],
+                       "; ".join(told["what"]), told["purpose"], " ".join(told["rules"]),
+                       told["emergency"], told["id"]]  # fmt: skip
+            if batch.next is None:
+                return
+            batch = await desk.looked(wanted, count=_SHEET_ROWS, after=batch.next)
+
+    say = visit.say
+    heading = [say("When"), say("Institution"), say("In the role"), say("What was done"),
+               say("Which records"), say("What for"), say("By which rule"), say("Emergency"),
+               say("Number")]  # fmt: skip
+    return sheet("who-looked", heading, rows())
+
+
+def _wanted(visit: Visit) -> tuple[Wanted, bool]:
+    """What is asked for, and whether the days are days."""
+    try:
+        since, until = (_midnight(visit, visit.asked(name)) for name in ("since", "until"))
+    except ValueError:
+        since = until = None
+        return Wanted(institution=visit.asked("institution") or None), False
+    return Wanted(
+        since,
+        None if until is None else until + int(_DAY.total_seconds()) * 1_000_000,
+        visit.asked("institution") or None,
+        visit.asked("own") == "1",
+    ), True
+
+
+def _midnight(visit: Visit, text: str) -> int | None:
+    if not text:
+        return None
+    moment = datetime.combine(date.fromisoformat(text), time(), visit.house.settings.zone)
+    return int(moment.timestamp()) * 1_000_000
+
+
+def _row(visit: Visit, one: Looked) -> dict[str, Any]:
+    emergency = ""
+    if one.emergency is not None:
+        states = {
+            "waiting": visit.say("it waits for its review"),
+            "justified": visit.say("a reviewer has found it justified"),
+            "unjustified": visit.say("a reviewer has found it unjustified"),
+        }
+        emergency = f"{one.emergency.reason}; {states.get(one.emergency.state, '')}"
+    return {
+        "id": one.id,
+        "when": visit.moment(one.at),
+        "institution": one.institution,
+        "role": say_role(visit, one.role),
+        "action": say_action(visit, one.action),
+        "what": [f"{say_types(visit, (type_,))[0]} {number}" for type_, number in one.types],
+        "purpose": say_purpose(visit, one.purpose),
+        "rules": [say_rule(visit, token) for token in one.rules],
+        "emergency": emergency,
+        "is_refused": one.outcome not in {"ok", "begun", "ended"},
+        "is_own": one.is_own,
+    }
+
+
+PAGES: tuple[Page, ...] = (who_may, who_may_sheet, who_looked, who_looked_sheet)
