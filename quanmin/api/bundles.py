@@ -38,11 +38,28 @@ def _members(members: Iterable[tuple[str, bytes]]) -> bytes:
     )
 
 
+# No disclosure without consumer's authorization (HL7 v3 ActCode, refrain policies).
+_BOUND = (
+    b'{"security":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ActCode",'
+    b'"code":"NODSCLCD"}]}'
+)
+
+
 def bundle(
-    kind: str, entries: Iterable[bytes], *, links: Links = (), total: int | None = None
+    kind: str,
+    entries: Iterable[bytes],
+    *,
+    links: Links = (),
+    total: int | None = None,
+    is_bound: bool = False,
 ) -> bytes:
-    """A Bundle of `kind` around finished entries."""
-    members = [("resourceType", b'"Bundle"'), ("type", _quoted(kind))]
+    """A Bundle of `kind` around finished entries; one that `is_bound` says that it is passed on
+    with the person's consent only.
+    """
+    members = [("resourceType", b'"Bundle"')]
+    if is_bound:
+        members.append(("meta", _BOUND))
+    members.append(("type", _quoted(kind)))
     if total is not None:
         members.append(("total", b"%d" % total))
     if links:

@@ -42,7 +42,9 @@ async def gather(call: Call) -> Reply:
     entries += [found_entry(stored, call.base, "include", None) for stored in hits.included]
     if hits.issues:
         entries.append(warning_entry(hits.issues))
-    return Reply(200, bundle("searchset", entries, links=call.links(pairs, hits.next)))
+    is_bound = await call.records.needs_consent_to_pass_on(hits)
+    links = call.links(pairs, hits.next)
+    return Reply(200, bundle("searchset", entries, links=links, is_bound=is_bound))
 
 
 def _moment(call: Call, pairs: Pairs, name: str) -> tuple[int, int] | None:

@@ -83,11 +83,13 @@ class Exporting:
         bytes_max: int,
         seconds: float,
     ) -> Portion:
-        """The next records of an extent that the actor may see now and, if there are queries, any
-        of these finds. The entry in the access log is written over `connection`, to commit with
-        what is done with them; without one it is durable when this returns.
+        """The next records of an extent that the actor may see and take out now and, if there are
+        queries, any of these finds. The entry in the access log is written over `connection`, to
+        commit with what is done with them; without one it is durable when this returns.
         """
-        _, rights = await self._guard.rights(self._actor, self._notes.purpose, "rs")
+        purpose = self._notes.purpose
+        sender, rights = await self._guard.rights(self._actor, purpose, "rs")
+        rights = await self._guard.taken_out(self._actor, purpose, sender, rights)
         self._notes.decided_by(rights.reasons)
         context = self._store.context
         async with self._store.reading(rights.wall) as reading:

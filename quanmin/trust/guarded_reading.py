@@ -183,6 +183,18 @@ class Guarding:
         rights = msgspec.structs.replace(rights, standing=standing, wall=wall, own_wall=own)
         return sender, abroad(rights) if standing.transfers else rights
 
+    async def taken_out(self, actor: Actor, purpose: str, sender: int, rights: Rights) -> Rights:
+        """The rights on what may leave the node in bulk, of what these show."""
+        numbers = self.deciding.onward_grantees(actor, purpose, sender)
+        if not numbers:
+            return rights
+        async with self.store.glancing(rights.wall) as connection:
+            granted = await granted_to(connection, numbers)
+        region = await self._region(actor, purpose, rights.standing)
+        ground = Ground(sender, frozenset(), region, self.now(), granted)
+        taken = self.deciding.taken_out(actor, purpose, ground, rights)
+        return msgspec.structs.replace(taken, may_erase=rights.may_erase)
+
     async def _granted(self, actor: Actor, purpose: str, sender: int, wall: Wall | None) -> InUse:
         numbers = self.deciding.grantees(actor, purpose, sender)
         if not numbers:
@@ -440,6 +452,18 @@ class GuardedReading:
             raise
         await self._notes.note("everything", type_, "ok", (*hits.matches, *hits.included))
         return hits_shown(rights, hits)
+
+    async def needs_consent_to_pass_on(self, hits: Hits) -> bool:
+        """Whether there is something among these that others have sent about a person, so that
+        whoever reads it passes it on with the person's consent only.
+        """
+        sender = await self._store.sender(self.actor.sender or f"actor:{self.actor.code}")
+        if not self._guard.deciding.onward_grantees(self.actor, self.purpose, sender):
+            return False
+        return any(
+            stored.facts.patient is not None and stored.facts.sender != sender
+            for stored in (*hits.matches, *hits.included)
+        )
 
     async def search_all(self, query: Query, *, rows_max: int, action: str) -> Hits:
         """All that the query finds, of one moment, in its order; when it is more than `rows_max`

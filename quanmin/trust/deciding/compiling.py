@@ -123,6 +123,7 @@ class _Chosen(msgspec.Struct, frozen=True):
     looking_up: tuple[Rule, ...]
     changing: tuple[Rule, ...]
     forbidding: tuple[Rule, ...]
+    keeping: tuple[Rule, ...]
     may_create: Decision
     may_erase: Decision
     creatable: frozenset[str] | None
@@ -209,6 +210,21 @@ class Deciding:
     def parts(self, sender: int, purpose: str, granted: InUse) -> tuple[int, ...]:
         """The numbers of grants about parts of a record that must be looked for as well."""
         return self.reaching.parts(sender, purpose, granted)
+
+    def onward_grantees(self, actor: Actor, purpose: str, sender: int) -> tuple[int, ...]:
+        """The numbers under which passing on may be permitted to an actor; none for one whom no
+        rule keeps from it.
+        """
+        kept = self._choose(actor, purpose).keeping
+        return self.reaching.onward_grantees(sender, purpose) if kept else ()
+
+    def taken_out(self, actor: Actor, purpose: str, ground: Ground, rights: Rights) -> Rights:
+        """The rights on what may leave the node in bulk of what is seen; `ground` tells what is
+        granted to the numbers of `onward_grantees`.
+        """
+        asking = asking_on(actor, purpose, ground)
+        kept = either(self.extent(r, asking) for r in self._choose(actor, purpose).keeping)
+        return narrowed(rights, without(kept))
 
     def asks_region(self, actor: Actor, purpose: str) -> bool:
         """Whether a rule asks which institutions are of the actor's region."""
@@ -305,7 +321,8 @@ def _chosen(rules: Sequence[Rule]) -> _Chosen:
         reading=tuple(rule for rule in permits if "read" in rule.does),
         looking_up=tuple(r for r in permits if "look_up" in r.does and "read" not in r.does),
         changing=tuple(rule for rule in permits if "change" in rule.does),
-        forbidding=tuple(rule for rule in rules if rule.effect == "forbid"),
+        forbidding=tuple(r for r in rules if r.effect == "forbid" and "take_out" not in r.does),
+        keeping=tuple(rule for rule in rules if "take_out" in rule.does),
         may_create=_decision(creating),
         may_erase=_decision([rule for rule in permits if "erase" in rule.does]),
         creatable=None

@@ -85,6 +85,7 @@ class Reaching:
             "beyond-level": self._beyond_level,
             "reportable": self._of_duty,
             "glass-opened": self._opened,
+            "onward": self._onward,
         }
 
     def reach(self, atom: str, asking: Asking) -> Visibility:
@@ -137,6 +138,27 @@ class Reaching:
         words = [("withdraw", "")]
         words += [(word, code) for word in ("permit", "refuse") for code in ("", *self._strict)]
         return tuple(sorted(self._grantees.several(tuple(words), sender, purpose, is_part=True)))
+
+    def onward_grantees(self, sender: int, purpose: str) -> tuple[int, ...]:
+        """The numbers under which a person may have permitted or refused passing on."""
+        kinds = ("", *self._strict)
+        words = tuple((word, kind) for word in ("onward", "no onward") for kind in kinds)
+        return tuple(sorted(self._grantees.several(words, sender, purpose)))
+
+    def _onward(self, asking: Asking) -> Visibility:
+        """What the person lets be passed on: of a kind that is kept apart only by a consent that
+        names it, of several each.
+        """
+
+        def said(kind: str) -> Visibility:
+            return self._said(asking, (("onward", kind),), (("no onward", kind),))
+
+        every = frozenset[int]().union(*self._strict.values())
+        unnamed = (
+            both((Labelled(keys), without(said(kind)))) for kind, keys in self._strict.items()
+        )
+        permitted = either((both((self._of_no_kind, said(""))), Labelled(every)))
+        return both((permitted, *map(without, unnamed)))
 
     def _granted(
         self, asking: Asking, numbers: frozenset[int], lifted: frozenset[int] = frozenset()

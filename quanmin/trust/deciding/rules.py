@@ -31,14 +31,16 @@ Atom = Literal[
     "beyond-level",
     "reportable",
     "glass-opened",
+    "onward",
 ]
 """What a reach is made of: sets of records that an asker stands in some relation to."""
 
 GRANTED_ATOMS: Final = frozenset({"treated", "consented", "refused", "sensitive", "glass-opened"})
 """The words that ask what has been granted."""
 
-Deed = Literal["read", "look_up", "change", "create", "erase"]
+Deed = Literal["read", "look_up", "change", "create", "erase", "take_out"]
 
+_FORBIDDEN: Final = ({"read", "look_up"}, {"take_out"})
 _ROLES: Final = frozenset(get_args(Role))
 # The access log has them parted by spaces and a colon.
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._\-]+")
@@ -142,8 +144,10 @@ def _read(raw: Any, where: str) -> Rule:
         raise Unusable(f"{where}: an id and a version are letters, digits, '.', '_' and '-'")
     if not rule.reach.among or not rule.does:
         raise Unusable(f"{where}: say which records it reaches (`among`) and what it `does`")
-    if rule.effect == "forbid" and rule.does != {"read", "look_up"}:
-        raise Unusable(f"{where}: what forbids does `read` and `look_up`, no more and no less")
+    if rule.effect == "forbid" and rule.does not in _FORBIDDEN:
+        raise Unusable(
+            f"{where}: what forbids does `read` and `look_up`, no more and no less, or `take_out`"
+        )
     _refuse_unknown(rule.when.roles, _ROLES, f"{where}: no such role")
     _refuse_unknown(rule.when.purposes, purposes_of_use(), f"{where}: no such purpose of use")
     _refuse_unknown(rule.reach.types, load_table().types.keys(), f"{where}: no such type")

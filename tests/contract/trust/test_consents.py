@@ -24,6 +24,7 @@ from stores import coded, open_context, open_guard, patient
 
 from quanmin.base.problems import Forbidden, Invalid, NotFound
 from quanmin.records.model import Stored
+from quanmin.records.portions import Extent
 from quanmin.terminology import Terms
 from quanmin.trust import Guard, GuardedRecords
 
@@ -352,3 +353,41 @@ async def test_for_a_child_under_14_a_guardian_consents(town: Town, born: str) -
 async def test_a_resident_writes_consents_and_nothing_else(town: Town) -> None:
     with pytest.raises(Forbidden, match="Consent only"):
         await town.resident().create("Patient", patient())
+
+
+async def taken(town: Town, role: str, hospital: str, purpose: str = "TREAT") -> set[str]:
+    """The results that an export of an institution's takes out."""
+    records = asking(town.guard, role, hospital, purpose=purpose)
+    extent = Extent(type="Observation", until=town.guard.now())
+    found = await records.exporting.portion(
+        None, extent, (), after=None, count=99, bytes_max=1 << 20, seconds=9
+    )
+    return {stored.id for stored in found.versions}
+
+
+async def test_what_others_have_sent_is_taken_out_with_a_consent_to_passing_on_only(
+    town: Town,
+) -> None:
+    ours = await result(town.guard, "a", town.here.id)
+    theirs = await result(town.guard, "b", town.there.id)
+    secret = await result(town.guard, "b", town.there.id, meta={"security": [HIV]})
+    await asking(town.guard, "institution", "a").create("Encounter", visit(town.here.id))
+    to = to_institution("a")
+    await town.says(consent(town.here.id, type="permit", actor=to))
+    await town.says(consent(town.here.id, type="permit", actor=to, securityLabel=[HIV]))
+    doctor = asking(town.guard, "doctor", "a")
+    assert await is_seen(doctor, theirs)
+    assert await is_seen(doctor, secret)
+    assert await taken(town, "doctor", "a") == {ours.id}
+    disclose: dict[str, Any] = {"type": "permit", "actor": to, "action": [coded("disclose")]}
+    given = consent(town.here.id, **disclose)
+    stored = await town.says(given)
+    assert await taken(town, "doctor", "a") == {ours.id, theirs.id}
+    await town.says(consent(town.here.id, **disclose, securityLabel=[HIV]))
+    assert await taken(town, "doctor", "a") == {ours.id, theirs.id, secret.id}
+    back = json.dumps(given | {"id": stored.id, "status": "inactive"}).encode()
+    await town.resident().update("Consent", stored.id, back)
+    assert await taken(town, "doctor", "a") == {ours.id, secret.id}
+    await town.says(consent(town.here.id, **disclose | {"type": "deny"}, securityLabel=[HIV]))
+    assert await taken(town, "doctor", "a") == {ours.id}
+    assert await is_seen(doctor, secret), "passing on is no reading"

@@ -1,0 +1,177 @@
+"""What a person has said, or not said, holds on every path by which a record can be reached."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import asyncpg
+import pytest
+from persons import asking, consent, query, registered, result, visit
+from stores import coded, open_context, open_guard
+
+from quanmin.base.problems import NotFound
+from quanmin.records.model import Hits, Stored
+from quanmin.records.portions import Extent
+from quanmin.records.related import Related
+from quanmin.trust import Guard, GuardedRecords
+from quanmin.trust.emergencies import Emergencies
+
+CODE, SYSTEM = "A15.0", "http://hl7.org/fhir/sid/icd-10"  # tuberculosis is reported by law
+
+
+class Case:
+    """A person's record at hospital b, to which a report of hospital a refers, and the paths to it:
+    each says whether it shows that there is such a record.
+    """
+
+    def __init__(self, guard: Guard, here: Stored, there: Stored, wanted: Stored) -> None:
+        self.guard, self.here, self.there, self.wanted = guard, here, there, wanted
+
+    async def ways(self, records: GuardedRecords) -> dict[str, bool]:
+        """Of each path whether it shows the record."""
+        paths: tuple[Callable[[GuardedRecords], Awaitable[bool]], ...] = (
+            self.read,
+            self.version,
+            self.history,
+            self.type_history,
+            self.search,
+            self.count,
+            self.include,
+            self.revinclude,
+            self.has,
+            self.chain,
+            self.timeline,
+            self.everything,
+        )
+        return {path.__name__: await path(records) for path in paths}
+
+    def _among(self, hits: Hits) -> bool:
+        return self.wanted.id in {one.id for one in (*hits.matches, *hits.included)}
+
+    async def _search(self, records: GuardedRecords, type_: str, **terms: str) -> Hits:
+        return await records.search(query(self.guard, type_, **terms))
+
+    async def read(self, records: GuardedRecords) -> bool:
+        try:
+            return (await records.read("Observation", self.wanted.id)).id == self.wanted.id
+        except NotFound:
+            return False
+
+    async def version(self, records: GuardedRecords) -> bool:
+        try:
+            return (await records.version("Observation", self.wanted.id, 1)).version == 1
+        except NotFound:
+            return False
+
+    async def history(self, records: GuardedRecords) -> bool:
+        try:
+            found = await records.history("Observation", self.wanted.id, count=9)
+        except NotFound:
+            return False
+        return bool(found.versions)
+
+    async def type_history(self, records: GuardedRecords) -> bool:
+        found = await records.history("Observation", None, count=99)
+        return self.wanted.id in {one.id for one in found.versions}
+
+    async def search(self, records: GuardedRecords) -> bool:
+        return self._among(await self._search(records, "Observation"))
+
+    async def count(self, records: GuardedRecords) -> bool:
+        asked = query(self.guard, "Observation", code=CODE)
+        hits = await self._search(records, "Observation", code=CODE, _summary="count")
+        assert [hits.total] == await records.counts([asked])
+        return bool(hits.total)
+
+    async def include(self, records: GuardedRecords) -> bool:
+        wanted = "DiagnosticReport:result"
+        return self._among(await self._search(records, "DiagnosticReport", _include=wanted))
+
+    async def revinclude(self, records: GuardedRecords) -> bool:
+        wanted = "Observation:subject"
+        return self._among(await self._search(records, "Patient", _revinclude=wanted))
+
+    async def has(self, records: GuardedRecords) -> bool:
+        pairs = {"_has:Observation:subject:code": CODE}
+        return bool((await self._search(records, "Patient", **pairs)).matches)
+
+    async def chain(self, records: GuardedRecords) -> bool:
+        return bool(
+            (await self._search(records, "DiagnosticReport", **{"result.code": CODE})).matches
+        )
+
+    async def timeline(self, records: GuardedRecords) -> bool:
+        for id_ in (self.here.id, self.there.id):
+            try:
+                found = await records.timeline(id_, types=("Observation",), count=99)
+            except NotFound:
+                continue
+            if self.wanted.id in {one.id for one in found.entries}:
+                return True
+        return False
+
+    async def everything(self, records: GuardedRecords) -> bool:
+        for id_ in (self.here.id, self.there.id):
+            try:
+                hits = await records.related("Patient", id_, Related(count=99))
+            except NotFound:
+                continue
+            if self._among(hits):
+                return True
+        return False
+
+
+@pytest.fixture
+async def case(pool: asyncpg.Pool[asyncpg.Record], tmp_path: Path) -> Case:
+    guard = open_guard(pool, open_context(tmp_path))
+    here, there = await registered(guard, "a"), await registered(guard, "b")
+    await asking(guard, "institution", "a").create("Encounter", visit(here.id))
+    wanted = await result(guard, "b", there.id, code=coded(CODE, SYSTEM))
+    body = {
+        "resourceType": "DiagnosticReport",
+        "status": "final",
+        "code": coded("report"),
+        "subject": {"reference": f"Patient/{here.id}"},
+        "result": [{"reference": f"Observation/{wanted.id}"}],
+    }
+    ours = asking(guard, "institution", "a")
+    await ours.create("DiagnosticReport", json.dumps(body).encode())
+    return Case(guard, here, there, wanted)
+
+
+async def test_a_missing_consent_blocks_no_treatment_and_is_noted(
+    case: Case, pool: asyncpg.Pool[asyncpg.Record]
+) -> None:
+    doctor = asking(case.guard, "doctor", "a")
+    assert set((await case.ways(doctor)).values()) == {True}
+    rows = await pool.fetch("select rules from trust.access where action = 'read'")
+    assert any("no-consent-on-file" in (row["rules"] or "") for row in rows)
+    stranger = asking(case.guard, "doctor", "c")
+    assert set((await case.ways(stranger)).values()) == {False}
+
+
+async def test_a_refusal_stops_others_on_every_path_but_in_an_emergency(
+    case: Case, pool: asyncpg.Pool[asyncpg.Record]
+) -> None:
+    person = await pool.fetchval("select person from people.link limit 1")
+    resident = asking(case.guard, "resident", person=str(person), purpose="PATRQT")
+    refusal = json.dumps(consent(case.here.id, type="deny")).encode()
+    await resident.create("Consent", refusal)
+    doctor = asking(case.guard, "doctor", "a")
+    assert set((await case.ways(doctor)).values()) == {False}
+    own = await case.ways(asking(case.guard, "doctor", "b"))
+    assert {name for name, shown in own.items() if not shown} <= {"include", "chain"}
+    assert set((await case.ways(resident)).values()) == {True}
+    glass = asking(case.guard, "doctor", "a", purpose="BTG")
+    assert set((await case.ways(glass)).values()) == {False}
+    await glass.desk(Emergencies).open(case.here.id, "unconscious, brought in by the ambulance")
+    assert set((await case.ways(glass)).values()) == {True}
+    assert set((await case.ways(doctor)).values()) == {False}, "for that purpose only"
+    extent = Extent(type="Observation", until=case.guard.now())
+    for records in (doctor, glass):
+        taken = await records.exporting.portion(
+            None, extent, (), after=None, count=99, bytes_max=1 << 20, seconds=9
+        )
+        assert taken.versions == ()
