@@ -27,6 +27,7 @@ from quanmin.api.paging import Seal
 from quanmin.api.reply import Reply, Send, refuse, send_reply
 from quanmin.api.request import Disconnected, Receive, Request
 from quanmin.api.routing import Routes
+from quanmin.api.sharing import Sharing
 from quanmin.base.epoch import Epoch
 from quanmin.base.logs import correlation_id
 from quanmin.base.problems import Forbidden, NotAllowed, NotFound, Overloaded, Problem
@@ -115,7 +116,8 @@ def build(
     routes = Routes(INTERACTIONS, table.types.keys())
     door = Door(guard, routes, gate, desk, meters, base_url=base_url, unavailable=unavailable)
     oauth = OAuth(authorization, gate, external) if authorization else None
-    return Front(door, Watch(gate, meters, is_ready, more_numbers), beyond, oauth)
+    sharing = Sharing(authorization.limits.page_origins if authorization else "")
+    return Front(door, Watch(gate, meters, is_ready, more_numbers), beyond, oauth, sharing)
 
 
 def foreign_access(
@@ -269,8 +271,14 @@ class Front:
     """Sends a request to the authorization server, the door, the watch or beyond."""
 
     def __init__(
-        self, door: Door, watch: Watch, beyond: Application | None, oauth: OAuth | None
+        self,
+        door: Door,
+        watch: Watch,
+        beyond: Application | None,
+        oauth: OAuth | None,
+        sharing: Sharing,
     ) -> None:
+        self._sharing = sharing
         self._door = door
         self._watch = watch
         self._beyond = beyond
@@ -280,6 +288,11 @@ class Front:
         """The ASGI entry."""
         if scope["type"] == "http":
             path: str = scope["path"]
+            send = self._sharing.opened(scope, send)
+            preflight = self._sharing.preflight(scope)
+            if preflight is not None:
+                await _send(preflight, Request(scope, receive), send)
+                return
             if self._oauth is not None and path in self._oauth:
                 await self._authorize(self._oauth, Request(scope, receive), send)
                 return

@@ -111,7 +111,7 @@ class OAuth:
                 raise GrantRefused(
                     "unsupported_grant_type", f"grant_type is {SYSTEM}, {CODE} or {REFRESH}"
                 )
-        return _json(_token_answer(issued, id_token), _OPEN_TO_PAGES)
+        return _json(_token_answer(issued, id_token))
 
     async def _introspect(self, request: Request) -> Reply:
         form, client = await self._asked_by_client(request)
@@ -143,7 +143,7 @@ class OAuth:
     async def _revoke(self, request: Request) -> Reply:
         form, client = await self._asked_by_client(request)
         await self._server.tokens.revoke(_needed(form, "token"), client.code)
-        return Reply(200, b"", (*_NO_STORE, *_OPEN_TO_PAGES))
+        return Reply(200, b"", _NO_STORE)
 
     async def _launch(self, request: Request) -> Reply:
         """An application of the node itself, by its actor's own token, opens another with a patient
@@ -271,9 +271,9 @@ def _needed(form: dict[str, str], name: str) -> str:
 
 def _refused(refused: GrantRefused) -> Reply:
     body = {"error": refused.error, "error_description": _plain(refused.text)}
-    headers = _OPEN_TO_PAGES
+    headers: Headers = ()
     if refused.status == 401:
-        headers = (*headers, (b"www-authenticate", b'Basic realm="quanmin"'))
+        headers = ((b"www-authenticate", b'Basic realm="quanmin"'),)
     return msgspec.structs.replace(_json(body, headers), status=refused.status)
 
 
@@ -287,9 +287,12 @@ def _json(value: dict[str, Any], headers: Headers = ()) -> Reply:
 
 
 def _preflight(method: str) -> Headers:
+    allow = (b"allow", f"{method}, OPTIONS".encode())
+    if method != "GET":  # what pages may ask for beside the documents, `Sharing` tells
+        return (allow,)
     return (
         *_OPEN_TO_PAGES,
-        (b"allow", f"{method}, OPTIONS".encode()),
+        allow,
         (b"access-control-allow-methods", f"{method}, OPTIONS".encode()),
         (b"access-control-allow-headers", b"authorization, content-type"),
         (b"access-control-max-age", b"600"),

@@ -28,6 +28,15 @@ class OAuthLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
             pattern=r"^( *(https://[A-Za-z0-9.:\-]+|http://(localhost|127\.0\.0\.1)(:\d+)?) *)*$",
         ),
     ] = ""
+    page_origins: Annotated[
+        str,
+        Meta(
+            description="Which pages may ask for tokens and records from a browser (CORS): the "
+            "origins of applications that run there alone, such as `https://app.example`, parted "
+            "by spaces; empty: none. Where the server is and what it can do, all may ask.",
+            pattern=r"^( *(https://[A-Za-z0-9.:\-]+|http://(localhost|127\.0\.0\.1)(:\d+)?) *)*$",
+        ),
+    ] = ""
     key_seconds_max: Annotated[
         int, Meta(description="How long keys that were fetched are believed.", ge=1)
     ] = 300
