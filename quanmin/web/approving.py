@@ -5,7 +5,7 @@ patient, and how far.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from starlette.responses import RedirectResponse, Response
@@ -49,6 +49,8 @@ _ONESELF: Final = 0
 _NOT_YET: Final = frozenset({SIGN_IN, FACTOR, FACTORS, PASSWORD, POST})
 _WAYS_IN: Final = frozenset({("POST", SIGN_IN), ("POST", FACTOR), ("POST", POST), ("GET", BACK)})
 _RESIDENTS: Final = frozenset({"resident", "guardian"})
+_ENCOUNTER: Final = "launch/encounter"
+_NO_VISIT: Final[dict[str, Any]] = {"encounter": None, "is_encounter_chosen": False}
 _APPLICATIONS: Final = "applications"
 _PURPOSE: Final = "TREAT"
 
@@ -56,12 +58,14 @@ _PURPOSE: Final = "TREAT"
 class Pending(msgspec.Struct, frozen=True, kw_only=True):
     """A wish while the person decides; it travels with the form, sealed for them alone. `whom` is
     the proxy by which a resident acts for another in it, _ONESELF for none; None before they chose.
+    The visit is one that it was launched with, or one that they chose ("" for none).
     """
 
     wish: Wish
     whom: int | None = None
     patient: str | None = None
     encounter: str | None = None
+    is_encounter_chosen: bool = False
 
 
 @page(AUTHORIZE, access=ANYBODY, methods=("GET", "POST"))
@@ -137,7 +141,7 @@ async def _ask(
     """The page to decide on; before it, where needed, the one to choose a patient."""
     wish, asker = pending.wish, await _asker(visit, pending)
     own = await _own_record(visit, asker)
-    scopes = _offer(asker, client, pending, own)
+    scopes = _offer(client, pending, asker, await _user(visit, asker, own))
     if not scopes.reaches and "openid" not in scopes.plain:
         raise refuse(server.issuer, wish, "invalid_scope", "none of these scopes is open to you")
     if wish.is_silent:
@@ -153,6 +157,8 @@ async def _ask(
             patient = await _records(visit, asker).read("Patient", pending.patient)
         if patient is not None:
             pending = msgspec.structs.replace(pending, patient=patient.id)
+            if pending.encounter is None and _asks_encounter(client, pending):
+                return await _choose_encounter(visit, client, pending, asker)
     response = visit.page(
         "kit/approve.html",
         application=client.name,
@@ -229,6 +235,55 @@ async def _choose(visit: Visit, client: Client, pending: Pending) -> Response:
     )
 
 
+def _asks_encounter(client: Client, pending: Pending) -> bool:
+    asked = pending.wish.scopes.within(client.allowed)
+    return _ENCOUNTER in asked.plain
+
+
+async def _choose_encounter(
+    visit: Visit, client: Client, pending: Pending, asker: Actor
+) -> Response:
+    """Which visit of the patient it is to be about: one of the latest, or none."""
+    found = await _encounters(visit, asker, pending, ("_sort", "-date"), ("_count", str(_HITS)))
+    return visit.page(
+        "kit/choose_encounter.html",
+        application=client.name,
+        visits=[(one.id, _told_visit(visit, one)) for one in found],
+        state=_keep(visit, pending),
+    )
+
+
+async def _encounters(
+    visit: Visit, asker: Actor, pending: Pending, *pairs: tuple[str, str]
+) -> tuple[Stored, ...]:
+    records = _records(visit, asker)
+    query = parse_query(
+        "Encounter",
+        [("patient", f"Patient/{pending.patient}"), *pairs],
+        strict=True,
+        zone=visit.house.settings.zone,
+        limits=records.context.query_limits,
+    )
+    return (await records.search(query)).matches
+
+
+async def _check_encounter(visit: Visit, asker: Actor, pending: Pending) -> None:
+    """Raises NotFound unless a visit that was chosen is the patient's and to be seen: the form is
+    not the proof of it.
+    """
+    if not pending.is_encounter_chosen or not pending.encounter:
+        return
+    if not await _encounters(visit, asker, pending, ("_id", pending.encounter)):
+        raise NotFound("there is no such visit of this patient, or none that you may see")
+
+
+def _told_visit(visit: Visit, encounter: Stored) -> str:
+    told = decode(encounter.body or b"{}")
+    kind = next((visit.reader.concept(one).text for one in told.get("type") or []), "")
+    parts = (visit.reader.period(told.get("period") or {}), kind)
+    return " · ".join(part for part in parts if part) or encounter.id
+
+
 async def _decide(visit: Visit, server: AuthorizationServer) -> Response:
     """What the person said: find, choose, refuse or approve."""
     if visit.actor is None:
@@ -240,13 +295,18 @@ async def _decide(visit: Visit, server: AuthorizationServer) -> Response:
         raise Malformed("this application has been withdrawn meanwhile")
     whom = visit.sent.get("whom", "")
     if whom.isascii() and whom.isdigit():
-        pending = msgspec.structs.replace(pending, whom=int(whom[:18]), patient=None)
+        whole = int(whom[:18])
+        pending = msgspec.structs.replace(pending, whom=whole, patient=None, **_NO_VISIT)
     said = visit.sent.get("say")
     if said == "refuse":
         raise refuse(server.issuer, wish, "access_denied", "the person did not approve")
     chosen = visit.sent.get("patient")
     if chosen:
-        pending = msgspec.structs.replace(pending, patient=chosen)
+        pending = msgspec.structs.replace(pending, patient=chosen, **_NO_VISIT)
+    if "encounter" in visit.sent and _asks_encounter(client, pending):
+        pending = msgspec.structs.replace(
+            pending, encounter=visit.sent["encounter"], is_encounter_chosen=True
+        )
     if said != "approve":
         return await _ask(visit, server, client, pending)
     return await _approve(visit, server, client, pending)
@@ -257,7 +317,8 @@ async def _approve(
 ) -> Response:
     wish, asker = pending.wish, await _asker(visit, pending)
     own = await _own_record(visit, asker)
-    scopes = _offer(asker, client, pending, own)
+    user = await _user(visit, asker, own)
+    scopes = _offer(client, pending, asker, user)
     names = [name for name, _ in words_of(scopes, visit.language)]
     kept = {name for at, name in enumerate(names) if visit.sent.get(f"keep-{at}")}
     scopes = scopes.without(set(names) - kept)
@@ -269,6 +330,7 @@ async def _approve(
         patient = own if pending.patient is None else None
         if patient is None:
             patient = await _records(visit, asker).read("Patient", pending.patient or "")
+    await _check_encounter(visit, asker, pending)
     await _records(visit, asker).desk(ApprovalDesk).given(None if patient is None else patient.rid)
     code = await server.codes.give(
         Approved(
@@ -279,7 +341,7 @@ async def _approve(
                 family=new_family(),
                 patient=None if patient is None else patient.rid,
                 patient_id=None if patient is None else patient.id,
-                encounter_id=pending.encounter,
+                encounter_id=pending.encounter or None,
                 session=_session_of(visit, scopes),
                 proxy=None if asker.acting is None else asker.acting.proxy,
             ),
@@ -287,7 +349,7 @@ async def _approve(
             redirect=wish.redirect,
             challenge=wish.challenge,
             nonce=wish.nonce,
-            fhir_user=None if own is None or asker.acting else f"Patient/{own.id}",
+            fhir_user=user,
             methods=() if visit.begun is None else visit.begun.methods,
         )
     )
@@ -302,12 +364,22 @@ def _session_of(visit: Visit, scopes: Scopes) -> int | None:
     return int(begun.id)
 
 
-def _offer(asker: Actor, client: Client, pending: Pending, own: Stored | None) -> Scopes:
-    # Who acts for another is not the Patient whose record is read.
-    has_record = own is not None and asker.acting is None
-    scopes = offered(pending.wish, client, asker, has_user_record=has_record)
-    if pending.encounter is None:
-        scopes = scopes.without({"launch/encounter"})
+async def _user(visit: Visit, asker: Actor, own: Stored | None) -> str | None:
+    """The record of the one who signed in: of a resident the Patient that they are, of staff the
+    Practitioner of the register; none of who acts for another, whose Patient it is not.
+    """
+    if own is not None:
+        return None if asker.acting else f"Patient/{own.id}"
+    if asker.role in _RESIDENTS:
+        return None
+    id_ = await _records(visit, asker).desk(ApprovalDesk).own_practitioner()
+    return None if id_ is None else f"Practitioner/{id_}"
+
+
+def _offer(client: Client, pending: Pending, asker: Actor, user: str | None) -> Scopes:
+    scopes = offered(pending.wish, client, asker, has_user_record=user is not None)
+    if not pending.encounter:
+        scopes = scopes.without({_ENCOUNTER})
     return scopes
 
 

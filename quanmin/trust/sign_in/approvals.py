@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from quanmin.base.problems import Forbidden, NotFound
+from quanmin.records.context import DELETED, ROW
 from quanmin.trust.desk import Desk
 from quanmin.trust.scopes import Scopes, parse_scopes
 
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from quanmin.trust.sign_in.server import AuthorizationServer
 
 _LISTED_MAX: Final = 200
+_PRACTITIONER: Final = f"""
+    select {ROW} from trust.post p join records.record r on r.rid = p.practitioner and r.type = $3
+    where p.actor = $1 and p.since <= $2 and p.until > $2 and r.flags & {DELETED} = 0
+"""  # noqa: S608 - constants of this program
 _LISTED: Final = """
     select a.family, c.name, a.scopes, a.proxy, a.given_at, a.used_at
     from trust.approval a join trust.client c on c.code = a.client
@@ -62,6 +67,24 @@ class ApprovalDesk(Desk):
         async with self._guard.store.glancing() as connection:
             rows = await connection.fetch(_LISTED, self._actor.code, self._guard.now(), _LISTED_MAX)
         return [Approval(*row) for row in rows]
+
+    async def own_practitioner(self) -> str | None:
+        """The id of the Practitioner of the register whom the asker is in the post they hold now;
+        None for one who is none.
+        """
+        context = self._guard.store.context
+        async with self._guard.store.glancing() as connection:
+            rows = await connection.fetch(
+                _PRACTITIONER,
+                self._actor.code,
+                self._guard.now(),
+                context.definition("Practitioner").number,
+            )
+            found = await context.open(connection, rows)
+        if not found:
+            return None
+        await self._notes.note("read", "Practitioner", "ok", found)
+        return found[0].id
 
     async def withdraw(self, server: AuthorizationServer, family: int) -> None:
         """Take one back: all tokens that came of it work nowhere any more when this returns. Raises

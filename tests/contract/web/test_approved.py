@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 
-from clients import bearing
+from clients import ADDRESS, bearing
 from clinic import Clinic
 
-from .test_approving import Stage, app
+from quanmin.trust import Actor
+
+from .test_approving import SCOPES, Stage, app, state_of, went_back
 
 
 async def test_what_was_approved_is_listed_logged_and_taken_back_at_once(clinic: Clinic) -> None:
@@ -51,3 +55,59 @@ async def test_what_was_approved_is_listed_logged_and_taken_back_at_once(clinic:
     assert {row["client"] for row in rows if row["action"] == "token"} == {"app"}
     await resident.client.aclose()
     await other.client.aclose()
+
+
+async def test_smart_standalone_launch_the_person_chooses_a_visit(clinic: Clinic) -> None:
+    stage = Stage(clinic)
+    await stage.server.clients.add(app(scopes=f"{SCOPES} launch/encounter"))
+    resident = await clinic.enter("resident", stage.pages)
+    wish = stage.wish(scope="launch/patient launch/encounter patient/Encounter.rs")
+    page = await resident.get(wish)
+    assert "Choose a visit" in page.text
+    (chosen,) = re.findall(r'name="encounter" value="(q[^"]+)"', page.text)
+    other = clinic.ids["hospital-b Encounter"]
+    if chosen == other:
+        other = clinic.ids["hospital-a Encounter"]
+    for encounter, expected in ((chosen, chosen), ("", None), (other, 404), ("x y", 404)):
+        page = await resident.get(wish)
+        asking = await resident.send(
+            "/oauth/authorize", state=state_of(page), encounter=str(encounter)
+        )
+        keep = {f"keep-{at}": "1" for at in range(asking.text.count('name="keep-'))}
+        done = await resident.send(
+            "/oauth/authorize", state=state_of(asking), say="approve", **keep
+        )
+        if expected == 404:
+            assert done.status_code == 404, "a visit of another registration"
+            continue
+        told = (await stage.exchange(went_back(done)["code"])).json()
+        assert told.get("encounter") == expected
+        assert ("launch/encounter" in told["scope"].split()) == (expected is not None)
+    await resident.client.aclose()
+
+
+async def test_smart_fhir_user_of_staff_is_the_practitioner_of_their_post(clinic: Clinic) -> None:
+    stage = Stage(clinic)
+    await stage.server.clients.add(app())
+    records = clinic.guard.records(
+        Actor("node", "operator", "n", "node"), purpose="HSYSADMIN", request_id="r"
+    )
+    body = json.dumps({"resourceType": "Practitioner", "name": [{"text": "李明"}]}).encode()
+    made = (await records.create("Practitioner", body)).stored
+    await clinic.pool.execute("insert into trust.institution_entry values (1, 'x', '1', 'x')")
+    await clinic.pool.execute(
+        "insert into trust.post (actor, organization, duties, practitioner, since, until,"
+        " decided_at, decided_by) values ('hospital-a', 1, '{}', $1, 1, $2, 1, 'test')",
+        made.rid,
+        1 << 60,
+    )
+    desk = await clinic.enter("hospital-a", stage.pages)
+    told = await stage.tokens(desk, scope="openid fhirUser user/Practitioner.r")
+    payload = told["id_token"].split(".")[1]
+    claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    assert claims["fhirUser"] == f"{ADDRESS}/fhir/Practitioner/{made.id}"
+    assert claims["amr"] == ["pwd", "otp", "mfa"]
+    await clinic.pool.execute("update trust.post set practitioner = null")
+    told = await stage.tokens(desk, scope="openid fhirUser user/Practitioner.r")
+    assert "fhirUser" not in told["scope"].split()
+    await desk.client.aclose()
