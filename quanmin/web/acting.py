@@ -17,13 +17,12 @@ from quanmin.fhir.json import decode
 from quanmin.trust import Actor
 from quanmin.trust.registers.entry import OPEN_END
 from quanmin.trust.registers.proxies import Proxy, proxy_kinds, proxy_scopes
-from quanmin.web.entry import home_of, origin_of, put_session, signed_in, taken
+from quanmin.web.entry import ACTING, home_of, origin_of, put_session, signed_in, taken
 from quanmin.web.persons import tell_patient
 from quanmin.web.route import Access, Page, page
 from quanmin.web.sheet import sheet
 from quanmin.web.visit import Visit
 
-ACTING: Final = "/acting-for"
 _RESIDENTS: Final = Access(frozenset({"resident", "guardian"}))
 _WARD: Final = "quanmin_for"
 _PURPOSE: Final = "PATRQT"

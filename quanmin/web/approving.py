@@ -165,6 +165,7 @@ async def _ask(
         scopes=words_of(scopes, visit.language),
         patient=None if patient is None else _told(visit, patient),
         state=_keep(visit, pending),
+        whose="ward" if asker.acting else "self" if asker.role in _RESIDENTS else "",
         target=form_targets(wish.redirect),
     )
     response.headers["Content-Security-Policy"] = (

@@ -36,6 +36,7 @@ POST: Final = "/post"
 ACCOUNT: Final = "/account"
 FACTORS: Final = "/account/factors"
 OUT: Final = "/sign-in/external/out"
+ACTING: Final = "/acting-for"
 PASSWORD: Final = "/account/password"  # noqa: S105 - an address
 
 _BROWSER, _KNOWN = "quanmin_browser", "quanmin_known"
@@ -201,7 +202,11 @@ async def _home(visit: Visit, step: Step) -> str:
     if account is not None and is_by_password and entrance.accounts.must_change(account):
         return PASSWORD
     actors = await entrance.posts(step.account)
-    return POST if len(actors) > 1 else home_of(visit, actors[0].role if actors else None)
+    if len(actors) > 1:
+        return POST
+    if actors and await entrance.acting.wards(actors[0]):
+        return ACTING
+    return home_of(visit, actors[0].role if actors else None)
 
 
 async def _methods(visit: Visit, step: Step) -> tuple[str, ...]:

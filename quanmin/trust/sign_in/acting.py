@@ -124,7 +124,7 @@ class ActingFor:
     async def wards(self, actor: Actor) -> Sequence[tuple[Actor, Proxy]]:
         """The resident as whom they may act besides themselves, now."""
         own = oneself(actor)
-        if own.person is None:
+        if own.person is None or own.role != "resident":
             return []
         found = await self._proxies.acting(int(own.person), self._now())
         return [(as_proxy(own, proxy), proxy) for proxy in found]

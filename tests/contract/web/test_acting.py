@@ -14,6 +14,7 @@ import msgspec
 import pytest
 from clients import bearing
 from clinic import Browser, Clinic
+from entrance import PASSWORD
 from stores import START
 
 from quanmin.base.problems import Forbidden, NotFound
@@ -116,6 +117,16 @@ async def test_it_is_told_in_audit_events(clinic: Clinic, parent: Browser) -> No
     for event in events:
         assert b"auditevent-OnBehalfOf" in (event.body or b"")
         assert f"proxy:{proxy.proxy}".encode() in (event.body or b"")
+
+
+async def test_who_may_act_for_another_chooses_after_signing_in(clinic: Clinic) -> None:
+    await enter(clinic)
+    browser = Browser(clinic.pages())
+    await browser.get("/sign-in")
+    answer = await browser.send("/sign-in", name="resident", password=PASSWORD)
+    assert answer.headers["location"] == "/acting-for"
+    assert "欧阳明月" in (await browser.get("/acting-for")).text
+    await browser.client.aclose()
 
 
 async def test_nobody_acts_for_whom_they_do_not(clinic: Clinic) -> None:
