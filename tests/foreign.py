@@ -104,13 +104,20 @@ class OtherNode:
             )
         )
 
-    async def approve(self, person: str, location: str) -> str:
-        """What the browser of somebody who is signed in here brings back to the other node."""
+    async def approve(self, person: str, location: str, *, ago: int = 0) -> str:
+        """What the browser of who signed in here (`ago` microseconds before) brings back to the
+        other node.
+        """
         browser = Browser(self.pages, self.address)
         cookie = await self.clinic.session(person)
+        await self.clinic.pool.execute(
+            "update trust.session set authenticated_at = authenticated_at - $1", ago
+        )
         browser.client.cookies.set("quanmin_session", cookie, domain="127.0.0.1")
         parts = urlsplit(location)
         page = await browser.get(f"{parts.path}?{parts.query}")
+        if page.status_code == 303:  # asked to sign in anew: nothing to bring back
+            return "/sign-in/external/back?error=login_required"
         found = re.search(r'name="state" value="([^"]+)"', page.text)
         assert found, page.text
         answer = await browser.send(

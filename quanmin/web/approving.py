@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, Final
+from urllib.parse import urlencode
 
 import msgspec
 from starlette.responses import RedirectResponse, Response
@@ -78,7 +79,7 @@ async def authorize(visit: Visit) -> Response:
         if visit.request.method == "POST":
             return await _decide(visit, server)
         wish, client = await read_wish(server, visit.request.query_params.multi_items())
-        if visit.actor is None:
+        if visit.actor is None or _must_prove(visit, wish):
             return _sign_in_first(visit, server, wish)
         launch = await _launched(visit, server, wish)
         pending = Pending(wish=wish, patient=launch.patient_id, encounter=launch.encounter_id)
@@ -111,7 +112,9 @@ def goes_on(visit: Visit, response: Response) -> None:
 def _sign_in_first(visit: Visit, server: AuthorizationServer, wish: Wish) -> Response:
     if wish.is_silent:
         raise refuse(server.issuer, wish, "login_required", "nobody is signed in")
-    query = visit.request.url.query
+    # Whoever has signed in anew because of it is not asked to again when they come back.
+    pairs = visit.request.query_params.multi_items()
+    query = urlencode([pair for pair in pairs if pair[0] != "prompt"])
     response = visit.go(SIGN_IN)
     if query.isascii() and len(query) <= _ASKED_LENGTH_MAX:
         response.set_cookie(
@@ -124,6 +127,17 @@ def _sign_in_first(visit: Visit, server: AuthorizationServer, wish: Wish) -> Res
             samesite="lax",
         )
     return response
+
+
+def _must_prove(visit: Visit, wish: Wish) -> bool:
+    """Whether the application asks for a proof that is newer than the session's (OpenID Connect
+    Core 1.0 section 3.1.2.1).
+    """
+    if wish.is_anew:
+        return True
+    if visit.begun is None or wish.max_age_seconds is None:
+        return False
+    return not visit.house.sign_in.has_proved_within(visit.begun, wish.max_age_seconds)
 
 
 async def _launched(visit: Visit, server: AuthorizationServer, wish: Wish) -> Launch:

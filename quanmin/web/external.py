@@ -29,7 +29,8 @@ _PENDING_SECONDS: Final = 600
 async def go_there(visit: Visit) -> Response:
     """Send the browser to the other issuer, with what only this browser can bring back."""
     try:
-        address, pending = await _external(visit).begin()
+        is_anew = visit.asked("again") == "1"
+        address, pending = await _external(visit).begin(is_anew=is_anew)
     except Unauthenticated:
         return await _refuse(visit, visit.say("It cannot be reached just now. Try again later."))
     response = RedirectResponse(address, status_code=303)

@@ -19,6 +19,7 @@ from quanmin.trust.sign_in import Begun
 from quanmin.trust.sign_in.acting import real_name
 from quanmin.trust.sign_in.approvals import ApprovalDesk
 from quanmin.trust.sign_in.approving import words_of
+from quanmin.trust.sign_in.external import METHOD
 from quanmin.web.entry import (
     ACCOUNT,
     FACTORS,
@@ -35,11 +36,13 @@ from quanmin.web.entry import (
     refusal_of,
     signed_in,
     taken,
+    title_of_external,
 )
 from quanmin.web.route import ANYBODY, SIGNED_IN, Page, page
 from quanmin.web.sheet import sheet
 from quanmin.web.visit import Visit
 
+ANEW: Final = "/sign-in/external?again=1"
 AGAIN: Final = "/account/again"
 APPLICATIONS: Final = "/account/applications"
 _FAMILY_END: Final = 1 << 63
@@ -187,6 +190,7 @@ async def _ask_again(visit: Visit, begun: Begun, problem: Problem | None = None)
         has_script=True,
         options=await entrance.passkeys.ask(challenge, begun.account) if has_passkey else None,
         challenge=sealed,
+        elsewhere=title_of_external(visit) if METHOD in begun.methods else None,
         host=visit.house.settings.passkey_host,
         has_codes=await entrance.totp.is_there(begun.account),
         address=f"{AGAIN}?for={wanted}" if wanted in _RETURNS else AGAIN,
@@ -223,7 +227,9 @@ async def factors(visit: Visit) -> Response:
     if begun is None or begun.stage == "proving":
         return visit.go(SIGN_IN)
     if not entrance.has_proved_lately(begun):
-        return visit.go(f"{AGAIN}?for={FACTORS}" if begun.stage == "whole" else SIGN_IN)
+        if begun.stage == "whole":
+            return visit.go(f"{AGAIN}?for={FACTORS}")
+        return visit.go(ANEW if METHOD in begun.methods else SIGN_IN)
     if visit.request.method == "GET":
         return await _show_factors(visit, begun)
     origin = origin_of(visit, begun.account)

@@ -32,6 +32,7 @@ _FIELDS: Final = frozenset(
         "code_challenge",
         "code_challenge_method",
         "launch",
+        "max_age",
         "nonce",
         "prompt",
         "redirect_uri",
@@ -46,7 +47,9 @@ Pairs = Sequence[tuple[str, str]]
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
-    """What an application asks for, once it is known to be its own request."""
+    """What an application asks for, once it is known to be its own request. The person has to sign
+    in `is_anew`, or when they have proved themselves longer ago than `max_age_seconds`.
+    """
 
     client: str
     redirect: str
@@ -56,6 +59,8 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     nonce: str | None = None
     launch: str | None = None
     is_silent: bool = False
+    is_anew: bool = False
+    max_age_seconds: int | None = None
 
     @property
     def scopes(self) -> Scopes:
@@ -113,6 +118,9 @@ def _checked(issuer: Issuer, client: Client, redirect: str, pairs: Pairs) -> Wis
     is_about_records = parse_scopes(scope).reaches or "aud" in asked
     if is_about_records and asked.get("aud", "").rstrip("/") != issuer.fhir:
         raise _invalid("aud must be the address of this node's records")
+    max_age = asked.get("max_age")
+    if max_age is not None and not (max_age.isascii() and max_age.isdigit()):
+        raise _invalid("max_age must be a number of seconds")
     return Wish(
         client=client.code,
         redirect=redirect,
@@ -122,6 +130,8 @@ def _checked(issuer: Issuer, client: Client, redirect: str, pairs: Pairs) -> Wis
         nonce=asked.get("nonce"),
         launch=asked.get("launch"),
         is_silent=asked.get("prompt") == "none",
+        is_anew="login" in asked.get("prompt", "").split(),
+        max_age_seconds=None if max_age is None else int(max_age[:9]),
     )
 
 

@@ -26,6 +26,7 @@ from quanmin.trust.sign_in.foreign_tokens import (
     prove_token,
     read_header,
 )
+from quanmin.trust.sign_in.limits import SignInLimits
 from quanmin.trust.sign_in.provider import Provider
 
 BACK: Final = "/sign-in/external/back"
@@ -33,6 +34,7 @@ METHOD: Final = "ext"
 """What a session that began at another issuer has among its methods; RFC 8176 does not know it."""
 
 _MICROSECONDS: Final = 1_000_000
+_HOUR: Final = 3600 * _MICROSECONDS
 _PENDING_SECONDS: Final = 600
 _CODE_LENGTH_MAX: Final = 4096
 _ID_TOKEN: Final = (None, "JWT")
@@ -49,11 +51,12 @@ class Pending(msgspec.Struct, frozen=True):
 
 
 class Arrived(msgspec.Struct, frozen=True):
-    """Who has come back: the account, whether the issuer vouches for a second factor, and a hash of
-    what it calls the session.
+    """Who has come back: the account, when they proved themselves there (microseconds since 1970),
+    whether the issuer vouches for a second factor, and a hash of what it calls the session.
     """
 
     account: str
+    authenticated: int
     has_second_factor: bool
     session: bytes | None
 
@@ -68,21 +71,23 @@ class External:
         accounts: Accounts,
         now: Callable[[], int],
         *,
+        limits: SignInLimits,
         origin: str,
     ) -> None:
         """`origin` is where browsers find the pages; `now` gives microseconds since 1970."""
         self.settings = settings
         self.provider = Provider(settings)
         self._pool = pool
+        self._limits = limits
         self._accounts = accounts
         self._now = now
         self._origin = origin
 
     # ---- the way there and back ------------------------------------------------------------------
 
-    async def begin(self) -> tuple[str, Pending]:
-        """Where to send the browser, and what it must bring back. Raises Unauthenticated when the
-        issuer cannot be reached.
+    async def begin(self, *, is_anew: bool = False) -> tuple[str, Pending]:
+        """Where to send the browser, and what it must bring back; with `is_anew` the person has to
+        prove themselves there once more. Raises Unauthenticated when the issuer cannot be reached.
         """
         metadata = await self.provider.metadata()
         pending = Pending(*(secrets.token_urlsafe(32) for _ in range(3)))
@@ -94,8 +99,11 @@ class External:
             "scope": self.settings.scopes,
             "state": pending.state,
             "nonce": pending.nonce,
+            # Asked for, it must say when that was (OpenID Connect Core 1.0 section 3.1.2.1).
+            "max_age": str(self._limits.session_hours_max * 3600),
             "code_challenge": base64.urlsafe_b64encode(digest).rstrip(b"=").decode(),
             "code_challenge_method": "S256",
+            **({"prompt": "login"} if is_anew else {}),
         }
         return _with(metadata.authorization_endpoint, fields), pending
 
@@ -126,6 +134,7 @@ class External:
         )
         return Arrived(
             await self._account_of(claims),
+            self._authenticated(claims),
             self._has_second_factor(claims),
             self._session_of(claims),
         )
@@ -265,6 +274,19 @@ class External:
             _ADMINISTRATORS,
         )
         return rows[0]["code"] if len(rows) == 1 else None
+
+    def _authenticated(self, claims: Mapping[str, Any]) -> int:
+        """When the person proved themselves there: a session of theirs may be hours old, and must
+        not pass here for a proof of this minute.
+        """
+        said = claims.get("auth_time")
+        if isinstance(said, bool) or not isinstance(said, int | float):
+            raise Unauthenticated("the other issuer does not say when somebody proved themselves")
+        now = self._now()
+        at, skew = int(said * _MICROSECONDS), self.settings.skew_seconds_max * _MICROSECONDS
+        if not now - self._limits.session_hours_max * _HOUR - skew <= at <= now + skew:
+            raise Unauthenticated("it is too long ago that somebody proved themselves there")
+        return min(at, now)
 
     def _has_second_factor(self, claims: Mapping[str, Any]) -> bool:
         amr = claims.get("amr")

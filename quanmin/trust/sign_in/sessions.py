@@ -121,11 +121,13 @@ class Sessions:
         actor: Actor | None = None,
         browser: str = "",
         external: bytes | None = None,
+        authenticated: int | None = None,
         database: Database | None = None,
     ) -> str:
         """A new session; the cookie returned is the only copy of its id. `browser` is what it says
-        of itself, `external` a hash of the session at another issuer that it came of. A session
-        that is not whole lives for minutes only.
+        of itself, `external` a hash of the session at another issuer that it came of, and
+        `authenticated` when the account proved itself there (None: now). A session that is not
+        whole lives for minutes only.
         """
         idle, whole_life = self._life(stage, actor)
         now = self._now()
@@ -133,7 +135,7 @@ class Sessions:
         await (database or self._pool).execute(
             "insert into trust.session (hash, account, actor, stage, methods, browser, began_at,"
             " authenticated_at, used_at, idle_microseconds, ends_at, external)"
-            " values ($1, $2, $3, $4, $5, $6, $7, $7, $7, $8, $9, $10)",
+            " values ($1, $2, $3, $4, $5, $6, $7, $11, $7, $8, $9, $10)",
             _hash(cookie),
             account,
             None if actor is None else actor.code,
@@ -144,6 +146,7 @@ class Sessions:
             idle,
             now + whole_life,
             external,
+            now if authenticated is None else authenticated,
         )
         return cookie
 

@@ -103,7 +103,9 @@ class SignIn:
         self.acting = ActingFor(pool, self.notices, now)
         self.external: External | None = None
         if external is not None and external.issuer:
-            self.external = External(pool, external, self.accounts, now, origin=relying.origin)
+            self.external = External(
+                pool, external, self.accounts, now, limits=limits, origin=relying.origin
+            )
         self._free_roles = measures.second_factor.free_roles
         self._log = log
         self._now = now
@@ -173,7 +175,7 @@ class SignIn:
             (METHOD, "mfa") if has_both else (METHOD,),
             origin,
             is_enough=has_both,
-            external=arrived.session,
+            arrived=arrived,
         )
 
     async def accept(self, invitation: str, password: str, origin: From) -> Step:
@@ -214,8 +216,11 @@ class SignIn:
 
     def has_proved_lately(self, begun: Begun) -> bool:
         """Whether the account has proved itself lately enough to change what it signs in by."""
-        minutes = self.limits.proof_minutes_max
-        return self._now() - begun.authenticated_at <= minutes * 60_000_000
+        return self.has_proved_within(begun, self.limits.proof_minutes_max * 60)
+
+    def has_proved_within(self, begun: Begun, seconds: int) -> bool:
+        """Whether the account has proved itself within so many seconds."""
+        return self._now() - begun.authenticated_at <= seconds * 1_000_000
 
     async def finish_enrolling(self, begun: Begun, cookie: str, origin: From) -> Step:
         """Make a session whole whose account has just got its second factor. Raises
@@ -389,7 +394,7 @@ class SignIn:
         *,
         is_enough: bool,
         replaced: str | None = None,
-        external: bytes | None = None,
+        arrived: Arrived | None = None,
     ) -> Step:
         """A session in the stage that what was proved allows."""
         actors = await self.posts(account.code)
@@ -410,7 +415,8 @@ class SignIn:
                 methods,
                 actor=actor,
                 browser=origin.browser,
-                external=external,
+                external=None if arrived is None else arrived.session,
+                authenticated=None if arrived is None else arrived.authenticated,
             )
         else:
             cookie = await self.sessions.replace(

@@ -251,6 +251,34 @@ async def test_an_issuer_that_is_down_slow_or_another_is_no_fault_of_the_node(
         assert time.monotonic() - started < 5
 
 
+async def test_a_session_of_hours_at_the_issuer_is_no_proof_of_this_minute(
+    node: Relying, other: OtherNode
+) -> None:
+    minute, hour = 60_000_000, 3_600_000_000
+    for ago, password_page, way in (
+        (minute, 200, "/"),
+        (hour, "/account/again?for=/account/password", "/"),
+        (13 * hour, None, None),
+    ):
+        node.browser = browser_of(node.clinic)
+        there = location_of(await node.browser.get("/sign-in/external"))
+        answer = await node.browser.get(await other.approve("zhang", there, ago=ago))
+        if way is None:
+            assert answer.status_code in {401, 303}
+            assert "quanmin_session" not in node.browser.client.cookies
+            continue
+        assert location_of(answer) == way
+        page = await node.browser.get("/account/password")
+        assert page.headers.get("location", page.status_code) == password_page
+    again = location_of(await node.browser.get("/sign-in/external?again=1"))
+    assert dict(parse_qsl(urlsplit(again).query))["prompt"] == "login"
+    browser = await other.clinic.enter("zhang", other.pages)
+    parts = urlsplit(again)
+    sent = await browser.get(f"{parts.path}?{parts.query}")
+    assert location_of(sent) == "/sign-in", "the issuer asks anew"
+    await browser.client.aclose()
+
+
 async def test_no_address_leads_elsewhere_and_none_is_there_without_an_issuer(
     clinic: Clinic, node: Relying
 ) -> None:
