@@ -8,13 +8,16 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from clinic import Clinic
 from entrance import PASSWORD
 from playwright.sync_api import Browser, CDPSession, Page, expect
+from stores import START
 
 from quanmin.trust import Actor
+from quanmin.trust.registers import Proxies
 from quanmin.trust.sign_in import present_code
 
 pytestmark = pytest.mark.browser
@@ -170,6 +173,43 @@ def pages(page: Page, served: Any) -> Iterator[str]:
         yield f"account{path}"
     page.goto(f"{served.address}/post")
     yield "post"
+    yield from pages_of_residents(page, served)
+
+
+def pages_of_residents(page: Page, served: Any) -> Iterator[str]:
+    """Those on which a resident acts for another, and the counter at which they are enrolled."""
+    proxy = served.ask(entrusted)
+    page.context.add_cookies([served.cookie("resident")])
+    page.goto(f"{served.address}/acting-for")
+    page.click(f"button[name=whom][value='{proxy}']")
+    yield "ward"
+    page.goto(f"{served.address}/acting-for")
+    yield "acting for"
+    page.context.add_cookies([served.cookie("hospital-a")])
+    page.goto(f"{served.address}/enrolment")
+    page.fill("#term", "欧阳")
+    page.click("main form button")
+    yield "enrolment"
+    page.click("main [role=status] button")
+    page.fill("#number", "1")
+    page.click("main form button")
+    yield "document"
+
+
+async def entrusted(clinic: Clinic) -> int:
+    """The proxy by which the resident of the clinic acts for its first other person."""
+    found: int | None = await clinic.pool.fetchval("select proxy from trust.proxy limit 1")
+    if found is not None:
+        return found
+    persons: list[int] = []
+    for name in ("hospital-a man", "hospital-a crowd"):
+        rid = clinic.guard.store.context.rid_of("Patient", clinic.ids[name])
+        query = "select person from people.link where patient = $1"
+        persons.append(await clinic.pool.fetchval(query, rid))
+    proxies = Proxies(clinic.pool, ZoneInfo("Asia/Shanghai"))
+    more: dict[str, Any] = {"kind": "guardian_of_adult", "evidence": "guardianship-agreement"}
+    entered = await proxies.enter(*persons, **more, born=None, at=START - 1, by="test")
+    return entered.proxy
 
 
 @pytest.mark.parametrize("large", [0, 1])
