@@ -72,7 +72,9 @@ async def check(visit: Visit, records: DeclaredRecords) -> Response:
         except Forbidden:
             fault = visit.say("Nobody enrols themselves. Ask a colleague.")
         except Conflict:
-            fault = visit.say("This account is locked. Ask who keeps the node.")
+            fault = visit.say(
+                "This account is locked, another's or no resident's, or the person has another."
+            )
     patient = await records.read("Patient", patient_id)
     return visit.page(
         "enrolment/document.html",
@@ -82,6 +84,7 @@ async def check(visit: Visit, records: DeclaredRecords) -> Response:
         name=_told(visit, patient),
         evidence=[(one.code, _evidence(visit, one.code)) for one in real_name().counter.evidence],
         given=visit.sent.get("evidence", ""),
+        account=visit.sent.get("account", ""),
     )
 
 
@@ -93,6 +96,7 @@ async def _open(visit: Visit, records: DeclaredRecords, patient_id: str, number:
         patient_id,
         evidence=visit.sent.get("evidence", ""),
         number=number[:_TERM_LENGTH_MAX],
+        account=visit.sent.get("account", "")[:_TERM_LENGTH_MAX],
     )
     address = f"{entrance.passkeys.origin}/invitation"
     return visit.page(

@@ -145,6 +145,47 @@ class Accounts:
             await self._drop_factors(connection, code)
         return code, await self._invite(connection, code), row is None
 
+    async def bind(
+        self, connection: Connection, person: int, code: str, document: str, level: int
+    ) -> None:
+        """In the caller's transaction, which holds the person: the account that a resident has
+        already is this person's from now on. Raises Conflict for one that is not a resident's, is
+        another's, or cannot sign in, and where the person has another.
+        """
+        row = await connection.fetchrow(
+            "select a.code as actor, a.person, k.locked_at from trust.account k"
+            " join trust.actor a on a.account = k.code and a.role = 'resident' and a.is_active"
+            " where k.code = $1 and k.retired_at is null and k.password is not null"
+            " for update of k, a",
+            code,
+        )
+        others = await connection.fetchval(
+            "select count(*) from trust.actor a join trust.account k on k.code = a.account"
+            " where a.person = $1 and a.role = 'resident' and a.is_active"
+            " and k.retired_at is null and k.code <> $2",
+            person,
+            code,
+        )
+        if row is None or row["locked_at"] is not None or row["person"] not in {None, person}:
+            raise Conflict("there is no such account of a resident, or it is another's")
+        if others:
+            raise Conflict("this person has another account: open that one anew")
+        holder = self.holder_of(document)
+        await connection.execute(
+            "update trust.account set real_name_level = greatest(real_name_level, $2)"
+            " where code = $1",
+            code,
+            level,
+        )
+        await connection.execute(
+            "update trust.account set holder = $2 where code = $1 and holder is null",
+            code,
+            holder,
+        )
+        await connection.execute(
+            "update trust.actor set person = $2 where code = $1", row["actor"], person
+        )
+
     async def add_post(self, account: str, actor: Actor) -> None:
         """Let an account act as one more actor. Raises NotFound, Conflict."""
         async with self._pool.acquire() as connection, connection.transaction():

@@ -26,7 +26,8 @@ _LISTED_MAX: Final = 200
 
 class Enrolled(msgspec.Struct, frozen=True):
     """What is handed to the resident: the name of the account and the code that opens it, the only
-    copy. `is_new` is False for an account that was there and is opened anew.
+    copy; "" for an account of theirs that goes on as it is. `is_new` is False for one that was
+    there.
     """
 
     account: str
@@ -59,19 +60,27 @@ class EnrolmentDesk(Desk):
             raise Forbidden("residents are enrolled by who has the duty of registration")
 
     async def enrol(
-        self, accounts: Accounts, notices: Notices, patient_id: str, *, evidence: str, number: str
+        self,
+        accounts: Accounts,
+        notices: Notices,
+        patient_id: str,
+        *,
+        evidence: str,
+        number: str,
+        account: str = "",
     ) -> Enrolled:
         """Open the account of the person whom a Patient of the asker's sight is, who has shown a
-        document of this number. All of it and its entry in the access log are durable when this
-        returns.
+        document of this number; or let `account`, which they have already and keep as it is, be
+        theirs. All of it and its entry in the access log are durable when this returns.
 
         Raises NotFound for a Patient that the asker does not see, Invalid when the number is not
-        the Patient's or nothing links the Patient to a person, Forbidden for oneself.
+        the Patient's or nothing links the Patient to a person, Forbidden for oneself, Conflict for
+        an account that is locked, another's or no resident's.
         """
         await self.refuse_unless_counter()
         shown = _evidence(evidence)
         try:
-            enrolled = await self._enrol(accounts, patient_id, shown, number)
+            enrolled = await self._enrol(accounts, patient_id, shown, number, account)
         except Problem as problem:
             await self._notes.note(_ACTION, "Patient", problem.code)
             raise
@@ -80,7 +89,7 @@ class EnrolmentDesk(Desk):
         return enrolled
 
     async def _enrol(
-        self, accounts: Accounts, patient_id: str, shown: Evidence, number: str
+        self, accounts: Accounts, patient_id: str, shown: Evidence, number: str, account: str
     ) -> Enrolled:
         _, rights = await self._guard.rights(self._actor, self._purpose, "r", "Patient")
         context = self._guard.store.context
@@ -101,9 +110,13 @@ class EnrolmentDesk(Desk):
                     " identity number that is right"
                 )
             level = real_name().counter.level
-            code, invitation, is_new = await accounts.enrol(
-                connection, person, _name(patient), number, level
-            )
+            if account:
+                code, invitation, is_new = account.strip().casefold(), "", False
+                await accounts.bind(connection, person, code, number, level)
+            else:
+                code, invitation, is_new = await accounts.enrol(
+                    connection, person, _name(patient), number, level
+                )
             await connection.execute(
                 "insert into trust.enrolment (account, person, level, evidence, at, decided_by,"
                 " sender) values ($1, $2, $3, $4, $5, $6, $7)",

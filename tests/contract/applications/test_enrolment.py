@@ -162,3 +162,39 @@ async def test_below_the_level_nobody_sees_their_record(clinic: Clinic) -> None:
     page = await browser.get("/account")
     assert "take an identity document to the counter" in page.text
     await browser.client.aclose()
+
+
+async def test_an_account_that_a_resident_has_already_becomes_theirs(
+    clinic: Clinic, desk: Browser
+) -> None:
+    accounts = clinic.sign_in.accounts
+    for code, role, sender in (("ming", "resident", ""), ("clerk", "institution", "hospital-b")):
+        actor = Actor(code, role, code, sender)  # type: ignore[arg-type]  # two of the roles
+        await accounts.accept(await accounts.add(code, actor), PASSWORD)
+    hers = await clinic.enter("ming")
+    record = f"/person/{clinic.ids['hospital-a crowd']}"
+    assert (await hers.get(record)).status_code == 404
+
+    async def bind(account: str) -> int:
+        (chosen,) = await choose(desk, NUMBER)
+        answer = await desk.send(
+            "/enrolment/document",
+            chosen=chosen,
+            evidence="identity-card",
+            number=NUMBER,
+            account=account,
+        )
+        return answer.status_code
+
+    for wrong in ("nobody", "clerk", "centre", "resident", "x" * 63):
+        assert await bind(wrong) == 422, wrong
+    assert await bind(" Ming ") == 200
+    assert (await hers.get(record)).status_code == 200, "signed in as before"
+    level = await clinic.pool.fetchval(
+        "select real_name_level from trust.account where code = 'ming'"
+    )
+    assert level == 2
+    assert await bind("ming") == 200, "again is no harm"
+    code, _ = await enrol(desk)
+    assert code == "ming", "one account for one person"
+    await hers.client.aclose()

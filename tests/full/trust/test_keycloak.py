@@ -33,7 +33,7 @@ from quanmin.trust.sign_in.clients import Client
 from quanmin.trust.sign_in.external_settings import ExternalSettings
 
 _FOLDER = os.environ.get("QUANMIN_KEYCLOAK", "")
-_START_SECONDS_MAX = 180
+_START_SECONDS_MAX = 600
 _PASSWORD = "a Heron stands in 3 rivers"
 _RECORDS = "https://node.test/fhir"
 _CLERK = Actor("clerk", "institution", "hospital-a desk", "hospital-a")
