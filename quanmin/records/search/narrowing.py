@@ -38,6 +38,8 @@ STEPS: Final = 32
 _DECIDING_COST = 25
 # The planner takes values for independent of the code that they are of, and so far too many for it.
 _MISTAKEN = 10
+# The key of no record: what is asked of none is asked as of one, lest the plan tell.
+_NOBODY: Final = frozenset({0})
 # A large slice, as a walk must fill it.
 _SHOWN = 50
 
@@ -100,7 +102,9 @@ async def narrow(
     is_walked = is_timed and is_open and len(terms) == 1 and terms[0].walk is not None
     sizes_found = await _measure(reader, measured, FEW if is_walked else MANY)
     sizes = dict(zip(map(id, measured), sizes_found, strict=True))
-    if any(sizes[id(term)].number == 0 for term in measured if _wants(term)):
+    # What is measured are the hidden records too: who does not see all is asked for nothing less,
+    # so that the way a question is carried out does not tell of records that are hidden.
+    if is_open and any(sizes[id(term)].number == 0 for term in measured if _wants(term)):
         return Narrowed(is_empty=True)
     if not is_driven and not any(_is_few(term, sizes) for term in terms):
         terms = [await _sharpened(reader, term) for term in terms]
@@ -430,7 +434,7 @@ class _Choice:
     def _add_set(self, term: Term) -> None:
         size = self._sizes.get(id(term))
         if size is not None and size.rids is not None:
-            self._ask(any_rid(set(size.rids)), walked=term is not self._walked)
+            self._ask(any_rid(set(size.rids or _NOBODY)), walked=term is not self._walked)
         elif term.is_point:
             # Of one identifier the planner knows how few records have it; of thousands it would
             # multiply what it does not know.

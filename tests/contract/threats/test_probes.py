@@ -1,0 +1,137 @@
+"""Hidden records change neither how a question is carried out nor what it opens (probes.toml): the
+statements that are sent, their plans, and the rows they read are compared with and without them.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import asyncpg
+import msgspec
+import pytest
+from hunting import CODE, SECRET, Place, Secret, opened
+from persons import NUMBER
+from stores import IDENTITY_NUMBERS
+
+from quanmin.records.context import Context
+from quanmin.records.search.reader import Reader, Statement
+
+PROBES: list[dict[str, Any]] = tomllib.loads(
+    Path(__file__).with_name("probes.toml").read_text("utf-8")
+)["probe"]
+ROLE = "institution"
+
+
+class Carried(msgspec.Struct, frozen=True):
+    """How a question was carried out: the plan of each statement, what it read and left out, how
+    many rows came to the program, and how many bodies were opened.
+    """
+
+    plans: tuple[str, ...]
+    rows: tuple[tuple[int, int], ...]
+    given: tuple[int, ...]
+    opened: tuple[int, ...]
+
+
+def shape(plan: dict[str, Any]) -> Any:
+    """What a plan does, without its numbers."""
+    said = {key: plan[key] for key in ("Node Type", "Relation Name", "Index Name") if key in plan}
+    return [said, [shape(part) for part in plan.get("Plans", ())]]
+
+
+def touched(plan: dict[str, Any]) -> tuple[int, int]:
+    """Rows that the nodes of a plan gave, and rows that their filters removed."""
+    given = int(plan["Actual Rows"] * plan["Actual Loops"])
+    removed = sum(int(plan[key]) for key in plan if key.startswith("Rows Removed"))
+    for part in plan.get("Plans", ()):
+        more_given, more_removed = touched(part)
+        given, removed = given + more_given, removed + more_removed
+    return given, removed
+
+
+class Watching:
+    """Notes what searches send, and explains it afterwards in the state that they saw."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, pool: asyncpg.Pool[Any]) -> None:
+        self.pool = pool
+        self.sent: list[tuple[str, list[object]]] = []
+        self.given: list[int] = []
+        self.opened: list[int] = []
+        rows, opening = Reader.rows, Context.open
+
+        async def noting_rows(reader: Reader, text: str, statement: Statement) -> list[Any]:
+            found = await rows(reader, text, statement)
+            if not text.startswith("explain"):
+                self.sent.append((text, list(statement.arguments)))
+                self.given.append(len(found))
+            return found
+
+        async def noting_open(context: Context, connection: Any, found: Any, **more: Any) -> Any:
+            self.opened.append(len(found))
+            return await opening(context, connection, found, **more)
+
+        monkeypatch.setattr(Reader, "rows", noting_rows)
+        monkeypatch.setattr(Context, "open", noting_open)
+
+    async def carried(self, place: Place, asks: str) -> Carried:
+        self.sent, self.given, self.opened = [], [], []
+        answer = await place.clients[ROLE].get(f"/{asks}")
+        assert answer.status_code in {200, 404}, answer.text
+        plans, numbers = [], []
+        async with self.pool.acquire() as connection:
+            for text, arguments in self.sent:
+                told = await connection.fetchval(
+                    f"explain (analyze, timing off, format json) {text}", *arguments
+                )
+                plan = json.loads(told)[0]["Plan"]
+                plans.append(json.dumps(shape(plan)))
+                numbers.append(touched(plan))
+        return Carried(tuple(plans), tuple(numbers), tuple(self.given), tuple(self.opened))
+
+
+@pytest.fixture
+async def place(pool: asyncpg.Pool[asyncpg.Record], tmp_path: Path) -> AsyncIterator[Place]:
+    async with opened(pool, tmp_path, Secret()) as found:
+        yield found
+
+
+async def test_hidden_records_change_no_plan_and_open_no_row(
+    place: Place, pool: asyncpg.Pool[asyncpg.Record], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watching = Watching(monkeypatch, pool)
+    names = {
+        "here": place.here,
+        "there": place.there,
+        "secret": SECRET,
+        "code": quote(CODE),
+        "number": quote(f"{IDENTITY_NUMBERS}|{NUMBER}"),
+    }
+    asked = {one["name"]: one["asks"].format(**names) for one in PROBES}
+
+    async def all_carried() -> dict[str, Carried]:
+        return {name: await watching.carried(place, asks) for name, asks in asked.items()}
+
+    await all_carried()  # what a process learns once is learned
+    before = await all_carried()
+    await place.plant()
+    after = await all_carried()
+    faults = []
+    for probe in PROBES:
+        name, may_differ = probe["name"], probe.get("may_differ", ())
+        one, other = before[name], after[name]
+        # One record is hidden: it is met once by a node of a plan, or a few times by several.
+        read = [abs(sum(b) - sum(a)) for b, a in zip(one.rows, other.rows, strict=False)]
+        if one.plans != other.plans:
+            faults.append(f"{name}: other plans")
+        if one.opened != other.opened:
+            faults.append(f"{name}: bodies opened {one.opened} {other.opened}")
+        if one.rows != other.rows and ("rows" not in may_differ or max(read, default=0) > 8):
+            faults.append(f"{name}: rows {one.rows} {other.rows}")
+        assert bool(probe.get("why")) is bool(may_differ), name
+    assert faults == []
+    assert sum(len(one.plans) for one in before.values()) > len(PROBES) // 2
