@@ -13,15 +13,18 @@ import os
 import re
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
 from quanmin.base.crypto import International, Tampered, derive
-from quanmin.base.disk import make_on_disk, sync_folder
+from quanmin.base.disk import make_on_disk, replace_on_disk, sync_folder
+from quanmin.base.passphrases import Passphrase, is_sealed, salt_of
 from quanmin.base.signing_keys import Inside, signs_inside
 
 _SECRET_BYTES = 32
 _NUMBER_BYTES = 2
+_ROOT = "root.key"
 _NAME = re.compile(r"node-([1-9][0-9]*)\.key")
 
 
@@ -66,14 +69,17 @@ class FileKeys:
     """Keys as files of a folder that only its owner can enter.
 
     `node-<n>.key` wrap data keys. `root.key` is what purposes are derived from and never changes
-    while data lives.
+    while data lives. With a passphrase all are sealed under it.
     """
 
     is_remote = False
 
-    def __init__(self, folder: Path) -> None:
-        """Reads the folder. Raises KeysUnreadable when it is incomplete or open to others."""
+    def __init__(self, folder: Path, passphrase: Passphrase | None = None) -> None:
+        """Reads the folder. Raises KeysUnreadable when it is incomplete, open to others, or not
+        sealed under this passphrase.
+        """
         self._suite = International()
+        self._passphrase = passphrase
         if not folder.is_dir():
             raise KeysUnreadable(
                 f"no key folder {folder}: make one by starting a new node, or restore the backup"
@@ -86,17 +92,17 @@ class FileKeys:
             )
         for number in self.numbers():
             self._key(number)
-        self._root = _read(folder / "root.key")
+        self._root = _read(folder / _ROOT, passphrase)
 
     @classmethod
-    def create(cls, folder: Path) -> FileKeys:
+    def create(cls, folder: Path, passphrase: Passphrase | None = None) -> FileKeys:
         """Makes a folder with new keys; an existing key is never overwritten."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not list(folder.glob("node-*.key")):
-            _write(folder / _name(1))
-        if not (folder / "root.key").exists():
-            _write(folder / "root.key")
-        return cls(folder)
+            _write(folder / _name(1), passphrase)
+        if not (folder / _ROOT).exists():
+            _write(folder / _ROOT, passphrase)
+        return cls(folder, passphrase)
 
     def wrap(self, keys: Sequence[Keyed]) -> list[bytes]:
         """See `KeyPort`."""
@@ -129,7 +135,7 @@ class FileKeys:
 
     def add(self, number: int) -> None:
         """See `KeyPort`."""
-        _write(self._folder / _name(number))
+        _write(self._folder / _name(number), self._passphrase)
 
     def remove(self, number: int) -> None:
         """See `KeyPort`."""
@@ -143,7 +149,7 @@ class FileKeys:
 
     def _key(self, number: int) -> bytes:
         if number not in self._wrapping:
-            self._wrapping[number] = _read(self._folder / _name(number))
+            self._wrapping[number] = _read(self._folder / _name(number), self._passphrase)
         return self._wrapping[number]
 
 
@@ -227,26 +233,91 @@ def _name(number: int) -> str:
     return f"node-{number}.key"
 
 
-def _read(path: Path) -> bytes:
+def reseal(folder: Path, old: Passphrase | None, new: Passphrase | None) -> int:
+    """Have all keys of a folder under another passphrase, or under none; gives how many were not.
+
+    Doing it again after a crash goes on. Raises KeysUnreadable for a key that is under neither, and
+    then none has been changed.
+    """
+    lines = {path: _line(path) for path in sorted(folder.glob("*.key"))}
+    opened = {path: _open(path, line, (new, old)) for path, line in lines.items()}
+    changed = 0
+    for path, line in lines.items():
+        try:
+            is_done = _open(path, line, (new,)) == opened[path]
+        except KeysUnreadable:
+            is_done = False
+        if not is_done:
+            replace_on_disk(path, f"{_written(path, opened[path], new)}\n".encode("ascii"))
+            changed += 1
+    return changed
+
+
+def _read(path: Path, passphrase: Passphrase | None) -> bytes:
+    return _open(path, _line(path), (passphrase,))
+
+
+def _line(path: Path) -> str:
     try:
         mode = path.stat().st_mode
-        secret = bytes.fromhex(path.read_text("ascii").strip())
+        line = path.read_text("ascii").strip()
     except (OSError, ValueError) as error:
         raise KeysUnreadable(
             f"{path} cannot be read: restore it from the backup of the keys"
         ) from error
     if mode & 0o077:
         raise KeysUnreadable(f"{path} can be read by others: chmod 600 {path}")
+    return line
+
+
+def _open(path: Path, line: str, passphrases: Sequence[Passphrase | None]) -> bytes:
+    """The key in a line, by whichever of these opens it; None opens one that is not sealed."""
+    given = [each for each in passphrases if each is not None]
+    if not is_sealed(line):
+        if None not in passphrases:
+            raise KeysUnreadable(f"{path} is not sealed yet: `quanmin keys seal` does it")
+        return _plain(path, line)
+    if not given:
+        raise KeysUnreadable(f"{path} is sealed: set `keys.passphrase_file`")
+    for passphrase in given:
+        with suppress(Tampered):
+            return _plain(path, passphrase.open(line, path.name).hex())
+    raise KeysUnreadable(
+        f"the passphrase in the file of `keys.passphrase_file` does not open {path}"
+    )
+
+
+def _plain(path: Path, line: str) -> bytes:
+    try:
+        secret = bytes.fromhex(line)
+    except ValueError as error:
+        raise KeysUnreadable(
+            f"{path} cannot be read: restore it from the backup of the keys"
+        ) from error
     if len(secret) != _SECRET_BYTES:
         raise KeysUnreadable(f"{path} does not hold {_SECRET_BYTES} bytes in hexadecimal")
     return secret
 
 
-def _write(path: Path) -> None:
+def _write(path: Path, passphrase: Passphrase | None) -> None:
     # Whole or not there: another process looks at the folder meanwhile.
     part = path.with_name(f".{path.name}.part")
     part.unlink(missing_ok=True)
-    make_on_disk(part, f"{secrets.token_hex(_SECRET_BYTES)}\n".encode("ascii"))
+    line = _written(path, secrets.token_bytes(_SECRET_BYTES), passphrase)
+    make_on_disk(part, f"{line}\n".encode("ascii"))
     os.link(part, path)
     part.unlink()
     sync_folder(path.parent)
+
+
+def _written(path: Path, secret: bytes, passphrase: Passphrase | None) -> str:
+    if passphrase is None:
+        return secret.hex()
+    # One salt for a folder, so that a start waits for one derivation.
+    for other in sorted(path.parent.glob("*.key")):
+        line = other.read_text("ascii").strip()
+        with suppress(Tampered):
+            if is_sealed(line):
+                passphrase.open(line, other.name)
+                return passphrase.seal(secret, path.name, salt_of(line))
+    return passphrase.seal(secret, path.name)

@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 import quanmin
 from quanmin.base.clock import Clock
@@ -31,6 +30,7 @@ from quanmin.base.cluster import OWNER, Cluster
 from quanmin.base.crypto import International, Tampered, suite_named
 from quanmin.base.disk import make_on_disk, replace_on_disk
 from quanmin.base.keys import KeyPort
+from quanmin.base.passphrases import CHARACTERS_MIN, stretch
 from quanmin.base.postgres import connect
 from quanmin.base.problems import Unusable
 from quanmin.node.archive import SUFFIX
@@ -39,11 +39,8 @@ from quanmin.node.sealed_file import sealed_file
 from quanmin.node.settings import Settings
 
 _PIECE_BYTES: Final = 1 << 20
-_PASSPHRASE_CHARACTERS_MIN: Final = 12
 _KEYS_MAGIC: Final = b"QMKEYS1"
 _SALT_BYTES: Final = 16
-# RFC 7914's parameters for files: about a second and 128 MiB a guess.
-_SCRYPT_COST: Final = 1 << 17
 
 
 class Base(msgspec.Struct, frozen=True):
@@ -227,9 +224,9 @@ def back_up_keys(places: Places, target: Path, passphrase: str) -> int:
 
     Raises Unusable for a short passphrase, a file that exists, and a node without keys.
     """
-    if len(passphrase) < _PASSPHRASE_CHARACTERS_MIN:
+    if len(passphrase) < CHARACTERS_MIN:
         raise Unusable(
-            f"The passphrase is too short: {_PASSPHRASE_CHARACTERS_MIN} characters or more, "
+            f"The passphrase is too short: {CHARACTERS_MIN} characters or more, "
             "several words that belong to no saying."
         )
     keys = {path.name: path.read_text("ascii") for path in sorted(places.keys.glob("*.key"))}
@@ -239,9 +236,7 @@ def back_up_keys(places: Places, target: Path, passphrase: str) -> int:
             "module or a Vault (`keys.port`) are backed up by its own means."
         )
     salt = secrets.token_bytes(_SALT_BYTES)
-    sealed = International().seal(
-        _stretch(passphrase, salt), msgspec.json.encode(keys), _KEYS_MAGIC
-    )
+    sealed = International().seal(stretch(passphrase, salt), msgspec.json.encode(keys), _KEYS_MAGIC)
     try:
         make_on_disk(target, _KEYS_MAGIC + salt + sealed)
     except FileExistsError as error:
@@ -268,7 +263,7 @@ def restore_keys(places: Places, source: Path, passphrase: str) -> int:
         raise Unusable(f"{source} is no copy of keys made by `quanmin backup --keys`.")
     salt, sealed = content[head : head + _SALT_BYTES], content[head + _SALT_BYTES :]
     try:
-        plain = International().open(_stretch(passphrase, salt), sealed, _KEYS_MAGIC)
+        plain = International().open(stretch(passphrase, salt), sealed, _KEYS_MAGIC)
     except Tampered as error:
         raise Unusable("The passphrase is wrong, or the file is damaged.") from error
     places.prepare()
@@ -277,7 +272,3 @@ def restore_keys(places: Places, source: Path, passphrase: str) -> int:
     for name, key in keys.items():
         make_on_disk(places.keys / Path(name).name, key.encode("ascii"))
     return len(keys)
-
-
-def _stretch(passphrase: str, salt: bytes) -> bytes:
-    return Scrypt(salt, length=32, n=_SCRYPT_COST, r=8, p=1).derive(passphrase.encode())

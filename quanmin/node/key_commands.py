@@ -18,7 +18,7 @@ from quanmin.base.postgres import connect
 from quanmin.base.problems import Unusable
 from quanmin.fhir.table import load_table
 from quanmin.node.job_commands import Directory, SettingsFile
-from quanmin.node.own_keys import move_keys, open_keys
+from quanmin.node.own_keys import move_keys, open_keys, seal_keys
 from quanmin.node.places import Places
 from quanmin.node.reach import reached_database
 from quanmin.node.settings import Settings
@@ -185,6 +185,33 @@ def move(directory: Directory = None, settings_file: SettingsFile = None) -> Non
         _console.print("Start the node; `quanmin keys status` says how far it is.")
 
     _ask(directory, settings_file, question)
+
+
+@keys.command("seal")
+def seal(
+    *,
+    old: Annotated[
+        Path | None,
+        typer.Option(help="The file with the passphrase they are under now; none: they are plain."),
+    ] = None,
+    directory: Directory = None,
+    settings_file: SettingsFile = None,
+) -> None:
+    """Bring the stopped node's key files under the passphrase of `keys.passphrase_file`.
+
+    Where that is not set, they are written openly again. Copy the keys again afterwards.
+    """
+    settings = _settings(directory, settings_file)
+    places = Places(settings.node.directory)
+    places.prepare()
+    lock = places.lock()
+    if lock is None:
+        raise Unusable("The node runs: stop it first with `quanmin node stop`.")
+    with lock:
+        count = seal_keys(places, settings.keys, old=old)
+    how = "open" if settings.keys.passphrase_file is None else "sealed under the passphrase"
+    _console.print(f"{count} key files were rewritten; all are {how} now.")
+    _console.print("Copy the keys again: `quanmin backup --keys FILE`.")
 
 
 def _told(job: Listed, what: str) -> str:

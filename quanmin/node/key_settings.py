@@ -19,6 +19,14 @@ class KeySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
             "node that has run to where this says."
         ),
     ] = "file"
+    passphrase_file: Annotated[
+        Path | None,
+        Meta(
+            description="A file with the passphrase that the key files are sealed under, which "
+            "only the node's user can read, such as a credential of systemd; nothing: they are not "
+            "sealed. `quanmin keys seal` brings those that are there under it."
+        ),
+    ] = None
     signing: Annotated[
         Literal["node", "module"],
         Meta(

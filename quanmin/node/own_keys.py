@@ -6,7 +6,8 @@ import hashlib
 import stat
 from pathlib import Path
 
-from quanmin.base.keys import FileKeys, KeyPort, Keyring, KeysUnreadable
+from quanmin.base.keys import FileKeys, KeyPort, Keyring, KeysUnreadable, reseal
+from quanmin.base.passphrases import CHARACTERS_MIN, Passphrase
 from quanmin.base.pkcs11_keys import Pkcs11Keys
 from quanmin.base.problems import Overloaded, Unusable
 from quanmin.base.vault_keys import VaultKeys
@@ -41,7 +42,7 @@ def move_keys(places: Places, settings: KeySettings) -> int:
             "`keys.port` to where they are to go."
         )
     try:
-        files, port = FileKeys(places.keys), _port(settings)
+        files, port = FileKeys(places.keys, passphrase_of(settings)), _port(settings)
         highest = max(files.numbers())
         if not port.has_root:
             port.take_root(files.pseudorandom_key())
@@ -71,7 +72,10 @@ def _open(places: Places, settings: KeySettings, *, is_new: bool) -> KeyPort:
     if settings.port == "file" and settings.signing == "module":
         raise KeysUnreadable("files sign nothing by themselves: set `keys.signing` to node")
     if settings.port == "file":
-        return FileKeys.create(places.keys) if is_new else FileKeys(places.keys)
+        passphrase = passphrase_of(settings)
+        if is_new:
+            return FileKeys.create(places.keys, passphrase)
+        return FileKeys(places.keys, passphrase)
     port = _port(settings)
     files = list(places.keys.glob("node-*.key")) if places.keys.is_dir() else []
     if is_new and not files:
@@ -83,7 +87,33 @@ def _open(places: Places, settings: KeySettings, *, is_new: bool) -> KeyPort:
             else "bring back its backup, or set `keys.label` to what they were named"
         )
         raise KeysUnreadable(f"this node's keys are not where `keys.port` says: {way_out}")
-    return Keyring(FileKeys(places.keys), port) if files else port
+    return Keyring(FileKeys(places.keys, passphrase_of(settings)), port) if files else port
+
+
+def seal_keys(places: Places, settings: KeySettings, *, old: Path | None) -> int:
+    """Have the key files of a stopped node under the passphrase of its settings, where they were
+    under that of another file, or under none: `old`. Gives how many were not.
+    """
+    try:
+        before = None if old is None else read_passphrase(old)
+        return reseal(places.keys, before, passphrase_of(settings))
+    except KeysUnreadable as error:
+        raise Unusable(f"The node's keys cannot be sealed: {error}.") from error
+
+
+def passphrase_of(settings: KeySettings) -> Passphrase | None:
+    """The passphrase of the key files, None where they are not sealed."""
+    return None if settings.passphrase_file is None else read_passphrase(settings.passphrase_file)
+
+
+def read_passphrase(path: Path) -> Passphrase:
+    """The passphrase in a file that only its owner can read. Raises KeysUnreadable."""
+    text = _secret(path)
+    if len(text) < CHARACTERS_MIN:
+        raise KeysUnreadable(
+            f"the passphrase in {path} is too short: {CHARACTERS_MIN} characters or more"
+        )
+    return Passphrase(text)
 
 
 def _port(settings: KeySettings) -> Pkcs11Keys | VaultKeys:
@@ -113,7 +143,7 @@ def _port(settings: KeySettings) -> Pkcs11Keys | VaultKeys:
 
 def _secret(path: Path) -> str:
     try:
-        mode, secret = path.stat().st_mode, path.read_text("ascii").strip()
+        mode, secret = path.stat().st_mode, path.read_text("utf-8").strip()
     except (OSError, ValueError) as error:
         raise KeysUnreadable(f"{path} cannot be read: look at its owner") from error
     if stat.S_IMODE(mode) & 0o077:

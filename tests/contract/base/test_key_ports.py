@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import secrets
 from collections.abc import Iterator
@@ -12,8 +13,10 @@ import pytest
 from softhsm import PIN, make_token, module
 from vault import Vault, running_vault
 
+from quanmin.base import keys as base_keys
 from quanmin.base.authorities import Authorities
 from quanmin.base.crypto import Tampered, derive
+from quanmin.base.disk import replace_on_disk
 from quanmin.base.keys import FileKeys, KeyPort, Keyring, KeysUnreadable, expand_input
 from quanmin.base.pkcs11_keys import Pkcs11Keys
 from quanmin.base.problems import Overloaded, Unusable
@@ -21,7 +24,7 @@ from quanmin.base.signing import ECDSA_P256, SM2_SM3, SUITES
 from quanmin.base.signing_keys import signing_key
 from quanmin.base.vault_keys import VaultKeys
 from quanmin.node.key_settings import KeySettings
-from quanmin.node.own_keys import move_keys, open_keys
+from quanmin.node.own_keys import move_keys, open_keys, seal_keys
 from quanmin.node.places import Places
 from quanmin.trust.log import Notary
 from quanmin.trust.log.notary import Head
@@ -344,3 +347,70 @@ def test_a_vault_that_is_sealed_signs_nothing(
             office.sign(b"{}", Signer("a", "A", "7"), "1.2", "Basic/1")
     finally:
         vault.is_sealed = False
+
+
+def under(folder: Path, text: str) -> KeySettings:
+    path = folder / f"passphrase-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    path.write_text(f"{text}\n")
+    path.chmod(0o600)
+    return KeySettings(passphrase_file=path)
+
+
+def test_key_files_are_sealed_under_a_passphrase_and_open_for_no_other(
+    places: Places, tmp_path: Path
+) -> None:
+    settings = under(tmp_path, "seven words 全民")
+    port = open_keys(places, settings, is_new=True)
+    port.add(2)
+    [wrapped] = port.wrap([(b"k" * 32, b"place")])
+    assert again(places, settings).unwrap([(wrapped, b"place")]) == [b"k" * 32]
+    for path in places.keys.glob("*.key"):
+        assert path.read_text().startswith("scrypt 1 ")
+    with pytest.raises(Unusable, match=r"is sealed: set `keys\.passphrase_file`"):
+        again(places, KeySettings())
+    other = under(tmp_path, "eight other words")
+    with pytest.raises(Unusable, match="does not open"):
+        again(places, other)
+    with pytest.raises(Unusable, match="cannot be sealed"):
+        seal_keys(places, other, old=None)
+    with pytest.raises(Unusable, match="too short"):
+        again(places, under(tmp_path, "short"))
+    # One file in another's place does not open: the name is sealed with it.
+    (places.keys / "node-1.key").write_bytes((places.keys / "node-2.key").read_bytes())
+    with pytest.raises(Unusable, match=r"does not open .*node-1"):
+        again(places, settings)
+
+
+def test_the_keys_of_a_node_that_has_run_are_sealed_resealed_and_opened_again(
+    places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = open_keys(places, KeySettings(), is_new=True)
+    plain.add(2)
+    [wrapped], index = plain.wrap([(b"k" * 32, b"place")]), plain.derive("index")
+    first, second = under(tmp_path, "the first words"), under(tmp_path, "the second words")
+    with pytest.raises(Unusable, match="quanmin keys seal"):
+        again(places, first)
+
+    written = 0
+
+    def crash(path: Path, content: bytes) -> None:
+        nonlocal written
+        written += 1
+        if written == 2:
+            raise KeyboardInterrupt
+        replace_on_disk(path, content)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(base_keys, "replace_on_disk", crash)
+        with pytest.raises(KeyboardInterrupt):
+            seal_keys(places, first, old=None)
+    assert seal_keys(places, first, old=None) == 2
+    assert seal_keys(places, first, old=None) == 0
+    assert seal_keys(places, second, old=first.passphrase_file) == 3
+    for settings in (second, KeySettings()):
+        if settings.passphrase_file is None:
+            assert seal_keys(places, settings, old=second.passphrase_file) == 3
+        keys = again(places, settings)
+        assert keys.unwrap([(wrapped, b"place")]) == [b"k" * 32]
+        assert keys.derive("index") == index
+    assert {path.stat().st_mode & 0o777 for path in places.keys.glob("*.key")} == {0o600}
