@@ -7,6 +7,7 @@ what is to be signed (ECDSA on P-256).
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import importlib
 import os
@@ -40,6 +41,7 @@ class Pkcs11Keys:
     ) -> None:
         """Raises KeysUnreadable where module or token are not there, or the pin is wrong."""
         self.signs_inside = signs_inside
+        self._module = module
         self._label = label
         self._session = _session(str(module), token, pin)
         self._lock = _LOCK
@@ -142,17 +144,21 @@ class Pkcs11Keys:
         """See `Inside`."""
         p11, label = _library(), f"{self._label}-sign-{name}"
         encode = importlib.import_module("pkcs11.util.ec").encode_ec_public_key
-        with self._using() as session:
+        # Alone also to look: of a key that is just being made one half may be there.
+        with self._using() as session, _alone(self._module):
             wanted = {p11.Attribute.CLASS: p11.ObjectClass.PUBLIC_KEY, p11.Attribute.LABEL: label}
             if not list(session.get_objects(wanted)):
                 self._generate(session, label)
-            # Two processes may have made one at the same moment: both take the same of the two.
+            # Nodes of other machines may have made one as well: all take the same of them.
             found = min(session.get_objects(wanted), key=lambda key: bytes(encode(key)))
             mine = {
                 p11.Attribute.CLASS: p11.ObjectClass.PRIVATE_KEY,
                 p11.Attribute.ID: found[p11.Attribute.ID],
             }
-            self._found[label] = next(iter(list(session.get_objects(mine))))
+            private = next(iter(list(session.get_objects(mine))), None)
+            if private is None:
+                raise KeysUnreadable(f"the private key of {label} is not in the module")
+            self._found[label] = private
             return bytes(encode(found))
 
     def sign_inside(self, name: str, message: bytes) -> bytes:
@@ -262,6 +268,17 @@ class Pkcs11Keys:
 
 # One for the process: a token has one login, and a session serves one call at a time.
 _LOCK: Final = threading.RLock()
+
+
+@contextmanager
+def _alone(module: Path) -> Iterator[None]:
+    """One process of this machine at a time: a module takes two keys of one name."""
+    file = os.open(module, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(file)
 
 
 def _library() -> Any:

@@ -5,13 +5,17 @@ that keeps its other keys, made there and never leaving it.
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable
 from typing import Final, Protocol, runtime_checkable
 
-from quanmin.base.problems import Unusable
+from quanmin.base.problems import Overloaded, Unusable
 from quanmin.base.signing import ECDSA_P256, Algorithm, PrivateKey, PublicKey, Signature
 
+log = logging.getLogger("quanmin.keys")
+
 _NAME_BYTES: Final = 16
+_RETRY_SECONDS: Final = 5
 
 
 class Deriving(Protocol):
@@ -69,8 +73,24 @@ def signing_key(keys: Deriving, purpose: str, algorithm: Algorithm) -> PrivateKe
         )
     # The purpose may name an actor, and whoever runs the module need not know them.
     name = hashlib.sha256(purpose.encode()).hexdigest()[: _NAME_BYTES * 2]
-    public = algorithm.public_key(keys.public_key(name))
-    return InsideKey(public, lambda message: keys.sign_inside(name, message))
+    inside = keys
+    public = algorithm.public_key(_asked(lambda: inside.public_key(name)))
+    return InsideKey(public, lambda message: _asked(lambda: inside.sign_inside(name, message)))
+
+
+def _asked(question: Callable[[], bytes]) -> bytes:
+    """What a module answers. A refusal is told as what it is to who asks: not now."""
+    from quanmin.base.keys import KeysUnreadable  # noqa: PLC0415 - the keys know this module
+
+    try:
+        return question()
+    except KeysUnreadable as error:
+        log.exception("the module that signs cannot be used")
+        raise Overloaded(
+            "the module that signs for the node cannot be used at the moment: nothing was signed,"
+            " try again later",
+            retry_after_seconds=_RETRY_SECONDS,
+        ) from error
 
 
 def derived_key(keys: Deriving, purpose: str, algorithm: Algorithm) -> PrivateKey:

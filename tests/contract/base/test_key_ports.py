@@ -347,6 +347,9 @@ def test_a_vault_that_is_sealed_signs_nothing(
             office.sign(b"{}", Signer("a", "A", "7"), "1.2", "Basic/1")
     finally:
         vault.is_sealed = False
+    (tmp_path / "secret").write_text("a token that may not")
+    with pytest.raises(Overloaded, match="nothing was signed"):
+        notary.sign_head(Head(1, 0, bytes(32), 8))
 
 
 def under(folder: Path, text: str) -> KeySettings:

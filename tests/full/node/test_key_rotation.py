@@ -141,3 +141,43 @@ def test_the_cipher_suite_of_a_running_node_changes_and_its_log_stays_whole(
     put(node, 150, 10)
     assert all_read(node, 160)
     assert node.run("log", "verify").returncode == 0
+
+
+def test_a_node_whose_module_signs_answers_signed_and_verified(
+    node: RunningNode, token: Token, tmp_path: Path
+) -> None:
+    put(node, 0, 2)
+    with node.client() as client:
+        before = client.post("/fhir/Patient/p0/$sign").headers["Location"]
+    node.stop()
+    pin = tmp_path / "pin"
+    pin.write_text(PIN)
+    pin.chmod(0o600)
+    inside = RunningNode(
+        node.folder,
+        node.folder.parent / "programs",
+        KEYS_PORT="pkcs11",
+        KEYS_SIGNING="module",
+        KEYS_PKCS11_MODULE=str(token.module),
+        KEYS_PKCS11_TOKEN=token.label,
+        KEYS_PKCS11_PIN_FILE=str(pin),
+        NODE_WORKERS="2",
+    )
+    done = inside.run("keys", "move")
+    assert done.returncode == 0, done.stderr
+    inside.start()
+    try:
+        put(inside, 2, 2)
+        made = [before]
+        for _ in range(4):  # by whichever worker answers
+            with inside.client() as client:
+                made.append(client.post("/fhir/Patient/p1/$sign").headers["Location"])
+        for location in made * 2:
+            with inside.client() as client:
+                address = location.partition("/fhir/")[2].partition("/_history")[0]
+                answer = client.get(f"/fhir/{address}/$verify-signature")
+                assert answer.json()["parameter"][0] == {"name": "holds", "valueBoolean": True}
+        whole = inside.run("log", "verify")
+        assert whole.returncode == 0, whole.stdout
+    finally:
+        inside.stop()
