@@ -21,6 +21,7 @@ import page
 import processes
 import read_by_id
 import report
+import rotating
 import searches
 import size_on_disk
 import start
@@ -38,6 +39,7 @@ QUESTIONS = {
     "read_by_id": read_by_id.measure,
     "searches": searches.measure,
     "page": page.measure,
+    "rotating": rotating.measure,
 }
 
 console = Console()
