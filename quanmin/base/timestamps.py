@@ -84,13 +84,16 @@ class Stamp(msgspec.Struct, frozen=True):
         return True
 
 
-def request(digest: Digest, content: bytes) -> tuple[bytes, int]:
-    """A request for a stamp of the content, in DER, and the number that the answer must repeat."""
+def request(digest: Digest, content: bytes, policy: str = "") -> tuple[bytes, int]:
+    """A request for a stamp of the content, under a policy if one is named, in DER, and the number
+    that the answer must repeat.
+    """
     nonce = secrets.randbits(_NONCE_BITS)
     wanted = tsp.TimeStampReq(
         {
             "version": "v1",
             "message_imprint": _imprint(digest, content),
+            "req_policy": policy or None,
             "nonce": nonce,
             "cert_req": True,
         }

@@ -10,13 +10,14 @@ import os
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
 
 from quanmin.base.authorities import Authorities, read_folder
-from quanmin.base.problems import Gone, Invalid, NotFound, Unusable
+from quanmin.base.problems import Gone, Invalid, NotFound, Overloaded, Unusable
+from quanmin.base.stamping import StampServer
 from quanmin.fhir.json import decode
 from quanmin.records.model import Outcome
 from quanmin.trust.signatures import provenance
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("quanmin.trust.signatures")
 
 # Whoever is named by a reference is looked up in the directory, to hold the certificate to it.
+_RETRY_SECONDS: Final = 60
 _PEOPLE: Final = frozenset({"Practitioner", "Organization"})
 
 
@@ -56,6 +58,32 @@ class SignatureSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     stamp_required: Annotated[
         bool, Meta(description="Whether a signature without a time stamp is refused.")
     ] = True
+    stamper_url: Annotated[
+        str,
+        Meta(
+            description="The address of a time stamping authority (RFC 3161) that what is signed "
+            "here is stamped by. Its certificate, or that of its authority, has to lie in the "
+            "folder. Empty: the node stamps itself, and says so.",
+            pattern=r"^(https?://[^\s?#]+)?$",
+        ),
+    ] = ""
+    stamper_policy: Annotated[
+        str,
+        Meta(
+            description="The policy that its stamps must have, as an OID; empty: any.",
+            pattern=r"^([0-2](\.[0-9]+)+)?$",
+        ),
+    ] = ""
+    stamper_seconds_max: Annotated[
+        float, Meta(description="How long it is waited for.", gt=0, le=60)
+    ] = 10.0
+    stamper_down: Annotated[
+        Literal["refuse", "own"],
+        Meta(
+            description="What happens while it does not answer, or its stamps are not believed: "
+            "nothing is signed (503), or the node stamps itself, which whoever verifies is told."
+        ),
+    ] = "refuse"
     status_required: Annotated[
         bool,
         Meta(
@@ -101,10 +129,42 @@ class Office:
             path = self._believed().check([given], moment, "signature").path
             chain = [each.der for each in path if not each.is_self_issued]
         signature = sign(content, key, chain, moment)
-        stamp = self.own.stamper.stamp(self.own.suite.digest, signature)
+        stamp = self._stamp(signature)
         return provenance.write(
             target, kind, who=who.reference, moment=moment, signature=signature, stamp=stamp
         )
+
+    def _stamp(self, signature: bytes) -> bytes:
+        """A time stamp of the signature, by the authority of the settings if there is one. Raises
+        Overloaded where that gives none, unless the node's own may stand for it.
+        """
+        digest, settings = self.own.suite.digest, self._settings
+        if not settings.stamper_url:
+            return self.own.stamper.stamp(digest, signature)
+        try:
+            return self._foreign_stamp(signature)
+        except Overloaded as problem:
+            if settings.stamper_down == "refuse":
+                raise
+            log.warning("%s. The node stamped it itself.", problem.text)
+            return self.own.stamper.stamp(digest, signature)
+
+    def _foreign_stamp(self, signature: bytes) -> bytes:
+        settings = self._settings
+        server = StampServer(
+            settings.stamper_url, settings.stamper_policy, settings.stamper_seconds_max
+        )
+        stamp = server.stamp(self.own.suite.digest, signature)
+        refusals = stamp.refusals(signature, self._believed())
+        if stamp.is_own or refusals:
+            # What nobody here believes would be found out when it is too late for another.
+            reasons = ", ".join(sorted({each.reason for each in refusals})) or "another node's own"
+            raise Overloaded(
+                "the stamp of the authority of `signatures.stamper_url` is not believed here"
+                f" ({reasons}): lay the certificate of its authority into `signatures.folder`",
+                retry_after_seconds=_RETRY_SECONDS,
+            )
+        return stamp.token
 
     def _believed(self) -> Authorities:
         folder = self._settings.folder

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,13 @@ import httpx
 import pytest
 from asn1crypto import pem
 from authority import Authority
+from stamping import StampOffice, running_office
 from stores import observation
 
 from quanmin.base.keys import FileKeys
 from quanmin.base.problems import Unusable
 from quanmin.base.signing import SUITES, PrivateKey, suite_named
+from quanmin.base.timestamps import Stamper, read_stamp
 from quanmin.trust.signatures import AUTHOR, Office, OwnAuthority, SignatureSettings
 from quanmin.trust.signatures.content import CONTENT, canonical
 from quanmin.trust.signatures.detached import sign
@@ -280,3 +283,106 @@ async def test_wrong_parameters_and_a_node_without_keys_are_told(hall: Hall) -> 
     assert (await client.get(f"/{record}/$sign")).status_code == 405
     without = hall.house.client("hospital-a")
     assert (await without.post(f"/{record}/$sign")).status_code == 400
+
+
+# ---- stamps by another (RFC 3161) ----------------------------------------------------------------
+
+POLICY = "1.2.156.1.7"
+
+
+class Stamping:
+    """A hall whose node is stamped by an authority of its own kind, which it believes."""
+
+    def __init__(self, hall: Hall, office: StampOffice, authority: Authority) -> None:
+        self.hall = hall
+        self.office = office
+        self.authority = authority
+        hall.believe("stamps.cer", authority.der)
+
+    def client(self, **more: Any) -> httpx.AsyncClient:
+        settings = SignatureSettings(
+            folder=self.hall.folder,
+            **{"stamper_url": self.office.address, "stamper_policy": POLICY, **more},
+        )
+        office = Office(self.hall.own, settings)
+        client: httpx.AsyncClient = self.hall.house.client("hospital-a", office=office)
+        return client
+
+
+@pytest.fixture
+def stamping(hall: Hall) -> Iterator[Stamping]:
+    authority = Authority(hall.suite.algorithm, "Stamps")
+    key = hall.suite.algorithm.private_key(b"s" * 32)
+    given = authority.certify(
+        key.public,
+        "A stamp",
+        purposes=("time_stamping",),
+        not_before=datetime.now(UTC) - timedelta(days=1),
+        not_after=datetime.now(UTC) + timedelta(days=9),
+    )
+    with running_office(Stamper(key, (given.der,), POLICY)) as office:
+        yield Stamping(hall, office, authority)
+
+
+async def test_rfc_3161_what_is_signed_is_stamped_by_the_authority_of_the_settings(
+    stamping: Stamping,
+) -> None:
+    client = stamping.client()
+    provenance = await signed(client, await make(client))
+    assert len(stamping.office.asked) == 1
+    found = await verified(client, provenance)
+    assert (found["holds"], found["stamp-is-own"]) == ([True], [False])
+    body = (await client.get(f"/{provenance}")).json()
+    token = read_stamp(base64.b64decode(body["signature"][1]["data"]))
+    assert (token.policy, token.is_own) == (POLICY, False)
+    # Whoever does not accept that authority does not believe it.
+    (stamping.hall.folder / "stamps.cer").unlink()
+    assert (await verified(client, provenance))["holds"] == [False]
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ({"status": 500}, "it answers 500"),
+        ({"kind": "text/html"}, "it answers 200, text/html"),
+        ({"replayed": b"no stamp"}, "gave no stamp"),
+    ],
+)
+async def test_nothing_is_signed_while_the_authority_gives_no_stamp(
+    stamping: Stamping, fault: dict[str, Any], said: str
+) -> None:
+    client = stamping.client()
+    record = await make(client)
+    for name, value in fault.items():
+        setattr(stamping.office, name, value)
+    answer = await client.post(f"/{record}/$sign")
+    assert answer.status_code == 503
+    assert said in answer.json()["issue"][0]["diagnostics"]
+    assert answer.headers["Retry-After"] == "60"
+    found = await client.get("/Provenance", params={"_summary": "count"})
+    assert found.json()["total"] == 0
+    # Where the settings let it, the node stamps itself, and says so.
+    client = stamping.client(stamper_down="own")
+    found_own = await verified(client, await signed(client, record))
+    assert (found_own["holds"], found_own["stamp-is-own"]) == ([True], [True])
+
+
+async def test_a_stamp_that_nobody_here_would_believe_is_not_taken(stamping: Stamping) -> None:
+    client = stamping.client()
+    record = await make(client)
+
+    async def refused(said: str, **more: Any) -> None:
+        answer = await stamping.client(**more).post(f"/{record}/$sign")
+        assert answer.status_code == 503, answer.text
+        assert said in answer.json()["issue"][0]["diagnostics"]
+
+    await refused("another policy", stamper_policy="1.2.3")
+    await refused("does not answer", stamper_url="http://127.0.0.1:1/stamp")
+    # The answer to another request, kept and sent again.
+    stamping.office.replayed = stamping.office.stamper.answer(stamping.office.asked[0])
+    await refused("gave no stamp")
+    stamping.office.replayed = None
+    (stamping.hall.folder / "stamps.cer").unlink()
+    await refused("`signatures.folder`")
+    stamping.office.stamper = stamping.hall.own.stamper
+    await refused("another node's own", stamper_policy="")
