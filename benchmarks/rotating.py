@@ -16,8 +16,8 @@ from read_by_id import addresses
 Asked: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 CONNECTIONS = 4
-_SLICE_SECONDS = 5.0
-_SLICES_BEFORE = 3
+_SLICE_SECONDS = 1.0
+_SLICES_BEFORE = 10
 _IDS = 5_000
 
 
