@@ -67,6 +67,8 @@ OPEN = {
         *("trust.party_member", "trust.admission", "trust.client", "trust.token", "trust.code"),
         *("trust.launch", "trust.assertion", "trust.tenant", "trust.tenant_member"),
         *("trust.practitioner_entry", "trust.allowance", "trust.external_link"),
+        *("trust.enrolment", "trust.approval", "trust.recipient", "trust.transfer"),
+        *("trust.activity", "trust.activity_use", "trust.restored"),
         *("trust.tenant_application", "trust.tenant_agreement", "trust.party_tenant"),
         "trust.wall",
     ),
