@@ -161,10 +161,54 @@ class Agreement(msgspec.Struct, frozen=True):
     decided_by: str
 
 
-class Tenants:
-    """The tenants of one node. What is not read is the owner's to change, except applications."""
+class TenantRegister:
+    """What there is of tenants, and the applications that are switched on for them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def all(self, *, after: str | None = None, count: int) -> Sequence[Tenant]:
+        """Tenants of any time, by code."""
+        return [Tenant(*row) for row in await self._database.fetch(_ALL, after, count)]
+
+    async def one(self, code: str) -> Tenant:
+        """One tenant. Raises NotFound."""
+        return await _known(self._database, code)
+
+    async def members(
+        self, code: str, moment: int, *, after: str | None = None, count: int
+    ) -> Sequence[Member]:
+        """The senders that are of a tenant at a moment, by code."""
+        rows = await self._database.fetch(_MEMBERS, code, moment, after, count)
+        return [Member(*row) for row in rows]
+
+    async def switch(
+        self, code: str, application: str, *, is_on: bool, since: int, at: int, by: str
+    ) -> None:
+        """Switch an application on or off for a tenant from a moment on. Raises NotFound, Invalid
+        for one that is never switched off.
+        """
+        if not application:
+            raise Invalid("name the application")
+        if not is_on and application in tenant_rule().applications.always_on:
+            raise Invalid("this application keeps the node itself and is never switched off")
+        if not await self._database.fetchval(_SWITCH, code, application, since, is_on, at, by):
+            raise _unknown()
+
+    async def switched(self, code: str, moment: int) -> Sequence[Switched]:
+        """What was decided of applications and holds at a moment."""
+        return [Switched(*row) for row in await self._database.fetch(_SWITCHES, code, moment)]
+
+    async def agreements(self, code: str | None = None) -> Sequence[Agreement]:
+        """All agreements, or those that concern a tenant, the first made first."""
+        return [Agreement(*row) for row in await self._database.fetch(_AGREEMENTS, code)]
+
+
+class Tenants(TenantRegister):
+    """The same as the owner of the tables changes it: nobody else can."""
 
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+        super().__init__(pool)
         self._pool = pool
 
     async def declare(self, tenant: Tenant, *, at: int) -> Tenant:
@@ -193,14 +237,6 @@ class Tenants:
             if made is None:
                 raise Conflict("a tenant has this code: choose another, or end that one")
             return await _known(connection, tenant.code)
-
-    async def all(self, *, after: str | None = None, count: int) -> Sequence[Tenant]:
-        """Tenants of any time, by code."""
-        return [Tenant(*row) for row in await self._pool.fetch(_ALL, after, count)]
-
-    async def one(self, code: str) -> Tenant:
-        """One tenant. Raises NotFound."""
-        return await _known(self._pool, code)
 
     async def end(self, code: str, *, at: int) -> Tenant:
         """The tenant ends: its institutions are of the tenant around it, or of none. Raises
@@ -241,30 +277,6 @@ class Tenants:
         if await self._pool.fetchval(table, sender, at) is None:
             raise NotFound("nothing was decided for this sender")
 
-    async def members(
-        self, code: str, moment: int, *, after: str | None = None, count: int
-    ) -> Sequence[Member]:
-        """The senders that are of a tenant at a moment, by code."""
-        rows = await self._pool.fetch(_MEMBERS, code, moment, after, count)
-        return [Member(*row) for row in rows]
-
-    async def switch(
-        self, code: str, application: str, *, is_on: bool, since: int, at: int, by: str
-    ) -> None:
-        """Switch an application on or off for a tenant from a moment on. Raises NotFound, Invalid
-        for one that is never switched off.
-        """
-        if not application:
-            raise Invalid("name the application")
-        if not is_on and application in tenant_rule().applications.always_on:
-            raise Invalid("this application keeps the node itself and is never switched off")
-        if not await self._pool.fetchval(_SWITCH, code, application, since, is_on, at, by):
-            raise _unknown()
-
-    async def switched(self, code: str, moment: int) -> Sequence[Switched]:
-        """What was decided of applications and holds at a moment."""
-        return [Switched(*row) for row in await self._pool.fetch(_SWITCHES, code, moment)]
-
     async def agree(
         self,
         giver: str | None,
@@ -298,10 +310,6 @@ class Tenants:
                 _AGREE, giver, taker, sorted(set(purposes)), basis, since, until, at, by
             )
             return number
-
-    async def agreements(self, code: str | None = None) -> Sequence[Agreement]:
-        """All agreements, or those that concern a tenant, the first made first."""
-        return [Agreement(*row) for row in await self._pool.fetch(_AGREEMENTS, code)]
 
     async def end_agreement(self, agreement: int, *, at: int) -> None:
         """End an agreement. Raises NotFound for one that is not there or has ended."""

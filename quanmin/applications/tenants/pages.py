@@ -1,0 +1,114 @@
+"""The pages of tenants: all of them, one, and its institutions."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Final
+
+from starlette.responses import Response
+
+from quanmin.applications.tenants.rows import agreement_row, application_rows, tenant_row
+from quanmin.base.problems import Invalid
+from quanmin.trust.registers.tenants import Member
+from quanmin.trust.tenancy import Tenancy
+from quanmin.web import Access, DeclaredRecords, Page, Visit, page
+from quanmin.web.sheet import sheet
+
+KEEPERS: Final = Access(frozenset({"operator", "system_administrator"}))
+_ROWS: Final = 50
+_SHEET_ROWS: Final = 500
+
+
+@page("/tenants", access=KEEPERS)
+async def tenants(visit: Visit, records: DeclaredRecords) -> Response:
+    """All tenants, by code."""
+    found = await records.desk(Tenancy).list(after=visit.asked("after") or None, count=_ROWS + 1)
+    more = visit.here_with(after=found[_ROWS - 1][0].code) if len(found) > _ROWS else None
+    rows = [tenant_row(visit, *one) for one in found[:_ROWS]]
+    return visit.page("tenants/list.html", rows=rows, more=more)
+
+
+@page("/tenants.csv", access=KEEPERS)
+async def tenants_sheet(visit: Visit, records: DeclaredRecords) -> Response:
+    """All of the list as a sheet."""
+    desk = records.desk(Tenancy)
+    first = await desk.list(count=_SHEET_ROWS)
+
+    async def rows() -> AsyncIterator[list[str]]:
+        batch = first
+        while batch:
+            for one in batch:
+                yield list(tenant_row(visit, *one).values())
+            batch = await desk.list(after=batch[-1][0].code, count=_SHEET_ROWS)
+
+    say = visit.say
+    heading = [say("Code"), say("Name of the agency"), say("Division"), say("Part of"),
+               say("State"), say("From"), say("Until")]  # fmt: skip
+    return sheet("tenants", heading, rows())
+
+
+@page("/tenants/{code}", access=KEEPERS)
+async def tenant(visit: Visit, records: DeclaredRecords) -> Response:
+    """One tenant: its applications, its agreements, its institutions."""
+    return await _tenant(visit, records.desk(Tenancy), "")
+
+
+@page("/tenants/{code}/switch", access=KEEPERS, methods=("POST",))
+async def switch(visit: Visit, records: DeclaredRecords) -> Response:
+    """Switch an application on or off, from now on."""
+    desk, code = records.desk(Tenancy), visit.path("code")
+    is_on = visit.sent.get("to") == "on"
+    try:
+        await desk.switch(code, visit.sent.get("application", "").strip(), is_on=is_on)
+    except Invalid as problem:
+        return await _tenant(visit, desk, problem.text)
+    return visit.go(f"/tenants/{code}#applications")
+
+
+async def _tenant(visit: Visit, desk: Tenancy, problem: str) -> Response:
+    whole = await desk.one(visit.path("code"))
+    after = visit.asked("after") or None
+    found = await desk.members(whole.tenant.code, after=after, count=_ROWS + 1)
+    more = visit.here_with(after=found[_ROWS - 1].sender) if len(found) > _ROWS else None
+    return visit.page(
+        "tenants/tenant.html",
+        status=422 if problem else 200,
+        one=tenant_row(visit, whole.tenant, whole.state),
+        applications=application_rows(visit, whole.switched),
+        agreements=[agreement_row(visit, one) for one in whole.agreements],
+        members=[_member(visit, one) for one in found[:_ROWS]],
+        more=more,
+        problem=problem,
+    )
+
+
+@page("/tenants/{code}/members.csv", access=KEEPERS)
+async def members_sheet(visit: Visit, records: DeclaredRecords) -> Response:
+    """Who is of the tenant, as a sheet."""
+    desk, code = records.desk(Tenancy), visit.path("code")
+    await desk.one(code)
+    first = await desk.members(code, count=_SHEET_ROWS)
+
+    async def rows() -> AsyncIterator[list[str]]:
+        batch = first
+        while batch:
+            for one in batch:
+                yield list(_member(visit, one).values())
+            batch = await desk.members(code, after=batch[-1].sender, count=_SHEET_ROWS)
+
+    say = visit.say
+    heading = [
+        say("Sender"),
+        say("Name of the institution"),
+        say("Division"),
+        say("Of this tenant by"),
+    ]
+    return sheet(f"tenant-{code}", heading, rows())
+
+
+def _member(visit: Visit, one: Member) -> dict[str, str]:
+    by = visit.say("a decision") if one.is_decided else visit.say("its division")
+    return {"sender": one.sender, "name": one.name, "region": one.region, "by": by}
+
+
+PAGES: tuple[Page, ...] = (tenants, tenants_sheet, tenant, switch, members_sheet)
