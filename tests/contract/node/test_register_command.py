@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from running import RunningNode
+from running import RunningNode, wait_until
 from stores import observation
 
 from quanmin.demo.numbering import credit_code
+from quanmin.node.first_actors import HOSPITALS
 
 HOSPITAL, CENTRE = credit_code("580101", 7), credit_code("580101", 8)
 INSTITUTIONS = f"""credit_code,name,kind,level,grade,sender,parent,state,from,until
@@ -175,3 +176,48 @@ def test_a_company_is_admitted_for_a_time_and_stopped_in_every_worker(node: Runn
             assert client.post("/fhir/Observation", content=observation()).status_code == 403
     listed = table(written(node, "admission", "list"))
     assert [(one["party"], one["state"]) for one in listed] == [("desk-ltd", "withdrawn")]
+
+
+@pytest.mark.slow
+def test_a_running_node_is_divided_among_tenants(node: RunningNode) -> None:
+    here, there = (actor.code for actor in HOSPITALS)
+    with node.client(here) as ours, node.client(there) as theirs:
+        made = [
+            client.post("/fhir/Observation", content=observation()).json()["id"]
+            for client in (ours, theirs)
+        ]
+
+        def tenants(*arguments: str) -> str:
+            done = node.run("tenants", *arguments, TENANTS_GRACE_SECONDS="0")
+            assert done.returncode == 0, done.stdout + done.stderr
+            return done.stdout
+
+        for code, division in (("east", "330106"), ("west", "330108")):
+            names = ("--name-zh", "县", "--name-en", "County", "--division", division)
+            tenants("declare", code, *names)
+        tenants("assign", here, "east")
+        tenants("assign", there, "west")
+        assert [one["code"] for one in table(tenants("list"))] == ["east", "west"]
+        assert [one["sender"] for one in table(tenants("members", "east"))] == [here]
+        for _ in range(6):  # whichever worker answers
+            assert ours.get(f"/fhir/Observation/{made[0]}").status_code == 200
+            assert ours.get(f"/fhir/Observation/{made[1]}").status_code == 404
+            assert theirs.post("/fhir/Observation", content=observation()).status_code == 201
+            counted = ours.get("/fhir/Observation?_summary=count").json()
+            assert counted["total"] == 1
+        begun = ours.get(
+            "/fhir/$export?_type=Observation",
+            headers={"Prefer": "respond-async", "Accept": "application/fhir+json"},
+        )
+        assert begun.status_code == 202, begun.text
+        wait_until(
+            lambda: ours.get(begun.headers["Content-Location"]).status_code == 200, "the export"
+        )
+        told = ours.get(begun.headers["Content-Location"])
+        assert [one["count"] for one in told.json()["output"]] == [1]
+        tenants("disable", "west", "nothing")
+        assert "off" in tenants("applications", "west")
+        with_basis = ("--purpose", "TREAT", "--basis", "order 1")
+        assert "Agreement 1" in tenants("agree", "all", "all", *with_basis)
+        tenants("end-agreement", "1")
+        assert node.run("tenants", "end", "nowhere").returncode == 2
