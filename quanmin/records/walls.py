@@ -19,6 +19,8 @@ import msgspec
 from quanmin.base.database import Connection
 
 _SET: Final = "select set_config('quanmin.claim', $1, true)"
+_ALL: Final = "all||"
+_REMEMBERED_MAX: Final = 10_000
 _KEEP: Final = "select kept, kept_until from trust.keep_opened($1)"
 
 
@@ -46,17 +48,24 @@ class Walls:
         self._key = key
         self._made: dict[str, Wall] = {}
         self._kept: dict[str, tuple[int, int]] = {}
-        self.all = self._sealed("all||")
+        self.all = self._sealed(_ALL)
 
     async def of(self, pool: asyncpg.Pool[asyncpg.Record], claim: str, edition: int) -> Wall:
-        """The wall of a claim, what it opens worked out for the edition that holds."""
-        kept = self._kept.get(claim)
-        if kept is None or kept[0] < edition or kept[1] <= time.time_ns() // 1000:
-            row = await pool.fetchrow(_KEEP, claim)
-            if row is not None:
-                self._kept[claim] = (row["kept"], row["kept_until"])
+        """The wall of a claim. What it opens, and what that of the whole node does, is worked out
+        for the edition that holds.
+        """
+        now = time.time_ns() // 1000
+        for one in (_ALL, claim):
+            kept = self._kept.get(one)
+            if kept is None or kept[0] < edition or kept[1] <= now:
+                row = await pool.fetchrow(_KEEP, one)
+                if row is not None:
+                    self._kept[one] = (row["kept"], row["kept_until"])
         found = self._made.get(claim)
         if found is None:
+            if len(self._made) > _REMEMBERED_MAX:
+                self._made.clear()
+                self._kept.clear()
             found = self._made[claim] = self._sealed(claim)
         return found
 

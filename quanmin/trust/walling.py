@@ -25,4 +25,6 @@ def claim_of(actor: Actor, purpose: str, standing: Standing) -> str:
         return f"party|{purpose}|{standing.party}"
     if actor.role in _OF_THE_NODE:
         return "all||"
+    if standing.tenant:
+        return f"tenant|{purpose}|{standing.tenant}"
     return f"sender|{purpose}|{actor.sender or f'actor:{actor.code}'}"

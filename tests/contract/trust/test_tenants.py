@@ -168,6 +168,7 @@ async def test_sql_of_one_tenant_reads_no_row_of_another(city: City) -> None:
     east = await seen_by(city, "sender|TREAT|a")
     west = await seen_by(city, "sender|TREAT|b")
     nobody = await seen_by(city, None)
+    assert await seen_by(city, "tenant|TREAT|east") == east
     for table in WALLED:
         assert east[table], table
         assert west[table], table
