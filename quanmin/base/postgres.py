@@ -60,8 +60,12 @@ async def open_pool(
     connections_min: int = 1,
     connections_max: int = 8,
     command_seconds_max: float | None = None,
+    plans_once: bool = False,
 ) -> asyncpg.Pool[asyncpg.Record]:
     """Open a pool of connections that all plan and tell the time alike; the caller closes it.
+
+    `plans_once` is for statements whose plan is the same whatever they are asked with: rows looked
+    up by their key, rows appended. To plan them takes longer than to carry them out.
 
     Raises Unusable when the server cannot be reached or refuses us.
     """
@@ -76,7 +80,9 @@ async def open_pool(
             max_cached_statement_lifetime=0,
             statement_cache_size=512,
             reset=_leave_as_it_is,
-            server_settings=_SESSION | {"application_name": name},
+            server_settings=_SESSION
+            | {"application_name": name}
+            | ({"plan_cache_mode": "force_generic_plan"} if plans_once else {}),
         )
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
         raise _unreachable(error) from error

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -61,6 +61,8 @@ from quanmin.web import build as build_pages
 log = logging.getLogger("quanmin.node")
 
 _READY_SECONDS_MAX: Final = 2.0
+# One batch of the log is written while the registers are asked.
+_STEADY_CONNECTIONS: Final = 2
 
 
 class Node(msgspec.Struct, frozen=True):
@@ -91,13 +93,16 @@ async def open_node(
     places = Places(settings.node.directory)
     keys = open_keys(places, settings.keys, is_new=False)
     limit = connections_max or settings.postgres.connections_per_worker_max
-    pool = await open_pool(dsn, name="quanmin worker", connections_min=2, connections_max=limit)
-    try:
-        node = _assemble(settings, places, keys, pool, is_owner=is_owner)
+    async with AsyncExitStack() as opened:
+        pool = await open_pool(dsn, name="quanmin worker", connections_min=2, connections_max=limit)
+        opened.push_async_callback(pool.close)
+        steady = await open_pool(
+            dsn, name="quanmin log", connections_max=_STEADY_CONNECTIONS, plans_once=True
+        )
+        opened.push_async_callback(steady.close)
+        node = _assemble(settings, places, keys, pool, steady, is_owner=is_owner)
         node.guard.store.context.restores = await count_restored(pool)
         yield node
-    finally:
-        await pool.close()
 
 
 def _assemble(
@@ -105,6 +110,7 @@ def _assemble(
     places: Places,
     keys: KeyPort,
     pool: asyncpg.Pool[asyncpg.Record],
+    steady: asyncpg.Pool[asyncpg.Record],
     *,
     is_owner: bool,
 ) -> Node:
@@ -122,8 +128,9 @@ def _assemble(
         may_write=room.is_enough if room else _always,
         ledger=ledger,
         walls=None if is_owner else Walls(keys.derive(WALLS)),
+        steady=steady,
     )
-    log = open_log(settings, places, keys, pool)
+    log = open_log(settings, places, keys, steady)
     guard = Guard(
         store,
         people,

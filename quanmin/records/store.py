@@ -64,13 +64,15 @@ class Store:
         *,
         ledger: Ledger | None = None,
         walls: Walls | None = None,
+        steady: asyncpg.Pool[asyncpg.Record] | None = None,
     ) -> None:
         """`now` gives microseconds since 1970-01-01T00:00Z; `may_write` says whether there is room
         on the disk; it is asked before every write. Without a `ledger`
         a restored backup undoes erasures. Without `walls` the pool must be the owner's, to whom
-        there are none.
+        there are none. `steady` is a pool that plans once, for `looking_up`.
         """
         self._walls = walls
+        self._steady = steady or pool
         self.context = context
         self._pool = pool
         self._now = now
@@ -119,6 +121,12 @@ class Store:
             async with connection.transaction():
                 await wall.raise_in(connection)
                 yield connection
+
+    @asynccontextmanager
+    async def looking_up(self) -> AsyncIterator[Connection]:
+        """A connection for one statement that looks rows up by their keys, of what is no record."""
+        async with self._steady.acquire() as connection:
+            yield connection
 
     async def wall(self, claim: str, edition: int | None) -> Wall | None:
         """The wall of a claim in an edition of the register of tenants; None where there is none:

@@ -99,7 +99,7 @@ class Guarding:
         self.now = now
         self.allowances = allowances
         self.deciding = Deciding(store.context.keying)
-        self.standings = Standings(store.glancing, now, posts_required=posts_required)
+        self.standings = Standings(store.looking_up, now, posts_required=posts_required)
 
     async def spend(self, actor: Actor, **amounts: int) -> None:
         """Count what an actor uses of its institution's quotas (`Allowances`). Raises TooMany."""
