@@ -123,3 +123,30 @@ def send(client: httpx.Client, path: str, **fields: str) -> httpx.Response:
     token = re.findall(r'name="token" value="([^"]+)"', page)[0]
     origin = {"Origin": str(client.base_url).rstrip("/")}
     return client.post(path, data={"token": token, **fields}, headers=origin)
+
+
+def test_an_institution_has_the_quota_that_its_operator_gives_it(fresh: RunningNode) -> None:
+    given = ("--system", "--role", "institution", "--institution", "hospital-q")
+    made = fresh.run("account", "add", "his", *given)
+    assert made.returncode == 0, made.stderr
+    token = made.stdout.split()[-1]
+    for words in (("set", "hospital-q", "writes", "3"), ("count", "hospital-q")):
+        done = fresh.run("quota", *words)
+        assert done.returncode == 0, done.stderr
+    body = b'{"resourceType":"Basic","code":{"text":"counted"}}'
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/fhir+json"}
+    # A connection each, so that any worker may have it.
+    statuses = [
+        httpx.post(
+            f"{fresh.address}/fhir/Basic", content=body, headers=headers, trust_env=False
+        ).status_code
+        for _ in range(6)
+    ]
+    assert statuses == [201] * 3 + [429] * 3
+    listed = fresh.run("quota", "list", "hospital-q").stdout
+    assert re.search(r"hospital-q +writes +3 +3\*", listed), listed
+    assert fresh.run("quota", "clear", "hospital-q", "writes").returncode == 0
+    assert "3*" not in fresh.run("quota", "list").stdout
+    unknown = fresh.run("quota", "list", "there-is-none")
+    assert unknown.returncode != 0
+    assert "quota list" in unknown.stderr
