@@ -22,6 +22,8 @@ from quanmin.base.merkle import Tree, leaf_hash
 from quanmin.base.problems import Conflict, Forbidden, NotFound
 from quanmin.records.context import ERASED
 from quanmin.records.operation import Change
+from quanmin.records.rid import bucket_of
+from quanmin.records.rows import lock_clocks
 from quanmin.trust.actors import Actor
 from quanmin.trust.lifecycle.erasing import erase_patients_of
 from quanmin.trust.lifecycle.retention import still_due
@@ -201,11 +203,13 @@ async def _delete(guard: Guarding, deletion: uuid.UUID, patients: Sequence[int])
     notes = Notes(guard.log, guard.now, _NODE, "HOPERAT", f"deletion-{deletion}")
 
     async def choose(connection: Connection) -> list[int]:
-        # Whoever writes about them waits, and is refused once they are erased.
+        # Whoever writes about them waits until this ends, and what has been written is seen here:
+        # records before clocks, as writers take them.
         await connection.execute(
             "select from records.record where patient = any($1) order by rid for update",
             [*patients],
         )
+        await lock_clocks(connection, {bucket_of(patient) for patient in patients})
         due = await still_due(connection, guard.store.context, patients, guard.now())
         chosen = sorted(one.patient for one in due)
         await connection.execute(

@@ -75,6 +75,14 @@ _NAMED: Final = """
     select name from trust.institution where sender = $1 and since <= $2 and until > $2
 """
 
+_OTHERS_ABOUT: Final = f"""
+    select exists (
+        select from records.record r join records.sender s using (sender)
+        where r.patient = any($1) and r.flags & {DELETED} = 0 and s.code not like 'actor:%'
+            and r.sender <> (select p.sender from records.record p
+                where p.rid = $2 and p.patient = $2 limit 1))
+"""  # noqa: S608 - constants of this program
+
 
 class Statement(msgspec.Struct, frozen=True):
     """What a person says of a record; when, in microseconds."""
@@ -296,11 +304,21 @@ class Petitions(Desk):
         concerns = {
             "asker": row["patient"] in (scope.patients or ()),
             "answerer": scope.answerer is not None and row["answerer"] == scope.answerer,
-            "overseer": row["answerer"] in (scope.region or ()) or not is_placed,
+            "overseer": (row["answerer"] in (scope.region or ()) or not is_placed)
+            and self._is_above(petition),
         }
         if not concerns[side]:
             raise NotFound(_NONE)
         return stored, petition, side
+
+    def _is_above(self, petition: Petition) -> bool:
+        """Whether a petition concerns who stands above: nobody else answers, it was appealed or
+        forwarded, or its answer is late.
+        """
+        state, now = petition_rules().state_of(petition.state), self._guard.now()
+        steps = {one.step for one in petition.taken}
+        is_late = state.is_open and petition.due is not None and petition.due < now
+        return not petition.answerer or bool(steps & {"appeal", "forward"}) or is_late
 
     def _refuse_untimely(self, step: Step, petition: Petition) -> None:
         if petition.state not in step.from_:
@@ -377,6 +395,11 @@ class Petitions(Desk):
 
         async def choose(connection: Connection) -> list[int]:
             patients = await self._patients_here(connection, petition)
+            if await connection.fetchval(_OTHERS_ABOUT, patients, petition.patient):
+                raise Conflict(
+                    "other institutions have written about this registration: what they hold is"
+                    " not yours to erase; refuse, and say so"
+                )
             kept = [
                 one
                 for one in await keepings(connection, context, patients)

@@ -141,6 +141,18 @@ async def test_what_the_law_keeps_is_not_erased_and_says_which_and_until_when(to
     assert await town.state(id_) == "received"
 
 
+async def test_an_institution_erases_nothing_that_another_has_written(town: Town) -> None:
+    old = json.loads(observation(f"Patient/{town.here.id}")) | {"effectiveDateTime": "1999-05-01"}
+    ours = asking(town.guard, "institution", "a")
+    body = json.dumps(old | {"id": town.result.id}).encode()
+    await ours.update("Observation", town.result.id, body)
+    await asking(town.guard, "institution", "b").create("Observation", json.dumps(old).encode())
+    id_ = await town.filed("erasure", institution="a")
+    with pytest.raises(Conflict, match="other institutions"):
+        await town.a.take(id_, "grant", "as you wish")
+    assert await town.state(id_) == "received"
+
+
 async def test_an_erasure_takes_the_institutions_records_of_the_person_and_no_others(
     town: Town,
 ) -> None:
@@ -166,6 +178,8 @@ async def test_an_appeal_goes_to_who_stands_above_and_binds_the_institution(town
     id_ = await town.filed()
     above = town.desk("supervisor", "commission")
     assert await above.listed(count=10) == []
+    with pytest.raises(NotFound):
+        await above.open(id_)
     await town.a.take(id_, "refuse", "the sheet says the same as the record")
     await town.me.take(id_, "appeal", "the sheet is of another person")
     (waiting,) = await above.listed(count=10)
