@@ -15,6 +15,8 @@ from quanmin.base.problems import Problem
 from quanmin.web.visit import Visit
 
 _CONFIRMED = "confirmed"
+# A moment of any zone can be worked out of these, and of the days beside them.
+_FIRST_DAY, _LAST_DAY = date(1900, 1, 1), date(2999, 12, 31)
 
 
 class Field(msgspec.Struct, frozen=True):
@@ -59,11 +61,10 @@ class Sent:
     def day(self, name: str, *, is_needed: bool = False) -> date | None:
         """The day that was chosen."""
         value = self.text(name, is_needed=is_needed)
-        try:
-            return date.fromisoformat(value) if value else None
-        except ValueError:
+        day = _day(value)
+        if value and day is None:
             self.faults[name] = self._visit.say("A day is written as 2026-01-31.")
-            return None
+        return day
 
     @property
     def is_sound(self) -> bool:
@@ -178,10 +179,19 @@ def plain(rows: Iterable[Sequence[Cell]]) -> list[list[str]]:
 def asked_day(visit: Visit) -> tuple[date | None, str]:
     """The day that the address asks for, and what is wrong with it; None for today."""
     asked = visit.asked("day")
-    try:
-        return (date.fromisoformat(asked) if asked else None), ""
-    except ValueError:
+    day = _day(asked)
+    if asked and day is None:
         return None, visit.say("The day is written as 2026-01-31; shown is today.")
+    return day, ""
+
+
+def _day(text: str) -> date | None:
+    """The day that a text is; None for none, and for one beyond what registers speak of."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return None
+    return day if _FIRST_DAY <= day <= _LAST_DAY else None
 
 
 def choices(visit: Visit, words: Iterable[Any]) -> list[tuple[str, str]]:

@@ -16,7 +16,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from quanmin.base.problems import Malformed, Overloaded, TooLarge
+from quanmin.base.problems import Malformed, NotFound, Overloaded, TooLarge
 from quanmin.trust import Actor
 from quanmin.trust.registers import Standing
 from quanmin.trust.sign_in import Begun
@@ -28,6 +28,7 @@ from quanmin.web.text import Language
 
 _FORM, _STATE = "form", "state"
 _FIELDS_MAX = 100
+_NUL = "\x00"
 _HOUR_SECONDS = 3600
 
 
@@ -87,12 +88,19 @@ class Visit:
         return f"{there:%Y-%m-%d %H:%M}"
 
     def path(self, name: str) -> str:
-        """A part of the path, by its name in the page's declaration."""
-        return str(self.request.path_params[name])
+        """A part of the path, by its name in the page's declaration. Raises NotFound for what no
+        database takes as text.
+        """
+        part = str(self.request.path_params[name])
+        if _NUL in part:
+            raise NotFound("no page has this address")
+        return part
 
     def asked(self, name: str) -> str:
-        """What the address says after the question mark; empty when nothing."""
-        return self.request.query_params.get(name, "")
+        """What the address says after the question mark; empty when nothing, and without the
+        character that no database takes as text.
+        """
+        return self.request.query_params.get(name, "").replace(_NUL, "")
 
     def here_with(self, **changes: str) -> str:
         """The address of this page with some of what stands after its question mark changed."""
@@ -207,6 +215,8 @@ async def read_form(request: Request, bytes_max: int, seconds_max: float) -> dic
         pairs = parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=_FIELDS_MAX)
     except ValueError as error:
         raise Malformed("the form is not UTF-8 text or has too many fields") from error
+    if any(_NUL in part for pair in pairs for part in pair):
+        raise Malformed("the form holds the character U+0000, which is no text")
     return dict(pairs)
 
 

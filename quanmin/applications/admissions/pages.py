@@ -27,7 +27,7 @@ _OPEN: Final = {"applied": "review", "reviewed": "admit", "admitted": "withdraw"
 @page(LIST, access=ASKING)
 async def admissions(visit: Visit, records: DeclaredRecords) -> Response:
     """Who applied, in a state or in any."""
-    after = _number(visit.asked("after"))
+    after = number_of(visit.asked("after"))
     state, say = visit.asked("state"), visit.say
     found = await records.desk(Registers).admissions(
         state=state or None, after=after, count=_ROWS + 1
@@ -98,7 +98,7 @@ async def admission(visit: Visit, records: DeclaredRecords) -> Response:
 
 async def found_one(visit: Visit, records: DeclaredRecords) -> Admission:
     """The admission that the address names. Raises NotFound."""
-    number = _number(visit.path("number"))
+    number = number_of(visit.path("number"))
     if not number:
         raise NotFound("there is no such admission")
     return await records.desk(Registers).admission(number)
@@ -114,6 +114,12 @@ def state_words(visit: Visit) -> list[Word]:
         "withdrawn": visit.say("Withdrawn"),
     }
     return [Word(code, words, words) for code, words in said.items()]
+
+
+def number_of(text: str) -> int:
+    """The number that a text is; 0 for none."""
+    is_one = text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX
+    return int(text) if is_one else 0
 
 
 def _headings(visit: Visit) -> list[str]:
@@ -138,11 +144,6 @@ def _row(visit: Visit, one: Admission) -> list[Cell]:
 
 def _day(visit: Visit, moment: int | None, *, is_end: bool = False) -> str:
     return "" if moment is None else visit.moment(moment - (1 if is_end else 0))[:10]
-
-
-def _number(text: str) -> int:
-    is_one = text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX
-    return int(text) if is_one else 0
 
 
 PAGES: Final[tuple[Page, ...]] = (admissions, admissions_sheet, admission)

@@ -8,7 +8,7 @@ from typing import Any, Final, get_args
 
 from starlette.responses import Response
 
-from quanmin.applications.admissions.pages import KEEPING, LIST, found_one
+from quanmin.applications.admissions.pages import KEEPING, LIST, found_one, number_of
 from quanmin.base.problems import Conflict, Forbidden, Invalid
 from quanmin.trust.registers import Application, Registers
 from quanmin.trust.registers.admissions import MemberKind, party_kinds
@@ -39,8 +39,8 @@ async def apply(visit: Visit, records: DeclaredRecords) -> Response:
     """Enter an application, of a new party or again of one that is admitted."""
     desk, say = records.desk(Registers), visit.say
     title, button = say("Enter an application"), say("Enter")
-    before = visit.asked("of")
-    known = await desk.admission(int(before)) if before.isascii() and before.isdigit() else None
+    before = number_of(visit.asked("of"))
+    known = await desk.admission(before) if before else None
     kind, _, member = (known.members[0] if known and known.members else "client:").partition(":")
     words = {"client": say("Application (client)"), "actor": say("Account or device")}
     offered = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from typing import Final
 
 from starlette.responses import Response
@@ -13,6 +13,7 @@ from quanmin.trust.registers import Institution, Wanted
 from quanmin.trust.registers.definitions import Word, institution_rule
 from quanmin.trust.registers.entry import OPEN_END, OPEN_START
 from quanmin.web import Access, DeclaredRecords, Page, Visit, page
+from quanmin.web.forms import asked_day
 from quanmin.web.sheet import sheet
 
 KEEPERS: Final = Access(
@@ -99,13 +100,9 @@ async def institution(visit: Visit, records: DeclaredRecords) -> Response:
 
 def _asked_moment(visit: Visit) -> tuple[int | None, bool]:
     """The noon of the day asked for, and whether what was asked is one; None for now."""
-    asked = visit.asked("day")
-    if not asked:
-        return None, True
-    try:
-        day = date.fromisoformat(asked)
-    except ValueError:
-        return None, False
+    day, fault = asked_day(visit)
+    if day is None:
+        return None, not fault
     noon = datetime.combine(day, time(12), visit.house.settings.zone)
     return int(noon.timestamp()) * 1_000_000, True
 

@@ -30,6 +30,8 @@ PRACTITIONER_COLUMNS: Final = (
 POST_COLUMNS: Final = ("actor", "institution", "duties", "staff", "from", "until")
 _CREDIT: Final = code_rule().own
 _FAULTS_MAX: Final = 100
+# A moment of any zone can be worked out of these, and of the days beside them.
+_FIRST_DAY, _LAST_DAY = date(1900, 1, 1), date(2999, 12, 31)
 
 
 class Parcel(msgspec.Struct, frozen=True):
@@ -57,6 +59,9 @@ class Sheet:
                 self.tell(reader.line_num, "", "has more fields than the first line")
                 continue
             values = {name: (row[name] or "").strip() for name in columns if name in row}
+            if any("\x00" in value for value in values.values()):
+                self.tell(reader.line_num, "", "holds the character U+0000, which is no text")
+                continue
             self.lines.append((reader.line_num, dict.fromkeys(columns, "") | values))
         for line, values in self.lines:
             for name in needed:
@@ -80,9 +85,14 @@ class Sheet:
         for column, name in (("from", "start"), ("until", "end")):
             if values[column]:
                 try:
-                    days[name] = date.fromisoformat(values[column]).isoformat()
+                    day = date.fromisoformat(values[column])
                 except ValueError:
                     self.tell(line, column, "is a day such as 2026-01-31")
+                    continue
+                if not _FIRST_DAY <= day <= _LAST_DAY:
+                    self.tell(line, column, f"is a day from {_FIRST_DAY} to {_LAST_DAY}")
+                    continue
+                days[name] = day.isoformat()
         return days
 
     def refuse_faulty(self) -> None:

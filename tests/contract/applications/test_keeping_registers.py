@@ -269,3 +269,39 @@ async def test_nobody_else_keeps_the_registers_nor_does_another_site(
     for path in ("/practitioners", "/posts", "/admissions", "/registers/institutions"):
         chinese = await keeper.get(f"{path}?lang=zh&day=soon")
         assert (chinese.status_code, "登记簿" in chinese.text) == (200, True), path
+
+
+NAMES = ("after", "institution", "state", "kind", "text", "region", "of")
+ODD = ("%00", "0001-01-01", "9999-12-31", "-1", "9" * 30, "%E2%80%AE", "1e3", "..%2F..", "%F0%9F")
+
+
+async def test_no_odd_address_or_field_makes_a_page_fail(keeper: Browser) -> None:
+    await send(keeper, "/registers/institutions/new", **INSTITUTION)
+    made = await send(keeper, "/practitioners/new", number="S1", name="李明")
+    one, failed = made.headers["location"], []
+    lists = ("/registers/institutions", f"/registers/institutions/{CODE}/sites")
+    for path in (*lists, "/practitioners", "/posts", "/admissions"):
+        for odd in ODD:
+            others = "&".join(f"{name}={odd}" for name in NAMES)
+            for asked in (f"day={odd}", others):
+                for form in ("", ".csv"):
+                    answer = await keeper.get(f"{path}{form}?{asked}")
+                    if answer.status_code >= 500:
+                        failed.append(str(answer.url))
+    for path in ("/posts/{}/end", "/admissions/{}", "/practitioners/{}", "/admissions/new?of={}"):
+        for odd in ODD:
+            answer = await keeper.get(path.format(odd))
+            if answer.status_code >= 500:
+                failed.append(str(answer.url))
+    forms = (
+        *("/registers/institutions/new", f"/registers/institutions/{CODE}/state"),
+        *(f"/registers/institutions/{CODE}/sites/new", "/practitioners/new", f"{one}/licence"),
+        *(f"{one}/state", f"{one}/place", f"{one}/leave", "/posts/new", "/admissions/new"),
+    )
+    for path in forms:
+        fields = re.findall(r'<(?:input|select) id="(\w+)"', (await keeper.get(path)).text)
+        for odd in ("\x00", "0001-01-01", "9999-12-31", "\u202e", "x" * 5000, "-1"):
+            answer = await keeper.send(path, **dict.fromkeys(fields, odd))
+            if answer.status_code >= 500:
+                failed.append(f"{path} {odd[:20]!r} {answer.status_code}")
+    assert failed == []
