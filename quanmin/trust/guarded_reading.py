@@ -28,7 +28,6 @@ from quanmin.records.reading import (
 from quanmin.records.related import Related, related
 from quanmin.records.search import timeline
 from quanmin.records.store import Store
-from quanmin.records.visibility import OfSender, Visibility
 from quanmin.records.walls import Wall
 from quanmin.terminology import TermLimits, Terms
 from quanmin.trust.actors import Actor
@@ -46,9 +45,7 @@ from quanmin.trust.deciding import (
     refuse_ungiven,
     senders_of_region,
 )
-from quanmin.trust.deciding.joining import both, either
 from quanmin.trust.desk import Kind
-from quanmin.trust.directory import directory
 from quanmin.trust.errands import Errands
 from quanmin.trust.exporting import Exporting
 from quanmin.trust.imports import Imports
@@ -69,6 +66,7 @@ from quanmin.trust.showing import (
     search_seen,
     search_slices,
     shown,
+    with_past,
 )
 from quanmin.trust.sign_in.acting import person_asked_for
 from quanmin.trust.sign_in.notices import Kind as Notice
@@ -216,16 +214,6 @@ class Guarding:
             return frozenset()
         codes = sorted(institution_rule().register.senders)
         return frozenset([await self.store.sender(code) for code in codes])
-
-    async def with_past(self, rights: Rights, type_: str | None) -> Visibility:
-        """The records of which the actor sees earlier versions: those seen whole, and what the
-        registers say, in its directory form (IHE mCSD, ITI-91: updates of a directory).
-        """
-        if type_ not in institution_rule().register.types & directory().keys():
-            return rights.whole
-        codes = sorted(institution_rule().register.senders)
-        entries = OfSender(frozenset([await self.store.sender(code) for code in codes]))
-        return either((rights.whole, both((rights.readable, entries))))
 
     async def refuse_ungiven(
         self, connection: Connection, actor: Actor, written: Sequence[Stored]
@@ -375,7 +363,7 @@ class GuardedReading:
             return await self._log.read("vread", entry)
         rights = await self._rights("r", type_)
         try:
-            seen = await self._guard.with_past(rights, type_)
+            seen = await with_past(self._store, rights, type_)
             async with self._store.reading(rights.wall) as connection:
                 found = await read_version(
                     connection, self.context, seen, type_, id_, version=version
@@ -408,7 +396,7 @@ class GuardedReading:
             type=type_, id=id_, since=since, before=before, at=at, count=count, cursor=cursor
         )
         try:
-            seen = await self._guard.with_past(rights, type_)
+            seen = await with_past(self._store, rights, type_)
             async with self._store.reading(rights.wall) as connection:
                 found = await history(connection, self.context, seen, query)
         except Problem as problem:

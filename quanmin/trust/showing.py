@@ -12,9 +12,13 @@ from quanmin.records.context import Context
 from quanmin.records.model import EntryOutcome, Hits, Outcome, Stored
 from quanmin.records.reading import history, read, read_version
 from quanmin.records.search import search
+from quanmin.records.store import Store
+from quanmin.records.visibility import OfSender, Visibility
 from quanmin.records.visibility_sql import allows
 from quanmin.trust.deciding import Rights
+from quanmin.trust.deciding.joining import both, either
 from quanmin.trust.directory import asks_for_hidden, directory, directory_form
+from quanmin.trust.registers.definitions import institution_rule
 
 _SLICE = 500
 
@@ -95,6 +99,17 @@ def hits_shown(rights: Rights, hits: Hits) -> Hits:
         matches=tuple(shown(rights, stored) for stored in hits.matches),
         included=tuple(shown(rights, stored) for stored in hits.included),
     )
+
+
+async def with_past(store: Store, rights: Rights, type_: str | None) -> Visibility:
+    """The records of which earlier versions are seen: those seen whole, and what the registers say,
+    in its directory form (IHE mCSD, ITI-91: updates of a directory).
+    """
+    if type_ not in institution_rule().register.types & directory().keys():
+        return rights.whole
+    codes = sorted(institution_rule().register.senders)
+    entries = OfSender(frozenset([await store.sender(code) for code in codes]))
+    return either((rights.whole, both((rights.readable, entries))))
 
 
 def shown(rights: Rights, stored: Stored) -> Stored:
