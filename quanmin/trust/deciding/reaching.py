@@ -24,7 +24,7 @@ from quanmin.records.visibility import (
     OfType,
     Visibility,
 )
-from quanmin.trust.deciding.grantees import Grantees, Meaning, Words
+from quanmin.trust.deciding.grantees import Grantees, Meaning
 from quanmin.trust.deciding.granting import InUse
 from quanmin.trust.deciding.joining import both, either, without
 from quanmin.trust.deciding.levels import label_levels, load_levels
@@ -57,12 +57,28 @@ class Asking(msgspec.Struct, frozen=True):
     reached: dict[str, Visibility] = msgspec.field(default_factory=dict)
 
 
+_Numbers = tuple[frozenset[int], frozenset[int]]
+"""Under which something stands of whole records, and of parts."""
+
+_NONE: Final[_Numbers] = (frozenset(), frozenset())
+
+
+class _Words(msgspec.Struct, frozen=True):
+    """What may be said, by kind. A refusal of all is one of each kind too."""
+
+    permit: dict[str, _Numbers]
+    refuse: dict[str, _Numbers]
+    onward: dict[str, _Numbers]
+    no_onward: dict[str, _Numbers]
+    withdraw: _Numbers
+
+
 class Reaching:
     """The sets of one node."""
 
     def __init__(self, keying: Keying) -> None:
         self._grantees = Grantees(keying)
-        self._asked = lru_cache(_CACHE)(self._asked_numbers)
+        self._words = lru_cache(_CACHE)(self._words_of)
         self._label = keying.label
         kinds = load_kinds()
         self._strict = {
@@ -149,9 +165,10 @@ class Reaching:
         """What the person lets be passed on: of a kind that is kept apart only by a consent that
         names it, of several each.
         """
+        words = self._words(asking.sender, asking.purpose)
 
         def said(kind: str) -> Visibility:
-            return self._said(asking, (("onward", kind),), (("no onward", kind),))
+            return self._said(asking, words.onward[kind], words.no_onward[kind])
 
         every = frozenset[int]().union(*self._strict.values())
         unnamed = (
@@ -173,48 +190,42 @@ class Reaching:
             is_wide = not numbers.isdisjoint(asking.granted.wide)
         return Granted(numbers, asking.at, lifted, None, is_wide) if numbers else Nothing()
 
-    def _said(
-        self,
-        asking: Asking,
-        named: Words,
-        lifting: Words = (),
-    ) -> Visibility:
-        """Records of which a person has said one of these words, with the kind that it names, and
-        of which nothing later lifts it.
-        """
-        numbers, lifts, parts, parts_lifting = self._asked(
-            named, lifting, asking.sender, asking.purpose
-        )
-        marks, in_use = self._grantees.marks(asking.sender), asking.granted
-        if in_use is not None:
+    def _said(self, asking: Asking, said: _Numbers, lifting: _Numbers) -> Visibility:
+        """Records of which a person has said something that nothing later lifts."""
+        in_use = asking.granted
+        if in_use is None:
+            (whole, parts), (lifts, parts_lifting) = said, lifting
+        else:
             known = in_use.numbers
-            if known.isdisjoint(marks):
-                return self._granted(asking, numbers, lifts)
-            numbers, lifts = numbers & known, lifts & known
-            parts, parts_lifting = parts & known, parts_lifting & known
-            if not numbers and not parts:
-                return Nothing()
+            if known.isdisjoint(self._grantees.marks(asking.sender)):
+                return self._granted(asking, said[0], lifting[0])
+            whole, lifts, parts, parts_lifting = said[0], lifting[0], said[1] & known, lifting[1]
+            parts_lifting &= known
             if not parts and not parts_lifting:
-                return self._granted(asking, numbers, lifts)
+                return self._granted(asking, whole, lifts)
+            whole, lifts = whole & known, lifts & known
+            if not whole and not parts:
+                return Nothing()
+        marks = self._grantees.marks(asking.sender)
         return Granted(
-            numbers,
-            asking.at,
-            lifts,
-            parts=parts,
-            parts_lifting=parts_lifting,
-            marks=marks,
+            whole, asking.at, lifts, parts=parts, parts_lifting=parts_lifting, marks=marks
         )
 
-    def _asked_numbers(
-        self, named: Words, lifting: Words, sender: int, purpose: str
-    ) -> tuple[frozenset[int], frozenset[int], frozenset[int], frozenset[int]]:
-        """The numbers of words and of what lifts them, of whole records and of parts."""
-        several = self._grantees.several
-        return (
-            several(named, sender, purpose),
-            several(lifting, sender, purpose),
-            several(named, sender, purpose, is_part=True),
-            several(lifting, sender, purpose, is_part=True),
+    def _words_of(self, sender: int, purpose: str) -> _Words:
+        """The numbers of all that may be said to an institution for a purpose, by kind."""
+
+        def named(*words: tuple[str, str]) -> _Numbers:
+            several = self._grantees.several
+            whole = several(words, sender, purpose)
+            return whole, several(words, sender, purpose, is_part=True)
+
+        kinds = ("", *self._strict)
+        return _Words(
+            {kind: named(("permit", kind)) for kind in kinds},
+            {kind: named(("refuse", ""), ("refuse", kind)) for kind in kinds},
+            {kind: named(("onward", kind)) for kind in kinds},
+            {kind: named(("no onward", kind)) for kind in kinds},
+            named(("withdraw", "")),
         )
 
     def _treated(self, asking: Asking) -> Visibility:
@@ -222,16 +233,13 @@ class Reaching:
 
     def _consented(self, asking: Asking) -> Visibility:
         """By a consent to all, or by one that names a kind to the records of that kind."""
-        return self._by_kind(asking, "permit", "")
-
-    def _by_kind(self, asking: Asking, word: str, lifted_by: str) -> Visibility:
-        """What is said of all, and of a kind for the records of that kind."""
-
-        def of_kind(code: str) -> Visibility:
-            return self._said(asking, ((word, code),), ((lifted_by, code),) if lifted_by else ())
-
-        kinds = (both((Labelled(keys), of_kind(code))) for code, keys in self._strict.items())
-        return either((of_kind(""), *kinds))
+        permitted = self._words(asking.sender, asking.purpose).permit
+        whole = self._said(asking, permitted[""], _NONE)
+        kinds = [
+            both((Labelled(keys), self._said(asking, permitted[code], _NONE)))
+            for code, keys in self._strict.items()
+        ]
+        return either((whole, *kinds))
 
     def _refused(self, asking: Asking) -> Visibility:
         """Closed altogether or for a kind that the record is of, and not opened later; or opened
@@ -240,13 +248,13 @@ class Reaching:
         Only a consent that names a kind lifts a refusal for the records of that kind, so each kind
         is asked by itself, where anything is said of it, and what is of none is asked apart.
         """
-        plain = ("refuse", "")
-        bare = self._said(asking, (plain,))
-        whole = self._said(asking, (plain,), (("permit", ""),))
+        words = self._words(asking.sender, asking.purpose)
+        bare = self._said(asking, words.refuse[""], _NONE)
+        whole = self._said(asking, words.refuse[""], words.permit[""])
         unnamed: frozenset[int] = frozenset()
         closed: list[Visibility] = []
         for code, keys in self._strict.items():
-            part = self._said(asking, (plain, ("refuse", code)), (("permit", code),))
+            part = self._said(asking, words.refuse[code], words.permit[code])
             if part == bare:
                 unnamed |= keys
             else:
@@ -256,7 +264,7 @@ class Reaching:
         else:
             closed.append(both((self._of_no_kind, whole)))
             closed.append(both((Labelled(unnamed), bare)) if unnamed else Nothing())
-        withdrawn = self._said(asking, (("withdraw", ""),))
+        withdrawn = self._said(asking, words.withdraw, _NONE)
         if not isinstance(withdrawn, Nothing):
             closed.append(both((withdrawn, without(self.reach("consented", asking)))))
         return either(closed)
@@ -265,10 +273,11 @@ class Reaching:
         """Of a kind that is kept apart, without a consent that names the kind; of several, each
         must be named.
         """
+        permitted = self._words(asking.sender, asking.purpose).permit
         unnamed: frozenset[int] = frozenset()
         parts: list[Visibility] = []
         for code, keys in self._strict.items():
-            named = self._said(asking, (("permit", code),))
+            named = self._said(asking, permitted[code], _NONE)
             if isinstance(named, Nothing):
                 unnamed |= keys
             else:
