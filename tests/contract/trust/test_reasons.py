@@ -80,7 +80,7 @@ async def test_a_search_names_the_rules_in_force_whatever_it_finds(town: Town) -
     for found in (town.theirs.id, "nothing"):
         await doctor.search(query(town.guard, "Observation", _id=found))
         rules = await town.rules("search")
-        assert {"own-records", "treatment", "sensitive-kinds"} == set(rules)
+        assert {"own-records", "treatment", "sensitive-kinds", "beyond-level"} == set(rules)
     # Nobody has refused or permitted anything, and no result is in the directory.
 
 
