@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import Final
 
 import msgspec
@@ -21,6 +22,8 @@ from quanmin.web.entry import (
 from quanmin.web.route import ANYBODY, Page, page
 from quanmin.web.visit import Visit
 
+log = logging.getLogger("quanmin.web")
+
 _PENDING: Final = "quanmin_external"
 _PENDING_SECONDS: Final = 600
 
@@ -31,7 +34,8 @@ async def go_there(visit: Visit) -> Response:
     try:
         is_anew = visit.asked("again") == "1"
         address, pending = await _external(visit).begin(is_anew=is_anew)
-    except Unauthenticated:
+    except Unauthenticated as problem:
+        log.warning("the other issuer cannot be asked: %s", problem.text)
         return await _refuse(visit, visit.say("It cannot be reached just now. Try again later."))
     response = RedirectResponse(address, status_code=303)
     sealed = visit.house.seal.close("external", visit.holder, msgspec.json.encode(pending))
@@ -61,8 +65,9 @@ async def come_back(visit: Visit) -> Response:
         pending = Pending(**json.loads(content))
         arrived = await external.finish(pending, _once(visit))
         step = await entrance.by_external(arrived, origin_of(visit, arrived.account))
-    except (Malformed, Unauthenticated):
-        # Which of the reasons it was helps nobody but who tries.
+    except (Malformed, Unauthenticated) as problem:
+        # Which of the reasons it was helps nobody but who tries, and the operator.
+        log.info("nobody was signed in by the other issuer: %s", problem.text)
         await entrance.note("sign-in", "refused", origin_of(visit, ""), "")
         response = await _refuse(visit, visit.say("You could not be signed in by it. Try again."))
     else:

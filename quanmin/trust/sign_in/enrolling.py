@@ -80,16 +80,24 @@ class EnrolmentDesk(Desk):
         await self.refuse_unless_counter()
         shown = _evidence(evidence)
         try:
-            enrolled = await self._enrol(accounts, patient_id, shown, number, account)
+            enrolled = await self._enrol(
+                accounts, notices, patient_id, shown=shown, number=number, account=account
+            )
         except Problem as problem:
             await self._notes.note(_ACTION, "Patient", problem.code)
             raise
         self._notes.settle()
-        await notices.leave(enrolled.account, "enrolled")
         return enrolled
 
     async def _enrol(
-        self, accounts: Accounts, patient_id: str, shown: Evidence, number: str, account: str
+        self,
+        accounts: Accounts,
+        notices: Notices,
+        patient_id: str,
+        *,
+        shown: Evidence,
+        number: str,
+        account: str,
     ) -> Enrolled:
         _, rights = await self._guard.rights(self._actor, self._purpose, "r", "Patient")
         context = self._guard.store.context
@@ -128,6 +136,7 @@ class EnrolmentDesk(Desk):
                 self._actor.code,
                 self._actor.sender,
             )
+            await notices.leave(code, "enrolled", database=connection)
             entry = self._notes.entry(_ACTION, "Patient", "ok", [found])
             await self._notes.put_in(connection, [entry])
         return Enrolled(code, invitation, is_new)

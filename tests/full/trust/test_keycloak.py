@@ -45,7 +45,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def _mappers() -> tuple[dict[str, Any], ...]:
-    """Who it is, what they are called, and for what a token is."""
+    """Who it is, what they are called, for what a token is, and when they proved themselves."""
     audience = {
         "name": "records",
         "protocol": "openid-connect",
@@ -68,12 +68,23 @@ def _mappers() -> tuple[dict[str, Any], ...]:
             "id.token.claim": "true",
         },
     }
-    return subject, username, audience
+    moment = {
+        "name": "moment",
+        "protocol": "openid-connect",
+        "protocolMapper": "oidc-usersessionmodel-note-mapper",
+        "config": {
+            "user.session.note": "AUTH_TIME",
+            "claim.name": "auth_time",
+            "jsonType.label": "long",
+            "id.token.claim": "true",
+        },
+    }
+    return subject, username, audience, moment
 
 
 def _realm() -> dict[str, Any]:
     # A realm that names scopes of its own has none of the usual, which tell these.
-    subject, username, audience = _mappers()
+    subject, username, audience, moment = _mappers()
     usual = {"enabled": True, "protocol": "openid-connect"}
     return {
         "realm": "health",
@@ -91,7 +102,7 @@ def _realm() -> dict[str, Any]:
                 **usual,
                 "clientId": "node",
                 "secret": SECRET,
-                "protocolMappers": [subject, username],
+                "protocolMappers": [subject, username, moment],
                 "redirectUris": [f"{ORIGIN}/sign-in/external/back"],
                 "attributes": {
                     "pkce.code.challenge.method": "S256",
