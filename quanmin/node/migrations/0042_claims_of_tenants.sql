@@ -1,5 +1,6 @@
 -- Who is of a tenant claims for the tenant: what it sees is worked out once for all of its senders.
-create or replace function trust.open_to(claim text, moment bigint) returns boolean[] language sql stable as $$
+create or replace function trust.open_to(claim text, moment bigint) returns boolean[]
+language sql stable as $$
     with told as (
         select split_part(claim, '|', 1) as kind, split_part(claim, '|', 2) as purpose,
             substr(claim, 3 + length(split_part(claim, '|', 1) || split_part(claim, '|', 2)))
