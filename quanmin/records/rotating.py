@@ -82,12 +82,10 @@ _EXPECTED: Final = """
     where i.inhparent in ('records.record'::regclass, 'records.history'::regclass)
 """
 _NOW: Final = "select (extract(epoch from clock_timestamp()) * 1e6)::bigint"
-# Whoever began before may have read what was there before.
-_EARLIER: Final = """
-    select exists (select from pg_stat_activity
-        where datname = current_database() and backend_type = 'client backend'
-            and pid <> pg_backend_pid() and xact_start is not null
-            and (extract(epoch from xact_start) * 1e6)::bigint <= $1)
+# The transactions under way, of every account: of those of others the activity tells nothing.
+_UNDER_WAY: Final = """
+    select array(select virtualtransaction from pg_locks
+        where locktype = 'virtualxid' and granted and pid <> pg_backend_pid())
 """
 
 
@@ -140,8 +138,9 @@ class Wanted(msgspec.Struct, frozen=True):
 
 class Place(msgspec.Struct, frozen=True):
     """Where a job goes on: after this data key or this row, in hexadecimal where it is bytes.
-    `since` is when the phase began. `found` counts what the round of walks found; `is_leftover`
-    says that the round is about what an earlier job left.
+    `since` is when the phase began, `earlier` what transactions were under way then. `found` counts
+    what the round of walks found; `is_leftover` says that the round is about what an earlier job
+    left.
     """
 
     phase: Phase
@@ -152,6 +151,7 @@ class Place(msgspec.Struct, frozen=True):
     found: int = 0
     unopened: int = 0
     is_leftover: bool = False
+    earlier: tuple[str, ...] | None = None
 
 
 def rotate_kind(context: Context) -> Kind:
@@ -275,14 +275,16 @@ class _Rotating:
     # ---- waiting ------------------------------------------------------------------------------
 
     async def _drain(self, connection: Connection, place: Place) -> Place:
-        now = await connection.fetchval(_NOW)
-        if not place.since:
-            return msgspec.structs.replace(place, since=now)
-        if await connection.fetchval(_EARLIER, place.since):
+        under_way = await connection.fetchval(_UNDER_WAY)
+        if place.earlier is None:
+            return msgspec.structs.replace(place, earlier=tuple(under_way))
+        # Whoever began before may have read what was there before.
+        if not set(place.earlier).isdisjoint(under_way):
             await asyncio.sleep(_PAUSE_SECONDS)
             return place
         following: Phase = "wait" if place.phase == "drain" else "record"
-        return msgspec.structs.replace(place, phase=following, since=now)
+        now = await connection.fetchval(_NOW)
+        return msgspec.structs.replace(place, phase=following, since=now, earlier=None)
 
     async def _wait(self, connection: Connection, place: Place) -> Place:
         now = await connection.fetchval(_NOW)
