@@ -32,6 +32,7 @@ from quanmin.records.walls import Wall
 from quanmin.terminology import TermLimits, Terms
 from quanmin.trust.actors import Actor
 from quanmin.trust.allowances import Allowances
+from quanmin.trust.consent_telling import tell_given
 from quanmin.trust.deciding import (
     CONSENT,
     Deciding,
@@ -69,8 +70,6 @@ from quanmin.trust.showing import (
     with_past,
 )
 from quanmin.trust.sign_in.acting import person_asked_for
-from quanmin.trust.sign_in.notices import Kind as Notice
-from quanmin.trust.sign_in.notices import tell_persons
 from quanmin.trust.validating import Validating
 from quanmin.trust.walling import FOR_OWN, claim_of
 
@@ -232,19 +231,7 @@ class Guarding:
         today = datetime.fromtimestamp(self.now() / 1e6, context.zone).date()
         await refuse_ungiven(connection, context, consents, giver=giver, today=today)
         if not giver.is_operator:
-            await self._tell_given(connection, consents, is_own=is_own)
-
-    async def _tell_given(
-        self, connection: Connection, consents: Sequence[Stored], *, is_own: bool
-    ) -> None:
-        """Tell the persons of a consent that somebody recorded for them, and of one that ended."""
-        for stored in consents:
-            patient = stored.facts.patient
-            is_ended = stored.body is None or b'"active"' not in stored.body
-            if patient is None or (is_own and not is_ended):
-                continue
-            kind: Notice = "consent-ended" if is_ended else "consent-recorded"
-            await tell_persons(connection, [patient], self.now(), kind)
+            await tell_given(connection, consents, self.now(), is_own=is_own)
 
     async def patients_of(self, actor: Actor, what: str = "own_record") -> frozenset[int]:
         """The Patients that a resident is, or those for whom they act; nobody else is any. Raises
