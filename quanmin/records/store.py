@@ -1,13 +1,11 @@
-"""The record store of one node: units of work, snapshots, and the order in which what happened is
-told to others.
-"""
+"""The record store of one node: units of work, snapshots, and the order in which they are told."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import TypeVar
 
@@ -67,9 +65,9 @@ class Store:
         steady: asyncpg.Pool[asyncpg.Record] | None = None,
     ) -> None:
         """`now` gives microseconds since 1970-01-01T00:00Z; `may_write` says whether there is room
-        on the disk; it is asked before every write. Without a `ledger`
-        a restored backup undoes erasures. Without `walls` the pool must be the owner's, to whom
-        there are none. `steady` is a pool that plans once, for `looking_up`.
+        on the disk; it is asked before every write. Without a `ledger` a restored backup undoes
+        erasures. Without `walls` the pool must be the owner's, to whom there are none. `steady` is
+        a pool that plans once, for `looking_up`.
         """
         self._walls = walls
         self._steady = steady or pool
@@ -122,11 +120,9 @@ class Store:
                 await wall.raise_in(connection)
                 yield connection
 
-    @asynccontextmanager
-    async def looking_up(self) -> AsyncIterator[Connection]:
+    def looking_up(self) -> AbstractAsyncContextManager[Connection]:
         """A connection for one statement that looks rows up by their keys, of what is no record."""
-        async with self._steady.acquire() as connection:
-            yield connection
+        return self._steady.acquire()
 
     async def wall(self, claim: str, edition: int | None) -> Wall | None:
         """The wall of a claim in an edition of the register of tenants; None where there is none:
