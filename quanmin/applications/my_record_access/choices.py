@@ -82,6 +82,10 @@ def say_types(visit: Visit, types: tuple[str, ...]) -> list[str]:
 
 
 def rules_told(visit: Visit) -> list[tuple[str, str]]:
-    """The rules that hold when a person says nothing: the sentence, and where it is from."""
+    """The rules that hold when a person says nothing: the sentence, and the law it rests on."""
     by_id: dict[str, Rule] = {rule.id: rule for rule in load_rules()}
-    return [(say_rule(visit, id_), by_id[id_].source) for id_ in choices().rules if id_ in by_id]
+    told = [by_id[id_] for id_ in choices().rules if id_ in by_id]
+    return [
+        (say_rule(visit, one.id), one.law_zh if visit.language == "zh" else one.law_en)
+        for one in told
+    ]

@@ -88,6 +88,8 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reach: Reach
     when: When = When()
     remark: Remark | None = None
+    law_en: str = ""
+    law_zh: str = ""
 
     @property
     def is_about_grants(self) -> bool:

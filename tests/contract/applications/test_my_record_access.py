@@ -15,7 +15,9 @@ from books import CODE, Books, organization
 from clinic import Browser, Clinic
 from persons import asking, consent, query, to_institution
 
+from quanmin.applications.my_record_access.choices import choices
 from quanmin.trust import Actor
+from quanmin.trust.deciding.rules import load_rules
 from quanmin.trust.emergencies import Emergencies
 
 HOME = "/my-record-access"
@@ -178,3 +180,10 @@ async def test_the_pages_are_of_the_person_and_show_nobody_else(
     forged = await stranger.send(f"{HOME}/give", chosen="forged")
     assert forged.status_code == 400
     await stranger.client.aclose()
+
+
+def test_residents_are_told_the_law_behind_each_rule_in_their_language() -> None:
+    by_id = {rule.id: rule for rule in load_rules()}
+    told = [by_id[id_] for id_ in choices().rules]
+    assert told
+    assert [one.id for one in told if not one.law_en or not one.law_zh] == []
