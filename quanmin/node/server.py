@@ -31,6 +31,7 @@ from quanmin.base.fetching import FetchPlaces
 from quanmin.base.jobs import tally
 from quanmin.base.keys import KeyPort
 from quanmin.base.postgres import open_pool
+from quanmin.base.problems import Unusable
 from quanmin.base.spool import Spool
 from quanmin.base.usage import Usage
 from quanmin.fhir.table import load_table
@@ -101,7 +102,11 @@ async def open_node(
         )
         opened.push_async_callback(steady.close)
         node = _assemble(settings, places, keys, pool, steady, is_owner=is_owner)
-        node.guard.store.context.restores = await count_restored(pool)
+        try:
+            node.guard.store.context.restores = await count_restored(pool)
+        except UNAVAILABLE as error:
+            message = f"PostgreSQL went away ({type(error).__name__}) while the node was opened."
+            raise Unusable(message) from error
         yield node
 
 
