@@ -14,6 +14,7 @@ import pytest
 from clinic import Clinic
 from entrance import PASSWORD
 from playwright.sync_api import Browser, CDPSession, Page, expect
+from pressing import press
 from stores import START
 
 from quanmin.trust import Actor
@@ -181,18 +182,18 @@ def pages_of_residents(page: Page, served: Any) -> Iterator[str]:
     proxy = served.ask(entrusted)
     page.context.add_cookies([served.cookie("resident")])
     page.goto(f"{served.address}/acting-for")
-    page.click(f"button[name=whom][value='{proxy}']")
+    press(page, f"button[name=whom][value='{proxy}']")
     yield "ward"
     page.goto(f"{served.address}/acting-for")
     yield "acting for"
     page.context.add_cookies([served.cookie("hospital-a")])
     page.goto(f"{served.address}/enrolment")
     page.fill("#term", "欧阳")
-    page.click("main form button")
+    press(page, "main form button")
     yield "enrolment"
-    page.click("main [role=status] button")
+    press(page, "main [role=status] button")
     page.fill("#number", "1")
-    page.click("main form button")
+    press(page, "main form button")
     yield "document"
 
 

@@ -12,6 +12,7 @@ import pytest
 from clinic import Clinic
 from persons import asking, visit
 from playwright.sync_api import Browser, Page
+from pressing import press
 
 from quanmin.trust import Actor
 
@@ -55,13 +56,13 @@ def of_doctor(page: Page, served: Any) -> Iterator[str]:
     man = served.ids["hospital-b man"]
     page.goto(f"{served.address}/person/{man}")
     if page.locator("section.emergency").count():
-        page.click("section.emergency button")
+        press(page, "section.emergency button")
         page.goto(f"{served.address}/person/{man}")
     yield "closed"
-    page.click("main p a[href^='/emergency']")
+    press(page, "main p a[href^='/emergency']")
     yield "open"
     page.fill("#reason", REASON)
-    page.click("main form button")
+    press(page, "main form button")
     yield "opened"
     page.goto(f"{served.address}/emergency")
     yield "own"
@@ -73,17 +74,17 @@ def of_keeper(page: Page, served: Any) -> Iterator[str]:
         yield name
     page.goto(f"{served.address}/decisions?actor={DOCTOR.code}")
     page.fill("#record", f"Patient/{served.ids['hospital-b man']}")
-    page.click("main form.narrow[method=post] button")
+    press(page, "main form.narrow[method=post] button")
     page.click("summary")
     yield "decisions/answer"
     page.fill("#record", "Patient/none")
-    page.click("main form.narrow[method=post] button")
+    press(page, "main form.narrow[method=post] button")
     yield "decisions/wrong"
     for name in ("emergency-review", "emergency-review/statistics"):
         page.goto(f"{served.address}/{name}")
         yield name
     page.goto(f"{served.address}/emergency-review?state=any")
-    page.click("main table a")
+    press(page, "main table a")
     yield "emergency-review/case"
 
 
