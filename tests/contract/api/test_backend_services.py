@@ -170,7 +170,7 @@ async def test_smart_client_authentication_an_assertion_with_wrong_claims_is_ref
     workers: Workers, case: str
 ) -> None:
     backend, now = await workers.register(Backend()), int(time.time())
-    claims = {
+    claims: dict[str, Any] = {
         name: now + said if name in AHEAD and isinstance(said, int) else said
         for name, said in CLAIMS[case].items()
     }

@@ -162,7 +162,14 @@ async def test_a_client_over_its_quota_is_told_when_to_come_back(house: House) -
     assert 1 < int(answers[2].headers["retry-after"]) <= 100
 
 
-class Held:
+class Unbounded:
+    """A guard that counts nothing."""
+
+    async def spend(self, _: Actor, **__: int) -> None:
+        return
+
+
+class Held(Unbounded):
     """A guard behind which every read waits until it is let go."""
 
     def __init__(self) -> None:
@@ -218,7 +225,7 @@ async def test_the_purpose_and_the_correlation_id_reach_the_access_log(house: Ho
     assert tuple(row) == ("hospital-a", "PUBHLTH", "search")
 
 
-class Unlucky:
+class Unlucky(Unbounded):
     """Fails in a way nobody thought of, naming a person in the text."""
 
     def records(self, actor: Actor, **_: str) -> Any:
@@ -251,7 +258,7 @@ async def test_each_request_leaves_one_line_without_ids_or_terms(
     assert "some-id" not in line
 
 
-class Unreachable:
+class Unreachable(Unbounded):
     """A store whose database is away."""
 
     def records(self, _: Actor, **__: str) -> Any:
