@@ -56,11 +56,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before the distribution reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share what is made once for their module go to one process: a node is started
-    once, not once in each.
+    """Modules in which something is made once for all their tests go to one process whole: a node
+    is started once, not once in each.
     """
+    shared = {item.path for item in items if _is_of_module(item)}
     for item in items:
-        if _is_of_module(item) and item.get_closest_marker("xdist_group") is None:
+        if item.path in shared and item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
