@@ -20,7 +20,7 @@ async def books(clinic: Clinic) -> Books:
 
 
 def codes(text: str) -> list[str]:
-    return re.findall(r'href="/registers/institutions/([^"]+)"', text)
+    return re.findall(r'href="/registers/institutions/([0-9A-Z]{18})"', text)
 
 
 async def test_institutions_are_found_as_of_a_day(books: Books, browser: Browser) -> None:
