@@ -22,7 +22,7 @@ def paths() -> Iterator[tuple[str, str]]:
     pages = [page for installed in discover() for page in installed.application.pages]
     for page in [*PAGES, *pages]:
         if page.access.roles is not None:
-            path = re.sub(r"\{version:int\}", "1", page.path).replace("{type}", "Patient")
+            path = re.sub(r"\{\w+:int\}", "1", page.path).replace("{type}", "Patient")
             for method in page.methods:
                 yield method, path.replace("{id}", "p1")
 
