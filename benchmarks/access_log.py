@@ -40,7 +40,7 @@ Noting = Callable[[int], Awaitable[object]]
 def measure(bench: Bench) -> list[Figure]:
     """On the node's own log, with its keys and beside its witness."""
     settings = bench.node.settings
-    notary = open_notary(settings, open_keys(bench.node.places, is_new=False))
+    notary = open_notary(settings, open_keys(bench.node.places, settings.keys, is_new=False))
     with reached_database(settings) as dsn:
         return asyncio.run(_measure(bench, dsn, notary))
 
