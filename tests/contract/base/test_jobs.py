@@ -176,7 +176,7 @@ async def test_a_worker_that_was_given_up_commits_nothing_when_it_wakes(
     other = None
     try:
         await until(lambda: _has_begun(traced))
-        asleep.send_signal(signal.SIGSTOP)
+        await until(lambda: _is_stopped_inside(traced, asleep))
         other = begin(database)
 
         async def is_given_up() -> bool:
@@ -193,6 +193,21 @@ async def test_a_worker_that_was_given_up_commits_nothing_when_it_wakes(
         end(asleep, *([] if other is None else [other]))
     assert await counted(traced) == Counter({(number, step): 1 for step in range(1, 401)})
     assert await traced.fetchval("select count(*) from overlap") == 0
+
+
+async def _is_stopped_inside(pool: Pool, process: subprocess.Popen[bytes]) -> bool:
+    """Stop a worker; when that fell between two of its steps, let it go on."""
+    process.send_signal(signal.SIGSTOP)
+    await asyncio.sleep(0.05)  # what was on its way has arrived
+    is_inside = bool(
+        await pool.fetchval(
+            "select count(*) from pg_stat_activity where datname = current_database()"
+            " and state = 'idle in transaction' and query ilike '%effect%'"
+        )
+    )
+    if not is_inside:
+        process.send_signal(signal.SIGCONT)
+    return is_inside
 
 
 async def _has_begun(pool: Pool) -> bool:
