@@ -108,10 +108,11 @@ language sql stable as $$
     ) d on true
 $$;
 
--- A claim is a kind, a purpose of use and a name: 'all' sees everything, 'sender' what the tenant
--- of a sender sees (without one: what it sent itself), 'party' what the tenants that a party runs
--- see.
-create function trust.open_to(claim text, moment bigint) returns boolean[] language sql stable as $$
+-- A claim is a kind, a purpose of use and a name: 'all' sees everything, 'tenant' what a tenant sees
+-- (worked out once for all of its senders), 'sender' what the tenant of a sender sees (without one:
+-- what it sent itself), 'party' what the tenants that a party runs see.
+create function trust.open_to(claim text, moment bigint) returns boolean[]
+language sql stable as $$
     with told as (
         select split_part(claim, '|', 1) as kind, split_part(claim, '|', 2) as purpose,
             substr(claim, 3 + length(split_part(claim, '|', 1) || split_part(claim, '|', 2)))
@@ -119,6 +120,10 @@ create function trust.open_to(claim text, moment bigint) returns boolean[] langu
     ), home as (
         select y.tenant from told, trust.tenancies(array[told.name], moment) y
         where told.kind = 'sender'
+        union
+        select t.tenant from told join trust.tenant t on t.code = told.name
+            and t.since <= moment and t.until > moment
+        where told.kind = 'tenant'
         union
         select p.tenant from told join trust.party_tenant p on p.party = told.name
         join trust.tenant t on t.tenant = p.tenant and t.since <= moment and t.until > moment
