@@ -108,9 +108,9 @@ language sql stable as $$
     ) d on true
 $$;
 
--- A claim is a kind, a purpose of use and a name: 'all' sees everything, 'tenant' what a tenant sees
--- (worked out once for all of its senders), 'sender' what the tenant of a sender sees (without one:
--- what it sent itself), 'party' what the tenants that a party runs see.
+-- A claim is a kind, a purpose of use and a name: 'all' sees everything, 'tenant' what a tenant
+-- sees (worked out once for all of its senders), 'sender' what the tenant of a sender sees (without
+-- one: what it sent itself), 'party' what the tenants that a party runs see.
 create function trust.open_to(claim text, moment bigint) returns boolean[]
 language sql stable as $$
     with told as (
