@@ -45,17 +45,11 @@ install_locked() {
     local builder=.venv/bin/python
     "$builder" -c 'import hatchling' 2>/dev/null ||
         "$builder" -m pip install --disable-pip-version-check --quiet --require-hashes \
-            -r <(build_requirements)
+            -r <("$builder" tools/building.py requirements-dev.lock)
     "$builder" -m pip install --disable-pip-version-check --quiet --no-deps \
         --no-build-isolation --editable .
     rm -f .venv/set-up-*-"$(basename "$lock")"
     touch "$stamp"
-}
-
-# hatchling and what it needs, with their hashes, out of the development lock.
-build_requirements() {
-    awk '/^[A-Za-z0-9]/ { keep = /^(hatchling|packaging|pathspec|pluggy|trove-classifiers)==/ }
-         keep' requirements-dev.lock
 }
 
 ensure_browser() {

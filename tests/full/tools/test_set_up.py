@@ -11,10 +11,8 @@ import pytest
 from shared import ROOT
 
 
-@pytest.fixture(scope="module")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tree as it stands, without anything that is ignored."""
-    target = tmp_path_factory.mktemp("clone")
+def copied(target: Path) -> Path:
+    """The tree as it stands, without anything that is ignored, in a folder."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for path in filter(None, listed.split("\0")):
@@ -22,6 +20,11 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (target / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / path, target / path)
     return target
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copied(tmp_path_factory.mktemp("clone"))
 
 
 def set_up(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -36,13 +39,29 @@ def set_up(folder: Path, *arguments: str, **environment: str) -> subprocess.Comp
     )
 
 
-@pytest.fixture(scope="module")
-def prepared(clone: Path) -> Path:
-    answer = set_up(clone, "dev")
+def prepare(clone: Path, kind: str) -> None:
+    answer = set_up(clone, kind)
     if "No matching distribution" in answer.stderr or "ConnectionError" in answer.stderr:
         pytest.skip("no package registry is reachable from here")
     assert answer.returncode == 0, answer.stderr
+
+
+@pytest.fixture(scope="module")
+def prepared(clone: Path) -> Path:
+    prepare(clone, "dev")
     return clone
+
+
+def test_a_clone_runs_with_what_a_node_needs_alone(tmp_path: Path) -> None:
+    prepare(copied(tmp_path), "runtime")
+    answer = subprocess.run(
+        [tmp_path / ".venv" / "bin" / "quanmin", "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert not (tmp_path / ".venv" / "bin" / "pytest").exists()
 
 
 def test_a_clone_gets_its_tools_and_the_command(prepared: Path) -> None:
