@@ -14,6 +14,7 @@ import msgspec
 
 from quanmin.base.crypto import SUITES, Suite
 from quanmin.base.database import Connection
+from quanmin.base.plain_text import count_letters, legible
 from quanmin.base.problems import Conflict, Forbidden, Invalid, NotFound
 from quanmin.people import PersonIndex
 from quanmin.records.context import Context
@@ -50,15 +51,20 @@ _LISTED: Final = f"""
         and (at, glass) > ($6::bigint, $7::bigint)
     order by at, glass limit $8
 """  # noqa: S608 - constants of this module
-# Whoever is the same person as the opener, by account or by identity document, does not judge.
-_JUDGE: Final = """
-    update trust.glass g set state = $2, reviewer = $3, reviewed_at = $4, opinion = $5
-    where glass = $1 and state = 'waiting' and actor <> $3 and not exists (
-        select from trust.actor a join trust.actor b
-            on a.account = b.account or a.holder = b.holder
-        where a.code = g.actor and b.code = $3
-    ) returning patient
+# Who the same person is: by account, by identity document, or as the same one of the staff. One
+# person may have several posts, and accounts, each an actor of its own.
+_ALIKE: Final = """
+    select {0} union
+    select b.code from trust.actor a
+    join trust.actor b on a.account = b.account or a.holder = b.holder or a.person = b.person
+    where a.code = {0} union
+    select q.actor from trust.post p join trust.post q using (practitioner) where p.actor = {0}
 """
+_JUDGE: Final = f"""
+    update trust.glass g set state = $2, reviewer = $3, reviewed_at = $4, opinion = $5
+    where glass = $1 and state = 'waiting' and g.actor not in ({_ALIKE.format("$3::text")})
+    returning patient
+"""  # noqa: S608 - constants of this module
 _STATISTICS: Final = """
     select actor, sender, count(*) as number,
         count(*) filter (where state = 'waiting') as waiting,
@@ -67,11 +73,11 @@ _STATISTICS: Final = """
     from trust.glass where at >= $1 and at < $2
     group by actor, sender order by number desc, actor, sender
 """
-_UNJUSTIFIED: Final = """
+_UNJUSTIFIED: Final = f"""
     select reviewed_at from trust.glass
-    where actor = $1 and state = 'unjustified' and at > $2
+    where actor in ({_ALIKE.format("$1::text")}) and state = 'unjustified' and at > $2
     order by reviewed_at desc limit $3
-"""
+"""  # noqa: S608 - constants of this module
 _UNDER_WAY: Final = """
     select max(until) from records.granted
     where grantee = $1 and patient = $2 and since <= $3 and until > $3
@@ -104,6 +110,7 @@ class GlassRules(msgspec.Struct, frozen=True):
     reason_letters_max: int
     opinion_letters_min: int
     opinion_letters_max: int
+    different_letters_min: int
     reviewers: frozenset[str]
     review_hours_max: int
     suspension: Suspension
@@ -189,12 +196,12 @@ class Glasses:
         reason that says nothing, Forbidden for whom too many were unjustified.
         """
         rules = load_glass_rules()
-        reason = reason.strip()
-        if not rules.reason_letters_min <= len(reason) <= rules.reason_letters_max:
-            raise Invalid(
-                f"say why, in {rules.reason_letters_min} to {rules.reason_letters_max} letters:"
-                " the person and a reviewer will read it"
-            )
+        reason = _said(
+            reason,
+            rules.reason_letters_min,
+            rules.reason_letters_max,
+            "the person and a reviewer will read it",
+        )
         suspended = await self.suspended_until(connection, actor, now)
         if suspended is not None:
             raise Forbidden(
@@ -285,23 +292,26 @@ class Glasses:
         reviewer: str,
         now: int,
     ) -> int:
-        """Say of one whether there was reason for it, and why; gives the Patient. Raises NotFound,
-        Conflict when it has been judged, Forbidden for one's own, Invalid for an opinion that says
-        nothing.
+        """Say of one whether there was reason for it, and why; gives the Patient. What was without
+        reason and is open still is closed. Raises NotFound, Conflict when it has been judged,
+        Forbidden for one's own, Invalid for an opinion that says nothing.
         """
-        rules, opinion = load_glass_rules(), opinion.strip()
+        rules = load_glass_rules()
         if state not in {"justified", "unjustified"}:
             raise Invalid("say whether it was justified or unjustified")
-        if not rules.opinion_letters_min <= len(opinion) <= rules.opinion_letters_max:
-            raise Invalid(
-                f"say why, in {rules.opinion_letters_min} to {rules.opinion_letters_max} letters:"
-                " the person and who opened it will read it"
-            )
+        opinion = _said(
+            opinion,
+            rules.opinion_letters_min,
+            rules.opinion_letters_max,
+            "the person and who opened it will read it",
+        )
         sealed = self._seal(opinion, _place_of_opinion(glass))
         patient = await connection.fetchval(_JUDGE, glass, state, reviewer, now, sealed)
-        if patient is not None:
-            return int(patient)
         found = await self.one(connection, glass)
+        if patient is not None:
+            if state == "unjustified" and found.until > now:
+                await self.close(connection, found.actor, found.patient, now)
+            return int(patient)
         if found.state != "waiting":
             raise Conflict(f"this has been judged already: {found.state}")
         raise Forbidden("nobody judges what they opened themselves")
@@ -328,6 +338,19 @@ class Glasses:
 
     def _key(self, suite: Suite) -> bytes:
         return self._context.derive("glass")[: suite.key_bytes]
+
+
+def _said(text: str, letters_min: int, length_max: int, readers: str) -> str:
+    """The text without what nobody sees. Raises Invalid for one that says nothing."""
+    text = legible(text)
+    letters, different = count_letters(text)
+    least = load_glass_rules().different_letters_min
+    if letters < letters_min or different < least or len(text) > length_max:
+        raise Invalid(
+            f"say why, in words of at least {letters_min} letters, {least} different ones among"
+            f" them, and at most {length_max} characters: {readers}"
+        )
+    return text
 
 
 def _place(actor: str, at: int) -> bytes:

@@ -13,7 +13,7 @@ from stores import open_context, open_guard
 
 from quanmin.base.problems import Conflict, Forbidden, Invalid, NotFound
 from quanmin.trust import Actor, Guard
-from quanmin.trust.deciding.glass import Wanted, load_glass_rules
+from quanmin.trust.deciding.glass import State, Wanted, load_glass_rules
 from quanmin.trust.emergencies import Emergencies
 from quanmin.trust.emergency_reviews import EmergencyReviews
 
@@ -66,11 +66,20 @@ async def test_it_opens_nothing_beyond_the_role_and_no_kind_that_is_kept_apart(
             await asking(guard, role, "c", purpose="BTG").desk(Emergencies).open(there.id, REASON)
 
 
+# Too short, and what looks like something: unseen characters, letters that are blank, one letter.
+SILENT = [
+    "  ok  ",
+    *("\u200b" * 12, "\u3164" * 9, "\u2800" * 9, "\U000e0041" * 9, "\u0301" * 9),
+    *("......", "-" * 10, "aaaaaaaaaa", "1234567890", "ok" + "\u2060" * 20),
+]
+
+
 async def test_a_reason_must_say_something_and_the_patient_be_there(guard: Guard) -> None:
     there = await registered(guard, "b")
     doctor = asking(guard, "doctor", "c", purpose="BTG")
-    with pytest.raises(Invalid, match="say why"):
-        await doctor.desk(Emergencies).open(there.id, "  ok  ")
+    for silent in SILENT:
+        with pytest.raises(Invalid, match="say why"):
+            await doctor.desk(Emergencies).open(there.id, silent)
     with pytest.raises(NotFound):
         await doctor.desk(Emergencies).open("nobody", REASON)
 
@@ -238,6 +247,52 @@ async def test_who_opened_too_much_without_reason_opens_no_more_for_a_time(
     long_ago = (load_glass_rules().suspension.days + 1) * day
     await pool.execute("update trust.glass set reviewed_at = reviewed_at - $1", long_ago)
     await doctor.desk(Emergencies).open(there.id, REASON)
+
+
+async def test_who_may_open_no_more_may_not_by_another_post_or_account_either(
+    guard: Guard, pool: asyncpg.Pool[asyncpg.Record]
+) -> None:
+    there = await registered(guard, "b")
+    await pool.executemany(
+        "insert into trust.account (code, name, holder, made_at) values ($1, 'Li', $2, 0)",
+        [("li", b"document"), ("li-too", b"document"), ("wang", b"other")],
+    )
+    await pool.executemany(
+        "insert into trust.actor (code, role, name, sender, account, holder)"
+        " values ($1, 'doctor', 'Li', $2, $3, $4)",
+        [
+            ("doctor-c", "c", "li", b"document"),
+            ("doctor-d", "d", "li", b"document"),
+            ("doctor-e", "e", "li-too", b"document"),
+            ("doctor-f", "f", "wang", b"other"),
+        ],
+    )
+    reviews = asking(guard, "security_administrator").desk(EmergencyReviews)
+    for hospital in "cde"[: load_glass_rules().suspension.unjustified]:
+        await (
+            asking(guard, "doctor", hospital, purpose="BTG")
+            .desk(Emergencies)
+            .open(there.id, REASON)
+        )
+        ((waiting, _),) = await reviews.listed(Wanted("waiting"), count=10)
+        await reviews.judge(waiting.glass, "unjustified", OPINION)
+    for hospital in "cde":
+        doctor = asking(guard, "doctor", hospital, purpose="BTG")
+        with pytest.raises(Forbidden, match="unjustified"):
+            await doctor.desk(Emergencies).open(there.id, REASON)
+    await asking(guard, "doctor", "f", purpose="BTG").desk(Emergencies).open(there.id, REASON)
+
+
+async def test_what_was_opened_without_reason_is_closed_with_the_judgement(guard: Guard) -> None:
+    there = await registered(guard, "b")
+    doctor = asking(guard, "doctor", "c", purpose="BTG")
+    reviews = asking(guard, "security_administrator").desk(EmergencyReviews)
+    states: tuple[State, ...] = ("justified", "unjustified")
+    for state in states:
+        await doctor.desk(Emergencies).open(there.id, REASON)
+        ((waiting, _),) = await reviews.listed(Wanted("waiting"), count=10)
+        await reviews.judge(waiting.glass, state, OPINION)
+        assert await is_seen(doctor, there) is (state == "justified")
 
 
 async def test_a_patient_is_found_by_a_whole_identifier_and_it_is_noted(
