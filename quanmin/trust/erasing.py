@@ -8,6 +8,7 @@ import msgspec
 
 from quanmin.base.database import Connection
 from quanmin.records.operation import Change
+from quanmin.trust.lifecycle.handing_out import end_exports_of
 from quanmin.trust.lifecycle.petition_index import forget_petitions
 from quanmin.trust.log import AccessLog, Keys, Notes
 from quanmin.trust.log.redacting import digest_of, note_redactions, redact
@@ -21,9 +22,10 @@ async def note_erasure(
     changes: Sequence[Change],
 ) -> None:
     """Note in the transaction that erases these Patients what it changed, and take them out of the
-    log's entries, of what was opened in an emergency and of the lists of petitions; `notes` are
-    told to settle when it has committed.
+    log's entries, of what was opened in an emergency and of the lists of petitions, and end the
+    exports that hold them; `notes` are told to settle when it has committed.
     """
+    await end_exports_of(connection, patients)
     await connection.execute("delete from trust.glass where patient = any($1)", [*patients])
     await forget_petitions(connection, patients)
     keys: list[Keys] = [(change.rid, change.patient) for change in changes]

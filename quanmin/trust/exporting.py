@@ -16,6 +16,7 @@ from quanmin.records.provenance import of_patients
 from quanmin.records.readiness import require_indexed
 from quanmin.records.settling import Settling, settling
 from quanmin.trust.directory import asks_for_hidden
+from quanmin.trust.lifecycle.handing_out import begin_handing_out
 from quanmin.trust.showing import shown
 
 if TYPE_CHECKING:
@@ -92,6 +93,8 @@ class Exporting:
         rights = await self._guard.taken_out(self._actor, purpose, sender, rights)
         self._notes.decided_by(rights.reasons)
         context = self._store.context
+        if connection is not None:
+            await begin_handing_out(connection)
         async with self._store.reading(rights.wall) as reading:
             if queries and not extent.deleted:
                 found = await searched_portion(

@@ -28,6 +28,7 @@ from quanmin.trust.allowances import amounts_of
 from quanmin.trust.deciding import Rights
 from quanmin.trust.erasing import note_erasure
 from quanmin.trust.guarded_reading import GuardedReading, Guarding
+from quanmin.trust.lifecycle.handing_out import begin_erasing
 from quanmin.trust.lifecycle.petition_index import refuse_filed
 from quanmin.trust.log import Keys, only
 from quanmin.trust.log.audit_event import TYPE as AUDIT_EVENT
@@ -156,6 +157,7 @@ class GuardedRecords(GuardedReading):
         persons: list[int] = []
 
         async def choose(connection: Connection) -> list[int]:
+            await begin_erasing(connection)
             rid = self.context.rid_of("Patient", patient_id)
             if rid is None or not await is_known(connection, self.context, rid):
                 raise NotFound("nothing is known of a Patient with this id")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from quanmin.base.database import Connection
 from quanmin.records.operation import Change
 from quanmin.trust.erasing import note_erasure
+from quanmin.trust.lifecycle.handing_out import begin_erasing
 
 if TYPE_CHECKING:
     from quanmin.trust.guarded_reading import Guarding
@@ -28,6 +29,7 @@ async def erase_patients_of(
     persons: set[int] = set()
 
     async def held(connection: Connection) -> Sequence[int]:
+        await begin_erasing(connection)
         patients[:] = await choose(connection)
         persons.clear()
         for patient in patients:

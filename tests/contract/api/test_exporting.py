@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import zlib
@@ -18,9 +19,13 @@ from stores import bundle, observation, patient, post
 
 from quanmin.api import DoorLimits
 from quanmin.api.export import Exports
+from quanmin.base.jobs import find
 from quanmin.fhir.table import load_table
 from quanmin.records.catalogue import Catalogue
+from quanmin.trust import Actor, Extent
+from quanmin.trust.lifecycle.handing_out import begin_erasing
 
+OPERATOR = Actor("centre", "operator", "Centre", "center")
 LIMITS = DoorLimits(polls_per_second=10_000, polls_burst=10_000)
 
 
@@ -589,6 +594,37 @@ async def test_bulk_data_expired_files_are_gone_and_removed(outlet: Outlet) -> N
     await outlet.house.pool.execute("update jobs.job set ended_at = ended_at - $1::bigint", day)
     for gone in (await client.get(where), await client.get(taken.manifest["output"][0]["url"])):
         assert (gone.status_code, gone.json()["resourceType"]) == (410, "OperationOutcome")
+
+
+async def test_an_export_that_holds_an_erased_person_is_ended_with_the_erasure(
+    outlet: Outlet,
+) -> None:
+    client = outlet.client()
+    await fill(client)
+    holding = await begin(client, "/Patient/$export")
+    taken = await fetch(client, holding)
+    other = {"name": "patient", "valueReference": {"reference": "Patient/woman"}}
+    asked = {"resourceType": "Parameters", "parameter": [other]}
+    without = await begin(client, "/Patient/$export", asked)
+    await fetch(client, without)
+    pool, guard = outlet.house.pool, outlet.house.guard
+    extent = Extent(type="Patient", until=guard.now())
+    async with pool.acquire() as erasing, pool.acquire() as step, erasing.transaction():
+        await begin_erasing(erasing)
+        exporting = guard.records(OPERATOR, purpose="HOPERAT", request_id="step").exporting
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3), step.transaction():
+                await exporting.portion(
+                    step, extent, (), after=None, count=9, bytes_max=999, seconds=9
+                )
+    records = guard.records(OPERATOR, purpose="HOPERAT", request_id="erase")
+    await records.erase("man")
+    for url in (holding, *(one["url"] for one in taken.manifest["output"])):
+        assert (await client.get(url)).status_code == 404
+    assert "Patient/man" not in (await fetch(client, without)).ids()
+    await outlet.exports.sweep(lambda number: find(pool, number), 0)
+    left = {path.name for path in outlet.exports.folder.iterdir()}
+    assert left == {without.rpartition("/")[2]}
 
 
 async def test_a_changed_file_is_not_given_out(outlet: Outlet) -> None:
