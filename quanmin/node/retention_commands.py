@@ -123,7 +123,7 @@ def hold(
 
     async def work(desk: Desk) -> int:
         stored = await desk.records.read("Patient", patient.rpartition("/")[2])
-        async with desk.node.pool.acquire() as connection:
+        async with desk.node.pool.acquire() as connection, connection.transaction():
             return await clocks.hold(connection, stored.rid, reason=reason, at=desk.now, by=by)
 
     _console.print(f"Hold {at_desk(directory, settings_file, work)} stands.")

@@ -30,6 +30,7 @@ from quanmin.trust.erasing import note_erasure
 from quanmin.trust.guarded_reading import GuardedReading, Guarding
 from quanmin.trust.lifecycle.handing_out import begin_erasing
 from quanmin.trust.lifecycle.petition_index import refuse_filed
+from quanmin.trust.lifecycle.retention import refuse_held
 from quanmin.trust.log import Keys, only
 from quanmin.trust.log.audit_event import TYPE as AUDIT_EVENT
 from quanmin.trust.log.reading import refuse_entries
@@ -147,8 +148,8 @@ class GuardedRecords(GuardedReading):
         """Erase the person this source Patient is: every Patient linked to them and all records of
         these, in one transaction with its entry in the access log. Gives how many records it was.
 
-        A person can be erased again. Raises Forbidden for
-        whoever may not, NotFound when nothing is known of such a Patient.
+        A person can be erased again. Raises Forbidden for whoever may not, NotFound when nothing is
+        known of such a Patient, Conflict when a hold stands.
         """
         _, rights = await self._guard.rights(self.actor, self.purpose, "d", "Patient")
         self._notes.decided_by(rights.changing)
@@ -165,6 +166,7 @@ class GuardedRecords(GuardedReading):
             persons[:] = [] if person is None else [person]
             linked = [] if person is None else await people.patients_of(connection, person)
             patients[:] = sorted({rid, *linked})
+            await refuse_held(connection, patients)
             return patients
 
         async def note(connection: Connection, changes: Sequence[Change]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -17,8 +18,10 @@ from quanmin.trust.log.audit_event import entry_of_id
 from quanmin.trust.log.reading import LogReading
 
 if TYPE_CHECKING:
+    from quanmin.base.database import Connection
     from quanmin.trust.actors import Actor
     from quanmin.trust.guarded_reading import Guarding
+    from quanmin.trust.lifecycle.petition_record import Petition
     from quanmin.trust.log import Notes
 
 _REGISTERED: Final = f"""
@@ -35,6 +38,22 @@ _LOOKED: Final = """
     select coalesce(a.sender, '') as sender, e.patients from trust.access e
     left join trust.actor a on a.code = e.actor where e.lane = $1 and e.n = $2
 """
+
+
+# What the log says holds for as long as a petition can be open: its clocks are shorter.
+_TOOK_PART: Final = """
+    with whose as not materialized (
+        select a.code, coalesce(encode(c.holder, 'hex'), a.account, a.code) as who
+        from trust.actor a left join trust.account c on c.code = a.account
+    )
+    select exists (
+        select from trust.access e left join whose on whose.code = e.actor
+        where e.patients && array[$1::bigint] and e.records @> array[$2::bigint]
+            and e.action = any($3) and e.outcome = 'ok' and e.role = any($4)
+            and coalesce(whose.who, e.actor)
+                = coalesce((select m.who from whose m where m.code = $5), $5))
+"""
+_STEPS: Final = ("file-petition", "answer-petition")
 
 
 class Filing(msgspec.Struct, frozen=True):
@@ -156,6 +175,16 @@ async def id_of_patient(guard: Guarding, patient: int) -> str:
         return id_of(patient, context.prefix)
     async with guard.store.glancing(guard.store.whole_node) as connection:
         return (await read_patient(connection, context, Everything(), patient)).id
+
+
+async def has_taken_part(
+    connection: Connection, petition: Petition, roles: Collection[str], actor: str
+) -> bool:
+    """Whether who acts as this actor has filed a petition, or taken a step of it, in one of these
+    roles, by whatever post or account.
+    """
+    bound = (petition.patient, petition.rid, [*_STEPS], [*roles], actor)
+    return bool(await connection.fetchval(_TOOK_PART, *bound))
 
 
 def refuse_wordless(filing: Filing, kind: Kind) -> None:

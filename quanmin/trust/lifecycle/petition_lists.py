@@ -11,11 +11,13 @@ import msgspec
 
 from quanmin.base.database import Connection
 from quanmin.records.rid import id_of
+from quanmin.trust.lifecycle.petition_rules import petition_rules
 
 _NEVER: Final = 2**63 - 1
 _LAST: Final = -(2**63)
 
-# A petition concerns who stands above when it was appealed, is overdue, or no institution answers.
+# A petition concerns who stands above when an appeal or forwarding brought it there, when its
+# answer is late, or when no institution answers.
 _SCOPE: Final = """
     ($1::bigint[] is null or p.patient = any($1))
     and ($2::int is null or p.answerer = $2)
@@ -23,7 +25,7 @@ _SCOPE: Final = """
         (p.answerer is null or p.answerer = any($3) or not exists (
             select from records.sender s join trust.institution_entry e on e.sender = s.code
             where s.sender = p.answerer))
-        and (p.answerer is null or p.state = 'appealed' or p.due < $4)))
+        and (p.answerer is null or p.state = any($12) or (p.is_open and p.due < $4))))
 """
 _FOUND: Final = f"""
     select p.task, p.patient, p.kind, p.state, p.filed, p.due, p.is_open,
@@ -39,11 +41,12 @@ _FOUND: Final = f"""
     order by case when p.is_open then coalesce(p.due, {_NEVER}) else {_NEVER} - 1 end, p.task
     limit $10
 """  # noqa: S608 - constants of this module
+_SCOPE_COUNTED: Final = _SCOPE.replace("$12", "$5")
 _COUNTED: Final = f"""
     select coalesce(s.code, '') as answerer, p.kind, p.state, count(*) as number,
         count(*) filter (where p.is_open and p.due < $4) as overdue
     from trust.petition p left join records.sender s on s.sender = p.answerer
-    where {_SCOPE}
+    where {_SCOPE_COUNTED}
     group by 1, 2, 3 order by overdue desc, number desc, 1, 2, 3
 """  # noqa: S608 - constants of this module
 
@@ -127,6 +130,7 @@ async def listed(
         *(after or (_LAST, _LAST)),
         count,
         wanted.answerer,
+        [*petition_rules().states_above],
     )
     return [
         Waiting(
@@ -146,7 +150,7 @@ async def listed(
 
 async def counted(connection: Connection, scope: Scope, now: int) -> Sequence[Counted]:
     """The same as numbers."""
-    rows = await connection.fetch(_COUNTED, *_bound(scope), now)
+    rows = await connection.fetch(_COUNTED, *_bound(scope), now, [*petition_rules().states_above])
     return [Counted(**row) for row in rows]
 
 

@@ -113,6 +113,12 @@ class PetitionRules(msgspec.Struct, frozen=True):
         return next((one for one in self.step if one.code == code), None)
 
     @property
+    def states_above(self) -> tuple[str, ...]:
+        """The states that a petition has by an appeal, or by a step of who stands above."""
+        by_them = {one.to for one in self.step if one.by == "overseer" or one.code == "appeal"}
+        return tuple(one.code for one in self.state if one.code in by_them)
+
+    @property
     def open_states(self) -> tuple[str, ...]:
         """The states in which somebody owes an answer."""
         return tuple(one.code for one in self.state if one.is_open)

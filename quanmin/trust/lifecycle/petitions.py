@@ -26,6 +26,7 @@ from quanmin.trust.lifecycle.petition_filing import (
     Filing,
     Finding,
     Registration,
+    has_taken_part,
     refuse_others,
     refuse_wordless,
 )
@@ -49,6 +50,7 @@ from quanmin.trust.lifecycle.petition_record import (
     write_task,
 )
 from quanmin.trust.lifecycle.petition_rules import Kind, Side, Step, petition_rules
+from quanmin.trust.lifecycle.retention import refuse_held
 from quanmin.trust.lifecycle.retention_rules import Keeping, keepings
 from quanmin.trust.sign_in.notices import tell_persons, tell_staff
 
@@ -206,8 +208,9 @@ class Petitions(Desk):
     ) -> Petition | None:
         """Take a step; gives the petition as it is then, None when it was erased with its person.
 
-        Raises Forbidden for a step of another side, Conflict for one that the state does not allow,
-        that the law forbids, or that something else must come before; Invalid for missing words.
+        Raises Forbidden for a step of another side, for whoever asked themselves or would judge an
+        answer of their own; Conflict for one that the state does not allow, that the law forbids,
+        or that something else must come before; Invalid for missing words.
         """
         step = petition_rules().step_of(code)
         stored, petition, side = await self._open(id_)
@@ -215,6 +218,7 @@ class Petitions(Desk):
             if step is None or not _is_on(step, petition, side):
                 raise Forbidden("this step is not yours to take")
             self._refuse_untimely(step, petition)
+            await self._refuse_partial(step, petition)
             words = _sane(words, is_needed=step.needs)
             if code == "grant" and _brings(petition) == "erasure":
                 await self._erase(petition)
@@ -329,6 +333,20 @@ class Petitions(Desk):
         if step.code == "state" and (not petition.about or _about_entry(petition)):
             raise Conflict("a statement is attached to a record, and this petition is about none")
 
+    async def _refuse_partial(self, step: Step, petition: Petition) -> None:
+        roles = petition_rules().roles
+        parties: frozenset[str] = frozenset()
+        if step.by != "asker":
+            parties = roles.asker
+        if step.by == "overseer":
+            parties |= roles.answerer if petition.answerer else roles.answerer | roles.overseer
+        async with self._guard.store.glancing(self._guard.store.whole_node) as connection:
+            if parties and await has_taken_part(connection, petition, parties, self._actor.code):
+                raise Forbidden(
+                    "nobody answers their own petition, or judges an answer that they gave: it is"
+                    " for somebody else of your side"
+                )
+
     async def _after(
         self, petition: Petition, step: Step, words: str, institution: str
     ) -> Petition:
@@ -395,6 +413,7 @@ class Petitions(Desk):
 
         async def choose(connection: Connection) -> list[int]:
             patients = await self._patients_here(connection, petition)
+            await refuse_held(connection, patients)
             if await connection.fetchval(_OTHERS_ABOUT, patients, petition.patient):
                 raise Conflict(
                     "other institutions have written about this registration: what they hold is"

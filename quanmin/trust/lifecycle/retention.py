@@ -14,8 +14,9 @@ import msgspec
 
 from quanmin.base.database import Connection, Database
 from quanmin.base.jobs import Continue, Done, Job, Kind, put
-from quanmin.base.problems import Invalid, NotFound
-from quanmin.records.context import DELETED, Context
+from quanmin.base.problems import Conflict, Invalid, NotFound
+from quanmin.records.context import DELETED, ERASED, Context
+from quanmin.trust.lifecycle.handing_out import begin_erasing
 from quanmin.trust.lifecycle.retention_rules import (
     Keeping,
     keepings,
@@ -45,9 +46,13 @@ _HELD: Final = """
     select l.patient from people.link l join people.link o on o.person = l.person
     join trust.hold h on h.patient = o.patient and h.released_at is null
     where l.patient = any($1)
-    union
-    select patient from trust.petition where patient = any($1) and is_open
 """
+_HELD_BACK: Final = f"""
+    {_HELD} union select patient from trust.petition where patient = any($1) and is_open
+"""  # noqa: S608 - a constant of this module
+_IS_THERE: Final = f"""
+    select true from records.record where rid = $1 and patient = $1 and flags & {ERASED} = 0
+"""  # noqa: S608 - constants of this program
 _STATUS: Final = """
     select clock, count(*) as patients, sum(records) as records, min(due) as first
     from trust.retention_due group by clock order by clock
@@ -91,7 +96,15 @@ async def held_back(connection: Connection, patients: Collection[int]) -> set[in
     """Those of these Patients of whom nothing is deleted now: one of the person's Patients is held,
     or a petition is open.
     """
-    return {row["patient"] for row in await connection.fetch(_HELD, [*patients])}
+    return {row["patient"] for row in await connection.fetch(_HELD_BACK, [*patients])}
+
+
+async def refuse_held(connection: Connection, patients: Collection[int]) -> None:
+    """Raises Conflict when a hold stands on one of these Patients, or another of the same person:
+    nobody erases them, whoever asks for it.
+    """
+    if await connection.fetch(_HELD, [*patients]):
+        raise Conflict("these records are held, for a lawsuit or an inquiry: nobody erases them")
 
 
 async def still_due(
@@ -130,11 +143,15 @@ async def status(database: Database) -> list[Found]:
 
 
 async def hold(connection: Connection, patient: int, *, reason: str, at: int, by: str) -> int:
-    """Keep a Patient's records, and those of all Patients of the person; gives the number of the
-    hold. Raises Invalid for no reason.
+    """Keep a Patient's records, and those of all Patients of the person, in the caller's
+    transaction; gives the number of the hold. Raises Invalid for no reason, NotFound for a Patient
+    who is not there, or was erased before.
     """
     if not reason.strip():
         raise Invalid("say why they are held")
+    await begin_erasing(connection)  # no erasure is under way that has not seen this
+    if not await connection.fetchval(_IS_THERE, patient):
+        raise NotFound("there is no such Patient, or it has been erased")
     number = await connection.fetchval(
         "insert into trust.hold (patient, reason, at, by) values ($1, $2, $3, $4) returning hold",
         *(patient, reason.strip(), at, by),

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import asyncpg
+import msgspec
 import pytest
 from books import ADDRESS, Books, organization
 from persons import asking, day, is_seen, query, registered, result
@@ -17,6 +18,7 @@ from quanmin.records.model import Stored
 from quanmin.trust import Guard
 from quanmin.trust.lifecycle.petition_rules import petition_rules
 from quanmin.trust.lifecycle.petitions import Filing, Petitions, Wanted
+from quanmin.trust.lifecycle.retention import hold, release
 
 OPEN = Wanted(only_open=True)
 WRONG, SHOULD = "the value is of somebody else", "it was 5.4, see the sheet"
@@ -192,6 +194,67 @@ async def test_an_appeal_goes_to_who_stands_above_and_binds_the_institution(town
     await town.correct()
     await town.a.take(id_, "grant", "corrected as was decided")
     assert await town.state(id_) == "granted"
+
+
+async def test_nobody_judges_their_own_answer_or_answers_their_own_petition(town: Town) -> None:
+    """One account with two posts: at the hospital and at the commission above it."""
+    await town.pool.execute(
+        "insert into trust.account (code, name, holder, real_name_level, made_at) values"
+        " ('wang', 'Wang', 'w', 2, 1), ('wang2', 'Wang', 'w', 2, 1)"
+    )
+    posts = ("institution-a", "supervisor-commission", "resident-")
+    for code in posts:
+        await town.pool.execute(
+            "insert into trust.actor (code, role, name, sender, account)"
+            " values ($1, split_part($1, '-', 1), 'Wang', split_part($1, '-', 2), $2)",
+            *(code, "wang" if code != "resident-" else None),
+        )
+    above = town.desk("supervisor", "commission")
+    id_ = await town.filed()
+    await town.a.take(id_, "refuse", "the sheet says the same as the record")
+    await town.me.take(id_, "appeal", "the sheet is of another person")
+    for step in ("confirm", "overturn"):
+        with pytest.raises(Forbidden, match="judges an answer that they gave"):
+            await above.take(id_, step, "I looked at it again")
+    other = asking(town.guard, "supervisor", "commission", purpose="PATRQT")
+    other.actor = msgspec.structs.replace(other.actor, code="another")
+    await other.desk(Petitions).take(id_, "confirm", "the answer stands")
+    assert [one.state for one in await above.listed(count=10)] == ["confirmed"]
+    await town.pool.execute("update trust.actor set account = 'wang2' where account is null")
+    mine = await town.filed("copy", institution="a")
+    with pytest.raises(Forbidden, match="nobody answers their own petition"):
+        await town.a.take(mine, "grant", "here it is, as a file")
+
+
+async def test_an_answer_that_nobody_appealed_stays_between_the_two(town: Town) -> None:
+    id_ = await town.filed()
+    await town.a.take(id_, "refuse", "the sheet says the same as the record")
+    await town.pool.execute("update trust.petition set due = 1")  # the time for an appeal is over
+    above = town.desk("supervisor", "commission")
+    assert await above.listed(count=10) == []
+    assert await above.counted() == []
+
+
+async def test_what_is_held_nobody_erases(town: Town) -> None:
+    old = json.loads(observation(f"Patient/{town.here.id}"))
+    old |= {"effectiveDateTime": "1999-05-01", "id": town.result.id}
+    ours = asking(town.guard, "institution", "a")
+    await ours.update("Observation", town.result.id, json.dumps(old).encode())
+    id_ = await town.filed("erasure", institution="a")
+    centre = asking(town.guard, "operator", "centre", purpose="HOPERAT")
+    async with town.pool.acquire() as connection:
+        async with connection.transaction():
+            # Of the same person, at the other hospital.
+            number = await hold(connection, town.there.rid, reason="lawsuit", at=1, by="one")
+        with pytest.raises(Conflict, match="held"):
+            await town.a.take(id_, "grant", "as you wish")
+        with pytest.raises(Conflict, match="held"):
+            await centre.erase(town.here.id)
+        assert await is_seen(ours, town.result)
+        await release(connection, number, at=2, by="one")
+        await centre.erase(town.here.id)
+        with pytest.raises(NotFound):
+            await hold(connection, town.here.rid, reason="too late", at=3, by="one")
 
 
 async def test_who_stands_above_is_of_the_same_region_or_a_wider_one(town: Town) -> None:
