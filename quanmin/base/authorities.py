@@ -43,6 +43,7 @@ Reason = Literal[
     "wrong-usage",
     "no-authority",
     "path-too-long",
+    "name-not-permitted",
     "not-understood",
     "stamp-altered",
     "stamp-of-other-content",
@@ -243,6 +244,14 @@ def _authority_faults(path: tuple[Certificate, ...], place: int) -> Iterator[Ref
     below = sum(not each.is_self_issued for each in path[1:place])
     if authority.path_length is not None and below > authority.path_length:
         yield Refusal("path-too-long", "An authority above may not certify authorities so far down")
+    # An authority's new certificate for itself is held to nothing, the last one always (6.1.3).
+    named = (each for at, each in enumerate(path[:place]) if at == 0 or not each.is_self_issued)
+    if authority.limits is not None and not all(
+        authority.limits.allow(each.names) for each in named
+    ):
+        yield Refusal(
+            "name-not-permitted", "An authority above may not certify anybody of such a name"
+        )
 
 
 def _usage_faults(certificate: Certificate, purpose: Purpose) -> Iterator[Refusal]:

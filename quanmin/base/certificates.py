@@ -7,7 +7,7 @@ Which authorities are believed is `authorities.py`'s matter, what was taken back
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
 
@@ -15,6 +15,8 @@ import msgspec
 from asn1crypto import pem, x509
 
 from quanmin.base.crypto import Tampered
+from quanmin.base.der import refuse_bombs
+from quanmin.base.naming import Limits, Name, read_limits, read_names
 from quanmin.base.signing import KeyUnusable
 from quanmin.base.verifying import Scheme, scheme_of, verify
 
@@ -25,10 +27,12 @@ _UNDERSTOOD: Final = frozenset(
         *("basic_constraints", "key_usage", "extended_key_usage", "crl_distribution_points"),
         *("key_identifier", "authority_key_identifier", "subject_alt_name", "issuer_alt_name"),
         *("certificate_policies", "authority_information_access", "ocsp_no_check"),
+        "name_constraints",
     }
 )
 # Certificates come from strangers, are kept at hand once verified, and have one or two KiB.
-_BYTES_MAX: Final = 64 << 10
+CHAIN_BYTES_MAX: Final = 64 << 10
+_NAME_BYTES_MAX: Final = 4 << 10
 CHAIN_MAX: Final = 10
 
 
@@ -40,7 +44,8 @@ class Certificate(msgspec.Struct, frozen=True, eq=False):
     """One certificate. Two are the same when their bytes are.
 
     Names are in the form in which RFC 5280 7.1 compares them. `usages` is None where the
-    certificate does not limit them; `purposes` is empty then. `list_places` are the addresses and
+    certificate does not limit them; `purposes` is empty then. `names` are all that it gives its
+    subject, `limits` for which names it may certify others. `list_places` are the addresses and
     names of the lists that would name it once it is revoked, `status_urls` whom to ask instead.
     """
 
@@ -57,6 +62,8 @@ class Certificate(msgspec.Struct, frozen=True, eq=False):
     key_bits: bytes
     key_id: bytes | None
     issuer_key_id: bytes | None
+    names: tuple[Name, ...]
+    limits: Limits | None
     is_authority: bool
     path_length: int | None
     usages: frozenset[str] | None
@@ -91,9 +98,8 @@ class Certificate(msgspec.Struct, frozen=True, eq=False):
 
 def read_certificate(der: bytes) -> Certificate:
     """The certificate in these bytes. Raises CertificateUnreadable."""
-    if len(der) > _BYTES_MAX:
-        raise CertificateUnreadable
     try:
+        refuse_bombs(der, CHAIN_BYTES_MAX)
         return _read(der)
     except Exception as error:
         # Foreign bytes, taken apart only as they are asked for: whatever goes wrong on the way,
@@ -139,8 +145,21 @@ def may_be_issued_by(certificate: Certificate, issuer: Certificate) -> bool:
 
 
 def comparable(name: bytes) -> str:
-    """A name in DER in the form in which names are compared."""
+    """A name in DER in the form in which names are compared. Raises ValueError for one that is
+    longer than names are: each character costs much.
+    """
+    if len(name) > _NAME_BYTES_MAX:
+        raise ValueError("a name too long")
     return str(x509.Name.load(name).hashable)
+
+
+def utc(value: Any) -> datetime:
+    """A moment as it was read. Raises ValueError for one without its offset, or at another than
+    UTC (RFC 5280 4.1.2.5, RFC 3161 2.4.2), and for one that no calendar has.
+    """
+    if not isinstance(value, datetime) or value.utcoffset() != timedelta(0):
+        raise ValueError("a time that is not in UTC")
+    return value
 
 
 def _read(der: bytes) -> Certificate:
@@ -158,17 +177,19 @@ def _read(der: bytes) -> Certificate:
     return Certificate(
         der=der,
         fingerprint=hashlib.sha256(der).hexdigest(),
-        subject=str(body["subject"].hashable),
-        issuer=str(body["issuer"].hashable),
+        subject=comparable(body["subject"].dump()),
+        issuer=comparable(body["issuer"].dump()),
         issuer_name=body["issuer"].dump(),
         attributes=_attributes(body["subject"]),
         serial=body["serial_number"].native,
-        not_before=validity["not_before"].native,
-        not_after=validity["not_after"].native,
+        not_before=utc(validity["not_before"].native),
+        not_after=utc(validity["not_after"].native),
         key=key.dump(),
         key_bits=key["public_key"].contents[1:],
         key_id=_value(extensions, "key_identifier"),
         issuer_key_id=authority.get("key_identifier"),
+        names=read_names(body["subject"], _parsed(extensions, "subject_alt_name")),
+        limits=read_limits(extensions.get("name_constraints")),
         is_authority=bool(limits.get("ca")),
         path_length=limits.get("path_len_constraint"),
         usages=None if usages is None else frozenset(usages),
@@ -200,8 +221,13 @@ def _extensions(body: Any) -> dict[str, Any]:
 
 
 def _value(extensions: dict[str, Any], name: str) -> Any:
+    parsed = _parsed(extensions, name)
+    return None if parsed is None else parsed.native
+
+
+def _parsed(extensions: dict[str, Any], name: str) -> Any:
     extension = extensions.get(name)
-    return None if extension is None else extension["extn_value"].parsed.native
+    return None if extension is None else extension["extn_value"].parsed
 
 
 def _attributes(name: Any) -> tuple[tuple[str, str], ...]:
@@ -217,7 +243,7 @@ def _list_places(extensions: dict[str, Any]) -> frozenset[str]:
     if extension is None:
         return frozenset()
     return frozenset(
-        str(place.chosen.hashable) if place.name == "directory_name" else str(place.native)
+        comparable(place.chosen.dump()) if place.name == "directory_name" else str(place.native)
         for point in extension["extn_value"].parsed
         if point["distribution_point"].name == "full_name"
         for place in point["distribution_point"].chosen

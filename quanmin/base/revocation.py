@@ -8,7 +8,7 @@ said before that moment counts only as long as its author lets it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, Final
@@ -24,8 +24,10 @@ from quanmin.base.certificates import (
     is_signed_by,
     may_be_issued_by,
     read_certificate,
+    utc,
 )
 from quanmin.base.crypto import Tampered
+from quanmin.base.der import refuse_bombs
 from quanmin.base.signing import KeyUnusable
 from quanmin.base.verifying import digest_name, hashed, scheme_of, verify
 
@@ -172,6 +174,8 @@ def _place(name: x509.GeneralName) -> str:
 # ---- answers about single certificates -----------------------------------------------------------
 
 _OCSP_SIGNING: Final = "ocsp_signing"
+_SIGNING: Final = ("digital_signature", "non_repudiation")
+_ANSWER_BYTES_MAX: Final = 128 << 10
 
 
 class StatusAnswer:
@@ -180,12 +184,13 @@ class StatusAnswer:
     def __init__(self, der: bytes) -> None:
         """Raises StatusUnreadable, also for an answer that tells of a failure."""
         try:
+            refuse_bombs(der, _ANSWER_BYTES_MAX)
             answer = ocsp.OCSPResponse.load(der, strict=True)
             # One that tells of a failure has no bytes here.
             basic = answer["response_bytes"]["response"].parsed
             body = basic["tbs_response_data"]
             self._signed = body.dump()
-            self._made = body["produced_at"].native
+            self._made = utc(body["produced_at"].native)
             self._signature = basic["signature"].native
             self._scheme = scheme_of(basic["signature_algorithm"]["algorithm"].dotted)
             embedded = list(basic["certs"] if basic["certs"].native else ())[:CHAIN_MAX]
@@ -195,27 +200,45 @@ class StatusAnswer:
             # Foreign bytes: whatever goes wrong, they are no answer.
             raise StatusUnreadable from error
 
-    def about(self, certificate: Certificate, issuer: Certificate) -> Said | None:
-        """What it says; None where it is not about this one or not by whom it should be."""
+    def about(
+        self, certificate: Certificate, issuer: Certificate, lists: Sequence[RevocationList] = ()
+    ) -> Said | None:
+        """What it says; None where it is not about this one or not by whom it should be, or by
+        somebody whom one of the lists names (RFC 6960 4.2.2.2.1).
+        """
         answered = next((each for each in self._answers if each.means(certificate, issuer)), None)
-        if answered is None or not self._is_by(issuer):
+        if answered is None or not self._is_by(issuer, lists):
             return None
         return answered.said
 
-    def _is_by(self, issuer: Certificate) -> bool:
-        """By the issuer's own key, or by one that the issuer certified for this alone (RFC 6960
+    def _is_by(self, issuer: Certificate, lists: Sequence[RevocationList]) -> bool:
+        """By the issuer's own key, or by one that the issuer certified for this (RFC 6960
         4.2.2.2).
         """
         if self._verifies(issuer):
             return True
         return any(
+            self._is_charged(delegate, issuer)
+            and self._verifies(delegate)
+            and not any(self._is_revoked(delegate, issuer, each) for each in lists)
+            for delegate in self._delegates
+        )
+
+    def _is_charged(self, delegate: Certificate, issuer: Certificate) -> bool:
+        return (
             _OCSP_SIGNING in delegate.purposes
+            and any(delegate.may(usage) for usage in _SIGNING)
+            and delegate.is_understood
             and delegate.not_before <= self._made <= delegate.not_after
             and may_be_issued_by(delegate, issuer)
             and is_signed_by(delegate, issuer)
-            and self._verifies(delegate)
-            for delegate in self._delegates
         )
+
+    def _is_revoked(
+        self, delegate: Certificate, issuer: Certificate, listed: RevocationList
+    ) -> bool:
+        said = listed.about(delegate, issuer)
+        return said is not None and said.revoked is not None and said.revoked <= self._made
 
     def _verifies(self, author: Certificate) -> bool:
         if self._scheme is None:
@@ -239,17 +262,18 @@ class _Answered(msgspec.Struct, frozen=True):
         if any(each["critical"].native for each in single["single_extensions"] or ()):
             raise ValueError("an answer that means something else")
         about, status = single["cert_id"], single["cert_status"]
+        until = single["next_update"].native
         revoked = None
         if status.name == "revoked":
-            revoked = status.chosen["revocation_time"].native
+            revoked = utc(status.chosen["revocation_time"].native)
         return cls(
             digest_name(about["hash_algorithm"]),
             about["issuer_name_hash"].native,
             about["issuer_key_hash"].native,
             about["serial_number"].native,
             Said(
-                single["this_update"].native,
-                single["next_update"].native,
+                utc(single["this_update"].native),
+                None if until is None else utc(until),
                 revoked,
                 is_known=status.name != "unknown",
             ),
@@ -275,7 +299,9 @@ class Statuses:
     """Everything that is known about revoked certificates."""
 
     def __init__(self, sources: Iterable[RevocationList | StatusAnswer] = ()) -> None:
-        self._sources = list(sources)
+        told = list(sources)
+        self._lists = [each for each in told if isinstance(each, RevocationList)]
+        self._answers = [each for each in told if isinstance(each, StatusAnswer)]
 
     def status(
         self,
@@ -286,11 +312,11 @@ class Statuses:
     ) -> Status:
         """What is known of the certificate at that moment, from all that is known by now."""
         now = now or datetime.now(UTC)
-        said = {
-            told.at(certificate, moment, now)
-            for source in self._sources
-            if (told := source.about(certificate, issuer)) is not None
-        }
+        told = (
+            *(each.about(certificate, issuer) for each in self._lists),
+            *(each.about(certificate, issuer, self._lists) for each in self._answers),
+        )
+        said = {each.at(certificate, moment, now) for each in told if each is not None}
         for status in (Status.REVOKED, Status.GOOD):
             if status in said:
                 return status

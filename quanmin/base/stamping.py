@@ -6,9 +6,8 @@ from typing import Final
 
 from quanmin.base.problems import Overloaded
 from quanmin.base.signing import Digest
-from quanmin.base.timestamps import Stamp, StampUnreadable, read_answer, request
+from quanmin.base.timestamps import BYTES_MAX, Stamp, StampUnreadable, read_answer, request
 
-_BYTES_MAX: Final = 1 << 20
 _RETRY_SECONDS: Final = 60
 _ASKED: Final = "application/timestamp-query"
 _ANSWERED: Final = "application/timestamp-reply"
@@ -54,7 +53,7 @@ class StampServer:
                 received = bytearray()
                 for chunk in answer.iter_bytes():
                     received += chunk
-                    if len(received) > _BYTES_MAX:
+                    if len(received) > BYTES_MAX:
                         raise _without("its answer is too large")
         except (httpx.HTTPError, httpx.InvalidURL):
             raise _without("it does not answer") from None

@@ -16,8 +16,15 @@ import msgspec
 from asn1crypto import algos, cms, core, tsp, x509
 
 from quanmin.base.authorities import Authorities, Refusal, StatusPort
-from quanmin.base.certificates import CHAIN_MAX, Certificate, comparable, read_certificate
+from quanmin.base.certificates import (
+    CHAIN_MAX,
+    Certificate,
+    comparable,
+    read_certificate,
+    utc,
+)
 from quanmin.base.crypto import Tampered
+from quanmin.base.der import refuse_bombs
 from quanmin.base.issuing import signature_algorithm, signed
 from quanmin.base.signing import Digest, KeyUnusable, PrivateKey
 from quanmin.base.verifying import Scheme, digest_name, digest_oid, hashed, scheme_of, verify
@@ -26,6 +33,8 @@ from quanmin.base.verifying import Scheme, digest_name, digest_oid, hashed, sche
 OWN_POLICY: Final = "2.25.183764519283746519283746519283746519283"
 _SIGNED_DATA_GM: Final = "1.2.156.10197.6.1.4.2.2"  # GB/T 35275
 _NONCE_BITS: Final = 64
+# A token with its chain has some ten KiB.
+BYTES_MAX: Final = 128 << 10
 _SKEW_MAX: Final = timedelta(minutes=5)  # no two clocks are the same
 
 
@@ -108,6 +117,7 @@ def read_answer(answer: bytes, nonce: int) -> Stamp:
     request.
     """
     try:
+        refuse_bombs(answer, BYTES_MAX, may_be_ber=True)
         parsed = tsp.TimeStampResp.load(answer, strict=True)
         status = parsed["status"]["status"].native
         token = parsed["time_stamp_token"].dump() if status.startswith("granted") else b""
@@ -123,6 +133,7 @@ def read_answer(answer: bytes, nonce: int) -> Stamp:
 def read_stamp(token: bytes) -> Stamp:
     """The stamp in these bytes (a TimeStampToken). Raises StampUnreadable."""
     try:
+        refuse_bombs(token, BYTES_MAX, may_be_ber=True)
         return _read(token)
     except Exception as error:
         # Foreign bytes, taken apart only as they are asked for.
@@ -148,7 +159,7 @@ def _read(token: bytes) -> Stamp:
     imprint = info["message_imprint"]
     return Stamp(
         token=token,
-        moment=info["gen_time"].native,
+        moment=utc(info["gen_time"].native),
         policy=info["policy"].dotted,
         digest=digest_name(imprint["hash_algorithm"]),
         imprint=imprint["hashed_message"].native,
@@ -221,6 +232,7 @@ class Stamper:
     def answer(self, request: bytes, moment: datetime | None = None) -> bytes:
         """The answer to a request in DER (RFC 3161 2.4.2). Raises StampUnreadable."""
         try:
+            refuse_bombs(request, BYTES_MAX)
             wanted = tsp.TimeStampReq.load(request, strict=True)
             imprint, nonce = wanted["message_imprint"], wanted["nonce"].native
             size = len(imprint["hashed_message"].native)

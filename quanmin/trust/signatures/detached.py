@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from quanmin.base.certificates import (
+    CHAIN_BYTES_MAX,
     CHAIN_MAX,
     Certificate,
     CertificateUnreadable,
@@ -97,12 +98,12 @@ def read(data: bytes) -> Detached:
         # A header that must be understood is not (RFC 7515 4.1.11); none that this program writes.
         if payload or header.crit or scheme is None or not 0 < len(header.x5c) <= CHAIN_MAX:
             raise SignatureUnreadable
-        chain = tuple(
-            read_certificate(base64.b64decode(each, validate=True)) for each in header.x5c
-        )
+        chain = [base64.b64decode(each, validate=True) for each in header.x5c]
+        if sum(map(len, chain)) > CHAIN_BYTES_MAX:
+            raise SignatureUnreadable
         return Detached(
             scheme=scheme,
-            chain=chain,
+            chain=tuple(map(read_certificate, chain)),
             form=header.canon,
             digest=header.digest.alg if header.digest else "",
             hashed=_bytes(header.digest.value.encode()) if header.digest else None,

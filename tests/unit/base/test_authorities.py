@@ -13,6 +13,7 @@ from OpenSSL import crypto
 
 from quanmin.base.authorities import Authorities, Purpose, read_folder
 from quanmin.base.certificates import Certificate, CertificateUnreadable, read_certificate
+from quanmin.base.issuing import name
 from quanmin.base.problems import Unusable
 from quanmin.base.revocation import RevocationList, StatusAnswer, Statuses, StatusUnreadable
 from quanmin.base.signing import ALGORITHMS, ECDSA_P256, SM2_SM3, Algorithm
@@ -211,6 +212,68 @@ def test_rfc_5280_6_1_4_an_authority_goes_no_further_down_than_it_may() -> None:
     assert {each.reason for each in verdict.refusals} == {"path-too-long"}
 
 
+NAMED = (("country_name", "CN"), ("organization_name", "Clinic"), ("common_name", "Leaf"))
+
+
+def _directory(*parts: tuple[str, str]) -> x509.GeneralName:
+    return x509.GeneralName("directory_name", name(parts))
+
+
+@pytest.mark.parametrize("critical", [True, False])
+@pytest.mark.parametrize(
+    ("side", "tree", "alternative", "believed"),
+    [
+        ("permitted", _directory(*NAMED[:2]), None, True),
+        ("permitted", _directory(("country_name", "cn")), None, True),
+        ("permitted", _directory(("country_name", "FR")), None, False),
+        ("excluded", _directory(*NAMED[:2]), None, False),
+        ("excluded", _directory(("country_name", "FR")), None, True),
+        ("permitted", ("dns_name", "a.org"), ("dns_name", "x.A.org"), True),
+        ("permitted", ("dns_name", "a.org"), ("dns_name", "ba.org"), False),
+        ("excluded", ("dns_name", "a.org"), ("dns_name", "a.org"), False),
+        ("permitted", ("rfc822_name", "a.org"), ("rfc822_name", "me@a.org"), True),
+        ("permitted", ("rfc822_name", "a.org"), ("rfc822_name", "me@x.a.org"), False),
+        ("permitted", ("rfc822_name", ".a.org"), ("rfc822_name", "me@x.a.org"), True),
+        ("permitted", ("rfc822_name", "me@a.org"), ("rfc822_name", "you@a.org"), False),
+        ("permitted", ("ip_address", "10.0.0.0/8"), ("ip_address", "10.1.2.3"), True),
+        ("permitted", ("ip_address", "10.0.0.0/8"), ("ip_address", "11.1.2.3"), False),
+        (
+            "permitted",
+            ("uniform_resource_identifier", ".a.org"),
+            ("uniform_resource_identifier", "https://x.a.org/1"),
+            True,
+        ),
+        (
+            "excluded",
+            ("uniform_resource_identifier", "a.org"),
+            ("uniform_resource_identifier", "urn:oid:1.2.3"),
+            False,
+        ),
+        # A constraint on one form says nothing of another.
+        ("permitted", ("dns_name", "a.org"), ("rfc822_name", "me@b.org"), True),
+        ("permitted", ("registered_id", "1.2.3"), ("registered_id", "1.2.3"), False),
+    ],
+)
+def test_rfc_5280_4_2_1_10_an_authority_certifies_within_the_names_it_was_given(
+    side: str, tree: Any, alternative: Any, *, believed: bool, critical: bool
+) -> None:
+    base = tree if isinstance(tree, x509.GeneralName) else x509.GeneralName(*tree)
+    limits = {f"{side}_subtrees": [{"base": base, "minimum": 0}]}
+    root = Authority(ECDSA_P256)
+    more = (("name_constraints", critical, limits),)
+    middle = Authority(ECDSA_P256, "Middle", above=root, more=more)
+    said = () if alternative is None else (x509.GeneralName(*alternative),)
+    alternatives = (("subject_alt_name", False, list(said)),) if said else ()
+    key = ECDSA_P256.private_key(b"l" * 32).public
+    leaf = middle.certify(key, subject=NAMED, more=alternatives)
+    presented = [leaf, middle.certificate]
+    verdict = Authorities([root.certificate]).check(presented, NOW, "signature")
+    assert [each.reason for each in verdict.refusals] == (
+        [] if believed else ["name-not-permitted"]
+    )
+    assert _openssl_believes(presented, root.certificate) == believed
+
+
 def test_authorities_that_certify_each_other_do_not_keep_a_node_busy() -> None:
     root = Authority(ECDSA_P256)
     ring = [Authority(ECDSA_P256, f"Ring {number}") for number in range(8)]
@@ -306,13 +369,34 @@ def test_rfc_6960_4_2_2_2_an_answer_may_be_by_whom_the_authority_charged_with_it
     charged = chain.middle.certify(key.public, "Answers", purposes=("ocsp_signing",))
     anyone = chain.middle.certify(key.public, "Anyone")
     stranger = chain.root.certify(key.public, "Stranger", purposes=("ocsp_signing",))
+    usages: dict[str, Any] = {"usages": frozenset({"key_encipherment"})}
+    otherwise = chain.middle.certify(key.public, purposes=("ocsp_signing",), **usages)
+    more = (("1.2.3.4", True, b"\x05\x00"),)
+    beyond = chain.middle.certify(key.public, purposes=("ocsp_signing",), more=more)
     for responder, reasons in (
         (charged, set[str]()),
         (anyone, {"revocation-unknown"}),
+        (otherwise, {"revocation-unknown"}),
+        (beyond, {"revocation-unknown"}),
         (stranger, {"revocation-unknown"}),
     ):
         answer = chain.middle.status_answer(chain.leaf, by=key, with_certificates=[responder])
         assert chain.reasons(answer) == reasons
+
+
+@SUITES
+def test_rfc_6960_4_2_2_2_1_who_was_charged_with_answers_may_be_revoked(
+    algorithm: Algorithm,
+) -> None:
+    chain = Chain(algorithm, list_url=LISTED)
+    key = algorithm.private_key(b"o" * 32)
+    charged = chain.middle.certify(key.public, "Answers", purposes=("ocsp_signing",))
+    answer = chain.middle.status_answer(chain.leaf, by=key, with_certificates=[charged])
+    # The list is no word on the leaf any more, only on who answers for it.
+    stale: dict[str, Any] = {"since": NOW - 9 * DAY, "until": NOW - 8 * DAY}
+    assert chain.reasons(answer, chain.middle.revocation_list(**stale)) == set()
+    revoked = chain.middle.revocation_list([charged], **stale)
+    assert chain.reasons(answer, revoked) == {"revocation-unknown"}
 
 
 @pytest.mark.parametrize("digest", ["sha1", "sha256", "sm3"])
