@@ -34,17 +34,24 @@ _ONLY_READ: Final = (
     *("node.migration", "node.constant", "trust.wall", "trust.tenant", "trust.tenant_member"),
     *("trust.tenant_agreement", "trust.party_tenant"),
 )
+# By these the walls name whose a row is: a sender is entered, and stays what it is.
+_ONLY_ADDED: Final = ("records.sender",)
 # Partitions are reached through their table alone, whose policies they would not have.
-_LACKING: Final = """
-    select format('%I.%I', n.nspname, c.relname) as name,
-        case when format('%I.%I', n.nspname, c.relname) = any($3) then 'select'
-            else 'select, insert, update, delete' end as rights
-    from pg_class c join pg_namespace n on n.oid = c.relnamespace
-    where n.nspname = any($1) and c.relkind in ('r', 'p') and not c.relispartition
-        and format('%I.%I', n.nspname, c.relname) <> all($4)
-        and not has_table_privilege($2, c.oid,
-            case when format('%I.%I', n.nspname, c.relname) = any($3) then 'select'
-                else 'delete' end)
+_UNLIKE: Final = """
+    with there as (
+        select c.oid, format('%I.%I', n.nspname, c.relname) as name
+        from pg_class c join pg_namespace n on n.oid = c.relnamespace
+        where n.nspname = any($1) and c.relkind in ('r', 'p') and not c.relispartition
+    ), wanted as (
+        select oid, name, case when name = any($3) then '{select}'::text[]
+            when name = any($4) then '{select,insert}' when name = any($5) then '{}'
+            else '{select,insert,update,delete}' end as rights
+        from there
+    )
+    select name, array_to_string(rights, ', ') as rights from wanted
+    where exists (
+        select from unnest('{select,insert,update,delete}'::text[]) r (one)
+        where has_table_privilege($2, oid, one) <> (one = any(rights)))
 """
 _UNFIT: Final = """
     select r.rolsuper or r.rolbypassrls or pg_has_role(r.oid, c.relowner, 'member')
@@ -85,7 +92,9 @@ WALLED: Final = (
     *("records.record", "records.history", "records.keyed", "records.dated", "records.ranged"),
     *("records.granted", "trust.glass"),
 )
-"""The tables whose rows have policies."""
+"""The tables whose rows have policies that say of whom they are."""
+MOVING: Final = ("trust.institution",)
+"""Those whose rows say who is of which tenant: all are read, and changed by what derives them."""
 
 
 class WallLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -107,6 +116,8 @@ async def admit_worker(connection: Connection, role: str, passfile: Path | None)
     """
     if passfile is not None:
         await _make_account(connection, role, passfile)
+    if await connection.fetchval(_UNFIT, role):
+        return  # the owner of the tables, who may do everything as it is
     name = await connection.fetchval("select quote_ident($1)", role)
     schemas = await connection.fetchval(
         "select string_agg(s, ', ') from unnest($1::text[]) s"
@@ -116,12 +127,15 @@ async def admit_worker(connection: Connection, role: str, passfile: Path | None)
     )
     if schemas:
         await connection.execute(f"grant usage on schema {schemas} to {name}")
-    lacking = await connection.fetch(
-        _LACKING, list(_SCHEMAS), role, list(_ONLY_READ), list(_CLOSED)
+    unlike = await connection.fetch(
+        _UNLIKE, list(_SCHEMAS), role, list(_ONLY_READ), list(_ONLY_ADDED), list(_CLOSED)
     )
-    for row in lacking:
-        await connection.execute(f"grant {row['rights']} on {row['name']} to {name}")
-    if lacking:
+    for row in unlike:
+        async with connection.transaction():
+            await connection.execute(f"revoke all on {row['name']} from {name}")
+            if row["rights"]:
+                await connection.execute(f"grant {row['rights']} on {row['name']} to {name}")
+    if unlike:
         schemas = ", ".join(_SCHEMAS)
         await connection.execute(f"grant usage on all sequences in schema {schemas} to {name}")
 
@@ -177,7 +191,7 @@ async def raise_walls(
     # From here on every request says whose it is; those that began before it end first.
     tell("waiting for requests that are under way")
     await asyncio.sleep(grace_seconds)
-    for table in WALLED:
+    for table in (*WALLED, *MOVING):
         await connection.execute(f"alter table {table} enable row level security")
     tell("the walls stand")
 
@@ -186,7 +200,7 @@ async def _all_are_on(connection: Connection) -> bool:
     return bool(
         await connection.fetchval(
             "select bool_and(relrowsecurity) from pg_class where oid = any($1::text[]::regclass[])",
-            list(WALLED),
+            [*WALLED, *MOVING],
         )
     )
 

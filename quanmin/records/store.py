@@ -38,12 +38,16 @@ from quanmin.records.reading import glance
 from quanmin.records.rows import Clock, Shared, take_clocks, write_drafts
 from quanmin.records.targets import Target, Targets, gone_issues
 from quanmin.records.visibility import Facts, Visibility
-from quanmin.records.walls import Wall, Walls
+from quanmin.records.walls import Wall, Walls, behind
 
 # CPU-bound work gives way after this many records, so that a large bundle does not hold up every
 # other request.
 _YIELD_EVERY = 16
 _LARGE_BYTES = 64 << 10
+_ENTER_SENDER = """
+    insert into records.sender (code) select $1::text
+    where not exists (select from records.sender where code = $1) on conflict do nothing
+"""
 
 _Done = TypeVar("_Done")
 BeforeCommit = Callable[[Connection, "list[Outcome | None]"], Awaitable[None]]
@@ -148,15 +152,11 @@ class Store:
         number = self._senders.get(code)
         if number is None:
             async with self._pool.acquire() as connection:
+                # Who answers requests may add to the table and change nothing of it.
+                await connection.execute(_ENTER_SENDER, code)
                 number = await connection.fetchval(
                     "select sender from records.sender where code = $1", code
                 )
-                if number is None:
-                    number = await connection.fetchval(
-                        "insert into records.sender (code) values ($1)"
-                        " on conflict (code) do update set code = excluded.code returning sender",
-                        code,
-                    )
             self._senders[code] = number
         return int(number)
 
@@ -301,7 +301,7 @@ class Store:
             )
             committed = False
             try:
-                async with connection.transaction():
+                async with behind(sender.wall), connection.transaction():
                     if sender.wall is not None:
                         await sender.wall.raise_in(connection)
                     outcomes = await unit.apply(operations, self._now())

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from functools import cache
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ import asyncpg
 import msgspec
 
 from quanmin.base.database import Connection
+from quanmin.base.problems import Forbidden
 
 _SET: Final = "select set_config('quanmin.claim', $1, true)"
 _ALL: Final = "all||"
@@ -39,6 +41,20 @@ class Wall(msgspec.Struct, frozen=True):
     async def raise_in(self, connection: Connection) -> None:
         """From now on until the transaction ends it sees what the claim opens."""
         await connection.execute(_SET, self.claim)
+
+
+@asynccontextmanager
+async def behind(wall: Wall | None) -> AsyncIterator[None]:
+    """Tell who writes across a wall that they may not: raises Forbidden."""
+    try:
+        yield
+    except asyncpg.InsufficientPrivilegeError as error:
+        if wall is None:
+            raise
+        raise Forbidden(
+            "what your account writes belongs to its sender, which is of none of the tenants that"
+            " you act in"
+        ) from error
 
 
 class Walls:

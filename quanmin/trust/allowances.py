@@ -230,6 +230,8 @@ class Spending(Desk):
         NotFound for who belongs to none, and where nobody has quotas.
         """
         allowances, mine = self._guard.allowances, self._actor.sender
+        if institution not in {None, mine}:
+            await self._refuse_entrusted()
         if institution not in {None, mine} and self._actor.role not in _TOLD_OF_ALL:
             raise Forbidden("you are told of the quotas of your own institution")
         if allowances is None or not (institution or mine):

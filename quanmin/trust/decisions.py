@@ -107,7 +107,7 @@ class Decisions(Desk):
         """Staff and systems whose code begins with a text, or whose institution has it as its code
         or in its name.
         """
-        self._refuse_others()
+        await self._refuse_others()
         async with self._guard.store.glancing(self._guard.store.whole_node) as connection:
             rows = await connection.fetch(_SUBJECTS, text.strip(), count)
         return [Subject(**row) for row in rows]
@@ -118,7 +118,7 @@ class Decisions(Desk):
         or record.
         """
         try:
-            self._refuse_others()
+            await self._refuse_others()
             rid, found = await self._explain(asked)
         except Problem as problem:
             await self._notes.note(_ACTION, None, problem.code)
@@ -127,7 +127,8 @@ class Decisions(Desk):
         await self._notes.put(self._notes.entry_of_keys(_ACTION, type_, "ok", [rid]))
         return found
 
-    def _refuse_others(self) -> None:
+    async def _refuse_others(self) -> None:
+        await self._refuse_entrusted()
         if self._actor.role not in _ASKERS:
             raise Forbidden("decisions are explained to security administrators")
 

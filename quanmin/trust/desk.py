@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+from quanmin.base.problems import Forbidden
+
 if TYPE_CHECKING:
     from quanmin.trust.actors import Actor
     from quanmin.trust.guarded_reading import Guarding
@@ -25,6 +27,14 @@ class Desk:
         self._actor = actor
         self._purpose = purpose
         self._request_id = request_id
+
+    async def _refuse_entrusted(self) -> None:
+        """Keep what is of the whole node from whoever runs some of its tenants under a contract,
+        whatever their role. Raises Forbidden, and Stopped for one who may not act at all.
+        """
+        standing = await self._guard.standings.of(self._actor)
+        if standing.party:
+            raise Forbidden("this is of the whole node: who runs tenants for others has no part")
 
 
 Kind = TypeVar("Kind", bound=Desk)

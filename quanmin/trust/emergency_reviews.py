@@ -67,7 +67,7 @@ class EmergencyReviews(Desk):
         """Openings with the code of their institution, the oldest first, after a moment and number.
         Raises Forbidden for who does not judge.
         """
-        self._refuse_others()
+        await self._refuse_others()
         async with self._guard.store.glancing(self._guard.store.whole_node) as connection:
             if institution:
                 sender = await connection.fetchval(
@@ -83,7 +83,7 @@ class EmergencyReviews(Desk):
         """One opening, and what was read while it was open: kinds and numbers, not what they say.
         Raises Forbidden, NotFound.
         """
-        self._refuse_others()
+        await self._refuse_others()
         guard, context = self._guard, self._guard.store.context
         async with guard.store.reading(guard.store.whole_node) as connection:
             opened = await self._glasses.one(connection, glass)
@@ -107,7 +107,7 @@ class EmergencyReviews(Desk):
         """
         guard = self._guard
         try:
-            self._refuse_others()
+            await self._refuse_others()
             whole = guard.store.whole_node
             async with guard.store.glancing(whole) as connection, connection.transaction():
                 patient = await self._glasses.judge(
@@ -129,7 +129,7 @@ class EmergencyReviews(Desk):
         """How often who opened records, with the code of the institution, the most first. Raises
         Forbidden for who does not judge.
         """
-        self._refuse_others()
+        await self._refuse_others()
         async with self._guard.store.glancing(self._guard.store.whole_node) as connection:
             found = await self._glasses.statistics(connection, since, before)
             named = await _named(connection, {one.sender for one in found})
@@ -138,7 +138,7 @@ class EmergencyReviews(Desk):
 
     async def suspended_until(self, actors: Sequence[str]) -> dict[str, int]:
         """Of these actors those who may open no records for now, and until when."""
-        self._refuse_others()
+        await self._refuse_others()
         now, found = self._guard.now(), {}
         async with self._guard.store.glancing(self._guard.store.whole_node) as connection:
             for actor in dict.fromkeys(actors):
@@ -147,7 +147,8 @@ class EmergencyReviews(Desk):
                     found[actor] = until
         return found
 
-    def _refuse_others(self) -> None:
+    async def _refuse_others(self) -> None:
+        await self._refuse_entrusted()
         if self._actor.role not in load_glass_rules().reviewers:
             raise Forbidden("what was opened in an emergency is judged by security administrators")
 

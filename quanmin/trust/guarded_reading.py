@@ -42,6 +42,7 @@ from quanmin.trust.deciding import (
     Rights,
     Said,
     abroad,
+    entrusted,
     granted_to,
     refuse_ungiven,
     senders_of_region,
@@ -178,6 +179,8 @@ class Guarding:
         ground = Ground(sender, patients, region, self.now(), granted, registers)
         rights = self.deciding.compile(actor, purpose, ground)
         rights = msgspec.structs.replace(rights, standing=standing, wall=wall, own_wall=own)
+        if standing.party:
+            rights = entrusted(rights, actor)
         return sender, abroad(rights) if standing.transfers else rights
 
     async def taken_out(self, actor: Actor, purpose: str, sender: int, rights: Rights) -> Rights:

@@ -67,6 +67,6 @@ class Tenancy(Desk):
         self._notes.settle()
 
     async def _refuse_others(self) -> None:
-        standing = await self._guard.standings.of(self._actor)
-        if self._actor.role not in _KEEPERS or standing.party:
+        await self._refuse_entrusted()
+        if self._actor.role not in _KEEPERS:
             raise Forbidden("tenants are looked after by system administrators of the node")

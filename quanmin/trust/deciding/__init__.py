@@ -1,6 +1,6 @@
 """Who may see and change what: rules as data, compiled for one asker, purpose and moment."""
 
-from quanmin.trust.deciding.compiling import Deciding, Ground, Rights, abroad, narrowed
+from quanmin.trust.deciding.compiling import Deciding, Ground, Rights, abroad, entrusted, narrowed
 from quanmin.trust.deciding.consents import CONSENT, Giver, refuse_ungiven
 from quanmin.trust.deciding.granting import InUse, granted_to
 from quanmin.trust.deciding.projections import grant_projections
@@ -16,6 +16,7 @@ __all__ = [
     "Rights",
     "Said",
     "abroad",
+    "entrusted",
     "grant_projections",
     "granted_to",
     "narrowed",

@@ -113,6 +113,15 @@ def abroad(rights: Rights) -> Rights:
     return narrowed(rights, OfType(standing.transferred))
 
 
+def entrusted(rights: Rights, actor: Actor) -> Rights:
+    """The rights of a member of an entrusted operator: what decides for all of the node, the
+    registers among it, is not written by whoever runs some of its tenants.
+    """
+    register = institution_rule().register
+    types = register.types if actor.sender in register.senders else frozenset()
+    return msgspec.structs.replace(rights, reserved=rights.reserved | types | _writers().keys())
+
+
 _NEVER_BY_APPLICATIONS = Decision(allowed=False, reasons=("not-by-applications",))
 
 
@@ -299,9 +308,14 @@ def reserved_for(role: str) -> frozenset[str]:
     """The types that a role does not write."""
     if role == "security_administrator":
         return frozenset(load_table().types) - institution_rule().register.types
+    return frozenset(type_ for type_, roles in _writers().items() if role not in roles)
+
+
+@cache
+def _writers() -> dict[str, list[str]]:
     file = resources.files("quanmin") / "definitions" / "writers.toml"
-    writers = tomllib.loads(file.read_text("utf-8"))["writers"]
-    return frozenset(type_ for type_, roles in writers.items() if role not in roles)
+    writers: dict[str, list[str]] = tomllib.loads(file.read_text("utf-8"))["writers"]
+    return writers
 
 
 def _concerns(rule: Rule, actor: Actor, purpose: str) -> bool:

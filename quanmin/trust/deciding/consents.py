@@ -46,7 +46,7 @@ _NUMBER: Final = """
     insert into records.sender (code)
     select e.sender from trust.institution_entry e
     where e.organization = $1 or $2 in (e.code, e.sender) limit 1
-    on conflict (code) do update set code = excluded.code returning sender
+    on conflict do nothing
 """
 _GIVERS: Final = frozenset({"Patient", "RelatedPerson"})
 _OWN_CONSENT_YEARS: Final = 14
@@ -223,7 +223,8 @@ async def institution_of(
     known = await connection.fetchval(_INSTITUTION, rid, code)
     if known is None:
         # One of the register that has never sent or asked anything has no number yet.
-        known = await connection.fetchval(_NUMBER, rid, code)
+        await connection.execute(_NUMBER, rid, code)
+        known = await connection.fetchval(_INSTITUTION, rid, code)
     if known is None and rid is not None:
         organization = await _current(connection, context, type_, rid)
         known = None if organization is None else organization.facts.sender

@@ -102,13 +102,13 @@ class ProcessingRegister(Desk):
 
     async def entries(self) -> Sequence[Entered]:
         """The newest version of every entry. Raises Forbidden for who does not read it."""
-        self._refuse(activity_rules().roles.reads)
+        await self._refuse(activity_rules().roles.reads)
         async with self._guard.store.glancing() as connection:
             return [_entered(row) for row in await connection.fetch(_NEWEST)]
 
     async def versions(self, code: str) -> Sequence[Entered]:
         """All versions of an entry, the newest first. Raises NotFound."""
-        self._refuse(activity_rules().roles.reads)
+        await self._refuse(activity_rules().roles.reads)
         async with self._guard.store.glancing() as connection:
             found = [_entered(row) for row in await connection.fetch(_VERSIONS, code)]
         if not found:
@@ -121,7 +121,7 @@ class ProcessingRegister(Desk):
         """Enter the next version, after the one that was `seen` (0: there is none). Raises Invalid
         for one that lacks something, Conflict when another version came between.
         """
-        self._refuse(activity_rules().roles.writes)
+        await self._refuse(activity_rules().roles.writes)
         check_activity(code, activity)
         now, by, content = self._guard.now(), self._actor.code, _content(activity)
         async with self._guard.store.glancing() as connection, connection.transaction():
@@ -140,7 +140,7 @@ class ProcessingRegister(Desk):
 
     async def assign(self, kind: str, name: str, code: str) -> None:
         """Say of which entry something is a part. Raises Invalid, NotFound for no such entry."""
-        self._refuse(activity_rules().roles.writes)
+        await self._refuse(activity_rules().roles.writes)
         if kind not in get_args(UseKind) or not name:
             raise Invalid(f"what is a part is one of {', '.join(get_args(UseKind))}")
         async with self._guard.store.glancing() as connection, connection.transaction():
@@ -158,7 +158,7 @@ class ProcessingRegister(Desk):
         """Everything of the node that processes personal data, with the entry in force that it is
         part of; gaps first. Clients are those that are active.
         """
-        self._refuse(activity_rules().roles.reads)
+        await self._refuse(activity_rules().roles.reads)
         async with self._guard.store.glancing() as connection:
             covered = {
                 (row["kind"], row["name"]): row["activity"]
@@ -176,7 +176,8 @@ class ProcessingRegister(Desk):
         """The purposes of use that this node knows."""
         return tuple(sorted(purposes_of_use()))
 
-    def _refuse(self, roles: Collection[str]) -> None:
+    async def _refuse(self, roles: Collection[str]) -> None:
+        await self._refuse_entrusted()
         if self._actor.role not in roles:
             raise Forbidden(f"the processing register is open to {', '.join(sorted(roles))}")
 

@@ -171,7 +171,7 @@ class Incidents(Desk):
         """Open an incident and begin to count what its scope concerns; gives its number. Raises
         Invalid for a scope that names nobody, or texts that say too little.
         """
-        self._refuse()
+        await self._refuse()
         told = {"title": _sane(title), **{code: _sane(words) for code, words in parts.items()}}
         if not (scope.actors or scope.clients or scope.senders):
             raise Invalid("name actors, clients or institutions whose accesses it concerns")
@@ -193,14 +193,14 @@ class Incidents(Desk):
 
     async def all(self) -> list[Incident]:
         """Every incident, the newest first."""
-        self._refuse()
+        await self._refuse()
         async with self._guard.store.glancing() as connection:
             rows = await connection.fetch("select * from trust.incident order by incident desc")
         return [self._told(row) for row in rows]
 
     async def one(self, number: int) -> tuple[Incident, Numbers, list[Taken]]:
         """An incident with what was found and done. Raises NotFound."""
-        self._refuse()
+        await self._refuse()
         # Whom it concerns are persons of whatever tenant: only numbers come out.
         async with self._guard.store.glancing(self._guard.store.whole_node) as connection:
             row = await connection.fetchrow(
@@ -235,7 +235,7 @@ class Incidents(Desk):
         notice for every person concerned. Raises Conflict for one that is closed, or that cannot be
         taken yet.
         """
-        self._refuse()
+        await self._refuse()
         words, now = _sane(words), self._guard.now()
         async with self._guard.store.glancing() as connection, connection.transaction():
             row = await connection.fetchrow(
@@ -256,7 +256,7 @@ class Incidents(Desk):
 
     async def entries(self, number: int) -> AsyncIterator[Sequence[Entry]]:
         """The entries of the log within the scope, some at a time."""
-        self._refuse()
+        await self._refuse()
         async with self._guard.store.glancing() as connection:
             lanes = [row["lane"] for row in await connection.fetch(_LANES)]
         for lane in lanes:
@@ -309,7 +309,8 @@ class Incidents(Desk):
         entry = self._notes.entry_of_keys(action, None, "ok", ())
         await self._notes.put_in(connection, [entry])
 
-    def _refuse(self) -> None:
+    async def _refuse(self) -> None:
+        await self._refuse_entrusted()
         if self._actor.role not in incident_rules().roles.keeps:
             raise Forbidden("incidents are kept by security administrators")
 

@@ -275,6 +275,7 @@ class Petitions(Desk):
         standing = await self._guard.standings.of(actor)
         if actor.role in roles.asker:
             return Scope(patients=await self._finding.patients()), False
+        await self._refuse_entrusted()
         if actor.role in roles.answerer:
             return Scope(answerer=await self._own_number()), False
         if actor.role in roles.overseer:

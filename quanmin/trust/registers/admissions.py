@@ -55,7 +55,22 @@ _WITHDRAW: Final = """
 """
 
 
+# Whoever decides, by all of their accounts: the same document is of the same person.
+_INTEREST: Final = """
+    with one as (
+        select x.code, x.sender, x.account, x.holder from trust.actor a
+        join trust.actor x on x.code = a.code or x.account = a.account or x.holder = a.holder
+        where a.code = $2
+        union select $2, '', null, null
+    )
+    select bool_or(d.applied_by = o.code) as has_applied,
+        bool_or(exists (
+            select from trust.party_member m where m.party = d.party
+                and (m.kind, m.member) in (('actor', o.code), ('sender', o.sender)))) as is_member
+    from trust.admission d, one o where d.admission = $1
+"""
 _APPLICANT: Final = "whoever entered an application neither reviews nor admits it"
+_MEMBER: Final = "nobody reviews or admits the party they are of themselves"
 
 
 class PartyKind(Word, frozen=True):
@@ -159,13 +174,13 @@ class Admissions:
     async def review(
         self, admission: int, *, is_recommended: bool, opinion: str, at: int, by: str
     ) -> Admission:
-        """What the review found. Raises Forbidden for whoever applied, Invalid without an opinion,
-        NotFound, Conflict.
+        """What the review found. Raises Forbidden for whoever applied or is of the party, Invalid
+        without an opinion, NotFound, Conflict.
         """
         if not opinion:
             raise Invalid("a review has an opinion: say what was looked at and found")
         async with self._pool.acquire() as connection, connection.transaction():
-            await _refuse_applicant(connection, admission, by)
+            await _refuse_interested(connection, admission, by)
             state = "reviewed" if is_recommended else "refused"
             return await _changed(connection, _REVIEW, admission, state, at, by, opinion)
 
@@ -184,7 +199,7 @@ class Admissions:
                 raise Invalid(
                     f"an admission of this kind ends after it begins and within {years} years"
                 )
-            await _refuse_applicant(connection, admission, by)
+            await _refuse_interested(connection, admission, by)
             return await _changed(connection, _ADMIT, admission, agreement, since, until, at, by)
 
     async def withdraw(self, admission: int, *, reason: str, at: int, by: str) -> Admission:
@@ -234,9 +249,9 @@ async def _changed(
     return await _one(connection, admission)
 
 
-async def _refuse_applicant(connection: Connection, admission: int, by: str) -> None:
-    applicant = await connection.fetchval(
-        "select applied_by from trust.admission where admission = $1", admission
-    )
-    if applicant == by:
+async def _refuse_interested(connection: Connection, admission: int, by: str) -> None:
+    row = await connection.fetchrow(_INTEREST, admission, by)
+    if row is not None and row["has_applied"]:
         raise Forbidden(_APPLICANT)
+    if row is not None and row["is_member"]:
+        raise Forbidden(_MEMBER)

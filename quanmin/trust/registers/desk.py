@@ -45,6 +45,8 @@ class Registers(Desk):
     async def posts_reach(self) -> Reach:
         """Whose posts are the actor's to see: at least their own. Raises Stopped."""
         standing = await self._guard.standings.of(self._actor)
+        if standing.party:  # who runs tenants for others keeps no register of the node
+            return Reach(actor=self._actor.code)
         if self.keeps_all:
             return Reach(may_change=True)
         if self._actor.role in _READERS:
@@ -196,12 +198,12 @@ class Registers(Desk):
         return history[-1] if history else None
 
     async def _keep_all(self) -> None:
-        await self._guard.standings.of(self._actor)
+        await self._refuse_entrusted()
         if not self.keeps_all:
             raise Forbidden("the registers are kept by security administrators")
 
     async def _ask_all(self) -> None:
-        await self._guard.standings.of(self._actor)
+        await self._refuse_entrusted()
         if not (self.keeps_all or self._actor.role in _READERS):
             raise Forbidden("the registers are kept by security administrators")
 

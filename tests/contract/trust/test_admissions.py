@@ -122,6 +122,42 @@ async def test_whoever_applied_neither_reviews_nor_admits(admissions: Admissions
         )
 
 
+async def test_nobody_of_a_party_decides_of_it_by_whatever_account(
+    admissions: Admissions, pool: asyncpg.Pool[asyncpg.Record]
+) -> None:
+    """Its rights end with the contract only if it cannot give itself another."""
+    for code, sender, account, holder in (
+        ("keeper", "node", "o", b"1"),
+        ("of-the-same-account", "node", "o", b"1"),
+        ("of-the-same-person", "node", "p", b"1"),
+        ("of-their-sender", "keeper-ltd", "q", None),
+        ("desk", "node", "r", b"2"),
+        ("desk-again", "node", "s", b"2"),
+        ("sound", "node", "t", b"3"),
+    ):
+        await pool.execute(
+            "insert into trust.account (code, name, holder, made_at) values ($1, $1, $2, 0)"
+            " on conflict do nothing", account, holder,
+        )  # fmt: skip
+        await pool.execute(
+            "insert into trust.actor (code, role, name, sender, account, holder)"
+            " values ($1, 'operator', $1, $2, $3, $4)",
+            code, sender, account, holder,
+        )  # fmt: skip
+    applied = await admissions.apply(application(), at=START, by="desk")
+    more: dict[str, Any] = {"opinion": "fine", "at": START}
+    for by in ("keeper", "of-the-same-account", "of-the-same-person", "of-their-sender"):
+        with pytest.raises(Forbidden, match="of themselves"):
+            await admissions.review(applied.admission, is_recommended=True, **more, by=by)
+    with pytest.raises(Forbidden, match="entered an application"):
+        await admissions.review(applied.admission, is_recommended=False, **more, by="desk-again")
+    await admissions.review(applied.admission, is_recommended=True, **more, by="sound")
+    with pytest.raises(Forbidden, match="of themselves"):
+        await admissions.admit(
+            applied.admission, agreement="a", since=START, until=START + DAY, at=START, by="keeper"
+        )
+
+
 async def test_steps_are_taken_in_their_order(admissions: Admissions) -> None:
     number = (await admissions.apply(application(), at=START, by="desk")).admission
     terms: dict[str, Any] = {"agreement": "a", "since": START, "until": START + DAY}

@@ -14,6 +14,7 @@ from typing import Any
 import asyncpg
 import msgspec
 import pytest
+from books import ADDRESS, organization, practitioner
 from databases import administer
 from persons import asking, is_seen, query, registered, result, visit
 from stores import START, bundle
@@ -21,17 +22,27 @@ from tenancy import NOON, City, both_filled, divide_database, open_city
 
 from quanmin.base.cluster import Cluster
 from quanmin.base.problems import Conflict, Forbidden, Invalid, NotFound
-from quanmin.node.walls import WALLED
+from quanmin.demo.numbering import credit_code
+from quanmin.node.walls import MOVING, WALLED
 from quanmin.records.related import Related
 from quanmin.records.visibility import Everything
 from quanmin.records.walls import Walls
-from quanmin.trust import Actor
+from quanmin.trust import Actor, Role
+from quanmin.trust.allowances import Spending
 from quanmin.trust.deciding import Deciding, Rights
 from quanmin.trust.deciding.compiling import Ground
+from quanmin.trust.decisions import Decisions
 from quanmin.trust.emergencies import Emergencies
-from quanmin.trust.registers import Admissions, Application
+from quanmin.trust.emergency_reviews import EmergencyReviews
+from quanmin.trust.lifecycle.activities import ProcessingRegister
+from quanmin.trust.lifecycle.incidents import Incidents, Scope
+from quanmin.trust.lifecycle.petitions import Petitions
+from quanmin.trust.registers import Admissions, Application, Registers
 from quanmin.trust.registers.entry import OPEN_END
+from quanmin.trust.registers.posts import Wished
+from quanmin.trust.registers.staff import WantedStaff
 from quanmin.trust.registers.tenants import Tenant
+from quanmin.trust.tenancy import Tenancy
 
 _numbers = itertools.count(1)
 YEAR = 365 * 86_400_000_000
@@ -157,7 +168,7 @@ async def test_every_table_has_a_policy_or_a_reason(city: City) -> None:
     named = set(itertools.chain.from_iterable(OPEN.values()))
     tables = await city.owner.fetch(_TABLES)
     walled = {row["name"] for row in tables if row["is_walled"]}
-    assert walled == set(WALLED)
+    assert walled == {*WALLED, *MOVING}
     assert {row["name"] for row in tables} - walled - named == set()
     assert named - {row["name"] for row in tables} <= {"trust.access_before"}
 
@@ -198,6 +209,8 @@ async def test_a_worker_cannot_step_around_the_walls(city: City) -> None:
         "update trust.wall set is_up = false",
         "insert into trust.tenant_member values ('b', 1, 0, 1, 0, 'me')",
         "delete from trust.tenant_agreement",
+        "update records.sender set code = 'c' where code = 'b'",
+        "delete from records.sender",
         "alter function trust.opened() owner to quanmin_worker",
         "create policy mine on records.record using (true)",
     ):
@@ -448,6 +461,95 @@ async def test_an_entrusted_operator_acts_within_its_tenants_and_its_contract(ci
     ):
         with pytest.raises(Forbidden):
             await call
+
+
+async def entrusted_runner(city: City) -> None:
+    admissions = Admissions(city.owner)
+    application = Application(
+        party="runner",
+        kind="operator",
+        name="Runner Ltd",
+        purpose="runs it",
+        members=(("actor", "runner-1"),),
+    )
+    number = (await admissions.apply(application, at=START, by="one")).admission
+    await admissions.review(number, is_recommended=True, opinion="x", at=START, by="two")
+    await admissions.admit(
+        number, agreement="contract 3", since=NOON, until=NOON + YEAR, at=START, by="three"
+    )
+    await city.tenants.entrust("runner", ["east"])
+
+
+@pytest.mark.parametrize(
+    ("role", "sender"),
+    [("operator", "node"), ("security_administrator", "register"), ("operator", "runner")],
+)
+async def test_who_runs_a_tenant_has_no_part_in_what_is_of_the_node(
+    city: City, role: Role, sender: str
+) -> None:
+    """Whatever the role: else it would move institutions into its tenant, and stay for ever."""
+    guard = city.guard
+    await entrusted_runner(city)
+    runner = guard.records(
+        Actor("runner-1", role, "Runner", sender), purpose="HOPERAT", request_id="r"
+    )
+    east = organization(credit_code("330106", 9))
+    for type_, body in (
+        ("Organization", east),
+        ("Practitioner", practitioner()),
+        ("SearchParameter", {"resourceType": "SearchParameter"}),
+    ):
+        with pytest.raises(Forbidden):
+            await runner.create(type_, json.dumps(body).encode())
+    registers = runner.desk(Registers)
+    other = Application(party="p", kind="app", name="P", purpose="p", members=(("client", "c"),))
+    moment = Scope(START, START + 1)
+    for refused in (
+        registers.apply(other),
+        registers.review(1, is_recommended=True, opinion="x"),
+        registers.admit(1, agreement="x", since=NOON, until=NOON + YEAR),
+        registers.withdraw(1, reason="x"),
+        registers.admissions(state=None, after=0, count=9),
+        registers.staff(None, WantedStaff(), after=0, count=9),
+        registers.appoint(Wished("institution-a", (), None, NOON, OPEN_END)),
+        runner.desk(Tenancy).list(count=9),
+        runner.desk(EmergencyReviews).suspended_until(["a"]),
+        runner.desk(Incidents).open("x", {}, moment),
+        runner.desk(ProcessingRegister).entries(),
+        runner.desk(Decisions).subjects("a", 9),
+        runner.desk(Petitions).listed(count=9),
+        runner.desk(Spending).of("b"),
+    ):
+        with pytest.raises(Forbidden, match=r"of the whole node|register of posts is kept"):
+            await refused
+    assert await registers.posts(None, None, after=None, count=9) == []
+
+
+async def test_what_moves_an_institution_is_derived_and_never_written(city: City) -> None:
+    node = asking(city.guard, "operator", "node")
+    code = credit_code("330106", 9)
+    made = (await node.create("Organization", json.dumps(organization(code)).encode())).stored
+    sender = f"sender-{code}"
+    before = {one.sender for one in await city.tenants.members("east", START, count=9)}
+    assert sender in before
+    west = await city.walls.of(city.worker, "sender|TREAT|b", 0)
+    async with city.worker.acquire() as connection, connection.transaction():
+        await west.raise_in(connection)
+        assert await connection.fetchval("select count(*) from trust.institution") == 1
+        for statement in ("update trust.institution set region = '330108'",
+                          "delete from trust.institution"):  # fmt: skip
+            assert (await connection.execute(statement)).endswith(" 0")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute(
+                "insert into trust.institution select organization, sender, code, name, level,"
+                " grade, kind, '330108', parent, tenant, state, since - 1, since"
+                " from trust.institution"
+            )
+    address = [{"extension": [{"url": ADDRESS.division, "valueCode": "330108"}]}]
+    moved = {**organization(code), "id": made.id, "address": address}
+    await node.update("Organization", made.id, json.dumps(moved).encode())
+    members = await city.tenants.members("west", START + YEAR, count=9)
+    assert sender in {one.sender for one in members}
 
 
 async def test_an_institution_is_of_the_tenant_with_the_longest_division(city: City) -> None:
