@@ -37,6 +37,7 @@ from quanmin.trust.deciding import (
     CONSENT,
     Deciding,
     Giver,
+    Giving,
     Ground,
     InUse,
     Rights,
@@ -44,7 +45,6 @@ from quanmin.trust.deciding import (
     abroad,
     entrusted,
     granted_to,
-    refuse_ungiven,
     senders_of_region,
 )
 from quanmin.trust.desk import Kind
@@ -232,7 +232,7 @@ class Guarding:
         )
         context = self.store.context
         today = datetime.fromtimestamp(self.now() / 1e6, context.zone).date()
-        await refuse_ungiven(connection, context, consents, giver=giver, today=today)
+        await Giving(connection, context, self.people).refuse(consents, giver, today)
         if not giver.is_operator:
             await tell_given(connection, consents, self.now(), is_own=is_own)
 

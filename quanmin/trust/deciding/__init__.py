@@ -1,7 +1,8 @@
 """Who may see and change what: rules as data, compiled for one asker, purpose and moment."""
 
 from quanmin.trust.deciding.compiling import Deciding, Ground, Rights, abroad, entrusted, narrowed
-from quanmin.trust.deciding.consents import CONSENT, Giver, refuse_ungiven
+from quanmin.trust.deciding.consents import CONSENT
+from quanmin.trust.deciding.giving import Giver, Giving
 from quanmin.trust.deciding.granting import InUse, granted_to
 from quanmin.trust.deciding.projections import grant_projections
 from quanmin.trust.deciding.reasons import Said
@@ -11,6 +12,7 @@ __all__ = [
     "CONSENT",
     "Deciding",
     "Giver",
+    "Giving",
     "Ground",
     "InUse",
     "Rights",
@@ -20,6 +22,5 @@ __all__ = [
     "grant_projections",
     "granted_to",
     "narrowed",
-    "refuse_ungiven",
     "senders_of_region",
 ]

@@ -5,20 +5,18 @@ taken back holds from the next read on, in every process.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import date
 from typing import Any, Final
 
 import msgspec
 
 from quanmin.base.database import Connection
-from quanmin.base.problems import Forbidden, Invalid, NotFound
-from quanmin.fhir.json import decode
+from quanmin.base.problems import NotFound
 from quanmin.people import PersonIndex
 from quanmin.records.context import DELETED, ROW, Context
 from quanmin.records.index import is_keyed, parts_of
 from quanmin.records.model import Stored
 from quanmin.records.operation import Change
-from quanmin.trust.deciding.consent_elements import elements, find_faults, is_privacy
+from quanmin.trust.deciding.consent_elements import elements
 from quanmin.trust.deciding.consent_reading import (
     AFTER_ALL,
     BEFORE_ALL,
@@ -48,8 +46,6 @@ _NUMBER: Final = """
     where e.organization = $1 or $2 in (e.code, e.sender) limit 1
     on conflict do nothing
 """
-_GIVERS: Final = frozenset({"Patient", "RelatedPerson"})
-_OWN_CONSENT_YEARS: Final = 14
 
 
 class ConsentIndex:
@@ -226,133 +222,15 @@ async def institution_of(
         await connection.execute(_NUMBER, rid, code)
         known = await connection.fetchval(_INSTITUTION, rid, code)
     if known is None and rid is not None:
-        organization = await _current(connection, context, type_, rid)
+        organization = await current(connection, context, type_, rid)
         known = None if organization is None else organization.facts.sender
     return None if known is None else int(known)
 
 
-class Giver(msgspec.Struct, frozen=True):
-    """Who writes a Consent: `patients` are those that the writer is or answers for, None for an
-    institution, which records what its own Patients have signed.
-    """
-
-    patients: frozenset[int] | None = None
-    is_guardian: bool = False
-    is_operator: bool = False
-
-
-async def refuse_ungiven(
-    connection: Connection,
-    context: Context,
-    written: Sequence[Stored],
-    *,
-    giver: Giver,
-    today: date,
-) -> None:
-    """Raises Invalid for a Consent about privacy that says what the node does not carry out, or
-    names what it does not know, and Forbidden for one of who may not give it.
-    """
-    for stored in written:
-        if stored.body is None:
-            continue
-        consent: dict[str, Any] = decode(stored.body)
-        if not is_privacy(consent):
-            continue
-        faults = find_faults(consent)
-        if faults:
-            raise Invalid(
-                "nothing of a Consent is ignored; this is not carried out", issues=tuple(faults)
-            )
-        said = read_statements(consent, context.zone)
-        if not said:
-            continue
-        if stored.facts.patient is None:
-            raise Invalid("Consent.patient must name a Patient of this node: whose consent is it?")
-        await _refuse_unknown(connection, context, said)
-        if giver.is_operator:
-            continue
-        if giver.patients is None:
-            await _refuse_unsigned(connection, context, stored, consent, said)
-        elif stored.facts.patient not in giver.patients:
-            raise Forbidden("a consent is given by the person themselves or who answers for them")
-        if not giver.is_guardian:
-            await _refuse_child(connection, context, stored, giver, today)
-
-
-async def _refuse_unknown(
-    connection: Connection, context: Context, said: Sequence[Statement]
-) -> None:
-    for one in said:
-        for reference in (reference for choice in one.institutions for reference in choice):
-            if await institution_of(connection, context, reference) is None:
-                raise Invalid(
-                    "provision.actor names an institution that this node does not know: name its"
-                    " Organization, or its code as identifier"
-                )
-        if any(rid_of(context, record) is None for record in one.records or ()):
-            raise Invalid("provision.data names no record of this node: give its address here")
-        codes = await codes_meant(connection, context, one)
-        if codes is not None and len(codes) > elements().limits.codes_max:
-            raise Invalid(
-                f"provision.code means {len(codes)} codes, with those below them; at most"
-                f" {elements().limits.codes_max} are carried out: name narrower ones"
-            )
-
-
-async def _refuse_unsigned(
-    connection: Connection,
-    context: Context,
-    stored: Stored,
-    consent: dict[str, Any],
-    said: Sequence[Statement],
-) -> None:
-    patient = await _current(connection, context, "Patient", stored.facts.patient)
-    if patient is None or patient.facts.sender != stored.facts.sender:
-        raise Forbidden(
-            "an institution records the consents of Patients that it has registered itself"
-        )
-    for performer in consent.get("performer") or ():
-        if str(performer.get("reference") or "").partition("/")[0] not in _GIVERS:
-            raise Forbidden("Consent.performer must be the Patient or a RelatedPerson of theirs")
-    is_opening = any(one.effect == "permit" for one in said)
-    is_signed = "sourceAttachment" in consent or "sourceReference" in consent
-    is_verified = any(one.get("verified") for one in consent.get("verification") or ())
-    if is_opening and not (is_signed or is_verified):
-        raise Invalid(
-            "a consent that opens records needs what was signed: send source[x] or a verification"
-        )
-
-
-async def _refuse_child(
-    connection: Connection,
-    context: Context,
-    stored: Stored,
-    giver: Giver,
-    today: date,
-) -> None:
-    """For a child under 14 the parents or another guardian consent (Personal Information Protection
-    Law (2021) article 31).
-    """
-    patient = await _current(connection, context, "Patient", stored.facts.patient)
-    born = str(decode(patient.body).get("birthDate") or "") if patient and patient.body else ""
-    if len(born) < len("2020") or today.year - int(born[:4]) > _OWN_CONSENT_YEARS:
-        return
-    # Of a date that is known in part its last day counts: in doubt it is a child.
-    day = born[5:] + "12-31"[len(born[5:]) :]
-    years = today.year - int(born[:4]) - (f"{today:%m-%d}" < day)
-    if years >= _OWN_CONSENT_YEARS:
-        return
-    if giver.patients is not None:
-        raise Forbidden("for a child under 14 a guardian consents, signed in as the guardian")
-    consent = decode(stored.body or b"{}")
-    performers = [str(one.get("reference") or "") for one in consent.get("performer") or ()]
-    if not any(one.startswith("RelatedPerson/") for one in performers):
-        raise Forbidden("for a child under 14 a guardian consents: name the RelatedPerson")
-
-
-async def _current(
+async def current(
     connection: Connection, context: Context, type_: str, rid: int | None
 ) -> Stored | None:
+    """A record as it is now, whoever may see it; None when there is none."""
     rows = await connection.fetch(_BY_KEY, context.definition(type_).number, rid)
     opened = await context.open(connection, rows)
     return opened[0] if opened else None

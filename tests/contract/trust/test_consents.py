@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import asyncpg
 import pytest
+from clinic import with_check_digit
 from persons import (
     asking,
     consent,
@@ -26,7 +28,9 @@ from quanmin.base.problems import Forbidden, Invalid, NotFound
 from quanmin.records.model import Stored
 from quanmin.records.portions import Extent
 from quanmin.terminology import Terms
-from quanmin.trust import Guard, GuardedRecords
+from quanmin.trust import Actor, Actors, Guard, GuardedRecords
+from quanmin.trust.registers.proxies import Proxies
+from quanmin.trust.sign_in.acting import as_proxy
 
 HIV = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "HIV"}
 
@@ -347,7 +351,103 @@ async def test_for_a_child_under_14_a_guardian_consents(town: Town, born: str) -
     with pytest.raises(Forbidden, match="guardian"):
         await clinic.create("Consent", json.dumps(said).encode())
     said["performer"] = [{"reference": "RelatedPerson/mother"}]
+    with pytest.raises(Forbidden, match="not here"):
+        await clinic.create("Consent", json.dumps(said).encode())
+    said["performer"] = [{"reference": await related(town, "a", child.id)}]
     await clinic.create("Consent", json.dumps(said).encode())
+
+
+async def related(town: Town, hospital: str, patient_id: str) -> str:
+    """The address of a RelatedPerson whom a hospital has recorded."""
+    body = {"resourceType": "RelatedPerson", "patient": {"reference": f"Patient/{patient_id}"}}
+    ours = asking(town.guard, "institution", hospital)
+    stored = (await ours.create("RelatedPerson", json.dumps(body).encode())).stored
+    return f"RelatedPerson/{stored.id}"
+
+
+async def test_a_consent_in_the_name_of_somebody_else_is_refused(town: Town) -> None:
+    other = await registered(town.guard, "b", None)
+    signed = {"verification": [{"verified": True}]}
+    said = consent(town.there.id, type="permit", actor=to_institution("c")) | signed
+    form = {
+        "resourceType": "DocumentReference",
+        "status": "current",
+        "subject": reference(other),
+        "content": [{"attachment": {"title": "signed form"}}],
+    }
+    clerk = asking(town.guard, "institution", "b")
+    theirs = (await clerk.create("DocumentReference", json.dumps(form).encode())).stored
+    stranger = reference(other)
+    aunt = {"reference": await related(town, "b", other.id)}
+    for forged in (
+        {"performer": [stranger]},
+        {"performer": [aunt]},
+        {"performer": [{"reference": "Patient/nobody"}]},
+        {"verification": [{"verified": True, "verifiedWith": stranger}]},
+        {"sourceReference": reference(theirs)},
+    ):
+        with pytest.raises(Forbidden, match=next(iter(forged))):
+            await _records(town, "b", said | forged)
+    with pytest.raises(Forbidden, match="performer"):
+        await town.says(said | {"performer": [stranger]})
+    mother = {"reference": await related(town, "b", town.there.id)}
+    for true in (reference(town.here), mother):
+        await _records(town, "b", said | {"performer": [true]})
+
+
+async def test_what_a_person_has_ended_no_institution_brings_back(town: Town) -> None:
+    await asking(town.guard, "institution", "a").create("Encounter", visit(town.here.id))
+    theirs = await result(town.guard, "b", town.there.id)
+    said = consent(town.here.id, type="permit", actor=to_institution("a"))
+    said |= {"verification": [{"verified": True}]}
+    clerk, doctor = asking(town.guard, "institution", "a"), asking(town.guard, "doctor", "a")
+    recorded = (await clerk.create("Consent", json.dumps(said).encode())).stored
+    assert await is_seen(doctor, theirs)
+
+    def as_(status: str) -> bytes:
+        return json.dumps(said | {"id": recorded.id, "status": status}).encode()
+
+    await town.resident().update("Consent", recorded.id, as_("inactive"))
+    for status in ("active", "entered-in-error", "draft"):
+        with pytest.raises(Forbidden, match="stays so"):
+            await clerk.update("Consent", recorded.id, as_(status))
+    with pytest.raises(Forbidden, match="stays so"):
+        await clerk.delete("Consent", recorded.id)
+    assert not await is_seen(doctor, theirs)
+    await clerk.create("Consent", json.dumps(said).encode())
+    assert await is_seen(doctor, theirs), "what was signed since is a consent of its own"
+
+
+async def test_who_acts_for_a_person_no_more_changes_none_of_their_consents(
+    town: Town, pool: asyncpg.Pool[asyncpg.Record]
+) -> None:
+    child = await registered(town.guard, "b", with_check_digit("58010120200307471"))
+    ward = await pool.fetchval("select person from people.link where patient = $1", child.rid)
+    mother = Actor("mother", "resident", "Mother", "", town.person)
+    await Actors(pool).enrol(mother)
+    proxies, now = Proxies(pool, ZoneInfo("Asia/Shanghai")), town.guard.now()
+    usual: dict[str, Any] = {"kind": "parent", "evidence": "birth-certificate", "at": now}
+    proxy = await proxies.enter(int(town.person), ward, born=date(2020, 3, 7), by="t", **usual)
+    asks = {"purpose": "PATRQT", "request_id": "r-1"}
+    acting = town.guard.records(as_proxy(mother, proxy), **asks)
+    body = consent(child.id, type="deny")
+    given = (await acting.create("Consent", json.dumps(body).encode())).stored
+    await proxies.end(proxy.proxy, at=town.guard.now())
+    alone = town.guard.records(mother, **asks)
+    scope = {"coding": [{"system": body["scope"]["coding"][0]["system"], "code": "treatment"}]}
+    for changed in ({"status": "draft"}, {"scope": scope}, {"patient": reference(town.here)}):
+        said = json.dumps(body | {"id": given.id} | changed).encode()
+        for records in (acting, alone):
+            with pytest.raises((Forbidden, Invalid)):
+                await records.update("Consent", given.id, said)
+    assert await alone.delete("Consent", given.id) is None
+    assert (await asking(town.guard, "operator").read("Consent", given.id)).version == 1
+    with pytest.raises(Forbidden, match="given by the person"):
+        await alone.create("Consent", json.dumps(body | {"scope": scope}).encode())
+
+
+def reference(stored: Stored) -> dict[str, str]:
+    return {"reference": f"{stored.type}/{stored.id}"}
 
 
 async def test_a_resident_writes_consents_and_nothing_else(town: Town) -> None:
