@@ -33,7 +33,7 @@ from quanmin.records.search.reader import Statement
 from quanmin.records.visibility import Both, OfPatient, Visibility, narrow_to_type
 from quanmin.records.visibility_sql import visibility_sql
 from quanmin.trust import Actor
-from quanmin.trust.deciding import Deciding, Ground, InUse, granted_to
+from quanmin.trust.deciding import Deciding, Grants, Ground, InUse
 from quanmin.trust.deciding.grantees import Grantees
 
 KEYING = Keying(b"k" * 32)
@@ -129,7 +129,7 @@ async def _fill(connection: asyncpg.Connection, records: int, grants: int) -> No
 async def _ask(connection: asyncpg.Connection) -> list[tuple[str, str]]:
     deciding = Deciding(KEYING)
     numbers = deciding.grantees(DOCTOR, "TREAT", 1)
-    granted = await granted_to(connection, numbers)
+    granted = await Grants(lambda _: connection).to(numbers, None)
     doctor = deciding.compile(DOCTOR, "TREAT", Ground(1, at=1, granted=granted)).whole
     everything = deciding.compile(OPERATOR, "TREAT", Ground(0)).whole
     one = Both((OfPatient(frozenset({11})), doctor))
@@ -168,7 +168,7 @@ async def _probing(connection: asyncpg.Connection, numbers: Sequence[int]) -> st
     times = []
     for _ in range(100):
         started = time.perf_counter()
-        await granted_to(connection, numbers)
+        await Grants(lambda _: connection).to(numbers, None)
         times.append((time.perf_counter() - started) * 1000)
     return _told(times)
 

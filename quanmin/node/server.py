@@ -62,8 +62,8 @@ from quanmin.web import build as build_pages
 log = logging.getLogger("quanmin.node")
 
 _READY_SECONDS_MAX: Final = 2.0
-# One batch of the log is written while the registers are asked.
-_STEADY_CONNECTIONS: Final = 2
+# One batch of the log is written while the registers are asked, and what is granted.
+_STEADY_CONNECTIONS: Final = 3
 
 
 class Node(msgspec.Struct, frozen=True):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import TypeVar
 
 import asyncpg
 import msgspec
 
-from quanmin.base.database import Connection
+from quanmin.base.database import Connection, Reader
 from quanmin.base.problems import (
     Conflict,
     Forbidden,
@@ -38,7 +38,7 @@ from quanmin.records.reading import glance
 from quanmin.records.rows import Clock, Shared, take_clocks, write_drafts
 from quanmin.records.targets import Target, Targets, gone_issues
 from quanmin.records.visibility import Facts, Visibility
-from quanmin.records.walls import Wall, Walls, behind
+from quanmin.records.walls import Wall, WalledPool, Walls, behind
 
 # CPU-bound work gives way after this many records, so that a large bundle does not hold up every
 # other request.
@@ -124,9 +124,9 @@ class Store:
                 await wall.raise_in(connection)
                 yield connection
 
-    def looking_up(self) -> AbstractAsyncContextManager[Connection]:
-        """A connection for one statement that looks rows up by their keys, of what is no record."""
-        return self._steady.acquire()
+    def looking_up(self, wall: Wall | None = None) -> Reader:
+        """What looks rows up by their keys at one round trip; of records those behind the wall."""
+        return self._steady if wall is None else WalledPool(self._steady, wall)
 
     async def wall(self, claim: str, edition: int | None) -> Wall | None:
         """The wall of a claim in an edition of the register of tenants; None where there is none:

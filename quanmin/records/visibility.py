@@ -7,6 +7,8 @@ is no default: every read and every search names its visibility.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 
@@ -153,6 +155,25 @@ def narrow_to_type(visibility: Visibility, type_: str) -> Visibility:
             return _alone(left) or (Either(left) if left else Nothing())
         case _:
             return visibility
+
+
+def at_moment(several: Sequence[Visibility], at: int) -> list[Visibility]:
+    """The same at another moment (microseconds since the epoch)."""
+    made: dict[int, Granted] = {}
+
+    def dated(part: Visibility) -> Visibility:
+        if isinstance(part, Granted):
+            found = made.get(id(part))
+            if found is None:
+                found = made[id(part)] = msgspec.structs.replace(part, at=at)
+            return found
+        if isinstance(part, Both):
+            return Both(tuple([dated(one) for one in part.parts]))
+        if isinstance(part, Either):
+            return Either(tuple([dated(one) for one in part.parts]))
+        return Except(dated(part.part)) if isinstance(part, Except) else part
+
+    return [dated(part) for part in several]
 
 
 def of_versions(visibility: Visibility, *, is_wanted: bool = True) -> Visibility:

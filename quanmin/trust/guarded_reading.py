@@ -38,13 +38,13 @@ from quanmin.trust.deciding import (
     Deciding,
     Giver,
     Giving,
+    Grants,
     Ground,
     InUse,
     Rights,
     Said,
     abroad,
     entrusted,
-    granted_to,
     senders_of_region,
 )
 from quanmin.trust.desk import Kind
@@ -97,7 +97,8 @@ class Guarding:
         self.now = now
         self.allowances = allowances
         self.deciding = Deciding(store.context.keying)
-        self.standings = Standings(store.looking_up, now, posts_required=posts_required)
+        self.grants = Grants(store.looking_up)
+        self.standings = Standings(store.looking_up(), now, posts_required=posts_required)
 
     async def spend(self, actor: Actor, **amounts: int) -> None:
         """Count what an actor uses of its institution's quotas (`Allowances`). Raises TooMany."""
@@ -188,8 +189,7 @@ class Guarding:
         numbers = self.deciding.onward_grantees(actor, purpose, sender)
         if not numbers:
             return rights
-        async with self.store.glancing(rights.wall) as connection:
-            granted = await granted_to(connection, numbers)
+        granted = await self.grants.to(numbers, rights.wall)
         region = await self._region(actor, purpose, rights.standing)
         ground = Ground(sender, frozenset(), region, self.now(), granted)
         taken = self.deciding.taken_out(actor, purpose, ground, rights)
@@ -199,10 +199,9 @@ class Guarding:
         numbers = self.deciding.grantees(actor, purpose, sender)
         if not numbers:
             return InUse()
-        async with self.store.glancing(wall) as connection:
-            granted = await granted_to(connection, numbers)
-            parts = self.deciding.parts(sender, purpose, granted)
-            return granted if not parts else granted.joined(await granted_to(connection, parts))
+        granted = await self.grants.to(numbers, wall)
+        parts = self.deciding.parts(sender, purpose, granted)
+        return granted if not parts else granted.joined(await self.grants.to(parts, wall))
 
     async def _region(self, actor: Actor, purpose: str, standing: Standing) -> frozenset[int]:
         if not standing.region or not self.deciding.asks_region(actor, purpose):

@@ -12,11 +12,11 @@ from quanmin.records.context import Context
 from quanmin.records.model import EntryOutcome, Hits, Outcome, Stored
 from quanmin.records.reading import history, read, read_version
 from quanmin.records.search import search
+from quanmin.records.simplifying import both, either
 from quanmin.records.store import Store
 from quanmin.records.visibility import OfSender, Visibility
 from quanmin.records.visibility_sql import allows
 from quanmin.trust.deciding import Rights
-from quanmin.trust.deciding.joining import both, either
 from quanmin.trust.directory import asks_for_hidden, directory, directory_form
 from quanmin.trust.registers.definitions import institution_rule
 

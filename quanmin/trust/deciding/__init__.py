@@ -3,7 +3,7 @@
 from quanmin.trust.deciding.compiling import Deciding, Ground, Rights, abroad, entrusted, narrowed
 from quanmin.trust.deciding.consents import CONSENT
 from quanmin.trust.deciding.giving import Giver, Giving
-from quanmin.trust.deciding.granting import InUse, granted_to
+from quanmin.trust.deciding.in_use import Grants, InUse
 from quanmin.trust.deciding.projections import grant_projections
 from quanmin.trust.deciding.reasons import Said
 from quanmin.trust.deciding.regions import senders_of_region
@@ -13,6 +13,7 @@ __all__ = [
     "Deciding",
     "Giver",
     "Giving",
+    "Grants",
     "Ground",
     "InUse",
     "Rights",
@@ -20,7 +21,6 @@ __all__ = [
     "abroad",
     "entrusted",
     "grant_projections",
-    "granted_to",
     "narrowed",
     "senders_of_region",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from importlib import resources
 
 import msgspec
@@ -16,11 +16,18 @@ import msgspec
 from quanmin.base.decision import Decision
 from quanmin.fhir.table import load_table
 from quanmin.records.keying import Keying
-from quanmin.records.visibility import Both, Everything, Nothing, OfType, Visibility
+from quanmin.records.simplifying import both, either, simplified, without
+from quanmin.records.visibility import (
+    Both,
+    Everything,
+    Nothing,
+    OfType,
+    Visibility,
+    at_moment,
+)
 from quanmin.records.walls import Wall
-from quanmin.trust.actors import Actor
-from quanmin.trust.deciding.granting import InUse
-from quanmin.trust.deciding.joining import both, either, without
+from quanmin.trust.actors import Actor, Role
+from quanmin.trust.deciding.in_use import InUse
 from quanmin.trust.deciding.reaching import BREAK_GLASS, Asking, Reaching
 from quanmin.trust.deciding.reasons import Group, Reasons, Said, joined, token_of
 from quanmin.trust.deciding.rules import GRANTED_ATOMS, Atom, Rule, load_rules
@@ -96,8 +103,8 @@ def narrowed(rights: Rights, reached: Visibility) -> Rights:
     )
 
 
-# What these reach is the same for everybody, so that rules of no others are compiled once.
-_SAME_FOR_ALL = frozenset({"everything", "directory"})
+_CACHE = 1024
+_SEEING = frozenset({"read", "look_up"})
 _WRITING = frozenset({"change", "create", "erase"})
 
 
@@ -137,7 +144,7 @@ class _Chosen(msgspec.Struct, frozen=True):
     may_erase: Decision
     creatable: frozenset[str] | None
     tokens: Said
-    is_constant: bool
+    asks_grants: bool
 
 
 class _Forbids:
@@ -174,45 +181,57 @@ class Deciding:
         self.rules = load_rules()
         self.reaching = Reaching(keying)
         self._chosen: dict[tuple[str, str, frozenset[str]], _Chosen] = {}
-        # By the identity of what was chosen, which stays as long as this does.
-        self._constant: dict[int, Rights] = {}
+        self._undated = lru_cache(_CACHE)(self._compile)
 
     def compile(self, actor: Actor, purpose: str, ground: Ground) -> Rights:
-        """The actor's rights for a purpose on this ground."""
+        """The actor's rights for a purpose on this ground.
+
+        The same ground gives the same rights, but for the moment; so they are worked out once. Not
+        where it is not known what is granted: all that may be is more to date than to work out.
+        """
+        if ground.granted is None and self._choose(actor, purpose).asks_grants:
+            return self._compile(actor.code, actor.role, actor.duties, purpose, ground)
+        at = ground.at
+        ground = msgspec.structs.replace(ground, at=0)
+        found = self._undated(actor.code, actor.role, actor.duties, purpose, ground)
+        whole, readable, writable = at_moment((found.whole, found.readable, found.writable), at)
+        return msgspec.structs.replace(
+            found,
+            whole=whole,
+            readable=readable,
+            writable=writable,
+            reasons=msgspec.structs.replace(found.reasons, at=at),
+        )
+
+    def _compile(
+        self, code: str, role: Role, duties: frozenset[str], purpose: str, ground: Ground
+    ) -> Rights:
+        actor = Actor(code, role, "", "", duties=duties)
         chosen = self._choose(actor, purpose)
-        if chosen.is_constant and (known := self._constant.get(id(chosen))) is not None:
-            return known
         asking = asking_on(actor, purpose, ground)
         forbids = _Forbids(chosen.forbidding, partial(self.extent, asking=asking))
         read = self._groups(chosen.reading, forbids, asking)
         looked_up = self._groups(chosen.looking_up, forbids, asking)
-        whole = _seen(read)
-        rights = Rights(
+        # Where it is not known what is granted the database is not asked by it, or once.
+        shortest = simplified if ground.granted is not None else _as_it_is
+        whole = shortest(_seen(read))
+        return Rights(
             whole,
-            either((whole, _seen(looked_up))),
+            shortest(either((whole, _seen(looked_up)))),
             _seen(self._groups(chosen.changing, _Forbids(), asking)),
             chosen.may_create,
             chosen.may_erase,
             reserved_for(actor.role),
             chosen.creatable,
-            Reasons((*read, *looked_up)),
+            Reasons((*read, *looked_up), at=ground.at),
             chosen.tokens,
         )
-        if chosen.is_constant:
-            self._constant[id(chosen)] = rights
-        return rights
 
     def grantees(self, actor: Actor, purpose: str, sender: int) -> tuple[int, ...]:
         """The numbers under which something may be granted to an actor; none for one whom no rule
         about grants concerns.
         """
-        chosen = self._choose(actor, purpose)
-        atoms = {
-            atom
-            for rule in (*chosen.reading, *chosen.looking_up, *chosen.forbidding)
-            for atom in rule.reach.among
-        }
-        if atoms.isdisjoint(GRANTED_ATOMS):
+        if not self._choose(actor, purpose).asks_grants:
             return ()
         return self.reaching.grantees(actor.code, sender, purpose)
 
@@ -343,8 +362,12 @@ def _chosen(rules: Sequence[Rule]) -> _Chosen:
         if any(one is None for one in types)
         else frozenset().union(*(one for one in types if one is not None)),
         tokens=Said(joined(token_of(rule) for rule in permits if rule.does & _WRITING)),
-        is_constant=all(_SAME_FOR_ALL.issuperset(_atoms(rule)) for rule in rules),
+        asks_grants=any(_asks_grants(rule) for rule in rules if rule.does & _SEEING),
     )
+
+
+def _as_it_is(visibility: Visibility) -> Visibility:
+    return visibility
 
 
 def _seen(groups: Iterable[Group]) -> Visibility:
@@ -359,8 +382,8 @@ def _seen(groups: Iterable[Group]) -> Visibility:
     )
 
 
-def _atoms(rule: Rule) -> tuple[Atom, ...]:
-    return (*rule.reach.among, *rule.reach.outside)
+def _asks_grants(rule: Rule) -> bool:
+    return not GRANTED_ATOMS.isdisjoint(rule.reach.among)
 
 
 def _decision(rules: Sequence[Rule]) -> Decision:

@@ -17,15 +17,6 @@ from quanmin.people import PersonIndex
 from quanmin.records.operation import Change
 from quanmin.records.rid import bucket_of
 
-_WIDE: Final = 500
-_IN_USE: Final = """
-    select number, (
-        select count(*) from (
-            select from records.granted g where g.grantee = number limit $2::int + 1
-        ) few
-    ) as size
-    from unnest($1::bigint[]) as number
-"""
 _PATIENT: Final = load_table().types["Patient"].number
 _LOCK: Final = "select pg_advisory_xact_lock(hashtextextended('granted ' || $1::bigint, 0))"
 _EXPIRED: Final = "delete from records.granted where patient = any($1) and until <= $2"
@@ -97,28 +88,6 @@ class Grounded(msgspec.Struct, frozen=True):
     source: int
     about: int
     grants: tuple[Granting, ...]
-
-
-class InUse(msgspec.Struct, frozen=True):
-    """To which of some grantees anything is granted, now or once or some day; `wide` are those of
-    them to whom much is.
-    """
-
-    numbers: frozenset[int] = frozenset()
-    wide: frozenset[int] = frozenset()
-
-    def joined(self, other: InUse) -> InUse:
-        """Of the one and the other grantees."""
-        return InUse(self.numbers | other.numbers, self.wide | other.wide)
-
-
-async def granted_to(connection: Connection, numbers: Sequence[int]) -> InUse:
-    """What is granted to these grantees."""
-    rows = await connection.fetch(_IN_USE, [*numbers], _WIDE)
-    return InUse(
-        frozenset(row["number"] for row in rows if row["size"]),
-        frozenset(row["number"] for row in rows if row["size"] > _WIDE),
-    )
 
 
 async def replace_grants(

@@ -10,6 +10,7 @@ import msgspec
 
 from quanmin.records.keying import Keying
 from quanmin.records.sensitivity import Kind, load_kinds
+from quanmin.records.simplifying import both, either, without
 from quanmin.records.visibility import (
     Both,
     Either,
@@ -25,8 +26,7 @@ from quanmin.records.visibility import (
     Visibility,
 )
 from quanmin.trust.deciding.grantees import Grantees, Meaning
-from quanmin.trust.deciding.granting import InUse
-from quanmin.trust.deciding.joining import both, either, without
+from quanmin.trust.deciding.in_use import InUse
 from quanmin.trust.deciding.levels import label_levels, load_levels
 from quanmin.trust.directory import directory
 from quanmin.trust.registers.definitions import institution_rule

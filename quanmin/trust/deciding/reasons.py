@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from quanmin.records.visibility import Both, Facts, Grant, OfType, Visibility
+from quanmin.records.visibility import Both, Facts, Grant, OfType, Visibility, at_moment
 from quanmin.records.visibility_sql import allows
 from quanmin.trust.deciding.rules import Remark, Rule, load_rules
 
@@ -33,19 +33,31 @@ class Group(msgspec.Struct, frozen=True):
 
 class Reasons(msgspec.Struct, frozen=True):
     """The rules of a decision about reading, as they were compiled for one asker: what they permit
-    in groups is what the asker sees. `transfers` are those out of the country under which it is
-    given to them.
+    in groups is what the asker sees, `at` a moment. `transfers` are those out of the country under
+    which it is given to them.
     """
 
-    groups: tuple[Group, ...] = ()
+    undated: tuple[Group, ...] = ()
     transfers: tuple[int, ...] = ()
+    at: int = 0
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """As they are at the moment."""
+        at = self.at
+        return tuple(
+            [
+                Group(_at_moment(group.permits, at), _at_moment(group.against, at))
+                for group in self.undated
+            ]
+        )
 
     def in_force(self, type_: str | None = None) -> str | None:
         """The rules by which there was something to see among records of a type (None: of all), and
         those that took away from it.
         """
         found: list[str] = []
-        for group in self.groups:
+        for group in self.undated:
             permits = [token_of(rule) for rule, part in group.permits if _is_about(part, type_)]
             if permits:
                 found += permits
@@ -78,7 +90,7 @@ class Reasons(msgspec.Struct, frozen=True):
     @property
     def wants_remarks(self) -> bool:
         """Whether any of the rules wants something remarked."""
-        return any(rule.remark for group in self.groups for rule, _ in group.permits)
+        return any(rule.remark for group in self.undated for rule, _ in group.permits)
 
     def of_person(self, patient: int, grants: frozenset[Grant]) -> str | None:
         """The rules in force, and what is to be remarked when they are used on the record of one
@@ -87,6 +99,13 @@ class Reasons(msgspec.Struct, frozen=True):
         facts = Facts(0, patient, "Patient", frozenset(), None, grants)
         met = [rule for group in self.groups for rule in _met(group, facts)]
         return joined([*(self.in_force() or "").split(), *_remarks(met)])
+
+
+def _at_moment(
+    parts: tuple[tuple[Rule, Visibility], ...], at: int
+) -> tuple[tuple[Rule, Visibility], ...]:
+    dated = at_moment([part for _, part in parts], at)
+    return tuple([(rule, part) for (rule, _), part in zip(parts, dated, strict=True)])
 
 
 def _met(group: Group, facts: Facts) -> list[Rule]:

@@ -7,15 +7,14 @@ under way share the next one, as single reads do.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Collection, Iterable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Final, Literal
 
 import msgspec
 
-from quanmin.base.database import Connection
+from quanmin.base.database import Reader
 from quanmin.base.problems import Forbidden, Stopped
+from quanmin.base.sharing import Shared
 from quanmin.trust.actors import Actor
 from quanmin.trust.registers.definitions import RoleRule, acting_states, roles
 from quanmin.trust.registers.licensing import (
@@ -30,7 +29,6 @@ from quanmin.trust.registers.tenant_rule import tenant_rule
 
 Obstacle = Literal["state", "abroad", "admission", "no-post", "post", "licence"]
 
-_BATCH_MAX: Final = 256
 _REMEMBERED_MAX: Final = 10_000
 _ASK: Final = """
     select asked.actor, asked.sender, asked.client, e.organization is not null as is_entered,
@@ -234,20 +232,19 @@ class Standings:
 
     def __init__(
         self,
-        connect: Callable[[], AbstractAsyncContextManager[Connection]],
+        registers: Reader,
         now: Callable[[], int],
         *,
         posts_required: bool = True,
     ) -> None:
-        """`connect` lends a connection; `now` gives microseconds since 1970-01-01T00:00Z. With
+        """`registers` reads them; `now` gives microseconds since 1970-01-01T00:00Z. With
         `posts_required` nobody acts without a post whose role has one (roles.toml).
         """
         self.posts_required = posts_required
-        self._connect = connect
+        self._registers = registers
         self._now = now
         self._tenancies: dict[_Key, _Tenancy] = {}
-        self._waiting: dict[_Key, list[asyncio.Future[Standing]]] = {}
-        self._asker: asyncio.Task[None] | None = None
+        self._shared: Shared[_Key, Standing] = Shared(self._ask_now, _UNKNOWN)
 
     async def of(self, actor: Actor) -> Standing:
         """What the registers say of this actor, and of the application that asks for them, now.
@@ -263,30 +260,12 @@ class Standings:
 
     async def told(self, actor: Actor) -> Standing:
         """The same, also of one who may not act."""
-        found = asyncio.get_running_loop().create_future()
-        key = actor.code, actor.sender, actor.client
-        self._waiting.setdefault(key, []).append(found)
-        if self._asker is None or self._asker.done():
-            self._asker = asyncio.create_task(self._ask_waiting())
-        standing: Standing = await found
-        return standing
+        return await self._shared.of((actor.code, actor.sender, actor.client))
 
-    async def _ask_waiting(self) -> None:
-        while self._waiting:
-            batch = {key: self._waiting.pop(key) for key in [*self._waiting][:_BATCH_MAX]}
-            try:
-                async with self._connect() as connection:
-                    told = await self._ask(connection, batch, self._now())
-            except Exception as error:  # noqa: BLE001 - handed to everyone who waits
-                for found in _each(batch):
-                    found.set_exception(error)
-            else:
-                for key, waiting in batch.items():
-                    for found in waiting:
-                        if not found.done():
-                            found.set_result(told.get(key, _UNKNOWN))
+    async def _ask_now(self, keys: Sequence[_Key]) -> dict[_Key, Standing]:
+        return await self._ask(self._registers, keys, self._now())
 
-    async def at(self, connection: Connection, actor: Actor, moment: int) -> Standing:
+    async def at(self, connection: Reader, actor: Actor, moment: int) -> Standing:
         """What the registers say of an actor at a moment, whether they may act or not; the tenants
         are those of now.
         """
@@ -294,7 +273,7 @@ class Standings:
         return (await self._ask(connection, [key], moment)).get(key, _UNKNOWN)
 
     async def _ask(
-        self, connection: Connection, keys: Collection[_Key], now: int
+        self, connection: Reader, keys: Collection[_Key], now: int
     ) -> dict[_Key, Standing]:
         actors, senders, clients = map(list, zip(*keys, strict=True))
         in_force = list(licence_rule().states.in_force)
@@ -313,7 +292,7 @@ class Standings:
         return {key: held[key].told(standing) for key, standing in told.items()}
 
     async def _tenancies_of(
-        self, connection: Connection, keys: Collection[_Key], edition: int, now: int
+        self, connection: Reader, keys: Collection[_Key], edition: int, now: int
     ) -> dict[_Key, _Tenancy]:
         held = {key: self._tenancies[key] for key in keys if key in self._tenancies}
         missing = [key for key in keys if key not in held or not held[key].holds(edition, now)]
@@ -324,12 +303,6 @@ class Standings:
             for row in await connection.fetch(_ASK_TENANTS, actors, senders, now, clients):
                 held[_key(row)] = self._tenancies[_key(row)] = _tenancy(row)
         return held
-
-
-def _each(
-    batch: dict[_Key, list[asyncio.Future[Standing]]],
-) -> list[asyncio.Future[Standing]]:
-    return [found for waiting in batch.values() for found in waiting if not found.done()]
 
 
 def _standing(row: Any, types: dict[int, frozenset[str]]) -> Standing:

@@ -17,6 +17,7 @@ from quanmin.fhir.table import load_table
 from quanmin.records.keying import Keying
 from quanmin.records.search.reader import Statement
 from quanmin.records.sensitivity import load_kinds
+from quanmin.records.simplifying import simplified
 from quanmin.records.visibility import (
     Both,
     Either,
@@ -300,3 +301,11 @@ def _row(number: int, each: Facts) -> tuple[object, ...]:
     labels = sorted(each.labels) or None
     keys = sorted(each.keys) or None
     return number, each.patient, each.time, each.sender, type_number, labels, keys
+
+
+@given(visibility=visibilities, each=facts, granted=grants)
+def test_a_visibility_in_fewer_words_shows_the_same_records(
+    visibility: Visibility, each: Facts, granted: list[tuple[int, Grant]]
+) -> None:
+    full = _with_grants(each, granted)
+    assert allows(simplified(visibility), full) is allows(visibility, full)
