@@ -10,7 +10,7 @@ from quanmin.trust.allowances import Allowance, Allowances, Spending
 from quanmin.trust.deciding import grant_projections
 from quanmin.trust.desk import Desk
 from quanmin.trust.errands import Errand, Errands, Mandate, Prepare, carry_on, is_errand
-from quanmin.trust.exporting import Exporting
+from quanmin.trust.exporting import Exporting, Taken
 from quanmin.trust.guard import Guard, GuardedRecords
 from quanmin.trust.log import AccessLog, Notary, Witness
 from quanmin.trust.questions import Question
@@ -46,6 +46,7 @@ __all__ = [
     "Role",
     "Spending",
     "Stored",
+    "Taken",
     "Timeline",
     "Witness",
     "carry_on",

@@ -52,10 +52,14 @@ class _Payload(msgspec.Struct, frozen=True):
 
 
 class Errand(msgspec.Struct, frozen=True):
-    """A job that a request began, and the mandate of that request."""
+    """A job that a request began, the mandate of that request, and its purpose and id, by which the
+    access log has what is done.
+    """
 
     job: Listed
     mandate: Mandate
+    purpose: str
+    request: str
 
 
 class Errands:
@@ -127,7 +131,9 @@ class Errands:
             raise _unknown()
         if not _is_within(self._actor, msgspec.convert(job.payload, _Payload)):
             raise _unknown()
-        return Errand(job, _open(self._store.context, job.kind, job.owner, job.payload))
+        payload = msgspec.convert(job.payload, _Payload)
+        mandate = _open(self._store.context, job.kind, job.owner, job.payload)
+        return Errand(job, mandate, payload.purpose, payload.request)
 
     async def dismiss(self, number: int) -> Errand:
         """End an errand: what is under way stops before its next step, and it is told of no more.

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from quanmin.base.database import Connection
+from quanmin.base.problems import Gone
 from quanmin.fhir.query import Query
 from quanmin.records.portions import Extent, Portion, patients_among, portion, searched_portion
 from quanmin.records.provenance import of_patients
 from quanmin.records.readiness import require_indexed
+from quanmin.records.reading import count_beyond
 from quanmin.records.settling import Settling, settling
+from quanmin.trust.deciding import CONSENT
 from quanmin.trust.directory import asks_for_hidden
 from quanmin.trust.lifecycle.handing_out import begin_handing_out
 from quanmin.trust.showing import shown
@@ -25,7 +28,29 @@ if TYPE_CHECKING:
     from quanmin.trust.guarded_reading import Guarding
     from quanmin.trust.log import Notes
 
+_ACTION: Final = "export"
 _MILLISECOND: Final = 1000
+# By so much the clocks of the job, of the records and of the log may differ.
+_SKEW: Final = 60_000_000
+# Patients about whom somebody has said something since, or of whom a grant has run out.
+_MOVED: Final = """
+    select r.patient from records.record r
+    where r.type = $1 and r.updated >= $2 and r.patient is not null
+    union select g.patient from records.granted g where g.until > $2 and g.until <= $3
+"""
+_TAKEN: Final = f"""
+    select distinct unnest(a.records) as rid from trust.access a
+    where a.at >= $1 and a.actor = $2 and a.request = $3 and a.action = '{_ACTION}'
+        and a.patients && $4::bigint[]
+"""  # noqa: S608 - constants of this module
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """What was taken out: by which actor, in the entries of which request, from which moment on."""
+
+    actor: str
+    request: str
+    since: int
 
 
 class Exporting:
@@ -58,7 +83,7 @@ class Exporting:
             wanted = [rid for rid in keys.values() if rid is not None]
             there = await patients_among(connection, context, rights.whole, wanted)
         if len(there) < len(set(keys.values())):
-            await self._notes.note("export", "Patient", "not-found")
+            await self._notes.note(_ACTION, "Patient", "not-found")
         return {id_: rid for id_, rid in keys.items() if rid is not None and rid in there}
 
     async def look_again(self) -> None:
@@ -125,6 +150,39 @@ class Exporting:
         versions = tuple(shown(rights, stored) for stored in kept)
         return Portion(versions, found.after)
 
+    async def refuse_withdrawn(self, taken: Taken) -> None:
+        """Raises Gone when among what was taken out is what the actor may not take out any more,
+        since a consent or a treatment has ended meanwhile. (An erasure ends the export.)
+
+        Only those are looked at about whom something has changed, not all that was taken out.
+        """
+        context, purpose = self._store.context, self._notes.purpose
+        sender, rights = await self._guard.rights(self._actor, purpose, "rs")
+        rights = await self._guard.taken_out(self._actor, purpose, sender, rights)
+        consents, since = context.definition(CONSENT).number, taken.since - _SKEW
+        async with self._store.reading(self._store.whole_node) as connection:
+            rows = await connection.fetch(_MOVED, consents, since, self._guard.now())
+            moved = await self._same_persons(connection, [row["patient"] for row in rows])
+            whose = (taken.actor, taken.request, moved)
+            found = await connection.fetch(_TAKEN, since, *whose) if moved else ()
+        rids = [row["rid"] for row in found]
+        async with self._store.reading(rights.wall) as connection:
+            is_gone = rids and await count_beyond(connection, rights.readable, rids)
+        if is_gone:
+            await self._notes.note(_ACTION, None, Gone.code)
+            raise Gone(
+                "since this was taken out somebody of it has withdrawn what permitted it: export"
+                " again"
+            )
+
+    async def _same_persons(self, connection: Connection, patients: Sequence[int]) -> list[int]:
+        found = set(patients)
+        for patient in patients:
+            person = await self._guard.people.person_of(connection, patient)
+            if person is not None:
+                found.update(await self._guard.people.patients_of(connection, person))
+        return sorted(found)
+
     async def note_download(self, type_: str, number: int) -> None:
         """That a file with so many records was given out, whose keys were noted as it was made."""
         entry = self._notes.entry_of_keys("download", type_, "ok", ())
@@ -134,7 +192,7 @@ class Exporting:
         self, connection: Connection | None, type_: str, versions: Sequence[Stored]
     ) -> None:
         self._notes.begin_anew()  # each portion is taken with the rights of its moment
-        entry = self._notes.entry("export", type_, "ok", versions)
+        entry = self._notes.entry(_ACTION, type_, "ok", versions)
         if not versions:
             return
         if connection is not None:

@@ -20,6 +20,7 @@ from quanmin.api.negotiation import FHIR_NDJSON, accepts_gzip
 from quanmin.api.parameters import Parameters
 from quanmin.api.reply import Headers, Reply
 from quanmin.base.problems import Gone, Invalid, NotFound, NotSupported, TooCostly
+from quanmin.trust import Taken
 
 if TYPE_CHECKING:
     from quanmin.api.address import Pairs
@@ -162,9 +163,12 @@ async def give_file(call: Call, errand: Errand) -> Reply:
     """
     exports, name = _exports(call), call.parts[2]
     _check_kept(exports.kept_until(errand.job))
-    part = next((one for one in finished(errand).parts if one.name == name), None)
+    done = finished(errand)
+    part = next((one for one in done.parts if one.name == name), None)
     if part is None:
         raise NotFound("there is no such file: the manifest of the export names those there are")
+    taken = Taken(errand.job.owner, errand.request, done.moment)
+    await call.records.stating(errand.purpose).exporting.refuse_withdrawn(taken)
     asked = msgspec.convert(errand.mandate.asked, Asked)
     await call.records.exporting.note_download(part.type, part.count)
     vault = exports.vault(errand.job.number, asked)

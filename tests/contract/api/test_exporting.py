@@ -13,8 +13,10 @@ from typing import Any
 
 import httpx
 import pytest
+from consenting import HL7
 from definitions import index_all, nation, of_nation
 from outlet import ASYNC, Taken, begin, ended, exports_in, fetch, take, working
+from persons import consent, to_institution
 from stores import bundle, observation, patient, post
 
 from quanmin.api import DoorLimits
@@ -515,6 +517,30 @@ async def test_everything_exported_and_every_download_is_in_the_access_log(outle
         "select type, hits from trust.access where action = 'download'"
     )
     assert [tuple(row) for row in downloads] == [("Observation", 8)]
+
+
+async def test_what_a_withdrawn_consent_had_opened_is_given_out_no_more(outlet: Outlet) -> None:
+    center, reader = outlet.client(), outlet.client("hospital-a")
+    await fill(outlet.client("hospital-b"))
+    await put(reader, "Organization", "reader", name="Reader")
+    disclose = {"coding": [{"system": f"{HL7}/consentaction", "code": "disclose"}]}
+    said = {}
+    parts: dict[str, dict[str, Any]] = {"seen": {}, "onward": {"action": [disclose]}}
+    for name, more in parts.items():
+        said[name] = consent("man", type="permit", actor=to_institution("hospital-a"), **more)
+        await put(center, "Consent", name, **said[name])
+    theirs = await take(reader, "/$export?_type=Observation")
+    own = await take(outlet.client("hospital-b"), "/$export?_type=Observation")
+    assert (len(theirs.ids()), len(own.ids())) == (4, 8)
+    (file,), (own_file,) = theirs.lines, own.lines
+    await put(center, "Consent", "later", **consent("woman", type="deny"))
+    assert (await reader.get(file)).status_code == 200, "nobody of it has said anything"
+    await put(center, "Consent", "onward", **(said["onward"] | {"status": "inactive"}))
+    answer = await reader.get(file)
+    assert answer.status_code == 410, answer.text
+    assert "export again" in answer.json()["issue"][0]["diagnostics"]
+    assert (await outlet.client("hospital-b").get(own_file)).status_code == 200
+    assert (await take(reader, "/$export?_type=Observation")).ids() == []
 
 
 async def test_no_file_of_an_export_can_be_read_without_the_nodes_keys(outlet: Outlet) -> None:
