@@ -108,7 +108,7 @@ async def keep_log(node: Node, pool: asyncpg.Pool[asyncpg.Record]) -> None:
                 await adopt_all(connection, log_.notary, log_.witness, now_)
                 for month in await drop_months(connection, log_.notary, limits, now):
                     log.info("a month of the access log was kept long enough: %s", month)
-                await check_in(connection, log_.notary, log_.witness, now)
+                await check_in(connection, log_.notary, log_.witness, now, limits)
         except UNAVAILABLE:
             log.warning("access log: the database cannot be reached", exc_info=True)
         except (OSError, asyncpg.PostgresError):

@@ -148,7 +148,14 @@ def _convert(given: Mapping[str, _Given]) -> Settings:
             section, key = setting.name.split(".", 1)
             checked.setdefault(section, {})[key] = _checked(setting, given[setting.name])
     sections = {field.name: field.type for field in msgspec.structs.fields(Settings)}
-    return Settings(**{name: sections[name](**values) for name, values in checked.items()})
+    return Settings(**{name: _section(name, sections[name], checked[name]) for name in checked})
+
+
+def _section(name: str, section: Any, values: dict[str, Any]) -> Any:
+    try:
+        return section(**values)
+    except ValueError as error:
+        raise Unusable(f"The settings of `{name}`: {error}.") from error
 
 
 def _checked(setting: Setting, given: _Given) -> Any:

@@ -23,14 +23,18 @@ DROP: Final = "drop-log"
 ADOPTED: Final = "adopted"
 
 _DAY: Final = 86_400 * 1_000_000
+_HOUR: Final = 3_600 * 1_000_000
 _AHEAD: Final = 3 * _DAY
+# A process goes on with the lane it has, for a moment into the next month; clocks differ.
+_MAY_GROW: Final = 2 * _DAY
 _ADOPTED_AT_ONCE: Final = 2_000
 _LOCK: Final = int.from_bytes(b"qlogkeep", "big")
 
-_GROWN: Final = """
-    select distinct on (h.lane) h.lane, h.size, h.root
+_NEWEST: Final = """
+    select distinct on (h.lane) h.lane, h.size, h.root,
+        h.size <> coalesce(c.size, 0) as has_grown
     from trust.head h left join trust.checked c using (lane)
-    where h.size > coalesce(c.size, 0) order by h.lane, h.size desc
+    where h.size > 0 order by h.lane, h.size desc
 """
 _PRUNE: Final = """
     delete from trust.head h using (
@@ -38,6 +42,9 @@ _PRUNE: Final = """
     ) newest where h.lane = newest.lane and h.size < newest.size
 """
 _LAST: Final = "select content from trust.checkpoint order by number desc limit 1"
+_SINCE: Final = """
+    select content from trust.checkpoint where number > $1 and number < $2 order by number
+"""
 _CHECKED: Final = """
     insert into trust.checked (lane, size) select * from unnest($1::int[], $2::bigint[])
     on conflict (lane) do update set size = excluded.size
@@ -57,20 +64,29 @@ _DUE: Final = """
 
 
 async def check_in(
-    connection: Connection, notary: Notary, witness: Witness | None, now: int
+    connection: Connection,
+    notary: Notary,
+    witness: Witness | None,
+    now: int,
+    limits: AccessLogLimits | None = None,
 ) -> Checkpoint | None:
     """Sign what all lanes have grown to since the last checkpoint, and have it on disk here and at
-    the witness; None when nothing has grown. Several processes may do it.
+    the witness; None when nothing has grown. Several processes may do it. The first of an hour
+    tells of all lanes that may still grow, whatever is noted of the ones before it.
 
     What a crash kept from the witness comes to it now.
     """
+    limits = limits or AccessLogLimits()
     async with connection.transaction():
         await connection.execute("select pg_advisory_xact_lock($1)", _LOCK)
-        grown = await connection.fetch(_GROWN)
-        if not grown:
+        newest = await connection.fetch(_NEWEST)
+        if not any(row["has_grown"] for row in newest):
             return None
         content = await connection.fetchval(_LAST)
         last = None if content is None else msgspec.msgpack.decode(content, type=Checkpoint)
+        is_first = last is None or last.at // _HOUR < now // _HOUR
+        begin = month_of(now - _MAY_GROW)
+        grown = [row for row in newest if row["has_grown"] or (is_first and row["lane"] >= begin)]
         checkpoint = notary.sign_checkpoint(
             Checkpoint(
                 1 if last is None else last.number + 1,
@@ -88,9 +104,17 @@ async def check_in(
             _CHECKED, [row["lane"] for row in grown], [row["size"] for row in grown]
         )
         await connection.execute(_PRUNE)
+        missed = []
+        if witness is not None and last is not None:
+            known = witness.newest_checkpoint()
+            since = last.number if known is None else known
+            missed = await connection.fetch(_SINCE, since, checkpoint.number)
     if witness is not None:
+        # In order, and never one without those before it: so a hole in the witness is no accident.
+        for row in missed:
+            witness.keep(msgspec.msgpack.decode(row["content"], type=Checkpoint))
         witness.keep(checkpoint)
-        witness.forget_heads(now)
+        witness.forget_heads(now - round(limits.heads_hours_kept * _HOUR))
     return checkpoint
 
 
@@ -154,8 +178,10 @@ async def drop_months(
         due = [row["month"] for row in await connection.fetch(_DUE, last // LANES_A_MONTH)]
         for month in due:
             await connection.execute(f"drop table if exists trust.access_{month}")
+            # An erasure holds a digest over all that it redacted, earlier months as well: what it
+            # did is forgotten with its own entry, and what it redacted is gone by then.
             await connection.execute(
-                "delete from trust.redaction where lane / $1 = $2", LANES_A_MONTH, month
+                "delete from trust.redaction where by_lane / $1 = $2", LANES_A_MONTH, month
             )
         before = [row["month"] for row in await connection.fetch("select month from trust.dropped")]
         gone = await dropped_heads(connection, {*before, *due})

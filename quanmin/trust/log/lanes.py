@@ -117,9 +117,12 @@ def month_of(moment: int) -> int:
 
 def read_lane(row: Any) -> Lane:
     """A lane out of a row."""
-    packed = row["frontier"]
-    roots = (packed[at : at + HASH_BYTES] for at in range(0, len(packed), HASH_BYTES))
-    return Lane(row["lane"], row["suite"], row["size"], tuple(roots))
+    return Lane(row["lane"], row["suite"], row["size"], read_frontier(row["frontier"]))
+
+
+def read_frontier(packed: bytes) -> tuple[bytes, ...]:
+    """A frontier as a row has it."""
+    return tuple(packed[at : at + HASH_BYTES] for at in range(0, len(packed), HASH_BYTES))
 
 
 async def look(database: Database, notary: Notary, now: int) -> Lane | None:

@@ -24,8 +24,8 @@ class AccessLogLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     days_kept: Annotated[
         int,
         Meta(
-            description="How long entries are kept, by whole months; never less than the rule says "
-            "(`quanmin/definitions/access_log.toml`), whatever stands here. 0: as the rule says.",
+            description="How long entries are kept, by whole months; less than the rule says "
+            "(`quanmin/definitions/access_log.toml`) is refused. 0: as the rule says.",
             ge=0,
         ),
     ] = 0
@@ -33,6 +33,15 @@ class AccessLogLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         float,
         Meta(description="How often the state of the log is signed as a whole.", gt=0),
     ] = 60.0
+    heads_hours_kept: Annotated[
+        float,
+        Meta(
+            description="How long the folder `witness` keeps what each tree grew to from moment to "
+            "moment; the checkpoints in it stay. Verify the log more often than this: whoever puts "
+            "a tree back between two checkpoints is found by these.",
+            ge=2,
+        ),
+    ] = 26.0
     search_seconds_max: Annotated[
         float,
         Meta(
@@ -42,7 +51,15 @@ class AccessLogLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         ),
     ] = 2.0
 
+    def __post_init__(self) -> None:
+        """Raises ValueError for fewer days than the rule says."""
+        if 0 < self.days_kept < days_by_rule():
+            raise ValueError(
+                f"`days_kept` must be {days_by_rule()} or more, as the rule says, or 0, not"
+                f" {self.days_kept}"
+            )
+
     @property
     def days(self) -> int:
         """The days that hold."""
-        return max(self.days_kept, days_by_rule())
+        return self.days_kept or days_by_rule()

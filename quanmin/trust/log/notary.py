@@ -170,6 +170,12 @@ class Notary:
         return int.from_bytes(digest[:_MARK_BYTES], "big", signed=True)
 
 
+def suite_of(signature: bytes) -> str | None:
+    """The suite that a signature is of, by what it says of itself."""
+    numbers = {one.algorithm.number: one.name for one in SUITES.values()}
+    return numbers.get(signature[0]) if signature else None
+
+
 def hash_of(suite: str) -> Hash:
     """The hash that the trees of a suite are made with: hashlib has it three times as fast as
     `cryptography`.

@@ -64,6 +64,6 @@ def read_entry(row: Any) -> Kept:
         client=row["client"],
         note=row["note"],
         digest=row["digest"],
-        part_of=None if part_lane is None else Place(part_lane, part_n),
+        part_of=None if part_lane is None and part_n is None else Place(part_lane, part_n),
     )
     return Kept(Place(row["lane"], row["n"]), access, row["salt"], row["mark"])

@@ -10,68 +10,36 @@ committed.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from typing import Final, Literal
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import Any, Final
 
 import msgspec
 
 from quanmin.base.database import Connection
 from quanmin.base.merkle import Hash, Tree
-from quanmin.trust.log.entry import SALT_BYTES, Place
+from quanmin.trust.log.checking import Checking, Lane, runs
+from quanmin.trust.log.claims import Claims, Witnessed
+from quanmin.trust.log.entry import Place
+from quanmin.trust.log.findings import Finding, Wrong
 from quanmin.trust.log.keeping import DROP, digest_of_dropped, dropped_heads
-from quanmin.trust.log.lanes import HASH_BYTES, LANES_A_MONTH, TILE_LEVEL, month_of
+from quanmin.trust.log.lanes import LANES_A_MONTH, TILE_LEVEL, month_of, read_frontier
 from quanmin.trust.log.limits import days_by_rule
-from quanmin.trust.log.notary import Checkpoint, Head, Notary, Restored, hash_of
+from quanmin.trust.log.notary import Checkpoint, Head, Notary, Restored, hash_of, suite_of
 from quanmin.trust.log.redacting import Redaction, digest_of
 from quanmin.trust.log.restoring import explained, told
 from quanmin.trust.log.rows import ENTRY, Kept, read_entry
 from quanmin.trust.log.witness import Witness
 
-Wrong = Literal[
-    "changed",
-    "removed",
-    "inserted",
-    "moved",
-    "redacted",
-    "lane",
-    "head",
-    "subtree",
-    "checkpoint",
-    "erasure",
-    "restore",
-]
-
-_ENTRIES: Final = f"select {ENTRY} from trust.access a where a.lane = $1 order by a.n"
-_LANES: Final = "select lane, suite from trust.lane"
+# An empty array says the same as none, and the node writes none.
+_ENTRIES: Final = (
+    f"select {ENTRY}, a.records = '{{}}' or a.patients = '{{}}' as is_odd"
+    " from trust.access a where a.lane = $1 order by a.n"
+)
+_LANES: Final = "select lane, suite, is_for_writes, has_ended from trust.lane order by lane"
 _HEADS: Final = "select * from trust.head order by lane, size desc"
 _ROWS_AT_ONCE: Final = 2_000
-# A row that stands in a wrong place is looked for where others are missing or wrong; when these are
-# more, near its place only.
-_PLACES_TRIED_MAX: Final = 2_000
-_NEAR: Final = 64
 _ERASURE: Final = "erase"
 _DAY: Final = 86_400 * 1_000_000
-
-
-class Finding(msgspec.Struct, frozen=True):
-    """Something that is not as it was written. `until`: the last entry of a run, `place` the first.
-    A lane as a whole has no number.
-    """
-
-    wrong: Wrong
-    lane: int
-    number: int | None
-    text: str
-    until: int | None = None
-
-    @property
-    def entry(self) -> str:
-        """The entry, as it is called everywhere; a run by its first and last."""
-        if self.number is None:
-            return f"lane {self.lane}" if self.lane else ""
-        first = str(Place(self.lane, self.number))
-        last = "" if self.until in {None, self.number} else f" to {self.lane}-{self.until}"
-        return first + last
 
 
 class Progress(msgspec.Struct):
@@ -92,41 +60,6 @@ class Verified(msgspec.Struct, frozen=True):
     remarks: tuple[str, ...] = ()
 
 
-class _Lane(msgspec.Struct):
-    """A lane as its row says; `is_there` is false for one that only others tell of."""
-
-    number: int
-    suite: str = ""
-    size: int = 0
-    root: bytes = b""
-    frontier: tuple[bytes, ...] = ()
-    is_dropped: bool = False
-    is_there: bool = True
-
-
-class _Claims:
-    """What was signed of each lane: a root for a size, by whom."""
-
-    def __init__(self) -> None:
-        self.roots: dict[int, dict[int, dict[bytes, str]]] = defaultdict(lambda: defaultdict(dict))
-        self.number = 0
-        self._checked: dict[int, int] = {}
-
-    def check_in(self, lane: int, size: int, root: bytes, by: str) -> None:
-        self._checked[lane] = max(size, self.largest_checked(lane))
-        self.add(lane, size, root, by)
-
-    def add(self, lane: int, size: int, root: bytes, by: str) -> None:
-        self.number += 1
-        self.roots[lane][size].setdefault(root, by)
-
-    def largest_checked(self, lane: int) -> int:
-        return self._checked.get(lane, 0)
-
-    def largest(self, lane: int) -> int:
-        return max(self.roots[lane], default=0)
-
-
 async def verify(
     connection: Connection,
     notary: Notary,
@@ -135,7 +68,7 @@ async def verify(
     heard: Callable[[Progress], None] = lambda _: None,
 ) -> Verified:
     """Look at everything. `heard` is told from time to time how far it is."""
-    heads = [] if witness is None else [*witness.heads()]
+    heads = Witnessed(() if witness is None else witness.heads())
     outside = [] if witness is None else [*witness.checkpoints()]
     restored = [] if witness is None else [*witness.restored()]
     has_adopted = witness is not None and witness.has_adopted
@@ -158,7 +91,8 @@ class _Verifier:
         self._heard = heard
         self._has_adopted = has_adopted
         self._findings: list[Finding] = []
-        self._claims = _Claims()
+        self._claims = Claims()
+        self._witnessed = Witnessed()
         self._progress = Progress()
         self._redactions: dict[Place, Redaction] = {}
         self._digests: dict[Place, list[Redaction]] = {}
@@ -167,13 +101,18 @@ class _Verifier:
         self._dropped_heads: list[Head] = []
         self._restored: list[Restored] = []
         self._lost: dict[int, int] = {}
+        self._kept_checkpoints: dict[int, int] = {}
 
     async def run(
-        self, heads: list[Head], outside: list[Checkpoint], restored: Sequence[Restored] = ()
+        self,
+        heads: Witnessed,
+        outside: Sequence[Checkpoint],
+        restored: Sequence[Restored] = (),
     ) -> Verified:
+        self._witnessed = heads
         await self._read_restored(restored)
         checkpoints = await self._claim_checkpoints(outside)
-        self._claim_heads(heads)
+        self._claim_heads()
         await self._read_dropped()
         lanes = await self._lanes()
         await self._read_redactions()
@@ -183,13 +122,15 @@ class _Verifier:
                 await self._check_dropped(lane)
             else:
                 await self._check_lane(lane)
+        await self._check_strays({lane.number for lane in lanes})
         self._check_erasures()
         self._check_drops()
+        await self._check_checked()
         remarks = await self._remarks()
         return Verified(
             self._progress.entries,
             len(lanes),
-            self._claims.number,
+            self._claims.number + self._witnessed.number,
             checkpoints,
             tuple(self._findings),
             remarks,
@@ -202,8 +143,8 @@ class _Verifier:
 
     # ---- what was signed ----------------------------------------------------------------------
 
-    def _claim_heads(self, heads: Iterable[Head]) -> None:
-        for head in heads:
+    def _claim_heads(self) -> None:
+        for head in self._witnessed.largest():
             if self._is_lost(head.lane, head.size, head.at):
                 continue
             if head.size <= self._claims.largest_checked(head.lane):
@@ -213,35 +154,56 @@ class _Verifier:
             else:
                 self._find("head", head.lane, None, "a head of the witness has no valid signature")
 
-    async def _claim_checkpoints(self, outside: list[Checkpoint]) -> int:
-        rows = await self._connection.fetch("select * from trust.checkpoint order by number")
-        inside = [msgspec.msgpack.decode(row["content"], type=Checkpoint) for row in rows]
-        for row, one in zip(rows, inside, strict=True):
-            if row["number"] != one.number:
-                self._find("checkpoint", 0, None, f"checkpoint {row['number']} is another's")
-        known = {one.number: one for one in inside}
-        if outside and (not inside or inside[-1].number < outside[-1].number):
-            first = inside[-1].number + 1 if inside else outside[0].number
-            text = f"checkpoints from {first} on have been removed from the database"
-            self._find("checkpoint", 0, None, text)
-        for one in outside:
-            if one.number in known and known[one.number] != one:
-                text = f"checkpoint {one.number} is not the one that was witnessed"
+    async def _claim_checkpoints(self, outside: Sequence[Checkpoint]) -> int:
+        inside = await self._read_checkpoints()
+        witnessed = {one.number: one for one in outside}
+        for number in sorted(inside.keys() & witnessed.keys()):
+            if inside[number] != witnessed[number]:
+                text = f"checkpoint {number} is not the one that was witnessed"
                 self._find("checkpoint", 0, None, text)
-        merged = known | {one.number: one for one in outside}
+        for run in runs(sorted(witnessed.keys() - inside.keys())):
+            self._find("checkpoint", 0, None, f"the database lacks {_checkpoints(*run)}")
+        # What the witness had before it was lost with its disk nobody brings back, and what a crash
+        # kept from its end comes to it yet.
+        between = range(min(witnessed, default=0), max(witnessed, default=0))
+        for run in runs([number for number in between if number not in witnessed]):
+            self._find("witness", 0, None, f"the witness lacks {_checkpoints(*run)}")
+        merged = inside | witnessed
         before: Checkpoint | None = None
         for number in sorted(merged):
             self._claim_checkpoint(merged[number], before)
             before = merged[number]
         return len(merged)
 
+    async def _read_checkpoints(self) -> dict[int, Checkpoint]:
+        inside: dict[int, Checkpoint] = {}
+        for row in await self._connection.fetch("select * from trust.checkpoint order by number"):
+            number = row["number"]
+            try:
+                one = msgspec.msgpack.decode(row["content"], type=Checkpoint)
+            except msgspec.DecodeError:
+                self._find("checkpoint", 0, None, f"checkpoint {number} cannot be read")
+                continue
+            if one.number != number:
+                self._find("checkpoint", 0, None, f"checkpoint {number} is another's")
+                continue
+            inside[number] = one
+            if self._notary.is_signed(one):
+                for lane, size, _ in one.lanes:
+                    if not self._is_lost(lane, size, one.at):
+                        self._kept_checkpoints[lane] = max(
+                            size, self._kept_checkpoints.get(lane, 0)
+                        )
+        return inside
+
     def _claim_checkpoint(self, one: Checkpoint, before: Checkpoint | None) -> None:
         if not self._notary.is_signed(one):
             text = f"checkpoint {one.number} has no valid signature"
             self._find("checkpoint", 0, None, text)
             return
-        if before is not None and (one.number != before.number + 1 or one.before != before.link):
-            text = f"checkpoint {one.number} does not follow checkpoint {before.number}"
+        number, link = (0, b"") if before is None else (before.number, before.link)
+        if one.number != number + 1 or one.before != link:
+            text = f"checkpoint {one.number} does not follow checkpoint {number}"
             self._find("checkpoint", 0, None, text)
         for lane, size, root in one.lanes:
             if not self._is_lost(lane, size, one.at):
@@ -284,38 +246,99 @@ class _Verifier:
 
     # ---- lanes --------------------------------------------------------------------------------
 
-    async def _lanes(self) -> list[_Lane]:
+    async def _lanes(self) -> list[Lane]:
         """Those that have a row, and those that something else tells of."""
-        suites = {row["lane"]: row["suite"] for row in await self._connection.fetch(_LANES)}
-        lanes: dict[int, _Lane] = {}
+        rows = {row["lane"]: row for row in await self._connection.fetch(_LANES)}
+        lanes: dict[int, Lane] = {}
+        sizes: dict[int, set[int]] = defaultdict(set)
         for row in await self._connection.fetch(_HEADS):
             head = Head(row["lane"], row["size"], row["root"], row["at"], row["signature"])
+            sizes[head.lane].add(head.size)
             if self._is_lost(head.lane, head.size, head.at):
                 self._find("lane", head.lane, None, "a head from before a restore was put back")
                 continue
-            if not self._notary.is_signed(head):
+            suite = suite_of(head.signature)
+            if suite is None or not self._notary.is_signed(head):
                 self._find("lane", head.lane, None, "a head of the lane was changed")
                 continue
             self._claims.add(head.lane, head.size, head.root, "the lane's own head")
-            if head.lane in lanes or head.lane not in suites:
-                continue  # the newest comes first
-            packed = row["frontier"]
-            roots = (packed[at : at + HASH_BYTES] for at in range(0, len(packed), HASH_BYTES))
-            lanes[head.lane] = _Lane(
-                head.lane,
-                suites[head.lane],
-                head.size,
-                head.root,
-                tuple(roots),
-                is_dropped=head.lane // LANES_A_MONTH in self._dropped,
-            )
-        told = set(self._claims.roots) | set(await self._lanes_of_entries())
-        for number in sorted(told - lanes.keys()):
-            largest = self._claims.largest(number)
-            self._find("lane", number, None, f"the lane, of {largest:,} entries, was removed")
-            suite = self._notary.suite.name
-            lanes[number] = _Lane(number, suite, largest, is_there=False)
+            frontier = read_frontier(row["frontier"])
+            self._check_frontier(head, frontier, hash_of(suite))
+            if head.lane not in lanes:  # the newest comes first
+                lanes[head.lane] = Lane(
+                    head.lane,
+                    suite,
+                    head.size,
+                    head.root,
+                    frontier,
+                    is_dropped=head.lane // LANES_A_MONTH in self._dropped,
+                    is_there=head.lane in rows,
+                )
+        self._check_heads_kept(sizes)
+        self._check_made(rows, lanes)
+        for number in sorted({*self._claims.roots, *await self._lanes_of_entries()}):
+            if number not in lanes:
+                largest = self._claims.largest(number)
+                suite = self._notary.suite.name
+                lanes[number] = Lane(number, suite, largest, is_there=False)
+            if not lanes[number].is_there:
+                text = f"the lane, of {lanes[number].size:,} entries, was removed"
+                self._find("lane", number, None, text)
         return [lanes[number] for number in sorted(lanes)]
+
+    def _check_frontier(self, head: Head, frontier: tuple[bytes, ...], hash_: Hash) -> None:
+        is_of_head = head.size.bit_count() == len(frontier)
+        if not is_of_head or Tree(hash_, head.size, frontier).root() != head.root:
+            self._find("lane", head.lane, None, "the frontier of the lane was changed")
+
+    def _check_heads_kept(self, sizes: dict[int, set[int]]) -> None:
+        """Heads since the last checkpoint are all in the database, where only a checkpoint takes
+        older ones away; what is larger than all there is told of otherwise.
+        """
+        for lane, kept in sizes.items():
+            checked, newest = self._kept_checkpoints.get(lane, 0), max(kept)
+            for size, _, at in self._witnessed.of(lane):
+                if (
+                    checked < size < newest
+                    and size not in kept
+                    and not self._is_lost(lane, size, at)
+                ):
+                    text = f"the head of {size:,} entries was removed"
+                    self._find("lane", lane, None, text)
+
+    def _check_made(self, rows: dict[int, Any], lanes: dict[int, Lane]) -> None:
+        """The rows of lanes are signed by nobody, but follow from what is: a lane ends by a restore
+        alone, and those of a month that go on stand side by side, the half for reads first.
+        """
+        ended = {lane for one in self._restored for lane, _, _ in one.lanes}
+        made: dict[tuple[int, str], list[int]] = defaultdict(list)
+        for number, row in rows.items():
+            if number not in lanes:
+                self._find("lane", number, None, "the node never made this lane")
+                continue
+            if row["has_ended"] != (number in ended):
+                text = "the lane was ended by hand" if row["has_ended"] else "the lane has ended"
+                self._find("lane", number, None, text)
+            if row["suite"] != lanes[number].suite:
+                self._find("lane", number, None, "the suite of the lane was changed")
+            if number not in ended:
+                made[number // LANES_A_MONTH, lanes[number].suite].append(number)
+        for numbers in made.values():
+            self._check_side_by_side(numbers, {n: rows[n]["is_for_writes"] for n in numbers})
+
+    def _check_side_by_side(self, numbers: list[int], for_writes: dict[int, bool]) -> None:
+        first, last = numbers[0], numbers[-1]
+        if (last - first) % 2 == 0:  # one at an end is gone
+            if sum(for_writes.values()) * 2 > len(numbers):
+                first -= 1
+            else:
+                last += 1
+        middle = (first + last + 1) // 2
+        for number in range(first, last + 1):
+            if number not in for_writes:
+                self._find("lane", number, None, "the lane was removed")
+            elif for_writes[number] != (number >= middle):
+                self._find("lane", number, None, "what the lane is for was changed")
 
     async def _lanes_of_entries(self) -> list[int]:
         found: list[int] = []
@@ -327,23 +350,23 @@ class _Verifier:
                 return found
             found.append(lane)
 
-    async def _check_lane(self, lane: _Lane) -> None:
-        checking = _Checking(self, lane, hash_of(lane.suite))
-        async for kept in self._entries(lane.number):
-            checking.take(kept)
+    async def _check_lane(self, lane: Lane) -> None:
+        checking = Checking(self, lane, hash_of(lane.suite))
+        async for kept, is_odd in self._entries(lane.number):
+            checking.take(kept, is_odd=is_odd)
         checking.finish()
         if lane.is_there and not checking.is_broken:
             await self._check_tiles(lane, checking.tiles)
 
-    async def _entries(self, lane: int) -> AsyncIterator[Kept]:
+    async def _entries(self, lane: int) -> AsyncIterator[tuple[Kept, bool]]:
         cursor = self._connection.cursor(_ENTRIES, lane, prefetch=_ROWS_AT_ONCE)
         async for row in cursor:
             self._progress.entries += 1
             if self._progress.entries % _ROWS_AT_ONCE == 0:
                 self._heard(self._progress)
-            yield read_entry(row)
+            yield read_entry(row), row["is_odd"] is True
 
-    async def _check_tiles(self, lane: _Lane, tiles: dict[tuple[int, int], bytes]) -> None:
+    async def _check_tiles(self, lane: Lane, tiles: dict[tuple[int, int], bytes]) -> None:
         rows = await self._connection.fetch(
             "select level, place, root from trust.subtree where lane = $1", lane.number
         )
@@ -354,25 +377,52 @@ class _Verifier:
             text = "the root of a subtree, from which proofs are made, was changed"
             self._find("subtree", lane.number, first, text, first + (1 << level) - 1)
 
-    async def _check_dropped(self, lane: _Lane) -> None:
+    async def _check_dropped(self, lane: Lane) -> None:
         """Its entries are gone by rule; what is left must still give the root."""
-        hash_ = hash_of(lane.suite)
         rows = await self._connection.fetch(
             "select root from trust.subtree where lane = $1 and level = $2 order by place",
             lane.number,
             TILE_LEVEL,
         )
-        tiles = Tree(hash_)
+        left = Tree(hash_of(lane.suite))
+        tiles: dict[tuple[int, int], bytes] = {}
         for row in rows:
-            tiles.append(row["root"])
+            tiles[TILE_LEVEL, left.size] = row["root"]
+            for level, place, root in left.append(row["root"]):
+                tiles[TILE_LEVEL + level, place] = root
         is_whole = (
-            tiles.size == lane.size >> TILE_LEVEL
-            and lane.frontier[: len(tiles.frontier)] == tiles.frontier
-            and Tree(hash_, lane.size, lane.frontier).root() == lane.root
+            left.size == lane.size >> TILE_LEVEL
+            and lane.frontier[: len(left.frontier)] == left.frontier
         )
         if not is_whole or set(self._claims.roots[lane.number].get(lane.size, ())) != {lane.root}:
             text = "what is left of the lane does not give the signed root"
             self._find("lane", lane.number, None, text)
+        else:
+            await self._check_tiles(lane, tiles)
+        number = await self._connection.fetchval(
+            "select min(n) from trust.access where lane = $1", lane.number
+        )
+        if number is not None:
+            text = "the entries of the month were dropped, and some are there"
+            self._find("inserted", lane.number, number, text)
+
+    async def _check_strays(self, lanes: set[int]) -> None:
+        """Subtrees stand for lanes alone."""
+        rows = await self._connection.fetch(
+            "select distinct lane from trust.subtree where lane <> all($1::int[])", [*lanes]
+        )
+        for row in rows:
+            self._find("subtree", row["lane"], None, "the node never made subtrees of this lane")
+
+    async def _check_checked(self) -> None:
+        """What the next checkpoint goes by is what the last ones said."""
+        ended = {lane for one in self._restored for lane, _, _ in one.lanes}
+        rows = await self._connection.fetch("select lane, size from trust.checked")
+        noted = {row["lane"]: row["size"] for row in rows}
+        for lane in sorted((noted.keys() | self._kept_checkpoints.keys()) - ended):
+            if noted.get(lane) != self._kept_checkpoints.get(lane):
+                text = "what checkpoints have said of the lane is noted otherwise"
+                self._find("checkpoint", lane, None, text)
 
     # ---- what was dropped by rule -------------------------------------------------------------
 
@@ -466,134 +516,15 @@ class _Verifier:
     def claims(self, lane: int) -> dict[int, dict[bytes, str]]:
         return self._claims.roots[lane]
 
+    def witnessed(self, lane: int) -> list[tuple[int, int]]:
+        heads = self._witnessed.of(lane)
+        return [(size, root) for size, root, at in heads if not self._is_lost(lane, size, at)]
+
     def find(
         self, wrong: Wrong, lane: int, number: int | None, text: str, until: int | None = None
     ) -> None:
         self._find(wrong, lane, number, text, until)
 
 
-class _Checking:
-    """One lane, entry by entry."""
-
-    def __init__(self, of: _Verifier, lane: _Lane, hash_: Hash) -> None:
-        self._of = of
-        self._lane = lane
-        self._hash = hash_
-        self._claims = of.claims(lane.number)
-        self._size = max(self._claims, default=lane.size)
-        self._tree = Tree(hash_)
-        self._next = 0
-        self._wrong: list[tuple[Kept, bytes]] = []
-        self._missing: list[range] = []
-        self._beyond = 0
-        self.is_broken = False
-        self.tiles: dict[tuple[int, int], bytes] = {}
-        self._compare()
-
-    def take(self, kept: Kept) -> None:
-        """The next entry of the lane."""
-        number = kept.place.number
-        if number > self._next:
-            self._missing.append(range(self._next, number))
-            self.is_broken = True
-        self._next = max(self._next, number + 1)
-        leaf = kept.leaf(self._hash)
-        if self._of.mark(self._hash, kept.place, leaf) != kept.mark:
-            self._wrong.append((kept, leaf))
-            self.is_broken = self.is_broken or number < self._size
-            return
-        if number >= self._size:
-            self._beyond += 1
-            return
-        self._of.check_names(kept, self._hash)
-        self._of.settle(kept, self._hash)
-        if not self.is_broken:
-            for level, place, root in self._tree.append(leaf):
-                if level >= TILE_LEVEL:
-                    self.tiles[level, place] = root
-            self._compare()
-
-    def _compare(self) -> None:
-        """Hold the tree against all that was signed of it at this size."""
-        for root, by in self._claims.get(self._tree.size, {}).items():
-            if root != self._tree.root():
-                text = f"the entries up to here do not give the root that {by} has"
-                last = self._tree.size - 1
-                self._of.find("head", self._lane.number, last if last >= 0 else None, text)
-                self.is_broken = True
-
-    @property
-    def _is_comparable(self) -> bool:
-        """Whether the tree stands for all that the lane has."""
-        return self._lane.is_there and not (self.is_broken or self._missing)
-
-    def finish(self) -> None:
-        """Say what is wrong, now that all is known."""
-        lane = self._lane
-        if self._next < self._size:
-            self._missing.append(range(self._next, self._size))
-        if lane.is_there and lane.size < self._size:
-            text = f"the lane was put back to {lane.size:,} entries of {self._size:,}"
-            self._of.find("lane", lane.number, None, text)
-        elif self._is_comparable and lane.frontier != self._tree.frontier:
-            self._of.find("lane", lane.number, None, "the frontier of the lane was changed")
-        if lane.is_there and self._beyond:
-            text = f"the lane was put back: {self._beyond:,} entries of it are beyond its size"
-            self._of.find("lane", lane.number, None, text)
-        places = self._true_places()
-        taken = {place for place in places if place is not None}
-        for (kept, _), true in zip(self._wrong, places, strict=True):
-            self._tell(kept, true, taken)
-        gone = [number for several in self._missing for number in several if number not in taken]
-        # Where one stands that belongs elsewhere, and what belongs here is nowhere, it was removed.
-        gone += [
-            kept.place.number
-            for (kept, _), true in zip(self._wrong, places, strict=True)
-            if true is not None and kept.place.number not in taken
-        ]
-        for first, last in _runs(sorted({number for number in gone if number < self._size})):
-            self._of.find("removed", lane.number, first, "the entry was removed", last)
-
-    def _tell(self, kept: Kept, true: int | None, taken: set[int]) -> None:
-        lane, number = self._lane.number, kept.place.number
-        if true is not None:
-            self._of.find("moved", lane, number, f"the entry was written as {lane}-{true}")
-        elif number in taken or not 0 <= number < self._size:
-            self._of.find("inserted", lane, number, "the node never wrote this entry")
-        elif len(kept.salt) not in {SALT_BYTES, HASH_BYTES + SALT_BYTES}:
-            self._of.find("changed", lane, number, "what the entry commits to was changed")
-        else:
-            self._of.find("changed", lane, number, "the entry is not as it was written")
-
-    def _true_places(self) -> list[int | None]:
-        """For each wrong entry the place where the node wrote it, if it is one of this lane."""
-        open_ = [kept.place.number for kept, _ in self._wrong]
-        for several in self._missing:
-            open_ += several[:_PLACES_TRIED_MAX]
-        is_few = len(open_) <= _PLACES_TRIED_MAX
-        shift, found = 0, []
-        for kept, leaf in self._wrong:
-            number = kept.place.number
-            tried = [number + shift, *range(number - _NEAR, number + _NEAR + 1)]
-            true = self._first_marked(kept, leaf, tried + (open_ if is_few else []))
-            shift = shift if true is None else true - number
-            found.append(true)
-        return found
-
-    def _first_marked(self, kept: Kept, leaf: bytes, tried: Iterable[int]) -> int | None:
-        lane = self._lane.number
-        for number in tried:
-            if 0 <= number < self._size:
-                mark = self._of.mark(self._hash, Place(lane, number), leaf)
-                if mark == kept.mark:
-                    return number
-        return None
-
-
-def _runs(numbers: list[int]) -> Iterator[tuple[int, int]]:
-    """Consecutive numbers as first and last."""
-    begin = 0
-    for position in range(1, len(numbers) + 1):
-        if position == len(numbers) or numbers[position] != numbers[position - 1] + 1:
-            yield numbers[begin], numbers[position - 1]
-            begin = position
+def _checkpoints(first: int, last: int) -> str:
+    return f"checkpoint {first}" if first == last else f"checkpoints {first} to {last}"

@@ -3,13 +3,13 @@ finds no head there to change with it.
 
 Heads are appended after their commit, so that one that is here was in the database; one that a
 crash kept from coming here is in the database, signed. Each minute a checkpoint says the same of
-all lanes at once, and the heads of earlier hours go.
+all lanes at once; heads go after a day, and should have been verified by then.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -24,7 +24,6 @@ _CHECKPOINTS: Final = "checkpoints-"
 _RESTORED: Final = "restored-"
 _ADOPTED: Final = "adopted"
 _SUFFIX: Final = ".ndjson"
-_HOUR: Final = 3600 * 1_000_000
 
 
 class Witness:
@@ -34,6 +33,7 @@ class Witness:
         """`folder` is made, for its owner only, when it is not there."""
         self.folder = folder
         self._open: dict[str, tuple[str, int]] = {}
+        self._kept: int | None = None
 
     def note(self, head: Head) -> None:
         """Append a head that has been committed."""
@@ -46,6 +46,16 @@ class Witness:
         descriptor = self._append(_CHECKPOINTS, f"{when(checkpoint.at):%Y%m}", checkpoint)
         os.fsync(descriptor)
         sync_folder(self.folder)
+        self._kept = checkpoint.number
+
+    def newest_checkpoint(self) -> int | None:
+        """The number of the last checkpoint that was kept here, by this process or, when it has
+        kept none yet, by any; None when there is none.
+        """
+        if self._kept is None:
+            newest = self._files(_CHECKPOINTS)[-1:]
+            self._kept = max((one.number for one in self._read(newest, Checkpoint)), default=None)
+        return self._kept
 
     @property
     def has_adopted(self) -> bool:
@@ -61,21 +71,19 @@ class Witness:
         sync_folder(self.folder)
 
     def forget_heads(self, before: int) -> None:
-        """Remove the files of heads of whole hours that ended an hour before this moment: what
-        they say, a checkpoint says.
-        """
-        oldest = f"{_HEADS}{when(before - _HOUR):%Y%m%dT%H}{_SUFFIX}"
+        """Remove the files of heads of whole hours that ended before this moment."""
+        oldest = f"{_HEADS}{when(before):%Y%m%dT%H}{_SUFFIX}"
         for path in self.folder.glob(f"{_HEADS}*{_SUFFIX}"):
             if path.name < oldest:
                 path.unlink(missing_ok=True)
 
     def heads(self) -> Iterator[Head]:
         """The heads that are kept. A line that was torn by a crash says nothing."""
-        return self._read(_HEADS, Head)
+        return self._read(self._files(_HEADS), Head)
 
     def checkpoints(self) -> Iterator[Checkpoint]:
         """The checkpoints, in the order in which they were written."""
-        return self._read(_CHECKPOINTS, Checkpoint)
+        return self._read(self._files(_CHECKPOINTS), Checkpoint)
 
     def keep_restored(self, restored: Restored) -> None:
         """Append a restore that has been written down, and have it on disk."""
@@ -84,7 +92,7 @@ class Witness:
 
     def restored(self) -> Iterator[Restored]:
         """The restores that were written down."""
-        return self._read(_RESTORED, Restored)
+        return self._read(self._files(_RESTORED), Restored)
 
     def _append(self, kind: str, part: str, content: Head | Checkpoint | Restored) -> int:
         known = self._open.get(kind)
@@ -100,9 +108,12 @@ class Witness:
         os.write(known[1], b"\n" + msgspec.json.encode(content) + b"\n")
         return known[1]
 
-    def _read(self, kind: str, type_: Any) -> Iterator[Any]:
+    def _files(self, kind: str) -> list[Path]:
+        return sorted(self.folder.glob(f"{kind}*{_SUFFIX}"))
+
+    def _read(self, files: Sequence[Path], type_: Any) -> Iterator[Any]:
         decoder = msgspec.json.Decoder(type_)
-        for path in sorted(self.folder.glob(f"{kind}*{_SUFFIX}")):
+        for path in files:
             try:
                 with path.open("rb") as file:
                     for line in file:

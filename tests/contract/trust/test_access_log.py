@@ -31,6 +31,7 @@ from quanmin.fhir.grammar import QueryLimits, parse_query
 from quanmin.records.rid import id_of
 from quanmin.trust import Actor, Guard, GuardedRecords, Witness
 from quanmin.trust.log import Access, AccessLog, Notary
+from quanmin.trust.log.claims import Witnessed
 from quanmin.trust.log.entry import Place
 from quanmin.trust.log.keeping import adopt, adopt_all, check_in, drop_months, keep_ahead
 from quanmin.trust.log.lanes import month_of
@@ -229,7 +230,7 @@ async def test_a_change_to_what_a_redacted_entry_still_says_is_found(house: Hous
 
 async def _verify_inside(connection: Any, house: House) -> Verified:
     return await _Verifier(connection, house.notary, lambda _: None).run(
-        [*house.witness.heads()], [*house.witness.checkpoints()]
+        Witnessed(house.witness.heads()), [*house.witness.checkpoints()]
     )
 
 
@@ -327,7 +328,9 @@ def _entry(number: int) -> Access:
 
 async def test_entries_are_kept_180_days_by_rule_and_no_setting_shortens_it(house: House) -> None:
     assert days_by_rule() == 180
-    assert AccessLogLimits(days_kept=30).days == 180
+    for days in (1, 179):
+        with pytest.raises(ValueError, match="180 or more"):
+            AccessLogLimits(days_kept=days)
     assert AccessLogLimits(days_kept=1000).days == 1000
     assert AccessLogLimits().days == 180
     await _log(house, START).note([_entry(1)])

@@ -15,9 +15,13 @@ from stores import START, open_context, open_notary
 
 from quanmin.base.database import Connection
 from quanmin.trust.log import Access, AccessLog, Witness
+from quanmin.trust.log.claims import Witnessed
 from quanmin.trust.log.entry import Place
-from quanmin.trust.log.keeping import check_in
+from quanmin.trust.log.keeping import check_in, drop_months
+from quanmin.trust.log.lanes import append, read_lane
+from quanmin.trust.log.limits import AccessLogLimits
 from quanmin.trust.log.notary import Notary
+from quanmin.trust.log.redacting import digest_of, note_redactions, redact
 from quanmin.trust.log.verifying import Verified, _Verifier, verify
 
 DAY = 86_400 * 1_000_000
@@ -258,6 +262,164 @@ async def test_checkpoints_removed_or_changed_are_found(house: House) -> None:
     assert {wrong for wrong, _ in await house.found()} == {"checkpoint"}
 
 
+TABLES = {
+    "suite": ("lane", "update trust.lane set suite = 'gm' where lane = {lane}"),
+    "no suite": ("lane", "update trust.lane set suite = 'none' where lane = {lane}"),
+    "kind": ("lane", "update trust.lane set is_for_writes = not is_for_writes where lane = {lane}"),
+    "kinds": ("lane", "update trust.lane set is_for_writes = not is_for_writes"),
+    "ended": ("lane", "update trust.lane set has_ended = true where lane = {lane}"),
+    "another lane": ("lane", "insert into trust.lane values (20250101, true, 'international')"),
+    "empty lane": (
+        "lane",
+        """with gone as (delete from trust.head where lane = {lane} + 1)
+        delete from trust.lane where lane = {lane} + 1""",
+    ),
+    "older frontier": ("lane", "update trust.head set frontier = '' where size = 7"),
+    "older head": ("lane", "delete from trust.head where size = 7"),
+    "all checkpoints": ("checkpoint", "update trust.checkpoint set content = '\\x00'"),
+    "first checkpoint": ("checkpoint", "delete from trust.checkpoint where number = 1"),
+    "a checkpoint": ("checkpoint", "delete from trust.checkpoint where number = 2"),
+    "its number": ("checkpoint", "update trust.checkpoint set number = 9 where number = 2"),
+    "more noted": ("checkpoint", "update trust.checked set size = 1000000"),
+    "less noted": ("checkpoint", "update trust.checked set size = 1"),
+    "none noted": ("checkpoint", "delete from trust.checked"),
+    "another noted": ("checkpoint", "insert into trust.checked values ({lane} + 1, 7)"),
+    "no subtrees": ("subtree", "delete from trust.subtree"),
+    "subtree": ("subtree", "insert into trust.subtree values ({lane} + 1, 9, 0, '\\x00')"),
+    "stray subtree": ("subtree", "insert into trust.subtree values (20250101, 8, 0, '\\x00')"),
+    "part alone": ("changed", "update trust.access set part_n = 1 where n = 1"),
+    "nothing": ("changed", "update trust.access set records = '{{}}' where records is null"),
+    "far away": ("removed", "update trust.access set n = 9000000000000000000 where n = 1"),
+    "all entries": ("removed", "delete from trust.access"),
+    "a month": ("removed", "drop table trust.access_202609"),
+    "a month aside": (
+        "removed",
+        "alter table trust.access detach partition trust.access_202609",
+    ),
+    "dropped": ("removed", "insert into trust.dropped values (202609, {lane}, 1)"),
+    "redaction": ("redacted", "insert into trust.redaction values ({lane}, 1, 1, {lane}, 2, '')"),
+    "restore": ("restore", "insert into trust.restored values (1, '\\x00')"),
+    "everything": (
+        "checkpoint",
+        """truncate trust.access, trust.head, trust.lane, trust.subtree, trust.checkpoint,
+        trust.checked""",
+    ),
+}
+
+
+async def test_whatever_is_done_to_any_table_is_named(
+    pool: asyncpg.Pool[asyncpg.Record], tmp_path: Path
+) -> None:
+    house = House(pool, tmp_path, "international")
+    for number in range(3):
+        await house.log.note([entry(number), entry(10 + number, records=(), patients=())])
+        await house.check_in()
+    (place,) = await house.fill(1, 20)
+    await house.log.note([entry(number) for number in range(30, 330)])
+    assert await house.found() == set()
+    heads = Witnessed(house.witness.heads())
+    outside = [*house.witness.checkpoints()]
+    # Without the witness, heads that checkpoints have made dispensable may go, and so may all.
+    needs_witness = {"older head", "everything"}
+    for name, (wrong, statement) in TABLES.items():
+        for has_witness in (True, False):
+            async with house.pool.acquire() as connection:
+                undone = connection.transaction()
+                await undone.start()
+                await connection.execute(statement.format(lane=place.lane))
+                verifier = _Verifier(connection, house.notary, lambda _: None)
+                given = (heads, outside) if has_witness else (Witnessed(), [])
+                found = (await verifier.run(*given)).findings
+                await undone.rollback()
+            if has_witness or name not in needs_witness:
+                assert wrong in {one.wrong for one in found}, (name, has_witness, found)
+    assert await house.found() == set()
+
+
+async def test_a_tree_put_back_between_two_checkpoints_is_found_after_the_second(
+    house: House,
+) -> None:
+    await house.fill(3)
+    await house.check_in()
+    place = (await house.fill(2, 3))[0]
+    async with house.pool.acquire() as connection:
+        await _put_lane_back(connection)
+        row = await connection.fetchrow(
+            "select * from trust.head join trust.lane using (lane) where lane = $1", place.lane
+        )
+        others = [entry(number) for number in range(10, 16)]
+        _, head = await append(connection, house.notary, read_lane(row), others, house.tick())
+        house.witness.note(head)
+    await house.check_in()
+    assert ("head", str(place)) in await house.found()
+
+
+async def test_each_hour_a_checkpoint_tells_of_all_lanes_whatever_is_noted_of_them(
+    house: House,
+) -> None:
+    place = (await house.fill(3))[0]
+    await house.check_in()
+    await house.fill(2, 3)
+    await house.by_hand("update trust.checked set size = 5 where lane = $1", place.lane)
+    house.now += DAY // 24
+    async with house.pool.acquire() as connection, connection.transaction():
+        await house.log.note_in(connection, [entry(9)])  # in another lane
+    await house.check_in()
+    told = [*house.witness.checkpoints()][-1].lanes
+    assert (place.lane, 5) in {(lane, size) for lane, size, _ in told}
+
+
+async def test_what_the_witness_missed_comes_to_it_and_what_it_lost_is_found(house: House) -> None:
+    for number in range(4):
+        await house.fill(1, number)
+        await house.check_in()
+    (path,) = house.witness.folder.glob("checkpoints-*")
+    lines = [line for line in path.read_bytes().split(b"\n") if line]
+    path.write_bytes(b"\n".join([*lines[:2], b""]))  # as after a crash
+    house.witness = Witness(house.witness.folder)
+    assert await house.found() == set()
+    await house.fill(1, 9)
+    await house.check_in()
+    assert [one.number for one in Witness(house.witness.folder).checkpoints()] == [1, 2, 3, 4, 5]
+    path.write_bytes(b"\n".join([lines[0], *lines[2:], b""]))
+    assert await house.found() == {("witness", "")}
+
+
+async def test_a_dropped_month_takes_no_entries_and_no_erasure_loses_its_proof(
+    house: House,
+) -> None:
+    """An erasure that redacted entries of two months still shows it when the first is gone."""
+    await house.fill(3)
+    house.now += 40 * DAY
+    place = (await house.fill(3, 50))[0]
+    await _erase(house, 7)
+    for days in (180, 60):
+        house.now += days * DAY
+        async with house.pool.acquire() as connection:
+            assert await drop_months(connection, house.notary, AccessLogLimits(), house.now)
+        assert await house.found() == set()
+    assert not await house.pool.fetchval("select count(*) from trust.redaction")
+    month = place.lane // 100
+    await house.by_hand("select trust.make_access_month($1, 100)", month * 100)
+    await house.by_hand(
+        "insert into trust.access (lane, n, at, mark, hits, salt, request, actor, role, purpose,"
+        " action, outcome) values ($1, 1, 1, 1, 1, '', '', 'forged', 'operator', 'TREAT', 'read',"
+        " 'ok')",
+        place.lane,
+    )
+    assert ("inserted", f"{place.lane}-1") in await house.found()
+
+
+async def _erase(house: House, patient: int) -> None:
+    async with house.pool.acquire() as connection, connection.transaction():
+        made = await redact(connection, [patient], [])
+        digest = digest_of(house.notary.hash, made)
+        told = entry(0, at=house.now, action="erase", records=(), patients=(), digest=digest)
+        head = await house.log.note_in(connection, [told])
+        await note_redactions(connection, made, Place(head.lane, head.size - 1))
+    house.log.witness_all([head])
+
+
 async def test_when_the_witness_lost_its_newest_lines_nothing_is_said_to_be_wrong(
     house: House,
 ) -> None:
@@ -366,7 +528,9 @@ async def test_random_tampering_is_found_every_time(
             done = [
                 await connection.execute(_BY_CHANCE[act](dice, dice.randrange(40))) for act in acts
             ]
-            verified = await _Verifier(connection, house.notary, lambda _: None).run(heads, outside)
+            verified = await _Verifier(connection, house.notary, lambda _: None).run(
+                Witnessed(heads), outside
+            )
             await undone.rollback()
         if any(not one.endswith(" 0") for one in done):
             assert verified.findings, f"seed {seed}: {acts}"

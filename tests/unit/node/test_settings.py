@@ -100,6 +100,12 @@ def test_a_limit_may_be_zero_where_nothing_is_a_limit_too() -> None:
     assert load_settings({"QUANMIN_DOOR_WAITING_MAX": "0"}).door.waiting_max == 0
 
 
+def test_a_log_kept_for_less_than_the_rule_says_stops_the_node() -> None:
+    with pytest.raises(Unusable, match="`access_log`: `days_kept` must be 180 or more"):
+        load_settings({"QUANMIN_ACCESS_LOG_DAYS_KEPT": "179"})
+    assert load_settings({"QUANMIN_ACCESS_LOG_DAYS_KEPT": "180"}).access_log.days == 180
+
+
 def test_a_wrong_database_address_is_not_repeated_since_it_may_hold_a_password(
     tmp_path: Path,
 ) -> None:
