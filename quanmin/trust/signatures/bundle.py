@@ -102,7 +102,14 @@ def _judge(
     reference = str(found.who.get("reference", ""))
     who = documents.get("/".join(reference.split("/")[-2:]), []) if reference else []
     signer = identifiers(decode(who[0])) if who else identifiers(found.who)
-    judgement = judging.judge(chosen or candidates[0], found.signature, found.stamp, signer, now)
+    judgement = judging.judge(
+        chosen or candidates[0],
+        found.signature,
+        found.stamp,
+        signer,
+        now,
+        statement=found.statement,
+    )
     if chosen is None:
         refusals = tuple(
             _OTHER_VERSION if each.reason == "altered-document" else each

@@ -8,6 +8,7 @@ import base64
 import binascii
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Final
 
 import msgspec
 
@@ -22,6 +23,8 @@ from quanmin.base.signing import PrivateKey
 from quanmin.base.verifying import Scheme, scheme_of_jws, verify_jws
 from quanmin.trust.signatures.content import CONTENT
 
+_OID: Final = "urn:oid:"
+
 
 class SignatureUnreadable(Exception):  # noqa: N818 - names the finding
     """These bytes are no detached JSON Web Signature that this program understands."""
@@ -34,12 +37,28 @@ class _Hash(msgspec.Struct, frozen=True):
     value: str
 
 
-class _Header(msgspec.Struct, frozen=True, omit_defaults=True, rename={"moment": "sigT"}):
+class _Act(msgspec.Struct, frozen=True):
+    id: str
+
+
+class _Commitment(msgspec.Struct, frozen=True, rename={"act": "commId"}):
+    """To what the signer commits by it (ETSI TS 119 182-1, 5.2.3)."""
+
+    act: _Act
+
+
+class _Header(
+    msgspec.Struct,
+    frozen=True,
+    omit_defaults=True,
+    rename={"moment": "sigT", "commitments": "srCms"},
+):
     alg: str
     x5c: list[str] = []
     canon: str = ""
     digest: _Hash | None = None
     moment: str = ""
+    commitments: list[_Commitment] = []
     crit: list[str] = []
 
 
@@ -48,7 +67,8 @@ _HEADER = msgspec.json.Decoder(_Header)
 
 class Detached(msgspec.Struct, frozen=True):
     """One signature, read and not yet verified. `form` is that of the content; `moment` is when
-    the signer says it was made, and nobody else does.
+    the signer says it was made, and nobody else does; `kinds` are the codes of what it is for (as
+    an author, as a witness), where the signer said so.
     """
 
     scheme: Scheme
@@ -57,6 +77,7 @@ class Detached(msgspec.Struct, frozen=True):
     digest: str
     hashed: bytes | None
     moment: str
+    kinds: frozenset[str]
     head: bytes
     value: bytes
 
@@ -72,9 +93,11 @@ def sign(
     chain: Sequence[bytes],
     moment: datetime,
     form: str = CONTENT,
+    *,
+    kind: str = "",
 ) -> bytes:
     """A signature of the content, which is in the given form already; `chain` begins with the
-    key's certificate in DER.
+    key's certificate in DER. `kind` is the code of what it is for.
     """
     algorithm = key.public.algorithm
     digest = algorithm.digest
@@ -84,6 +107,7 @@ def sign(
         canon=form,
         digest=_Hash(digest.name, _written(digest.of(content)).decode()),
         moment=moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        commitments=[_Commitment(_Act(f"{_OID}{kind}"))] if kind else [],
     )
     head = _written(msgspec.json.encode(header))
     return head + b".." + _written(key.sign_bare(head + b"." + _written(content)))
@@ -108,6 +132,7 @@ def read(data: bytes) -> Detached:
             digest=header.digest.alg if header.digest else "",
             hashed=_bytes(header.digest.value.encode()) if header.digest else None,
             moment=header.moment,
+            kinds=frozenset(each.act.id.removeprefix(_OID) for each in header.commitments),
             head=head,
             value=_bytes(value),
         )

@@ -8,7 +8,7 @@ import hmac
 import re
 import tomllib
 from collections.abc import Collection
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib import resources
 from typing import Final, Literal
@@ -23,6 +23,7 @@ from quanmin.base.signing import DIGESTS, KeyUnusable
 from quanmin.base.timestamps import Stamp, StampUnreadable, read_stamp
 from quanmin.trust.signatures.content import FORMS, Ambiguous, canonical
 from quanmin.trust.signatures.detached import Detached, SignatureUnreadable, read
+from quanmin.trust.signatures.provenance import Statement
 
 Reason = (
     authorities.Reason
@@ -33,6 +34,7 @@ Reason = (
         "altered-document",
         "altered-signature",
         "altered-document-or-signature",
+        "altered-statement",
         "wrong-algorithm",
         "wrong-signer",
         "unknown-signer",
@@ -43,6 +45,8 @@ Reason = (
 
 # The kinds of identifiers in certificates are told by a prefix (ETSI EN 319 412-1, 5.1.3).
 _PREFIX: Final = re.compile(r"^[A-Z]{3}[A-Z]{2}-")
+# One is of the whole second; programs that note both take them one after the other.
+_APART_MAX: Final = timedelta(minutes=1)
 _DIGESTS: Final = {digest.name: digest for digest in DIGESTS.values()}
 
 
@@ -87,9 +91,12 @@ class Judging(msgspec.Struct, frozen=True, kw_only=True):
         stamp: bytes | None,
         signer: Collection[str] | None,
         now: datetime | None = None,
+        *,
+        statement: Statement | None = None,
     ) -> Judgement:
         """Everything that stands against the signature of this document by whoever has one of
-        these identifiers; None where it is not known who should have signed.
+        these identifiers; None where it is not known who should have signed. `statement` is what is
+        said of it beside it, where anything is.
 
         The certificate is asked about at the moment of the stamp; without one, now.
         """
@@ -99,6 +106,8 @@ class Judging(msgspec.Struct, frozen=True, kw_only=True):
         except SignatureUnreadable:
             return Judgement((_refusal("unreadable-signature"),))
         refusals = [*_content_faults(found, document), *_signer_faults(found.chain[0], signer)]
+        if statement is not None and not _says_the_same(found, statement):
+            refusals.append(_refusal("altered-statement"))
         moment, stamped = now, None
         if stamp is None:
             if self.is_stamp_required:
@@ -159,6 +168,19 @@ def _content_faults(found: Detached, document: bytes) -> list[Refusal]:
     return [_refusal("altered-document")] if is_same is False else []
 
 
+def _says_the_same(found: Detached, statement: Statement) -> bool:
+    """Whether what is said of a signature is what its signer signed of it, as far as that goes."""
+    if found.kinds and not found.kinds & statement.kinds:
+        return False
+    if not (found.moment and statement.when):
+        return True
+    try:
+        moments = [datetime.fromisoformat(each) for each in (found.moment, statement.when)]
+        return abs(moments[0] - moments[1]) <= _APART_MAX
+    except (ValueError, TypeError):  # no moments, or one without its offset
+        return False
+
+
 def _signer_faults(certificate: Certificate, signer: Collection[str] | None) -> list[Refusal]:
     if not signer:
         return [_refusal("unknown-signer")]
@@ -186,6 +208,8 @@ _TEXTS: Final[dict[Reason, str]] = {
     "altered-document": "The document was changed after it was signed: get it anew from its author",
     "altered-signature": "The signature was changed, or is not by its certificate's key",
     "altered-document-or-signature": "The document or its signature was changed",
+    "altered-statement": "What is said of the signature, why or when it was made, is not what its"
+    " signer signed",
     "wrong-algorithm": "The signature names another algorithm than its certificate's key has",
     "wrong-signer": "The certificate is not that of who is said to have signed",
     "unknown-signer": "Who is said to have signed has no identifier to hold the certificate to",

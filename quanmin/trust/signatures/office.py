@@ -128,7 +128,7 @@ class Office:
             # Whoever accepts the authority need not know those between.
             path = self._believed().check([given], moment, "signature").path
             chain = [each.der for each in path if not each.is_self_issued]
-        signature = sign(content, key, chain, moment)
+        signature = sign(content, key, chain, moment, kind=kind)
         stamp = self._stamp(signature)
         return provenance.write(
             target, kind, who=who.reference, moment=moment, signature=signature, stamp=stamp
@@ -240,7 +240,12 @@ async def judge_record(office: Office, records: GuardedRecords, id_: str) -> Jud
     signer = await _identifiers(records, signed.who)
     judging = await asyncio.to_thread(office.judging)
     return await asyncio.to_thread(
-        judging.judge, document.body or b"", signed.signature, signed.stamp, signer
+        judging.judge,
+        document.body or b"",
+        signed.signature,
+        signed.stamp,
+        signer,
+        statement=signed.statement,
     )
 
 

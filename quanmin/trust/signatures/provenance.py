@@ -21,6 +21,13 @@ AUTHOR: Final = "1.2.840.10065.1.12.1.1"
 _STAMPED: Final = "1.2.840.10065.1.12.1.16"
 
 
+class Statement(msgspec.Struct, frozen=True):
+    """What a Provenance says that a signature is for (codes) and when it was made."""
+
+    kinds: frozenset[str]
+    when: str
+
+
 class Signed(msgspec.Struct, frozen=True):
     """What a Provenance says of one signature: of which version of which record, by whom."""
 
@@ -28,6 +35,7 @@ class Signed(msgspec.Struct, frozen=True):
     signature: bytes
     stamp: bytes | None
     who: dict[str, Any]
+    statement: Statement
 
 
 def write(
@@ -85,6 +93,10 @@ def read(body: bytes) -> Signed:
         signature=_data(documents[0]),
         stamp=_data(stamps[0]) if stamps else None,
         who=who if isinstance(who, dict) else {},
+        statement=Statement(
+            frozenset(str(each.get("code", "")) for each in _listed(documents[0], "type")),
+            str(documents[0].get("when", "")),
+        ),
     )
 
 

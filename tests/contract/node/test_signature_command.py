@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import os
+import re
 import shutil
+import subprocess
+import sys
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from asn1crypto import csr, pem
@@ -12,6 +19,8 @@ from running import RunningNode
 from stores import observation
 
 from quanmin.base.verifying import scheme_of, verify
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module", params=["international", "gm"])
@@ -71,6 +80,51 @@ def test_exported_documents_are_verified_without_the_node(exported: Path) -> Non
     (exported / "accepted").mkdir()
     code, said = verified(exported)
     assert (code, said.count(": holds"), "unknown-authority" in said) == (1, 0, True)
+
+
+@pytest.mark.slow
+def test_openssl_verifies_a_document_by_the_steps_of_the_manual(exported: Path) -> None:
+    folder = exported / "out"
+    signed = _first(folder, "Provenance")
+    target = signed["target"][0]["reference"].split("/")[1]
+    document = _first(folder, "Observation", target)
+    (folder / "provenance.json").write_text(json.dumps(signed), "utf-8")
+    (folder / "record.json").write_text(document["text"], "utf-8")
+    is_gm = "SM2SM3" in base64.urlsafe_b64decode(
+        base64.b64decode(signed["signature"][0]["data"]).split(b".")[0] + b"=="
+    ).decode("utf-8", "replace")
+    manual = (ROOT / "docs/how-to/signatures.md").read_text("utf-8")
+    unpacking, steps = re.search(
+        r"## Verify with other tools.*?```python\n(.*?)```.*?```bash\n(.*?)```", manual, re.DOTALL
+    ).groups()  # type: ignore[union-attr]  # without it the manual is what is wrong
+    (folder / "accepted.pem").write_bytes((exported / "accepted" / "node.pem").read_bytes())
+    if is_gm:
+        steps = steps.replace("-sha256", "-sm3 -sigopt distid:1234567812345678")
+        steps = steps.replace("openssl verify", "openssl verify -vfyopt distid:1234567812345678")
+        steps = re.sub("openssl ts .*", "true", steps)
+    moment = str(int(datetime.fromisoformat(signed["signature"][0]["when"]).timestamp()))
+    environment = {"PATH": os.environ["PATH"], "MOMENT": moment}
+    script = "set -e\n" + steps
+
+    def verify_by_hand() -> int:
+        subprocess.run([sys.executable, "-c", unpacking], cwd=folder, check=True)
+        return subprocess.run(
+            ["/bin/sh", "-c", script], cwd=folder, env=environment, capture_output=True, check=False
+        ).returncode
+
+    assert verify_by_hand() == 0
+    (folder / "record.json").write_text(document["text"].replace('"final"', '"amended"'), "utf-8")
+    assert verify_by_hand() == 1
+
+
+def _first(folder: Path, type_: str, id_: str = "") -> dict[str, Any]:
+    """The first record of a type (and of this id) in the files, with its `text` as it stands."""
+    for path in sorted(folder.glob(f"{type_}*.ndjson")):
+        for line in path.read_text("utf-8").splitlines():
+            record = json.loads(line)
+            if record["id"] == id_ or not id_:
+                return {**record, "text": line}
+    raise AssertionError(f"no {type_} {id_}")
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ from quanmin.trust.signatures.bundle import judge_files
 from quanmin.trust.signatures.content import CONTENT, DATA, EXACT, STATIC, WHOLE, canonical
 from quanmin.trust.signatures.detached import sign
 from quanmin.trust.signatures.judging import Judgement, Judging
-from quanmin.trust.signatures.provenance import AUTHOR, write
+from quanmin.trust.signatures.provenance import AUTHOR, SYSTEM, Statement, write
 
 SUITES = pytest.mark.parametrize("algorithm", [ECDSA_P256, SM2_SM3], ids=lambda each: each.name)
 LICENCE = "110440000012345"
@@ -57,7 +57,8 @@ class Desk:
         return {"subject": (("common_name", "Doctor"), ("serial_number", identifier))}
 
     def sign(self, document: bytes, form: str = CONTENT) -> bytes:
-        return sign(canonical(document, form), self.key, [self.certificate.der], NOW, form)
+        content = canonical(document, form)
+        return sign(content, self.key, [self.certificate.der], NOW, form, kind=AUTHOR)
 
     def stamp(self, signature: bytes) -> bytes:
         return self.stamper.stamp(self.algorithm.digest, signature, NOW)
@@ -307,6 +308,36 @@ def found(desk: Desk, *contents: bytes) -> list[tuple[str, list[str]]]:
 
 
 TARGET = "DiagnosticReport/r1/_history/1"
+WITNESS = "1.2.840.10065.1.12.1.5"
+
+
+@pytest.mark.parametrize(
+    ("element", "value", "reasons"),
+    [
+        ("type", [{"system": SYSTEM, "code": WITNESS}], ["altered-statement"]),
+        ("type", [], ["altered-statement"]),
+        ("when", "2026-06-02T12:00:00.000Z", ["altered-statement"]),
+        ("when", "2026-06-01T12:00:00", ["altered-statement"]),
+        ("when", "2026-06-01T20:00:30+08:00", []),
+        ("who", {"identifier": {"value": "another"}}, ["wrong-signer"]),
+    ],
+)
+def test_what_is_said_of_a_signature_is_what_was_signed(
+    desk: Desk, element: str, value: Any, reasons: list[str]
+) -> None:
+    signed = json.loads(provenance(desk))
+    assert found(desk, raw(), json.dumps(signed).encode()) == [(TARGET, [])]
+    signed["signature"][0][element] = value
+    assert found(desk, raw(), json.dumps(signed).encode()) == [(TARGET, reasons)]
+
+
+def test_a_signature_that_says_nothing_of_itself_holds_for_what_it_signs(desk: Desk) -> None:
+    signature = sign(canonical(raw(), CONTENT), desk.key, [desk.certificate.der], NOW)
+    when = NOW.isoformat()
+    told = Statement(frozenset({WITNESS}), when)
+    judging = Judging(authorities=Authorities([desk.root.certificate]))
+    stamp = desk.stamp(signature)
+    assert judging.judge(raw(), signature, stamp, {LICENCE}, NOW, statement=told).holds
 
 
 def test_signatures_are_found_in_files_of_every_kind(desk: Desk) -> None:
