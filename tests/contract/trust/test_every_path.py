@@ -8,10 +8,13 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from books import CODE as HOSPITAL
+from books import Books, organization
 from persons import asking, consent, query, registered, result, visit
 from stores import coded, open_context, open_guard
 
 from quanmin.base.problems import NotFound
+from quanmin.demo.numbering import credit_code
 from quanmin.records.model import Hits, Stored
 from quanmin.records.portions import Extent
 from quanmin.records.related import Related
@@ -175,3 +178,38 @@ async def test_a_refusal_stops_others_on_every_path_but_in_an_emergency(
             None, extent, (), after=None, count=99, bytes_max=1 << 20, seconds=9
         )
         assert taken.versions == ()
+
+
+REPORTED = {"read", "version", "history", "type_history", "search", "count"}
+"""The paths that lead to a report without the person's Patient, which no duty opens."""
+
+
+@pytest.mark.parametrize("status", ["active", "rejected", "inactive"])
+async def test_no_refusal_and_no_withdrawal_stops_a_statutory_report_on_any_path(
+    pool: asyncpg.Pool[asyncpg.Record], tmp_path: Path, status: str
+) -> None:
+    guard = open_guard(pool, open_context(tmp_path))
+    city = credit_code("580100", 9)
+    for code in (HOSPITAL, city):
+        await Books(guard, pool).enter(organization(code))
+    there = await registered(guard, f"sender-{HOSPITAL}")
+    wanted = await result(guard, f"sender-{HOSPITAL}", there.id, code=coded(CODE, SYSTEM))
+    case = Case(guard, there, there, wanted)
+    worker = asking(guard, "public_health_worker", f"sender-{city}", purpose="PUBHLTH")
+    extent = Extent(type="Observation", until=guard.now())
+
+    async def shown() -> tuple[set[str], int]:
+        taken = await worker.exporting.portion(
+            None, extent, (), after=None, count=99, bytes_max=1 << 20, seconds=9
+        )
+        return {name for name, is_so in (await case.ways(worker)).items() if is_so}, len(
+            taken.versions
+        )
+
+    assert await shown() == (REPORTED, 1)
+    effect = "deny" if status == "active" else "permit"
+    said = json.dumps(consent(there.id, status=status, type=effect)).encode()
+    await asking(guard, "operator").create("Consent", said)
+    treating = asking(guard, "doctor", "a")
+    assert set((await case.ways(treating)).values()) == {False}
+    assert await shown() == (REPORTED, 1)
