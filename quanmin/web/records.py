@@ -91,6 +91,13 @@ class DeclaredRecords:
         """A new record, or the one that already meets `if_none_exist`."""
         return await self._records.create(self._writable(type_), body, if_none_exist=if_none_exist)
 
+    async def create_all(self, type_: str, bodies: Sequence[bytes]) -> None:
+        """Several new records of a type, in one transaction: all or none."""
+        request = {"method": "POST", "url": self._writable(type_)}
+        entries = [{"resource": msgspec.Raw(body), "request": request} for body in bodies]
+        bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
+        await self._records.bundle(msgspec.json.encode(bundle))
+
     async def update(
         self, type_: str, id_: str, body: bytes, *, if_match: int | None = None
     ) -> Outcome:

@@ -156,8 +156,8 @@ async def _carry_out(visit: Visit, records: DeclaredRecords, chosen: Chosen) -> 
         at=visit.house.guard.store.context.instant(now),
         is_guardian=visit.actor is not None and visit.actor.role == "guardian",
     )
-    for body in bodies:
-        await records.create("Consent", body)
+    # What is chosen together holds together: none of it may stand without the rest.
+    await records.create_all("Consent", bodies)
     return visit.go(HOME)
 
 

@@ -100,6 +100,10 @@ async def test_what_is_kept_apart_and_passing_on_are_consents_of_their_own(
     provisions = [one["provision"] for one in await kept(clinic)]
     labels = sorted(one["securityLabel"][0]["code"] for one in provisions if "securityLabel" in one)
     assert (len(provisions), labels) == (4, ["HIV", "PSY"])
+    moments = {one["meta"]["lastUpdated"] for one in await kept(clinic)}
+    written = "select count(distinct a.request) from trust.access a where a.action = 'transaction'"
+    of_resident = f"{written} and a.role = 'resident' and a.hits = 4"
+    assert (len(moments), await clinic.pool.fetchval(of_resident)) == (1, 1), "all at once"
     assert len([one for one in provisions if "action" in one]) == 1
     plain = next(one for one in provisions if "class" in one)
     assert "Observation" in {one["code"] for one in plain["class"]}
