@@ -15,7 +15,7 @@ from markupsafe import Markup
 from starlette.responses import Response
 
 from quanmin.base.problems import Invalid, NotFound, Problem, TooMany, Unauthenticated
-from quanmin.trust.sign_in import Begun
+from quanmin.trust.sign_in import FOR_ANOTHER, Begun
 from quanmin.trust.sign_in.acting import real_name
 from quanmin.trust.sign_in.approvals import ApprovalDesk
 from quanmin.trust.sign_in.approving import words_of
@@ -130,6 +130,8 @@ def _approvals(visit: Visit) -> ApprovalDesk:
 
 
 def _said(visit: Visit, kind: str) -> str:
+    if kind.startswith(FOR_ANOTHER):
+        return _said_for(visit, kind.removeprefix(FOR_ANOTHER))
     words = {
         "new-browser": visit.say("Signed in from a new browser"),
         "password-changed": visit.say("The password was changed"),
@@ -151,6 +153,24 @@ def _said(visit: Visit, kind: str) -> str:
         "petition-filed": visit.say("Somebody has asked your institution about their record"),
         "petition-moved": visit.say("There is news of what you have asked about your record"),
         "breach": visit.say("An incident may concern your records"),
+    }
+    return words.get(kind, kind)
+
+
+def _said_for(visit: Visit, kind: str) -> str:
+    """Of somebody for whom one acts."""
+    words = {
+        "record-opened": visit.say(
+            "The record of somebody for whom you act was opened in an emergency"
+        ),
+        "consent-recorded": visit.say(
+            "An institution has recorded a consent of somebody for whom you act"
+        ),
+        "consent-ended": visit.say("A consent of somebody for whom you act was taken back"),
+        "petition-moved": visit.say(
+            "There is news of what was asked about the record of somebody for whom you act"
+        ),
+        "breach": visit.say("An incident may concern the records of somebody for whom you act"),
     }
     return words.get(kind, kind)
 

@@ -31,12 +31,22 @@ Kind = Literal[
     "consent-ended",
 ]
 
-_LEAVE_PERSONS: Final = """
+FOR_ANOTHER: Final = "for-another "
+"""What stands before the kind of a notice about somebody for whom its reader acts."""
+
+# A child has no account: who acts for somebody and may read of them is told as well.
+_LEAVE_PERSONS: Final = f"""
     insert into trust.notice (account, at, kind, detail)
     select distinct a.account, $2::bigint, $3, $4 from trust.actor a
     join people.link l on l.person = a.person
     where l.patient = any($1) and a.account is not null and a.is_active and a.role = 'resident'
-"""
+    union
+    select a.account, $2::bigint, '{FOR_ANOTHER}' || $3, $4 from trust.proxy p
+    join people.link l on l.person = p.for_person
+    join trust.actor a on a.person = p.person
+    where l.patient = any($1) and p.since <= $2 and p.until > $2 and 'read' = any(p.scope)
+        and a.account is not null and a.is_active and a.role = 'resident'
+"""  # noqa: S608 - constants of this module
 _LEAVE_STAFF: Final = """
     insert into trust.notice (account, at, kind, detail)
     select distinct a.account, $3::bigint, $4, '' from trust.actor a
@@ -47,10 +57,12 @@ _DETAIL_LENGTH_MAX: Final = 200
 
 
 class Notice(msgspec.Struct, frozen=True):
-    """One thing to be told. `detail` is what a browser says of itself."""
+    """One thing to be told: a `Kind`, after FOR_ANOTHER when it is about somebody for whom the
+    account acts. `detail` is what a browser says of itself.
+    """
 
     at: int
-    kind: Kind
+    kind: str
     detail: str
     seen_at: int | None
 
@@ -97,8 +109,8 @@ class Notices:
 async def tell_persons(
     connection: Connection, patients: Sequence[int], at: int, kind: Kind, detail: str = ""
 ) -> int:
-    """Tell the persons whom these Patients are, in the caller's transaction; gives to how many
-    accounts.
+    """Tell the persons whom these Patients are, and who acts for them, in the caller's transaction;
+    gives to how many accounts.
     """
     done = await connection.execute(
         _LEAVE_PERSONS, [*patients], at, kind, detail[:_DETAIL_LENGTH_MAX]

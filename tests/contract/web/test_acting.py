@@ -21,6 +21,7 @@ from quanmin.base.problems import Forbidden, NotFound
 from quanmin.fhir.grammar import QueryLimits, parse_query
 from quanmin.trust import Actor
 from quanmin.trust.actors import Acting
+from quanmin.trust.emergencies import Emergencies
 from quanmin.trust.errands import Mandate
 from quanmin.trust.registers.proxies import Proxies, Proxy
 from quanmin.trust.sign_in.acting import person_asked_for
@@ -96,6 +97,26 @@ async def test_a_parent_opens_the_childs_record_and_the_log_tells_both(
     )
     await parent.send("/acting-for", whom="0")
     assert "You act for" not in (await parent.get(f"/person/{own}")).text
+
+
+async def test_who_acts_for_a_child_is_told_of_its_emergency_while_they_act(
+    clinic: Clinic, parent: Browser
+) -> None:
+    proxy = await enter(clinic)
+    doctor = Actor("doctor-c", "doctor", "Li", "hospital-c")
+    records = clinic.guard.records(doctor, purpose="BTG", request_id="r-1")
+    child = clinic.ids["hospital-a crowd"]
+    words = "The record of somebody for whom you act was opened in an emergency"
+    reason = "unconscious after a fall, allergies unknown"
+    assert words not in (await parent.get("/account")).text
+    await records.desk(Emergencies).open(child, reason)
+    page = await parent.get("/account")
+    assert words in page.text
+    assert "Your record was opened" not in page.text
+    assert "您所代理的人的档案" in (await parent.get("/account?lang=zh")).text
+    await Proxies(clinic.pool, ZONE).end(proxy.proxy, at=clinic.guard.now())
+    await records.desk(Emergencies).open(child, reason)
+    assert await clinic.pool.fetchval("select count(*) from trust.notice") == 1
 
 
 async def test_it_is_told_in_audit_events(clinic: Clinic, parent: Browser) -> None:
