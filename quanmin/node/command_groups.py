@@ -6,6 +6,7 @@ from typing import Final
 
 from quanmin.node.account_commands import accounts
 from quanmin.node.client_commands import clients
+from quanmin.node.incident_commands import incidents
 from quanmin.node.indexing_commands import search_parameters
 from quanmin.node.job_commands import jobs
 from quanmin.node.key_commands import keys
@@ -18,5 +19,5 @@ from quanmin.node.transfer_commands import transfers
 
 GROUPS: Final = (
     *(accounts, clients, jobs, keys, log, quotas, registers, search_parameters, signatures),
-    *(retention, transfers),
+    *(incidents, retention, transfers),
 )

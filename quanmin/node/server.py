@@ -135,14 +135,14 @@ def _assemble(
         walls=None if is_owner else Walls(keys.derive(WALLS)),
         steady=steady,
     )
-    log = open_log(settings, places, keys, steady)
     guard = Guard(
         store,
         people,
-        log,
+        open_log(settings, places, keys, steady),
         clock.now,
         allowances=open_allowances(settings, places, pool),
         posts_required=settings.registers.posts_required,
+        revoked=Epoch(places.revoked),
     )
     # Files that arrive and leave stand in the node's folder, also when its database does not.
     disk = Room(places.directory, settings.disk.free_bytes_min)
@@ -154,8 +154,8 @@ def _assemble(
     exports = Exports(folder=places.exports, limits=settings.export, has_room=disk.is_enough)
     office = open_office(keys, settings)
     actors = Actors(pool)
-    authorization = _open_authorization(settings, places, keys, actors, pool, log=log)
-    sign_in = open_sign_in(settings, pool, keys, log)
+    authorization = _open_authorization(settings, guard.revoked, keys, actors, pool, log=guard.log)
+    sign_in = open_sign_in(settings, pool, keys, guard.log)
     return Node(
         settings,
         places,
@@ -189,7 +189,7 @@ def _open_context(settings: Settings, keys: KeyPort) -> Context:
 
 def _open_authorization(
     settings: Settings,
-    places: Places,
+    revoked: Epoch,
     keys: KeyPort,
     actors: Actors,
     pool: asyncpg.Pool[asyncpg.Record],
@@ -202,7 +202,7 @@ def _open_authorization(
         settings.oauth,
         issuer_of(settings),
         id_token_seed=keys.derive("id tokens"),
-        revoked=Epoch(places.revoked),
+        revoked=revoked,
         now=Clock().now,
         log=log,
     )

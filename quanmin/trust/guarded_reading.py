@@ -10,6 +10,7 @@ from typing import Self
 import msgspec
 
 from quanmin.base.database import Connection
+from quanmin.base.epoch import Epoch
 from quanmin.base.problems import Forbidden, NotFound, Problem, Stopped
 from quanmin.fhir.query import Query
 from quanmin.people import PersonIndex
@@ -87,15 +88,17 @@ class Guarding:
         *,
         allowances: Allowances | None = None,
         posts_required: bool = True,
+        revoked: Epoch | None = None,
     ) -> None:
         """`now` gives microseconds since 1970-01-01T00:00Z. Without `allowances` nobody has any
-        quota; `posts_required` as `Standings`.
+        quota; `posts_required` as `Standings`; `revoked` is advanced when somebody is stopped.
         """
         self.store = store
         self.people = people
         self.log = log
         self.now = now
         self.allowances = allowances
+        self.revoked = revoked or Epoch()
         self.deciding = Deciding(store.context.keying)
         self.grants = Grants(store.looking_up)
         self.standings = Standings(store.looking_up(), now, posts_required=posts_required)

@@ -135,7 +135,11 @@ async def _incident(
         told_accounts=one.told_accounts,
         kinds=_kinds(visit, numbers),
         taken=[(visit.moment(t.at), t.by, words.get(t.step, t.step), t.words) for t in taken],
-        steps=[] if one.closed_at else list(words.items()),
+        steps=[
+            (code, said)
+            for code, said in words.items()
+            if (numbers.stopped if code == "release" else not one.closed_at)
+        ],
         letters_max=rules.definition.letters_max,
         notice_max=rules.definition.notice_letters_max,
         sent=visit.sent if problem else {},
@@ -163,6 +167,7 @@ def _row(visit: Visit, one: Incident) -> dict[str, Any]:
         "tell_due": visit.moment(one.due("tell")),
         "is_told": one.told_at is not None,
         "tell_late": one.is_late("tell", now),
+        "goes_on": one.counted_at is not None and one.scope.until > one.counted_at,
     }
 
 

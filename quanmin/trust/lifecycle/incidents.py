@@ -1,7 +1,8 @@
 """Incidents: what of the access log they concern, whom, what was done, and by when it must be.
 
 Only numbers come out of it: who the persons are is asked of nobody here. The scope is counted in
-the background, lane by lane, so that a log of years is no request.
+the background, some entries of a lane at a time, so that a log of years is no request, and no step
+of a job without end.
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ from quanmin.base.jobs import Continue, Done, Job, Kind, put
 from quanmin.base.problems import Conflict, Forbidden, Invalid, NotFound
 from quanmin.records.context import Context
 from quanmin.trust.desk import Desk
+from quanmin.trust.lifecycle.containment import count_stopped, known_senders, release, stop
 from quanmin.trust.sign_in.notices import tell_persons
 
 COUNT: Final = "count-incident"
 TELL: Final = "tell-incident"
 PATIENTS_A_STEP: Final = 5000
+ENTRIES_A_STEP: Final = 500_000
 _HOUR: Final = 3_600_000_000
 _SCOPE: Final = """
     from trust.access a, trust.incident i
@@ -35,13 +38,17 @@ _SCOPE: Final = """
 _PATIENTS: Final = f"""
     insert into trust.incident_patient (incident, patient, entries)
     select $1, p.patient, count(*)
-    from (select a.patients {_SCOPE}) e, unnest(e.patients) as p (patient) group by p.patient
+    from (select a.patients {_SCOPE} and a.n >= $3 and a.n < $4) e,
+        unnest(e.patients) as p (patient)
+    group by p.patient
     on conflict (incident, patient) do update
         set entries = trust.incident_patient.entries + excluded.entries
 """  # noqa: S608 - constants of this module
 _KINDS: Final = f"""
     insert into trust.incident_kind (incident, type, action, entries, records)
-    select $1, coalesce(a.type, ''), a.action, count(*), sum(a.hits) {_SCOPE} group by 2, 3
+    select $1, coalesce(a.type, ''), a.action, count(*), sum(a.hits) {_SCOPE}
+        and a.n >= $3 and a.n < $4
+    group by 2, 3
     on conflict (incident, type, action) do update
         set entries = trust.incident_kind.entries + excluded.entries,
             records = trust.incident_kind.records + excluded.records
@@ -135,11 +142,14 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Numbers(msgspec.Struct, frozen=True):
-    """What was found within the scope: Patients, persons, and (type, action, entries, records)."""
+    """What was found within the scope: Patients, persons, and (type, action, entries, records);
+    and how many actors and clients are stopped now.
+    """
 
     patients: int
     persons: int
     kinds: tuple[tuple[str, str, int, int], ...]
+    stopped: int
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -169,7 +179,8 @@ class Incidents(Desk):
 
     async def open(self, title: str, parts: dict[str, str], scope: Scope) -> int:
         """Open an incident and begin to count what its scope concerns; gives its number. Raises
-        Invalid for a scope that names nobody, or texts that say too little.
+        Invalid for a scope that names nobody or somebody who is not known, or texts that say too
+        little.
         """
         await self._refuse()
         told = {"title": _sane(title), **{code: _sane(words) for code, words in parts.items()}}
@@ -179,12 +190,13 @@ class Incidents(Desk):
             raise Invalid("the scope ends after it begins")
         now = self._guard.now()
         async with self._guard.store.glancing() as connection, connection.transaction():
+            senders = await known_senders(connection, scope.actors, scope.clients, scope.senders)
             number = await connection.fetchval(
                 "insert into trust.incident (opened_at, opened_by, told, since, until, actors,"
                 " clients, senders) values ($1, $2, $3, $4, $5, $6, $7, $8) returning incident",
                 *(now, self._actor.code, self._seal(msgspec.json.encode(told).decode())),
                 *(scope.since, scope.until),
-                *([*scope.actors], [*scope.clients], [*scope.senders]),
+                *([*scope.actors], [*scope.clients], [*senders]),
             )
             await self._count(connection, number)
             await self._note(connection, "open-incident")
@@ -214,6 +226,7 @@ class Incidents(Desk):
                 " where incident = $1 order by entries desc, type, action",
                 number,
             )
+            stopped = await count_stopped(connection, number)
             steps = await connection.fetch(
                 "select at, by, step, words from trust.incident_step where incident = $1"
                 " order by at",
@@ -226,14 +239,15 @@ class Incidents(Desk):
             0 if numbers is None else numbers["patients"],
             0 if numbers is None else numbers["persons"],
             tuple((k["type"], k["action"], k["entries"], k["records"]) for k in kinds),
+            stopped,
         )
         return self._told(row), found, taken
 
     async def take(self, number: int, step: str, words: str) -> None:
-        """Take a step. `stop` ends the sessions and tokens of the actors and clients that the scope
-        names (of institutions it stops nobody), and they act no more; `tell` leaves the words as a
-        notice for every person concerned. Raises Conflict for one that is closed, or that cannot be
-        taken yet.
+        """Take a step. `stop` ends the sessions and tokens of those that the scope names, of
+        institutions all, and they act no more until `release`; `count` looks again whom it
+        concerns; `tell` leaves the words as a notice for every person concerned who was not told.
+        Raises Conflict for one that is closed, or that cannot be taken yet.
         """
         await self._refuse()
         words, now = _sane(words), self._guard.now()
@@ -243,7 +257,7 @@ class Incidents(Desk):
             )
             if row is None:
                 raise NotFound("there is no incident of this number")
-            if row["closed_at"] is not None:
+            if row["closed_at"] is not None and step != "release":
                 raise Conflict("this incident is closed: open another")
             await self._carry_out(connection, row, step, words, now)
             await connection.execute(
@@ -253,12 +267,14 @@ class Incidents(Desk):
             )
             await self._note(connection, "answer-incident")
         self._notes.settle()
+        if step == "stop":
+            self._guard.revoked.advance()
 
     async def entries(self, number: int) -> AsyncIterator[Sequence[Entry]]:
         """The entries of the log within the scope, some at a time."""
         await self._refuse()
         async with self._guard.store.glancing() as connection:
-            lanes = [row["lane"] for row in await connection.fetch(_LANES)]
+            lanes = [row["lane"] for row in await connection.fetch(_LANES, number, 0, None)]
         for lane in lanes:
             after = -1
             while True:
@@ -275,7 +291,18 @@ class Incidents(Desk):
         number = row["incident"]
         match step:
             case "stop":
-                await stop(connection, row["actors"], row["clients"])
+                named = (row["actors"], row["clients"], row["senders"])
+                await stop(connection, number, named, now)
+            case "release":
+                await release(connection, number, now)
+            case "count":
+                is_telling = await connection.fetchval(_IS_TELLING, TELL, str(number))
+                if row["counted_at"] is None or is_telling:
+                    raise Conflict("it is still being counted, or persons are being told")
+                await connection.execute(
+                    "update trust.incident set counted_at = null where incident = $1", number
+                )
+                await self._count(connection, number)
             case "measure":
                 pass
             case "report":
@@ -344,53 +371,56 @@ class Incidents(Desk):
         )
 
 
+# Whoever was told stays told when it is counted again.
 _FORGET: Final = (
-    "delete from trust.incident_patient where incident = $1",
+    "delete from trust.incident_patient where incident = $1 and not is_told",
+    "update trust.incident_patient set entries = 0 where incident = $1",
     "delete from trust.incident_kind where incident = $1",
 )
-_LANES: Final = "select lane from trust.lane order by lane"
-
-
-async def stop(connection: Connection, actors: Sequence[str], clients: Sequence[str]) -> None:
-    """These act no more: their sessions and tokens end, in the caller's transaction."""
-    await connection.execute(
-        "update trust.actor set is_active = false where code = any($1)", [*actors]
-    )
-    await connection.execute(
-        "update trust.client set is_active = false where code = any($1)", [*clients]
-    )
-    await connection.execute(
-        "delete from trust.token where actor = any($1) or client = any($2)", [*actors], [*clients]
-    )
-    await connection.execute(
-        "delete from trust.code where actor = any($1) or client = any($2)", [*actors], [*clients]
-    )
-    await connection.execute(
-        "delete from trust.session where account in"
-        " (select account from trust.actor where code = any($1))",
-        [*actors],
-    )
+# Whoever was found since the others were told is to be told too.
+_COUNTED: Final = """
+    update trust.incident set counted_at = $2, told_at = case when exists (
+        select from trust.incident_patient where incident = $1 and not is_told)
+        then null else told_at end
+    where incident = $1
+"""
+_IS_TELLING: Final = """
+    select true from jobs.job
+    where kind = $1 and once = $2 and state in ('waiting', 'running')
+"""
+# Lanes that hold entries of the time of an incident: those of one lane are in the order of their
+# moments, but for requests that were under way together.
+_LANES: Final = f"""
+    select l.lane from trust.lane l, trust.incident i
+    where i.incident = $1 and l.lane >= $2
+        and (select a.at from trust.access a where a.lane = l.lane order by a.n limit 1)
+            < i.until + {24 * _HOUR}
+        and (select a.at from trust.access a where a.lane = l.lane order by a.n desc limit 1)
+            >= i.since - {24 * _HOUR}
+    order by l.lane limit $3
+"""  # noqa: S608 - a constant of this module
+_MORE: Final = "select true from trust.access where lane = $1 and n >= $2 limit 1"
 
 
 def count_kind(now: Any) -> Kind:
-    """The kind of job that counts what an incident concerns, lane by lane of the log."""
+    """The kind of job that counts what an incident concerns, some entries of a lane at a time."""
 
     async def step(connection: Connection, job: Job) -> Continue | Done:
         number = job.payload["incident"]
-        lanes = [row["lane"] for row in await connection.fetch(_LANES)]
         if job.position is None:
             for statement in _FORGET:
                 await connection.execute(statement, number)
-            return Continue(-1, 0, len(lanes))
-        left = [lane for lane in lanes if lane > job.position]
-        if not left:
-            await connection.execute(
-                "update trust.incident set counted_at = $2 where incident = $1", number, now()
-            )
+            return Continue([0, 0], 0)
+        lane = await connection.fetchval(_LANES, number, job.position[0], 1)
+        if lane is None:
+            await connection.execute(_COUNTED, number, now())
             return Done()
-        await connection.execute(_PATIENTS, number, left[0])
-        await connection.execute(_KINDS, number, left[0])
-        return Continue(left[0], len(lanes) - len(left) + 1, len(lanes))
+        low = job.position[1] if lane == job.position[0] else 0
+        high = low + ENTRIES_A_STEP
+        for statement in (_PATIENTS, _KINDS):
+            await connection.execute(statement, number, lane, low, high)
+        more = await connection.fetchval(_MORE, lane, high)
+        return Continue([lane, high] if more else [lane + 1, 0], job.done + ENTRIES_A_STEP)
 
     return Kind(COUNT, step)
 
@@ -404,7 +434,8 @@ def tell_kind(context: Context, now: Any) -> Kind:
         patients = [row["patient"] for row in rows]
         if not patients:
             await connection.execute(
-                "update trust.incident set told_at = $2, told_accounts = $3 where incident = $1",
+                "update trust.incident set told_at = $2,"
+                " told_accounts = coalesce(told_accounts, 0) + $3 where incident = $1",
                 *(number, now(), job.position or 0),
             )
             return Done({"accounts": job.position or 0})

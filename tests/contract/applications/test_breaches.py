@@ -11,6 +11,7 @@ from clinic import Browser, Clinic
 
 from quanmin.base.jobs import Continue, Done, Job, Kind
 from quanmin.trust import Actor
+from quanmin.trust.lifecycle import incidents
 from quanmin.trust.lifecycle.incidents import count_kind, incident_rules, tell_kind
 
 TEXT = "a laptop with an open session was stolen"
@@ -56,8 +57,9 @@ async def keeper(clinic: Clinic) -> Browser:
 
 
 async def test_an_incident_is_counted_from_the_log_told_and_closed(
-    clinic: Clinic, keeper: Browser
+    clinic: Clinic, keeper: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(incidents, "ENTRIES_A_STEP", 3)
     guard, pool = clinic.guard, clinic.pool
     records = guard.records(
         Actor("hospital-a", "institution", "a", "hospital-a"), purpose="TREAT", request_id="r"
@@ -120,6 +122,65 @@ async def test_who_is_stopped_acts_no_more(clinic: Clinic, keeper: Browser) -> N
         await browser.client.aclose()
 
 
+async def test_an_institution_is_stopped_as_a_whole_and_let_act_again(
+    clinic: Clinic, keeper: Browser
+) -> None:
+    await keeper.get("/breaches/new")
+    address = (await keeper.send("/breaches/new", **form(clinic))).headers["location"]
+    await clinic.add(Actor("former", "institution", "Former", "hospital-a"))
+    await clinic.pool.execute("update trust.actor set is_active = false where code = 'former'")
+    thief = await clinic.enter("hospital-a")
+    before = await clinic.pool.fetch("select code from trust.actor where not is_active")
+    revoked = clinic.guard.revoked.number
+    await keeper.get(address)
+    assert (await keeper.send(f"{address}/take", step="stop", words=TEXT)).status_code == 303
+    assert clinic.guard.revoked.number > revoked
+    assert (await thief.get("/")).status_code == 303
+    acting = "select count(*) from trust.actor where sender = 'hospital-a' and is_active"
+    assert await clinic.pool.fetchval(acting) == 0
+    others = "select count(*) from trust.actor where sender <> 'hospital-a' and is_active"
+    assert await clinic.pool.fetchval(others) > 0
+    assert "are stopped now" in (await keeper.get(f"{address}?lang=en")).text
+    assert (await keeper.send(f"{address}/take", step="release", words=TEXT)).status_code == 303
+    after = await clinic.pool.fetch("select code from trust.actor where not is_active")
+    assert after == before
+    await keeper.get(address)
+    assert (await keeper.send(f"{address}/take", step="release", words=TEXT)).status_code == 409
+    again = await clinic.enter("hospital-a")
+    assert (await again.get("/")).status_code == 200
+    for browser in (keeper, thief, again):
+        await browser.client.aclose()
+
+
+async def test_what_comes_after_the_count_is_counted_again_and_told(
+    clinic: Clinic, keeper: Browser
+) -> None:
+    guard, pool = clinic.guard, clinic.pool
+    await keeper.get("/breaches/new")
+    since = datetime.fromtimestamp(guard.now() / 1e6, UTC).isoformat()
+    opened = await keeper.send("/breaches/new", **form(clinic, since=since))
+    address = opened.headers["location"]
+    await worked_off(pool, count_kind(guard.now))
+    assert "0 registrations" in (await keeper.get(f"{address}?lang=en")).text
+    await keeper.send(f"{address}/take", step="tell", words=TEXT)
+    busy = await keeper.send(f"{address}/take", step="count", words=TEXT)
+    assert busy.status_code == 409
+    await worked_off(pool, tell_kind(guard.store.context, guard.now))
+    records = guard.records(
+        Actor("hospital-a", "institution", "a", "hospital-a"), purpose="TREAT", request_id="r"
+    )
+    await records.read("Observation", clinic.ids["hospital-a Observation"])
+    assert "count again" in (await keeper.get(address)).text
+    await keeper.send(f"{address}/take", step="count", words=TEXT)
+    await worked_off(pool, count_kind(guard.now))
+    assert "1 registrations" in (await keeper.get(address)).text
+    assert await pool.fetchval("select told_at is null from trust.incident")
+    await keeper.send(f"{address}/take", step="tell", words=TEXT)
+    await worked_off(pool, tell_kind(guard.store.context, guard.now))
+    assert await pool.fetchval("select told_at is not null from trust.incident")
+    await keeper.client.aclose()
+
+
 async def test_an_incident_needs_a_scope_and_words_and_a_keeper(
     clinic: Clinic, keeper: Browser
 ) -> None:
@@ -129,6 +190,9 @@ async def test_an_incident_needs_a_scope_and_words_and_a_keeper(
         {"since": "soon"},
         {"happened": "short"},
         {"until": "2001-01-01"},
+        {"senders": "hospital-a hospital-z"},
+        {"actors": "nobody-here"},
+        {"clients": "none"},
     ):
         answer = await keeper.send("/breaches/new", **form(clinic, **wrong))
         assert answer.status_code == 422

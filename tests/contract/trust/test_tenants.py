@@ -94,7 +94,7 @@ OPEN = {
     ),
     "incidents of the node: keys of whom they concern, sealed words, numbers": (
         *("trust.incident", "trust.incident_patient", "trust.incident_kind"),
-        "trust.incident_step",
+        *("trust.incident_step", "trust.suspension"),
     ),
     "nobody's but the owner's": ("trust.wall_key", "trust.opening"),
 }
