@@ -39,6 +39,7 @@ from quanmin.trust.deciding.grantees import Grantees
 KEYING = Keying(b"k" * 32)
 OBSERVATION = load_table().types["Observation"].number
 PATIENTS, INSTITUTIONS, CODE = 100_000, 100, 7
+NOW = 1_790_000_000_000_000
 DOCTOR = Actor("doctor", "doctor", "Doctor", "one")
 OPERATOR = Actor("node", "operator", "Node", "node")
 _ROUNDS = 7
@@ -63,7 +64,7 @@ def compile_figures() -> list[tuple[str, str]]:
     deciding, found = Deciding(KEYING), []
     for role in ("operator", "institution", "doctor", "resident"):
         actor = Actor("a", role, "A", "a")  # type: ignore[arg-type]  # a role
-        numbers = frozenset(deciding.grantees(actor, "TREAT", 1))
+        numbers = frozenset(deciding.grantees(actor, "TREAT", 1, NOW))
         for name, granted in (("nothing granted", InUse()), ("all granted", InUse(numbers))):
             best = min(_compile(deciding, actor, granted) for _ in range(_ROUNDS))
             found.append((f"compile {role}, {name}", f"{best * 1e6:.0f} us"))
@@ -74,7 +75,7 @@ def _compile(deciding: Deciding, actor: Actor, granted: InUse) -> float:
     number = 500
     started = time.process_time()
     for at in range(number):
-        deciding.compile(actor, "TREAT", Ground(1, at=at, granted=granted))
+        deciding.compile(actor, "TREAT", Ground(1, at=NOW + at, granted=granted))
     return (time.process_time() - started) / number
 
 
@@ -128,10 +129,10 @@ async def _fill(connection: asyncpg.Connection, records: int, grants: int) -> No
 
 async def _ask(connection: asyncpg.Connection) -> list[tuple[str, str]]:
     deciding = Deciding(KEYING)
-    numbers = deciding.grantees(DOCTOR, "TREAT", 1)
+    numbers = deciding.grantees(DOCTOR, "TREAT", 1, NOW)
     granted = await Grants(lambda _: connection).to(numbers, None)
-    doctor = deciding.compile(DOCTOR, "TREAT", Ground(1, at=1, granted=granted)).whole
-    everything = deciding.compile(OPERATOR, "TREAT", Ground(0)).whole
+    doctor = deciding.compile(DOCTOR, "TREAT", Ground(1, at=NOW, granted=granted)).whole
+    everything = deciding.compile(OPERATOR, "TREAT", Ground(0, at=NOW)).whole
     one = Both((OfPatient(frozenset({11})), doctor))
     found = [("which grants there are", await _probing(connection, numbers))]
     newest = " order by r.low desc nulls last limit 50"

@@ -50,6 +50,7 @@ from quanmin.records.store import Store
 from quanmin.records.walls import Walls
 from quanmin.terminology import TerminologyIndex, Terms
 from quanmin.trust import AccessLog, Actors, Allowances, Guard, Witness, grant_projections
+from quanmin.trust.deciding.rules import load_rules
 from quanmin.trust.lifecycle.petition_index import lifecycle_projections
 from quanmin.trust.log.restoring import count_restored
 from quanmin.trust.registers import InstitutionIndex, LicensedActs, PractitionerIndex
@@ -122,7 +123,6 @@ def _assemble(
     clock = Clock()
     context = _open_context(settings, keys)
     people = PersonIndex(context.keying)
-    ledger = Ledger(pool, ledger_file(places.ledger, keys))
     room = None if settings.postgres.dsn else Room(places.postgres, settings.disk.free_bytes_min)
     store = Store(
         pool,
@@ -131,7 +131,7 @@ def _assemble(
         projections=_projections(settings, context, people),
         # The disk of an external server is not ours to see; it says itself when it is full.
         may_write=room.is_enough if room else _always,
-        ledger=ledger,
+        ledger=(ledger := Ledger(pool, ledger_file(places.ledger, keys))),
         walls=None if is_owner else Walls(keys.derive(WALLS)),
         steady=steady,
     )
@@ -143,6 +143,7 @@ def _assemble(
         allowances=open_allowances(settings, places, pool),
         posts_required=settings.registers.posts_required,
         revoked=Epoch(places.revoked),
+        rules=load_rules(settings.rules.folder),
     )
     # Files that arrive and leave stand in the node's folder, also when its database does not.
     disk = Room(places.directory, settings.disk.free_bytes_min)

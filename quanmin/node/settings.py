@@ -26,6 +26,7 @@ from quanmin.records.profiles import ValidationLimits
 from quanmin.records.reindexing import ReindexLimits
 from quanmin.terminology import TermLimits
 from quanmin.trust.allowances import QuotaLimits
+from quanmin.trust.deciding.rule_settings import RuleSettings
 from quanmin.trust.imports import ImportLimits
 from quanmin.trust.lifecycle.retention_rules import RetentionSettings
 from quanmin.trust.log.limits import AccessLogLimits
@@ -333,6 +334,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     terminology: TermLimits = msgspec.field(default_factory=TermLimits)
     validation: ValidationLimits = msgspec.field(default_factory=ValidationLimits)
     store: StoreLimits = msgspec.field(default_factory=StoreLimits)
+    rules: RuleSettings = msgspec.field(default_factory=RuleSettings)
     registers: RegisterSettings = msgspec.field(default_factory=RegisterSettings)
     reindex: ReindexLimits = msgspec.field(default_factory=ReindexLimits)
     retention: RetentionSettings = msgspec.field(default_factory=RetentionSettings)

@@ -40,6 +40,7 @@ from quanmin.node.places import HOST, Places, State
 from quanmin.node.settings import Settings
 from quanmin.node.tls import open_tls
 from quanmin.node.workforce import LABOURING, Source, Workforce
+from quanmin.trust.deciding.rules import load_rules
 
 log = logging.getLogger("quanmin.node")
 
@@ -91,7 +92,9 @@ class Supervisor:
 
     def _start(self, listening: socket.socket) -> None:
         began = time.monotonic()
-        open_tls(self._settings.node)  # told here, before anything is started
+        # Told here, before anything is started.
+        open_tls(self._settings.node)
+        load_rules(self._settings.rules.folder)
         self._workforce = Workforce(self._settings, listening.fileno())
         if self._dsn:
             keys = open_keys(

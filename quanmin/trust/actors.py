@@ -76,6 +76,18 @@ class Acting(msgspec.Struct, frozen=True):
     scope: frozenset[str]
 
 
+class Place(msgspec.Struct, frozen=True):
+    """What the register says of an actor's institution: its credit code, level, grade, kind and
+    division (GB/T 2260); "" for what it does not say.
+    """
+
+    institution: str = ""
+    level: str = ""
+    grade: str = ""
+    kind: str = ""
+    region: str = ""
+
+
 class Actor(msgspec.Struct, frozen=True):
     """Someone who asks. `sender` is the code of the institution the actor writes for, "" for a
     resident.
@@ -83,7 +95,8 @@ class Actor(msgspec.Struct, frozen=True):
     `person` is the person a resident is, by the number of the identity index. `duties` are what a
     post charges its holder with beyond the role. `client` is the application that asks for the
     actor, "" for none; `scopes` bound what it may do (None: by its rights alone), `patient` is the
-    record key of the Patient that it was launched with. `acting` is for whom a guardian acts.
+    record key of the Patient that it was launched with. `acting` is for whom a guardian acts,
+    `place` where the actor acts.
     """
 
     code: str
@@ -96,6 +109,7 @@ class Actor(msgspec.Struct, frozen=True):
     scopes: Scopes | None = None
     patient: int | None = None
     acting: Acting | None = None
+    place: Place = Place()
 
 
 class Bearing(msgspec.Struct, frozen=True):

@@ -36,11 +36,13 @@ _ACTOR: Final = f"""
     from trust.actor a left join trust.account k on k.code = a.account where a.code = $1
 """  # noqa: S608 - constants of this program
 _INSTITUTION: Final = """
-    select s.sender, s.code from records.sender s
-    where s.code = coalesce(
-        (select e.sender from trust.institution_entry e where e.code = $1 or e.sender = $1 limit 1),
-        $1
-    )
+    select e.sender as code from trust.institution_entry e
+    where (e.code = $1 or e.sender = $1) and e.sender is not null
+    union all
+    select s.code from records.sender s where s.code = $1
+    union all
+    select a.sender from trust.actor a where a.sender = $1
+    limit 1
 """
 _SUBJECTS: Final = """
     select a.code, a.role, a.sender, coalesce(i.name, '') as institution
@@ -152,8 +154,7 @@ class Decisions(Desk):
             posts_required = bool(actor.code) and guard.standings.posts_required
             obstacle = standing.obstacle(actor.role, posts_required=posts_required)
             obstacles += () if obstacle is None else (_finding(*obstacle),)
-            duties = actor.duties | standing.duties
-            actor = msgspec.structs.replace(actor, duties=duties)
+            actor = standing.acting(actor)
             ground = await self._ground(connection, actor, standing, moment)
             scoped = await self._scoped(connection, actor, patients)
             transferred = standing.transferred

@@ -13,6 +13,7 @@ from quanmin.fhir.grammar import parse_query
 from quanmin.records.context import DELETED
 from quanmin.records.search import search
 from quanmin.records.visibility import Everything
+from quanmin.trust.deciding import Said
 from quanmin.trust.deciding.glass import Glasses, Opened
 from quanmin.trust.deciding.reaching import BREAK_GLASS
 from quanmin.trust.desk import Desk
@@ -43,10 +44,10 @@ class Emergencies(Desk):
         there is such a Patient: the attempt is in the access log, and the person is told.
         """
         guard, context = self._guard, self._guard.store.context
-        self._notes.decided_by(guard.deciding.of_break_glass(self._actor))
-        await guard.standings.of(self._actor)
+        said = await self._said()
+        self._notes.decided_by(said)
         try:
-            if not guard.deciding.may_break_glass(self._actor):
+            if said.tokens is None:
                 raise Forbidden("no rule lets you open records in an emergency")
             rid = context.rid_of("Patient", patient_id)
             sender = await guard.store.sender(self._actor.sender)
@@ -75,10 +76,10 @@ class Emergencies(Desk):
         self._notes.settle()
         return until
 
-    @property
-    def may_open(self) -> bool:
-        """Whether a rule lets this actor open records in an emergency."""
-        return self._guard.deciding.may_break_glass(self._actor)
+    async def _said(self) -> Said:
+        """The rules that let this actor open records in an emergency. Raises Stopped."""
+        acting = await self._guard.acting(self._actor)
+        return self._guard.deciding.of_break_glass(acting, self._guard.now())
 
     async def find(self, identifier: str) -> str | None:
         """The id of a Patient with this very identifier, whoever registered it, for one who may
@@ -87,9 +88,9 @@ class Emergencies(Desk):
         Noted whatever is found: who asks learns that there is such a Patient.
         """
         guard, context = self._guard, self._guard.store.context
-        self._notes.decided_by(guard.deciding.of_break_glass(self._actor))
-        await guard.standings.of(self._actor)
-        if not self.may_open:
+        said = await self._said()
+        self._notes.decided_by(said)
+        if said.tokens is None:
             await self._notes.note("find-break-glass", "Patient", Forbidden.code)
             raise Forbidden("no rule lets you open records in an emergency")
         query = parse_query(
@@ -116,7 +117,7 @@ class Emergencies(Desk):
         """
         context = self._guard.store.context
         rid = context.rid_of(type_, id_) if type_ in context.table.types else None
-        if rid is None or not self.may_open:
+        if rid is None or (await self._said()).tokens is None:
             return None
         async with self._guard.store.glancing(self._guard.store.whole_node) as connection:
             number = context.definition(type_).number
@@ -133,7 +134,7 @@ class Emergencies(Desk):
         """
         guard = self._guard
         rid = guard.store.context.rid_of("Patient", patient_id)
-        self._notes.decided_by(guard.deciding.of_break_glass(self._actor))
+        self._notes.decided_by(guard.deciding.of_break_glass(self._actor, guard.now()))
         try:
             whole = guard.store.whole_node
             async with guard.store.glancing(whole) as connection, connection.transaction():

@@ -48,6 +48,7 @@ from quanmin.trust.deciding import (
     entrusted,
     senders_of_region,
 )
+from quanmin.trust.deciding.rules import Rule
 from quanmin.trust.desk import Kind
 from quanmin.trust.errands import Errands
 from quanmin.trust.exporting import Exporting
@@ -89,9 +90,11 @@ class Guarding:
         allowances: Allowances | None = None,
         posts_required: bool = True,
         revoked: Epoch | None = None,
+        rules: Sequence[Rule] | None = None,
     ) -> None:
         """`now` gives microseconds since 1970-01-01T00:00Z. Without `allowances` nobody has any
-        quota; `posts_required` as `Standings`; `revoked` is advanced when somebody is stopped.
+        quota; `posts_required` as `Standings`, `rules` as `Deciding`; `revoked` is advanced when
+        somebody is stopped.
         """
         self.store = store
         self.people = people
@@ -99,7 +102,7 @@ class Guarding:
         self.now = now
         self.allowances = allowances
         self.revoked = revoked or Epoch()
-        self.deciding = Deciding(store.context.keying)
+        self.deciding = Deciding(store.context.keying, rules, store.context.zone)
         self.grants = Grants(store.looking_up)
         self.standings = Standings(store.looking_up(), now, posts_required=posts_required)
 
@@ -170,7 +173,7 @@ class Guarding:
         act.
         """
         standing = await self.standings.of(actor)
-        actor = msgspec.structs.replace(actor, duties=actor.duties | standing.duties)
+        actor = standing.acting(actor)
         sender = await self.store.sender(actor.sender or f"actor:{actor.code}")
         patients = await self.patients_of(actor)
         wall, own = [
@@ -187,19 +190,26 @@ class Guarding:
             rights = entrusted(rights, actor)
         return sender, abroad(rights) if standing.transfers else rights
 
+    async def acting(self, actor: Actor) -> Actor:
+        """The actor with what the registers say now. Raises Stopped."""
+        return (await self.standings.of(actor)).acting(actor)
+
     async def taken_out(self, actor: Actor, purpose: str, sender: int, rights: Rights) -> Rights:
         """The rights on what may leave the node in bulk, of what these show."""
-        numbers = self.deciding.onward_grantees(actor, purpose, sender)
+        actor = rights.standing.acting(actor)
+        numbers = self.deciding.onward_grantees(actor, purpose, sender, self.now())
         if not numbers:
             return rights
-        granted = await self.grants.to(numbers, rights.wall)
+        granted = await self._granted(actor, purpose, sender, rights.wall)
+        granted = granted.joined(await self.grants.to(numbers, rights.wall))
+        patients = await self.patients_of(actor)
         region = await self._region(actor, purpose, rights.standing)
-        ground = Ground(sender, frozenset(), region, self.now(), granted)
+        ground = Ground(sender, patients, region, self.now(), granted)
         taken = self.deciding.taken_out(actor, purpose, ground, rights)
         return msgspec.structs.replace(taken, may_erase=rights.may_erase)
 
     async def _granted(self, actor: Actor, purpose: str, sender: int, wall: Wall | None) -> InUse:
-        numbers = self.deciding.grantees(actor, purpose, sender)
+        numbers = self.deciding.grantees(actor, purpose, sender, self.now())
         if not numbers:
             return InUse()
         granted = await self.grants.to(numbers, wall)
@@ -207,14 +217,15 @@ class Guarding:
         return granted if not parts else granted.joined(await self.grants.to(parts, wall))
 
     async def _region(self, actor: Actor, purpose: str, standing: Standing) -> frozenset[int]:
-        if not standing.region or not self.deciding.asks_region(actor, purpose):
+        now = self.now()
+        if not standing.region or not self.deciding.asks_region(actor, purpose, now):
             return frozenset()
         async with self.store.glancing() as connection:
-            return await senders_of_region(connection, standing.region, self.now())
+            return await senders_of_region(connection, standing.region, now)
 
     async def _registers(self, actor: Actor, purpose: str) -> frozenset[int]:
         """Who writes entries of the registers, for those who keep them."""
-        if not self.deciding.keeps_registers(actor, purpose):
+        if not self.deciding.keeps_registers(actor, purpose, self.now()):
             return frozenset()
         codes = sorted(institution_rule().register.senders)
         return frozenset([await self.store.sender(code) for code in codes])
@@ -438,7 +449,8 @@ class GuardedReading:
         whoever reads it passes it on with the person's consent only.
         """
         sender = await self._store.sender(self.actor.sender or f"actor:{self.actor.code}")
-        if not self._guard.deciding.onward_grantees(self.actor, self.purpose, sender):
+        deciding, actor = self._guard.deciding, await self._guard.acting(self.actor)
+        if not deciding.onward_grantees(actor, self.purpose, sender, self._guard.now()):
             return False
         return any(
             stored.facts.patient is not None and stored.facts.sender != sender

@@ -18,6 +18,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from quanmin.base.problems import Malformed, NotFound, Overloaded, TooLarge
 from quanmin.trust import Actor
+from quanmin.trust.deciding.rules import Rule
 from quanmin.trust.registers import Standing
 from quanmin.trust.sign_in import Begun
 from quanmin.web.house import House
@@ -75,7 +76,16 @@ class Visit:
     @property
     def may_open_in_emergency(self) -> bool:
         """Whether a rule lets the visitor open records in an emergency."""
-        return self.actor is not None and self.house.guard.deciding.may_break_glass(self.actor)
+        if self.actor is None:
+            return False
+        acting = self.actor if self.standing is None else self.standing.acting(self.actor)
+        guard = self.house.guard
+        return guard.deciding.may_break_glass(acting, guard.now())
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules of access of this node."""
+        return self.house.guard.deciding.rules
 
     @property
     def today(self) -> date:

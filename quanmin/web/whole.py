@@ -132,8 +132,10 @@ class Door:
         correlation_id.set(visit.correlation)
         try:
             await entry.recognise(visit)
-            if visit.actor is not None and visit.begun is not None and visit.begun.is_divided:
-                visit.standing = await self._house.guard.standings.told(visit.actor)
+            guard = self._house.guard
+            is_divided = visit.begun is not None and visit.begun.is_divided
+            if visit.actor is not None and (is_divided or guard.deciding.opens_by_post):
+                visit.standing = await guard.standings.told(visit.actor)
             await self._count(visit)
             acting.recall_ward(visit)
             response = await self._admitted(visit, call, page)

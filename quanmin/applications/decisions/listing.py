@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from quanmin.trust.deciding.levels import load_levels
-from quanmin.trust.deciding.rules import Rule, load_rules
+from quanmin.trust.deciding.rules import Rule
 from quanmin.trust.deciding.wording import names
 from quanmin.trust.registers.definitions import roles
 from quanmin.web.text import Language
@@ -13,11 +13,13 @@ from quanmin.web.text import Language
 Say = Callable[[str], str]
 
 
-def rule_rows(say: Say, language: Language) -> tuple[list[str], list[list[str]]]:
-    """Heading and rows: the rules in force."""
+def rule_rows(
+    rules: Sequence[Rule], say: Say, language: Language
+) -> tuple[list[str], list[list[str]]]:
+    """Heading and rows: the rules, with the days between which each is in force."""
     heading = [say("Rule"), say("Effect"), say("Sentence"), say("For whom"), say("For what"),
-               say("Source"), say("Version"), say("In force since")]  # fmt: skip
-    return heading, [_rule(rule, say, language) for rule in load_rules()]
+               say("Source"), say("Version"), say("In force since"), say("Ends")]  # fmt: skip
+    return heading, [_rule(rule, say, language) for rule in rules]
 
 
 def _rule(rule: Rule, say: Say, language: Language) -> list[str]:
@@ -25,12 +27,30 @@ def _rule(rule: Rule, say: Say, language: Language) -> list[str]:
         rule.id,
         say("permits") if rule.effect == "permit" else say("forbids"),
         rule.zh if language == "zh" else rule.en,
-        _listed(rule.when.roles, language) or say("everybody"),
+        _whom(rule, say, language),
         _listed(rule.when.purposes, language) or say("every purpose"),
         rule.source,
         rule.version,
         f"{rule.effective:%Y-%m-%d}",
+        "" if rule.ends is None else f"{rule.ends:%Y-%m-%d}",
     ]
+
+
+def _whom(rule: Rule, say: Say, language: Language) -> str:
+    when = rule.when
+    parts = [_listed(when.roles, language) or say("everybody")]
+    if when.duties is not None:
+        parts.append(f"{say('Duties')}: {_listed(when.duties, language)}")
+    for heading, codes in (
+        (say("Institutions"), when.institutions),
+        (say("Levels of institution"), when.levels),
+        (say("Grades of institution"), when.grades),
+        (say("Kinds of institution"), when.kinds),
+        (say("Divisions"), when.regions),
+    ):
+        if codes is not None:
+            parts.append(f"{heading}: {', '.join(sorted(codes))}")
+    return "; ".join(parts)
 
 
 def _listed(codes: Iterable[str] | None, language: Language) -> str:

@@ -76,7 +76,7 @@ async def answer_sheet(visit: Visit, records: DeclaredRecords) -> Response:
 @page("/decisions/rules", access=READERS)
 async def rules(visit: Visit, _records: DeclaredRecords) -> Response:
     """The rules in force, each with its source."""
-    heading, rows = rule_rows(visit.say, visit.language)
+    heading, rows = rule_rows(visit.rules, visit.say, visit.language)
     return visit.page("decisions/list.html", title=visit.say("Rules of access in force"),
                       heading=heading, rows=rows, csv="/decisions/rules.csv", notes=())  # fmt: skip
 
@@ -84,7 +84,7 @@ async def rules(visit: Visit, _records: DeclaredRecords) -> Response:
 @page("/decisions/rules.csv", access=READERS)
 async def rules_sheet(visit: Visit, _records: DeclaredRecords) -> Response:
     """The same as a sheet."""
-    heading, rows = rule_rows(visit.say, visit.language)
+    heading, rows = rule_rows(visit.rules, visit.say, visit.language)
     return sheet("rules", heading, _rows(rows))
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import msgspec
 
-from quanmin.trust.deciding.rules import Rule, load_rules
 from quanmin.trust.record_access import kinds_apart, purposes_of_use, roles
 from quanmin.web import Visit
 from quanmin.web.labels import tell_type
@@ -64,7 +63,7 @@ def say_action(visit: Visit, code: str) -> str:
 def say_rule(visit: Visit, token: str) -> str:
     """A rule by its token in the access log, in words."""
     id_ = token.partition(":")[0]
-    for rule in load_rules():
+    for rule in visit.rules:
         for one in (rule, rule.remark):
             if one is not None and one.id == id_:
                 return one.zh if visit.language == "zh" else one.en
@@ -83,7 +82,7 @@ def say_types(visit: Visit, types: tuple[str, ...]) -> list[str]:
 
 def rules_told(visit: Visit) -> list[tuple[str, str]]:
     """The rules that hold when a person says nothing: the sentence, and the law it rests on."""
-    by_id: dict[str, Rule] = {rule.id: rule for rule in load_rules()}
+    by_id = {rule.id: rule for rule in visit.rules}
     told = [by_id[id_] for id_ in choices().rules if id_ in by_id]
     return [
         (say_rule(visit, one.id), one.law_zh if visit.language == "zh" else one.law_en)

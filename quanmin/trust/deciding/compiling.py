@@ -7,7 +7,9 @@ permits is not seen, and what a rule forbids is not seen whoever permits it.
 from __future__ import annotations
 
 import tomllib
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, date, datetime, tzinfo
 from functools import cache, lru_cache, partial
 from importlib import resources
 
@@ -104,8 +106,9 @@ def narrowed(rights: Rights, reached: Visibility) -> Rights:
 
 
 _CACHE = 1024
-_SEEING = frozenset({"read", "look_up"})
+_REGIONAL = frozenset({"reportable", "region"})
 _WRITING = frozenset({"change", "create", "erase"})
+_NEVER = 1 << 62
 
 
 def abroad(rights: Rights) -> Rights:
@@ -132,8 +135,14 @@ def entrusted(rights: Rights, actor: Actor) -> Rights:
 _NEVER_BY_APPLICATIONS = Decision(allowed=False, reasons=("not-by-applications",))
 
 
+_Choosing = tuple[Role, str, frozenset[str], frozenset[str], int]
+"""Role, purpose, duties, the rules that ask where somebody acts and are met, and since which turn:
+all on which it depends what rules concern an actor.
+"""
+
+
 class _Chosen(msgspec.Struct, frozen=True):
-    """The rules that concern a role and purpose, by what they do."""
+    """The rules that concern an actor for a purpose, by what they do, and the words of them all."""
 
     reading: tuple[Rule, ...]
     looking_up: tuple[Rule, ...]
@@ -144,7 +153,12 @@ class _Chosen(msgspec.Struct, frozen=True):
     may_erase: Decision
     creatable: frozenset[str] | None
     tokens: Said
-    asks_grants: bool
+    atoms: frozenset[Atom]
+
+    @property
+    def asks_grants(self) -> bool:
+        """Whether what is granted to the actor matters."""
+        return not GRANTED_ATOMS.isdisjoint(self.atoms)
 
 
 class _Forbids:
@@ -176,11 +190,24 @@ class _Forbids:
 class Deciding:
     """The rules of one node."""
 
-    def __init__(self, keying: Keying) -> None:
-        """Raises Unusable when a rule is faulty."""
-        self.rules = load_rules()
+    def __init__(
+        self, keying: Keying, rules: Sequence[Rule] | None = None, zone: tzinfo = UTC
+    ) -> None:
+        """`rules` of the node, None for those of the program; their days are of `zone`. Raises
+        Unusable when a rule is faulty.
+        """
+        self.rules = load_rules() if rules is None else tuple(rules)
         self.reaching = Reaching(keying)
-        self._chosen: dict[tuple[str, str, frozenset[str]], _Chosen] = {}
+        self._labelled = {
+            rule.id: self.reaching.labelled(rule.reach.labels)
+            for rule in self.rules
+            if rule.reach.labels is not None
+        }
+        self._spans = {rule.id: _span(rule, zone) for rule in self.rules}
+        # What is in force changes at these moments only, and is chosen once between two of them.
+        self._turns = sorted({moment for span in self._spans.values() for moment in span})
+        self._of_places = tuple(rule for rule in self.rules if rule.when.asks_place)
+        self._chosen: dict[_Choosing, _Chosen] = {}
         self._undated = lru_cache(_CACHE)(self._compile)
 
     def compile(self, actor: Actor, purpose: str, ground: Ground) -> Rights:
@@ -189,11 +216,10 @@ class Deciding:
         The same ground gives the same rights, but for the moment; so they are worked out once. Not
         where it is not known what is granted: all that may be is more to date than to work out.
         """
-        if ground.granted is None and self._choose(actor, purpose).asks_grants:
-            return self._compile(actor.code, actor.role, actor.duties, purpose, ground)
-        at = ground.at
-        ground = msgspec.structs.replace(ground, at=0)
-        found = self._undated(actor.code, actor.role, actor.duties, purpose, ground)
+        at, choosing = ground.at, self._choosing(actor, purpose, ground.at)
+        if ground.granted is None and self._chosen[choosing].asks_grants:
+            return self._compile(actor.code, choosing, ground)
+        found = self._undated(actor.code, choosing, msgspec.structs.replace(ground, at=0))
         whole, readable, writable = at_moment((found.whole, found.readable, found.writable), at)
         return msgspec.structs.replace(
             found,
@@ -203,11 +229,9 @@ class Deciding:
             reasons=msgspec.structs.replace(found.reasons, at=at),
         )
 
-    def _compile(
-        self, code: str, role: Role, duties: frozenset[str], purpose: str, ground: Ground
-    ) -> Rights:
-        actor = Actor(code, role, "", "", duties=duties)
-        chosen = self._choose(actor, purpose)
+    def _compile(self, code: str, choosing: _Choosing, ground: Ground) -> Rights:
+        chosen = self._chosen[choosing]
+        actor, purpose = Actor(code, choosing[0], "", ""), choosing[1]
         asking = asking_on(actor, purpose, ground)
         forbids = _Forbids(chosen.forbidding, partial(self.extent, asking=asking))
         read = self._groups(chosen.reading, forbids, asking)
@@ -227,11 +251,11 @@ class Deciding:
             chosen.tokens,
         )
 
-    def grantees(self, actor: Actor, purpose: str, sender: int) -> tuple[int, ...]:
+    def grantees(self, actor: Actor, purpose: str, sender: int, at: int) -> tuple[int, ...]:
         """The numbers under which something may be granted to an actor; none for one whom no rule
-        about grants concerns.
+        about grants concerns at this moment.
         """
-        if not self._choose(actor, purpose).asks_grants:
+        if not self._choose(actor, purpose, at).asks_grants:
             return ()
         return self.reaching.grantees(actor.code, sender, purpose)
 
@@ -239,11 +263,11 @@ class Deciding:
         """The numbers of grants about parts of a record that must be looked for as well."""
         return self.reaching.parts(sender, purpose, granted)
 
-    def onward_grantees(self, actor: Actor, purpose: str, sender: int) -> tuple[int, ...]:
+    def onward_grantees(self, actor: Actor, purpose: str, sender: int, at: int) -> tuple[int, ...]:
         """The numbers under which passing on may be permitted to an actor; none for one whom no
-        rule keeps from it.
+        rule keeps from it at this moment.
         """
-        kept = self._choose(actor, purpose).keeping
+        kept = self._choose(actor, purpose, at).keeping
         return self.reaching.onward_grantees(sender, purpose) if kept else ()
 
     def taken_out(self, actor: Actor, purpose: str, ground: Ground, rights: Rights) -> Rights:
@@ -251,39 +275,53 @@ class Deciding:
         granted to the numbers of `onward_grantees`.
         """
         asking = asking_on(actor, purpose, ground)
-        kept = either(self.extent(r, asking) for r in self._choose(actor, purpose).keeping)
-        return narrowed(rights, without(kept))
+        keeping = self._choose(actor, purpose, ground.at).keeping
+        return narrowed(rights, without(either(self.extent(rule, asking) for rule in keeping)))
 
-    def asks_region(self, actor: Actor, purpose: str) -> bool:
+    def asks_region(self, actor: Actor, purpose: str, at: int) -> bool:
         """Whether a rule asks which institutions are of the actor's region."""
-        chosen = self._choose(actor, purpose)
-        return any("reportable" in rule.reach.among for rule in chosen.reading)
+        return not self._choose(actor, purpose, at).atoms.isdisjoint(_REGIONAL)
 
-    def keeps_registers(self, actor: Actor, purpose: str) -> bool:
+    def keeps_registers(self, actor: Actor, purpose: str, at: int) -> bool:
         """Whether a rule lets the actor change what the registers say."""
         return any(
             not {"registers", "everything"}.isdisjoint(rule.reach.among)
-            for rule in self._choose(actor, purpose).changing
+            for rule in self._choose(actor, purpose, at).changing
         )
 
-    def may_break_glass(self, actor: Actor) -> bool:
+    def may_break_glass(self, actor: Actor, at: int) -> bool:
         """Whether a rule lets the actor open records in an emergency."""
-        return self.of_break_glass(actor).tokens is not None
+        return self.of_break_glass(actor, at).tokens is not None
 
-    def of_break_glass(self, actor: Actor) -> Said:
+    def of_break_glass(self, actor: Actor, at: int) -> Said:
         """The rules that let the actor open records in an emergency."""
-        reading = self._choose(actor, BREAK_GLASS).reading
+        reading = self._choose(actor, BREAK_GLASS, at).reading
         return Said(joined(token_of(r) for r in reading if "glass-opened" in r.reach.among))
 
-    def concerning(self, actor: Actor, purpose: str) -> tuple[Rule, ...]:
-        """The rules that concern an actor for a purpose, whatever they do."""
-        return tuple(rule for rule in self.rules if _concerns(rule, actor, purpose))
+    @property
+    def opens_by_post(self) -> bool:
+        """Whether it depends on the register who may open records in an emergency."""
+        return any(
+            rule.when.asks_place or rule.when.duties is not None
+            for rule in self.rules
+            if rule.effect == "permit" and "glass-opened" in rule.reach.among
+        )
 
-    def _choose(self, actor: Actor, purpose: str) -> _Chosen:
-        key = (actor.role, purpose, actor.duties)
+    def span(self, rule: Rule) -> tuple[int, int]:
+        """From which moment to before which a rule decides (microseconds)."""
+        return self._spans[rule.id]
+
+    def _choose(self, actor: Actor, purpose: str, at: int) -> _Chosen:
+        return self._chosen[self._choosing(actor, purpose, at)]
+
+    def _choosing(self, actor: Actor, purpose: str, at: int) -> _Choosing:
+        """What the rules that concern an actor depend on; they are chosen when this returns."""
+        places = frozenset([r.id for r in self._of_places if _is_placed(r, actor)])
+        key = (actor.role, purpose, actor.duties, places, bisect_right(self._turns, at))
         if key not in self._chosen:
-            self._chosen[key] = _chosen(self.concerning(actor, purpose))
-        return self._chosen[key]
+            in_force = (r for r in self.rules if self._spans[r.id][0] <= at < self._spans[r.id][1])
+            self._chosen[key] = _chosen([r for r in in_force if _concerns(r, actor, purpose)])
+        return key
 
     def _groups(
         self, permits: Sequence[Rule], forbids: _Forbids, asking: Asking
@@ -318,6 +356,8 @@ class Deciding:
     def _narrowed(self, part: Visibility, rule: Rule, asking: Asking) -> Visibility:
         if rule.reach.types is not None:
             part = both((part, OfType(rule.reach.types)))
+        if rule.id in self._labelled:
+            part = both((part, self._labelled[rule.id]))
         outside = (self.reaching.reach(atom, asking) for atom in rule.reach.outside)
         return both((part, *(without(one) for one in outside)))
 
@@ -343,7 +383,19 @@ def _concerns(rule: Rule, actor: Actor, purpose: str) -> bool:
         (when.roles is None or actor.role in when.roles)
         and (when.purposes is None or purpose in when.purposes)
         and (when.duties is None or bool(when.duties & actor.duties))
+        and _is_placed(rule, actor)
     )
+
+
+def _is_placed(rule: Rule, actor: Actor) -> bool:
+    return not (rule.when.asks_place and rule.when.unmet_of(actor.sender, actor.place))
+
+
+def _span(rule: Rule, zone: tzinfo) -> tuple[int, int]:
+    def begin(day: date) -> int:
+        return int(datetime(day.year, day.month, day.day, tzinfo=zone).timestamp()) * 1_000_000
+
+    return begin(rule.effective), _NEVER if rule.ends is None else begin(rule.ends)
 
 
 def _chosen(rules: Sequence[Rule]) -> _Chosen:
@@ -362,7 +414,9 @@ def _chosen(rules: Sequence[Rule]) -> _Chosen:
         if any(one is None for one in types)
         else frozenset().union(*(one for one in types if one is not None)),
         tokens=Said(joined(token_of(rule) for rule in permits if rule.does & _WRITING)),
-        asks_grants=any(_asks_grants(rule) for rule in rules if rule.does & _SEEING),
+        atoms=frozenset(
+            atom for rule in rules for atom in (*rule.reach.among, *rule.reach.outside)
+        ),
     )
 
 
@@ -380,10 +434,6 @@ def _seen(groups: Iterable[Group]) -> Visibility:
         )
         for group in groups
     )
-
-
-def _asks_grants(rule: Rule) -> bool:
-    return not GRANTED_ATOMS.isdisjoint(rule.reach.among)
 
 
 def _decision(rules: Sequence[Rule]) -> Decision:

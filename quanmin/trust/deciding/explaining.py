@@ -103,7 +103,7 @@ class Explaining:
         return asking_on(case.actor, case.purpose, ground)
 
     def _step(self, rule: Rule, case: Case, rights: Rights) -> Step:
-        unconcerned = tuple(_unconcerned(rule, case))
+        unconcerned = (*self._untimely(rule, case), *_unconcerned(rule, case))
         if unconcerned:
             return Step(rule, "not-concerned", unconcerned)
         asking = self._asking(case)
@@ -120,6 +120,13 @@ class Explaining:
         )
         return Step(rule, "forbids" if blocks else "set-aside", findings)
 
+    def _untimely(self, rule: Rule, case: Case) -> Iterator[Finding]:
+        since, until = self._deciding.span(rule)
+        if case.ground.at < since:
+            yield Finding("when", "not-yet", {"moment": f"{rule.effective:%Y-%m-%d}"})
+        elif case.ground.at >= until:
+            yield Finding("when", "ended", {"moment": f"{rule.ends:%Y-%m-%d}"})
+
     def _findings(self, rule: Rule, case: Case, asking: Asking) -> Iterator[Finding]:
         facts, reaching = case.facts, self._deciding.reaching
         for atom in rule.reach.among:
@@ -127,6 +134,9 @@ class Explaining:
             yield self._of_atom(atom, case, asking, is_met=is_met)
         if rule.reach.types is not None and facts.type not in rule.reach.types:
             yield Finding("atom", "types", {"types": ", ".join(sorted(rule.reach.types))})
+        labels = rule.reach.labels
+        if labels is not None and not allows(reaching.labelled(labels), facts):
+            yield Finding("atom", "labels", {"labels": ", ".join(labels)})
         if any(allows(reaching.reach(atom, asking), facts) for atom in rule.reach.outside):
             yield Finding("atom", "outside")
 
@@ -254,3 +264,5 @@ def _unconcerned(rule: Rule, case: Case) -> Iterator[Finding]:
         if wanted is not None and wanted.isdisjoint(given):
             values = {"wanted": ", ".join(sorted(wanted)), "given": ", ".join(sorted(given))}
             yield Finding("when", code, values)
+    for code, named, own in when.unmet_of(actor.sender, actor.place):
+        yield Finding("when", code, {"those": ", ".join(sorted(named)), "own": own or "–"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Final
 
@@ -100,6 +100,7 @@ class Reaching:
             "sensitive": self._sensitive,
             "beyond-level": self._beyond_level,
             "reportable": self._of_duty,
+            "region": _of_region,
             "glass-opened": self._opened,
             "onward": self._onward,
         }
@@ -114,6 +115,11 @@ class Reaching:
     def strict_codes(self, labels: frozenset[int]) -> tuple[str, ...]:
         """The kinds kept apart of which a record with these labels is."""
         return tuple(code for code, keys in self._strict.items() if not keys.isdisjoint(labels))
+
+    def labelled(self, labels: Iterable[str]) -> Visibility:
+        """Records with one of these labels, written system|code."""
+        parted = (label.rpartition("|") for label in labels)
+        return Labelled(frozenset(self._label(system, code) for system, _, code in parted))
 
     def level_of(self, labels: frozenset[int]) -> int:
         """The level of a record with these labels, but for kinds that only a consent opens."""
@@ -307,6 +313,11 @@ class Reaching:
         if asking.purpose != BREAK_GLASS:
             return Nothing()
         return self._granted(asking, frozenset({self._grantees.glass(asking.actor)}))
+
+
+def _of_region(asking: Asking) -> Visibility:
+    """What institutions of the asker's region have sent: its division with those below it."""
+    return OfSender(asking.region) if asking.region else Nothing()
 
 
 def _registers(asking: Asking) -> Visibility:

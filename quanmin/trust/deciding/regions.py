@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from quanmin.base.database import Connection
+from quanmin.trust.deciding.rules import own_digits
 
 _OF_REGION: Final = """
     select s.sender from trust.institution i
@@ -18,9 +19,7 @@ async def senders_of_region(connection: Connection, region: str, now: int) -> fr
     """The sender numbers of institutions in a division (GB/T 2260) and those below it; each pair of
     digits but 00 is one level.
     """
-    own = region
-    while own.endswith("00"):
-        own = own.removesuffix("00")
+    own = own_digits(region)
     if not own:
         return frozenset()
     rows = await connection.fetch(_OF_REGION, own, now)

@@ -61,7 +61,7 @@ class Registers(Desk):
     @property
     def keeps_all(self) -> bool:
         """Whether a rule lets the actor change all that the registers say."""
-        return self._guard.deciding.keeps_registers(self._actor, self._purpose)
+        return self._guard.deciding.keeps_registers(self._actor, self._purpose, self._guard.now())
 
     async def posts(
         self, moment: int | None, institution: str | None, *, after: int | None, count: int

@@ -15,7 +15,7 @@ import msgspec
 from quanmin.base.database import Reader
 from quanmin.base.problems import Forbidden, Stopped
 from quanmin.base.sharing import Shared
-from quanmin.trust.actors import Actor
+from quanmin.trust.actors import Actor, Place
 from quanmin.trust.registers.definitions import RoleRule, acting_states, roles
 from quanmin.trust.registers.licensing import (
     Held,
@@ -35,7 +35,7 @@ _ASK: Final = """
         exists (
             select from trust.actor a where a.code = asked.actor and a.account is not null
         ) as is_person,
-        i.state, i.level, i.grade, i.kind, i.region,
+        e.code as institution, i.state, i.level, i.grade, i.kind, i.region,
         (select w.edition from trust.wall w where w.is_up) as walls,
         trust.is_admitted('actor', asked.actor, $3)
             and trust.is_admitted('sender', asked.sender, $3)
@@ -89,14 +89,15 @@ _TYPES: Final = """
 class Standing(msgspec.Struct, frozen=True):
     """What the registers say of an actor at this moment.
 
-    `state`, `level`, `grade`, `kind` and `region` are the institution's; all are empty of one that
-    is not in the register. `is_person`: it is the actor of an account. `post` is None of an actor
-    without posts; `licences` are in force where the post is. `transfers` are those under which a
-    recipient outside the country receives, 0 among them that it has none; `transferred` the types
-    that these are about, None for all. `walls` is the edition of the register of tenants, None of a
-    node without any; `tenant` the code of the actor's, "" for none; `party` the entrusted operator
-    that the actor works for, within the tenants which that one runs; `switches` are the
-    applications that were decided on for the tenant.
+    `institution` is the credit code of the actor's, `state`, `level`, `grade`, `kind` and `region`
+    are that one's; all are empty of one that is not in the register. `is_person`: it is the actor
+    of an account. `post` is None of an actor without posts; `licences` are in force where the post
+    is. `transfers` are those under which a recipient outside the country receives, 0 among them
+    that it has none; `transferred` the types that these are about, None for all. `walls` is the
+    edition of the register of tenants, None of a node without any; `tenant` the code of the
+    actor's, "" for none; `party` the entrusted operator that the actor works for, within the
+    tenants which that one runs; `switches` are the applications that were decided on for the
+    tenant.
     """
 
     is_entered: bool = False
@@ -117,6 +118,13 @@ class Standing(msgspec.Struct, frozen=True):
     licences: frozenset[Held] = frozenset()
     transfers: tuple[int, ...] = ()
     transferred: frozenset[str] | None = None
+    institution: str = ""
+
+    def acting(self, actor: Actor) -> Actor:
+        """The actor with what the registers say: the duties of the post, and the place."""
+        said = self.level or "", self.grade or "", self.kind or ""
+        place = Place(self.institution, *said, self.region)
+        return msgspec.structs.replace(actor, duties=actor.duties | self.duties, place=place)
 
     def obstacle(self, role: str, *, posts_required: bool = True) -> tuple[Obstacle, str] | None:
         """What keeps an actor of this role from acting, and more about it; None when nothing."""
@@ -329,6 +337,7 @@ def _standing(row: Any, types: dict[int, frozenset[str]]) -> Standing:
         licences=frozenset(map(_held, row["licences"])) if is_there else frozenset(),
         transfers=transfers,
         transferred=frozenset.intersection(*bounds) if bounds else None,
+        institution=row["institution"] or "",
     )
 
 

@@ -16,11 +16,12 @@ from pathlib import Path
 import httpx
 import pytest
 from definitions import nation, of_nation
-from running import RunningNode, wait_until
+from running import RunningNode, free_port, wait_until
 
 from quanmin.base.cluster import Cluster
 from quanmin.base.jobs import put
 from quanmin.base.postgres import connect
+from quanmin.node.first_actors import HOSPITALS
 
 pytestmark = pytest.mark.slow
 
@@ -512,3 +513,34 @@ def test_an_external_server_holds_a_node_too(
     assert done.returncode == 2
     assert "fsync is off" in done.stderr
     assert postgres.is_alive()
+
+
+def test_a_node_with_a_faulty_rule_of_its_own_does_not_start_and_says_which(
+    node: RunningNode, tmp_path: Path
+) -> None:
+    (tmp_path / "alliance.toml").write_text(
+        '[[rule]]\nid = "one"\nwhen = { rolls = [] }\n', "utf-8"
+    )
+    elsewhere = {"NODE_DIRECTORY": str(tmp_path / "n"), "NODE_PORT": str(free_port())}
+    refused = node.run("node", "start", **elsewhere, RULES_FOLDER=str(tmp_path))
+    assert refused.returncode == 2
+    assert "alliance.toml, rule 1 (one)" in refused.stderr + refused.stdout
+    assert not (tmp_path / "n" / "postgres").exists(), "told before anything is started"
+
+
+def test_why_is_told_on_the_command_line_as_the_guard_decides(node: RunningNode) -> None:
+    with node.client() as client:
+        made = client.post("/fhir/Patient", content='{"resourceType":"Patient","gender":"male"}')
+        id_ = made.json()["id"]
+    of = ("decide", "--record", f"Patient/{id_}", "--role", "institution")
+    own = node.run(*of, "--institution", "node")
+    assert own.returncode == 0, own.stdout + own.stderr
+    assert "Yes: the whole record." in own.stdout
+    other = node.run(*of, "--institution", HOSPITALS[0].sender)
+    assert other.returncode == 1
+    assert "No." in other.stdout
+    assert "own-records 1: does not apply to this record" in other.stdout
+    assert "male" not in other.stdout
+    unknown = node.run(*of, "--institution", "nowhere", "--language", "zh")
+    assert unknown.returncode == 2
+    assert "no institution" in unknown.stderr + unknown.stdout

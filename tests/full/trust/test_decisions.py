@@ -1,11 +1,18 @@
-"""A million decisions: SQL and Python agree on random subjects, rules and records."""
+"""A million decisions: SQL and Python agree on random subjects, rules and records, and say what the
+text of the rules says.
+"""
 
 from __future__ import annotations
 
 import random
+import tomllib
+from datetime import UTC
 from typing import Final, get_args
 
 import asyncpg
+from rules_by_text import SHIPPED, is_seen, some_asker, some_record, some_rules, some_said
+from ruling import TIMELESS
+from ruling_by_number import actor_of, facts_of, grants_of, ground_of
 
 from quanmin.fhir.table import load_table
 from quanmin.records.keying import Keying
@@ -16,6 +23,7 @@ from quanmin.records.visibility_sql import allows, visibility_sql
 from quanmin.trust import Actor, Role
 from quanmin.trust.deciding import Deciding, Ground
 from quanmin.trust.deciding.grantees import ANY, Grantees
+from quanmin.trust.deciding.rules import read_rules
 
 RECORDS, SUBJECTS = 4000, 260
 SENDERS, PATIENTS = range(1, 9), range(1, 200)
@@ -33,7 +41,7 @@ async def test_a_million_decisions_are_the_same_in_sql_and_in_python(
     grants = {patient: frozenset(_grants(chance)) for patient in PATIENTS}
     records = [_record(chance, grants) for _ in range(RECORDS)]
     await _store(pool, records, grants)
-    deciding = Deciding(KEYING)
+    deciding = Deciding(KEYING, TIMELESS)
     decisions = shown = 0
     for _ in range(SUBJECTS):
         visibility = _subject(chance, deciding)
@@ -53,6 +61,36 @@ async def test_a_million_decisions_are_the_same_in_sql_and_in_python(
         shown += len(by_sql)
     assert decisions >= 1_000_000
     assert 0.02 < shown / decisions < 0.9, "neither almost all nor almost nothing was decided"
+
+
+async def test_both_say_what_the_text_of_the_rules_says(
+    pool: asyncpg.Pool[asyncpg.Record],
+) -> None:
+    chance = random.Random(20261123)  # noqa: S311 - repeatable, and no secret
+    said = {patient: some_said(chance, SENDERS) for patient in PATIENTS}
+    records = [some_record(chance, SENDERS, said) for _ in range(RECORDS // 4)]
+    grants = {patient: grants_of(KEYING, some) for patient, some in said.items()}
+    facts = [facts_of(KEYING, record) for record in records]
+    await _store(pool, facts, grants)
+    shown = 0
+    for _ in range(SUBJECTS):
+        text = SHIPPED + some_rules(chance)
+        rules = tomllib.loads(text)["rule"]
+        asker = some_asker(chance, SENDERS, PATIENTS)
+        deciding = Deciding(KEYING, read_rules([("all.toml", text)]), UTC)
+        rights = deciding.compile(actor_of(asker), asker.purpose, ground_of(asker))
+        statement = Statement()
+        condition = visibility_sql(rights.whole, statement.bind, "r")
+        rows = await pool.fetch(
+            f"select r.rid from records.record r where {condition}", *statement.arguments
+        )
+        by_text = {
+            rid for rid, record in enumerate(records) if is_seen(rules, asker, record, "read")
+        }
+        assert {row["rid"] for row in rows} == by_text, (text, asker)
+        assert {rid for rid, one in enumerate(facts) if allows(rights.whole, one)} == by_text
+        shown += len(by_text)
+    assert 0.1 < shown / (SUBJECTS * len(records)) < 0.6
 
 
 def _subject(chance: random.Random, deciding: Deciding) -> Visibility:

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from ruling import TIMELESS
 
 from quanmin.base.postgres import connect
 from quanmin.fhir.table import load_table
@@ -48,7 +49,7 @@ TIMES = st.sampled_from([-(2**63), -1, 0, 5, 2**63 - 1])
 TYPES = st.sampled_from(["Patient", "Observation", "Organization"])
 
 KEYING = Keying(b"k" * 32)
-DECIDING = Deciding(KEYING)
+DECIDING = Deciding(KEYING, TIMELESS)
 GRANTEES = Grantees(KEYING)
 PURPOSES = st.sampled_from(["TREAT", "BTG", "PUBHLTH", "HRESCH"])
 KINDS = ["", *(kind.label.code for kind in load_kinds() if kind.is_strict)][:3]

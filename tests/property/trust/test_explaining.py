@@ -6,6 +6,7 @@ import random
 from typing import Final, get_args
 
 import pytest
+from ruling import TIMELESS
 
 from quanmin.records.keying import Keying
 from quanmin.records.sensitivity import load_kinds
@@ -19,7 +20,7 @@ from quanmin.trust.deciding.purposes import purposes_known
 from quanmin.trust.deciding.wording import Language, Wording, words
 
 KEYING = Keying(b"k" * 32)
-DECIDING, GRANTEES = Deciding(KEYING), Grantees(KEYING)
+DECIDING, GRANTEES = Deciding(KEYING, TIMELESS), Grantees(KEYING)
 EXPLAINING = Explaining(DECIDING, GRANTEES, purposes_known())
 TYPES: Final = ("Patient", "Observation", "Organization", "Consent")
 KINDS = [kind.label for kind in load_kinds()]

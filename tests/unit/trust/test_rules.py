@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import get_args
 
 import pytest
+from stores import START
 
 from quanmin.base.problems import Unusable
 from quanmin.records.keying import Keying
@@ -47,12 +49,49 @@ def test_a_whole_rule_is_read() -> None:
         ('roles = ["doctor"]', 'purposes = ["FUN"]', "no such purpose of use: FUN"),
         ('"permit"', '"forbid"', "what forbids"),
         ("id =", "id", "is no TOML"),
+        ('roles = ["doctor"]', 'duties = ["fun"]', "no such duty: fun"),
+        ('roles = ["doctor"]', 'levels = ["3"]', "no such level of an institution: 3; known are"),
+        ('roles = ["doctor"]', 'grades = ["A"]', "no such grade"),
+        ('roles = ["doctor"]', 'kinds = ["Z9"]', "no such kind of institution"),
+        ('roles = ["doctor"]', 'regions = ["清河"]', "divisions of six digits"),
+        ('roles = ["doctor"]', 'institutions = [" "]', "credit codes"),
+        ('roles = ["doctor"]', "purposes = []", "`purposes` names none"),
+        ('among = ["own"]', 'among = ["own"], labels = ["HIV"]', "system|code, not 'HIV'"),
+        ('among = ["own"]', 'among = ["own"], labels = []', "reaches nothing"),
+        ('among = ["own"]', "among = []", "say which records it reaches"),
+        ('"read"', '"read", "erase"', "reaches everything"),
+        ('"read"]', '"take_out"]', "none permits it"),
+        ('"read"]', '"look_up"]', "let it `read`"),
+        ("2026-11-22", "2026-11-22\nends = 2026-11-22", "would never decide"),
+        ("2026-11-22", '"soon"', "effective"),
+        ("[[rule]]", "[rule]", "begins with the line [[rule]]"),
+        ("[[rule]]", "[[rules]]", "nothing is read of rules"),
     ],
 )
 def test_a_faulty_rule_is_refused_with_what_and_where(before: str, after: str, said: str) -> None:
     with pytest.raises(Unusable, match=r"one\.toml") as refused:
         read_rules([("one.toml", RULE.replace(before, after))])
     assert said in str(refused.value)
+
+
+def test_who_creates_is_narrowed_by_types_alone() -> None:
+    creating = RULE.replace('["read"]', '["create"]')
+    assert read_rules([("one.toml", creating.replace('["own"]', '["own"], types = ["Consent"]'))])
+    for more in ('outside = ["directory"]', 'labels = ["urn:labels|a"]'):
+        with pytest.raises(Unusable, match="narrowed by `types` alone"):
+            read_rules([("one.toml", creating.replace('["own"]', f'["own"], {more}'))])
+
+
+def test_a_folder_of_rules_is_read_after_those_of_the_program(tmp_path: Path) -> None:
+    (tmp_path / "b.toml").write_text(RULE, "utf-8")
+    (tmp_path / "notes.txt").write_text("no rule", "utf-8")
+    assert [rule.id for rule in load_rules(tmp_path)] == [*(r.id for r in load_rules()), "one"]
+    with pytest.raises(Unusable, match=r"nowhere cannot be read .* rules\.folder"):
+        load_rules(tmp_path / "nowhere")
+    (tmp_path / "latin").mkdir()
+    (tmp_path / "latin" / "c.toml").write_bytes(RULE.encode("utf-16"))
+    with pytest.raises(Unusable, match=r"c\.toml is no TOML"):
+        load_rules(tmp_path / "latin")
 
 
 def test_two_rules_with_one_id_are_refused() -> None:
@@ -69,7 +108,7 @@ def test_every_rule_says_in_both_languages_what_it_means_and_where_it_is_from() 
 @pytest.mark.parametrize("role", sorted(get_args(Role)))
 def test_no_role_but_the_operator_sees_everything(role: Role) -> None:
     rights = Deciding(Keying(b"k" * 32)).compile(
-        Actor("a", role, "A", "a"), "TREAT", Ground(1, frozenset({2}), at=3)
+        Actor("a", role, "A", "a"), "TREAT", Ground(1, frozenset({2}), at=START)
     )
     assert (rights.whole == Everything()) is (role == "operator")
     if role in {"system_administrator", "audit_administrator", "supervisor", "researcher"}:
@@ -80,10 +119,10 @@ def test_no_role_but_the_operator_sees_everything(role: Role) -> None:
 def test_rights_are_compiled_within_a_hundred_microseconds() -> None:
     deciding = Deciding(Keying(b"k" * 32))
     doctor = Actor("a", "doctor", "A", "a")
-    granted = InUse(frozenset(deciding.grantees(doctor, "TREAT", 1)[::3]))
-    deciding.compile(doctor, "TREAT", Ground(1, at=3))
+    granted = InUse(frozenset(deciding.grantees(doctor, "TREAT", 1, START)[::3]))
+    deciding.compile(doctor, "TREAT", Ground(1, at=START))
     number = 2000
     started = time.process_time()
-    for at in range(number):
+    for at in range(START, START + number):
         deciding.compile(doctor, "TREAT", Ground(1, at=at, granted=granted))
     assert (time.process_time() - started) / number < 100e-6
