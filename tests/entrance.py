@@ -9,6 +9,7 @@ import asyncpg
 import msgspec
 
 from quanmin.base.clock import Clock
+from quanmin.records.keying import Keying
 from quanmin.trust import Actor
 from quanmin.trust.sign_in import Accounts, Passwords, Sessions, SignInLimits
 from quanmin.trust.sign_in.measures import load_measures
@@ -46,12 +47,15 @@ class Entrance:
         pool: asyncpg.Pool[asyncpg.Record],
         now: Callable[[], int],
         passwords: Passwords | None = None,
+        keying: Keying | None = None,
         **limits: Any,
     ) -> None:
         self.pool = pool
         self.limits = SignInLimits(**limits)
         self.passwords = passwords or quick_passwords()
-        self.accounts = Accounts(pool, KEY, self.limits, self.passwords, now)
+        self.accounts = Accounts(
+            pool, KEY, self.limits, self.passwords, now, keying=keying or Keying(KEY)
+        )
         self.sessions = Sessions(pool, self.limits, now)
 
     async def add(self, actor: Actor, *, document: str | None = None) -> str:

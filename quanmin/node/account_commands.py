@@ -27,6 +27,8 @@ from quanmin.node.settings_in_force import load_settings
 from quanmin.trust import Actor, Role
 from quanmin.trust.registers.definitions import roles
 from quanmin.trust.sign_in import From, SignIn, present_code
+from quanmin.trust.sign_in.accounts import bare_number
+from quanmin.trust.sign_in.administrators import administrators, documents, refuse_misread
 from quanmin.trust.sign_in.external import External
 
 _Told = TypeVar("_Told")
@@ -83,6 +85,10 @@ def add(  # noqa: PLR0917 - each is an option of the command
     directory: Directory = None,
     settings_file: SettingsFile = None,
     *,
+    document: Annotated[
+        str,
+        typer.Option(help=f"An administrator's identity document: {', '.join(documents())}."),
+    ] = next(iter(documents())),
     system: Annotated[
         bool, typer.Option("--system", help="A program: it gets a token and does not sign in.")
     ] = False,
@@ -94,18 +100,18 @@ def add(  # noqa: PLR0917 - each is an option of the command
     persons apart and is not kept.
     """
     actor = _actor(code, role, name, institution)
+    if system and role in administrators():
+        raise Unusable("An administrator is a person who signs in: leave --system out.")
     settings = _settings(directory, settings_file)
     if system:
         with reached_database(settings) as dsn:
             token = asyncio.run(enrol_system(dsn, Places(settings.node.directory), actor))
         _console.print(token, soft_wrap=True)
         return
-    document = None
-    if role.endswith("_administrator"):
-        document = typer.prompt("Identity document of the person (number)", hide_input=True)
+    number = _number(document) if role in administrators() else None
 
     async def make(entrance: SignIn) -> str:
-        invitation = await entrance.accounts.add(code, actor, document=document)
+        invitation = await entrance.accounts.add(code, actor, document=number)
         await entrance.note("invitation", "made", _COMMAND, code, role)
         return invitation
 
@@ -115,6 +121,14 @@ def add(  # noqa: PLR0917 - each is an option of the command
             f"They act in a post of the register: `quanmin registers appoint {code} --from DAY`"
             " gives them one."
         )
+
+
+def _number(document: str) -> str:
+    """The number of a document, asked for. Raises Invalid for one that it cannot have."""
+    words = documents()[document].en if document in documents() else document
+    number = bare_number(typer.prompt(f"{words} of the person (number)", hide_input=True))
+    refuse_misread(document, number)
+    return number
 
 
 def _actor(code: str, role: str, name: str, institution: str) -> Actor:

@@ -35,6 +35,7 @@ from quanmin.node.own_keys import open_keys
 from quanmin.node.places import HOST, Places
 from quanmin.node.settings import Settings
 from quanmin.node.settings_in_force import FILE_NAME, file_in_force
+from quanmin.trust.sign_in.administrators import same_persons
 
 Verdict = Literal["well", "warning", "wrong"]
 
@@ -323,6 +324,7 @@ async def _look_into(dsn: str) -> list[Finding]:
             "select failed_count, last_failed_time > coalesce(last_archived_time, '-infinity') as "
             "is_stuck, current_setting('archive_mode') as mode from pg_stat_archiver"
         )
+        doubled = await same_persons(connection) if version >= len(migrations()) else ()
     finally:
         await connection.close()
     findings = [Finding("database", "wrong", reason, "see there") for reason in unfitness(server)]
@@ -331,6 +333,15 @@ async def _look_into(dsn: str) -> list[Finding]:
             Finding("database", "well", f"PostgreSQL {server.version}, {server.ctype}, durable")
         )
     findings.append(_schema(version))
+    findings += [
+        Finding(
+            "administrators",
+            "wrong",
+            f"{one} and {other} are one person by the register of people",
+            "`quanmin account retire` one of them: system, security and audit are three persons",
+        )
+        for one, other in doubled
+    ]
     if archiver is not None and archiver["mode"] == "on" and archiver["is_stuck"]:
         findings.append(
             Finding(

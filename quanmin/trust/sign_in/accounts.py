@@ -18,7 +18,15 @@ import msgspec
 from quanmin.base.database import Connection, Database
 from quanmin.base.problems import Conflict, Invalid, NotFound
 from quanmin.people.identity_number import of_today
+from quanmin.records.keying import Keying
 from quanmin.trust.actors import Actor
+from quanmin.trust.sign_in.administrators import (
+    SEVERAL,
+    administrators,
+    hold_administrators,
+    keys_of,
+    refuse_same_person,
+)
 from quanmin.trust.sign_in.limits import SignInLimits
 from quanmin.trust.sign_in.passwords import Passwords
 
@@ -28,6 +36,12 @@ _INVITATION_SIGNS: Final = 20
 _GROUP: Final = 5
 _HOUR: Final = 3_600_000_000
 _DAY: Final = 24 * _HOUR
+
+
+def bare_number(document: str) -> str:
+    """The number of a document however it is typed: capital letters and digits, as of today."""
+    plain = unicodedata.normalize("NFKC", document).upper()
+    return of_today("".join(sign for sign in plain if sign.isalnum()))
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -57,8 +71,13 @@ class Accounts:
         limits: SignInLimits,
         passwords: Passwords,
         now: Callable[[], int],
+        *,
+        keying: Keying,
     ) -> None:
-        """`key` makes keyed hashes; `now` gives microseconds since 1970-01-01T00:00Z."""
+        """`key` makes keyed hashes; `now` gives microseconds since 1970-01-01T00:00Z; `keying` is
+        that of the register of people.
+        """
+        self._keying = keying
         self._pool = pool
         self._key = key
         self._limits = limits
@@ -69,8 +88,7 @@ class Accounts:
         """Whom an identity document names, as a keyed hash: the same for the same document, however
         its number is typed (in full width, in groups, in the form it had until 1999).
         """
-        plain = unicodedata.normalize("NFKC", document).upper()
-        bare = of_today("".join(sign for sign in plain if sign.isalnum()))
+        bare = bare_number(document)
         return hmac.digest(self._key, b"holder:" + bare.encode(), "sha256")
 
     async def add(
@@ -83,7 +101,8 @@ class Accounts:
     ) -> str:
         """A new account that may act as this actor; gives the code of its invitation, the only
         copy. Raises Invalid for a code that is none, Conflict when account or actor exist or the
-        holder of the document is another kind of administrator already.
+        holder of the document is another kind of administrator already, by this document or, as the
+        register of people has it, by another.
         """
         if not _CODE.fullmatch(code):
             raise Invalid(
@@ -91,15 +110,18 @@ class Accounts:
                 " at most, a letter or digit first"
             )
         holder = None if document is None else self.holder_of(document)
+        keys = [] if document is None else keys_of(self._keying, bare_number(document))
         async with self._pool.acquire() as connection, connection.transaction():
             made = await connection.fetchval(
-                "insert into trust.account (code, name, holder, real_name_level, made_at)"
-                " values ($1, $2, $3, $4, $5) on conflict do nothing returning code",
+                "insert into trust.account"
+                " (code, name, holder, real_name_level, made_at, document_keys)"
+                " values ($1, $2, $3, $4, $5, $6) on conflict do nothing returning code",
                 code,
                 actor.name,
                 holder,
                 real_name_level,
                 self._now(),
+                keys,
             )
             if made is None:
                 raise Conflict(f"there is an account {code!r} already: choose another code")
@@ -200,6 +222,9 @@ class Accounts:
     async def _add_actor(
         self, connection: Connection, account: str, actor: Actor, holder: bytes | None
     ) -> None:
+        is_administrator = actor.role in administrators()
+        if is_administrator:
+            await hold_administrators(connection)
         try:
             async with connection.transaction():
                 await connection.execute(
@@ -215,15 +240,14 @@ class Accounts:
                 )
         except asyncpg.UniqueViolationError as error:
             if error.constraint_name == "actor_one_administrator":
-                raise Conflict(
-                    "this person is an administrator of another kind already: system, security and"
-                    " audit are three persons (GB/T 22239-2019 8.1.5)"
-                ) from error
+                raise Conflict(SEVERAL) from error
             raise Conflict(f"there is an actor {actor.code!r} already: choose another") from error
         except asyncpg.CheckViolationError as error:
             raise Invalid(
                 "an administrator is a known person: give the number of an identity document"
             ) from error
+        if is_administrator:
+            await refuse_same_person(connection, account)
 
     async def find(self, code: str, database: Database | None = None) -> Account | None:
         """The account with this code; None when there is none."""

@@ -13,6 +13,7 @@ import asyncpg
 import msgspec
 
 from quanmin.base.problems import Forbidden, TooMany, Unauthenticated
+from quanmin.records.keying import Keying
 from quanmin.trust.actors import Actor, Actors
 from quanmin.trust.log import Access, AccessLog
 from quanmin.trust.log.noting import ACTING, note_of
@@ -93,7 +94,7 @@ class SignIn:
         self.limits = limits
         self.passwords = passwords
         self.actors = Actors(pool)
-        self.accounts = Accounts(pool, key, limits, passwords, now)
+        self.accounts = Accounts(pool, key, limits, passwords, now, keying=Keying(derive("index")))
         self.sessions = Sessions(pool, limits, now)
         self.attempts = Attempts(pool, key, limits, now)
         self.totp = Totp(pool, derive("one-time codes"), measures.totp, now)

@@ -61,11 +61,13 @@ def test_an_account_is_made_invited_listed_and_locked(fresh: RunningNode) -> Non
 
 
 def test_one_person_is_no_two_administrators(fresh: RunningNode) -> None:
-    def administrator(code: str, role: str, document: str) -> subprocess.CompletedProcess[str]:
+    def administrator(
+        code: str, role: str, document: str, *more: str
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [
                 *(sys.executable, "-m", "quanmin.node.commands"),
-                *("account", "add", code, "--role", role),
+                *("account", "add", code, "--role", role, *more),
             ],
             input=f"{document}\n",
             capture_output=True,
@@ -75,12 +77,20 @@ def test_one_person_is_no_two_administrators(fresh: RunningNode) -> None:
             cwd="/",
         )
 
-    assert administrator("one", "system_administrator", "passport:E1").returncode == 0
-    refused = administrator("two", "audit_administrator", "passport:e1")
+    number, passport = "11010519491231002X", ("--document", "passport")
+    assert administrator("one", "system_administrator", number).returncode == 0
+    refused = administrator("two", "audit_administrator", "110105 19491231 002x")
     assert refused.returncode == 2
     assert "three persons" in refused.stderr
-    assert "E1" not in refused.stderr.upper().replace("PASSPORT", "")
-    assert administrator("two", "audit_administrator", "passport:E2").returncode == 0
+    assert "1949" not in refused.stderr
+    for document, more in (("110105194912310021", ()), ("x", ()), (number, passport)):
+        slip = administrator("two", "audit_administrator", document, *more)
+        assert slip.returncode == 2
+        assert "mistyped" in slip.stderr
+    assert administrator("two", "audit_administrator", "E12345678", *passport).returncode == 0
+    program = administrator("three", "security_administrator", "", "--system")
+    assert program.returncode == 2
+    assert "a person who signs in" in program.stderr
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from books import (
     practitioner,
     qualification,
 )
-from entrance import quick_passwords
+from entrance import Entrance
 from stores import START, observation, open_context, open_guard
 
 from quanmin.base.problems import Conflict, Forbidden, Invalid, NotFound, Stopped
@@ -32,8 +32,6 @@ from quanmin.trust import Actor, GuardedRecords, Role
 from quanmin.trust.actors import Role as Roles
 from quanmin.trust.registers import Proxies
 from quanmin.trust.registers.definitions import roles
-from quanmin.trust.sign_in import SignInLimits
-from quanmin.trust.sign_in.accounts import Accounts
 
 DAY = 86_400_000_000
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -63,7 +61,7 @@ def anything() -> Query:
 async def account(books: Books, role: Role) -> GuardedRecords:
     """The records of somebody who signs in, as the actor `wang`."""
     actor = Actor("wang", role, "Somebody", f"sender-{CODE}")
-    accounts = Accounts(books.pool, b"k" * 32, SignInLimits(), quick_passwords(), lambda: START)
+    accounts = Entrance(books.pool, lambda: START).accounts
     await accounts.add("wang", actor, document="passport:1")
     return as_(books.guard, role, actor.sender, "wang")
 

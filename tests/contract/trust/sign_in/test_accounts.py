@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
+from pathlib import Path
 
 import asyncpg
 import pytest
 from entrance import HOUR, PASSWORD, Entrance, SetClock
+from persons import NUMBER, asking
+from stores import IDENTITY_NUMBERS, open_context, open_guard, patient
 
 from quanmin.base.problems import Conflict, Invalid, NotFound
 from quanmin.trust import Actor
+from quanmin.trust.sign_in.accounts import bare_number
+from quanmin.trust.sign_in.administrators import refuse_misread, same_persons
 
 CLERK = Actor("wang", "institution", "hospital-a desk", "hospital-a")
 ADMINISTRATORS = ("system_administrator", "security_administrator", "audit_administrator")
@@ -97,6 +103,58 @@ async def test_gb_22239_8_1_5_nobody_is_two_of_the_three_administrators(
     with pytest.raises(Conflict, match="three persons"):
         await entrance.accounts.add_post("li", administrator(role, "li-3"))
     await entrance.accounts.add("he", administrator(role, "he"), document="passport:E1")
+
+
+async def test_gb_22239_8_1_5_two_documents_of_one_person_are_one_person(
+    pool: asyncpg.Pool[asyncpg.Record], clock: SetClock, tmp_path: Path
+) -> None:
+    """By a Patient that has both numbers, or by two Patients of one person."""
+    context = open_context(tmp_path)
+    hospital = asking(open_guard(pool, context), "institution", "a")
+    accounts = Entrance(pool, clock.now, keying=context.keying).accounts
+    system, security, audit = ADMINISTRATORS
+
+    async def both(passport: str) -> str:
+        identifier = [
+            {"system": IDENTITY_NUMBERS, "value": NUMBER},
+            {"type": {"text": "passport"}, "value": passport},
+        ]
+        made = await hospital.create("Patient", patient(identifier=identifier))
+        return made.stored.id
+
+    first = await both("E12345678")
+    await accounts.add("li", administrator(system, "li"), document=NUMBER)
+    with pytest.raises(Conflict, match="three persons"):
+        await accounts.add("li-2", administrator(security, "li-2"), document="e1234 5678")
+    assert await accounts.find("li-2") is None
+    # Two passports of one person; and what becomes known afterwards is told, not undone.
+    await accounts.add("li-3", administrator(security, "li-3"), document="E11111111")
+    await accounts.add("he", administrator(audit, "he"), document="E33333333")
+    assert await same_persons(pool) == []
+    await both("E11111111")
+    assert await same_persons(pool) == [("li", "li-3")]
+    await hospital.delete("Patient", first)
+    await accounts.retire("li")
+    assert await same_persons(pool) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "typed", "is_right"),
+    [
+        ("identity-card", "11010519491231002x", True),
+        ("identity-card", "110105 194912310021", False),
+        ("identity-card", "E12345678", False),
+        ("identity-card", " ", False),
+        ("passport", "e 1234 5678", True),
+        ("passport", "11010519491231002X", False),
+        ("passport", "x", False),
+        ("residence-permit", "830000199201300022", True),
+        ("a letter", "E12345678", False),
+    ],
+)
+def test_a_slip_in_a_number_is_no_other_person(kind: str, typed: str, *, is_right: bool) -> None:
+    with nullcontext() if is_right else pytest.raises(Invalid):
+        refuse_misread(kind, bare_number(typed))
 
 
 async def test_gb_22239_8_1_5_two_who_try_at_once_do_not_get_round_it(entrance: Entrance) -> None:
