@@ -1,5 +1,8 @@
 """Erases source Patients: their data keys, and with them every body in every copy and backup.
 
+What a Provenance holds of their documents, a signature and the hash it is over, would tell of each
+guess at them whether it is right; so where it is about nothing else it goes with them.
+
 The rows of their records stay as deletions without a body, so that an id is not taken again and
 whoever follows the changes hears of it; everything that finds them is removed.
 """
@@ -13,17 +16,29 @@ from typing import Any
 from quanmin.base.database import Connection
 from quanmin.records.context import CHOSEN, DELETED, ERASED, ROW, Context
 from quanmin.records.draft import Current, index_again
+from quanmin.records.index import link_name
 from quanmin.records.operation import Change
+from quanmin.records.provenance import targets_of
 from quanmin.records.rid import bucket_of, id_of
 from quanmin.records.rows import lock_clocks, remove_side, take_clocks
 
 _BATCH = 500
 
-_LOCK = "select bucket from records.record where patient = any($1) order by rid for update"
+_LOCK = "select bucket, rid from records.record where patient = any($1) order by rid for update"
 
 _ROWS = f"""
     select {ROW}, r.bucket from records.record r
     where r.patient = any($1) and r.flags & {ERASED} = 0 order by r.rid
+"""
+
+# Key by key, as the index is asked best.
+_ABOUT = f"""
+    select {ROW}, r.bucket from records.record r where r.type = $1 and r.rid = any(array(
+        select f.rid from unnest($2::bigint[]) as w (key) cross join lateral (
+            select p.rid from records.record p
+            where p.type = $1 and p.refs @> array[w.key] and p.patient is null and p.flags & 1 <> 1
+        ) f
+    )) order by r.rid for update
 """
 
 _EMPTY = f"""
@@ -71,9 +86,11 @@ async def erase_patients(
     wanted = sorted(patients)
     buckets = {bucket_of(patient) for patient in wanted}
     # Records before clocks, as writers do.
-    buckets |= {row["bucket"] for row in await connection.fetch(_LOCK, wanted)}
+    locked = await connection.fetch(_LOCK, wanted)
+    told = await _told_of(connection, context, {row["rid"] for row in locked})
+    buckets |= {row["bucket"] for row in (*locked, *told)}
     await lock_clocks(connection, buckets)
-    rows = await connection.fetch(_ROWS, wanted)
+    rows = [*await connection.fetch(_ROWS, wanted), *told]
     await _remove_index(connection, context, rows)
     changes = await _empty(connection, context, rows, buckets, now=now, catalogue=catalogue)
     for statement, keys in zip(
@@ -83,6 +100,9 @@ async def erase_patients(
     ):
         await connection.execute(statement, wanted, keys)
     await connection.execute(
+        "delete from records.history where rid = any($1)", [row["rid"] for row in told]
+    )
+    await connection.execute(
         "delete from records.granted where patient = any($1) or about = any($1)", wanted
     )
     await context.codec.destroy_keys(connection, [context.holder(patient, 0) for patient in wanted])
@@ -91,6 +111,19 @@ async def erase_patients(
         [bucket_of(patient) for patient in wanted],
     )
     return changes
+
+
+async def _told_of(connection: Connection, context: Context, rids: Collection[int]) -> list[Any]:
+    """The rows, locked, of what a Provenance of nobody tells of these records and of no others."""
+    definition = context.definition("Provenance")
+    link = link_name(definition.name, "target")
+    keys = sorted(context.keying.reference(definition.name, link, rid) for rid in rids)
+    rows = await connection.fetch(_ABOUT, definition.number, keys)
+    found = {}
+    for start in range(0, len(rows), _BATCH):
+        for stored in await context.open(connection, rows[start : start + _BATCH]):
+            found[stored.rid] = set(targets_of(context, stored))
+    return [row for row in rows if row["rid"] in found and found[row["rid"]] <= set(rids)]
 
 
 async def _remove_index(connection: Connection, context: Context, rows: Sequence[Any]) -> None:

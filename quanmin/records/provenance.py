@@ -43,7 +43,7 @@ async def of_patients(
     """
     if not extent.is_by_target or not found:
         return tuple(found)
-    targets = {stored.rid: set(_targets(context, stored)) for stored in found}
+    targets = {stored.rid: set(targets_of(context, stored)) for stored in found}
     statement = Statement()
     rids = statement.bind(sorted(set().union(*targets.values())))
     rows = await connection.fetch(
@@ -57,7 +57,8 @@ async def of_patients(
     return tuple(stored for stored in found if targets[stored.rid] & theirs)
 
 
-def _targets(context: Context, stored: Stored) -> Iterator[int]:
+def targets_of(context: Context, stored: Stored) -> Iterator[int]:
+    """The record keys of the records of this node that a Provenance is about."""
     for target in _read.decode(stored.body or b"{}").target:
         type_, _, rest = target.reference.removeprefix(context.base).partition("/")
         id_ = rest.partition("/")[0]

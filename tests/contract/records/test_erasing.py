@@ -5,13 +5,14 @@ stored.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Collection
 from pathlib import Path
 
 import asyncpg
 import pytest
 from shelf import query_of
-from stores import create, delete, observation, open_store, patient, reopen_context, update
+from stores import create, delete, observation, open_store, patient, reopen_context, to, update
 
 from quanmin.base.database import Connection
 from quanmin.base.problems import Gone
@@ -93,6 +94,39 @@ async def test_nothing_of_an_erased_person_is_read_in_any_worker(
                         connection, worker.context, Everything(), stored.type, stored.id, version=1
                     )
         assert await versions(worker) == []
+
+
+async def test_what_a_provenance_tells_of_an_erased_person_goes_with_them(
+    pool: asyncpg.Pool[asyncpg.Record], store: Store, other: Store, sender: Sender
+) -> None:
+    person, result = await somebody(store, sender)
+    [else_] = await write(store, sender, create("Observation", observation("Patient/else")))
+
+    def about(*targets: Outcome, **more: str) -> bytes:
+        named = [to(f"Observation/{each.stored.id}/_history/1") for each in targets]
+        agent = [{"who": {"identifier": {"value": "doctor"}}}]
+        body = {"target": named, "recorded": "2026-06-01T12:00:00Z", "agent": agent}
+        return json.dumps({"resourceType": "Provenance", **body, **more}).encode()
+
+    [signed] = await write(store, sender, create("Provenance", about(result)))
+    id_ = signed.stored.id
+    await write(store, sender, update("Provenance", id_, about(result, id=id_)))
+    [both] = await write(store, sender, create("Provenance", about(result, else_)))
+    [others] = await write(store, sender, create("Provenance", about(else_)))
+    changes = await erase(store, person.stored.rid)
+    assert {change.rid for change in changes} == {
+        outcome.stored.rid for outcome in (person, result, signed)
+    }
+    for worker in (store, other):
+        with pytest.raises(Gone, match="erased"):
+            await worker.glance(Everything(), "Provenance", id_)
+        for left in (both, others):
+            assert (await worker.glance(Everything(), "Provenance", left.stored.id)).body
+        target = ("target", f"Observation/{result.stored.id}")
+        assert (await find(worker, "Provenance", target))[0] == [both.stored.id]
+    kept = "select count(*) from records.history where rid = $1"
+    assert await pool.fetchval(kept, signed.stored.rid) == 0
+    assert await erase(store, person.stored.rid) == []
 
 
 async def test_pages_and_counts_agree_that_an_erased_person_is_not_there(
