@@ -42,8 +42,12 @@ _INSTITUTION: Final = """
 """
 _NUMBER: Final = """
     insert into records.sender (code)
-    select e.sender from trust.institution_entry e
-    where e.organization = $1 or $2 in (e.code, e.sender) limit 1
+    select known.sender from (
+        select e.sender from trust.institution_entry e
+        where e.organization = $1 or $2 in (e.code, e.sender)
+        union all
+        select a.sender from trust.actor a where a.sender = $2 and $2 <> '' and a.is_active
+    ) known limit 1
     on conflict do nothing
 """
 
@@ -218,7 +222,7 @@ async def institution_of(
     rid = context.rid_of(type_, id_.partition("/")[0]) if type_ == "Organization" else None
     known = await connection.fetchval(_INSTITUTION, rid, code)
     if known is None:
-        # One of the register that has never sent or asked anything has no number yet.
+        # One of the register, or with an account, that has never asked anything has no number yet.
         await connection.execute(_NUMBER, rid, code)
         known = await connection.fetchval(_INSTITUTION, rid, code)
     if known is None and rid is not None:

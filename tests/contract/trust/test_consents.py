@@ -321,6 +321,15 @@ async def test_a_department_is_its_institution(town: Town) -> None:
     assert await is_seen(ours, theirs)
 
 
+async def test_an_institution_that_has_asked_nothing_yet_can_be_named(
+    town: Town, pool: asyncpg.Pool[asyncpg.Record]
+) -> None:
+    theirs = await result(town.guard, "b", town.there.id)
+    await Actors(pool).enrol(Actor("clinic-9", "institution", "New", "new"))
+    await town.says(consent(town.here.id, type="permit", actor=to_institution("new")))
+    assert await is_seen(asking(town.guard, "institution", "new"), theirs)
+
+
 async def test_a_consent_of_who_may_not_give_it_is_refused(town: Town) -> None:
     said = consent(town.there.id, type="permit", actor=to_institution("c"))
     with pytest.raises(Forbidden, match="registered itself"):
