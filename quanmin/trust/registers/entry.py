@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -47,6 +47,29 @@ class Entry(msgspec.Struct, frozen=True):
     parent: str | None
     is_active: bool
     stages: tuple[Stage, ...]
+
+
+Told = TypeVar("Told")
+
+
+def pieces(
+    bounds: tuple[int, int], own: Told, known: Sequence[tuple[int, int, Told]], now: int
+) -> Iterator[tuple[int, int, Told]]:
+    """A period in the parts in which different things held: until now what was `known`, in order of
+    time, from now on what the entry says: no day is stated of a change within a period.
+    """
+    at, last = bounds
+    end = min(last, now)
+    for since, until, told in known:
+        begin, stop = max(at, since), min(end, until)
+        if begin >= stop or told == own:
+            continue
+        if at < begin:
+            yield at, begin, own
+        yield begin, stop, told
+        at = stop
+    if at < last:
+        yield at, last, own
 
 
 def read_entry(organization: Mapping[str, Any], zone: ZoneInfo) -> Entry | list[Issue] | None:

@@ -4,7 +4,7 @@ one: an institution is closed from the moment that is answered.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -14,7 +14,7 @@ from quanmin.base.database import Connection
 from quanmin.base.problems import Conflict, Invalid, Issue
 from quanmin.records.operation import Change
 from quanmin.trust.registers.definitions import institution_rule, is_of_register
-from quanmin.trust.registers.entry import OPEN_END, Entry, Stage, read_entry
+from quanmin.trust.registers.entry import OPEN_END, Entry, Stage, pieces, read_entry
 
 _ENTRY: Final = "select code, sender from trust.institution_entry where organization = $1"
 _OTHER: Final = """
@@ -60,23 +60,6 @@ class Told(msgspec.Struct, frozen=True):
 
 
 Piece = tuple[int, int, Told]
-
-
-def pieces(stage: Stage, own: Told, known: Sequence[Piece], now: int) -> Iterator[Piece]:
-    """A stage in the parts in which different things held: until now what was known, by `known` in
-    order of time, from now on what the entry says.
-    """
-    at, end = stage.since, min(stage.until, now)
-    for since, until, told in known:
-        begin, stop = max(at, since), min(end, until)
-        if begin >= stop or told == own:
-            continue
-        if at < begin:
-            yield at, begin, own
-        yield begin, stop, told
-        at = stop
-    if at < stage.until:
-        yield at, stage.until, own
 
 
 class InstitutionIndex:
@@ -133,7 +116,8 @@ class InstitutionIndex:
             own = Told(read.name, read.level, read.grade, read.kind, read.region, parent)
             before = [(row[0], row[1], Told(*tuple(row)[2:])) for row in rows]
             for stage in read.stages:
-                for since, until, told in pieces(stage, own, before, change.updated):
+                bounds = (stage.since, stage.until)
+                for since, until, told in pieces(bounds, own, before, change.updated):
                     await self._insert(connection, change, stage, sender, (since, until, told))
         else:
             await self._go_on(connection, change, read, sender)

@@ -14,25 +14,20 @@ from quanmin.base.database import Connection
 from quanmin.base.problems import Invalid, Issue
 from quanmin.records.operation import Change
 from quanmin.trust.registers.definitions import is_of_register
-from quanmin.trust.registers.entry import period_of
+from quanmin.trust.registers.entry import period_of, pieces
 from quanmin.trust.registers.licensing import licence_rule
 
 _ENTER: Final = """
     insert into trust.practitioner_entry (practitioner, id) values ($1, $2)
     on conflict (practitioner) do update set id = excluded.id
 """
-# What is not stated any more held until now; what is stated anew replaces what was.
-_END_LICENCES: Final = """
-    update trust.licence set until = $2
-    where practitioner = $1 and kind <> all($3::text[]) and since < $2 and until > $2
-"""
-_FORGET_LICENCES: Final = """
-    delete from trust.licence
-    where practitioner = $1 and (kind = any($3::text[]) or since >= $2)
+_KNOWN_LICENCES: Final = """
+    delete from trust.licence where practitioner = $1
+    returning kind, began, scopes, state, since, until
 """
 _LICENCE: Final = """
-    insert into trust.licence (practitioner, kind, scopes, state, since, until)
-    values ($1, $2, $3, $4, $5, $6)
+    insert into trust.licence (practitioner, kind, began, scopes, state, since, until)
+    values ($1, $2, $3, $4, $5, $6, $7)
 """
 _END_PRACTICE: Final = """
     update trust.practice set until = $2
@@ -57,6 +52,30 @@ class Licence(msgspec.Struct, frozen=True):
     state: str
     since: int
     until: int
+
+
+_Named = tuple[str, int]  # a kind, and when its stated period begins
+_Held = tuple[int, int, tuple[tuple[str, ...], str]]  # from when to when, and scopes and state
+
+
+def _held(
+    stated: Sequence[Licence], known: Mapping[_Named, list[_Held]], now: int
+) -> Iterator[tuple[_Named, _Held]]:
+    """What held and holds of licences. One in another state or with other scopes than was known is
+    so from now on; one that is not stated any more held until now, unless one of its kind with
+    another period stands in its place, which corrects it.
+    """
+    names = [(one.kind, one.since) for one in stated]
+    corrected = {kind for kind, since in names if (kind, since) not in known}
+    for name, one in zip(names, stated, strict=True):
+        was = sorted(known.get(name, ())) if names.count(name) == 1 else []
+        for held in pieces((one.since, one.until), (one.scopes, one.state), was, now):
+            yield name, held
+    for name, was in known.items():
+        if name not in names and name[0] not in corrected:
+            for since, until, told in was:
+                if since < now:
+                    yield name, (since, min(until, now), told)
 
 
 class PractitionerIndex:
@@ -94,12 +113,13 @@ class PractitionerIndex:
         if not resource.get("active", True):
             licences = []
         await connection.execute(_ENTER, change.rid, change.id)
-        kinds = sorted({one.kind for one in licences})
-        await connection.execute(_END_LICENCES, change.rid, change.updated, kinds)
-        await connection.execute(_FORGET_LICENCES, change.rid, change.updated, kinds)
+        known: dict[_Named, list[_Held]] = {}
+        for row in await connection.fetch(_KNOWN_LICENCES, change.rid):
+            held = (row["since"], row["until"], (tuple(row["scopes"]), row["state"]))
+            known.setdefault((row["kind"], row["began"]), []).append(held)
         rows = [
-            (change.rid, one.kind, list(one.scopes), one.state, one.since, one.until)
-            for one in licences
+            (change.rid, *name, list(told[0]), told[1], since, until)
+            for name, (since, until, told) in _held(licences, known, change.updated)
         ]
         await connection.executemany(_LICENCE, rows)
 

@@ -178,6 +178,46 @@ async def test_what_a_licence_was_stays_with_its_end(books: Books) -> None:
     assert START < until < START + 3_600_000_000
 
 
+@pytest.mark.parametrize(
+    "later",
+    [
+        qualification("physician", "clinical", state="suspended"),
+        qualification("physician", "public_health"),
+        qualification("physician", "clinical", end=TODAY, state="revoked"),
+    ],
+    ids=["suspended", "another scope", "revoked and ended"],
+)
+async def test_what_a_licence_was_before_its_state_or_scope_changed_stands(
+    books: Books, later: dict[str, Any]
+) -> None:
+    person = await doctor(books, qualification("physician", "clinical"))
+    await books.change(person, practitioner(later))
+    with pytest.raises(Invalid):
+        await send(hospital(books), prescription(f"Practitioner/{person}"))
+    assert await send(hospital(books), prescription(f"Practitioner/{person}", YESTERDAY))
+    again = practitioner(qualification("physician", "clinical"))
+    await books.change(person, again)
+    assert await send(hospital(books), prescription(f"Practitioner/{person}"))
+    rows = await books.pool.fetch(
+        "select state, scopes, since, until from trust.licence order by 3"
+    )
+    assert len(rows) == 3
+    assert [row["until"] for row in rows[:2]] == [row["since"] for row in rows[1:]]
+
+
+async def test_one_of_two_licences_of_a_kind_ends_and_a_period_is_corrected(books: Books) -> None:
+    first = qualification("physician", "clinical", "2020-01-01")
+    second = qualification("physician", "public_health", "2021-01-01")
+    person = await doctor(books, first, second)
+    await books.change(person, practitioner(second))
+    with pytest.raises(Invalid):
+        await send(hospital(books), prescription(f"Practitioner/{person}"))
+    assert await send(hospital(books), prescription(f"Practitioner/{person}", YESTERDAY))
+    corrected = qualification("physician", "public_health", "2022-01-01")
+    await books.change(person, practitioner(corrected))
+    assert await books.pool.fetchval("select count(*) from trust.licence where until > $1", START)
+
+
 async def test_of_a_sender_outside_the_register_the_place_is_not_judged(books: Books) -> None:
     licence = qualification("assistant_physician", "clinical")
     person = await doctor(books, licence)
