@@ -44,7 +44,7 @@ def open_server(
         actors or Actors(pool),
         OAuthLimits(**limits),
         Issuer(ADDRESS, f"{ADDRESS}/fhir"),
-        id_token_seed=SEED,
+        id_token_key=SEED,
         revoked=revoked or Epoch(),
         now=clock,
         log=log,

@@ -24,6 +24,7 @@ from quanmin.api import build as build_door
 from quanmin.base.epoch import Epoch
 from quanmin.trust.sign_in.clients import Client
 from quanmin.trust.sign_in.external_settings import ExternalSettings
+from quanmin.trust.sign_in.id_tokens import replace_key
 from quanmin.trust.sign_in.oauth_limits import OAuthLimits
 from quanmin.trust.sign_in.secrets import digest_of
 from quanmin.trust.sign_in.server import AuthorizationServer, Issuer
@@ -32,6 +33,7 @@ from quanmin.web import build as build_pages
 
 ORIGIN = "https://node.test"
 SECRET = "the secret of the node at the issuer"
+_SEALING = b"s" * 32
 LIMITS = DoorLimits(stranger_burst_requests=1e6, client_burst_requests=1e6)
 
 
@@ -42,19 +44,16 @@ class OtherNode:
         self.listening = socket.create_server(("127.0.0.1", 0))
         self.address = f"http://127.0.0.1:{self.listening.getsockname()[1]}"
         self.clinic = Clinic(pool, folder, self.address)
-        self.sign_with(b"s" * 32)
         self.calls: list[str] = []
-
-    def sign_with(self, seed: bytes) -> None:
-        """From now on its tokens are signed by this key, and the old one is gone."""
+        self.revoked = Epoch()
         clinic = self.clinic
         self.server = AuthorizationServer(
             clinic.pool,
             clinic.actors,
             OAuthLimits(),
             Issuer(self.address, f"{self.address}/fhir"),
-            id_token_seed=seed,
-            revoked=Epoch(),
+            id_token_key=_SEALING,
+            revoked=self.revoked,
             now=now,
         )
         zone = ZoneInfo("Asia/Shanghai")
@@ -72,6 +71,12 @@ class OtherNode:
             authorization=self.server,
             beyond=self.pages,
         )
+
+    async def change_key(self) -> None:
+        """From now on its tokens are signed by another key, and the old one is gone."""
+        async with self.clinic.pool.acquire() as connection:
+            await replace_key(connection, _SEALING, now())
+        self.revoked.advance()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.calls.append(scope.get("path", ""))

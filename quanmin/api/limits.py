@@ -22,8 +22,10 @@ class DoorLimits(msgspec.Struct, frozen=True, kw_only=True):
     what it may save up. `stranger_*` are the same for whoever has no valid token, by address.
     The unit stands last in each name.
 
-    `actor_seconds_max` is how long a token is believed without asking again: a token revoked
-    stops working after at most this time. `link_seconds_max` is how long a `next` link works;
+    `actor_seconds_max` is how long a token is believed without asking again: one that is taken
+    away by hand in the database stops working after at most this time.
+
+    `link_seconds_max` is how long a `next` link works;
     questions too long for one are kept so long, at most `questions_max` of an actor.
     `counts_max` is how many codes or months `$counts` counts, `counts_sample_max` how many records
     it looks at to find codes.

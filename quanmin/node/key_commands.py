@@ -11,7 +11,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from quanmin.base.clock import Clock
 from quanmin.base.database import Connection
+from quanmin.base.epoch import Epoch
 from quanmin.base.jobs import Listed, list_jobs
 from quanmin.base.keys import KeyPort
 from quanmin.base.postgres import connect
@@ -29,6 +31,7 @@ from quanmin.records.keying import Keying
 from quanmin.records.rewrapping import REWRAP, count_wrapped, put_rewrapping, refuse_used
 from quanmin.records.rid import bucket_of, rid_of
 from quanmin.records.rotating import ROTATE, count_former, put_rotating
+from quanmin.trust.sign_in.id_tokens import ID_TOKEN_KEYS, replace_key
 
 _Told = TypeVar("_Told")
 _OWNER = "node"
@@ -134,6 +137,21 @@ async def _patients(
     found = await people.person_of(connection, rid)
     linked = [] if found is None else await people.patients_of(connection, found)
     return sorted({rid, *linked})
+
+
+@keys.command("replace-id-token-key")
+def replace_id_token_key(directory: Directory = None, settings_file: SettingsFile = None) -> None:
+    """Sign id tokens by another key at once, and forget the old ones: somebody may have them.
+
+    Without it a key is replaced by itself every `oauth.id_token_key_days_max`.
+    """
+
+    async def question(connection: Connection, port: KeyPort) -> None:
+        await replace_key(connection, port.derive(ID_TOKEN_KEYS), Clock().now())
+
+    _ask(directory, settings_file, question)
+    Epoch(Places(_settings(directory, settings_file).node.directory).revoked).advance()
+    _console.print("Id tokens are signed by another key from now on.")
 
 
 @keys.command("retire")

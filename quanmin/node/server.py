@@ -55,6 +55,7 @@ from quanmin.trust.lifecycle.petition_index import lifecycle_projections
 from quanmin.trust.log.restoring import count_restored
 from quanmin.trust.registers import InstitutionIndex, LicensedActs, PractitionerIndex
 from quanmin.trust.sign_in import Relying, SignIn, open_passwords
+from quanmin.trust.sign_in.id_tokens import ID_TOKEN_KEYS
 from quanmin.trust.sign_in.server import AuthorizationServer, Issuer
 from quanmin.trust.signatures import Office, OwnAuthority
 from quanmin.web import KitSettings, Text
@@ -202,7 +203,7 @@ def _open_authorization(
         actors,
         settings.oauth,
         issuer_of(settings),
-        id_token_seed=keys.derive("id tokens"),
+        id_token_key=keys.derive(ID_TOKEN_KEYS),
         revoked=revoked,
         now=Clock().now,
         log=log,
@@ -277,6 +278,7 @@ def open_sign_in(
         passwords=open_passwords(settings.sign_in.hashings_max),
         external=settings.external,
         relying=Relying(host, origin, settings.node.title_en),
+        revoked=Epoch(Places(settings.node.directory).revoked),
     )
 
 

@@ -394,7 +394,8 @@ _SENTENCES: Final = {
     "door.request_seconds_max": "How long a request may take before it is given up.",
     "door.bundle_seconds_max": "The same for a transaction or batch.",
     "door.body_seconds_max": "How long a body may take to arrive.",
-    "door.actor_seconds_max": "How long a revoked token may still work.",
+    "door.actor_seconds_max": "How long a token is believed without asking again. What is revoked, "
+    "or of an account that is locked, reset or signed out, stops at once all the same.",
     "door.actors_max": "How many actors one worker remembers.",
     "door.link_seconds_max": "How long a `next` link works.",
     "sign_in.idle_minutes_max": "How long a session may lie idle before it ends.",

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from quanmin.trust.scopes import PLAIN
 from quanmin.trust.sign_in.assertions import ALGORITHMS
+from quanmin.trust.sign_in.id_tokens import ALGORITHM
 from quanmin.trust.sign_in.server import TOKEN_PATH, Issuer
 
 AUTHORIZE: Final = "/oauth/authorize"
@@ -36,6 +37,7 @@ _CAPABILITIES: Final = [
     "permission-user",
     "permission-v1",
     "permission-v2",
+    "authorize-post",
 ]
 _METHODS: Final = ["private_key_jwt", "client_secret_basic"]
 
@@ -51,10 +53,13 @@ def smart_configuration(issuer: Issuer) -> dict[str, Any]:
         "token_endpoint_auth_signing_alg_values_supported": sorted(ALGORITHMS),
         "introspection_endpoint": issuer.at(INTROSPECT),
         "introspection_endpoint_auth_methods_supported": _METHODS,
+        "introspection_endpoint_auth_signing_alg_values_supported": sorted(ALGORITHMS),
         "revocation_endpoint": issuer.at(REVOKE),
         "revocation_endpoint_auth_methods_supported": [*_METHODS, "none"],
+        "revocation_endpoint_auth_signing_alg_values_supported": sorted(ALGORITHMS),
         "grant_types_supported": ["authorization_code", "client_credentials", "refresh_token"],
         "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": True,
         "scopes_supported": [
@@ -72,8 +77,14 @@ def openid_configuration(issuer: Issuer) -> dict[str, Any]:
     return {
         **smart_configuration(issuer),
         "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": ["ES256"],
-        "claims_supported": ["iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "fhirUser"],
+        "claims_parameter_supported": False,
+        "request_parameter_supported": False,
+        "request_uri_parameter_supported": False,  # left out, it would mean that they are taken
+        "id_token_signing_alg_values_supported": [ALGORITHM],
+        "claims_supported": [
+            *("iss", "sub", "aud", "exp", "iat", "auth_time", "nonce"),
+            *("amr", "at_hash", "fhirUser"),
+        ],
     }
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from quanmin.api.request import Request
     from quanmin.trust.sign_in.external import External
     from quanmin.trust.sign_in.server import AuthorizationServer
-    from quanmin.trust.sign_in.tokens import Issued
+    from quanmin.trust.sign_in.tokens import Grant, Issued
 
 _NO_STORE: Final[Headers] = ((b"pragma", b"no-cache"),)
 _OPEN_TO_PAGES: Final[Headers] = ((b"access-control-allow-origin", b"*"),)
@@ -52,12 +52,12 @@ class OAuth:
             "/fhir/.well-known/smart-configuration": discovery.smart_configuration(issuer),
             "/.well-known/openid-configuration": discovery.openid_configuration(issuer),
             "/.well-known/oauth-authorization-server": discovery.smart_configuration(issuer),
-            discovery.KEYS: server.id_tokens.key_set(),
         }
         self._answers: dict[str, tuple[str, Answer]] = {
             path: ("GET", _told(document)) for path, document in documents.items()
         }
         self._answers |= {
+            discovery.KEYS: ("GET", self._keys),
             discovery.TOKEN: ("POST", self._token),
             discovery.INTROSPECT: ("POST", self._introspect),
             discovery.REVOKE: ("POST", self._revoke),
@@ -83,6 +83,9 @@ class OAuth:
         except GrantRefused as refused:
             self._gate.turn_away(request)
             return _refused(refused)
+
+    async def _keys(self, _: Request) -> Reply:
+        return _json(await self._server.id_tokens.key_set(), _OPEN_TO_PAGES)
 
     async def _token(self, request: Request) -> Reply:
         form, shown = await self._read(request)
@@ -134,11 +137,7 @@ class OAuth:
             "iss": self._server.issuer.address,
             "aud": self._server.issuer.fhir,
         }
-        if grant.patient_id is not None:
-            answer["patient"] = grant.patient_id
-        if grant.encounter_id is not None:
-            answer["encounter"] = grant.encounter_id
-        return _json(answer)
+        return _json(answer | _context(grant))
 
     async def _revoke(self, request: Request) -> Reply:
         form, client = await self._asked_by_client(request)
@@ -183,7 +182,9 @@ class OAuth:
     async def _read(
         self, request: Request, *, is_client: bool = True
     ) -> tuple[dict[str, str], Shown]:
-        """The fields of the form, each once, and by what the client says which it is."""
+        """The fields of the form, each once, and by what the client says which it is. One without a
+        value counts as left out (RFC 6749 section 3.2).
+        """
         kind = (request.header(b"content-type") or "").partition(";")[0].strip().lower()
         if kind != _FORM:
             raise GrantRefused("invalid_request", f"send a form: Content-Type: {_FORM}")
@@ -200,8 +201,8 @@ class OAuth:
             raise GrantRefused("invalid_request", problem.text) from None
         finally:
             self._gate.held.give_back(len(body))
-        form = dict(pairs)
-        if len(form) != len(pairs):
+        form = {name: value for name, value in pairs if value}
+        if len(dict(pairs)) != len(pairs):
             raise GrantRefused("invalid_request", "a field is there twice: send each once")
         basic = _basic(request.headers.get(b"authorization")) if is_client else None
         if is_client and "client_secret" in form:
@@ -238,11 +239,19 @@ def _token_answer(issued: Issued, id_token: str | None) -> dict[str, Any]:
         answer["refresh_token"] = issued.refresh
     if id_token is not None:
         answer["id_token"] = id_token
+    return answer | _context(grant)
+
+
+def _context(grant: Grant) -> dict[str, Any]:
+    """What the application was launched with: introspection repeats all that came with the token
+    (SMART 2.2, token-introspection).
+    """
+    told: dict[str, Any] = {}
     if grant.patient_id is not None:
-        answer |= {"patient": grant.patient_id, "need_patient_banner": True}
+        told |= {"patient": grant.patient_id, "need_patient_banner": True}
     if grant.encounter_id is not None:
-        answer["encounter"] = grant.encounter_id
-    return answer
+        told["encounter"] = grant.encounter_id
+    return told
 
 
 def _basic(header: bytes | None) -> tuple[str, str] | None:

@@ -50,6 +50,14 @@ class OAuthLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     access_seconds_max: Annotated[
         int, Meta(description="How long an access token of a person's application works.", ge=10)
     ] = 900
+    id_token_key_days_max: Annotated[
+        int,
+        Meta(
+            description="How long a key signs id tokens before another takes its place. "
+            "`quanmin keys replace-id-token-key` replaces it at once.",
+            ge=1,
+        ),
+    ] = 90
     refresh_days_max: Annotated[
         int,
         Meta(

@@ -26,7 +26,7 @@ from quanmin.trust.sign_in.assertions import Proven
 from quanmin.trust.sign_in.clients import CODE, INTROSPECT, REFRESH, SYSTEM, Client, Clients
 from quanmin.trust.sign_in.codes import Approved, Codes
 from quanmin.trust.sign_in.foreign_tokens import hash_of_token
-from quanmin.trust.sign_in.id_tokens import IdTokens
+from quanmin.trust.sign_in.id_tokens import ALGORITHM, IdTokens
 from quanmin.trust.sign_in.oauth_limits import OAuthLimits
 from quanmin.trust.sign_in.proving import Prover, RemoteKeys, Shown
 from quanmin.trust.sign_in.tokens import Issued, Tokens, Told
@@ -80,13 +80,13 @@ class AuthorizationServer:
         limits: OAuthLimits,
         issuer: Issuer,
         *,
-        id_token_seed: bytes,
+        id_token_key: bytes,
         revoked: Epoch,
         now: Callable[[], int],
         log: AccessLog | None = None,
     ) -> None:
-        """`now` gives microseconds since 1970-01-01T00:00Z. In `log` stands each token that was
-        given for a patient; None where nothing of patients is.
+        """`id_token_key` seals the keys of id tokens; `now` gives microseconds since 1970. In `log`
+        stands each token that was given for a patient; None where nothing of patients is.
         """
         self._log = log
         self.now = now
@@ -97,7 +97,9 @@ class AuthorizationServer:
         self.clients = Clients(pool, now, revoked)
         self.tokens = Tokens(pool, now, limits, revoked)
         self.codes = Codes(pool, now, limits, self.tokens)
-        self.id_tokens = IdTokens(id_token_seed)
+        self.id_tokens = IdTokens(
+            pool, id_token_key, now, days_max=limits.id_token_key_days_max, revoked=revoked
+        )
         self._now = now
         self._prover = Prover(
             self.clients,
@@ -138,7 +140,7 @@ class AuthorizationServer:
             code, client.code, redirect=redirect, verifier=verifier
         )
         await self._note(issued)
-        return issued, self._id_token(approved, issued)
+        return issued, await self._id_token(approved, issued)
 
     async def renew(self, client: Client, *, refresh: str, asked: str | None) -> Issued:
         """New tokens for a refresh token. Raises GrantRefused."""
@@ -180,7 +182,7 @@ class AuthorizationServer:
         )
         await self._log.note([entry])
 
-    def _id_token(self, approved: Approved, issued: Issued) -> str | None:
+    async def _id_token(self, approved: Approved, issued: Issued) -> str | None:
         if "openid" not in approved.grant.scopes.plain:
             return None
         now = self._now() // _SECOND
@@ -190,7 +192,7 @@ class AuthorizationServer:
             "aud": approved.grant.client,
             "iat": now,
             "exp": now + self.limits.access_seconds_max,
-            "at_hash": hash_of_token(issued.access, "ES256"),
+            "at_hash": hash_of_token(issued.access, ALGORITHM),
         }
         if approved.nonce is not None:
             claims["nonce"] = approved.nonce
@@ -201,7 +203,7 @@ class AuthorizationServer:
             claims["amr"] = methods
         if {"fhirUser", "profile"} & approved.grant.scopes.plain and approved.fhir_user:
             claims["fhirUser"] = f"{self.issuer.fhir}/{approved.fhir_user}"
-        return self.id_tokens.sign(claims)
+        return await self.id_tokens.sign(claims)
 
 
 def _require(client: Client, grant: str) -> None:

@@ -220,7 +220,7 @@ async def test_keys_that_the_issuer_changes_are_found_and_the_old_ones_forgotten
     clock = [0.0]
     node.external.provider._clock = lambda: clock[0]
     assert location_of(await node.come_back(other, "zhang")) == "/"
-    other.sign_with(b"t" * 32)
+    await other.change_key()
     node.browser = browser_of(node.clinic)
     assert (await node.come_back(other, "zhang")).status_code == 401, "not asked for at once again"
     clock[0] += 11
@@ -314,7 +314,7 @@ async def test_back_channel_logout_2_6_ends_the_sessions_that_began_there(
             "events": {LOGOUT_EVENT: {}},
         }
         claims = {name: value for name, value in (usual | more).items() if value is not None}
-        token = other.server.id_tokens.sign(claims)
+        token = await other.server.id_tokens.sign(claims)
         answer = await api.post("/oauth/backchannel-logout", data={"logout_token": token})
         return answer.status_code
 
@@ -368,7 +368,7 @@ async def test_rfc_9068_an_access_token_of_the_issuer_opens_the_records_as_far_a
             "jti": str(now()),
         }
         claims = {name: value for name, value in (usual | more).items() if value is not None}
-        token = other.server.id_tokens.sign(claims)
+        token = await other.server.id_tokens.sign(claims)
         answer = await api.get(path, headers=bearing(token))
         return answer.status_code
 
