@@ -84,7 +84,8 @@ Redirects = Annotated[
     list[str] | None,
     typer.Option(
         "--redirect",
-        help="Where people are sent back to, compared letter by letter; may be repeated.",
+        help="Where people are sent back to, compared letter by letter, but for the port of an"
+        " http://127.0.0.1 or http://[::1]; may be repeated.",
     ),
 ]
 Keys = Annotated[

@@ -53,6 +53,7 @@ class _Header(msgspec.Struct):
     kid: str
     typ: str | None = None
     jku: str | None = None
+    crit: Any = None
 
 
 class Proven(msgspec.Struct, frozen=True):
@@ -119,7 +120,7 @@ def prove(
         key for key in keys if key.kid == header.kid and key.kind == ALGORITHMS.get(header.alg)
     ]
     if not any(_is_signed(assertion, header.alg, key) for key in fitting):
-        raise _refused("no key of this client that it names has signed the assertion")
+        raise not_signed()
     if claims.iss != claims.sub:
         raise _refused("iss and sub of the assertion must both be the client_id")
     named = {claims.aud} if isinstance(claims.aud, str) else set(claims.aud)
@@ -132,10 +133,22 @@ def prove(
     return Proven(claims.iss, hashlib.sha256(claims.jti.encode()).digest(), until)
 
 
+def not_signed() -> GrantRefused:
+    """The one refusal for whatever a stranger may send: a client that is not known, a key that is
+    not its own, a place of keys that it has not registered.
+    """
+    return _refused(
+        "no key of this client has signed the assertion: compare iss, kid and, where there is one,"
+        " jku with what is registered"
+    )
+
+
 def _check_times(claims: Claims, now: float, seconds_max: int, skew: int) -> None:
     if not claims.exp > now - skew:
         raise _refused("the assertion has ended: make a new one for each request")
-    if not claims.exp <= now + seconds_max + skew:
+    # A clock that is ahead is borne where iat shows it; by its own clock no client has longer.
+    begun = now if claims.iat is None else max(now, min(claims.iat, now + skew))
+    if not claims.exp <= begun + seconds_max:
         raise _refused(f"exp of the assertion must be within {seconds_max} seconds from now")
     for moment in (claims.nbf, claims.iat):
         if moment is not None and not moment <= now + skew:
@@ -166,6 +179,8 @@ def _parts(assertion: str, bytes_max: int) -> tuple[_Header, Claims]:
         ) from None
     if header.alg not in ALGORITHMS:
         raise _refused(f"the assertion must be signed by {' or '.join(ALGORITHMS)}")
+    if header.crit is not None:  # RFC 7515 section 4.1.11; of what it could name, JWTs know nothing
+        raise _refused("the header of the assertion asks for what is not known here (crit)")
     if header.typ is not None and header.typ.upper() != "JWT":
         raise _refused("typ of the assertion must be JWT")
     return header, claims

@@ -28,7 +28,11 @@ GRANTS: Final = (CODE, REFRESH, SYSTEM, INTROSPECT)
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._~\-]{1,64}")
 _OWN_SCHEME: Final = re.compile(r"[a-z][a-z0-9+\-]*(\.[a-z0-9+\-]+)+")
-_LOOPBACK: Final = frozenset({"127.0.0.1", "[::1]", "localhost"})
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+# By number alone: what `localhost` is, others may say (RFC 8252 section 8.3).
+_OWN_MACHINE: Final = re.compile(
+    r"http://(?P<host>127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?(?P<path>(/[!-~]*)?)"
+)
 
 
 class Client(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +59,18 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
     def allowed(self) -> Scopes:
         """What it may ask for."""
         return parse_scopes(self.scopes)
+
+    def is_sent_back_to(self, address: str) -> bool:
+        """Whether this is one of its addresses, letter by letter; but of one on the person's own
+        machine by any port, which a program there is given when it starts (RFC 8252 section 7.3).
+        """
+        if address in self.redirects:
+            return True
+        whole = _OWN_MACHINE.fullmatch(address)
+        return whole is not None and any(
+            known is not None and known.group("host", "path") == whole.group("host", "path")
+            for known in map(_OWN_MACHINE.fullmatch, self.redirects)
+        )
 
     def knows(self, secret: str) -> bool:
         """Whether this is its secret, in a time that tells nothing."""
@@ -185,9 +201,9 @@ def _check_redirect(address: str) -> None:
         raise Invalid("a redirect address is no address") from None
     if "#" in address or not address.isascii() or any(ord(sign) <= 0x20 for sign in address):
         raise Invalid("a redirect address has no fragment, no space and plain characters only")
-    is_web = parts.scheme == "https" and host and "@" not in parts.netloc
-    is_own_machine = parts.scheme == "http" and parts.netloc.rpartition(":")[0] in _LOOPBACK
-    is_own_machine = is_own_machine or (parts.scheme == "http" and parts.netloc in _LOOPBACK)
+    is_plain = bool(host) and "@" not in parts.netloc and "*" not in host
+    is_web = is_plain and parts.scheme == "https"
+    is_own_machine = is_plain and parts.scheme == "http" and host in _LOOPBACK
     if not (is_web or is_own_machine or _OWN_SCHEME.fullmatch(parts.scheme)):
         raise Invalid(
             "a redirect address is https://..., http://127.0.0.1..., or of a scheme that is the"

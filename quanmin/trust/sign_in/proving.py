@@ -13,7 +13,15 @@ import msgspec
 
 from quanmin.base.fetching import FetchPlaces
 from quanmin.base.problems import GrantRefused, Problem
-from quanmin.trust.sign_in.assertions import KIND, Key, Proven, key_set, prove, read_unproven
+from quanmin.trust.sign_in.assertions import (
+    KIND,
+    Key,
+    Proven,
+    key_set,
+    not_signed,
+    prove,
+    read_unproven,
+)
 from quanmin.trust.sign_in.clients import Client, Clients
 from quanmin.trust.sign_in.oauth_limits import OAuthLimits
 
@@ -131,10 +139,10 @@ class Prover:
         code, kid, jku = read_unproven(assertion, bytes_max=limits.assertion_bytes_max)
         client = await self._clients.find(code)
         if client is None:
-            raise _refused("no key of this client that it names has signed the assertion")
+            raise not_signed()
         # A header may name where the keys are, but not choose it.
         if jku is not None and jku != client.jwks_url:
-            raise _refused("jku of the assertion is not the jwks_url that the client registered")
+            raise not_signed()
         if client.jwks is not None:
             keys = key_set(client.jwks)
         elif client.jwks_url is not None:

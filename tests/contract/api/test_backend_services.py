@@ -151,7 +151,8 @@ CLAIMS: dict[str, dict[str, Any]] = {
     "the records as audience": {"aud": "http://node.test/fhir"},
     "no audience": {"aud": None},
     "ended": {"exp": -60},
-    "of six minutes": {"exp": 100_000},
+    "of a second more than five minutes": {"exp": 302},
+    "of a second more by its own clock": {"exp": 307, "iat": 5},
     "without an end": {"exp": None},
     "of no number": {"exp": "soon"},
     "endless": {"exp": 1e400},
@@ -178,10 +179,13 @@ async def test_smart_client_authentication_an_assertion_with_wrong_claims_is_ref
     assert refused(await workers.first.post("/oauth/token", data=form), "invalid_client")
 
 
-@pytest.mark.parametrize("seconds", [-8, 305])
-async def test_a_clock_that_is_seconds_off_is_borne(workers: Workers, seconds: int) -> None:
-    backend = await workers.register(Backend())
-    form = backend.form(assertion=backend.assertion(exp=int(time.time()) + seconds))
+@pytest.mark.parametrize(("seconds", "off"), [(-8, None), (305, 6), (300, -60)])
+async def test_a_clock_that_is_seconds_off_is_borne(
+    workers: Workers, seconds: int, off: int | None
+) -> None:
+    backend, now = await workers.register(Backend()), int(time.time())
+    iat = None if off is None else now + off
+    form = backend.form(assertion=backend.assertion(exp=now + seconds, iat=iat))
     assert (await workers.first.post("/oauth/token", data=form)).status_code == 200
 
 
@@ -210,6 +214,7 @@ async def test_an_assertion_is_believed_by_the_key_and_algorithm_registered_alon
         stranger.assertion({"jku": "https://attacker.example/keys"}),
         Backend(kid="two").assertion(),
         backend.assertion({"kid": "two"}),
+        backend.assertion({"crit": ["b64"], "b64": False}),
         backend.assertion()[:-8] + "AAAAAAAA",
         bare({"alg": "ES384", "kid": "one"}, claims, b"\0" * 96),
         "a.b.c",
@@ -223,6 +228,19 @@ async def test_an_assertion_is_believed_by_the_key_and_algorithm_registered_alon
         form = {**backend.form(), "client_assertion": assertion}
         answer = await workers.first.post("/oauth/token", data=form)
         assert refused(answer, "invalid_client"), assertion[:80]
+
+
+async def test_a_client_that_is_not_known_and_one_that_is_are_refused_alike(
+    workers: Workers,
+) -> None:
+    await workers.register(Backend())
+    told = set()
+    for code in ("bulk", "nobody"):
+        stranger = Backend(code)
+        for header in ({}, {"kid": "two"}, {"jku": "https://attacker.example/keys"}):
+            form = stranger.form(assertion=stranger.assertion(header))
+            told.add((await workers.first.post("/oauth/token", data=form)).text)
+    assert len(told) == 1, told
 
 
 async def test_an_assertion_sent_to_a_forged_host_is_refused(workers: Workers) -> None:
@@ -440,6 +458,8 @@ async def test_a_hostile_address_of_keys_leads_nowhere(
         {"grants": frozenset({"authorization_code"}), "redirects": ("javascript:alert(1)",)},
         {"grants": frozenset({"authorization_code"}), "redirects": ("https://b@a.example/",)},
         {"grants": frozenset({"authorization_code"}), "redirects": ("http://localhost.evil/",)},
+        {"grants": frozenset({"authorization_code"}), "redirects": ("http://localhost:1@evil/",)},
+        {"grants": frozenset({"authorization_code"}), "redirects": ("https://*.example/",)},
         {"grants": frozenset({"authorization_code"}), "redirects": ("https://a.example/",)},
         {"code": "a b"},
     ],
