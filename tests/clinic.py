@@ -19,6 +19,7 @@ from starlette.applications import Starlette
 from stores import IDENTITY_NUMBERS, bundle, open_context, open_guard, post
 
 from quanmin.base.clock import Clock
+from quanmin.base.epoch import Epoch
 from quanmin.trust import Actor, Actors, Guard
 from quanmin.trust.sign_in import Relying, SignIn, SignInLimits, cookie_name, present_code
 from quanmin.trust.sign_in.external_settings import ExternalSettings
@@ -54,6 +55,7 @@ class Clinic:
         self.pool = pool
         self.guard: Guard = open_guard(pool, open_context(folder))
         self.actors = Actors(pool)
+        self.revoked = Epoch()
         self.sign_in = SignIn(
             pool,
             lambda purpose: purpose.encode().ljust(32, b"-")[:32],
@@ -63,6 +65,7 @@ class Clinic:
             passwords=quick_passwords(),
             relying=Relying("localhost", origin, "Clinic"),
             external=external,
+            revoked=self.revoked,
         )
         self.secrets: dict[str, str] = {}
         self.ids: dict[str, str] = {}

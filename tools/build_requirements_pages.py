@@ -57,12 +57,12 @@ SMART = Guide(
     "smart",
     "SMART App Launch requirements",
     "smart_app_launch_test_kit_requirements.csv",
-    ("2.2.0",),
+    ("2.2.0", "2.0.0"),
     """\
-Every requirement that the table of the Inferno SMART App Launch Test Kit has on servers (STU
-2.2; those of clients are left out), and what [the authorization server](api.md#applications) does
-about it. *Met* names the test; *declined* and *chosen* (where the guide leaves it open) say
-why.""",
+Every requirement that the table of the Inferno SMART App Launch Test Kit has on servers (both
+versions of the guide; those of clients are left out), and what
+[the authorization server](api.md#applications) does about it. *Met* names the test; *declined* and
+*chosen* (where the guide leaves it open) say why.""",
 )
 GUIDES = (BULK, SMART)
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from quanmin.base.epoch import Epoch
 from quanmin.base.postgres import open_pool
 from quanmin.base.problems import Unusable
 from quanmin.demo.province import Province
@@ -63,6 +64,7 @@ async def renew_token(dsn: str, places: Places, code: str) -> str:
         actor = await actors.by_code(code)
     finally:
         await pool.close()
+    Epoch(places.revoked).advance()
     if token is None or actor is None:
         raise Unusable(f"There is no actor {code!r}: `quanmin node status --tokens` lists them.")
     keep(places, (_enrolled(actor, token),))

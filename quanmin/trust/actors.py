@@ -39,10 +39,12 @@ IN_POST: Final = (
     "select from trust.post h where h.actor = a.code and h.since <= {at} and h.until > {at}))"
 )
 """Whether an actor `a` who has posts is in one of them at a moment; true of one who has none."""
+SESSION_LASTS: Final = "s.ends_at > {at} and s.used_at + s.idle_microseconds > {at}"
+"""Whether a session `s` is in time at a moment."""
 _SELECT = f"select {', '.join(COLUMNS)} from trust.actor"  # noqa: S608 - all are constants
 
 # One statement for both kinds, so that what is sent does not tell by its time of which it is.
-_BEARING = """
+_BEARING = f"""
     select code, role, name, sender, person, null::text as client, null::text as scopes,
         null::bigint as patient, null::bigint as expires, null::bigint as proxy,
         null::bigint as for_person, null::bigint as until, null::text[] as scope,
@@ -61,8 +63,9 @@ _BEARING = """
         on p.proxy = t.proxy and p.person = a.person and p.since <= $2 and p.until > $2
     where t.hash = $1 and (t.proxy is null or p.proxy is not null) and t.kind = 1 and t.expires > $2
         and k.locked_at is null and k.retired_at is null
-        and (t.session is null or exists (select from trust.session s where s.id = t.session))
-"""
+        and (t.session is null or exists (
+            select from trust.session s where s.id = t.session and {SESSION_LASTS.format(at="$2")}))
+"""  # noqa: S608 - all are constants
 
 
 class Acting(msgspec.Struct, frozen=True):

@@ -44,6 +44,7 @@ AUTHORIZE: Final = "/oauth/authorize"
 _ASKED: Final = "quanmin_asked"
 _ASKED_SECONDS: Final = 600
 _ASKED_LENGTH_MAX: Final = 3000
+_WAY_BACK_SECONDS: Final = 60
 _HITS: Final = 10
 _ONESELF: Final = 0
 # Where signing in leads before it is done; what comes after depends on who it is.
@@ -69,9 +70,11 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True):
     is_encounter_chosen: bool = False
 
 
-@page(AUTHORIZE, access=ANYBODY, methods=("GET", "POST"))
+@page(AUTHORIZE, access=ANYBODY, methods=("GET", "POST"), is_asked_by_post=True)
 async def authorize(visit: Visit) -> Response:
-    """Ask, and send the answer to the application by the browser."""
+    """Ask, and send the answer to the application by the browser. An application may ask by POST as
+    well (OpenID Connect Core 1.0 section 3.1.2.1); what a person decides is a form of this page.
+    """
     server = visit.house.authorization
     if server is None:
         raise NotFound("no page has this address")
@@ -113,8 +116,11 @@ def _sign_in_first(visit: Visit, server: AuthorizationServer, wish: Wish) -> Res
     if wish.is_silent:
         raise refuse(server.issuer, wish, "login_required", "nobody is signed in")
     # Whoever has signed in anew because of it is not asked to again when they come back.
-    pairs = visit.request.query_params.multi_items()
-    query = urlencode([pair for pair in pairs if pair[0] != "prompt"])
+    asked = {**visit.request.query_params}
+    asked.pop("prompt", None)
+    if wish.max_age_seconds is not None:
+        asked["max_age"] = str(max(wish.max_age_seconds, _WAY_BACK_SECONDS))
+    query = urlencode(asked)
     response = visit.go(SIGN_IN)
     if query.isascii() and len(query) <= _ASKED_LENGTH_MAX:
         response.set_cookie(
@@ -306,7 +312,7 @@ async def _decide(visit: Visit, server: AuthorizationServer) -> Response:
     pending = msgspec.convert(visit.kept(visit.sent.get("state", "")), Pending)
     wish = pending.wish
     client = await server.clients.find(wish.client)
-    if client is None or wish.redirect not in client.redirects:
+    if client is None or not client.is_sent_back_to(wish.redirect):
         raise Malformed("this application has been withdrawn meanwhile")
     whom = visit.sent.get("whom", "")
     if whom.isascii() and whom.isdigit():

@@ -250,6 +250,8 @@ async def factors(visit: Visit) -> Response:
         if begun.stage == "whole":
             return visit.go(f"{AGAIN}?for={FACTORS}")
         return visit.go(ANEW if METHOD in begun.methods else SIGN_IN)
+    if begun.stage == "enrolling" and await entrance.has_factor(begun.account):
+        return visit.go(SIGN_IN)  # added elsewhere meanwhile: the password alone is no more enough
     if visit.request.method == "GET":
         return await _show_factors(visit, begun)
     origin = origin_of(visit, begun.account)

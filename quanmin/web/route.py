@@ -50,17 +50,25 @@ STAFF = Access(frozenset({"operator", "institution"}))
 
 
 class Page(msgspec.Struct, frozen=True):
-    """One declared page. `path` is a Starlette path; `call` makes the answer."""
+    """One declared page. `path` is a Starlette path; `call` makes the answer. With
+    `is_asked_by_post` other sites may post what they could have put into its address, where the
+    browser is then sent: a form of theirs never does anything.
+    """
 
     path: str
     access: Access
     methods: tuple[Method, ...]
     call: PageFunction
     name: str
+    is_asked_by_post: bool = False
 
 
 def page(
-    path: str, *, access: Access, methods: tuple[Method, ...] = ("GET",)
+    path: str,
+    *,
+    access: Access,
+    methods: tuple[Method, ...] = ("GET",),
+    is_asked_by_post: bool = False,
 ) -> Callable[[PageFunction], Page]:
     """Declare the function below as a page; raises TypeError when the access is not an `Access`."""
     # Python would accept any truthy thing here and the mistake would show as an open page.
@@ -69,7 +77,8 @@ def page(
         raise TypeError(message)
 
     def declared(call: PageFunction) -> Page:
-        return Page(path, access, methods, call, getattr(call, "__name__", path))
+        name = getattr(call, "__name__", path)
+        return Page(path, access, methods, call, name, is_asked_by_post)
 
     return declared
 

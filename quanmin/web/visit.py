@@ -206,9 +206,9 @@ def check_form(visit: Visit) -> None:
     )
 
 
-async def read_form(request: Request, bytes_max: int, seconds_max: float) -> dict[str, str]:
-    """The fields of a form, the last of each name. Raises TooLarge, Malformed, and Overloaded for
-    one that does not arrive in time.
+async def read_form(request: Request, bytes_max: int, seconds_max: float) -> list[tuple[str, str]]:
+    """The fields of a form. Raises TooLarge, Malformed, and Overloaded for one that does not arrive
+    in time.
     """
     if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
         raise Malformed("this page takes its own form only")
@@ -227,7 +227,7 @@ async def read_form(request: Request, bytes_max: int, seconds_max: float) -> dic
         raise Malformed("the form is not UTF-8 text or has too many fields") from error
     if any(_NUL in part for pair in pairs for part in pair):
         raise Malformed("the form holds the character U+0000, which is no text")
-    return dict(pairs)
+    return pairs
 
 
 def told(label: Label | None) -> str:

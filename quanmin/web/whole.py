@@ -9,6 +9,7 @@ import gzip
 import logging
 import re
 from collections.abc import Awaitable, Callable
+from urllib.parse import urlencode
 from uuid import uuid4
 
 from starlette.applications import Starlette
@@ -163,13 +164,18 @@ class Door:
             self._pace.strangers.spend(entry.address_of(visit))
 
     async def _admitted(self, visit: Visit, call: Call, page: Page | None) -> Response:
-        request = visit.request
-        if request.method == "POST":
-            _check_origin(request)
+        if visit.request.method == "POST":
             settings = self._house.settings
-            visit.sent = await read_form(
-                request, settings.form_bytes_max, settings.form_seconds_max
+            is_asked_by_post = page is not None and page.is_asked_by_post
+            if not is_asked_by_post:
+                _check_origin(visit.request)
+            pairs = await read_form(
+                visit.request, settings.form_bytes_max, settings.form_seconds_max
             )
+            visit.sent = dict(pairs)
+            if is_asked_by_post and "token" not in visit.sent:
+                return visit.go(f"{visit.request.url.path}?{urlencode(pairs)}")
+            _check_origin(visit.request)
             check_form(visit)
             visit.language = as_language(visit.sent.get("lang")) or visit.language
             visit.is_large = _wish(visit.sent.get("large"), otherwise=visit.is_large)

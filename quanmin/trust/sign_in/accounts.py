@@ -16,6 +16,7 @@ import asyncpg
 import msgspec
 
 from quanmin.base.database import Connection, Database
+from quanmin.base.epoch import Epoch
 from quanmin.base.problems import Conflict, Invalid, NotFound
 from quanmin.people.identity_number import of_today
 from quanmin.records.keying import Keying
@@ -73,9 +74,10 @@ class Accounts:
         now: Callable[[], int],
         *,
         keying: Keying,
+        revoked: Epoch | None = None,
     ) -> None:
         """`key` makes keyed hashes; `now` gives microseconds since 1970-01-01T00:00Z; `keying` is
-        that of the register of people.
+        that of the register of people; `revoked` is what all processes believe of tokens up to.
         """
         self._keying = keying
         self._pool = pool
@@ -83,6 +85,7 @@ class Accounts:
         self._limits = limits
         self._passwords = passwords
         self._now = now
+        self._revoked = revoked or Epoch()
 
     def holder_of(self, document: str) -> bytes:
         """Whom an identity document names, as a keyed hash: the same for the same document, however
@@ -133,8 +136,9 @@ class Accounts:
     ) -> tuple[str, str, bool]:
         """In the caller's transaction, which holds the person: the code of the account of a
         resident who has shown a document, a new invitation to it (the only copy), and whether it is
-        new. One that was there before loses password and factors, and its sessions end. Raises
-        Conflict for one that the node's operator has locked.
+        new. One that was there before loses password and factors, its sessions and all that
+        applications hold of it end; `announce` comes after the commit. Raises Conflict for one that
+        the node's operator has locked.
         """
         row = await connection.fetchrow(
             "select k.code, k.locked_at from trust.account k join trust.actor a"
@@ -165,6 +169,7 @@ class Accounts:
             )
             await self._change(connection, code, change)
             await self._drop_factors(connection, code)
+            await self._end_tokens(connection, code)
         return code, await self._invite(connection, code), row is None
 
     async def bind(
@@ -266,15 +271,36 @@ class Accounts:
 
     async def invite(self, code: str) -> str:
         """A new invitation in place of those there were; gives its code, the only copy. The
-        password stops working at once and every session ends: whoever resets an account does so
-        because it may be in the wrong hands. Raises NotFound.
+        password stops working at once, every session ends, and so does what applications were let
+        do: whoever resets an account does so because it may be in the wrong hands. Raises NotFound.
         """
         async with self._pool.acquire() as connection, connection.transaction():
             await self._change(
                 connection, code, "password = null, password_at = null", "retired_at is null"
             )
             await self._drop_factors(connection, code)
-            return await self._invite(connection, code)
+            await self._end_tokens(connection, code)
+            invitation = await self._invite(connection, code)
+        self.announce()
+        return invitation
+
+    def announce(self) -> None:
+        """Accounts have changed: let every process look again at the tokens that it believes."""
+        self._revoked.advance()
+
+    async def _end_tokens(self, connection: Connection, code: str) -> None:
+        for table in ("token", "code"):
+            await connection.execute(
+                f"delete from trust.{table} where actor in"  # noqa: S608 - a constant
+                " (select code from trust.actor where account = $1)",
+                code,
+            )
+        await connection.execute(
+            "update trust.approval set withdrawn_at = $2 where withdrawn_at is null"
+            " and actor in (select code from trust.actor where account = $1)",
+            code,
+            self._now(),
+        )
 
     async def _drop_factors(self, connection: Connection, code: str) -> None:
         for table in ("totp", "passkey", "recovery_code"):
@@ -327,6 +353,7 @@ class Accounts:
         async with self._pool.acquire() as connection, connection.transaction():
             await self._keep_password(connection, code, kept)
             await _end_sessions(connection, code, keep)
+        self.announce()
 
     async def upgrade(self, account: Account, password: str) -> None:
         """Keep a password that was just proved at the present cost, when it is kept at another."""
@@ -351,6 +378,7 @@ class Accounts:
             await self._change(
                 connection, code, f"locked_at = coalesce(locked_at, {int(self._now())})"
             )
+        self.announce()
 
     async def unlock(self, code: str) -> None:
         """Undo `lock`. Raises NotFound."""
@@ -372,6 +400,7 @@ class Accounts:
             await connection.execute(
                 "update trust.actor set is_active = false where account = $1", code
             )
+        self.announce()
 
     async def _change(
         self, connection: Connection, code: str, change: str, condition: str = "true"

@@ -80,12 +80,13 @@ async def read_wish(server: AuthorizationServer, pairs: Pairs) -> tuple[Wish, Cl
     """What is asked for. Raises Malformed while nobody knows where to send the person back to, and
     Back, with what is wrong, once that is known.
     """
-    asked = dict(pairs)
+    asked = {name: value for name, value in pairs if value}  # RFC 6749 section 3.1
     client = await server.clients.find(asked.get("client_id", ""))
     if client is None or CODE not in client.grants:
         raise Malformed("the application that sent you here is not registered with this node")
     redirect = asked.get("redirect_uri", "")
-    if redirect not in client.redirects or [name for name, _ in pairs].count("redirect_uri") != 1:
+    is_once = [name for name, _ in pairs].count("redirect_uri") == 1
+    if not is_once or not client.is_sent_back_to(redirect):
         raise Malformed("the application names an address to send you to that is not registered")
     try:
         return _checked(server.issuer, client, redirect, pairs), client
@@ -94,12 +95,12 @@ async def read_wish(server: AuthorizationServer, pairs: Pairs) -> tuple[Wish, Cl
 
 
 def _checked(issuer: Issuer, client: Client, redirect: str, pairs: Pairs) -> Wish:
-    asked = dict(pairs)
+    asked = {name: value for name, value in pairs if value}
     known = [name for name, _ in pairs if name in _FIELDS]
     if len(set(known)) != len(known) or any(len(value) > _LENGTH_MAX * 4 for _, value in pairs):
         raise _invalid("a parameter is there twice, or too long")
-    if {"request", "request_uri"} & asked.keys():
-        raise GrantRefused("request_not_supported", "request objects are not taken")
+    for name in {"request", "request_uri"} & asked.keys():
+        raise GrantRefused(f"{name}_not_supported", "request objects are not taken")
     if asked.get("response_type") != "code":
         raise GrantRefused("unsupported_response_type", "response_type must be code")
     if asked.get("response_mode", "query") != "query":
@@ -118,6 +119,7 @@ def _checked(issuer: Issuer, client: Client, redirect: str, pairs: Pairs) -> Wis
     is_about_records = parse_scopes(scope).reaches or "aud" in asked
     if is_about_records and asked.get("aud", "").rstrip("/") != issuer.fhir:
         raise _invalid("aud must be the address of this node's records")
+    prompts = _prompts(asked.get("prompt", ""))
     max_age = asked.get("max_age")
     if max_age is not None and not (max_age.isascii() and max_age.isdigit()):
         raise _invalid("max_age must be a number of seconds")
@@ -129,10 +131,17 @@ def _checked(issuer: Issuer, client: Client, redirect: str, pairs: Pairs) -> Wis
         challenge=asked["code_challenge"],
         nonce=asked.get("nonce"),
         launch=asked.get("launch"),
-        is_silent=asked.get("prompt") == "none",
-        is_anew="login" in asked.get("prompt", "").split(),
+        is_silent="none" in prompts,
+        is_anew="login" in prompts,
         max_age_seconds=None if max_age is None else int(max_age[:9]),
     )
+
+
+def _prompts(text: str) -> list[str]:
+    prompts = text.split()
+    if "none" in prompts and len(prompts) > 1:
+        raise _invalid("prompt=none goes with no other (OpenID Connect Core 1.0 section 3.1.2.1)")
+    return prompts
 
 
 def _of_people(scopes: Scopes, client: Client) -> bool:

@@ -16,6 +16,7 @@ import msgspec
 
 from quanmin.base.database import Connection
 from quanmin.base.problems import GrantRefused
+from quanmin.trust.actors import SESSION_LASTS
 from quanmin.trust.sign_in.oauth_limits import OAuthLimits
 from quanmin.trust.sign_in.secrets import digest_of, new_family, new_secret
 from quanmin.trust.sign_in.tokens import Grant, Issued, Tokens, grant_of
@@ -23,6 +24,15 @@ from quanmin.trust.sign_in.tokens import Grant, Issued, Tokens, grant_of
 _SECOND: Final = 1_000_000
 _VERIFIER: Final = re.compile(r"[A-Za-z0-9\-._~]{43,128}")
 CHALLENGE: Final = re.compile(r"[A-Za-z0-9_\-]{43}")
+
+
+_SHOWN: Final = f"""
+    select c.*, a.is_active and k.locked_at is null and k.retired_at is null
+        and (c.session is null or {SESSION_LASTS.format(at="$2")}) as may
+    from trust.code c join trust.actor a on a.code = c.actor
+    left join trust.account k on k.code = a.account
+    left join trust.session s on s.id = c.session where c.hash = $1 for update of c
+"""  # noqa: S608 - all are constants
 
 
 class Approved(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,17 +126,17 @@ class Codes:
         """
         async with self._pool.acquire() as connection, connection.transaction():
             row = await connection.fetchrow(
-                "select c.*, a.is_active from trust.code c join trust.actor a on a.code = c.actor"
-                " where c.hash = $1 for update of c",
+                _SHOWN,
                 digest_of(code),
+                now := self._now(),
             )
-            now = self._now()
-            if row is None or row["client"] != client or row["expires"] <= now:
+            is_over = row is not None and row["used"] is None and row["expires"] <= now
+            if row is None or row["client"] != client or is_over:
                 raise _unknown()
             if row["used"] is None:
                 approved = _approved(row)
                 is_theirs = (
-                    bool(row["is_active"])
+                    bool(row["may"])
                     and redirect == approved.redirect
                     and is_verified(approved.challenge, verifier)
                 )

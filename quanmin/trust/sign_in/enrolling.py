@@ -87,6 +87,7 @@ class EnrolmentDesk(Desk):
             await self._notes.note(_ACTION, "Patient", problem.code)
             raise
         self._notes.settle()
+        accounts.announce()
         return enrolled
 
     async def _enrol(

@@ -73,8 +73,12 @@ class External:
         *,
         limits: SignInLimits,
         origin: str,
+        ended: Callable[[], None],
     ) -> None:
-        """`origin` is where browsers find the pages; `now` gives microseconds since 1970."""
+        """`origin` is where browsers find the pages; `now` gives microseconds since 1970; `ended`
+        is called when sessions have ended.
+        """
+        self._ended = ended
         self.settings = settings
         self.provider = Provider(settings)
         self._pool = pool
@@ -172,6 +176,7 @@ class External:
             account,
             METHOD,
         )
+        self._ended()
 
     async def prove(
         self, token: str, audience: str, types: tuple[str | None, ...]
@@ -240,6 +245,7 @@ class External:
                 account,
                 METHOD,
             )
+        self._ended()
         if done is None:
             raise NotFound(f"the account {account!r} has no subject of the other issuer")
 

@@ -17,7 +17,8 @@ import asyncpg
 import msgspec
 
 from quanmin.base.database import Database
-from quanmin.trust.actors import COLUMNS, IN_POST, Actor, acting_as, actor_of
+from quanmin.base.epoch import Epoch
+from quanmin.trust.actors import COLUMNS, IN_POST, SESSION_LASTS, Actor, acting_as, actor_of
 from quanmin.trust.sign_in.limits import SignInLimits
 
 Stage = Literal["proving", "enrolling", "whole"]
@@ -82,12 +83,19 @@ class Sessions:
     """The sessions of one node."""
 
     def __init__(
-        self, pool: asyncpg.Pool[asyncpg.Record], limits: SignInLimits, now: Callable[[], int]
+        self,
+        pool: asyncpg.Pool[asyncpg.Record],
+        limits: SignInLimits,
+        now: Callable[[], int],
+        revoked: Epoch | None = None,
     ) -> None:
-        """`now` gives microseconds since 1970-01-01T00:00Z."""
+        """`now` gives microseconds since 1970-01-01T00:00Z; `revoked` is what all processes believe
+        of tokens up to: with a session end those that last as long as it.
+        """
         self._pool = pool
         self._limits = limits
         self._now = now
+        self._revoked = revoked or Epoch()
 
     async def of(self, cookie: str) -> Session | None:
         """The session whose cookie this is; None unless it is whole, in time, not ended, and its
@@ -182,20 +190,23 @@ class Sessions:
             )
 
     async def act_as(self, cookie: str, actor: Actor) -> str | None:
-        """The session under a new id, acting as another actor of its account; neither its end nor
-        the moment of its proof move. None when it is not whole or that is no actor of its account.
+        """The session under a new id, acting as another actor of its account; the moment of its
+        proof does not move, and its end comes sooner where that actor's sessions are shorter. None
+        when it is not whole, has ended by that, or that is no actor of its account.
         """
-        idle, _ = self._life("whole", actor)
+        idle, life = self._life("whole", actor)
         fresh = secrets.token_urlsafe(_ID_BYTES)
         changed = await self._pool.fetchval(
             "update trust.session s set hash = $2, actor = $3, idle_microseconds = $4,"
-            " proxy = null"
+            " proxy = null, ends_at = least(s.ends_at, s.began_at + $5)"
             " from trust.actor a where s.hash = $1 and s.stage = 'whole' and a.code = $3"
-            " and a.account = s.account and a.is_active returning s.id",
+            " and a.account = s.account and a.is_active and s.began_at + $5 > $6 returning s.id",
             _hash(cookie),
             _hash(fresh),
             actor.code,
             idle,
+            life,
+            self._now(),
         )
         return None if changed is None else fresh
 
@@ -228,22 +239,27 @@ class Sessions:
     async def end(self, cookie: str) -> None:
         """Sign out here."""
         await self._pool.execute("delete from trust.session where hash = $1", _hash(cookie))
+        self.announce()
 
     async def end_one(self, account: str, id_: int) -> None:
         """Sign an account out of one of its browsers."""
         await self._pool.execute(
             "delete from trust.session where account = $1 and id = $2", account, id_
         )
+        self.announce()
 
-    async def end_all(
-        self, account: str, *, keep: int | None = None, database: Database | None = None
-    ) -> None:
+    async def end_all(self, account: str, *, keep: int | None = None) -> None:
         """Sign an account out everywhere, or everywhere but in the session `keep`."""
-        await (database or self._pool).execute(
+        await self._pool.execute(
             "delete from trust.session where account = $1 and id is distinct from $2",
             account,
             keep,
         )
+        self.announce()
+
+    def announce(self) -> None:
+        """Sessions have ended: let every process look again at the tokens that it believes."""
+        self._revoked.advance()
 
     async def listed(self, account: str) -> tuple[Listed, ...]:
         """Where an account is signed in, the latest used first."""
@@ -297,7 +313,7 @@ _FROM: Final = (
     f" and {IN_POST.format(at='$2')}"
     " left join trust.proxy p on p.proxy = s.proxy and p.person = a.person"
     " and p.since <= $2 and p.until > $2"
-    " where s.hash = $1 and s.ends_at > $2 and s.used_at + s.idle_microseconds > $2"
+    f" where s.hash = $1 and {SESSION_LASTS.format(at='$2')}"
     " and c.locked_at is null and c.retired_at is null"
 )
 _DIVIDED: Final = "(select is_up from trust.wall) as is_divided"

@@ -12,6 +12,7 @@ from typing import Final, Literal, NoReturn
 import asyncpg
 import msgspec
 
+from quanmin.base.epoch import Epoch
 from quanmin.base.problems import Forbidden, TooMany, Unauthenticated
 from quanmin.records.keying import Keying
 from quanmin.trust.actors import Actor, Actors
@@ -86,16 +87,22 @@ class SignIn:
         passwords: Passwords,
         relying: Relying,
         external: ExternalSettings | None = None,
+        revoked: Epoch | None = None,
     ) -> None:
         """`derive` makes keys of the node's own; `now` gives microseconds since 1970. By `external`
-        people sign in as well, if it names an issuer.
+        people sign in as well, if it names an issuer. `revoked` is what all processes believe of
+        tokens up to.
         """
+        revoked = revoked or Epoch()
         key, measures = derive("sign in"), load_measures()
         self.limits = limits
         self.passwords = passwords
         self.actors = Actors(pool)
-        self.accounts = Accounts(pool, key, limits, passwords, now, keying=Keying(derive("index")))
-        self.sessions = Sessions(pool, limits, now)
+        register = Keying(derive("index"))
+        self.accounts = Accounts(
+            pool, key, limits, passwords, now, keying=register, revoked=revoked
+        )
+        self.sessions = Sessions(pool, limits, now, revoked)
         self.attempts = Attempts(pool, key, limits, now)
         self.totp = Totp(pool, derive("one-time codes"), measures.totp, now)
         self.passkeys = Passkeys(pool, key, relying, now)
@@ -105,7 +112,13 @@ class SignIn:
         self.external: External | None = None
         if external is not None and external.issuer:
             self.external = External(
-                pool, external, self.accounts, now, limits=limits, origin=relying.origin
+                pool,
+                external,
+                self.accounts,
+                now,
+                limits=limits,
+                origin=relying.origin,
+                ended=self.sessions.announce,
             )
         self._free_roles = measures.second_factor.free_roles
         self._log = log
@@ -228,7 +241,7 @@ class SignIn:
         Unauthenticated while it has none.
         """
         account = await self.accounts.find(begun.account)
-        if account is None or begun.stage != "enrolling" or not await self._has_factor(account):
+        if account is None or begun.stage != "enrolling" or not await self.has_factor(account.code):
             raise Unauthenticated(_REFUSED)
         methods = (*begun.methods, "mfa")
         return await self._go_on(account, methods, origin, is_enough=True, replaced=cookie)
@@ -289,6 +302,10 @@ class SignIn:
         """Whether a password is not enough for one of the account's roles."""
         actors = await self.actors.of_account(account)
         return any(actor.role not in self._free_roles for actor in actors)
+
+    async def has_factor(self, account: str) -> bool:
+        """Whether the account has a passkey or an authenticator."""
+        return await self.totp.is_there(account) or bool(await self.passkeys.listed(account))
 
     async def note(
         self,
@@ -402,7 +419,7 @@ class SignIn:
         if not actors:
             await self._refuse("sign-in", origin, account.code)
         stage: Stage = "whole"
-        if not is_enough and await self._has_factor(account):
+        if not is_enough and await self.has_factor(account.code):
             stage = "proving"
         elif not is_enough and await self.needs_factor(account.code):
             stage = "enrolling"
@@ -431,11 +448,6 @@ class SignIn:
         await self.note("sign-in", "ok", origin, actor.code, actor.role)
         if not origin.known:
             await self.notices.leave(account.code, "new-browser", origin.browser)
-
-    async def _has_factor(self, account: Account) -> bool:
-        return await self.totp.is_there(account.code) or bool(
-            await self.passkeys.listed(account.code)
-        )
 
 
 def _who(begun: Begun) -> str:

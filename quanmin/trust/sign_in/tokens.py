@@ -13,6 +13,7 @@ import msgspec
 from quanmin.base.database import Connection
 from quanmin.base.epoch import Epoch
 from quanmin.base.problems import GrantRefused
+from quanmin.trust.actors import SESSION_LASTS
 from quanmin.trust.scopes import Scopes, parse_scopes
 from quanmin.trust.sign_in.assertions import Proven
 from quanmin.trust.sign_in.oauth_limits import OAuthLimits
@@ -53,6 +54,29 @@ _FORGET: Final = tuple(
         ("launch", "hash"),
     )
 )
+
+
+_RENEWED: Final = f"""
+    select t.*, a.is_active and k.locked_at is null and k.retired_at is null
+        and (t.session is null or {SESSION_LASTS.format(at="$4")})
+        and (t.proxy is null or p.since <= $4 and p.until > $4) as may
+    from trust.token t join trust.actor a on a.code = t.actor
+    left join trust.account k on k.code = a.account
+    left join trust.session s on s.id = t.session
+    left join trust.proxy p on p.proxy = t.proxy
+    where t.hash = $1 and t.kind = $2 and t.client = $3 for update of t
+"""  # noqa: S608 - all are constants
+_TOLD: Final = f"""
+    select t.* from trust.token t join trust.actor a on a.code = t.actor and a.is_active
+    join trust.client c on c.code = t.client and c.is_active
+    left join trust.account k on k.code = a.account
+    left join trust.session s on s.id = t.session
+    left join trust.proxy p on p.proxy = t.proxy
+    where k.locked_at is null and k.retired_at is null
+        and (t.session is null or {SESSION_LASTS.format(at="$2")})
+        and (t.proxy is null or p.since <= $2 and p.until > $2)
+        and t.hash = $1 and t.expires > $2 and t.used is null
+"""  # noqa: S608 - all are constants
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True):
@@ -164,14 +188,7 @@ class Tokens:
         """
         async with self._pool.acquire() as connection, connection.transaction():
             row = await connection.fetchrow(
-                "select t.*, a.is_active and k.locked_at is null and k.retired_at is null"
-                " and (t.session is null or s.id is not null)"
-                " and (t.proxy is null or p.since <= $4 and p.until > $4) as may"
-                " from trust.token t join trust.actor a on a.code = t.actor"
-                " left join trust.account k on k.code = a.account"
-                " left join trust.session s on s.id = t.session"
-                " left join trust.proxy p on p.proxy = t.proxy"
-                " where t.hash = $1 and t.kind = $2 and t.client = $3 for update of t",
+                _RENEWED,
                 digest_of(refresh),
                 _REFRESH,
                 client,
@@ -226,11 +243,6 @@ class Tokens:
         """End all that came of a grant, in the caller's transaction; `announce` comes after it."""
         await connection.execute("delete from trust.token where family = $1", family)
 
-    async def end_session(self, session: int) -> None:
-        """End all that goes on only while somebody is signed in, when that has ended."""
-        await self._pool.execute("delete from trust.token where session = $1", session)
-        self.announce()
-
     def announce(self) -> None:
         """Let every worker look again at what it believes."""
         self._revoked.advance()
@@ -238,15 +250,7 @@ class Tokens:
     async def tell(self, token: str) -> Told | None:
         """What a token that works is (RFC 7662); None for any other."""
         row = await self._pool.fetchrow(
-            "select t.* from trust.token t join trust.actor a on a.code = t.actor and a.is_active"
-            " join trust.client c on c.code = t.client and c.is_active"
-            " left join trust.account k on k.code = a.account"
-            " left join trust.session s on s.id = t.session"
-            " left join trust.proxy p on p.proxy = t.proxy"
-            " where k.locked_at is null and k.retired_at is null"
-            " and (t.session is null or s.id is not null)"
-            " and (t.proxy is null or p.since <= $2 and p.until > $2)"
-            " and t.hash = $1 and t.expires > $2 and t.used is null",
+            _TOLD,
             digest_of(token),
             self._now(),
         )

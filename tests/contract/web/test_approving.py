@@ -61,6 +61,7 @@ class Stage:
         self.server = open_server(
             clinic.pool,
             clinic.actors,
+            revoked=clinic.revoked,
             clock=lambda: now() + self.clock,
             log=clinic.guard.log,
         )
@@ -212,7 +213,7 @@ async def test_openid_connect_the_id_token_is_signed_by_the_published_key(
 ) -> None:
     told = await stage.tokens(resident, scope="openid fhirUser patient/Patient.r")
     keys = KeySet.import_key_set((await stage.api.get("/oauth/keys")).json())
-    signed = jws.deserialize_compact(told["id_token"], keys, algorithms=["ES256"])
+    signed = jws.deserialize_compact(told["id_token"], keys, algorithms=["RS256"])
     claims = json.loads(signed.payload)
     assert {name: claims[name] for name in ("iss", "aud", "sub", "nonce")} == {
         "iss": ADDRESS,
@@ -389,7 +390,9 @@ async def test_without_a_known_client_and_its_address_nobody_is_sent_anywhere(
         ({"scope": ""}, "invalid_scope"),
         ({"request": "x.y.z"}, "request_not_supported"),
         ({"response_mode": "fragment"}, "invalid_request"),
+        ({"request_uri": "https://app.example/request"}, "request_uri_not_supported"),
         ({"prompt": "none"}, "interaction_required"),
+        ({"prompt": "none login"}, "invalid_request"),
         ({"launch": "unknown"}, "invalid_request"),
     ],
     ids=str,
@@ -417,8 +420,10 @@ async def test_approval_takes_a_form_of_this_node_for_this_person(
 ) -> None:
     state = state_of(await resident.get(stage.wish()))
     fields = {"state": state, "say": "approve", "keep-0": "1"}
-    forged = await resident.client.post("/oauth/authorize", data=fields)
+    forged = await resident.client.post("/oauth/authorize", data={**fields, "token": "x"})
     assert forged.status_code == 400, "without the form's token"
+    bare = await resident.client.post("/oauth/authorize", data=fields)
+    assert bare.headers["location"].startswith("/oauth/authorize?state="), "a question, no decision"
     elsewhere = await resident.client.post(
         "/oauth/authorize",
         data={**fields, "token": resident.token},

@@ -160,6 +160,25 @@ async def test_one_account_acts_in_one_of_its_posts_at_a_time(entrance: Entrance
     assert session.actor == other
 
 
+async def test_acting_as_an_administrator_lasts_no_longer_than_their_sessions_do(
+    entrance: Entrance, clock: SetClock
+) -> None:
+    keeper = Actor("wang-s", "security_administrator", "Wang", "")
+    await entrance.add(CLERK, document="passport:1")
+    await entrance.accounts.add_post("wang", keeper)
+    early, late = await signed_in(entrance), await signed_in(entrance)
+    acting = await entrance.sessions.act_as(early, keeper)
+    assert acting is not None
+    for _ in range(4 * 12 - 1):
+        clock.go_on(5 * MINUTE)
+        assert await entrance.sessions.of(acting) is not None
+        assert await entrance.sessions.of(late) is not None
+    clock.go_on(5 * MINUTE)
+    assert await entrance.sessions.of(acting) is None
+    assert await entrance.sessions.of(late) is not None
+    assert await entrance.sessions.act_as(late, keeper) is None
+
+
 async def test_proving_oneself_again_renews_the_moment_and_the_id(
     entrance: Entrance, clock: SetClock
 ) -> None:
