@@ -12,6 +12,7 @@ from quanmin.api.negotiation import is_known
 from quanmin.api.reply import Reply
 from quanmin.api.searching import parse_search, write_hits
 from quanmin.api.summary import subset_asked_for
+from quanmin.api.writing import shows_patched
 from quanmin.base.problems import Issue, Problem
 from quanmin.fhir.dates import interval
 
@@ -77,6 +78,8 @@ def _answer(call: Call, asked: _Asked, outcome: EntryOutcome) -> bytes:
     if not is_read and not issues and call.preference.returns == "OperationOutcome":
         issues = (Issue("information", "informational", "done as asked"),)
     is_shown = call.preference.returns == "representation"
+    if stored is not None and asked.method == "PATCH":
+        is_shown = is_shown and shows_patched(call, stored.type)
     return answer_entry(
         outcome.status,
         zone=zone,

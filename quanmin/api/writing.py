@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from quanmin.api.negotiation import only_if_absent, version_matched
+from quanmin.api.negotiation import Preference, only_if_absent, version_matched
 from quanmin.api.reply import Headers, Reply, version_headers, version_url
 from quanmin.base.problems import Issue, Malformed
 from quanmin.fhir.outcome import operation_outcome
@@ -21,6 +21,7 @@ class _Identified(msgspec.Struct):
     id: str | None = None
 
 
+_MINIMAL = Preference(returns="minimal")
 _IDENTIFIED = msgspec.json.Decoder(_Identified)
 _TEXTS = {
     200: "the record is stored",
@@ -65,7 +66,7 @@ async def patch(call: Call) -> Reply:
     """A new version of a record, made out of the one that holds by the steps that were sent."""
     type_, id_ = call.parts
     outcome = await call.records.patch(type_, id_, _steps(call), if_match=if_match(call))
-    return _written(call, outcome)
+    return _patched(call, outcome)
 
 
 async def patch_where(call: Call) -> Reply:
@@ -73,7 +74,7 @@ async def patch_where(call: Call) -> Reply:
     (type_,) = call.parts
     criteria = call.criteria(type_, call.pairs)
     outcome = await call.records.patch_where(criteria, _steps(call), if_match=if_match(call))
-    return _written(call, outcome)
+    return _patched(call, outcome)
 
 
 async def delete(call: Call) -> Reply:
@@ -119,6 +120,22 @@ def _written(call: Call, outcome: Outcome) -> Reply:
     if call.preference.returns == "OperationOutcome":
         return Reply(status, _told(status), headers)
     return Reply(status, stored.body or b"", (*headers, (b"content-location", location)))
+
+
+def _patched(call: Call, outcome: Outcome) -> Reply:
+    """As of any write; but the rest of the record is no news that a scope to change it gives."""
+    if (
+        not shows_patched(call, outcome.stored.type)
+        and call.preference.returns != "OperationOutcome"
+    ):
+        call = msgspec.structs.replace(call, preference=_MINIMAL)
+    return _written(call, outcome)
+
+
+def shows_patched(call: Call, type_: str) -> bool:
+    """Whether who patches a record of this type may be shown what has become of it."""
+    scopes = call.records.actor.scopes
+    return scopes is None or scopes.show_what_changes(type_)
 
 
 def _deleted(call: Call, outcome: Outcome | None) -> Reply:

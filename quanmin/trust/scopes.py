@@ -118,6 +118,14 @@ class Scopes(msgspec.Struct, frozen=True):
             for reach in self.reaches
         )
 
+    def show_what_changes(self, type_: str) -> bool:
+        """Whether they let read whatever records of this type they let change."""
+        return all(
+            any(one.covers(msgspec.structs.replace(reach, letters="r")) for one in self.reaches)
+            for reach in self.reaches
+            if "u" in reach.letters and reach.type in {"*", type_}
+        )
+
     def of_contexts(self, contexts: Iterable[str]) -> Scopes:
         """Those on records in these contexts, and all others."""
         wanted = frozenset(contexts)

@@ -4,6 +4,7 @@ Launch 2.2, scopes-and-launch-context).
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
@@ -228,6 +229,34 @@ async def test_bundles_are_held_to_the_scopes_entry_by_entry(ward: Ward) -> None
     assert (await send("transaction", entries[4], entries[0])).status_code == 200
 
 
+async def test_a_scope_to_change_does_not_show_what_it_changes(ward: Ward) -> None:
+    address = f"/fhir/Observation/{ward.ids['one laboratory']}"
+    steps = b'[{"op": "replace", "path": "/status", "value": "amended"}]'
+    entry = {
+        "resource": {
+            "resourceType": "Binary",
+            "contentType": "application/json-patch+json",
+            "data": base64.b64encode(steps).decode(),
+        },
+        "request": {"method": "PATCH", "url": address.removeprefix("/fhir/")},
+    }
+    batch = {"resourceType": "Bundle", "type": "batch", "entry": [entry]}
+    want = {"Prefer": "return=representation"}
+    for scopes, is_shown in (
+        ("user/Observation.u", False),
+        ("user/Observation.u user/Observation.r?category=vital-signs", False),
+        ("user/Observation.ru", True),
+    ):
+        mine = await ward.token(scopes) | want
+        kind = {"Content-Type": "application/json-patch+json"}
+        one = await ward.api.patch(address, content=steps, headers=mine | kind)
+        assert (one.status_code, bool(one.content)) == (200, is_shown), scopes
+        several = await ward.api.post("/fhir", json=batch, headers=mine)
+        told = several.json()["entry"][0]
+        assert told["response"]["status"].startswith("200"), told
+        assert ("resource" in told) == is_shown, scopes
+
+
 async def test_old_versions_are_shown_by_scopes_without_parameters(ward: Ward) -> None:
     id_ = ward.ids["one laboratory"]
     body = ward.result("one", "2339-0", "laboratory", id=id_, note=[{"text": "again"}])
@@ -255,10 +284,38 @@ async def test_smart_conformance_the_node_tells_where_its_authorization_server_i
     assert config["token_endpoint"] == f"{ADDRESS}/oauth/token"
     assert config["authorization_endpoint"] == f"{ADDRESS}/oauth/authorize"
     assert config["code_challenge_methods_supported"] == ["S256"]
-    assert {"RS384", "ES384"} == set(config["token_endpoint_auth_signing_alg_values_supported"])
-    assert {"launch-ehr", "permission-v2", "client-confidential-asymmetric"} <= set(
-        config["capabilities"]
+    assert config["issuer"] == ADDRESS
+    assert config["jwks_uri"] == f"{ADDRESS}/oauth/keys"
+    assert config["introspection_endpoint"] == f"{ADDRESS}/oauth/introspect"
+    assert config["revocation_endpoint"] == f"{ADDRESS}/oauth/revoke"
+    assert set(config["grant_types_supported"]) == {
+        "authorization_code",
+        "client_credentials",
+        "refresh_token",
+    }
+    assert config["response_types_supported"] == ["code"]
+    assert {"openid", "launch/patient", "patient/*.rs", "system/*.rs"} <= set(
+        config["scopes_supported"]
     )
+    # RFC 8414 section 2: "MUST be present" beside private_key_jwt, at each of the three.
+    for name in ("token", "introspection", "revocation"):
+        methods = config[f"{name}_endpoint_auth_methods_supported"]
+        assert "private_key_jwt" in methods
+        assert ("none" in methods) == (name != "introspection")
+        algorithms = config[f"{name}_endpoint_auth_signing_alg_values_supported"]
+        assert set(algorithms) == {"RS384", "ES384"}
+    assert set(config["capabilities"]) == {
+        *("launch-ehr", "launch-standalone", "sso-openid-connect", "context-banner"),
+        *("client-public", "client-confidential-symmetric", "client-confidential-asymmetric"),
+        *("context-ehr-patient", "context-ehr-encounter"),
+        *("context-standalone-patient", "context-standalone-encounter"),
+        *("permission-offline", "permission-online", "permission-patient", "permission-user"),
+        *("permission-v1", "permission-v2", "authorize-post"),
+    }
+    told = (await ward.api.get("/.well-known/openid-configuration")).json()
+    assert told["id_token_signing_alg_values_supported"] == ["RS256"]
+    assert told["subject_types_supported"] == ["public"]
+    assert told["request_uri_parameter_supported"] is False, "left out, it would mean true"
     for path in ("smart-configuration", "openid-configuration", "oauth-authorization-server"):
         answer = await ward.api.get(f"/.well-known/{path}")
         assert answer.status_code == 200
@@ -266,7 +323,7 @@ async def test_smart_conformance_the_node_tells_where_its_authorization_server_i
         assert answer.headers["access-control-allow-origin"] == "*"
         assert answer.json()["issuer"] == ADDRESS
     keys = (await ward.api.get("/oauth/keys")).json()["keys"]
-    assert [key["alg"] for key in keys] == ["ES256"]
+    assert [key["alg"] for key in keys] == ["RS256"]
     assert "d" not in keys[0]
     metadata = (await ward.api.get("/fhir/metadata")).json()["rest"][0]["security"]
     uris = {one["url"]: one["valueUri"] for one in metadata["extension"][0]["extension"]}
