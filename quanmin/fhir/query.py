@@ -308,20 +308,53 @@ def asked_of(query: Query) -> Iterator[Asked]:
 
 
 def _asked(type_: str, condition: Condition) -> Iterator[Asked]:
+    for of_type, part in _parts(type_, condition):
+        match part:
+            case Chain(param):
+                yield of_type, param, None
+            case Has(param):
+                yield param.type, param, None
+            case Clause(param, modifier):
+                yield of_type, param, modifier
+
+
+def ids_named(query: Query, of_type: str) -> Iterator[str]:
+    """The ids by which the query names records of a type, at any end of a link."""
+    for part in query.parts:
+        yield from ids_named(part, of_type)
+    if query.compartment is not None and query.compartment[0] == of_type:
+        yield query.compartment[1]
+    for condition in (*query.clauses, *query.links, *query.filters):
+        for type_, one in _parts(query.type or of_type, condition):
+            if isinstance(one, Clause):
+                yield from _ids_in(type_, one, of_type)
+
+
+def _ids_in(type_: str, clause: Clause, of_type: str) -> Iterator[str]:
+    for operand in clause.operands:
+        match operand:
+            case ReferenceOperand(named, str(id_)):
+                if named == of_type or (named is None and of_type in clause.param.targets):
+                    yield id_
+            case TokenOperand(_, str(id_)):
+                if clause.param.code == "_id" and type_ == of_type:
+                    yield id_
+
+
+def _parts(type_: str, condition: Condition) -> Iterator[tuple[str, Clause | Linkage]]:
+    """The clauses and links of a condition, each with the type that it is asked of."""
     match condition:
-        case Chain(param, ends):
-            yield type_, param, None
+        case Chain(_, ends):
+            yield type_, condition
             for end in ends:
-                yield from _asked(end.type, end.condition)
+                yield from _parts(end.type, end.condition)
         case Has(param, inner):
-            yield param.type, param, None
-            yield from _asked(param.type, inner)
-        case Tested(among):
-            yield from _asked(type_, among)
+            yield type_, condition
+            yield from _parts(param.type, inner)
+        case Tested(part) | Not(part):
+            yield from _parts(type_, part)
         case AllOf(parts) | AnyOf(parts):
             for part in parts:
-                yield from _asked(type_, part)
-        case Not(part):
-            yield from _asked(type_, part)
-        case Clause(param, modifier):
-            yield type_, param, modifier
+                yield from _parts(type_, part)
+        case Clause():
+            yield type_, condition

@@ -66,6 +66,13 @@ class Draft(msgspec.Struct):
         """Whether the version says that the record is deleted."""
         return bool(self.flags & DELETED)
 
+    @property
+    def left(self) -> int | None:
+        """The source Patient whose the record was until now, when it is another's from now on."""
+        if self.current is None or self.current.stored.facts.patient == self.patient:
+            return None
+        return self.current.stored.facts.patient
+
 
 def draft_version(
     context: Context,

@@ -49,18 +49,23 @@ class Hits(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What a write did: the version that now holds, whether it is new or was left as it was."""
+    """What a write did: the version that now holds, whether it is new or was left as it was, and
+    the source Patient (a record key) whose it was before, when it became another's.
+    """
 
     stored: Stored
     created: bool = False
     unchanged: bool = False
+    left: int | None = None
 
 
 class EntryOutcome(msgspec.Struct, frozen=True):
     """The answer to one entry of a batch or transaction.
 
     `status` is an HTTP status; `issues` when it failed.
-    `hits` is set for an entry that searched, `history` for one that asked for a history.
+    `hits` is set for an entry that searched, `history` for one that asked for a history. `counted`
+    and `about` are for the access log alone: records that the answer does not show, and Patients
+    beside those that all these are of.
     """
 
     status: int
@@ -68,3 +73,5 @@ class EntryOutcome(msgspec.Struct, frozen=True):
     hits: Hits | None = None
     history: Batch | None = None
     issues: tuple[Issue, ...] = ()
+    counted: tuple[Stored, ...] = ()
+    about: tuple[int, ...] = ()

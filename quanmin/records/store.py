@@ -515,7 +515,7 @@ class _Unit:
             return None
         was_there = draft.current is not None and draft.current.stored.body is not None
         is_created = not was_there and not draft.is_deletion
-        return Outcome(_stored(draft), created=is_created)
+        return Outcome(_stored(draft), created=is_created, left=draft.left)
 
 
 def _stored(draft: Draft) -> Stored:

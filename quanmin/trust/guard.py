@@ -35,7 +35,8 @@ from quanmin.trust.log import Keys, only
 from quanmin.trust.log.audit_event import TYPE as AUDIT_EVENT
 from quanmin.trust.log.reading import refuse_entries
 from quanmin.trust.reach import as_reached, ways_of
-from quanmin.trust.showing import action_of, answer_write, read_entry
+from quanmin.trust.showing import action_of, answer_write
+from quanmin.trust.touching import read_entry
 
 
 class Guard(Guarding):
@@ -266,7 +267,7 @@ class GuardedRecords(GuardedReading):
         self, connection: Connection, rights: Rights, reading: Reading, position: int
     ) -> EntryOutcome:
         try:
-            return await read_entry(connection, self.context, rights, reading)
+            return await self._read_entry(connection, rights, reading)
         except Problem as problem:
             where = f"Bundle.entry[{position}]"
             issues = tuple(
@@ -275,6 +276,12 @@ class GuardedRecords(GuardedReading):
             raise Invalid(
                 "an entry of the transaction cannot be read; nothing was stored", issues=issues
             ) from problem
+
+    async def _read_entry(
+        self, connection: Connection, rights: Rights, reading: Reading
+    ) -> EntryOutcome:
+        counted_max = self._guard.log.limits.counted_named_max
+        return await read_entry(connection, self.context, rights, reading, counted_max=counted_max)
 
     async def _batch_entry(self, entry: Entry) -> EntryOutcome:
         try:
@@ -299,7 +306,7 @@ class GuardedRecords(GuardedReading):
         action = action_of(reading)
         try:
             async with self._store.reading(rights.wall) as connection:
-                answer = await read_entry(connection, self.context, rights, reading)
+                answer = await self._read_entry(connection, rights, reading)
         except Problem as problem:
             await self._notes.note(action, reading.type, problem.code)
             raise

@@ -73,6 +73,7 @@ from quanmin.trust.showing import (
     with_past,
 )
 from quanmin.trust.sign_in.acting import person_asked_for
+from quanmin.trust.touching import patients_named, touched_by
 from quanmin.trust.validating import Validating
 from quanmin.trust.walling import FOR_OWN, claim_of
 
@@ -421,10 +422,14 @@ class GuardedReading:
         try:
             async with self._store.reading(rights.wall) as connection:
                 hits = await search_seen(connection, self.context, rights, query)
+                counted_max = self._guard.log.limits.counted_named_max
+                touched = await touched_by(
+                    connection, self.context, rights, query, hits, counted_max=counted_max
+                )
         except Problem as problem:
             await self._notes.note("search", query.type, problem.code)
             raise
-        await self._notes.note("search", query.type, "ok", (*hits.matches, *hits.included))
+        await self._notes.note("search", query.type, "ok", touched.versions, touched.patients)
         return hits
 
     async def related(self, type_: str, id_: str, asked: Related) -> Hits:
@@ -465,10 +470,11 @@ class GuardedReading:
         try:
             async with self._store.reading(rights.wall) as connection:
                 hits = await search_slices(connection, self.context, rights, query, rows_max)
+                about = await patients_named(connection, self.context, [query])
         except Problem as problem:
             await self._notes.note(action, query.type, problem.code)
             raise
-        await self._notes.note(action, query.type, "ok", hits.matches)
+        await self._notes.note(action, query.type, "ok", hits.matches, about)
         return hits
 
     async def keep_questions(self, several: Sequence[Question], number_max: int) -> None:
@@ -527,10 +533,11 @@ class GuardedReading:
                 found = [
                     await count_seen(connection, self.context, rights, query) for query in queries
                 ]
+                about = await patients_named(connection, self.context, queries)
         except Problem as problem:
             await self._notes.note("counts", type_, problem.code)
             raise
-        await self._notes.note("counts", type_, "ok")
+        await self._notes.note("counts", type_, "ok", (), about)
         return found
 
     async def timeline(

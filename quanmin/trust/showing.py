@@ -10,7 +10,6 @@ from quanmin.fhir.query import Query
 from quanmin.records.bundle import Reading
 from quanmin.records.context import Context
 from quanmin.records.model import EntryOutcome, Hits, Outcome, Stored
-from quanmin.records.reading import history, read, read_version
 from quanmin.records.search import search
 from quanmin.records.simplifying import both, either
 from quanmin.records.store import Store
@@ -42,32 +41,15 @@ def action_of(reading: Reading) -> str:
     return "read" if reading.version is None else "vread"
 
 
-async def read_entry(
-    connection: Connection, context: Context, rights: Rights, reading: Reading
-) -> EntryOutcome:
-    """The answer to an entry of a bundle that reads. Raises as the store does."""
-    if reading.query is not None:
-        hits = await search_seen(connection, context, rights, reading.query)
-        return EntryOutcome(200, hits=hits)
-    if reading.history is not None:
-        found = await history(connection, context, rights.whole, reading.history)
-        return EntryOutcome(200, history=found)
-    type_, id_ = reading.type or "", reading.id or ""
-    if reading.version is not None:
-        version = reading.version
-        stored = await read_version(connection, context, rights.whole, type_, id_, version=version)
-    else:
-        stored = await read(connection, context, rights.readable, type_, id_)
-    return EntryOutcome(200, stored=shown(rights, stored))
-
-
 def answer_write(outcome: Outcome | None) -> EntryOutcome:
     """The answer to an entry of a bundle that writes."""
     if outcome is None:
         return EntryOutcome(204)
+    about = () if outcome.left is None else (outcome.left,)
     if outcome.stored.body is None:
-        return EntryOutcome(204, stored=outcome.stored)
-    return EntryOutcome(201 if outcome.created else 200, stored=outcome.stored)
+        return EntryOutcome(204, stored=outcome.stored, about=about)
+    status = 201 if outcome.created else 200
+    return EntryOutcome(status, stored=outcome.stored, about=about)
 
 
 async def search_seen(

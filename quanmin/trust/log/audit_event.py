@@ -34,6 +34,8 @@ _MASKED: Final = {
 # Of the FHIR extensions pack: for whom an agent acts. Here the entry of the register of proxies, as
 # an event outlives the erasure of a person whom it would name.
 _ON_BEHALF_OF: Final = "http://hl7.org/fhir/StructureDefinition/auditevent-OnBehalfOf"
+_TYPES: Final = "http://hl7.org/fhir/resource-types"
+_DECIDES: Final = "authserver"
 RESTFUL: Final = "http://hl7.org/fhir/restful-interaction"
 ACTIONS: Final = "http://hl7.org/fhir/audit-event-action"
 OUTCOMES: Final = "http://hl7.org/fhir/audit-event-outcome"
@@ -144,6 +146,8 @@ def write_event(parts: Sequence[Kept], named: Named, *, node: str, recorded: str
     outcome = table.outcome(part.access.outcome for part in parts)
     said = sorted({part.access.outcome for part in parts})
     profile = _profile(reading.kind, outcome, named, len(parts))
+    # BALP has no policies and other ids of who deletes.
+    is_bare = reading.kind == "Delete" and bool(profile)
     event: dict[str, Any] = {
         "resourceType": TYPE,
         "id": id_of_entry(parts[0].place),
@@ -158,13 +162,14 @@ def write_event(parts: Sequence[Kept], named: Named, *, node: str, recorded: str
         "outcome": outcome,
         "outcomeDesc": ", ".join([first.action, *said]),
         "purposeOfEvent": [_purpose(first.purpose)],
-        "agent": _agents(parts, reading, node),
+        "agent": _agents(parts, reading, node, is_bare=is_bare),
         "source": {
             "observer": {"identifier": {"value": node}},
             "type": [{"system": f"{_HL7}/security-source-type", "code": "4"}],
         },
-        "entity": _entities(parts, reading, named),
     }
+    if entities := _entities(parts, reading, named):
+        event["entity"] = entities
     return msgspec.json.encode(event)
 
 
@@ -188,7 +193,9 @@ def _purpose(code: str) -> dict[str, Any]:
     return {"coding": [{"system": REASONS, "code": code}]}
 
 
-def _agents(parts: Sequence[Kept], reading: Reading, node: str) -> list[dict[str, Any]]:
+def _agents(
+    parts: Sequence[Kept], reading: Reading, node: str, *, is_bare: bool
+) -> list[dict[str, Any]]:
     table = readings()
     kind = table.kinds[reading.kind]
     first = parts[0].access
@@ -209,8 +216,11 @@ def _agents(parts: Sequence[Kept], reading: Reading, node: str) -> list[dict[str
         "altId": first.actor,
         "requestor": True,
     }
-    if rules:
-        user["policy"] = [f"{RULE}{rule}" for rule in rules]
+    policy = {"policy": [f"{RULE}{rule}" for rule in rules]} if rules else {}
+    if is_bare:
+        del user["altId"]
+    else:
+        user |= policy
     user["purposeOfUse"] = [_purpose(first.purpose)]
     proxy = next((w for w in (first.note or "").split() if w.startswith(ACTING)), None)
     if proxy is not None:
@@ -218,6 +228,12 @@ def _agents(parts: Sequence[Kept], reading: Reading, node: str) -> list[dict[str
             {"url": _ON_BEHALF_OF, "valueReference": {"identifier": {"value": proxy}}}
         ]
     program = first.client or first.actor
+    deciding = {
+        "type": {"coding": [_coding(table.agents[_DECIDES], _DECIDES)]},
+        "who": {"identifier": {"value": node}},
+        "requestor": False,
+        **policy,
+    }
     return [
         user,
         {
@@ -232,14 +248,21 @@ def _agents(parts: Sequence[Kept], reading: Reading, node: str) -> list[dict[str
             "requestor": False,
             "network": {"address": f"urn:quanmin:node:{node}", "type": "5"},
         },
+        *([deciding] if is_bare and policy else []),
     ]
 
 
 def _entities(parts: Sequence[Kept], reading: Reading, named: Named) -> list[dict[str, Any]]:
     found = [_entity(one, "1", "Person", "1", "Patient") for one in named.patients]
-    found += [_entity(one, "2", "System Object", "4", "Domain Resource") for one in named.records]
+    # In the profiles of searches the query alone is a system object.
+    is_query = reading.kind == "Query"
+    for one in named.records:
+        entity = _entity(one, "2", "System Object", "4", "Domain Resource")
+        if is_query:
+            entity["type"] = {"system": _TYPES, "code": one.partition("/")[0]}
+        found.append(entity)
     first = parts[0].access
-    if reading.kind == "Query":
+    if is_query:
         query: dict[str, Any] = {
             "type": _entity_type("2", "System Object"),
             "role": _role("24", "Query"),

@@ -42,6 +42,15 @@ class AccessLogLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             ge=2,
         ),
     ] = 26.0
+    counted_named_max: Annotated[
+        int,
+        Meta(
+            description="Up to how many records that a search only counted are named by its entry, "
+            "with their Patients; a count of more is a number.",
+            ge=0,
+            le=1000,
+        ),
+    ] = 10
     search_seconds_max: Annotated[
         float,
         Meta(

@@ -75,10 +75,15 @@ class Notes:
         self._first = None
 
     async def note(
-        self, action: str, type_: str | None, outcome: str, versions: Sequence[Stored] = ()
+        self,
+        action: str,
+        type_: str | None,
+        outcome: str,
+        versions: Sequence[Stored] = (),
+        about: Sequence[int] = (),
     ) -> None:
-        """Commit one entry about these versions."""
-        await self.put(self.entry(action, type_, outcome, versions))
+        """Commit one entry about these versions, and about Patients (record keys) besides."""
+        await self.put(_also_about(self.entry(action, type_, outcome, versions), about))
 
     async def note_reading(self, action: str, found: Stored) -> None:
         """Commit one entry about a version that was read by itself, and the rules that let it
@@ -158,12 +163,14 @@ class Notes:
         versions: list[Stored] = []
         for answer in answers:
             versions += [] if answer.stored is None else [answer.stored]
+            versions += answer.counted
             if answer.hits is not None:
                 versions += (*answer.hits.matches, *answer.hits.included)
             if answer.history is not None:
                 versions += answer.history.versions
         type_ = only({version.type for version in versions})
-        entry = self.entry(action, type_, "ok", versions)
+        about = [rid for answer in answers for rid in answer.about]
+        entry = _also_about(self.entry(action, type_, "ok", versions), about)
         single = [answer.stored for answer in answers if answer.stored is not None]
         if len(single) < len(versions):
             return entry
@@ -205,6 +212,13 @@ class Notes:
             rules=rules or None,
             client=self._actor.client or None,
         )
+
+
+def _also_about(access: Access, patients: Sequence[int]) -> Access:
+    if not patients:
+        return access
+    several = dict.fromkeys((*access.patients, *patients))
+    return msgspec.structs.replace(access, patients=tuple(several))
 
 
 def _given(accesses: Sequence[Access]) -> int:

@@ -83,6 +83,56 @@ async def test_a_read_leaves_one_event_in_the_shape_of_balp(
     ]
 
 
+# By the text of IHE BALP 1.1: of each profile the client and the server, and what the user may be.
+SLICES = {
+    "Read": ("110152", "110153", {"IRCP"}),
+    "Query": ("110153", "110152", {"IRCP"}),
+    "Create": ("110153", "110152", {"AUT", "INF", "CST"}),
+    "Update": ("110153", "110152", {"AUT", "INF", "CST"}),
+    "Delete": ("110150", "custodian", {"AUT", "INF", "CST"}),
+}
+BARE = ("role", "altId", "name", "location", "policy", "media", "purposeOfUse")
+
+
+def unkept(event: Any) -> list[str]:
+    """What an event breaks of the profile of BALP that it claims."""
+    for claimed in event["meta"].get("profile", ()):
+        kind = claimed.rpartition(".")[2]
+        action = kind.removeprefix("Patient")
+        client, server, users = SLICES[action]
+        agents: dict[str, list[Any]] = {}
+        for agent in event["agent"]:
+            agents.setdefault(agent["type"]["coding"][0]["code"], []).append(agent)
+        entities: dict[str, list[Any]] = {}
+        for entity in event["entity"]:
+            entities.setdefault(entity["type"]["code"], []).append(entity)
+        (system,) = entities.get("2", [{}])
+        user = next(agent for code, (agent, *_) in agents.items() if code in users)
+        programs = [agent for code in (client, server) for agent in agents.get(code, ())]
+        said = {
+            "client and server": len(programs) == 2,
+            "who": all("who" in agent and "network" in agent for agent in programs),
+            "user": user["requestor"] and not {"network", "media"} & user.keys(),
+            "outcome": event["outcome"] == "0",
+            "action": event["action"] == {"Query": "E"}.get(action, action[0]),
+            "transaction": len(entities.get("XrequestId", ())) <= 1,
+        }
+        if kind != action:
+            (person,) = entities.get("1", [{}])
+            said["patient"] = person["role"]["code"] == "1"
+            said["patient is one"] = person["what"]["reference"].startswith("Patient/")
+        if action == "Query":
+            said["query"] = system["role"]["code"] == "24" and "what" not in system
+            said["query is there"] = "_query" in system and "detail" not in system
+        else:
+            said["data"] = system["role"]["code"] in {"3", "4", "20"} and "what" in system
+        if action == "Delete":
+            said["user is bare"] = not {"altId", "policy", "location"} & user.keys()
+            said["programs are bare"] = not any({*BARE} & agent.keys() for agent in programs)
+        return [f"{kind}: {what}" for what, holds in said.items() if not holds]
+    return []
+
+
 async def test_every_event_is_a_valid_auditevent_of_r4(
     house: Any, client: httpx.AsyncClient, clinic: dict[str, str]
 ) -> None:
@@ -107,6 +157,7 @@ async def test_every_event_is_a_valid_auditevent_of_r4(
         *("create", "read", "vread", "history", "search", "update", "delete"),
         *("batch", "transaction", "operation"),
     }
+    assert [broken for event in found for broken in unkept(event)] == []
     profiles = {one for event in found for one in event["meta"].get("profile", ())}
     assert profiles >= {f"{BALP}.Patient{one}" for one in ("Create", "Read", "Update", "Delete")}
 
@@ -165,6 +216,56 @@ async def test_a_query_is_in_the_event_but_not_what_it_asked(
     assert query["_query"]["extension"][0]["valueCode"] == "masked"
     assert "580101199003078512" not in json.dumps(event)
     assert clinic["patient"] in json.dumps(event)
+
+
+async def test_a_count_and_an_empty_answer_name_whom_they_tell_of(
+    house: Any, client: httpx.AsyncClient, clinic: dict[str, str]
+) -> None:
+    """That a person has one such record, or none, is told by the number alone."""
+    hospital = house.client("hospital-a")
+    person, result = f"Patient/{clinic['patient']}", f"Observation/{clinic['result']}"
+    asked = {
+        f"/Observation?patient={person}&_summary=count": {person, result},
+        "/Observation?code=2339-0&_summary=count": {person, result},
+        "/Patient?identifier=580101199003078512&_summary=count": {person},
+        f"/Condition?subject={person}": {person},
+        f"/Condition?_filter=subject re {person}": {person},
+        "/Condition?subject:Patient.identifier=580101199003078512": {person},
+        f"/{person}/Condition": {person},
+        f"/{person}/$counts": {person},
+        f"/Condition?subject={person}x": set(),
+    }
+    for number, (address, named) in enumerate(asked.items()):
+        found = await hospital.get(address, headers={"x-request-id": f"asked-{number}"})
+        assert found.status_code == 200, address
+        event = await event_of(client, f"asked-{number}")
+        assert named_in(event) == named, address
+        assert unkept(event) == []
+    url = f"Condition?patient={clinic['patient']}&_summary=count"
+    batch = bundle("batch", {"request": {"method": "GET", "url": url}})
+    await hospital.post("", content=batch, headers={"x-request-id": "asked-all"})
+    assert named_in(await event_of(client, "asked-all")) == {person}
+
+
+async def test_who_loses_a_record_to_another_person_is_named(
+    house: Any, client: httpx.AsyncClient, clinic: dict[str, str]
+) -> None:
+    hospital = house.client("hospital-a")
+    other = await made(hospital, patient("580101199003078520"))
+    moved = observation(f"Patient/{other}", id=clinic["result"])
+    headers = {"x-request-id": "moved"}
+    address = f"/Observation/{clinic['result']}"
+    assert (await hospital.put(address, content=moved, headers=headers)).status_code == 200
+    persons = {f"Patient/{clinic['patient']}", f"Patient/{other}"}
+    assert named_in(await event_of(client, "moved")) == {*persons, address[1:]}
+
+
+def named_in(event: Any) -> set[str]:
+    return {
+        entity["what"]["reference"]
+        for entity in event.get("entity", ())
+        if "reference" in entity.get("what", {})
+    }
 
 
 # ---- searching -----------------------------------------------------------------------------------
