@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 from quanmin.api.parameters import Parameters, answer
 from quanmin.api.reply import Reply, version_headers, version_url
 from quanmin.base.problems import Malformed, NotSupported
-from quanmin.trust.signatures import AUTHOR, Judgement, Office, judge_record, sign_record
+from quanmin.trust.signatures import (
+    AUTHOR,
+    Judgement,
+    Office,
+    judge_record,
+    put_stamping,
+    sign_record,
+)
 
 if TYPE_CHECKING:
     from quanmin.api.call import Call
@@ -27,8 +34,9 @@ async def sign(call: Call) -> Reply:
     kind = Parameters(call, {_KIND}).text(_KIND) or AUTHOR
     if not _CODE.fullmatch(kind):
         raise Malformed("type is a code of the signature types of ASTM E1762, such as " + AUTHOR)
-    outcome = await sign_record(_office(call), call.records, type_, id_, kind)
-    stored = outcome.stored
+    office = _office(call)
+    stored = (await sign_record(office, call.records, type_, id_, kind)).stored
+    await put_stamping(office, call.records, stored)
     location = version_url(call.base, stored)
     return Reply(201, stored.body or b"", (*version_headers(stored), (b"location", location)))
 

@@ -17,6 +17,7 @@ from quanmin.trust import carry_on, is_errand
 from quanmin.trust.lifecycle.deletions import delete_found, delete_kind
 from quanmin.trust.lifecycle.incidents import count_kind, tell_kind
 from quanmin.trust.lifecycle.retention import find_kind
+from quanmin.trust.signatures import stamp_kind
 
 
 def kinds_of(node: Node) -> tuple[Kind, ...]:
@@ -50,5 +51,6 @@ def kinds_of(node: Node) -> tuple[Kind, ...]:
 
     finding = find_kind(guard.store.context, guard.now, found)
     own = (reindexing, rewrapping, rotating, finding, delete_kind(guard))
+    stamping = stamp_kind(guard, node.actors, node.office)
     incidents = (count_kind(guard.now), tell_kind(guard.store.context, guard.now))
-    return (importing.kind, exporting, *own, *incidents)
+    return (importing.kind, exporting, *own, stamping, *incidents)

@@ -11,9 +11,11 @@ from quanmin.trust.signatures.office import (
 )
 from quanmin.trust.signatures.own import OwnAuthority
 from quanmin.trust.signatures.provenance import AUTHOR
+from quanmin.trust.signatures.stamping_later import STAMP, put_stamping, stamp_kind
 
 __all__ = [
     "AUTHOR",
+    "STAMP",
     "Found",
     "Judgement",
     "Judging",
@@ -23,5 +25,7 @@ __all__ = [
     "fetch_lists",
     "judge_files",
     "judge_record",
+    "put_stamping",
     "sign_record",
+    "stamp_kind",
 ]

@@ -18,6 +18,7 @@ from msgspec import Meta
 from quanmin.base.authorities import Authorities, read_folder
 from quanmin.base.problems import Gone, Invalid, NotFound, Overloaded, Unusable
 from quanmin.base.stamping import StampServer
+from quanmin.base.timestamps import StampUnreadable, read_stamp
 from quanmin.fhir.json import decode
 from quanmin.records.model import Outcome
 from quanmin.trust.signatures import provenance
@@ -81,9 +82,22 @@ class SignatureSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
         Literal["refuse", "own"],
         Meta(
             description="What happens while it does not answer, or its stamps are not believed: "
-            "nothing is signed (503), or the node stamps itself, which whoever verifies is told."
+            "nothing is signed (503), or the node stamps itself, which whoever verifies is told, "
+            "and a job brings the authority's stamp when it answers again."
         ),
     ] = "refuse"
+    stamper_retry_seconds: Annotated[
+        float,
+        Meta(description="How long that job lets pass before it asks the authority again.", gt=0),
+    ] = 600.0
+    stamper_waiting_max: Annotated[
+        int,
+        Meta(
+            description="How many signatures of one actor may wait for a stamp; beyond, those that "
+            "follow keep the node's own.",
+            ge=0,
+        ),
+    ] = 10_000
     status_required: Annotated[
         bool,
         Meta(
@@ -99,7 +113,7 @@ class Office:
     def __init__(self, own: OwnAuthority, settings: SignatureSettings) -> None:
         """Raises Unusable for a file in the folder that cannot be read."""
         self.own = own
-        self._settings = settings
+        self.settings = settings
         self._lock = threading.Lock()
         self._seen: object = None
         self._roots = own.roots()
@@ -109,12 +123,15 @@ class Office:
 
     def judging(self) -> Judging:
         """What signatures are judged by at this moment."""
-        return Judging(
-            authorities=self._believed(), is_stamp_required=self._settings.stamp_required
-        )
+        return Judging(authorities=self._believed(), is_stamp_required=self.settings.stamp_required)
 
-    def sign(self, document: bytes, who: Signer, kind: str, target: str) -> bytes:
-        """The Provenance of a signature of this document by whom it names. Raises Invalid."""
+    def sign(
+        self, document: bytes, who: Signer, kind: str, target: str, *, is_own_enough: bool = True
+    ) -> bytes:
+        """The Provenance of a signature of this document by whom it names. Raises Invalid, and
+        Overloaded where no stamp is to be had; the node's own may stand for one where the settings
+        say so and `is_own_enough`.
+        """
         moment = datetime.now(UTC)
         key = self.own.key_of(who.actor)
         try:
@@ -129,7 +146,7 @@ class Office:
             path = self._believed().check([given], moment, "signature").path
             chain = [each.der for each in path if not each.is_self_issued]
         signature = sign(content, key, chain, moment, kind=kind)
-        stamp = self._stamp(signature)
+        stamp = self._stamp(signature) if is_own_enough else self.stamp_of_authority(signature)
         return provenance.write(
             target, kind, who=who.reference, moment=moment, signature=signature, stamp=stamp
         )
@@ -138,19 +155,32 @@ class Office:
         """A time stamp of the signature, by the authority of the settings if there is one. Raises
         Overloaded where that gives none, unless the node's own may stand for it.
         """
-        digest, settings = self.own.suite.digest, self._settings
+        digest, settings = self.own.suite.digest, self.settings
         if not settings.stamper_url:
             return self.own.stamper.stamp(digest, signature)
         try:
-            return self._foreign_stamp(signature)
+            return self.stamp_of_authority(signature)
         except Overloaded as problem:
             if settings.stamper_down == "refuse":
                 raise
             log.warning("%s. The node stamped it itself.", problem.text)
             return self.own.stamper.stamp(digest, signature)
 
-    def _foreign_stamp(self, signature: bytes) -> bytes:
-        settings = self._settings
+    def owes_stamp(self, body: bytes) -> bool:
+        """Whether a Provenance carries the node's own stamp where the authority's should be."""
+        if not self.settings.stamper_url:
+            return False
+        stamp = provenance.read(body).stamp
+        try:
+            return stamp is not None and read_stamp(stamp).is_own
+        except StampUnreadable:
+            return False
+
+    def stamp_of_authority(self, signature: bytes) -> bytes:
+        """A stamp of the signature by the authority of the settings, which is believed here. Raises
+        Overloaded where there is none.
+        """
+        settings = self.settings
         server = StampServer(
             settings.stamper_url, settings.stamper_policy, settings.stamper_seconds_max
         )
@@ -167,7 +197,7 @@ class Office:
         return stamp.token
 
     def _believed(self) -> Authorities:
-        folder = self._settings.folder
+        folder = self.settings.folder
         if folder is None:
             return self._authorities
         with self._lock:
@@ -185,7 +215,7 @@ class Office:
 
     def _read(self, folder: Path, seen: object) -> None:
         self._authorities = read_folder(
-            folder, self._roots, is_status_required=self._settings.status_required
+            folder, self._roots, is_status_required=self.settings.status_required
         )
         self._seen = seen
 
@@ -229,13 +259,16 @@ async def sign_record(
     return await records.create("Provenance", body)
 
 
-async def judge_record(office: Office, records: GuardedRecords, id_: str) -> Judgement:
-    """Whether the signature that a Provenance carries holds for the version that it names. Raises
-    NotFound, Gone, Invalid.
+async def judge_record(
+    office: Office, records: GuardedRecords, id_: str, body: bytes | None = None
+) -> Judgement:
+    """Whether the signature that a Provenance carries, or would with this body, holds for the
+    version that it names. Raises NotFound, Gone, Invalid.
     """
-    stored = await records.read("Provenance", id_)
-    signed = provenance.read(stored.body or b"")
-    type_, target, version = _version(signed.target)
+    if body is None:
+        body = (await records.read("Provenance", id_)).body
+    signed = provenance.read(body or b"")
+    type_, target, version = read_target(signed.target)
     document = await records.version(type_, target, version)
     signer = await _identifiers(records, signed.who)
     judging = await asyncio.to_thread(office.judging)
@@ -249,7 +282,8 @@ async def judge_record(office: Office, records: GuardedRecords, id_: str) -> Jud
     )
 
 
-def _version(reference: str) -> tuple[str, str, int]:
+def read_target(reference: str) -> tuple[str, str, int]:
+    """Type, id and version of what was signed. Raises Invalid."""
     match reference.split("/")[-4:]:
         case [type_, id_, "_history", version] if version.isascii() and version.isdecimal():
             return type_, id_, int(version[:18])

@@ -100,6 +100,20 @@ def read(body: bytes) -> Signed:
     )
 
 
+def with_stamp(body: bytes, stamp: bytes) -> bytes:
+    """The same Provenance with another stamp of its signature."""
+    resource = decode(body)
+    for each in _listed(resource, "signature"):
+        if each.get("sigFormat") == STAMP:
+            each["data"] = base64.b64encode(stamp).decode()
+    return msgspec.json.encode(resource)
+
+
+def with_id(body: bytes, id_: str) -> bytes:
+    """The same Provenance under an id."""
+    return msgspec.json.encode({**decode(body), "id": id_})
+
+
 def is_signed(resource: dict[str, Any]) -> bool:
     """Whether a resource is a Provenance with a signature of this kind."""
     return resource.get("resourceType") == "Provenance" and any(

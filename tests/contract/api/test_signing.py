@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import inspect
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,12 +18,22 @@ from asn1crypto import pem
 from authority import Authority
 from stamping import StampOffice, running_office
 from stores import observation
+from workers import at_work
 
+from quanmin.base.jobs import JobLimits, Worker
 from quanmin.base.keys import FileKeys
 from quanmin.base.problems import Unusable
 from quanmin.base.signing import SUITES, PrivateKey, suite_named
 from quanmin.base.timestamps import Stamper, read_stamp
-from quanmin.trust.signatures import AUTHOR, Office, OwnAuthority, SignatureSettings
+from quanmin.trust.signatures import (
+    AUTHOR,
+    STAMP,
+    Office,
+    OwnAuthority,
+    SignatureSettings,
+    own,
+    stamp_kind,
+)
 from quanmin.trust.signatures.content import CONTENT, canonical
 from quanmin.trust.signatures.detached import sign
 from quanmin.trust.signatures.provenance import write
@@ -299,14 +311,35 @@ class Stamping:
         self.authority = authority
         hall.believe("stamps.cer", authority.der)
 
+    def signing(self, **more: Any) -> Office:
+        settings = {"stamper_url": self.office.address, "stamper_policy": POLICY, **more}
+        return Office(self.hall.own, SignatureSettings(folder=self.hall.folder, **settings))
+
     def client(self, **more: Any) -> httpx.AsyncClient:
-        settings = SignatureSettings(
-            folder=self.hall.folder,
-            **{"stamper_url": self.office.address, "stamper_policy": POLICY, **more},
-        )
-        office = Office(self.hall.own, settings)
+        office = self.signing(**more)
         client: httpx.AsyncClient = self.hall.house.client("hospital-a", office=office)
         return client
+
+    def worker(self, house: Any) -> Worker:
+        """Brings stamps later, and waits for next to nothing between two attempts."""
+        office = self.signing(stamper_retry_seconds=0.2)
+        kind = stamp_kind(house.guard, house.actors, office)
+        return Worker(house.pool, [kind], JobLimits(poll_seconds=0.05))
+
+
+async def soon(holds: Callable[[], Any]) -> None:
+    for _ in range(1000):
+        told = holds()
+        if await told if inspect.isawaitable(told) else told:
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("it did not come to that in time")
+
+
+async def count(house: Any, state: str, message: str) -> int:
+    """How many jobs that bring a stamp are in this state, having said this."""
+    asked = "select count(*) from jobs.job where kind = $1 and state = $2 and message = $3"
+    return int(await house.pool.fetchval(asked, STAMP, state, message))
 
 
 @pytest.fixture
@@ -365,6 +398,56 @@ async def test_nothing_is_signed_while_the_authority_gives_no_stamp(
     client = stamping.client(stamper_down="own")
     found_own = await verified(client, await signed(client, record))
     assert (found_own["holds"], found_own["stamp-is-own"]) == ([True], [True])
+
+
+async def test_a_stamp_that_was_not_to_be_had_is_brought_later(
+    stamping: Stamping, house: Any
+) -> None:
+    """Under a certificate that lasts it takes the place of the node's own; else what was signed is
+    signed anew.
+    """
+    client = stamping.client(stamper_down="own")
+    record = await make(client)
+    stamping.office.status = 500
+    provenance = await signed(client, record)
+    before = (await client.get(f"/{provenance}")).json()
+    assert (await verified(client, provenance))["stamp-is-own"] == [True]
+
+    async with at_work(stamping.worker(house)):
+        # Once to sign, and again and again.
+        await soon(lambda: len(stamping.office.asked) >= 3)
+        assert (await verified(client, provenance))["stamp-is-own"] == [True]
+        stamping.office.status = 200
+        await soon(lambda: count(house, "done", "stamped"))
+    assert (await verified(client, provenance))["holds"] == [True]
+    after = (await client.get(f"/{provenance}")).json()
+    assert after["meta"]["versionId"] == "2"
+    assert after["signature"][0] == before["signature"][0]
+    assert after["target"] == before["target"]
+    assert (await verified(client, provenance))["stamp-is-own"] == [False]
+    assert await count(house, "waiting", "") == 0
+
+
+async def test_what_was_signed_under_a_certificate_that_has_ended_is_signed_anew(
+    stamping: Stamping, house: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = stamping.client(stamper_down="own")
+    stamping.office.status = 500
+    monkeypatch.setattr(own, "_AFTER", timedelta(seconds=-own._SLOT_SECONDS - 1))
+    monkeypatch.setattr(own, "_BEFORE", timedelta(days=1))
+    provenance = await signed(client, await make(client))
+    before = (await client.get(f"/{provenance}")).json()
+    monkeypatch.undo()
+    stamping.hall.own._certified.cache_clear()
+    stamping.office.status = 200
+    async with at_work(stamping.worker(house)):
+        await soon(lambda: count(house, "done", "signed anew and stamped"))
+    assert (await verified(client, provenance))["stamp-is-own"] == [False]
+    after = (await client.get(f"/{provenance}")).json()
+    assert after["signature"][0]["data"] != before["signature"][0]["data"]
+    assert after["target"] == before["target"]
+    first = await client.get(f"/{provenance}/_history/1")
+    assert first.json()["signature"] == before["signature"]
 
 
 async def test_a_stamp_that_nobody_here_would_believe_is_not_taken(stamping: Stamping) -> None:
