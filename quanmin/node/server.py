@@ -144,6 +144,7 @@ def _assemble(
         allowances=open_allowances(settings, places, pool),
         posts_required=settings.registers.posts_required,
         revoked=Epoch(places.revoked),
+        unregistered=settings.processing.unregistered,
         rules=load_rules(settings.rules.folder),
     )
     # Files that arrive and leave stand in the node's folder, also when its database does not.
@@ -154,7 +155,6 @@ def _assemble(
         settings.imports,
     )
     exports = Exports(folder=places.exports, limits=settings.export, has_room=disk.is_enough)
-    office = open_office(keys, settings)
     actors = Actors(pool)
     authorization = _open_authorization(settings, guard.revoked, keys, actors, pool, log=guard.log)
     sign_in = open_sign_in(settings, pool, keys, guard.log)
@@ -168,7 +168,7 @@ def _assemble(
         sign_in,
         arrivals,
         exports,
-        office,
+        open_office(keys, settings),
         ledger,
         authorization,
     )

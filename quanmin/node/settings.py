@@ -28,6 +28,7 @@ from quanmin.terminology import TermLimits
 from quanmin.trust.allowances import QuotaLimits
 from quanmin.trust.deciding.rule_settings import RuleSettings
 from quanmin.trust.imports import ImportLimits
+from quanmin.trust.lifecycle.registered import ProcessingSettings
 from quanmin.trust.lifecycle.retention_rules import RetentionSettings
 from quanmin.trust.log.limits import AccessLogLimits
 from quanmin.trust.sign_in import SignInLimits
@@ -336,6 +337,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     store: StoreLimits = msgspec.field(default_factory=StoreLimits)
     rules: RuleSettings = msgspec.field(default_factory=RuleSettings)
     registers: RegisterSettings = msgspec.field(default_factory=RegisterSettings)
+    processing: ProcessingSettings = msgspec.field(default_factory=ProcessingSettings)
     reindex: ReindexLimits = msgspec.field(default_factory=ReindexLimits)
     retention: RetentionSettings = msgspec.field(default_factory=RetentionSettings)
     keys: KeySettings = msgspec.field(default_factory=KeySettings)

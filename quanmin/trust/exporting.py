@@ -19,6 +19,7 @@ from quanmin.records.reading import count_beyond
 from quanmin.records.settling import Settling, settling
 from quanmin.trust.deciding import CONSENT
 from quanmin.trust.directory import asks_for_hidden
+from quanmin.trust.lifecycle.activities import EXPORTS
 from quanmin.trust.lifecycle.handing_out import begin_handing_out
 from quanmin.trust.showing import shown
 
@@ -91,9 +92,10 @@ class Exporting:
         await self._guard.look_again()
 
     async def check(self, queries: Sequence[Query]) -> None:
-        """Make sure that each query can be answered by the index as it is now. Raises as
-        `require_indexed` does.
+        """Make sure that exports are registered, and each query can be answered by the index as it
+        is now. Raises Stopped, or as `require_indexed` does.
         """
+        await self._guard.registered.refuse(export=EXPORTS)
         async with self._store.glancing() as connection:
             for query in queries:
                 await require_indexed(connection, self._store.context, query)
@@ -114,6 +116,7 @@ class Exporting:
         commit with what is done with them; without one it is durable when this returns.
         """
         purpose = self._notes.purpose
+        await self._guard.registered.refuse(export=EXPORTS)
         sender, rights = await self._guard.rights(self._actor, purpose, "rs")
         rights = await self._guard.taken_out(self._actor, purpose, sender, rights)
         self._notes.decided_by(rights.reasons)

@@ -25,6 +25,7 @@ from quanmin.records.store import BeforeCommit
 from quanmin.records.targets import beyond_reach
 from quanmin.trust.actors import Actor
 from quanmin.trust.allowances import amounts_of
+from quanmin.trust.consent_giving import refuse_ungiven
 from quanmin.trust.deciding import Rights
 from quanmin.trust.erasing import note_erasure
 from quanmin.trust.guarded_reading import GuardedReading, Guarding
@@ -336,7 +337,7 @@ class GuardedRecords(GuardedReading):
             if scoped is not None:
                 await scoped.refuse_beyond(connection, operations, outcomes)
             written = [one.stored for one in outcomes if one is not None and not one.unchanged]
-            await self._guard.refuse_ungiven(connection, self.actor, written)
+            await refuse_ungiven(self._guard, connection, self.actor, written)
             rights.standing.refuse_uncovered((stored.type, stored.body) for stored in written)
             await refuse_filed(connection, self.actor, written)
             await before_commit(connection, outcomes)

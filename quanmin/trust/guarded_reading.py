@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from datetime import datetime
 from typing import Self
 
 import msgspec
@@ -33,12 +32,8 @@ from quanmin.records.walls import Wall
 from quanmin.terminology import TermLimits, Terms
 from quanmin.trust.actors import Actor
 from quanmin.trust.allowances import Allowances
-from quanmin.trust.consent_telling import tell_given
 from quanmin.trust.deciding import (
-    CONSENT,
     Deciding,
-    Giver,
-    Giving,
     Grants,
     Ground,
     InUse,
@@ -53,6 +48,7 @@ from quanmin.trust.desk import Kind
 from quanmin.trust.errands import Errands
 from quanmin.trust.exporting import Exporting
 from quanmin.trust.imports import Imports
+from quanmin.trust.lifecycle.registered import Mode, Registered
 from quanmin.trust.log import AccessLog, Notes, only
 from quanmin.trust.log.audit_event import TYPE as AUDIT_EVENT
 from quanmin.trust.log.audit_event import entry_of_id
@@ -92,10 +88,11 @@ class Guarding:
         posts_required: bool = True,
         revoked: Epoch | None = None,
         rules: Sequence[Rule] | None = None,
+        unregistered: Mode = "show",
     ) -> None:
         """`now` gives microseconds since 1970-01-01T00:00Z. Without `allowances` nobody has any
-        quota; `posts_required` as `Standings`, `rules` as `Deciding`; `revoked` is advanced when
-        somebody is stopped.
+        quota; `posts_required` as `Standings`, `rules` as `Deciding`, `unregistered` as
+        `Registered`; `revoked` is advanced when somebody is stopped or that register changes.
         """
         self.store = store
         self.people = people
@@ -103,6 +100,7 @@ class Guarding:
         self.now = now
         self.allowances = allowances
         self.revoked = revoked or Epoch()
+        self.registered = Registered(store.looking_up(), self.revoked, unregistered)
         self.deciding = Deciding(store.context.keying, rules, store.context.zone)
         self.grants = Grants(store.looking_up)
         self.standings = Standings(store.looking_up(), now, posts_required=posts_required)
@@ -174,6 +172,7 @@ class Guarding:
         act.
         """
         standing = await self.standings.of(actor)
+        await self.registered.refuse(purpose=purpose, client=actor.client)
         actor = standing.acting(actor)
         sender = await self.store.sender(actor.sender or f"actor:{actor.code}")
         patients = await self.patients_of(actor)
@@ -230,25 +229,6 @@ class Guarding:
             return frozenset()
         codes = sorted(institution_rule().register.senders)
         return frozenset([await self.store.sender(code) for code in codes])
-
-    async def refuse_ungiven(
-        self, connection: Connection, actor: Actor, written: Sequence[Stored]
-    ) -> None:
-        """Raises Forbidden or Invalid when a Consent among these is not the actor's to give."""
-        consents = [stored for stored in written if stored.type == CONSENT]
-        if not consents:
-            return
-        is_own = actor.role in {"resident", "guardian"}
-        giver = Giver(
-            await self.patients_of(actor, "consent") if is_own else None,
-            is_guardian=actor.role == "guardian",
-            is_operator=actor.role == "operator",
-        )
-        context = self.store.context
-        today = datetime.fromtimestamp(self.now() / 1e6, context.zone).date()
-        await Giving(connection, context, self.people).refuse(consents, giver, today)
-        if not giver.is_operator:
-            await tell_given(connection, consents, self.now(), is_own=is_own)
 
     async def patients_of(self, actor: Actor, what: str = "own_record") -> frozenset[int]:
         """The Patients that a resident is, or those for whom they act; nobody else is any. Raises

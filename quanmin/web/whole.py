@@ -108,6 +108,7 @@ class Door:
             )
             narrowed = DeclaredRecords(records, application, self._house.settings.zone)
             try:
+                await self._house.guard.registered.refuse(application=application.name)
                 await records.refuse_stopped()  # also where a page asks no records, but a desk
                 return await page.call(visit, narrowed)
             except Stopped:

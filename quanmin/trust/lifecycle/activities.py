@@ -17,6 +17,9 @@ from quanmin.trust.lifecycle.activity_rules import Activity, activity_rules, che
 
 UseKind = Literal["application", "purpose", "client", "export"]
 
+EXPORTS: Final = "$export"
+"""The export whose entry is asked for: in bulk, at the door."""
+
 _NODE: Final = "node"
 _LOCK: Final = "select pg_advisory_xact_lock(hashtextextended('activity ' || $1, 0))"
 _INSERT: Final = """
@@ -136,6 +139,7 @@ class ProcessingRegister(Desk):
             entry = self._notes.entry_of_keys("write-activity", None, "ok", ())
             await self._notes.put_in(connection, [entry])
         self._notes.settle()
+        self._guard.revoked.advance()
         return Entered(code, seen + 1, now, by, is_in_force, activity)
 
     async def assign(self, kind: str, name: str, code: str) -> None:
@@ -153,6 +157,7 @@ class ProcessingRegister(Desk):
             entry = self._notes.entry_of_keys("assign-activity", None, "ok", ())
             await self._notes.put_in(connection, [entry])
         self._notes.settle()
+        self._guard.revoked.advance()
 
     async def uses(self, applications: Collection[str], purposes: Collection[str]) -> list[Use]:
         """Everything of the node that processes personal data, with the entry in force that it is
@@ -168,7 +173,7 @@ class ProcessingRegister(Desk):
         there = [("application", one) for one in applications]
         there += [("purpose", one) for one in purposes]
         there += [("client", row["code"]) for row in rows]
-        there += [key for key in covered if key[0] == "export"]
+        there += sorted({("export", EXPORTS), *(key for key in covered if key[0] == "export")})
         found = [Use(kind, name, covered.get((kind, name), "")) for kind, name in there]
         return sorted(found, key=lambda one: (bool(one.activity), one))
 

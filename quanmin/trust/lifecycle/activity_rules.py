@@ -78,6 +78,7 @@ class _Roles(msgspec.Struct, frozen=True):
 class _Head(msgspec.Struct, frozen=True):
     assessment_days: int
     letters_max: int
+    always: tuple[str, ...]
 
 
 class ActivityRules(msgspec.Struct, frozen=True):

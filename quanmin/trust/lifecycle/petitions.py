@@ -19,6 +19,7 @@ from quanmin.records.model import Outcome, Stored
 from quanmin.records.operation import Change, Operation, Sender
 from quanmin.records.reading import read
 from quanmin.records.visibility import Everything
+from quanmin.trust.consent_giving import refuse_ungiven
 from quanmin.trust.deciding import senders_of_region
 from quanmin.trust.desk import Desk
 from quanmin.trust.lifecycle.erasing import erase_patients_of
@@ -467,7 +468,7 @@ class Petitions(Desk):
         async def note(connection: Connection, outcomes: Sequence[Outcome | None]) -> None:
             written = [one.stored for one in outcomes if one is not None]
             if self._actor.role in petition_rules().roles.asker:
-                await guard.refuse_ungiven(connection, self._actor, written)
+                await refuse_ungiven(guard, connection, self._actor, written)
             await self._tell(connection, written[0])
             await notes.put_in(connection, [notes.entry(action, TASK, "ok", written)])
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 
 import msgspec
 import pytest
 from clinic import Browser, Clinic
 
-from quanmin.base.problems import Conflict, Forbidden
+from quanmin.base.problems import Conflict, Forbidden, Stopped
 from quanmin.trust import Actor
 from quanmin.trust.lifecycle.activities import ProcessingRegister, enter_delivered, is_covered
 from quanmin.trust.lifecycle.activity_rules import activity_rules
+from quanmin.trust.lifecycle.registered import Registered
 
 ENTRY = {
     "code": "research",
@@ -105,6 +107,51 @@ async def test_an_entry_that_was_changed_here_is_not_overwritten_by_the_program(
         await desk.write("care", own, seen=1)
     assert (await desk.versions("care"))[0].activity.owner == "the commission"
     assert own.is_overdue(date(2026, 1, 1))
+
+
+async def test_what_the_register_does_not_hold_is_refused_with_the_next_request(
+    clinic: Clinic,
+) -> None:
+    await delivered(clinic)
+    guard = clinic.guard
+    desk = guard.records(KEEPER, purpose="HOPERAT", request_id="r").desk(ProcessingRegister)
+    browser = await clinic.enter("hospital-a")
+
+    def asked(purpose: str, client: str = "") -> Any:
+        doctor = Actor("a", "institution", "a", "hospital-a", client=client)
+        records = guard.records(doctor, purpose=purpose, request_id="r")
+        return records.read("Observation", clinic.ids["hospital-a Observation"])
+
+    async def end(code: str) -> None:
+        (newest, *_) = await desk.versions(code)
+        own = msgspec.structs.replace(newest.activity, owner="the commission")
+        await desk.write(code, own, seen=newest.version, is_in_force=False)
+
+    guard.registered = Registered(guard.store.looking_up(), guard.revoked, "ended")
+    await asked("PUBHLTH")
+    await asked("HRESCH")
+    assert (await browser.get("/enrolment")).status_code == 200
+    doctor = Actor("a", "institution", "a", "hospital-a")
+    exporting = guard.records(doctor, purpose="HOPERAT", request_id="r").exporting
+    await exporting.check([])
+    for code in ("public-health", "own-copies", "care", "registration"):
+        await end(code)
+    with pytest.raises(Stopped, match="no entry in force"):
+        await asked("PUBHLTH")
+    with pytest.raises(Stopped, match="export"):
+        await exporting.check([])
+    assert (await browser.get("/enrolment")).status_code == 403
+    assert (await browser.get("/")).status_code == 200
+    await asked("TREAT")  # whatever the register says
+    await asked("HRESCH")
+    guard.registered = Registered(guard.store.looking_up(), guard.revoked, "refuse")
+    with pytest.raises(Stopped, match="HRESCH"):
+        await asked("HRESCH")
+    with pytest.raises(Stopped, match="client"):
+        await asked("TREAT", "app-1")
+    await desk.assign("purpose", "HRESCH", "security")
+    await asked("HRESCH")
+    await browser.client.aclose()
 
 
 async def test_others_do_not_read_or_write_the_register(clinic: Clinic) -> None:
