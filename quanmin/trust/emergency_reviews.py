@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from quanmin.base.database import Connection
-from quanmin.base.problems import Forbidden, Problem
+from quanmin.base.problems import Forbidden, NotFound, Problem
 from quanmin.records.rid import id_of
 from quanmin.trust.deciding.glass import (
     Glasses,
@@ -23,6 +23,7 @@ from quanmin.trust.deciding.glass import (
 from quanmin.trust.deciding.reaching import BREAK_GLASS
 from quanmin.trust.desk import Desk
 
+_NO_INSTITUTION: Final = 0
 _JUDGING: Final = "judge-break-glass"
 _READING: Final = "read-break-glass"
 # Of what was read while it was open, what is of this person: entries of the log name records.
@@ -67,13 +68,16 @@ class EmergencyReviews(Desk):
         """Openings with the code of their institution, the oldest first, after a moment and number.
         Raises Forbidden for who does not judge.
         """
-        await self._refuse_others()
+        own = await self._own_institution()
         async with self._guard.store.glancing(self._guard.store.whole_node) as connection:
+            sender = own
             if institution:
                 sender = await connection.fetchval(
                     "select sender from records.sender where code = $1", institution
                 )
-                wanted = msgspec.structs.replace(wanted, sender=sender or 0)
+                sender = sender if own in {None, sender} else None
+                sender = sender or _NO_INSTITUTION
+            wanted = msgspec.structs.replace(wanted, sender=sender)
             found = await self._glasses.listed(connection, wanted, after=after, count=count)
             named = await _named(connection, {one.sender for one in found})
         await self._note({one.patient for one in found}, len(found))
@@ -83,10 +87,10 @@ class EmergencyReviews(Desk):
         """One opening, and what was read while it was open: kinds and numbers, not what they say.
         Raises Forbidden, NotFound.
         """
-        await self._refuse_others()
+        own = await self._own_institution()
         guard, context = self._guard, self._guard.store.context
         async with guard.store.reading(guard.store.whole_node) as connection:
-            opened = await self._glasses.one(connection, glass)
+            opened = _of_institution(await self._glasses.one(connection, glass), own)
             person = await guard.people.person_of(connection, opened.patient)
             linked = [] if person is None else await guard.people.patients_of(connection, person)
             patients = sorted({opened.patient, *linked})
@@ -107,9 +111,11 @@ class EmergencyReviews(Desk):
         """
         guard = self._guard
         try:
-            await self._refuse_others()
+            own = await self._own_institution()
             whole = guard.store.whole_node
             async with guard.store.glancing(whole) as connection, connection.transaction():
+                if own is not None:
+                    _of_institution(await self._glasses.one(connection, glass), own)
                 patient = await self._glasses.judge(
                     connection,
                     glass,
@@ -129,16 +135,16 @@ class EmergencyReviews(Desk):
         """How often who opened records, with the code of the institution, the most first. Raises
         Forbidden for who does not judge.
         """
-        await self._refuse_others()
+        own = await self._own_institution()
         async with self._guard.store.glancing(self._guard.store.whole_node) as connection:
-            found = await self._glasses.statistics(connection, since, before)
+            found = await self._glasses.statistics(connection, since, before, own)
             named = await _named(connection, {one.sender for one in found})
         await self._note(set(), len(found))
         return [(one, named.get(one.sender, "")) for one in found]
 
     async def suspended_until(self, actors: Sequence[str]) -> dict[str, int]:
         """Of these actors those who may open no records for now, and until when."""
-        await self._refuse_others()
+        await self._own_institution()
         now, found = self._guard.now(), {}
         async with self._guard.store.glancing(self._guard.store.whole_node) as connection:
             for actor in dict.fromkeys(actors):
@@ -147,16 +153,41 @@ class EmergencyReviews(Desk):
                     found[actor] = until
         return found
 
-    async def _refuse_others(self) -> None:
+    async def is_charged(self) -> bool:
+        """Whether the asker judges what was opened for their institution, by a post of theirs.
+        Raises Stopped for whom the registers do not let act.
+        """
+        own = load_glass_rules().own_reviewers
+        standing = await self._guard.standings.of(self._actor)
+        return self._actor.role in own.roles and own.duty in self._actor.duties | standing.duties
+
+    async def _own_institution(self) -> int | None:
+        """The institution (its number) whose emergencies the asker judges; None for all. Raises
+        Forbidden for who does not judge.
+        """
         await self._refuse_entrusted()
-        if self._actor.role not in load_glass_rules().reviewers:
-            raise Forbidden("what was opened in an emergency is judged by security administrators")
+        is_charged = await self.is_charged()
+        if self._actor.role in load_glass_rules().reviewers:
+            return None
+        if not is_charged:
+            raise Forbidden(
+                "what was opened in an emergency is judged by security administrators, and for"
+                " their own institution by who is charged with it in a post"
+            )
+        return await self._guard.store.sender(self._actor.sender)
 
     async def _note(self, patients: set[int], number: int) -> None:
         entry = self._notes.entry_of_keys(_READING, None, "ok", ())
         await self._notes.put(
             msgspec.structs.replace(entry, hits=number, patients=tuple(sorted(patients)))
         )
+
+
+def _of_institution(opened: Opened, own: int | None) -> Opened:
+    """The same. Raises NotFound for another institution's, as for one that is not there."""
+    if own is not None and opened.sender != own:
+        raise NotFound("nothing was opened under this number")
+    return opened
 
 
 async def _named(connection: Connection, senders: set[int]) -> dict[int, Any]:

@@ -25,8 +25,8 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
     `reads` and `writes` are resource types, and they are limits: the records handed to the pages
     refuse every other type. `desks` are those of trust that its pages ask, a limit as well.
     `purpose` is the purpose of use (HL7 v3 PurposeOfUse) under which its reading is logged; others
-    that its pages may state stand in `may_state`. `home`
-    is the path its entry in the menu leads to.
+    that its pages may state stand in `may_state`. `home` is the path its entry in the menu leads
+    to; `menu_roles` are those in whose menu it is, None: all of `roles`.
     """
 
     name: str
@@ -41,6 +41,12 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
     may_state: frozenset[str] = frozenset()
     home: str = "/"
     pages: tuple[Page, ...]
+    menu_roles: frozenset[Role] | None = None
+
+    @property
+    def in_menu_of(self) -> frozenset[Role]:
+        """The roles whose menu has it."""
+        return self.roles if self.menu_roles is None else self.menu_roles
 
 
 class Installed(msgspec.Struct, frozen=True):

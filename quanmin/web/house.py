@@ -98,11 +98,11 @@ class House:
     def menu(
         self, role: Role, language: Language, has: Callable[[str], bool] = lambda _: True
     ) -> list[tuple[str, str]]:
-        """(words, path) of every application that a role may open and that a place `has`."""
+        """(words, path) of every application in the menu of a role that a place `has`."""
         return [
             (application.title.told(language), application.home)
             for application in self.applications
-            if role in application.roles and has(application.name)
+            if role in application.in_menu_of and has(application.name)
         ]
 
     def today(self) -> date:

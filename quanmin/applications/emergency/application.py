@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from quanmin.applications.emergency import pages
 from quanmin.trust.emergencies import Emergencies
+from quanmin.trust.emergency_reviews import EmergencyReviews
 from quanmin.web import Application, Text
 
 APPLICATION = Application(
@@ -16,7 +17,7 @@ APPLICATION = Application(
     levels=frozenset({"county", "city", "province"}),
     roles=pages.OPENERS.roles or frozenset(),
     reads=frozenset(),
-    desks=frozenset({Emergencies}),
+    desks=frozenset({Emergencies, EmergencyReviews}),
     purpose="BTG",
     home="/emergency",
     pages=pages.PAGES,

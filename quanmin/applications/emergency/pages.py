@@ -10,6 +10,7 @@ from starlette.responses import Response
 from quanmin.base.problems import NotFound, Problem
 from quanmin.trust.deciding.glass import Opened, load_glass_rules
 from quanmin.trust.emergencies import Emergencies
+from quanmin.trust.emergency_reviews import EmergencyReviews
 from quanmin.web import Access, DeclaredRecords, Page, Visit, page
 from quanmin.web.sheet import sheet
 
@@ -22,7 +23,7 @@ async def open_(visit: Visit, records: DeclaredRecords) -> Response:
     """The form, with a plain warning; after a POST the record, for a while."""
     desk = records.desk(Emergencies)
     if visit.request.method == "GET":
-        return await _form(visit, desk, {"patient": visit.asked("patient")})
+        return await _form(visit, records, {"patient": visit.asked("patient")})
     sent = {name: visit.sent.get(name, "").strip() for name in ("patient", "number", "reason")}
     try:
         patient = sent["patient"] or await desk.find(sent["number"])
@@ -32,7 +33,7 @@ async def open_(visit: Visit, records: DeclaredRecords) -> Response:
     except Problem as problem:
         if problem.status >= 500:
             raise
-        return await _form(visit, desk, sent, wrong=problem.text, status=problem.status)
+        return await _form(visit, records, sent, wrong=problem.text, status=problem.status)
     return visit.go(f"/person/{patient}")
 
 
@@ -56,10 +57,15 @@ async def own_sheet(visit: Visit, records: DeclaredRecords) -> Response:
 
 
 async def _form(
-    visit: Visit, desk: Emergencies, sent: dict[str, str], *, status: int = 200, wrong: str = ""
+    visit: Visit,
+    records: DeclaredRecords,
+    sent: dict[str, str],
+    *,
+    status: int = 200,
+    wrong: str = "",
 ) -> Response:
     rules = load_glass_rules()
-    rows = [_row(visit, one) for one in await desk.own(_OWN_MAX)]
+    rows = [_row(visit, one) for one in await records.desk(Emergencies).own(_OWN_MAX)]
     told: dict[str, Any] = {"number": "", "reason": "", **sent}
     return visit.page(
         "emergency/open.html",
@@ -70,6 +76,7 @@ async def _form(
         letters=(rules.reason_letters_min, rules.reason_letters_max),
         heading=_heading(visit),
         rows=rows,
+        is_reviewer=await records.desk(EmergencyReviews).is_charged(),
     )
 
 

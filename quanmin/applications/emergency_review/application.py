@@ -15,6 +15,7 @@ APPLICATION = Application(
     ),
     levels=frozenset({"county", "city", "province"}),
     roles=pages.REVIEWERS.roles or frozenset(),
+    menu_roles=frozenset({"operator", "security_administrator"}),
     reads=frozenset(),
     desks=frozenset({EmergencyReviews}),
     purpose="HSYSADMIN",

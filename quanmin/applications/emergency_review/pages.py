@@ -16,7 +16,8 @@ from quanmin.web import Access, DeclaredRecords, Page, Visit, page
 from quanmin.web.labels import tell_type
 from quanmin.web.sheet import sheet
 
-REVIEWERS: Final = Access(frozenset({"operator", "security_administrator"}))
+# Of an institution's staff those alone who are charged with it in a post; the desk looks.
+REVIEWERS: Final = Access(frozenset({"operator", "security_administrator", "doctor", "nurse"}))
 _ROWS: Final = 50
 _SHEET_ROWS: Final = 500
 _STATES: Final = ("waiting", "justified", "unjustified")

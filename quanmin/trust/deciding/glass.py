@@ -70,7 +70,7 @@ _STATISTICS: Final = """
         count(*) filter (where state = 'waiting') as waiting,
         count(*) filter (where state = 'justified') as justified,
         count(*) filter (where state = 'unjustified') as unjustified
-    from trust.glass where at >= $1 and at < $2
+    from trust.glass where at >= $1 and at < $2 and ($3::int is null or sender = $3)
     group by actor, sender order by number desc, actor, sender
 """
 _UNJUSTIFIED: Final = f"""
@@ -100,6 +100,13 @@ class Suspension(msgspec.Struct, frozen=True):
     days: int
 
 
+class OwnReviewers(msgspec.Struct, frozen=True):
+    """With which duty, in which roles, somebody judges what was opened for their institution."""
+
+    duty: str
+    roles: frozenset[str]
+
+
 class GlassRules(msgspec.Struct, frozen=True):
     """For how long, how much of a reason and of an opinion (in letters), who judges it within how
     many hours, and when somebody may open no more.
@@ -113,6 +120,7 @@ class GlassRules(msgspec.Struct, frozen=True):
     different_letters_min: int
     reviewers: frozenset[str]
     review_hours_max: int
+    own_reviewers: OwnReviewers
     suspension: Suspension
 
 
@@ -316,9 +324,13 @@ class Glasses:
             raise Conflict(f"this has been judged already: {found.state}")
         raise Forbidden("nobody judges what they opened themselves")
 
-    async def statistics(self, connection: Connection, since: int, before: int) -> list[Openings]:
-        """How often who opened records from one moment to before another, the most first."""
-        rows = await connection.fetch(_STATISTICS, since, before)
+    async def statistics(
+        self, connection: Connection, since: int, before: int, sender: int | None = None
+    ) -> list[Openings]:
+        """How often who opened records from one moment to before another, for an institution (its
+        number) or all, the most first.
+        """
+        rows = await connection.fetch(_STATISTICS, since, before, sender)
         return [Openings(**row) for row in rows]
 
     def _opened(self, row: object) -> Opened:

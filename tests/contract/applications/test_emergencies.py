@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from books import CODE, Books, organization, practice, practitioner, qualification
 from clinic import MAN, Browser, Clinic, with_check_digit
 
 from quanmin.trust import Actor
@@ -115,6 +116,32 @@ async def test_a_security_administrator_judges_it_once_and_both_are_told(
     assert "unjustified" in own.text
     sheet = await doctor.get("/emergency/own.csv")
     assert OPINION in sheet.text
+
+
+async def test_who_is_charged_with_it_is_led_to_the_emergencies_of_their_institution(
+    clinic: Clinic, doctor: Browser
+) -> None:
+    await opened(clinic, doctor)
+    for path in ("/emergency-review", "/emergency-review/statistics"):
+        assert (await doctor.get(path)).status_code == 403
+    assert "/emergency-review" not in (await doctor.get("/emergency")).text
+    books = Books(clinic.guard, clinic.pool)
+    home = await books.enter(organization(CODE))
+    await clinic.add(Actor("quality", "doctor", "周医师", f"sender-{CODE}"))
+    licensed = await books.enter(practitioner(qualification("physician", "clinical")))
+    await books.enter(practice(licensed, home))
+    await books.appoint("quality", practitioner_id=licensed, duties=["emergency_review"])
+    number = await clinic.guard.store.sender(f"sender-{CODE}")
+    await clinic.pool.execute("update trust.glass set sender = $1", number)
+    reviewer = await clinic.enter("quality")
+    assert 'href="/emergency-review"' in (await reviewer.get("/emergency")).text
+    (case,) = re.findall(
+        r'href="(/emergency-review/case/\d+)"', (await reviewer.get("/emergency-review")).text
+    )
+    await reviewer.get(case)
+    done = await reviewer.send(case, state="justified", opinion=OPINION)
+    assert done.status_code == 303
+    await reviewer.client.aclose()
 
 
 async def test_each_number_of_the_statistics_leads_to_its_rows(

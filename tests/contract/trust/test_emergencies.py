@@ -8,6 +8,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from books import CODE, Books, organization, practice, practitioner, qualification
 from persons import NUMBER, asking, consent, is_seen, registered, result
 from stores import open_context, open_guard
 
@@ -281,6 +282,43 @@ async def test_who_may_open_no_more_may_not_by_another_post_or_account_either(
         with pytest.raises(Forbidden, match="unjustified"):
             await doctor.desk(Emergencies).open(there.id, REASON)
     await asking(guard, "doctor", "f", purpose="BTG").desk(Emergencies).open(there.id, REASON)
+
+
+async def test_who_reviews_for_an_institution_sees_and_judges_its_emergencies_only(
+    guard: Guard, pool: asyncpg.Pool[asyncpg.Record]
+) -> None:
+    books = Books(guard, pool)
+    organization_id = await books.enter(organization())
+    there, ours = await registered(guard, "b"), f"sender-{CODE}"
+    for hospital in ("c", ours):
+        doctor = asking(guard, "doctor", hospital, purpose="BTG")
+        await doctor.desk(Emergencies).open(there.id, REASON)
+    glasses = {
+        row["actor"]: row["glass"]
+        for row in await pool.fetch("select actor, glass from trust.glass")
+    }
+    own, other = glasses[f"doctor-{ours}"], glasses["doctor-c"]
+    reviewer = (await books.actor("quality", "doctor")).desk(EmergencyReviews)
+    uncharged = (await books.actor("helper", "doctor")).desk(EmergencyReviews)
+    for actor, duties in (("quality", ["emergency_review"]), ("helper", ["quality"])):
+        licensed = await books.enter(practitioner(qualification("physician", "clinical")))
+        await books.enter(practice(licensed, organization_id))
+        await books.appoint(actor, practitioner_id=licensed, duties=duties)
+    ((seen, institution),) = await reviewer.listed(Wanted("waiting"), count=10)
+    assert (seen.glass, institution) == (own, ours)
+    assert await reviewer.listed(Wanted(), institution="c", count=10) == []
+    assert [row.actor for row, _ in await reviewer.statistics(0, 2**62)] == [f"doctor-{ours}"]
+    for glass in (other, 99_999):
+        with pytest.raises(NotFound, match="nothing was opened"):
+            await reviewer.review(glass)
+        with pytest.raises(NotFound, match="nothing was opened"):
+            await reviewer.judge(glass, "justified", OPINION)
+    assert (await reviewer.review(own)).institution == ours
+    await reviewer.judge(own, "justified", OPINION)
+    with pytest.raises(Forbidden, match="charged with it"):
+        await uncharged.listed(Wanted(), count=10)
+    with pytest.raises(Forbidden, match="charged with it"):
+        await uncharged.judge(own, "justified", OPINION)
 
 
 async def test_what_was_opened_without_reason_is_closed_with_the_judgement(guard: Guard) -> None:
