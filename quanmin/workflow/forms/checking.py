@@ -1,0 +1,134 @@
+"""What is wrong with the answers of a form: its bounds, its options and its own rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+from quanmin.fhir.json import Json
+from quanmin.fhir.path import PathProblem, compile_path
+from quanmin.workflow.forms.filling import Filling, Place, Seen
+from quanmin.workflow.forms.model import Constraint, Fault, FaultCode, code_of
+
+
+def faults(filling: Filling) -> list[Fault]:
+    """Everything that is wrong with a settled filling, in the order of the form.
+
+    Closed places are asked nothing. A fault that `is_warning` does not stop the response.
+    """
+    seen = filling.seen()
+    found: list[Fault] = []
+    for place in filling.open_places():
+        found += _of_place(filling, place)
+        found += _of_rules(filling, place.item.constraints, place, seen)
+    found += _of_counts(filling)
+    return found + list(_of_rules(filling, filling.form.constraints, None, seen))
+
+
+def _of_place(filling: Filling, place: Place) -> Iterator[Fault]:
+    item = place.item
+
+    def fault(code: FaultCode, limit: str = "") -> Fault:
+        return Fault(place.key, item.link_id, code, limit)
+
+    if item.kind in {"group", "display"}:
+        if item.is_needed and place.is_empty:
+            yield fault("needed")
+        return
+    if place.unread:
+        yield fault("unreadable")
+        return
+    if item.is_needed and not place.answers:
+        yield fault("needed")
+    count = len(place.answers)
+    if item.count_min is not None and 0 < count < item.count_min:
+        yield fault("too-few", str(item.count_min))
+    most = item.count_max if item.repeats else 1
+    if most is not None and count > most:
+        yield fault("too-many", str(most))
+    alone = {option.code for option in item.options if option.is_alone}
+    if count > 1 and alone & place.codes:
+        yield fault("alone")
+    for answer in place.answers:
+        for element, value in answer.items():
+            yield from (fault(*one) for one in _of_value(filling, place, element, value))
+
+
+def _of_value(
+    filling: Filling, place: Place, element: str, value: Json
+) -> Iterator[tuple[FaultCode, str]]:
+    item = place.item
+    if (item.options or item.value_set) and not _is_option(filling, place, element, value):
+        yield "not-an-option", ""
+    if item.kind == "quantity" and item.units:
+        if value.get("code") not in {one.value.get("code") for one in item.units}:
+            yield "unit", ", ".join(one.words.text for one in item.units)
+        value = value.get("value")
+    elif isinstance(value, dict):
+        return
+    if item.length_max is not None and isinstance(value, str) and len(value) > item.length_max:
+        yield "too-long", str(item.length_max)
+    if item.pattern and isinstance(value, str) and not _matches(item.pattern, value):
+        yield "wrong-form", ""
+    if isinstance(value, Decimal) and item.places_max is not None:
+        exponent = value.normalize().as_tuple().exponent
+        if isinstance(exponent, int) and -exponent > item.places_max:
+            yield "too-precise", str(item.places_max)
+    yield from _of_bounds(item.lowest, item.highest, value)
+
+
+def _of_bounds(lowest: Json, highest: Json, value: Json) -> Iterator[tuple[FaultCode, str]]:
+    for bound, code, sign in ((lowest, "too-low", -1), (highest, "too-high", 1)):
+        limit = bound.get("value") if isinstance(bound, dict) else bound
+        if limit is None or value is None or isinstance(value, str) != isinstance(limit, str):
+            continue
+        is_beyond = value < limit if sign < 0 else value > limit
+        if is_beyond:
+            yield ("too-low" if code == "too-low" else "too-high"), str(limit)
+
+
+def _is_option(filling: Filling, place: Place, element: str, value: Json) -> bool:
+    item = place.item
+    if item.kind == "open-choice" and element == "valueString":
+        return True
+    if item.options:
+        return code_of(value) in {option.code for option in item.options}
+    terminology = filling.around.terminology
+    if terminology is None or not isinstance(value, dict):
+        return False
+    code = str(value.get("code", ""))
+    # What a value set holds that is not known here is not refused: whoever stores it validates.
+    return terminology.is_member(item.value_set, value.get("system"), code) is not False
+
+
+def _matches(pattern: str, value: str) -> bool:
+    escaped = pattern.replace("\\", "\\\\").replace("'", "\\'")
+    try:
+        return compile_path(f"$this.matchesFull('{escaped}')").is_true(value) is True
+    except PathProblem:
+        return False
+
+
+def _of_counts(filling: Filling) -> Iterator[Fault]:
+    """Groups that are there too seldom or too often."""
+    counts: dict[tuple[str, str], list[Place]] = {}
+    for place in filling.open_places():
+        if place.item.kind == "group" and place.item.repeats and not place.is_empty:
+            above = place.above.key if place.above else ""
+            counts.setdefault((above, place.item.link_id), []).append(place)
+    for places in counts.values():
+        item = places[0].item
+        if item.count_min is not None and len(places) < item.count_min:
+            yield Fault(places[0].key, item.link_id, "too-few", str(item.count_min))
+        if item.count_max is not None and len(places) > item.count_max:
+            yield Fault(places[-1].key, item.link_id, "too-many", str(item.count_max))
+
+
+def _of_rules(
+    filling: Filling, constraints: tuple[Constraint, ...], place: Place | None, seen: Seen
+) -> Iterator[Fault]:
+    """A rule holds when it is true or says nothing, as FHIR's invariants do."""
+    for one in constraints:
+        if False in filling.evaluate(one.path, place, seen):
+            key, link = (place.key, place.item.link_id) if place else ("", "")
+            yield Fault(key, link, "rule", one.key, one.words, one.is_warning)

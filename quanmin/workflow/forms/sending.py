@@ -1,0 +1,179 @@
+"""Reads what was sent of a form's fields back into answers.
+
+A field is named by the key of its place; beside it `~unit` holds the unit of a quantity, `~other`
+what was typed where an open choice allows it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime, time
+from decimal import Decimal, InvalidOperation
+from typing import Final
+
+from quanmin.fhir.json import Json
+from quanmin.workflow.forms.filling import GROUPS_MAX, Filling, Place, open_response, quantity
+from quanmin.workflow.forms.model import VALUE_OF, Around, Form, Item, Option
+
+UNIT, OTHER = "~unit", "~other"
+_NUMBER: Final = re.compile(r"[+-]?\d{1,30}(\.\d{1,30})?")
+_FULL_WIDTH: Final = str.maketrans("０１２３４５６７８９．－＋", "0123456789.-+")
+
+Sent = Mapping[str, Sequence[str]]
+
+
+def fill(form: Form, around: Around, sent: Sent, start: Json | None = None) -> Filling:
+    """The settled filling of a form with what was sent; `start` is the response as it was before.
+
+    A field that was not sent keeps what it held only where nobody can fill it in (read-only or
+    hidden): an empty box sends nothing. What cannot be read stays in `Place.unread`.
+    """
+    filling = open_response(form, around, _with_room(form, sent, start))
+    for place in filling.walk():
+        if place.item.kind not in {"group", "display"} and not _is_kept(place.item):
+            _take(place, sent, around)
+    filling.settle()
+    return filling
+
+
+def _is_kept(item: Item) -> bool:
+    return item.is_fixed or item.is_hidden or item.calculated is not None
+
+
+def _with_room(form: Form, sent: Sent, start: Json | None) -> Json:
+    """The response with as many occurrences of each group as fields were sent for."""
+    head = {"resourceType": "QuestionnaireResponse", "status": "in-progress"}
+    held = start if start is not None else head
+    keys = [name.split("~")[0].split("/") for name in sent]
+    return {**held, "item": _grown(form.items, held.get("item") or [], keys)}
+
+
+def _grown(items: Sequence[Item], held: Sequence[Json], keys: list[list[str]]) -> list[Json]:
+    found: list[Json] = []
+    for item in items:
+        own = [one for one in held if one.get("linkId") == item.link_id]
+        if item.kind != "group":
+            found += own
+            continue
+        below = [key for key in keys if key[0].rpartition(".")[0] == item.link_id
+                 or key[0] == item.link_id]  # fmt: skip
+        count = max([len(own), *(1 + _index(key[0]) for key in below)], default=0)
+        count = min(count if item.repeats else 1, GROUPS_MAX)
+        for index in range(count):
+            one = own[index] if index < len(own) else {"linkId": item.link_id}
+            name = f"{item.link_id}.{index}" if item.repeats else item.link_id
+            inner = [key[1:] for key in below if key[0] == name and len(key) > 1]
+            found.append({**one, "item": _grown(item.items, one.get("item") or [], inner)})
+    return found
+
+
+def _index(segment: str) -> int:
+    number = segment.rpartition(".")[2]
+    return int(number) if number.isdecimal() and len(number) < 4 else 0
+
+
+def _take(place: Place, sent: Sent, around: Around) -> None:
+    texts = [text.strip() for text in sent.get(place.key, ()) if text.strip()]
+    answers: list[dict[str, Json]] = []
+    unread: list[str] = []
+    for text in texts:
+        answer = _read(place, text, sent, around)
+        if answer is None:
+            unread.append(text)
+        else:
+            answers.append(answer)
+    other = next(iter(sent.get(place.key + OTHER, ())), "").strip()
+    if other and place.item.kind == "open-choice":
+        answers.append({"valueString": other})
+    place.answers = answers
+    place.unread = tuple(unread)
+
+
+def _read(place: Place, text: str, sent: Sent, around: Around) -> dict[str, Json] | None:
+    item = place.item
+    if item.kind in {"choice", "open-choice", "reference"}:
+        option = next((one for one in offered(place, around) if one.code == text), None)
+        if option is not None:
+            return {option.element: option.value}
+        return _typed_code(item, text)
+    if item.kind == "quantity":
+        number = _decimal(text)
+        code = next(iter(sent.get(place.key + UNIT, ())), "")
+        unit = next((one for one in item.units if one.code == code), None)
+        unit = unit or (item.units[0] if item.units else None)
+        return None if number is None else {"valueQuantity": quantity(number, unit)}
+    if item.kind == "dateTime":
+        return _date_time(text, around)
+    value = _READERS.get(item.kind, str)(text)
+    return None if value is None else {VALUE_OF[item.kind]: value}
+
+
+def offered(place: Place, around: Around) -> Sequence[Option]:
+    """The options of a place: its own, or the members of its value set where they can be listed."""
+    item = place.item
+    if item.options or not item.value_set or around.members is None:
+        return item.options
+    return around.members(item.value_set) or ()
+
+
+def _typed_code(item: Item, text: str) -> dict[str, Json] | None:
+    """A code out of a value set too large to list: `system|code`."""
+    system, bar, code = text.rpartition("|")
+    if not item.value_set or not bar or not code:
+        return None
+    return {"valueCoding": {"system": system, "code": code} if system else {"code": code}}
+
+
+def _decimal(text: str) -> Decimal | None:
+    """A number as people type it: full-width digits and a decimal point."""
+    plain = text.translate(_FULL_WIDTH)
+    try:
+        return Decimal(plain) if _NUMBER.fullmatch(plain) else None
+    except InvalidOperation:
+        return None
+
+
+def _integer(text: str) -> int | None:
+    number = _decimal(text)
+    return int(number) if number is not None and number == int(number) else None
+
+
+def _boolean(text: str) -> bool | None:
+    return {"true": True, "false": False}.get(text)
+
+
+def _date(text: str) -> str | None:
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError:
+        return None
+
+
+def _time(text: str) -> str | None:
+    try:
+        return time.fromisoformat(text).replace(tzinfo=None).isoformat("seconds")
+    except ValueError:
+        return None
+
+
+def _date_time(text: str, around: Around) -> dict[str, Json] | None:
+    """A day, or a day and time, which is the node's where it names no zone."""
+    if _date(text) is not None and "T" not in text:
+        return {"valueDateTime": text}
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=around.zone)
+    return {"valueDateTime": moment.isoformat(timespec="seconds")}
+
+
+_READERS: Mapping[str, Callable[[str], Json]] = {
+    "boolean": _boolean,
+    "decimal": _decimal,
+    "integer": _integer,
+    "date": _date,
+    "time": _time,
+}
