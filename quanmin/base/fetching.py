@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Iterator, Mapping
 from itertools import chain
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from quanmin.base.problems import Invalid, Malformed, NotSupported, Overloaded, TooLarge
@@ -18,6 +18,16 @@ from quanmin.base.unpacking import Gunzip
 _CHUNK_BYTES: Final = 1 << 20
 _GZIP: Final = b"\x1f\x8b"
 _SECONDS_MAX: Final = 60.0  # without a byte
+
+
+class Fetched(NamedTuple):
+    """A short answer: its status, its body, and for how many seconds its Cache-Control lets it be
+    kept; None when it does not say.
+    """
+
+    status: int
+    body: bytes
+    seconds_good: int | None
 
 
 class FetchPlaces:
@@ -60,8 +70,8 @@ class FetchPlaces:
         seconds_max: float,
         bytes_max: int,
         certificates: Path | None = None,
-    ) -> tuple[int, bytes]:
-        """The status and the body of a short answer, to a form where one is sent, all of it within
+    ) -> Fetched:
+        """A short answer, to a form where one is sent, all of it within
         `seconds_max`. Raises as `check`, TooLarge, Overloaded. `certificates` are the authorities
         that the server's certificate is checked by; None: the machine's.
         """
@@ -174,7 +184,7 @@ async def _ask(
     headers: Mapping[str, str],
     bytes_max: int,
     certificates: Path | None,
-) -> tuple[int, bytes]:
+) -> Fetched:
     import httpx  # noqa: PLC0415 - see `_download`
 
     trusted: ssl.SSLContext | bool = True
@@ -198,7 +208,8 @@ async def _ask(
                 body += chunk
                 if len(body) > bytes_max:
                     raise TooLarge(f"the answer is larger than {bytes_max} bytes")
-            return answer.status_code, body
+            said = answer.headers.get("Cache-Control", "")
+            return Fetched(answer.status_code, body, _seconds_good(said))
     except httpx.InvalidURL:
         raise Malformed("the url of a server is no address") from None
     except (httpx.HTTPError, OSError) as error:
@@ -207,6 +218,15 @@ async def _ask(
             f" ({type(error).__name__})",
             retry_after_seconds=60,
         ) from error
+
+
+def _seconds_good(said: str) -> int | None:
+    """How long an answer may be kept, by its Cache-Control (RFC 9111 section 5.2.2)."""
+    parts = {part.strip().lower() for part in said.split(",")}
+    if parts & {"no-store", "no-cache"}:
+        return 0
+    ages = [part.partition("=")[2].strip('"') for part in parts if part.startswith("max-age=")]
+    return min((int(age[:9]) for age in ages if age.isascii() and age.isdigit()), default=None)
 
 
 def _unpacked(raw: Iterator[bytes]) -> Iterator[bytes]:

@@ -17,6 +17,7 @@ INTROSPECT: Final = "/oauth/introspect"
 REVOKE: Final = "/oauth/revoke"
 KEYS: Final = "/oauth/keys"
 LAUNCHES: Final = "/oauth/launches"
+APPROVALS: Final = "/account/applications"
 LOGOUT: Final = "/oauth/backchannel-logout"
 
 _CAPABILITIES: Final = [
@@ -57,6 +58,7 @@ def smart_configuration(issuer: Issuer) -> dict[str, Any]:
         "revocation_endpoint": issuer.at(REVOKE),
         "revocation_endpoint_auth_methods_supported": [*_METHODS, "none"],
         "revocation_endpoint_auth_signing_alg_values_supported": sorted(ALGORITHMS),
+        "management_endpoint": issuer.at(APPROVALS),
         "grant_types_supported": ["authorization_code", "client_credentials", "refresh_token"],
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],

@@ -117,7 +117,10 @@ class OAuth:
         return _json(_token_answer(issued, id_token))
 
     async def _introspect(self, request: Request) -> Reply:
-        form, client = await self._asked_by_client(request)
+        if (request.headers.get(b"authorization") or b"").lower().startswith(b"bearer "):
+            form, client = await self._asked_by_token(request)
+        else:
+            form, client = await self._asked_by_client(request)
         if client.is_public:
             raise GrantRefused(
                 "invalid_client", "a public client cannot introspect: it proves nothing"
@@ -177,6 +180,15 @@ class OAuth:
         self._gate.pace.known.spend(f"client {client.code}")
         if proven is not None:
             await self._server.tokens.spend(proven)
+        return form, client
+
+    async def _asked_by_token(self, request: Request) -> tuple[dict[str, str], Client]:
+        """By an access token that the client has (SMART 2.2, token-introspection)."""
+        actor = await self._gate.identify(request)
+        form, _ = await self._read(request, is_client=False)
+        client = await self._server.clients.find(actor.client) if actor.client else None
+        if client is None:
+            raise GrantRefused("invalid_client", "this token is of no application")
         return form, client
 
     async def _read(

@@ -38,7 +38,12 @@ class OAuthLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         ),
     ] = ""
     key_seconds_max: Annotated[
-        int, Meta(description="How long keys that were fetched are believed.", ge=1)
+        int,
+        Meta(
+            description="How long keys that were fetched are believed at most; less where their "
+            "answer says so.",
+            ge=1,
+        ),
     ] = 300
     key_bytes_max: Annotated[
         int, Meta(description="The largest set of keys of a client.", ge=256)

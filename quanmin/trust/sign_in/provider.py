@@ -160,7 +160,7 @@ class Provider:
     ) -> bytes:
         settings = self._settings
         try:
-            status, body = await self._places.ask(
+            answer = await self._places.ask(
                 url,
                 form=form,
                 headers={"Accept": "application/json", **(headers or {})},
@@ -170,9 +170,9 @@ class Provider:
             )
         except Problem as problem:
             raise Unauthenticated(f"the other issuer: {problem.text}") from problem
-        if status != 200:
-            raise Unauthenticated(f"the other issuer answers {status}")
-        return body
+        if answer.status != 200:
+            raise Unauthenticated(f"the other issuer answers {answer.status}")
+        return answer.body
 
 
 def _read(body: bytes, kind: type[_Found]) -> _Found:

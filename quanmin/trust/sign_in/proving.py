@@ -28,6 +28,7 @@ from quanmin.trust.sign_in.oauth_limits import OAuthLimits
 _FETCHED_MAX: Final = 256
 # A key that is not among those fetched is looked for again, but not at every question of anyone.
 _AGAIN_SECONDS: Final = 10.0
+_SECONDS_MAX: Final = 10.0
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +40,12 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     assertion: str | None = None
     assertion_type: str | None = None
     basic: tuple[str, str] | None = None
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    keys: tuple[Key, ...]
+    at: float
+    seconds: int
 
 
 class RemoteKeys:
@@ -53,42 +60,46 @@ class RemoteKeys:
         self._places = places
         self._limits = limits
         self._now = now
-        self._known: dict[str, tuple[tuple[Key, ...], float]] = {}
+        self._known: dict[str, _Kept] = {}
         self._fetching: dict[str, asyncio.Lock] = {}
 
     async def keys(self, url: str, kid: str) -> tuple[Key, ...]:
-        """The keys behind an address, fetched again when they are old or none has this name.
-        Raises GrantRefused when they cannot be had.
+        """The keys behind an address, fetched again when they are older than the answer said they
+        may be kept (`oauth.key_seconds_max` at most), or none has this name. Raises GrantRefused
+        when they cannot be had.
         """
         async with self._fetching.setdefault(url, asyncio.Lock()):
             known = self._known.get(url)
-            age = self._now() - known[1] if known else None
-            if known is not None and age is not None:
-                is_named = any(key.kid == kid for key in known[0])
-                if age < (self._limits.key_seconds_max if is_named else _AGAIN_SECONDS):
-                    return known[0]
-            found = key_set(await self._fetch(url))
+            if known is not None:
+                age = self._now() - known.at
+                is_named = any(key.kid == kid for key in known.keys)
+                if age < (known.seconds if is_named else _AGAIN_SECONDS):
+                    return known.keys
+            found = await self._fetch(url)
             if len(self._known) >= _FETCHED_MAX:
                 self._known.pop(next(iter(self._known)))
-            self._known[url] = (found, self._now())
-            return found
+            self._known[url] = found
+            return found.keys
 
-    async def _fetch(self, url: str) -> str:
-        def fetch() -> bytes:
-            if not url.startswith(("https://", "http://")):
-                raise GrantRefused("invalid_client", "keys are fetched from the web only")
-            limit = self._limits.key_bytes_max
-            return b"".join(self._places.chunks(url, "", bytes_max=limit))
-
+    async def _fetch(self, url: str) -> _Kept:
+        limits = self._limits
+        if not url.startswith(("https://", "http://")):
+            raise _refused("keys are fetched from the web only")
         try:
-            return (await asyncio.to_thread(fetch)).decode("utf-8", "replace")
-        except GrantRefused:
-            raise
+            answer = await self._places.ask(
+                url,
+                headers={"Accept": "application/json"},
+                seconds_max=_SECONDS_MAX,
+                bytes_max=limits.key_bytes_max,
+            )
         except Problem as problem:
             # What the node met there is its operator's to know, not the asker's.
-            raise GrantRefused(
-                "invalid_client", "the keys of this client cannot be fetched from its jwks_url"
-            ) from problem
+            raise _out_of_reach() from problem
+        if answer.status != 200:
+            raise _out_of_reach()
+        most = limits.key_seconds_max
+        seconds = most if answer.seconds_good is None else min(most, answer.seconds_good)
+        return _Kept(key_set(answer.body.decode("utf-8", "replace")), self._now(), seconds)
 
 
 class Prover:
@@ -165,3 +176,7 @@ class Prover:
 
 def _refused(text: str) -> GrantRefused:
     return GrantRefused("invalid_client", text)
+
+
+def _out_of_reach() -> GrantRefused:
+    return _refused("the keys of this client cannot be fetched from its jwks_url")

@@ -376,6 +376,7 @@ class Shelf(BaseHTTPRequestHandler):
 
     keys = b""
     asked = 0
+    cached = ""
 
     def do_GET(self) -> None:
         type(self).asked += 1
@@ -387,6 +388,8 @@ class Shelf(BaseHTTPRequestHandler):
         body = b"{" * 100_000 if self.path == "/huge" else type(self).keys
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
+        if type(self).cached:
+            self.send_header("Cache-Control", type(self).cached)
         self.end_headers()
         self.wfile.write(body)
 
@@ -406,6 +409,22 @@ def shelf() -> Iterator[tuple[type[Shelf], str]]:
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+async def test_smart_client_authentication_keys_are_kept_no_longer_than_their_answer_says(
+    house: Any, tmp_path: Path, shelf: tuple[type[Shelf], str]
+) -> None:
+    kept, origin = shelf
+    backend = Backend()
+    kept.keys = backend.jwks.encode()
+    workers = Workers(house, tmp_path, key_origins=origin)
+    await workers.register(backend, jwks=None, jwks_url=f"{origin}/keys")
+    for said, asked in (("no-store", 2), ("public, max-age=0", 4), ("max-age=60", 5)):
+        kept.cached = said
+        for _ in range(2):
+            form = backend.form()
+            assert (await workers.first.post("/oauth/token", data=form)).status_code == 200
+        assert kept.asked == asked, said
 
 
 async def test_keys_are_fetched_from_the_registered_address_where_the_operator_allows_it(

@@ -280,7 +280,15 @@ async def test_an_application_reads_the_access_log_only_by_a_scope_for_all_of_it
 async def test_smart_conformance_the_node_tells_where_its_authorization_server_is(
     ward: Ward,
 ) -> None:
-    config = (await ward.api.get("/fhir/.well-known/smart-configuration")).json()
+    told = await ward.api.get(
+        "/fhir/.well-known/smart-configuration", headers={"Accept": "application/xml"}
+    )
+    assert told.headers["content-type"].startswith("application/json"), "whatever was asked for"
+    config = told.json()
+    for name, value in config.items():
+        if name.endswith(("_endpoint", "_uri")):
+            assert value.startswith(f"{ADDRESS}/"), name
+    assert config["management_endpoint"] == f"{ADDRESS}/account/applications"
     assert config["token_endpoint"] == f"{ADDRESS}/oauth/token"
     assert config["authorization_endpoint"] == f"{ADDRESS}/oauth/authorize"
     assert config["code_challenge_methods_supported"] == ["S256"]

@@ -189,7 +189,11 @@ async def test_smart_app_launch_a_resident_lets_an_application_read_their_own_re
     answer = await stage.exchange(back["code"])
     told = answer.json()
     assert answer.headers["cache-control"] == "no-store"
-    assert told["token_type"] == "Bearer"
+    assert answer.headers["pragma"] == "no-cache"
+    assert (told["token_type"], told["expires_in"]) == ("Bearer", 900)
+    assert re.fullmatch(r"[A-Za-z0-9._~+/-]+=*", told["access_token"]), "RFC 6750 section 2.1"
+    assert {"id_token", "refresh_token"} <= told.keys()
+    assert told["need_patient_banner"] is True
     assert set(told["scope"].split()) == {
         "openid",
         "launch/patient",
@@ -463,6 +467,8 @@ async def test_a_refresh_token_works_once_and_its_reuse_ends_the_family(
     first = await stage.tokens(resident)
     second = (await stage.renew(first["refresh_token"])).json()
     assert second["refresh_token"] != first["refresh_token"]
+    assert second["access_token"] != first["access_token"]
+    assert (second["token_type"], second["expires_in"]) == ("Bearer", 900)
     assert second["patient"] == first["patient"]
     mine = bearing(second["access_token"])
     assert (await stage.api.get("/fhir/Patient", headers=mine)).status_code == 200
@@ -480,6 +486,10 @@ async def test_a_renewal_asks_for_less_and_never_for_more(stage: Stage, resident
     assert "patient/Patient.r" in less["scope"].split()
     mine = bearing(less["access_token"])
     assert (await stage.api.get("/fhir/Observation", headers=mine)).status_code == 403
+    assert less["expires_in"] == 900
+    await stage.server.clients.add(app(code="other"))
+    stolen = await stage.renew(less["refresh_token"], client_id="other")
+    assert stolen.json()["error"] == "invalid_grant", "it is bound to its client"
     whole = (await stage.renew(less["refresh_token"])).json()
     assert set(whole["scope"].split()) == set(first["scope"].split())
 
@@ -487,11 +497,12 @@ async def test_a_renewal_asks_for_less_and_never_for_more(stage: Stage, resident
 async def test_rfc_7662_introspection_tells_a_client_of_its_own_tokens_alone(
     stage: Stage, resident: Browser
 ) -> None:
-    token = (await stage.tokens(resident))["access_token"]
+    given = await stage.tokens(resident)
+    token, until = given["access_token"], now() // 1_000_000 + given["expires_in"]
     asking, watching = Backend("asking"), Backend("watching")
-    grants = frozenset({"introspection"})
+    grants = frozenset({"introspection", "client_credentials"})
     await asking.register(stage.server)
-    await watching.register(stage.server, grants=grants, scopes="")
+    await watching.register(stage.server, grants=grants)
 
     async def told(backend: Backend, token: str) -> dict[str, Any]:
         form = {**backend.form(), "token": token}
@@ -504,7 +515,20 @@ async def test_rfc_7662_introspection_tells_a_client_of_its_own_tokens_alone(
     known = await told(watching, token)
     assert known["active"] is True
     assert (known["client_id"], known["sub"]) == ("app", "resident")
-    assert known["patient"]
+    for name in ("scope", "patient", "need_patient_banner"):
+        assert known[name] == given[name], name
+    assert (known["iss"], type(known["exp"])) == (ADDRESS, int)
+    assert abs(known["exp"] - until) <= 5
+    for backend, expected in ((watching, known), (asking, {"active": False})):
+        mine = (await stage.post(backend.form("system/Patient.r"))).json()["access_token"]
+        asked = await stage.api.post(
+            "/oauth/introspect", data={"token": token}, headers=bearing(mine)
+        )
+        assert asked.json() == expected, "by a token of its own"
+    public = await stage.api.post(
+        "/oauth/introspect", data={"token": token}, headers=bearing(token)
+    )
+    assert public.status_code == 401
     assert await told(watching, "no token") == {"active": False}
     public = await stage.post({"client_id": "app", "token": token}, "/oauth/introspect")
     assert public.status_code == 401
