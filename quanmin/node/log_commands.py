@@ -231,7 +231,7 @@ def check_(
     public: Annotated[Path, typer.Option("--key", help="The node's public key (`log key`).")],
 ) -> None:
     """Check a proof with nothing but the node's public key."""
-    content, with_key = _read(proof), _key(public)
+    content, with_key = _read(proof), read_key(public)
     try:
         one = msgspec.json.decode(content, type=dict)
         if "entry" in one:
@@ -342,7 +342,8 @@ def _as_pem(public: PublicKey) -> str:
     return "\n".join([f"-----BEGIN {_PEM}-----", *lines, f"-----END {_PEM}-----", ""])
 
 
-def _key(path: Path) -> PublicKey:
+def read_key(path: Path) -> PublicKey:
+    """The public key of a file that `quanmin log key` wrote. Raises Unusable."""
     lines = _read(path).decode("ascii", "replace").splitlines()
     try:
         return read_public(base64.b64decode("".join(x for x in lines if "-----" not in x)))

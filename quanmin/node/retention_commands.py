@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import sys
 import uuid
+from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 from rich.console import Console
 
 from quanmin.base.database import Connection
-from quanmin.base.problems import Forbidden, Invalid, NotFound
+from quanmin.base.problems import Forbidden, Invalid, NotFound, Unusable
 from quanmin.node.job_commands import Directory, SettingsFile
+from quanmin.node.log_commands import read_key
 from quanmin.node.register_commands import By, Desk, Number, at_desk
+from quanmin.node.restoration import as_text
 from quanmin.trust.lifecycle import deletions
 from quanmin.trust.lifecycle import retention as clocks
 from quanmin.trust.registers.sheets import as_csv
@@ -162,6 +166,47 @@ def verify(directory: Directory = None, settings_file: SettingsFile = None) -> N
     _console.print(f"{count:,} certificates, {len(found):,} faults.", highlight=False)
     if found:
         raise typer.Exit(1)
+
+
+@retention.command("certificate")
+def certificate(
+    deletion: Deletion, directory: Directory = None, settings_file: SettingsFile = None
+) -> None:
+    """Write the signed certificate of a deletion, for whoever wants proof of it."""
+
+    async def work(desk: Desk) -> deletions.Signed:
+        async with desk.node.pool.acquire() as connection:
+            return await deletions.signed(connection, _deletion(deletion))
+
+    one = at_desk(directory, settings_file, work)
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(one)).decode() + "\n")
+
+
+@retention.command("check")
+def check(
+    file: Annotated[Path, typer.Argument(help="A certificate of `retention certificate`.")],
+    public: Annotated[Path, typer.Option("--key", help="The node's public key (`log key`).")],
+) -> None:
+    """Check a certificate with nothing but the node's public key."""
+    try:
+        one = msgspec.json.decode(file.read_bytes(), type=deletions.Signed)
+        told = one.check(read_key(public))
+    except OSError as error:
+        raise Unusable(f"{file} cannot be read: {error.strerror}.") from error
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise Unusable(f"{file} is no certificate of a deletion.") from error
+    except Invalid as problem:
+        _console.print(f"NOT proven: {problem.text}.", markup=False, soft_wrap=True)
+        raise typer.Exit(1) from None
+    patients = sum(number for _, number, _ in told.clocks)
+    _console.print(
+        f"Proven: node {told.node} deleted {told.records:,} records of {patients:,} Patients by"
+        f" {as_text(told.finished)}, proposed by {told.proposed[0]}, confirmed by"
+        f" {told.confirmed[0]}.",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 async def _account(desk: Desk, code: str) -> str:

@@ -19,7 +19,8 @@ import msgspec
 from quanmin.base.database import Connection
 from quanmin.base.jobs import Continue, Done, Job, Kind, put
 from quanmin.base.merkle import Tree, leaf_hash
-from quanmin.base.problems import Conflict, Forbidden, NotFound
+from quanmin.base.problems import Conflict, Forbidden, Invalid, NotFound
+from quanmin.base.signing import PublicKey
 from quanmin.records.context import ERASED
 from quanmin.records.operation import Change
 from quanmin.records.rid import bucket_of
@@ -29,6 +30,7 @@ from quanmin.trust.lifecycle.erasing import erase_patients_of
 from quanmin.trust.lifecycle.retention import still_due
 from quanmin.trust.lifecycle.retention_rules import retention_rules
 from quanmin.trust.log import Notes
+from quanmin.trust.log.notary import is_signed_by
 
 if TYPE_CHECKING:
     from quanmin.trust.guarded_reading import Guarding
@@ -120,6 +122,19 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     records: int
     suite: str
     root: str
+
+
+class Signed(msgspec.Struct, frozen=True):
+    """A certificate as it is handed out: the JSON that was signed, and the signature."""
+
+    content: str
+    signature: bytes
+
+    def check(self, key: PublicKey) -> Certificate:
+        """What it certifies. Raises Invalid when it is not what a node with this key signed."""
+        if not is_signed_by(key, self.content.encode(), self.signature):
+            raise Invalid("this certificate was not signed by this key, or was changed since")
+        return msgspec.json.decode(self.content, type=Certificate)
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -277,6 +292,16 @@ async def certify(guard: Guarding, connection: Connection, deletion: uuid.UUID) 
         keys = [one["patient"] for one in patients]
         await ledger.note_certificate(connection, keys, certificate.finished, body)
     return certificate
+
+
+async def signed(connection: Connection, deletion: uuid.UUID) -> Signed:
+    """The certificate of a deletion, to be handed out. Raises NotFound for one not done."""
+    row = await connection.fetchrow(
+        "select content, signature from trust.deletion where deletion = $1", deletion
+    )
+    if row is None or row["content"] is None:
+        raise NotFound("there is no such deletion, or it is not done: `quanmin retention status`")
+    return Signed(row["content"].decode(), row["signature"])
 
 
 async def bring_back(connection: Connection, patients: Sequence[int], body: bytes) -> None:

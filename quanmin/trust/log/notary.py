@@ -151,15 +151,8 @@ class Notary:
 
     def has_signed(self, content: bytes, signature: bytes) -> bool:
         """Whether `sign` made this signature of this content, here."""
-        try:
-            unpacked = Signature.unpack(signature)
-            key = self._publics.get(unpacked.key_id)
-            if key is None:
-                return False
-            key.verify(_OTHER + content, unpacked)
-        except Tampered:
-            return False
-        return True
+        keys = self._publics.values()
+        return any(is_signed_by(key, content, signature) for key in keys)
 
     def mark(self, hash_: Hash, place: Place, leaf: bytes) -> int:
         """What shows this node alone that it put this leaf at this place."""
@@ -174,6 +167,18 @@ def suite_of(signature: bytes) -> str | None:
     """The suite that a signature is of, by what it says of itself."""
     numbers = {one.algorithm.number: one.name for one in SUITES.values()}
     return numbers.get(signature[0]) if signature else None
+
+
+def is_signed_by(key: PublicKey, content: bytes, signature: bytes) -> bool:
+    """Whether a node with this public key made this signature by `Notary.sign`."""
+    try:
+        unpacked = Signature.unpack(signature)
+        if unpacked.key_id != key.key_id:
+            return False
+        key.verify(_OTHER + content, unpacked)
+    except Tampered:
+        return False
+    return True
 
 
 def hash_of(suite: str) -> Hash:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import uuid
 from collections.abc import Awaitable, Callable
@@ -9,13 +10,18 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import asyncpg
+import msgspec
 import pytest
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from persons import asking, registered, result
 from stores import START, observation, open_context, open_guard
 
 from quanmin.base.jobs import Continue, Done, Job, Kind
 from quanmin.base.keys import FileKeys
-from quanmin.base.problems import Conflict, Forbidden, Gone, NotFound
+from quanmin.base.problems import Conflict, Forbidden, Gone, Invalid, NotFound
+from quanmin.base.signing import ECDSA_P256
 from quanmin.records.ledger import Ledger, ledger_file
 from quanmin.records.model import Stored
 from quanmin.trust import Guard
@@ -222,6 +228,33 @@ async def test_a_certificate_that_does_not_hold_is_found(guard: Guard, pool: Poo
             await connection.execute(change)
             assert reason in [one.reason for one in (await verify(guard, connection))[1]]
             await taken_back.rollback()
+
+
+async def test_a_certificate_is_verified_offline_and_by_others(guard: Guard, pool: Pool) -> None:
+    await dated(guard, "a", "2001-05-01")
+    deletion = await deleted(guard, pool)
+    async with pool.acquire() as connection:
+        given = await deletions.signed(connection, deletion)
+        with pytest.raises(NotFound):
+            await deletions.signed(connection, uuid.uuid4())
+    public = guard.log.notary.public
+    assert given.check(public).records == 2
+    # As docs/how-to/retention.md says, by another library than ours.
+    key = serialization.load_der_public_key(public.encoded)
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    assert given.signature[1:17] == hashlib.sha256(public.encoded).digest()[:16]
+    r, s = given.signature[17:49], given.signature[49:]
+    der = encode_dss_signature(int.from_bytes(r, "big"), int.from_bytes(s, "big"))
+    message = b"quanmin certificate\0" + given.content.encode()
+    key.verify(der, message, ec.ECDSA(hashes.SHA256()))
+    changed = msgspec.structs.replace(
+        given, content=given.content.replace('"records":2', '"records":3')
+    )
+    other = ECDSA_P256.private_key(b"another node".ljust(32)).public
+    for wrong, by in ((changed, public), (given, other)):
+        assert wrong != given or by != public
+        with pytest.raises(Invalid):
+            wrong.check(by)
 
 
 def test_of_several_clocks_the_longest_counts() -> None:
