@@ -46,6 +46,7 @@ from quanmin.trust.registers.entry import OPEN_END, OPEN_START
 from quanmin.trust.registers.institutions import Wanted
 from quanmin.trust.registers.licensing import licence_rule
 from quanmin.trust.registers.posts import Wished
+from quanmin.trust.registers.proxies import refuse_minor
 from quanmin.trust.registers.sheets import (
     PostLine,
     as_csv,
@@ -370,7 +371,8 @@ def proxy(
 
     async def work(desk: Desk) -> str:
         records = desk.records
-        acting, _ = await _person(desk, records, person)
+        acting, adult = await _person(desk, records, person)
+        refuse_minor(adult, datetime.fromtimestamp(desk.now / 1e6, desk.zone).date())
         acted_for, born = await _person(desk, records, for_person)
         entered = await Proxies(desk.node.pool, desk.zone).enter(
             acting,

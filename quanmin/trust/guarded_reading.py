@@ -39,8 +39,7 @@ from quanmin.trust.deciding import (
     InUse,
     Rights,
     Said,
-    abroad,
-    entrusted,
+    bounded,
     senders_of_region,
 )
 from quanmin.trust.deciding.rules import Rule
@@ -186,9 +185,7 @@ class Guarding:
         ground = Ground(sender, patients, region, self.now(), granted, registers)
         rights = self.deciding.compile(actor, purpose, ground)
         rights = msgspec.structs.replace(rights, standing=standing, wall=wall, own_wall=own)
-        if standing.party:
-            rights = entrusted(rights, actor)
-        return sender, abroad(rights) if standing.transfers else rights
+        return sender, bounded(rights, actor)
 
     async def acting(self, actor: Actor) -> Actor:
         """The actor with what the registers say now. Raises Stopped."""

@@ -141,6 +141,8 @@ def _said(visit: Visit, kind: str) -> str:
         "passkey-removed": visit.say("A passkey was removed"),
         "recovery-codes-made": visit.say("New recovery codes were made"),
         "recovery-code-used": visit.say("A recovery code was used"),
+        "acting-began": visit.say("You act for another person from now on"),
+        "proxy-began": visit.say("Somebody acts for you from now on"),
         "acting-ended": visit.say("Your acting for another person has ended"),
         "proxy-ended": visit.say("Somebody who acted for you does so no more"),
         "enrolled": visit.say(

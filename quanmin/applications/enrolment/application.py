@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from quanmin.applications.enrolment import pages
+from quanmin.applications.enrolment import guardians, pages
+from quanmin.applications.enrolment.told import COUNTER
 from quanmin.trust.sign_in.enrolling import EnrolmentDesk
+from quanmin.trust.sign_in.guardianship import GuardianDesk
 from quanmin.web import Application, Text
 
 APPLICATION = Application(
     name="enrolment",
     title=Text(zh="居民实名开户", en="Enrol residents"),
     summary=Text(
-        zh="在窗口核验证件，为居民开通账户或找回登录方式。",
-        en="Check a document at the counter; open a resident's account, or open it anew.",
+        zh="在窗口核验证件，为居民开通账户或找回登录方式，登记监护人与受托人。",
+        en="Check documents at the counter; open residents' accounts, enter guardians and proxies.",
     ),
     levels=frozenset({"county", "city", "province"}),
-    roles=pages.COUNTER.roles or frozenset(),
+    roles=COUNTER.roles or frozenset(),
     reads=frozenset({"Patient"}),
-    desks=frozenset({EnrolmentDesk}),
+    desks=frozenset({EnrolmentDesk, GuardianDesk}),
     purpose="HOPERAT",
     home="/enrolment",
-    pages=pages.PAGES,
+    pages=(*pages.PAGES, *guardians.PAGES),
 )

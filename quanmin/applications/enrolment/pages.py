@@ -9,16 +9,13 @@ import segno
 from markupsafe import Markup
 from starlette.responses import Response
 
+from quanmin.applications.enrolment.told import COUNTER, told
 from quanmin.base.problems import Conflict, Forbidden, Invalid
-from quanmin.fhir.json import decode
-from quanmin.trust import Stored
 from quanmin.trust.sign_in.acting import real_name
 from quanmin.trust.sign_in.enrolling import Enrolment, EnrolmentDesk
-from quanmin.web import Access, DeclaredRecords, Page, Visit, page
-from quanmin.web.persons import tell_patient
+from quanmin.web import DeclaredRecords, Page, Visit, page
 from quanmin.web.sheet import sheet
 
-COUNTER: Final = Access(frozenset({"institution", "doctor", "nurse", "public_health_worker"}))
 _HITS: Final = 10
 _TERM_LENGTH_MAX: Final = 100
 
@@ -33,7 +30,7 @@ async def find(visit: Visit, records: DeclaredRecords) -> Response:
     if term:
         by = "identifier" if any(sign.isdigit() for sign in term) else "name"
         found = await records.find("Patient", (by, term), count=_HITS)
-        hits = [(visit.keep({"patient": one.id}), _told(visit, one)) for one in found.matches]
+        hits = [(visit.keep({"patient": one.id}), told(visit, one)) for one in found.matches]
     latest = [(one, _evidence(visit, one.evidence)) for one in await desk.latest()]
     return visit.page(
         "enrolment/find.html", term=term, hits=hits, latest=latest, moment=visit.moment
@@ -81,7 +78,7 @@ async def check(visit: Visit, records: DeclaredRecords) -> Response:
         status=422 if fault else 200,
         fault=fault,
         chosen=chosen,
-        name=_told(visit, patient),
+        name=told(visit, patient),
         evidence=[(one.code, _evidence(visit, one.code)) for one in real_name().counter.evidence],
         given=visit.sent.get("evidence", ""),
         account=visit.sent.get("account", ""),
@@ -133,11 +130,6 @@ def _evidence(visit: Visit, code: str) -> str:
         if one.code == code:
             return one.zh if visit.language == "zh" else one.en
     return code
-
-
-def _told(visit: Visit, patient: Stored) -> str:
-    told = tell_patient(decode(patient.body or b"{}"), visit.language, visit.today)
-    return " · ".join(part for part in (told.name, told.birth) if part)
 
 
 PAGES: tuple[Page, ...] = (find, latest_sheet, check)

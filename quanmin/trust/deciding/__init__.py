@@ -1,6 +1,6 @@
 """Who may see and change what: rules as data, compiled for one asker, purpose and moment."""
 
-from quanmin.trust.deciding.compiling import Deciding, Ground, Rights, abroad, entrusted, narrowed
+from quanmin.trust.deciding.compiling import Deciding, Ground, Rights, bounded, narrowed
 from quanmin.trust.deciding.consents import CONSENT
 from quanmin.trust.deciding.giving import Giver, Giving
 from quanmin.trust.deciding.in_use import Grants, InUse
@@ -18,8 +18,7 @@ __all__ = [
     "InUse",
     "Rights",
     "Said",
-    "abroad",
-    "entrusted",
+    "bounded",
     "grant_projections",
     "narrowed",
     "senders_of_region",

@@ -111,7 +111,14 @@ _WRITING = frozenset({"change", "create", "erase"})
 _NEVER = 1 << 62
 
 
-def abroad(rights: Rights) -> Rights:
+def bounded(rights: Rights, actor: Actor) -> Rights:
+    """What is left of an actor's rights by where they are and whom they work for."""
+    if rights.standing.party:
+        rights = _entrusted(rights, actor)
+    return _abroad(rights) if rights.standing.transfers else rights
+
+
+def _abroad(rights: Rights) -> Rights:
     """The rights of a recipient outside the country: on the types that are transferred, and counted
     by who notes what it is given.
     """
@@ -123,7 +130,7 @@ def abroad(rights: Rights) -> Rights:
     return narrowed(rights, OfType(standing.transferred))
 
 
-def entrusted(rights: Rights, actor: Actor) -> Rights:
+def _entrusted(rights: Rights, actor: Actor) -> Rights:
     """The rights of a member of an entrusted operator: what decides for all of the node, the
     registers among it, is not written by whoever runs some of its tenants.
     """

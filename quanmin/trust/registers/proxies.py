@@ -14,10 +14,9 @@ from importlib.resources import files
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-import asyncpg
 import msgspec
 
-from quanmin.base.database import Database
+from quanmin.base.database import Database, Pool
 from quanmin.base.problems import Conflict, Invalid, NotFound
 from quanmin.trust.registers.definitions import Word
 from quanmin.trust.registers.entry import OPEN_END
@@ -77,9 +76,24 @@ def proxy_kinds() -> dict[str, ProxyKind]:
 
 
 @cache
-def _definition() -> dict[str, list[dict[str, Any]]]:
+def evidence_of_proxies() -> tuple[Word, ...]:
+    """What may be seen before a proxy is entered."""
+    return msgspec.convert(_definition()["evidence"], tuple[Word, ...])
+
+
+@cache
+def _definition() -> dict[str, Any]:
     file = files("quanmin.definitions").joinpath("registers", "proxies.toml")
     return tomllib.loads(file.read_text("utf-8"))
+
+
+def refuse_minor(born: date | None, today: date) -> None:
+    """Raises Invalid for a person who is too young to act for another; one whose birth date nobody
+    knows is taken to be of age.
+    """
+    age: int = _definition()["acting"]["age_min"]
+    if born is not None and _later(born, age) > today:
+        raise Invalid(f"who acts for another is {age} or older")
 
 
 def _refuse_other_scopes(scope: Sequence[str] | None) -> None:
@@ -90,7 +104,7 @@ def _refuse_other_scopes(scope: Sequence[str] | None) -> None:
 class Proxies:
     """Who acts for whom on one node."""
 
-    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], zone: ZoneInfo) -> None:
+    def __init__(self, pool: Pool, zone: ZoneInfo) -> None:
         """Birthdays begin at midnight in `zone`."""
         self._pool = pool
         self._zone = zone

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import asyncpg
 import msgspec
 
-from quanmin.base.database import Database
+from quanmin.base.database import Connection, Database
 from quanmin.base.problems import Forbidden, NotFound
 from quanmin.trust.actors import Acting, Actor
 from quanmin.trust.registers.definitions import Word
@@ -181,13 +181,18 @@ class ActingFor:
                     (row["person"], "acting-ended"),
                     (row["for_person"], "proxy-ended"),
                 ):
-                    for account in await connection.fetch(_OF_PERSON, person):
+                    for account in await accounts_of(connection, person):
                         await self._notices.leave(
-                            account["account"],
+                            account,
                             kind,  # type: ignore[arg-type]  # one of two of its kinds
                             database=connection,
                         )
         return len(rows)
+
+
+async def accounts_of(connection: Connection, person: int) -> Sequence[str]:
+    """The accounts with which a person may sign in."""
+    return [row["account"] for row in await connection.fetch(_OF_PERSON, person)]
 
 
 def oneself(actor: Actor) -> Actor:

@@ -102,10 +102,10 @@ class EnrolmentDesk(Desk):
     ) -> Enrolled:
         _, rights = await self._guard.rights(self._actor, self._purpose, "r", "Patient")
         context = self._guard.store.context
-        async with self._guard.store.glancing() as connection, connection.transaction():
+        async with self._guard.store.glancing(rights.wall) as connection, connection.transaction():
             found = await read(connection, context, rights.whole, "Patient", patient_id)
             patient = decode(found.body or b"{}")
-            if not _is_shown(patient, shown.system, number):
+            if not is_shown(patient, shown.system, number):
                 raise Invalid(
                     "this is not the number of the document in the registration: compare both, and"
                     " correct the registration first where it is wrong"
@@ -173,7 +173,8 @@ def _evidence(code: str) -> Evidence:
     raise Invalid(f"the document is one of {known}")
 
 
-def _is_shown(patient: dict[str, Any], system: str, number: str) -> bool:
+def is_shown(patient: dict[str, Any], system: str, number: str) -> bool:
+    """Whether a Patient has this number of this system, however it is typed."""
     bare = re.sub(r"\s+", "", number).upper().encode()
     known = (
         str(one.get("value") or "").upper().encode()

@@ -23,6 +23,8 @@ Kind = Literal[
     "petition-filed",
     "petition-moved",
     "breach",
+    "acting-began",
+    "proxy-began",
     "acting-ended",
     "proxy-ended",
     "enrolled",
