@@ -16,7 +16,8 @@ import msgspec
 import pytest
 from books import ADDRESS, organization, practitioner
 from databases import administer
-from persons import asking, is_seen, query, registered, result, visit
+from entrance import Entrance
+from persons import NUMBER, asking, is_seen, query, registered, result, visit
 from stores import START, bundle
 from tenancy import NOON, City, both_filled, divide_database, open_city
 
@@ -42,6 +43,8 @@ from quanmin.trust.registers.entry import OPEN_END
 from quanmin.trust.registers.posts import Wished
 from quanmin.trust.registers.staff import WantedStaff
 from quanmin.trust.registers.tenants import Tenant
+from quanmin.trust.sign_in.enrolling import EnrolmentDesk
+from quanmin.trust.sign_in.notices import Notices
 from quanmin.trust.tenancy import Tenancy
 
 _numbers = itertools.count(1)
@@ -79,7 +82,7 @@ OPEN = {
         *("trust.launch", "trust.assertion", "trust.tenant", "trust.tenant_member"),
         *("trust.practitioner_entry", "trust.allowance", "trust.external_link"),
         *("trust.enrolment", "trust.approval", "trust.recipient", "trust.transfer"),
-        *("trust.activity", "trust.activity_use", "trust.restored"),
+        *("trust.activity", "trust.activity_use", "trust.restored", "trust.id_token_key"),
         *("trust.tenant_application", "trust.tenant_agreement", "trust.party_tenant"),
         "trust.wall",
     ),
@@ -284,6 +287,23 @@ async def test_a_resident_sees_their_record_in_every_county(city: City) -> None:
     resident = asking(city.guard, "resident", person=str(person), purpose="PATRQT")
     assert await is_seen(resident, ours)
     assert await is_seen(resident, theirs)
+
+
+async def test_the_counter_of_a_county_enrols_whom_it_has_registered(city: City) -> None:
+    here, there = await registered(city.guard, "a"), await registered(city.guard, "b")
+    clerk = Actor("clerk", "institution", "A clerk", "a")
+    records = city.guard.records(clerk, purpose="HOPERAT", request_id="r")
+    desk, entrance = records.desk(EnrolmentDesk), Entrance(city.worker, lambda: START)
+    notices = Notices(city.worker, lambda: START)
+    for patient, is_ours in ((here, True), (there, False)):
+        enrolling = desk.enrol(
+            entrance.accounts, notices, patient.id, evidence="identity-card", number=NUMBER
+        )
+        if is_ours:
+            assert (await enrolling).is_new
+        else:
+            with pytest.raises(NotFound):
+                await enrolling
 
 
 async def test_a_sender_of_no_tenant_sees_what_it_sent_itself(city: City) -> None:
