@@ -14,6 +14,8 @@ from quanmin.records.reindexing import reindex_kind
 from quanmin.records.rewrapping import rewrap_kind
 from quanmin.records.rotating import rotate_kind
 from quanmin.trust import carry_on, is_errand
+from quanmin.trust.deciding.consents import ConsentIndex
+from quanmin.trust.deciding.regranting import regrant_kind
 from quanmin.trust.lifecycle.deletions import delete_found, delete_kind
 from quanmin.trust.lifecycle.incidents import count_kind, tell_kind
 from quanmin.trust.lifecycle.retention import find_kind
@@ -50,7 +52,9 @@ def kinds_of(node: Node) -> tuple[Kind, ...]:
             await delete_found(connection, guard.now())
 
     finding = find_kind(guard.store.context, guard.now, found)
-    own = (reindexing, rewrapping, rotating, finding, delete_kind(guard))
+    consents = ConsentIndex(guard.people, guard.store.context)
+    regranting = regrant_kind(consents, guard.store.context)
+    own = (regranting, reindexing, rewrapping, rotating, finding, delete_kind(guard))
     stamping = stamp_kind(guard, node.actors, node.office)
     incidents = (count_kind(guard.now), tell_kind(guard.store.context, guard.now))
     return (importing.kind, exporting, *own, stamping, *incidents)

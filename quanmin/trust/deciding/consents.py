@@ -65,12 +65,18 @@ class ConsentIndex:
 
     async def apply(self, connection: Connection, changes: Sequence[Change]) -> None:
         """See `Projection`."""
+        earlier = [change.rid for change in changes if change.version > 1]
+        await self.project(connection, changes, earlier)
+
+    async def project(
+        self, connection: Connection, changes: Sequence[Change], earlier: Sequence[int]
+    ) -> None:
+        """What these versions grant holds, and nothing of what the records `earlier` granted."""
         grounded = []
         for change in changes:
             grants = await self.said(connection, change)
             if grants and change.patient is not None:
                 grounded.append(Grounded(change.rid, change.patient, tuple(grants)))
-        earlier = [change.rid for change in changes if change.version > 1]
         now = max(change.updated for change in changes)
         await replace_grants(connection, self._people, earlier, grounded, now)
 

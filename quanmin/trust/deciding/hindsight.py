@@ -59,7 +59,7 @@ async def grants_at(
     consents = ConsentIndex(people, context)
     names = {one.number: name for name, one in context.table.types.items()}
     for stored in await _grounds(connection, context, patients, moment):
-        change = _change(stored)
+        change = change_of(stored)
         if stored.type == CONSENT:
             for one in await consents.said(connection, change):
                 found.add(_grant(one, names.get(one.type), stored.rid))
@@ -101,7 +101,8 @@ def _grant(one: Granting, type_: str | None, source: int) -> Grant:
     )
 
 
-def _change(stored: Stored) -> Change:
+def change_of(stored: Stored) -> Change:
+    """A version of a record as projections are told of it."""
     return Change(
         stored.type,
         stored.id,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import date, datetime
+from importlib import resources
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -23,12 +25,17 @@ from persons import (
     visit,
 )
 from stores import coded, open_context, open_guard, patient
+from workers import at_work
 
+from quanmin.base.jobs import JobLimits, Worker
+from quanmin.base.migrations import read_migrations
 from quanmin.base.problems import Forbidden, Invalid, NotFound
 from quanmin.records.model import Stored
 from quanmin.records.portions import Extent
 from quanmin.terminology import Terms
 from quanmin.trust import Actor, Actors, Guard, GuardedRecords
+from quanmin.trust.deciding.consents import ConsentIndex
+from quanmin.trust.deciding.regranting import regrant_kind
 from quanmin.trust.registers.proxies import Proxies
 from quanmin.trust.sign_in.acting import as_proxy
 
@@ -402,6 +409,45 @@ async def test_a_consent_in_the_name_of_somebody_else_is_refused(town: Town) -> 
     mother = {"reference": await related(town, "b", town.there.id)}
     for true in (reference(town.here), mother):
         await _records(town, "b", said | {"performer": [true]})
+
+
+async def test_consents_of_before_an_upgrade_are_read_once_more(
+    town: Town, pool: asyncpg.Pool[asyncpg.Record]
+) -> None:
+    theirs = await result(town.guard, "b", town.there.id)
+    desk = asking(town.guard, "institution", "c")
+    await town.says(consent(town.here.id, type="deny"))
+    await town.says(consent(town.here.id, type="permit", actor=to_institution("c")))
+    gone = await town.says(consent(town.here.id, type="permit", actor=to_institution("b", "c")))
+    await town.resident().delete("Consent", gone.id)
+    granted = "select * from records.granted order by grantee, patient, source, part"
+    before = [tuple(row) for row in await pool.fetch(granted)]
+    assert await is_seen(desk, theirs)
+    # As a node had them that knew no ranks: a refusal went before a permission, said when ever.
+    await pool.execute("update records.granted set rank = 0")
+    await pool.execute(
+        "insert into records.granted (bucket, patient, grantee, type, since, until, source, about)"
+        " values (0, $1, 77, 0, 0, 1, $2, $1)",
+        town.here.rid,
+        gone.rid,
+    )
+    assert not await is_seen(desk, theirs)
+    steps = read_migrations(resources.files("quanmin.node") / "migrations")
+    (step,) = (one for one in steps if one.name == "consents_anew")
+    async with pool.acquire() as connection:
+        await connection.execute(step.sql)
+    context = town.guard.store.context
+    row: tuple[Any, ...] = ()
+    kind = regrant_kind(ConsentIndex(town.guard.people, context), context)
+    async with at_work(Worker(pool, [kind], JobLimits(places=1))):
+        for _ in range(300):
+            row = tuple(await pool.fetchrow("select state, result, reasons from jobs.job") or ())
+            if row[0] not in {"waiting", "running"}:
+                break
+            await asyncio.sleep(0.02)
+    assert row[:2] == ("done", '{"consents": 3}'), row
+    assert [tuple(row) for row in await pool.fetch(granted)] == before
+    assert await is_seen(desk, theirs)
 
 
 async def test_what_a_person_has_ended_no_institution_brings_back(town: Town) -> None:
