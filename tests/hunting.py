@@ -28,11 +28,13 @@ from quanmin.api import DoorLimits, build
 from quanmin.api.interactions import INTERACTIONS, Interaction
 from quanmin.api.routing import Routes
 from quanmin.base.clock import Clock
+from quanmin.fhir.kinds import modifiers_of
 from quanmin.fhir.table import load_table
 from quanmin.terminology import Terms
 from quanmin.trust import Actor, Actors, Guard, Role
 
-SECRET = "secret-1"
+SECRET, OWN = "secret-1", "own-1"
+TIED = ("Condition", "Observation", "DocumentReference", "List")
 ICD = "http://hl7.org/fhir/sid/icd-10"
 CLINICAL = "http://terminology.hl7.org/CodeSystem/condition-clinical"
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -52,7 +54,7 @@ ROLES: tuple[Role, ...] = (
 HIDDEN_CODE = "B20"
 CODE = f"{ICD}|{HIDDEN_CODE}"
 
-Question = tuple[str, str, str | bytes | None]
+Question = tuple[str, str, str | bytes | None] | tuple[str, str, str | bytes | None, dict[str, str]]
 Answer = tuple[int, dict[str, str], str]
 
 
@@ -89,7 +91,7 @@ class Place:
         limits = DoorLimits(stranger_burst_requests=1e9, client_burst_requests=1e9)
         self.door = build(guard, actors, limits, link_key=b"k" * 32, zone=ZONE)
         self.clients: dict[str, httpx.AsyncClient] = {}
-        self.here = self.there = ""
+        self.here = self.there = self.visit = ""
 
     def client(self, name: str, token: str) -> None:
         self.clients[name] = httpx.AsyncClient(
@@ -112,10 +114,34 @@ class Place:
             "clinicalStatus": coded("active", CLINICAL),
         }
 
+    def secrets(self) -> list[dict[str, Any]]:
+        """The secret, and others of the same kind beside it: of types that are asked in ways of
+        their own, about the same person, and tied to a visit of hospital-a.
+        """
+        one = self.secret()
+        said, about = one["code"], {"subject": one["subject"]}
+        common = {"id": SECRET, **({"meta": one["meta"]} if "meta" in one else {})}
+        tied = {"encounter": {"reference": f"Encounter/{self.visit}"}}
+        chart = {"identifier": [{"system": "urn:chart", "value": "x-1", "type": coded("MR")}]}
+        measured = [{"code": coded("dose"), "valueQuantity": {"value": 77.25, "unit": "mg"}}]
+        attachment = {"attachment": {"contentType": "text/plain", "data": "aGlkZGVu"}}
+        return [
+            {**one, **tied, **chart},
+            {"resourceType": "Observation", **common, "status": "final", "code": said, **about,
+             **tied, "effectiveDateTime": day(-1), "valueString": "hidden words",
+             "component": measured},
+            {"resourceType": "DocumentReference", **common, "status": "current", "type": said,
+             "description": "hidden words",
+             **about, "content": [attachment], "context": {"encounter": [tied["encounter"]]}},
+            {"resourceType": "List", **common, "status": "current", "mode": "working",
+             "title": "hidden words", "code": said, **about, "entry": [{"item": about["subject"]}]},
+        ]  # fmt: skip
+
     async def plant(self) -> None:
-        body = json.dumps(self.secret())
-        answer = await self.clients["hospital-b"].put(f"/Condition/{SECRET}", content=body)
-        assert answer.status_code == 201, answer.text
+        for body in self.secrets():
+            path = f"/{body['resourceType']}/{SECRET}"
+            answer = await self.clients["hospital-b"].put(path, content=json.dumps(body))
+            assert answer.status_code == 201, answer.text
 
     async def fill(self) -> None:
         for hospital in ("hospital-a", "hospital-b"):
@@ -127,12 +153,35 @@ class Place:
                 self.there = id_
             if self.kind.is_treated:
                 await self.clients[hospital].post("/Encounter", content=visit(id_))
+            if hospital == "hospital-a":
+                await self._tie(id_)
             common = {"code": coded("I10", ICD), "subject": {"reference": f"Patient/{id_}"}}
             body = json.dumps({"resourceType": "Condition", **common})
             await self.clients[hospital].post("/Condition", content=body)
         for provision in self.kind.consents:
             signed = consent(self.there, **provision) | {"sourceAttachment": {"title": "signed"}}
             answer = await self.clients["hospital-b"].post("/Consent", content=json.dumps(signed))
+            assert answer.status_code == 201, answer.text
+
+    async def _tie(self, here: str) -> None:
+        """Records of hospital-a that name what is not there yet, or is hidden."""
+        client, of = self.clients["hospital-a"], {"subject": {"reference": f"Patient/{here}"}}
+        diagnosis = [{"condition": {"reference": f"Condition/{SECRET}"}}]
+        seen = json.loads(visit(here, status="finished", start=day(-900), end=day(-899)))
+        made = await client.post("/Encounter", content=json.dumps({**seen, "diagnosis": diagnosis}))
+        self.visit = made.json()["id"]
+        named = [{"reference": f"{type_}/{SECRET}"} for type_ in TIED]
+        common = {"status": "current", "mode": "working", **of}
+        for body in (
+            {"resourceType": "List", "id": OWN, **common,
+             "entry": [{"item": one} for one in named]},
+            {"resourceType": "Provenance", "id": OWN, "target": named, "recorded": day(-1),
+             "agent": [{"who": {"display": "hospital-a"}}]},
+            {"resourceType": "Observation", "id": OWN, "status": "final", "code": coded("x"), **of,
+             "focus": named, "derivedFrom": [{"reference": f"Observation/{SECRET}"}]},
+        ):  # fmt: skip
+            path = f"/{body['resourceType']}/{OWN}"
+            answer = await client.put(path, content=json.dumps(body))
             assert answer.status_code == 201, answer.text
 
 
@@ -414,6 +463,145 @@ def failing_writes(place: Place) -> Iterator[Question]:
     )
 
 
+# "{...}" names the secret, own records and the code.
+_TIES = (
+    "Encounter?diagnosis.code={coding}",
+    "Encounter?diagnosis:Condition._id={secret}",
+    "Encounter?diagnosis:Condition.subject=Patient/{there}",
+    "Encounter?diagnosis=Condition/{secret}",
+    "Encounter?diagnosis:missing=false",
+    "Encounter?_include=Encounter:diagnosis",
+    "Encounter?_include=*",
+    "Encounter?_include=Encounter:diagnosis&_include:iterate=Condition:subject",
+    "Encounter?_has:Condition:encounter:code={coding}",
+    "Encounter?_has:Observation:encounter:_id={secret}",
+    "Encounter?_has:Observation:encounter:value-string=hidden",
+    "Encounter?_has:DocumentReference:encounter:_has:List:item:_id={own}",
+    "Encounter?_revinclude=Condition:encounter",
+    "Encounter?_revinclude=Observation:encounter&_revinclude=DocumentReference:encounter",
+    "Encounter?_revinclude=Condition:encounter&_revinclude:iterate=Provenance:target",
+    "Encounter?_filter=diagnosis re Condition/{secret}",
+    "Encounter?_filter=diagnosis.code eq {code}",
+    "Encounter?_sort=diagnosis",
+    "Condition?_list={own}",
+    "Condition?_list={secret}",
+    "Observation?_list={own}",
+    "List?item:Condition.code={coding}",
+    "List?item=Condition/{secret}&_include=List:item",
+    "List?_has:Provenance:target:_id={own}",
+    "Provenance?target:Condition.code={coding}",
+    "Provenance?target:Observation.status=final",
+    "Provenance?_include=Provenance:target",
+    "Provenance?target=Observation/{secret}&_include=Provenance:target",
+    "Observation?focus:Condition.code={coding}",
+    "Observation?derived-from:Observation.status=final",
+    "Observation?derived-from.value-string=hidden",
+    "Observation?_include=Observation:derived-from&_include=Observation:focus",
+    "Observation?_has:Observation:derived-from:_id={own}",
+    "Observation?value-string=hidden",
+    "Observation?code={coding}&_sort=-date&_count=1",
+    "DocumentReference?encounter=Encounter/{visit}",
+    "DocumentReference?_has:List:item:_id={own}",
+    "DocumentReference?description:contains=idden",
+    "List?title=hidden",
+    "List?title:exact=hidden words",
+    "Condition?identifier=urn:chart|x-1",
+    "Condition?identifier:of-type=urn:codes|MR|x-1",
+    "Observation?component-value-quantity=77.25",
+    "Observation?combo-code-value-quantity=dose$gt70",
+    "Observation?date=gt2020",
+    "Observation?_has:List:item:title:contains=idden",
+    "Patient?_has:List:subject:_id={secret}",
+    "Patient?_has:Observation:subject:value-string=hidden",
+    "Patient?_has:DocumentReference:patient:status=current",
+)
+
+
+def ties(place: Place) -> Iterator[Question]:
+    """What the asker's own records name, and what names the asker's own records."""
+    coding, own = quote(f"{ICD}|{place.kind.code}"), place.visit
+    for path in _TIES:
+        named = {"secret": SECRET, "own": OWN, "visit": own, "there": place.there}
+        asked = path.format(**named, coding=coding, code=place.kind.code).replace(" ", "%20")
+        yield "GET", f"/{asked}", None
+        yield "GET", f"/{asked}&_summary=count", None
+        yield "GET", f"/{asked}&_total=accurate&_elements=id", None
+    for type_ in ("Condition", "Observation", "DocumentReference", "*"):
+        yield "GET", f"/Encounter/{own}/{type_}?_total=accurate", None
+    for path in (
+        f"Encounter/{own}/$everything",
+        f"Patient/{place.here}/$everything?_count=2",
+        f"Observation/$lastn?subject=Patient/{place.here}",
+        f"Observation/$lastn?patient={place.there}&code={coding}",
+        f"Observation/$lastn?category:missing=true&subject=Patient/{place.there}",
+        f"DocumentReference/$docref?patient={place.here}",
+        f"DocumentReference/$docref?patient={place.there}&type={coding}",
+        f"Provenance/{OWN}/$verify-signature",
+        f"Patient/{place.here}/$counts",
+        f"Observation/$counts?code={coding}",
+        "$counts",
+    ):
+        yield "GET", f"/{path}", None
+
+
+def conditions(place: Place) -> Iterator[Question]:
+    """What is asked by headers, and writes that name the secret; none of them leaves anything."""
+    conditional = (
+        {"If-None-Match": 'W/"1"'},
+        {"If-None-Match": "*"},
+        {"If-Modified-Since": "Sat, 01 Jan 2000 00:00:00 GMT"},
+        {"If-Match": 'W/"7"'},
+        {"Prefer": "handling=strict"},
+    )
+    for type_, headers in itertools.product(TIED, conditional):
+        yield "GET", f"/{type_}/{SECRET}", None, headers
+    for headers in conditional[:2]:
+        yield "GET", f"/Condition?_id={SECRET}", None, headers
+    for version in ('W/"1"', 'W/"7"', "*"):
+        held = {"If-Match": version}
+        for type_ in TIED:
+            wrong = json.dumps({"resourceType": type_, "id": SECRET, "colour": "red"})
+            yield "PUT", f"/{type_}/{SECRET}", wrong, held
+            yield "DELETE", f"/{type_}/{SECRET}", None, held
+            yield "PATCH", f"/{type_}/{SECRET}", b"[]", held
+    last = {"request": {"method": "GET", "url": "Condition/there-is-none-of-this-id"}}
+    here = {"reference": f"Patient/{place.here}"}
+    naming: list[dict[str, Any]] = [
+        {"resourceType": "Observation", "status": "final", "code": coded("x"), "subject": here,
+         "focus": [{"reference": f"{type_}/{SECRET}"} for type_ in TIED]},
+        {"resourceType": "Observation", "status": "final", "code": coded("x"), "subject": here,
+         "focus": [{"reference": f"Condition?_id={SECRET}"}]},
+        {"resourceType": "Observation", "status": "final", "code": coded("x"), "subject": here,
+         "focus": [{"reference": f"Condition/{SECRET}/_history/1"}]},
+        {"resourceType": "Provenance", "recorded": day(0), "agent": [{"who": here}],
+         "target": [{"reference": f"Condition/{SECRET}/_history/1"}]},
+        consent(place.here, type="deny", data=[
+            {"meaning": "instance", "reference": {"reference": f"Condition/{SECRET}"}}]),
+        {"resourceType": "Composition", "status": "final", "type": coded("x"), "date": day(0),
+         "title": "x", "author": [here], "subject": here,
+         "section": [{"title": "x", "entry": [{"reference": f"Condition/{SECRET}"}]}]},
+    ]  # fmt: skip
+    for body in naming:
+        entry = {"resource": body, "request": {"method": "POST", "url": body["resourceType"]}}
+        yield "POST", "", bundle("transaction", entry, last)
+        parts = [{"name": "resource", "resource": body}]
+        said = json.dumps({"resourceType": "Parameters", "parameter": parts})
+        yield "POST", f"/{body['resourceType']}/$validate", said
+    for request in (
+        {"method": "DELETE", "url": f"Encounter/{place.visit}"},
+        {"method": "DELETE", "url": f"Encounter?diagnosis.code={ICD}|{place.kind.code}"},
+        {"method": "DELETE", "url": f"List?item:Condition.code={place.kind.code}"},
+    ):
+        yield "POST", "", bundle("transaction", {"request": request}, last)
+    for type_ in TIED:
+        url = f"{type_}?subject=Patient/{place.there}"
+        yield "POST", "", bundle("batch", {"request": {"method": "GET", "url": url}})
+        yield "GET", f"/{url}&_sort=_lastUpdated&_count=1&_total=accurate", None
+        yield "GET", f"/{type_}/_history?_count=50", None
+    yield "GET", f"/?_type={','.join(TIED)}&_id={SECRET}&_total=accurate", None
+    yield "GET", "/metadata", None
+
+
 # Which questions stand for an interaction, beside those made from its shape; or why none does.
 ELSEWHERE: dict[str, str] = {
     "POST [type]": "a create has no address yet; with If-None-Exist: failing_writes",
@@ -445,6 +633,8 @@ GROUPS: tuple[Group, ...] = (
     operations,
     writes,
     failing_writes,
+    ties,
+    conditions,
 )
 
 
@@ -453,7 +643,7 @@ def unasked(place: Place) -> list[str]:
     table = Routes(INTERACTIONS, load_table().types.keys())
     asked: set[tuple[str, str]] = set()
     for group in GROUPS:
-        for method, path, _ in group(place):
+        for method, path, *_ in group(place):
             parts = [part for part in path.partition("?")[0].split("/") if part]
             found: Interaction = table.find(parts)[method]
             asked.add((method if method != "HEAD" else found.method, found.shape))
@@ -464,13 +654,28 @@ def unasked(place: Place) -> list[str]:
     return sorted(names - ELSEWHERE.keys())
 
 
+def unasked_modifiers(place: Place) -> list[str]:
+    """The modifiers of searches that no question has."""
+    known = {
+        modifier
+        for definition in load_table().types.values()
+        for param in definition.params.values()
+        for modifier in modifiers_of(param)
+    }
+    asked = " ".join(path for group in GROUPS for _, path, *_ in group(place))
+    types = "|".join(load_table().types)
+    forms = {one: rf":{one}\b" if one != "[type]" else rf":({types})\b" for one in known}
+    return sorted(one for one, form in forms.items() if not re.search(form, asked))
+
+
 # ---- asking --------------------------------------------------------------------------------------
 
 
 async def ask(client: httpx.AsyncClient, question: Question, purpose: str) -> Answer:
     """What is told: status, headers and body, without what differs from moment to moment."""
-    method, path, body = question
+    method, path, body, *more = question
     headers = {"X-Purpose-Of-Use": purpose, "X-Request-Id": "hunt", "Accept-Encoding": "identity"}
+    headers |= more[0] if more else {}
     if path.endswith("_search"):
         headers["Content-Type"] = "application/x-www-form-urlencoded"
     if method == "PATCH":

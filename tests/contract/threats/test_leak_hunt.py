@@ -17,6 +17,7 @@ from hunting import (
     Place,
     Secret,
     ask,
+    conditions,
     failing_writes,
     hunt,
     more_searches,
@@ -24,7 +25,9 @@ from hunting import (
     operations,
     routes,
     searches,
+    ties,
     unasked,
+    unasked_modifiers,
     writes,
 )
 
@@ -67,8 +70,15 @@ async def test_rare_questions_tell_no_more(place: Place) -> None:
     assert await hunt(place, questions, ("doctor", "system_administrator"), "TREAT") == []
 
 
+async def test_ties_between_own_records_and_hidden_ones_tell_no_more(place: Place) -> None:
+    questions = [*ties(place), *conditions(place)]
+    assert len(questions) > 200
+    assert await hunt(place, questions, ("doctor",), "TREAT") == []
+
+
 async def test_every_route_is_hunted_through(place: Place) -> None:
     assert unasked(place) == []
+    assert unasked_modifiers(place) == []
     declared = {f"{one.method} {one.shape}" for one in INTERACTIONS}
     assert ELSEWHERE.keys() <= declared, "a reason for a route that is not there"
 
