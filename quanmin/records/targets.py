@@ -276,7 +276,7 @@ class Targets:
             self.mapping.update(dict.fromkeys(target.names, local))
 
     async def _number(self, fresh: list[Target]) -> None:
-        numbers = await self._numbers.take(self._connection, len(fresh))
+        numbers = await self._numbers.take(self._connection, self._sender.number, len(fresh))
         # Patients first: a new record lives in the bucket of its source Patient, which must have
         # its key by then.
         fresh.sort(key=lambda target: target.definition.name != "Patient")

@@ -14,7 +14,7 @@ import pytest
 from stores import bundle, observation
 
 from quanmin.fhir.table import load_table
-from quanmin.records.rid import assign, id_of
+from quanmin.records.rid import assign, id_of, number_of, rid_of
 
 NUMBER = load_table().types["Observation"].number
 ABSENT = {
@@ -212,3 +212,20 @@ async def test_an_attempt_at_a_record_of_others_is_in_the_access_log(house: Any)
     ]
     replaced = "select count(*) from records.history where rid = any($1)"
     assert await house.pool.fetchval(replaced, [*rids.values()]) == 0
+
+
+async def test_ids_that_the_node_gives_do_not_tell_how_much_others_have_written(
+    house: Any,
+) -> None:
+    ours, theirs = house.client("hospital-a"), house.client("hospital-b")
+
+    async def number() -> int:
+        made = await ours.post("/Observation", content=observation())
+        rid = rid_of(NUMBER, made.json()["id"], "q")
+        assert rid is not None
+        return number_of(rid)
+
+    first = await number()
+    for _ in range(3):
+        assert (await theirs.post("/Observation", content=observation())).status_code == 201
+    assert await number() == first + 1
