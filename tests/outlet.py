@@ -90,7 +90,7 @@ async def ended(client: httpx.AsyncClient, where: str) -> httpx.Response:
 
 
 async def fetch(client: httpx.AsyncClient, where: str) -> Taken:
-    """All files of an export that is done, each of which has as many lines as its list says."""
+    """All files of an export that is done, each of which holds what its list says."""
     answer = await ended(client, where)
     assert answer.status_code == 200, answer.text
     manifest, lines = answer.json(), {}
@@ -99,6 +99,9 @@ async def fetch(client: httpx.AsyncClient, where: str) -> Taken:
         assert file.status_code == 200, file.text
         lines[one["url"]] = file.content.splitlines()
         assert len(lines[one["url"]]) == one["count"]
+        assert one["url"].startswith("http://node.test/"), "absolute"
+        kinds = {json.loads(line)["resourceType"] for line in lines[one["url"]]}
+        assert kinds <= {one["type"]}, "each file has one type"
     return Taken(manifest, lines)
 
 

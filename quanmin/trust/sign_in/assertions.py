@@ -9,7 +9,7 @@ import binascii
 import hashlib
 import json
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -119,7 +119,10 @@ def prove(
     fitting = [
         key for key in keys if key.kid == header.kid and key.kind == ALGORITHMS.get(header.alg)
     ]
-    if not any(_is_signed(assertion, header.alg, key) for key in fitting):
+    # Where no key fits, as of a client that is not known, one that is nobody's: the time of an
+    # answer is not to tell of either.
+    several = fitting or [_decoy(ALGORITHMS[header.alg])]
+    if not any(_is_signed(assertion, header.alg, key) for key in several) or not fitting:
         raise not_signed()
     if claims.iss != claims.sub:
         raise _refused("iss and sub of the assertion must both be the client_id")
@@ -153,6 +156,13 @@ def _check_times(claims: Claims, now: float, seconds_max: int, skew: int) -> Non
     for moment in (claims.nbf, claims.iat):
         if moment is not None and not moment <= now + skew:
             raise _refused("the assertion is of the future: set the clock of the client")
+
+
+@cache
+def _decoy(kind: str) -> Key:
+    """A key with which nobody signs."""
+    key = ECKey.generate_key("P-384") if kind == "EC" else RSAKey.generate_key(_RSA_BITS_MIN)
+    return Key("", kind, key)
 
 
 def _is_signed(assertion: str, algorithm: str, key: Key) -> bool:

@@ -7,8 +7,8 @@ from __future__ import annotations
 import hmac
 import json
 import re
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -91,7 +91,9 @@ class Clients:
     async def find(self, code: str) -> Client | None:
         """The active client of this code."""
         row = await self._pool.fetchrow(f"{_SELECT} where code = $1 and is_active", code)
-        return None if row is None else _client(row)
+        # Read out for none as well, so that the time of an answer does not tell of it.
+        found = _client(_BLANK if row is None else row)
+        return None if row is None else found
 
     async def all(self) -> list[tuple[Client, bool]]:
         """Every client, with whether it is active, by code."""
@@ -140,7 +142,14 @@ _SELECT = (
 )
 
 
-def _client(row: asyncpg.Record) -> Client:
+_BLANK: Final[Mapping[str, Any]] = {
+    **dict.fromkeys(("code", "name", "scopes"), ""),
+    **dict.fromkeys(("grants", "redirects"), ()),
+    **dict.fromkeys(("jwks", "jwks_url", "secret", "launch_url")),
+}
+
+
+def _client(row: asyncpg.Record | Mapping[str, Any]) -> Client:
     return Client(
         code=row["code"],
         name=row["name"],

@@ -24,11 +24,17 @@ from quanmin.trust.sign_in.assertions import (
 )
 from quanmin.trust.sign_in.clients import Client, Clients
 from quanmin.trust.sign_in.oauth_limits import OAuthLimits
+from quanmin.trust.sign_in.secrets import digest_of, new_secret
 
 _FETCHED_MAX: Final = 256
 # A key that is not among those fetched is looked for again, but not at every question of anyone.
 _AGAIN_SECONDS: Final = 10.0
 _SECONDS_MAX: Final = 10.0
+
+
+_NOBODY: Final = Client(
+    code="", name="", grants=frozenset(), scopes="", secret=digest_of(new_secret())
+)
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,7 +139,8 @@ class Prover:
         if shown.basic is not None:
             code, secret = shown.basic
             client = await self._clients.find(code)
-            if client is None or not client.knows(secret):
+            # Compared for one that is not known as well: it costs the same.
+            if not (client or _NOBODY).knows(secret) or client is None:
                 raise _refused("this client is not known, or its secret is another")
         else:
             client = await self._clients.find(shown.client_id or "")
@@ -149,17 +156,9 @@ class Prover:
             raise _refused(f"client_assertion_type must be {KIND}")
         code, kid, jku = read_unproven(assertion, bytes_max=limits.assertion_bytes_max)
         client = await self._clients.find(code)
-        if client is None:
-            raise not_signed()
         # A header may name where the keys are, but not choose it.
-        if jku is not None and jku != client.jwks_url:
-            raise not_signed()
-        if client.jwks is not None:
-            keys = key_set(client.jwks)
-        elif client.jwks_url is not None:
-            keys = await self._remote.keys(client.jwks_url, kid)
-        else:
-            keys = ()
+        is_theirs = client is not None and jku in {None, client.jwks_url}
+        keys = await self._keys(client, kid) if client is not None and is_theirs else ()
         proven = prove(
             assertion,
             keys,
@@ -169,9 +168,16 @@ class Prover:
             skew_seconds_max=limits.skew_seconds_max,
             bytes_max=limits.assertion_bytes_max,
         )
+        if client is None:
+            raise not_signed()
         if shown.client_id not in {None, client.code}:
             raise _refused("client_id is another than the client that is proven")
         return client, proven
+
+    async def _keys(self, client: Client, kid: str) -> tuple[Key, ...]:
+        if client.jwks is not None:
+            return key_set(client.jwks)
+        return await self._remote.keys(client.jwks_url, kid) if client.jwks_url is not None else ()
 
 
 def _refused(text: str) -> GrantRefused:

@@ -104,7 +104,11 @@ async def test_bulk_data_records_come_as_they_are_read_to_the_digit(outlet: Outl
     spaced = json.dumps(json.loads(observation()), indent=2).replace("5.4", "5.4000")
     assert "5.4000" in spaced
     created = await client.post("/Observation", content=spaced.encode())
-    read = await client.get(created.headers["location"])
+    id_ = created.json()["id"]
+    newer = json.dumps(json.loads(spaced) | {"id": id_}, indent=2).replace("5.4", "5.4000")
+    changed = await client.put(f"/Observation/{id_}", content=newer.encode())
+    assert changed.json()["meta"]["versionId"] == "2", "the newest alone is exported"
+    read = await client.get(changed.headers["location"])
     taken = await take(client, "/$export")
     (line,) = taken.lines[taken.manifest["output"][0]["url"]]
     assert line == read.content.replace(b"\n", b" ")
