@@ -12,7 +12,7 @@ import hmac
 import os
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -251,6 +251,38 @@ def reseal(folder: Path, old: Passphrase | None, new: Passphrase | None) -> int:
             replace_on_disk(path, f"{_written(path, opened[path], new)}\n".encode("ascii"))
             changed += 1
     return changed
+
+
+def bring_back(folder: Path, lines: Mapping[str, str], passphrase: Passphrase | None) -> int:
+    """Lay the keys of a copy (what each file holds, by its name) beside those of a folder; gives
+    how many were missing. None is ever overwritten, and after a crash it may be done again.
+
+    Raises KeysUnreadable, with nothing changed, for a copy of another node's keys: with another
+    root than that of the folder, or another key of a number. Keys that are sealed open under the
+    passphrase.
+    """
+    there = {path.name: _line(path) for path in folder.glob("*.key")}
+    if there and not (_ROOT in there and _ROOT in lines):
+        raise KeysUnreadable(f"there are keys in {folder} already: move them away first")
+    for name in sorted(there.keys() & lines.keys()):
+        either = (None, passphrase)
+        path = folder / name
+        if lines[name] != there[name] and (
+            _open(path, lines[name], either) != _open(path, there[name], either)
+        ):
+            raise KeysUnreadable(
+                f"{path} is there already and another than the copy's: these are the keys of"
+                " another node, or of another time; move those of the folder away first"
+            )
+    missing = sorted(lines.keys() - there.keys(), key=lambda name: (name != _ROOT, name))
+    for name in missing:
+        # Whole or not there, as when one is made.
+        part = folder / f".{name}.part"
+        part.unlink(missing_ok=True)
+        make_on_disk(part, lines[name].encode("ascii"))
+        part.rename(folder / name)
+    sync_folder(folder)
+    return len(missing)
 
 
 def _read(path: Path, passphrase: Passphrase | None) -> bytes:

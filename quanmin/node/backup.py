@@ -29,11 +29,13 @@ from quanmin.base.clock import Clock
 from quanmin.base.cluster import OWNER, Cluster
 from quanmin.base.crypto import International, Tampered, suite_named
 from quanmin.base.disk import make_on_disk, replace_on_disk
-from quanmin.base.keys import KeyPort
+from quanmin.base.keys import KeyPort, KeysUnreadable, bring_back
 from quanmin.base.passphrases import CHARACTERS_MIN, stretch
 from quanmin.base.postgres import connect
 from quanmin.base.problems import Unusable
 from quanmin.node.archive import SUFFIX
+from quanmin.node.key_settings import KeySettings
+from quanmin.node.own_keys import passphrase_of
 from quanmin.node.places import Places
 from quanmin.node.sealed_file import sealed_file
 from quanmin.node.settings import Settings
@@ -246,14 +248,15 @@ def back_up_keys(places: Places, target: Path, passphrase: str) -> int:
     return len(keys)
 
 
-def restore_keys(places: Places, source: Path, passphrase: str) -> int:
-    """Bring the keys back into a node that has none; gives how many.
+def restore_keys(
+    places: Places, source: Path, passphrase: str, settings: KeySettings | None = None
+) -> int:
+    """Bring the keys back into a node that has none, or that lacks some of them; gives how many.
 
-    Raises Unusable for a wrong passphrase, a damaged file, and a node that has keys: those are
-    never overwritten.
+    Raises Unusable for a wrong passphrase, a damaged file, and a copy that has no key which is
+    missing, or other keys than the node: those are never overwritten. The settings say what opens
+    the key files themselves.
     """
-    if places.keys.is_dir() and any(places.keys.glob("*.key")):
-        raise Unusable(f"There are keys in {places.keys} already: move them away first.")
     try:
         content = source.read_bytes()
     except OSError as error:
@@ -269,6 +272,12 @@ def restore_keys(places: Places, source: Path, passphrase: str) -> int:
     places.prepare()
     places.keys.mkdir(mode=0o700, exist_ok=True)
     keys = msgspec.json.decode(plain, type=dict[str, str])
-    for name, key in keys.items():
-        make_on_disk(places.keys / Path(name).name, key.encode("ascii"))
-    return len(keys)
+    lines = {Path(name).name: line for name, line in keys.items()}
+    try:
+        sealed_under = None if settings is None else passphrase_of(settings)
+        count = bring_back(places.keys, lines, sealed_under)
+    except KeysUnreadable as error:
+        raise Unusable(f"The keys are not brought back: {error}.") from error
+    if not count:
+        raise Unusable(f"All keys of {source} are in {places.keys} already.")
+    return count

@@ -523,7 +523,7 @@ def restore_node(
     settings = _settings(directory, settings_file, backup__directory=given)
     places = Places(settings.node.directory)
     if keys is not None:
-        count = restore_keys(places, keys, _ask_passphrase(is_new=False))
+        count = restore_keys(places, keys, _ask_passphrase(is_new=False), settings.keys)
         _console.print(f"{count} keys are back in {places.keys}.")
         return
     moment = _moment(to) if to is not None else None

@@ -30,6 +30,7 @@ from quanmin.node.settings import PostgresSettings, Settings
 from quanmin.node.walls import WALLS, admit_worker, seal_walls
 from quanmin.records.adoption import adopt_rules
 from quanmin.records.months import ensure_months
+from quanmin.records.rewrapping import refuse_missing
 from quanmin.trust import Notary, Witness
 from quanmin.trust.lifecycle.activities import enter_delivered
 from quanmin.trust.log.lanes import ensure_lanes
@@ -132,7 +133,10 @@ async def make_ready(dsn: str, settings: Settings, keys: KeyPort) -> tuple[Migra
         async with connection.transaction():
             await enter_delivered(connection, Clock().now())
         notary = open_notary(settings, keys)
-        await _tell_restored(connection, notary, Places(settings.node.directory))
+        places = Places(settings.node.directory)
+        if places.restored.exists():
+            await refuse_missing(connection, keys.numbers())
+        await _tell_restored(connection, notary, places)
         await ensure_lanes(connection, notary, Clock().now())
         await seal_walls(connection, keys.derive(WALLS))
         await _admit_worker(connection, settings)

@@ -7,6 +7,7 @@ older key, and goes round again.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Final
 
 import msgspec
@@ -89,6 +90,22 @@ async def refuse_used(connection: Connection, number: int) -> None:
         raise Conflict(
             f"key {number} still wraps data keys: `quanmin keys rotate` has them wrapped anew, and"
             " those that are being replaced need it until `quanmin keys status` says they are gone"
+        )
+
+
+async def refuse_missing(connection: Connection, numbers: Collection[int]) -> None:
+    """Raises Unusable when a data key is wrapped by a key of the node that is none of these. Reads
+    every data key.
+    """
+    counts = await count_wrapped(connection)
+    missing = sorted(counts.keys() - set(numbers))
+    if missing:
+        named = " and ".join(f"key {number}" for number in missing)
+        total = sum(counts[number] for number in missing)
+        raise Unusable(
+            f"{total:,} data keys of this database are wrapped by {named} of the node, which is not"
+            " there: bring it back from the copy of the keys of that time with `quanmin restore"
+            " --keys FILE`; those that are there stay."
         )
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from quanmin.base.keys import FileKeys
 from quanmin.base.problems import Unusable
+from quanmin.node import backup
 from quanmin.node.backup import back_up_keys, restore_keys
 from quanmin.node.key_settings import KeySettings
-from quanmin.node.own_keys import open_keys
+from quanmin.node.own_keys import open_keys, passphrase_of, seal_keys
 from quanmin.node.places import Places
 
 PASSPHRASE = "seven words that belong to no saying"
@@ -22,6 +24,12 @@ def places(tmp_path: Path) -> Places:
     made.prepare()
     open_keys(made, KeySettings(), is_new=True)
     return made
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A passphrase that costs nothing, where it is not what is asked about."""
+    monkeypatch.setattr(backup, "stretch", lambda text, salt: sha256(salt + text.encode()).digest())
 
 
 def test_keys_come_back_with_the_passphrase(places: Places, tmp_path: Path) -> None:
@@ -72,6 +80,73 @@ def test_keys_that_are_there_are_never_overwritten(places: Places, tmp_path: Pat
     back_up_keys(places, tmp_path / "copy", PASSPHRASE)
     with pytest.raises(Unusable, match="already"):
         restore_keys(places, tmp_path / "copy", PASSPHRASE)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_key_that_was_destroyed_comes_back_beside_those_that_are_there(
+    places: Places, tmp_path: Path
+) -> None:
+    keys = FileKeys(places.keys)
+    wrapped = keys.wrap([(b"old", b"")])
+    back_up_keys(places, tmp_path / "copy", PASSPHRASE)
+    keys.add(2)
+    wrapped += keys.wrap([(b"new", b"")])
+    keys.remove(1)
+    assert restore_keys(places, tmp_path / "copy", PASSPHRASE) == 1
+    opened = FileKeys(places.keys).unwrap([(each, b"") for each in wrapped])
+    assert opened == [b"old", b"new"]
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_copy_goes_on_where_it_was_interrupted(places: Places, tmp_path: Path) -> None:
+    back_up_keys(places, tmp_path / "copy", PASSPHRASE)
+    other = Places(tmp_path / "other")
+    restore_keys(other, tmp_path / "copy", PASSPHRASE)
+    (other.keys / "node-1.key").rename(other.keys / ".node-1.key.part")
+    assert restore_keys(other, tmp_path / "copy", PASSPHRASE) == 1
+    assert {path.name for path in other.keys.iterdir()} == {"node-1.key", "root.key"}
+
+
+@pytest.mark.usefixtures("quick")
+def test_keys_of_another_node_or_of_the_same_number_are_not_mixed_in(
+    places: Places, tmp_path: Path
+) -> None:
+    keys = FileKeys(places.keys)
+    keys.add(2)
+    back_up_keys(places, tmp_path / "copy", PASSPHRASE)
+    keys.remove(2)
+    keys.add(2)
+    keys.remove(1)
+    with pytest.raises(Unusable, match=r"node-2.key is there already and another"):
+        restore_keys(places, tmp_path / "copy", PASSPHRASE)
+    other = Places(tmp_path / "other")
+    other.prepare()
+    FileKeys.create(other.keys)
+    (other.keys / "node-1.key").rename(other.keys / "node-9.key")
+    with pytest.raises(Unusable, match=r"root.key is there already and another"):
+        restore_keys(other, tmp_path / "copy", PASSPHRASE)
+    (other.keys / "root.key").unlink()
+    with pytest.raises(Unusable, match="move them away"):
+        restore_keys(other, tmp_path / "copy", PASSPHRASE)
+    assert [path.name for path in other.keys.iterdir()] == ["node-9.key"]
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_copy_from_before_the_keys_were_sealed_is_told_to_be_of_this_node(
+    places: Places, tmp_path: Path
+) -> None:
+    keys = FileKeys(places.keys)
+    back_up_keys(places, tmp_path / "copy", PASSPHRASE)
+    keys.add(2)
+    keys.remove(1)
+    secret = tmp_path / "passphrase"
+    secret.write_text(PASSPHRASE)
+    secret.chmod(0o600)
+    settings = KeySettings(passphrase_file=secret)
+    seal_keys(places, settings, old=None)
+    assert restore_keys(places, tmp_path / "copy", PASSPHRASE, settings) == 1
+    seal_keys(places, settings, old=None)
+    assert FileKeys(places.keys, passphrase_of(settings)).numbers() == (1, 2)
 
 
 def test_a_file_that_is_there_is_never_overwritten(places: Places, tmp_path: Path) -> None:
