@@ -418,6 +418,9 @@ def apply_(
         list[str], typer.Option(help="As whom it asks: client:CODE, actor:CODE or sender:CODE.")
     ],
     by: By,
+    country: Annotated[
+        str, typer.Option(help="Where what it is handed would go, if outside: ISO 3166-1.")
+    ] = "",
     directory: Directory = None,
     settings_file: SettingsFile = None,
 ) -> None:
@@ -429,6 +432,7 @@ def apply_(
         name=name,
         purpose=purpose,
         members=tuple(pairs),  # type: ignore[arg-type]  # checked when it is entered
+        country=country,
     )
     _step(
         directory,

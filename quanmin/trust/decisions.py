@@ -15,8 +15,10 @@ from quanmin.records.context import DELETED, ERASED
 from quanmin.records.reading import grants_of, with_codes
 from quanmin.records.rid import id_of
 from quanmin.records.visibility import Everything, Facts, Visibility
+from quanmin.records.visibility_sql import allows
 from quanmin.trust.actors import COLUMNS, Actor, Role, actor_of
 from quanmin.trust.deciding import Ground, senders_of_region
+from quanmin.trust.deciding.compiling import transferable
 from quanmin.trust.deciding.explaining import Answer, Case, Explaining, Finding
 from quanmin.trust.deciding.grantees import Grantees
 from quanmin.trust.deciding.hindsight import grants_at, row_at
@@ -157,8 +159,8 @@ class Decisions(Desk):
             actor = standing.acting(actor)
             ground = await self._ground(connection, actor, standing, moment)
             scoped = await self._scoped(connection, actor, patients)
-            transferred = standing.transferred
-            if transferred is not None and facts.type not in transferred:
+            leaving = transferable(standing, guard.deciding.reaching)
+            if standing.transfers and not allows(leaving, facts):
                 obstacles += (Finding("obstacle", "transfer"),)
             obstacles += await self._walled(actor, asked.purpose, standing, row)
             case = Case(actor, asked.purpose, ground, facts, scoped)

@@ -185,7 +185,7 @@ class Guarding:
         ground = Ground(sender, patients, region, self.now(), granted, registers)
         rights = self.deciding.compile(actor, purpose, ground)
         rights = msgspec.structs.replace(rights, standing=standing, wall=wall, own_wall=own)
-        return sender, bounded(rights, actor)
+        return sender, bounded(rights, actor, self.deciding.reaching)
 
     async def acting(self, actor: Actor) -> Actor:
         """The actor with what the registers say now. Raises Stopped."""

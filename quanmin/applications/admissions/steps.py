@@ -62,6 +62,7 @@ async def apply(visit: Visit, records: DeclaredRecords) -> Response:
         Field("purpose", say("Purpose"), value=known.purpose if known else "", is_needed=True),
         Field("member_kind", say("It asks as"), "select", kind, offered),
         Field("member", say("Its code"), value=member, is_needed=True),
+        Field("country", say("Country where data would go, if outside China (code)")),
     ]
     if visit.request.method == "GET":
         lead = say("Until it is admitted nobody of the party is let in.")
@@ -71,9 +72,12 @@ async def apply(visit: Visit, records: DeclaredRecords) -> Response:
     kind = sent.choice("kind", party_kinds(), is_needed=True)
     chosen: Any = sent.choice("member_kind", get_args(MemberKind), is_needed=True)
     members = ((chosen, sent.text("member", is_needed=True)),)
+    country = sent.text("country").upper()
     if sent.is_sound:
         try:
-            made = await desk.apply(Application(kind=kind, members=members, **values))
+            made = await desk.apply(
+                Application(kind=kind, members=members, country=country, **values)
+            )
         except _REFUSALS as problem:
             sent.blame(problem, {})
         else:

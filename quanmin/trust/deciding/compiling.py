@@ -22,6 +22,7 @@ from quanmin.records.simplifying import both, either, simplified, without
 from quanmin.records.visibility import (
     Both,
     Everything,
+    Except,
     Nothing,
     OfType,
     Visibility,
@@ -33,6 +34,7 @@ from quanmin.trust.deciding.in_use import InUse
 from quanmin.trust.deciding.reaching import BREAK_GLASS, Asking, Reaching
 from quanmin.trust.deciding.reasons import Group, Reasons, Said, joined, token_of
 from quanmin.trust.deciding.rules import GRANTED_ATOMS, Atom, Rule, load_rules
+from quanmin.trust.lifecycle.transfers import transfer_rules
 from quanmin.trust.registers.definitions import institution_rule
 from quanmin.trust.registers.standing import Standing
 
@@ -111,23 +113,30 @@ _WRITING = frozenset({"change", "create", "erase"})
 _NEVER = 1 << 62
 
 
-def bounded(rights: Rights, actor: Actor) -> Rights:
+def bounded(rights: Rights, actor: Actor, reaching: Reaching) -> Rights:
     """What is left of an actor's rights by where they are and whom they work for."""
     if rights.standing.party:
         rights = _entrusted(rights, actor)
-    return _abroad(rights) if rights.standing.transfers else rights
+    return _abroad(rights, reaching) if rights.standing.transfers else rights
 
 
-def _abroad(rights: Rights) -> Rights:
-    """The rights of a recipient outside the country: on the types that are transferred, and counted
-    by who notes what it is given.
+def _abroad(rights: Rights, reaching: Reaching) -> Rights:
+    """The rights of a recipient outside the country: on what is transferred, and counted by who
+    notes what it is given.
     """
     standing = rights.standing
     counted = msgspec.structs.replace(rights.reasons, transfers=standing.transfers)
     rights = msgspec.structs.replace(rights, reasons=counted)
-    if standing.transferred is None:
-        return rights
-    return narrowed(rights, OfType(standing.transferred))
+    return narrowed(rights, transferable(standing, reaching))
+
+
+def transferable(standing: Standing, reaching: Reaching) -> Visibility:
+    """What may leave the country to one who stands so: the types that were approved, without what
+    leaves under no approval.
+    """
+    stays = Except(reaching.labelled(transfer_rules().definition.never))
+    types = standing.transferred
+    return stays if types is None else Both((OfType(types), stays))
 
 
 def _entrusted(rights: Rights, actor: Actor) -> Rights:

@@ -61,6 +61,7 @@ class Ground(msgspec.Struct, frozen=True):
 
 class _Head(msgspec.Struct, frozen=True):
     home: str
+    never: tuple[str, ...]
 
 
 class TransferRules(msgspec.Struct, frozen=True):
@@ -123,16 +124,9 @@ class Transfers:
         self._pool = pool
 
     async def declare(self, kind: str, member: str, country: str, *, at: int, by: str) -> None:
-        """From now on this member is outside the country and is handed nothing. Raises Invalid for
-        what is no member or country, Conflict when it is declared.
-        """
-        if kind not in get_args(MemberKind) or not member:
-            raise Invalid(f"a recipient is one of {', '.join(get_args(MemberKind))}, and its code")
-        if country == transfer_rules().definition.home or not _is_country(country):
-            raise Invalid("the country is two capital letters (ISO 3166-1), and not this one")
-        done = await self._pool.fetchval(_DECLARE, kind, member, country, at, by)
-        if done is None:
-            raise Conflict("this recipient is declared already: `quanmin transfers list`")
+        """As `declare`."""
+        async with self._pool.acquire() as connection:
+            await declare(connection, kind, member, country, at=at, by=by)
 
     async def approve(self, kind: str, member: str, approval: Approval, *, at: int, by: str) -> int:
         """Enter an approval; gives its number. Raises NotFound for a recipient that is not
@@ -140,9 +134,7 @@ class Transfers:
         """
         _check(approval)
         async with self._pool.acquire() as connection, connection.transaction():
-            country = await connection.fetchval(
-                "select country from trust.recipient where kind = $1 and member = $2", kind, member
-            )
+            country = await country_of(connection, kind, member)
             if country is None:
                 raise NotFound("declare the recipient and its country first")
             await _refuse_unrecorded(connection, approval.activity, country)
@@ -185,6 +177,29 @@ class Transfers:
                 f"{country} is outside the country: declare the recipient and enter the approval"
                 " of the transfer first (`quanmin transfers`)"
             )
+
+
+async def declare(
+    connection: Connection, kind: str, member: str, country: str, *, at: int, by: str
+) -> None:
+    """From now on this member is outside the country and is handed nothing. Raises Invalid for what
+    is no member or country, Conflict when it is declared.
+    """
+    if kind not in get_args(MemberKind) or not member:
+        raise Invalid(f"a recipient is one of {', '.join(get_args(MemberKind))}, and its code")
+    if country == transfer_rules().definition.home or not _is_country(country):
+        raise Invalid("the country is two capital letters (ISO 3166-1), and not this one")
+    done = await connection.fetchval(_DECLARE, kind, member, country, at, by)
+    if done is None:
+        raise Conflict("this recipient is declared already: `quanmin transfers list`")
+
+
+async def country_of(connection: Connection, kind: str, member: str) -> str | None:
+    """The country outside this one that a member is declared to be in; None for none."""
+    found = await connection.fetchval(
+        "select country from trust.recipient where kind = $1 and member = $2", kind, member
+    )
+    return None if found is None else str(found)
 
 
 def _check(approval: Approval) -> None:

@@ -17,6 +17,7 @@ import msgspec
 
 from quanmin.base.database import Connection, Database, Pool
 from quanmin.base.problems import Conflict, Forbidden, Invalid, NotFound
+from quanmin.trust.lifecycle.transfers import country_of, declare, transfer_rules
 from quanmin.trust.registers.definitions import Word, institution_rule
 
 MemberKind = Literal["client", "actor", "sender"]
@@ -99,13 +100,16 @@ class Admission(msgspec.Struct, frozen=True):
 
 
 class Application(msgspec.Struct, frozen=True, kw_only=True):
-    """What a party applies with: who it is, what for, and as whom it would ask."""
+    """What a party applies with: who it is, what for, and as whom it would ask; `country` (ISO
+    3166-1) where what it is handed would go, "" for nowhere outside this one.
+    """
 
     party: str
     kind: str
     name: str
     purpose: str
     members: tuple[tuple[MemberKind, str], ...]
+    country: str = ""
 
 
 @cache
@@ -123,7 +127,8 @@ class Admissions:
         self._pool = pool
 
     async def apply(self, application: Application, *, at: int, by: str) -> Admission:
-        """A new application. Its members are stopped until it is admitted.
+        """A new application. Its members are stopped until it is admitted; outside the country they
+        are handed nothing without an approved transfer then either.
 
         Raises Invalid for what is no application, Conflict when one is under way or a member is
         another party's.
@@ -142,6 +147,7 @@ class Admissions:
                 raise Invalid("the node itself is no member of a party: name the actors")
         async with self._pool.acquire() as connection, connection.transaction():
             await self._enter_party(connection, application)
+            await _declare_abroad(connection, application, at, by)
             number = await connection.fetchval(
                 _APPLY, application.party, application.purpose, at, by
             )
@@ -228,6 +234,20 @@ async def is_admitted(database: Database, kind: MemberKind, member: str, at: int
     admission.
     """
     return bool(await database.fetchval("select trust.is_admitted($1, $2, $3)", kind, member, at))
+
+
+async def _declare_abroad(
+    connection: Connection, application: Application, at: int, by: str
+) -> None:
+    country = application.country
+    if country in {"", transfer_rules().definition.home}:
+        return
+    for kind, member in application.members:
+        known = await country_of(connection, kind, member)
+        if known is None:
+            await declare(connection, kind, member, country, at=at, by=by)
+        elif known != country:
+            raise Conflict(f"this {kind} is declared to be in {known}: name another country")
 
 
 async def _one(connection: Connection, admission: int) -> Admission:

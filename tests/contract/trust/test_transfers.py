@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import msgspec
 import pytest
 from persons import asking, query, registered, result
-from stores import START, open_context, open_guard
+from stores import START, observation, open_context, open_guard
 
 from quanmin.base.problems import Conflict, Forbidden, Invalid, NotFound
 from quanmin.trust import Actor, Guard
 from quanmin.trust.lifecycle.activities import ProcessingRegister
 from quanmin.trust.lifecycle.activity_rules import activity_rules
 from quanmin.trust.lifecycle.transfers import Approval, Transfers
+from quanmin.trust.registers import Admissions, Application
 
 _DAY = 86_400_000_000
 APPROVAL = Approval(
@@ -89,6 +92,74 @@ async def test_a_transfer_that_was_approved_lets_its_types_through_while_it_is_i
     await transfers.withdraw(one.transfer or 0, reason="it has ended", at=START, by="keeper")
     with pytest.raises(Forbidden, match="outside the country"):
         await ours.search(query(guard, "Observation"))
+
+
+async def test_genetic_information_leaves_under_no_transfer(
+    guard: Guard, pool: asyncpg.Pool[asyncpg.Record], transfers: Transfers
+) -> None:
+    await transfers.approve("sender", "a", APPROVAL, at=START, by="keeper")
+    patient = await registered(guard, "a")
+    usual = await result(guard, "a", patient.id)
+    label = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "GDIS"}
+    body = json.loads(observation(f"Patient/{patient.id}")) | {"meta": {"security": [label]}}
+    home = Actor("home", "operator", "Home", "a2")
+    records = guard.records(home, purpose="HOPERAT", request_id="r")
+    genes = (await records.create("Observation", json.dumps(body).encode())).stored
+    await pool.execute(
+        "update records.record set sender = (select sender from records.sender where code = 'a')"
+        " where rid = $1",
+        genes.rid,
+    )
+    ours = asking(guard, "institution", "a")
+    assert (await ours.read("Observation", usual.id)).id == usual.id
+    with pytest.raises(NotFound):
+        await ours.read("Observation", genes.id)
+    found = await ours.search(query(guard, "Observation"))
+    assert [one.id for one in found.matches] == [usual.id]
+
+
+async def test_a_party_that_applies_from_abroad_is_handed_nothing_when_it_is_admitted(
+    guard: Guard, pool: asyncpg.Pool[asyncpg.Record]
+) -> None:
+    admissions = Admissions(pool)
+    asked = Application(
+        party="abroad",
+        kind="organisation",
+        name="Abroad Ltd",
+        purpose="research",
+        members=(("sender", "a"),),
+        country="SG",
+    )
+    patient = await registered(guard, "a")
+    made = await admissions.apply(asked, at=START, by="desk")
+    review: dict[str, Any] = {
+        "is_recommended": True,
+        "opinion": "well kept",
+        "at": START,
+        "by": "other",
+    }
+    await admissions.review(made.admission, **review)
+    until = START + 300 * _DAY
+    agreed: dict[str, Any] = {
+        "agreement": "17",
+        "since": START,
+        "until": until,
+        "at": START,
+        "by": "other",
+    }
+    await admissions.admit(made.admission, **agreed)
+    with pytest.raises(Forbidden, match="outside the country"):
+        await asking(guard, "institution", "a").read("Patient", patient.id)
+    await admissions.withdraw(made.admission, reason="again", at=START, by="other")
+    for country, refused in (("XX1", Invalid), ("US", Conflict), ("SG", None)):
+        again = msgspec.structs.replace(asked, country=country)
+        if country == "XX1":
+            again = msgspec.structs.replace(again, members=(("sender", "b"),))
+        if refused is None:
+            await admissions.apply(again, at=START, by="desk")
+        else:
+            with pytest.raises(refused):
+                await admissions.apply(again, at=START, by="desk")
 
 
 async def test_no_more_records_go_out_than_were_approved(
