@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from quanmin.trust.deciding.rules import load_rules
 from quanmin.trust.record_access import kinds_apart, purposes_of_use, roles
 from quanmin.web import Visit
 from quanmin.web.labels import tell_type
@@ -60,16 +61,6 @@ def say_action(visit: Visit, code: str) -> str:
     return choices().actions.get(code, choices().actions["other"])[visit.language]
 
 
-def say_rule(visit: Visit, token: str) -> str:
-    """A rule by its token in the access log, in words."""
-    id_ = token.partition(":")[0]
-    for rule in visit.rules:
-        for one in (rule, rule.remark):
-            if one is not None and one.id == id_:
-                return one.zh if visit.language == "zh" else one.en
-    return id_
-
-
 def say_types(visit: Visit, types: tuple[str, ...]) -> list[str]:
     """Resource types in words: by their category where they are all of one."""
     left, found = set(types), []
@@ -81,10 +72,13 @@ def say_types(visit: Visit, types: tuple[str, ...]) -> list[str]:
 
 
 def rules_told(visit: Visit) -> list[tuple[str, str]]:
-    """The rules that hold when a person says nothing: the sentence, and the law it rests on."""
+    """The rules that hold when a person says nothing, and those that this node has of its own: the
+    sentence, and the law it rests on.
+    """
     by_id = {rule.id: rule for rule in visit.rules}
+    usual = {rule.id for rule in load_rules()}
     told = [by_id[id_] for id_ in choices().rules if id_ in by_id]
+    told += [rule for rule in visit.rules if rule.id not in usual and "read" in rule.does]
     return [
-        (say_rule(visit, one.id), one.law_zh if visit.language == "zh" else one.law_en)
-        for one in told
+        (one.zh, one.law_zh) if visit.language == "zh" else (one.en, one.law_en) for one in told
     ]

@@ -13,11 +13,11 @@ from quanmin.applications.my_record_access.choices import (
     say_action,
     say_purpose,
     say_role,
-    say_rule,
     say_types,
 )
 from quanmin.applications.my_record_access.consents import institutions_named, tell_provision
 from quanmin.fhir.json import decode
+from quanmin.trust.deciding.reasons import sentences
 from quanmin.trust.record_access import Looked, RecordAccess, Wanted
 from quanmin.web import Access, DeclaredRecords, Page, Visit, page
 from quanmin.web.institutions import institution_names
@@ -28,6 +28,8 @@ _CONSENTS: Final = 100
 _ROWS: Final = 50
 _SHEET_ROWS: Final = 500
 _DAY: Final = timedelta(days=1)
+# How the log says that something was done; all else says why it was not.
+_DONE: Final = frozenset({"ok", "begun", "ended", "justified", "unjustified"})
 
 
 @page("/my-record-access", access=ASKERS)
@@ -213,9 +215,9 @@ def _row(visit: Visit, one: Looked) -> dict[str, Any]:
         "action": say_action(visit, one.action),
         "what": [f"{say_types(visit, (type_,))[0]} {number}" for type_, number in one.types],
         "purpose": say_purpose(visit, one.purpose),
-        "rules": [say_rule(visit, token) for token in one.rules],
+        "rules": sentences(" ".join(one.rules), visit.language, visit.rules),
         "emergency": emergency,
-        "is_refused": one.outcome not in {"ok", "begun", "ended"},
+        "is_refused": one.outcome not in _DONE,
         "is_own": one.is_own,
     }
 

@@ -152,12 +152,12 @@ def _is_about(part: Visibility, type_: str | None) -> bool:
             return True
 
 
-def rule_named(token: str) -> Rule | Remark | None:
-    """The rule, or the remark of one, that a token stands for, in the version that is in force;
-    None when there is none of this id any more.
+def rule_named(token: str, rules: Sequence[Rule] | None = None) -> Rule | Remark | None:
+    """The rule, or the remark of one, that a token stands for among these (None: those that every
+    node has), in the version that is in force; None when there is none of this id any more.
     """
     id_ = token.partition(":")[0]
-    for rule in load_rules():
+    for rule in load_rules() if rules is None else rules:
         if rule.id == id_:
             return rule
         if rule.remark is not None and rule.remark.id == id_:
@@ -165,11 +165,13 @@ def rule_named(token: str) -> Rule | Remark | None:
     return None
 
 
-def sentences(tokens: str | None, language: str) -> tuple[str, ...]:
+def sentences(
+    tokens: str | None, language: str, rules: Sequence[Rule] | None = None
+) -> tuple[str, ...]:
     """What the rules of an entry say, in words; a token that nobody knows any more as it is."""
     found = []
     for token in (tokens or "").split():
-        rule = rule_named(token)
+        rule = rule_named(token, rules)
         words = token if rule is None else rule.zh if language == "zh" else rule.en
         is_other = rule is not None and token != token_of(rule)
         found.append(f"{words} ({token})" if is_other else words)

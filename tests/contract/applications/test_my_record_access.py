@@ -17,8 +17,10 @@ from persons import asking, consent, query, to_institution
 
 from quanmin.applications.my_record_access.choices import choices
 from quanmin.trust import Actor
+from quanmin.trust.deciding.glass import Wanted as Judging
 from quanmin.trust.deciding.rules import load_rules
 from quanmin.trust.emergencies import Emergencies
+from quanmin.trust.emergency_reviews import EmergencyReviews
 
 HOME = "/my-record-access"
 SENDER = f"sender-{CODE}"
@@ -150,6 +152,18 @@ async def test_every_access_is_told_in_words_and_can_be_complained_of(
     assert "unconscious after a fall; it waits for its review" in page
     assert page.count("/petitions/new?kind=complaint&amp;about=AuditEvent/log-") >= 3
     assert "An institution sees and changes the records that it sent itself." in page
+    keeper = Actor("keeper", "security_administrator", "Keeper", "")
+    reviews = clinic.guard.records(keeper, purpose="HSYSADMIN", request_id="r-9")
+    ((one, _),) = (
+        await asking(clinic.guard, "operator").desk(EmergencyReviews).listed(Judging(), count=9)
+    )
+    await reviews.desk(EmergencyReviews).judge(
+        one.glass, "justified", "the chart of that hour speaks of it"
+    )
+    judged = (await resident.get(f"{HOME}/looked")).text
+    assert "judged what was opened in an emergency" in judged
+    assert "other use" not in judged
+    assert ">refused<" not in judged, "it was done, whatever the judgement"
     assert "yourself" not in page
     assert "yourself" in (await resident.get(f"{HOME}/looked?own=1")).text
     only = (await resident.get(f"{HOME}/looked.csv?institution=hospital-a")).text

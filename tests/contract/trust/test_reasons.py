@@ -165,3 +165,5 @@ def test_rules_of_an_entry_are_told_in_words() -> None:
     assert sentences("gone:3", "en") == ("gone:3",)
     assert sentences("treatment:0", "en")[0].endswith("(treatment:0)")
     assert sentences(None, "en") == ()
+    own = msgspec.structs.replace(load_rules()[0], id="own-1", en="A rule of this node.")
+    assert sentences("own-1:1 treatment:1", "en", (own, *load_rules()))[0] == "A rule of this node."
