@@ -35,6 +35,7 @@ from quanmin.node.own_keys import open_keys
 from quanmin.node.places import HOST, Places
 from quanmin.node.settings import Settings
 from quanmin.node.settings_in_force import FILE_NAME, file_in_force
+from quanmin.node.walls import lost_marks
 from quanmin.trust.sign_in.administrators import same_persons
 
 Verdict = Literal["well", "warning", "wrong"]
@@ -324,7 +325,9 @@ async def _look_into(dsn: str) -> list[Finding]:
             "select failed_count, last_failed_time > coalesce(last_archived_time, '-infinity') as "
             "is_stuck, current_setting('archive_mode') as mode from pg_stat_archiver"
         )
-        doubled = await same_persons(connection) if version >= len(migrations()) else ()
+        is_current = version >= len(migrations())
+        doubled = await same_persons(connection) if is_current else ()
+        marks = await lost_marks(connection) if is_current else ""
     finally:
         await connection.close()
     findings = [Finding("database", "wrong", reason, "see there") for reason in unfitness(server)]
@@ -342,6 +345,10 @@ async def _look_into(dsn: str) -> list[Finding]:
         )
         for one, other in doubled
     ]
+    if marks:
+        text = "searches cannot use their indexes under the policies of tenants"
+        mend = f"whoever administers the server runs in this database: {marks}"
+        findings.append(Finding("walls", "wrong", text, mend))
     if archiver is not None and archiver["mode"] == "on" and archiver["is_stuck"]:
         findings.append(
             Finding(

@@ -20,7 +20,7 @@ from quanmin.node.database import worker_role
 from quanmin.node.first_actors import OPERATOR
 from quanmin.node.job_commands import Directory, SettingsFile
 from quanmin.node.register_commands import By, Day, Desk, Number, Until, at_desk
-from quanmin.node.walls import raise_walls
+from quanmin.node.walls import lower_walls, raise_walls
 from quanmin.trust.registers.sheets import as_csv
 from quanmin.trust.registers.tenant_rule import tenant_rule
 from quanmin.trust.registers.tenants import Tenant, Tenants
@@ -65,24 +65,17 @@ def declare(
         settings = desk.node.settings
         role = await worker_role(settings, desk.node.places)
         connection = await connect(desk.dsn, name="quanmin tenants")
+        seconds = settings.tenants.grace_seconds
+        period = desk.start(first), desk.end(last)
         try:
-            seconds = settings.tenants.grace_seconds
+            await raise_walls(connection, role, _progress, grace_seconds=seconds)
+            made = await _register(desk).declare(
+                Tenant(code, name_zh, name_en, division, parent, *period, by), at=desk.now
+            )
+            # In case somebody has just taken them down, before there was this tenant.
             await raise_walls(connection, role, _progress, grace_seconds=seconds)
         finally:
             await connection.close()
-        made = await _register(desk).declare(
-            Tenant(
-                code,
-                name_zh,
-                name_en,
-                division,
-                parent,
-                desk.start(first),
-                desk.end(last),
-                by,
-            ),
-            at=desk.now,
-        )
         return f"Tenant {made.code} is of division {made.division}."
 
     _say(directory, settings_file, work)
@@ -120,6 +113,23 @@ def end(code: Code, directory: Directory = None, settings_file: SettingsFile = N
     async def work(desk: Desk) -> str:
         await _register(desk).end(code, at=desk.now)
         return f"Tenant {code} has ended."
+
+    _say(directory, settings_file, work)
+
+
+@tenants.command()
+def undivide(directory: Directory = None, settings_file: SettingsFile = None) -> None:
+    """Take the walls down, once every tenant has ended: from then on the rules alone say who sees
+    what, as on a node that never had any. The next declaration raises them again.
+    """
+
+    async def work(desk: Desk) -> str:
+        connection = await connect(desk.dsn, name="quanmin tenants")
+        try:
+            was_up = await lower_walls(connection, desk.now)
+        finally:
+            await connection.close()
+        return "The walls are down." if was_up else "There are no walls."
 
     _say(directory, settings_file, work)
 

@@ -18,8 +18,9 @@ from msgspec import Meta
 
 from quanmin.base.database import Connection
 from quanmin.base.disk import replace_on_disk
-from quanmin.base.problems import Unusable
+from quanmin.base.problems import Conflict, Unusable
 from quanmin.trust.registers.definitions import institution_rule
+from quanmin.trust.registers.tenants import alone
 
 WALLS: Final = "walls"
 """What the key of sealed claims is derived for."""
@@ -196,6 +197,36 @@ async def raise_walls(
     tell("the walls stand")
 
 
+async def lower_walls(connection: Connection, now: int) -> bool:
+    """Switch the policies off, all at once, so that the rules alone say who sees what; False when
+    none stood. Raises Conflict while a tenant is in force or to come.
+    """
+    async with connection.transaction():
+        await alone(connection)
+        if not await connection.fetchval("select is_up from trust.wall"):
+            return False
+        left = await connection.fetch(
+            "select code from trust.tenant where until > $1 order by code", now
+        )
+        if left:
+            names = ", ".join(row["code"] for row in left)
+            raise Conflict(f"there are tenants ({names}): `quanmin tenants end` each of them first")
+        for table in (*WALLED, *MOVING):
+            await connection.execute(f"alter table {table} disable row level security")
+        await connection.execute("update trust.wall set is_up = false, edition = edition + 1")
+    return True
+
+
+async def lost_marks(connection: Connection) -> str:
+    """What whoever administers the server has to run in this database so that policies do not keep
+    searches from their indexes; "" when nothing, or where no policies stand. A copy by pg_dump and
+    an upgrade of the server lose it.
+    """
+    if not await connection.fetchval("select is_up from trust.wall"):
+        return ""
+    return "; ".join(await _unsaid(connection))
+
+
 async def _all_are_on(connection: Connection) -> bool:
     return bool(
         await connection.fetchval(
@@ -205,14 +236,18 @@ async def _all_are_on(connection: Connection) -> bool:
     )
 
 
-async def _silence(connection: Connection) -> None:
+async def _unsaid(connection: Connection) -> list[str]:
     names = [f"pg_catalog.{name}" for name in _SILENT]
     rows = await connection.fetch(
         "select n from unnest($1::text[]) n join pg_proc p on p.oid = n::regprocedure"
         " where not p.proleakproof",
         names,
     )
-    statements = [f"alter function {row['n']} leakproof" for row in rows]
+    return [f"alter function {row['n']} leakproof" for row in rows]
+
+
+async def _silence(connection: Connection) -> None:
+    statements = await _unsaid(connection)
     try:
         for statement in statements:
             await connection.execute(statement)

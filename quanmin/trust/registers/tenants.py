@@ -223,7 +223,7 @@ class Tenants(TenantRegister):
         if tenant.since >= tenant.until:
             raise Invalid("a tenant ends after it begins: give a later end, or none")
         async with self._pool.acquire() as connection, connection.transaction():
-            await _alone(connection)
+            await alone(connection)
             if tenant.parent is not None:
                 await _known(connection, tenant.parent)
             like = await connection.fetchval(_LIKE, division, tenant.since, tenant.until)
@@ -257,7 +257,7 @@ class Tenants(TenantRegister):
         if since >= until or not sender:
             raise Invalid("name a sender, and a time that ends after it begins")
         async with self._pool.acquire() as connection, connection.transaction():
-            await _alone(connection)
+            await alone(connection)
             if tenant is not None:
                 await _known(connection, tenant)
             taken = await connection.fetchval(
@@ -348,7 +348,7 @@ def _beginning(division: str) -> str:
     return division
 
 
-async def _alone(connection: Connection) -> None:
+async def alone(connection: Connection) -> None:
     """Whoever else changes the register waits."""
     await connection.execute("select pg_advisory_xact_lock(hashtextextended('tenants', 0))")
 

@@ -21,10 +21,10 @@ from persons import NUMBER, asking, is_seen, query, registered, result, visit
 from stores import START, bundle
 from tenancy import NOON, City, both_filled, divide_database, open_city
 
-from quanmin.base.cluster import Cluster
+from quanmin.base.cluster import WORKER, Cluster
 from quanmin.base.problems import Conflict, Forbidden, Invalid, NotFound
 from quanmin.demo.numbering import credit_code
-from quanmin.node.walls import MOVING, WALLED
+from quanmin.node.walls import MOVING, WALLED, lost_marks, lower_walls, raise_walls
 from quanmin.records.related import Related
 from quanmin.records.visibility import Everything
 from quanmin.records.walls import Walls
@@ -570,6 +570,35 @@ async def test_what_moves_an_institution_is_derived_and_never_written(city: City
     await node.update("Organization", made.id, json.dumps(moved).encode())
     members = await city.tenants.members("west", START + YEAR, count=9)
     assert sender in {one.sender for one in members}
+
+
+async def test_the_walls_come_down_when_no_tenant_is_left_and_rise_again(city: City) -> None:
+    guard = city.guard
+    ours, theirs = await both_filled(guard)
+    guard.deciding = Permissive(guard.store.context.keying)
+    east = asking(guard, "institution", "a")
+    async with city.owner.acquire() as owner:
+        with pytest.raises(Conflict, match="east, west"):
+            await lower_walls(owner, START)
+        assert not await is_seen(east, theirs)
+        for code in ("east", "west"):
+            await city.tenants.end(code, at=START)
+        assert not await is_seen(east, theirs), "of no tenant, and still behind walls"
+        assert await lower_walls(owner, START + 1)
+        assert await is_seen(east, theirs), "the rules alone say"
+        assert not await lower_walls(owner, START + 1)
+        assert await city.worker.fetchval("select count(*) from records.record")
+        late = await result(guard, "b", (await registered(guard, "b")).id)
+        assert not await lost_marks(owner)
+        await raise_walls(owner, WORKER, lambda _: None, grace_seconds=0)
+        assert not await is_seen(east, late)
+        assert not (await east.search(query(guard, "Observation", code="2339-0"))).matches[1:]
+        assert await is_seen(east, ours)
+        assert not await lost_marks(owner)
+        async with owner.transaction():
+            await owner.execute("alter function numeric_lt(numeric, numeric) not leakproof")
+            assert "numeric_lt(numeric, numeric) leakproof" in await lost_marks(owner)
+            await owner.execute("alter function numeric_lt(numeric, numeric) leakproof")
 
 
 async def test_an_institution_is_of_the_tenant_with_the_longest_division(city: City) -> None:
