@@ -249,16 +249,18 @@ class _Referring:
     async def _patients(self, selected: Selected) -> set[int] | None:
         """The patients of the records, which no body must be opened for."""
         is_sole = is_sole_owner(self._source, self._param)
-        limit = READ_MAX if selected.only_walk is None else INDEXED_MAX
+        # Those of hidden records are found too, and decided against when they are met.
+        walk = selected.only_walk if is_sole else selected.around
+        limit = READ_MAX if walk is None else INDEXED_MAX
         # What is more than is read is not begun: for very many a plan would prepare all of them.
         expected = await selected.estimate(self._reader)
         if expected > limit:
             return None
-        if selected.only_walk is not None and (is_sole or expected > READ_EASILY):
+        if walk is not None and (is_sole or expected > READ_EASILY):
             self._is_certain = is_sole
             number, patients = await selected.patients(self._reader, SEEN_FIRST)
             if number == SEEN_FIRST and len(patients) >= SEEN_FIRST // 2:
-                self._coded = selected.only_walk
+                self._coded = walk
                 return None
             if number == SEEN_FIRST:
                 number, patients = await selected.patients(self._reader, limit + 1)

@@ -84,13 +84,14 @@ async def narrow(
     *,
     is_driven: bool,
     is_open: bool,
+    is_met: bool,
     is_timed: bool,
 ) -> Narrowed:
     """Measure the terms and choose.
 
     `always` are the conditions that hold whatever the terms. `is_driven` says that they leave few
-    records, `is_open` that they leave all of the type, `is_timed` that records are wanted in the
-    order of their main date.
+    records, `is_open` that they leave all of the type, `is_met` that what they leave is met soon
+    wherever one looks, `is_timed` that records are wanted in the order of their main date.
     """
     terms = [_with_own_arm(always, term) for term in terms]
     if is_timed and not is_driven:
@@ -99,7 +100,7 @@ async def narrow(
     # What leaves few records needs no measuring: the rest is asked of each of them.
     measured = [term for term in terms if term.found and not is_driven]
     # A lone code in time order is walked in any case, so that its size need not be known.
-    is_walked = is_timed and is_open and len(terms) == 1 and terms[0].walk is not None
+    is_walked = is_timed and is_met and len(terms) == 1 and terms[0].walk is not None
     sizes_found = await _measure(reader, measured, FEW if is_walked else MANY)
     sizes = dict(zip(map(id, measured), sizes_found, strict=True))
     # What is measured are the hidden records too: who does not see all is asked for nothing less,
@@ -109,7 +110,7 @@ async def narrow(
     if not is_driven and not any(_is_few(term, sizes) for term in terms):
         terms = [await _sharpened(reader, term) for term in terms]
     choice = _Choice(terms, sizes, is_driven=is_driven)
-    if is_timed and is_open:
+    if is_timed and is_met:
         await choice.look_beside(reader)
     huge = choice.huge()
     is_known = is_open and choice.is_size_known()

@@ -17,7 +17,19 @@ from quanmin.records.search.reader import Reader
 from quanmin.records.search.selection import Selected
 from quanmin.records.search.term import Scope, never
 from quanmin.records.search.terms import terms_of
-from quanmin.records.visibility import Both, Everything, OfPatient, Visibility, narrow_to_type
+from quanmin.records.search.told import told_of
+from quanmin.records.visibility import (
+    Both,
+    Either,
+    Everything,
+    Except,
+    Granted,
+    OfNobody,
+    OfPatient,
+    OfType,
+    Visibility,
+    narrow_to_type,
+)
 from quanmin.records.visibility_sql import visibility_sql
 
 
@@ -55,6 +67,7 @@ class _Selecting:
     async def __call__(self, query: Query, order: Order | None) -> Selected:
         always = self._always()
         is_open = isinstance(self._seen, Everything) and self._among is None
+        is_met = self._among is None and not _may_lead(self._seen)
         meaning = Meaning(self._reader, self._scope.context, self._visibility)
         clauses = await meaning.of_all(self._scope.definitions[0], query.clauses)
         terms = await terms_of(self._reader, self._scope, clauses)
@@ -81,10 +94,14 @@ class _Selecting:
             terms,
             is_driven=is_of_few or self._among is not None,
             is_open=is_open,
+            is_met=is_met,
             is_timed=can_walk(order),
         )
         if narrowed.is_empty:
             return Selected((*always, never), (*always, never))
+        told = None
+        if is_met and not is_open:
+            told = told_of(narrowed.only_walk, self._scope.numbers[0], self._seen)
         return Selected(
             (*always, *narrowed.reading),
             (*always, *narrowed.counting),
@@ -94,10 +111,12 @@ class _Selecting:
             walk=narrowed.walk,
             walked=(*always, *narrowed.walked),
             is_walk_alone=narrowed.is_walk_short
-            or (is_open and (not narrowed.walked or narrowed.is_walk_near)),
+            or (is_met and (not narrowed.walked or narrowed.is_walk_near)),
             is_near=narrowed.is_walk_near,
             only_set=narrowed.only_set if is_open else (),
             only_walk=narrowed.only_walk if is_open else None,
+            told=told,
+            around=narrowed.only_walk,
         )
 
     def _always(self) -> list[Write]:
@@ -129,6 +148,23 @@ class _Selecting:
             self._reader, self._scope, self._visibility, self._among, is_few=is_few
         )
         return await selecting(query_of(self._scope.definitions[0].name, condition), None)
+
+
+def _may_lead(visibility: Visibility) -> bool:
+    """Whether what is visible may be so little that it is better fetched by an index than met among
+    all that is asked for.
+    """
+    match visibility:
+        case Everything() | Except() | OfNobody() | OfType():
+            return False
+        case Granted():
+            return not visibility.is_wide
+        case Both(parts):
+            return any(_may_lead(part) for part in parts)
+        case Either(parts):
+            return all(_may_lead(part) for part in parts)
+        case _:
+            return True
 
 
 def _is_of_patients(visibility: Visibility) -> bool:

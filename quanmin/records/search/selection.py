@@ -26,6 +26,7 @@ from quanmin.records.search.order import (
 )
 from quanmin.records.search.reader import Reader, Statement
 from quanmin.records.search.term import Judge, Walk
+from quanmin.records.search.told import Told
 
 _OWN: dict[Column, str] = {"updated": "r.updated", "low": "r.low", "rid": "r.rid"}
 _LAST: dict[Column, str] = {"updated": "r.updated", "low": "m.low", "rid": "r.rid"}
@@ -84,7 +85,8 @@ class Selected(msgspec.Struct, frozen=True):
     of them when records are read in time order; `walked` are then the others, and when there are
     none to speak of, `is_walk_alone`. `is_near` says that the clauses hardly ever decide against
     what it meets. `only_set` gives exactly the records selected, from a side table, and
-    `only_walk` does where that is the index on codes.
+    `only_walk` does where that is the index on codes; `told` counts them by it. `around` is the
+    walk that has them and those like them that are hidden.
     """
 
     reading: tuple[Write, ...]
@@ -98,6 +100,8 @@ class Selected(msgspec.Struct, frozen=True):
     is_near: bool = False
     only_set: tuple[Arm, ...] = ()
     only_walk: Walk | None = None
+    told: Told | None = None
+    around: Walk | None = None
 
     async def hits(self, opened: Sequence[Stored], context: Context) -> list[Stored]:
         """See `Selection`."""
@@ -147,13 +151,13 @@ class Selected(msgspec.Struct, frozen=True):
         return len(rows), [(patient, refs) for patient, refs in rows if patient and refs]
 
     async def patients(self, reader: Reader, limit: int) -> tuple[int, set[int]]:
-        """How many rows up to `limit` the index on codes has for `only_walk`, with the patients of
+        """How many rows up to `limit` the index on codes has for `around`, with the patients of
         their records. It reads no record.
         """
-        if self.only_walk is None:
+        if self.around is None:
             return 0, set()
         statement = Statement()
-        where = of_walk(self.only_walk, statement.bind)
+        where = of_walk(self.around, statement.bind)
         text = (
             "select count(*), array_agg(distinct c.patient) from (select s.patient"
             f" from records.keyed s where {where} and s.patient is not null"
@@ -164,6 +168,9 @@ class Selected(msgspec.Struct, frozen=True):
 
     async def count(self, reader: Reader, limit: int) -> int:
         """See `Selection`."""
+        told = None if self.told is None else await self.told.count(reader, limit)
+        if told is not None:
+            return told
         counted = None if self.only_walk is None else _counted(self.only_walk)
         if counted is not None:
             text, statement = counted

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from typing import Any, get_args
 
 import asyncpg
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from ruling import TIMELESS
 
 from quanmin.base.postgres import connect
 from quanmin.fhir.table import load_table
 from quanmin.records.keying import Keying
-from quanmin.records.search.reader import Statement
+from quanmin.records.search.reader import Reader, Statement
+from quanmin.records.search.term import Walk
+from quanmin.records.search.told import told_of
 from quanmin.records.sensitivity import load_kinds
 from quanmin.records.simplifying import simplified
 from quanmin.records.visibility import (
@@ -245,9 +248,22 @@ async def _shown_by_sql(
     records: list[Facts],
     granted: list[tuple[int, Grant]],
 ) -> set[int]:
-    """What the condition shows of these records, in a transaction that leaves nothing behind."""
+    """What the condition shows of these records."""
     statement = Statement()
     condition = visibility_sql(visibility, statement.bind, "r")
+    async with _filled(connection, records, granted):
+        rows = await connection.fetch(
+            f"select r.rid from records.record r where {condition}",
+            *statement.arguments,
+        )
+    return {row["rid"] for row in rows}
+
+
+@asynccontextmanager
+async def _filled(
+    connection: asyncpg.Connection, records: list[Facts], granted: list[tuple[int, Grant]]
+) -> AsyncIterator[None]:
+    """These records and grants, in a transaction that leaves nothing behind."""
     transaction = connection.transaction()
     await transaction.start()
     try:
@@ -265,21 +281,17 @@ async def _shown_by_sql(
             [_row(number, each) for number, each in enumerate(records)],
         )
         await connection.executemany(
-            "insert into records.keyed (key, low, rid, system, type, bucket)"
-            " values ($1, $2, $3, $4, 0, 0)",
+            "insert into records.keyed (key, low, rid, system, patient, type, bucket)"
+            " values ($1, $2, $3, $4, $5, 0, 0)",
             [
-                (key, each.time, number, system)
+                (key, each.time, number, system, each.patient)
                 for number, each in enumerate(records)
                 for key, system in each.codes
             ],
         )
-        rows = await connection.fetch(
-            f"select r.rid from records.record r where {condition}",
-            *statement.arguments,
-        )
+        yield
     finally:
         await transaction.rollback()
-    return {row["rid"] for row in rows}
 
 
 def _grant_row(patient: int, grant: Grant) -> tuple[object, ...]:
@@ -310,3 +322,60 @@ def test_a_visibility_in_fewer_words_shows_the_same_records(
 ) -> None:
     full = _with_grants(each, granted)
     assert allows(simplified(visibility), full) is allows(visibility, full)
+
+
+coded = st.builds(
+    Facts,
+    sender=SMALL,
+    patient=st.none() | SMALL,
+    type=st.just("Observation"),
+    labels=st.frozensets(SMALL, max_size=1),
+    time=st.none() | TIMES,
+    codes=st.frozensets(st.tuples(st.just(1), st.integers(1, 2)), min_size=1),
+)
+tellable = st.recursive(
+    st.one_of(
+        st.builds(OfSender, st.frozensets(SMALL)),
+        st.builds(OfPatient, st.frozensets(SMALL)),
+        st.builds(Labelled, st.frozensets(SMALL)),
+        st.builds(Granted, st.frozensets(SMALL), SMALL, st.frozensets(SMALL, max_size=1)),
+        st.just(OfNobody()),
+    ),
+    _compound,
+    max_leaves=6,
+)
+
+
+@settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    visibility=tellable,
+    records=st.lists(coded, min_size=3, max_size=12),
+    granted=grants,
+    system=st.none() | st.just(1),
+)
+def test_what_the_index_on_codes_counts_is_what_is_shown(  # noqa: PLR0917 - drawn
+    runner: asyncio.Runner,
+    connection: asyncpg.Connection,
+    visibility: Visibility,
+    records: list[Facts],
+    granted: list[tuple[int, Grant]],
+    system: int | None,
+) -> None:
+    async def counted() -> tuple[int | None, int | None]:
+        async with _filled(connection, records, granted):
+            reader = Reader(connection, None, 20.0)  # type: ignore[arg-type]  # nothing is opened
+            return await told.count(reader, 100), await told.count(reader, 2)
+
+    number = load_table().types["Observation"].number
+    told = told_of(Walk(((1, system),)), number, narrow_to_type(visibility, "Observation"))
+    assume(told is not None)
+    assert told is not None
+    shown = [
+        allows(visibility, _with_grants(each, granted, at))
+        for at, each in enumerate(records)
+        if system is None or (1, system) in each.codes
+    ]
+    expected = sum(shown)
+    assert runner.run(counted()) == (expected, None if len(shown) >= 2 else expected)
