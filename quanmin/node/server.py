@@ -305,6 +305,8 @@ def build_application(node: Node, quotas: tuple[int, int, int] | None = None) ->
         session_hours_max=settings.sign_in.session_hours_max,
         link_hours_max=settings.node.link_hours_max,
         form_seconds_max=settings.door.body_seconds_max,
+        form_bytes_max=settings.node.form_bytes_max,
+        form_fields_max=settings.node.form_fields_max,
     )
     return build_door(
         node.guard,

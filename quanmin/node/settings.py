@@ -146,6 +146,12 @@ class NodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         Meta(description="How long a stopping worker may finish the requests it has begun.", ge=1),
     ] = 20
     link_hours_max: Annotated[int, Meta(description="How long a link of a page works.", ge=1)] = 24
+    form_bytes_max: Annotated[
+        int, Meta(description="The largest form that a page takes, in bytes.", ge=4096)
+    ] = 262_144
+    form_fields_max: Annotated[
+        int, Meta(description="How many fields a form of a page may have.", ge=100)
+    ] = 2000
 
 
 class PostgresSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

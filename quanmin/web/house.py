@@ -46,7 +46,8 @@ class KitSettings(msgspec.Struct, frozen=True, kw_only=True):
     passkey_host: str = "localhost"
     address_header: str = ""
     session_hours_max: int = 12
-    form_bytes_max: int = 65_536
+    form_bytes_max: int = 262_144
+    form_fields_max: int = 2000
     form_seconds_max: float = 60.0
     link_hours_max: int = 24
 

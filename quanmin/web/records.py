@@ -9,8 +9,17 @@ import msgspec
 
 from quanmin.base.problems import Forbidden
 from quanmin.fhir.grammar import parse_query
+from quanmin.fhir.json import Json, encode
 from quanmin.fhir.query import Query
-from quanmin.trust import Batch, GuardedRecords, Hits, Outcome, Stored, Timeline
+from quanmin.trust import (
+    Batch,
+    EntryOutcome,
+    GuardedRecords,
+    Hits,
+    Outcome,
+    Stored,
+    Timeline,
+)
 from quanmin.trust.desk import Kind
 from quanmin.trust.registers import Institution, Wanted
 from quanmin.web.application import Application
@@ -95,8 +104,24 @@ class DeclaredRecords:
         """Several new records of a type, in one transaction: all or none."""
         request = {"method": "POST", "url": self._writable(type_)}
         entries = [{"resource": msgspec.Raw(body), "request": request} for body in bodies]
+        await self._transact(entries)
+
+    async def transact(self, entries: Sequence[Json]) -> list[EntryOutcome]:
+        """Carry out the writes of a transaction Bundle, of declared types: all or none. Each entry
+        holds a resource and a request of method POST or PUT.
+        """
+        for entry in entries:
+            self._writable(entry["resource"]["resourceType"])
+            asked = entry["request"]
+            if asked["method"] not in {"POST", "PUT"} or "?" in asked["url"]:
+                raise Forbidden("an application writes what it has made, by POST or PUT of its id")
+            self._writable(asked["url"].partition("/")[0])
+        return await self._transact(entries)
+
+    async def _transact(self, entries: Sequence[Json]) -> list[EntryOutcome]:
         bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
-        await self._records.bundle(msgspec.json.encode(bundle))
+        _, outcomes = await self._records.bundle(encode(bundle))
+        return outcomes
 
     async def update(
         self, type_: str, id_: str, body: bytes, *, if_match: int | None = None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -28,7 +28,6 @@ from quanmin.web.reading import Reader
 from quanmin.web.text import Language
 
 _FORM, _STATE = "form", "state"
-_FIELDS_MAX = 100
 _NUL = "\x00"
 _HOUR_SECONDS = 3600
 
@@ -51,7 +50,7 @@ class Visit:
     for whom a guardian acts. `holder` is what sealed values are bound to: they open in the same
     session (or browser, before there is one) only. `standing` is asked for on a node that has
     tenants, whose applications are switched on one by one. `emergency` is the one in which the page
-    is read.
+    is read. `sent` has the last value of each field, `sent_all` all of them.
     """
 
     request: Request
@@ -67,6 +66,7 @@ class Visit:
     acting_for: str = ""
     standing: Standing | None = None
     emergency: Emergency | None = None
+    sent_all: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def reader(self) -> Reader:
@@ -206,7 +206,9 @@ def check_form(visit: Visit) -> None:
     )
 
 
-async def read_form(request: Request, bytes_max: int, seconds_max: float) -> list[tuple[str, str]]:
+async def read_form(
+    request: Request, *, bytes_max: int, fields_max: int, seconds_max: float
+) -> list[tuple[str, str]]:
     """The fields of a form. Raises TooLarge, Malformed, and Overloaded for one that does not arrive
     in time.
     """
@@ -222,9 +224,11 @@ async def read_form(request: Request, bytes_max: int, seconds_max: float) -> lis
     except TimeoutError:
         raise Overloaded("the form did not arrive in time", retry_after_seconds=1) from None
     try:
-        pairs = parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=_FIELDS_MAX)
+        pairs = parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=fields_max)
     except ValueError as error:
-        raise Malformed("the form is not UTF-8 text or has too many fields") from error
+        raise Malformed(
+            f"the form is not UTF-8 text, or has more than {fields_max} fields"
+        ) from error
     if any(_NUL in part for pair in pairs for part in pair):
         raise Malformed("the form holds the character U+0000, which is no text")
     return pairs

@@ -171,9 +171,14 @@ class Door:
             if not is_asked_by_post:
                 _check_origin(visit.request)
             pairs = await read_form(
-                visit.request, settings.form_bytes_max, settings.form_seconds_max
+                visit.request,
+                bytes_max=settings.form_bytes_max,
+                fields_max=settings.form_fields_max,
+                seconds_max=settings.form_seconds_max,
             )
             visit.sent = dict(pairs)
+            for name, value in pairs:
+                visit.sent_all.setdefault(name, []).append(value)
             if is_asked_by_post and "token" not in visit.sent:
                 return visit.go(f"{visit.request.url.path}?{urlencode(pairs)}")
             _check_origin(visit.request)

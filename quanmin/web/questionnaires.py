@@ -1,0 +1,360 @@
+"""Shows a form (`quanmin.workflow.forms`) as a page, and takes what was filled in.
+
+Everything works without a script: a button looks again at what is asked, adds an occurrence of a
+group or takes one away, and what was typed stays.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import unquote
+
+import msgspec
+from starlette.responses import Response
+
+from quanmin.base.problems import Malformed
+from quanmin.fhir.json import Json, decode
+from quanmin.fhir.path import Terminology
+from quanmin.web.records import DeclaredRecords
+from quanmin.web.visit import Visit
+from quanmin.workflow.forms import (
+    Around,
+    Fault,
+    Filling,
+    Form,
+    extract,
+    fill,
+    open_response,
+    prefill,
+    questions,
+)
+from quanmin.workflow.forms.checking import faults
+from quanmin.workflow.forms.filling import Place
+from quanmin.workflow.forms.model import FaultCode, Option
+from quanmin.workflow.forms.sending import offered
+
+ACTION: Final = "do"
+SEND, DRAFT, LOOK, ADD, DROP = "send", "draft", "look", "add", "drop"
+_OURS: Final = frozenset({"token", "lang", "large", ACTION})
+# Beyond so many options a list is easier to use than buttons beside each other.
+_BUTTONS_MAX: Final = 6
+_HITS_MAX: Final = 200
+
+
+class Field(msgspec.Struct, frozen=True, kw_only=True):
+    """A question as the page shows it. `texts` are what stands in it; of `choices` (code, words)
+    those in `chosen` are chosen.
+    """
+
+    key: str
+    label: str
+    kind: str
+    texts: tuple[str, ...] = ()
+    choices: tuple[tuple[str, str], ...] = ()
+    chosen: frozenset[str] = frozenset()
+    units: tuple[tuple[str, str], ...] = ()
+    unit: str = ""
+    other: str | None = None
+    hint: str = ""
+    faults: tuple[str, ...] = ()
+    is_needed: bool = False
+    length_max: int = 4000
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True):
+    """A group, or a question with what is asked beneath it (`field`), in the order of the form.
+
+    `more` is the button's value that adds an occurrence after this one, `less` takes it away.
+    """
+
+    key: str
+    label: str = ""
+    field: Field | None = None
+    parts: tuple[Section, ...] = ()
+    faults: tuple[str, ...] = ()
+    more: str = ""
+    less: str = ""
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """What came of a form that was sent: the filling, which button, what is wrong with it."""
+
+    filling: Filling
+    action: str
+    faults: tuple[Fault, ...]
+
+    @property
+    def may_be_sent(self) -> bool:
+        """Whether the button was to send it, and nothing stops that."""
+        return self.action == SEND and all(fault.is_warning for fault in self.faults)
+
+
+def around(visit: Visit, terminology: Terminology | None = None, **variables: Any) -> Around:
+    """What the expressions of a form may ask on this page; `variables` launch it."""
+    zone = visit.house.settings.zone
+    moment = datetime.fromtimestamp(visit.house.guard.now() / 1_000_000, zone)
+    return Around(now=moment, zone=zone, variables=variables, terminology=terminology)
+
+
+async def opened(
+    records: DeclaredRecords, form: Form, within: Around, head: Mapping[str, Json]
+) -> Filling:
+    """A new response, filled in from the records that the form asks for; `head` gives its subject
+    and what else stands beside the answers. A query that finds more than 200 records is cut.
+    """
+    found: dict[str, Json] = dict(within.variables)
+    for name, search in questions(form, within).items():
+        type_, _, asked = search.partition("?")
+        pairs = [
+            (part.partition("=")[0], part.partition("=")[2])
+            for part in asked.split("&")
+            if part and not part.startswith("_count=")
+        ]
+        hits = await records.find(type_, *_plain(pairs), count=_count(asked))
+        entries = [{"resource": decode(hit.body)} for hit in hits.matches if hit.body]
+        found[name] = {"resourceType": "Bundle", "type": "searchset", "entry": entries}
+    return prefill(form, msgspec.structs.replace(within, variables=found), head)
+
+
+def reopened(form: Form, within: Around, response: Json) -> Filling:
+    """A draft, to be filled in further."""
+    return open_response(form, within, response)
+
+
+def taken(visit: Visit, form: Form, within: Around, start: Json) -> Answered:
+    """What was sent of a form's fields, over the response it began with.
+
+    Raises Malformed for a button that the page did not have.
+    """
+    action, _, where = visit.sent.get(ACTION, SEND).partition(" ")
+    if action not in {SEND, DRAFT, LOOK, ADD, DROP}:
+        raise Malformed("this page has no such button: open it again")
+    fields: dict[str, Sequence[str]] = {
+        name: texts for name, texts in visit.sent_all.items() if name not in _OURS
+    }
+    if action == ADD:
+        fields[f"{where}.{_after(fields, where)}/"] = ("",)
+    elif action == DROP:
+        fields = _without(fields, where)
+    filling = fill(form, within, fields, start)
+    found = tuple(faults(filling)) if action in {SEND, DRAFT} else ()
+    if action == DRAFT:  # what is missing may still come
+        found = tuple(one for one in found if one.code == "unreadable")
+    return Answered(filling, action, found)
+
+
+def transaction(filling: Filling, response: Json) -> Json:
+    """A transaction Bundle of the finished response and all that is made of it."""
+    bundle = extract(filling)
+    request = {"method": "POST", "url": "QuestionnaireResponse"}
+    if response.get("id"):
+        request = {"method": "PUT", "url": f"QuestionnaireResponse/{response['id']}"}
+    own = {"resource": response, "request": request}
+    return {**bundle, "entry": [own, *bundle["entry"]]}
+
+
+def questionnaire_page(
+    visit: Visit,
+    filling: Filling,
+    *,
+    back: str,
+    found: Sequence[Fault] = (),
+    template: str = "kit/questionnaire.html",
+    may_draft: bool = False,
+    **values: Any,
+) -> Response:
+    """The page of a form with what is wrong beside each field; 422 where that is anything.
+
+    `template` may extend the kit's, `values` are what it needs beyond.
+    """
+    shown = _Showing(visit, filling, found)
+    stops = [fault for fault in found if not fault.is_warning]
+    return visit.page(
+        template,
+        status=422 if stops else 200,
+        title=filling.form.title.told(visit.language),
+        sections=shown.sections(filling.places),
+        faults=[(one.place, shown.label(one), shown.told(one)) for one in found],
+        back=back,
+        may_draft=may_draft,
+        has_more=_changes(filling.form),
+        **values,
+    )
+
+
+class _Showing:
+    def __init__(self, visit: Visit, filling: Filling, found: Sequence[Fault]) -> None:
+        self._visit, self._filling, self._found = visit, filling, found
+
+    def sections(self, places: Sequence[Place]) -> tuple[Section, ...]:
+        counts: dict[str, int] = {}
+        for place in places:
+            counts[place.item.link_id] = counts.get(place.item.link_id, 0) + 1
+        shown = []
+        for index, place in enumerate(places):
+            if place.item.is_hidden or not place.is_open:
+                continue
+            is_last = (
+                index + 1 == len(places) or places[index + 1].item.link_id != place.item.link_id
+            )
+            shown.append(self._section(place, counts[place.item.link_id], is_last=is_last))
+        return tuple(shown)
+
+    def label(self, fault: Fault) -> str:
+        """The words of the item that a fault is of; of the form's own rules none."""
+        item = self._filling.form.by_link.get(fault.link_id)
+        return item.words.told(self._visit.language) if item else ""
+
+    def told(self, fault: Fault) -> str:
+        """What is wrong, in the language of the page."""
+        said = fault.words.told(self._visit.language) if fault.words else ""
+        if said:
+            return said
+        return _wrong(self._visit.say, fault.code).replace("{limit}", fault.limit)
+
+    def _section(self, place: Place, count: int, *, is_last: bool) -> Section:
+        item = place.item
+        label = f"{item.prefix} {item.words.told(self._visit.language)}".strip()
+        is_group = item.kind == "group"
+        repeats = is_group and item.repeats
+        stem = place.key.rpartition(".")[0]
+        most = item.count_max
+        return Section(
+            key=place.key,
+            label=label if is_group or item.kind == "display" else "",
+            field=None if is_group or item.kind == "display" else self._field(place, label),
+            parts=self.sections(place.places),
+            faults=self._faults_of(place) if is_group else (),
+            more=f"{ADD} {stem}" if repeats and is_last and (most is None or count < most) else "",
+            less=f"{DROP} {place.key}" if repeats and count > max(item.count_min or 0, 1) else "",
+        )
+
+    def _faults_of(self, place: Place) -> tuple[str, ...]:
+        return tuple(self.told(one) for one in self._found if one.place == place.key)
+
+    def _field(self, place: Place, label: str) -> Field:
+        item, language = place.item, self._visit.language
+        options = offered(place, self._filling.around)
+        typed = [value for one in place.answers for name, value in one.items()
+                 if name == "valueString"]  # fmt: skip
+        is_open_choice = item.kind == "open-choice"
+        unit = place.value.get("code", "") if isinstance(place.value, dict) else ""
+        return Field(
+            key=place.key,
+            label=label,
+            kind=_kind(place, options),
+            texts=place.unread or tuple(_texts(place)),
+            choices=tuple((one.code, one.words.told(language)) for one in options)
+            if item.kind != "boolean"
+            else (("true", self._visit.say("Yes")), ("false", self._visit.say("No"))),
+            chosen=frozenset(str(code).lower() if code in {"True", "False"} else code
+                             for code in place.codes),
+            units=tuple((one.code, one.words.told(language)) for one in item.units),
+            unit=next((one.code for one in item.units if one.value.get("code") == unit), ""),
+            other=(typed[0] if typed else "") if is_open_choice and options else None,
+            hint=item.hint.told(language) if item.hint else "",
+            faults=self._faults_of(place),
+            is_needed=item.is_needed,
+            length_max=item.length_max or 4000,
+        )  # fmt: skip
+
+
+_KINDS: Final[Mapping[str, str]] = {
+    "date": "date",
+    "dateTime": "datetime-local",
+    "time": "time",
+    "text": "area",
+    "integer": "number",
+    "decimal": "number",
+    "quantity": "number",
+    "boolean": "buttons",
+}
+
+
+def _wrong(say: Callable[[str], str], code: FaultCode) -> str:
+    return {
+        "needed": say("Fill this in."),
+        "unreadable": say("This is not understood: write it as the hint or the field says."),
+        "not-an-option": say("Choose one of the list."),
+        "too-low": say("At least {limit}."),
+        "too-high": say("At most {limit}."),
+        "too-long": say("At most {limit} characters."),
+        "wrong-form": say("This is not in the form that is asked for."),
+        "too-few": say("At least {limit} are needed."),
+        "too-many": say("At most {limit} may be given."),
+        "too-precise": say("At most {limit} digits after the point."),
+        "alone": say("One of these excludes the others."),
+        "unit": say("The unit is one of {limit}."),
+        "rule": say("This does not fit the other answers."),
+    }[code]
+
+
+def _kind(place: Place, options: Sequence[Option]) -> str:
+    item = place.item
+    if item.is_fixed or item.calculated is not None:
+        return "fixed"
+    if options:
+        if item.repeats or item.control == "check-box":
+            return "checks"
+        is_few = len(options) <= _BUTTONS_MAX and item.control != "drop-down"
+        return "buttons" if is_few or item.control == "radio-button" else "list"
+    return _KINDS.get(item.kind, "text")
+
+
+def _texts(place: Place) -> list[str]:
+    """What stands in a field: a number, a day, the words of a code."""
+    found = []
+    for answer in place.answers:
+        for value in answer.values():
+            if isinstance(value, dict):
+                told = value.get("display") or value.get("value") or value.get("code")
+                found.append(str(told or ""))
+            elif place.item.kind == "dateTime":
+                found.append(str(value)[:16])
+            else:
+                found.append(str(value))
+    return found
+
+
+def _after(fields: Mapping[str, Sequence[str]], stem: str) -> int:
+    """The index after the last occurrence of a group."""
+    pattern = re.compile(re.escape(stem) + r"\.(\d{1,3})/")
+    found = [int(match[1]) for name in fields if (match := pattern.match(name))]
+    return max(found, default=-1) + 1
+
+
+def _without(fields: Mapping[str, Sequence[str]], key: str) -> dict[str, Sequence[str]]:
+    """The fields without those of one occurrence; those after it move up."""
+    stem, _, gone = key.rpartition(".")
+    if not gone.isdecimal():
+        raise Malformed("this page has no such button: open it again")
+    pattern = re.compile(re.escape(stem) + r"\.(\d{1,3})(/.*)")
+    kept: dict[str, Sequence[str]] = {}
+    for name, texts in fields.items():
+        match = pattern.fullmatch(name)
+        at = int(match[1]) if match else -1
+        if match and at == int(gone):
+            continue
+        moved = f"{stem}.{at - 1}{match[2]}" if match and at > int(gone) else name
+        kept[moved] = texts
+    return kept
+
+
+def _changes(form: Form) -> bool:
+    """Whether what is asked or shown depends on answers, so that one may want to look again."""
+    return any(
+        item.conditions or item.enabled is not None or item.calculated is not None
+        for item in form.by_link.values()
+    )
+
+
+def _count(asked: str) -> int:
+    found = re.search(r"(?:^|&)_count=(\d{1,3})(?:&|$)", asked)
+    return min(int(found[1]), _HITS_MAX) if found else _HITS_MAX
+
+
+def _plain(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    return [(name, unquote(value)) for name, value in pairs]

@@ -1,0 +1,277 @@
+"""A form on a page: opened from the records, filled in over several looks, kept, and sent."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from clinic import Browser, Clinic
+from questionnaires import (
+    CORE,
+    SDC,
+    calculated,
+    extension,
+    initially,
+    item,
+    options,
+    questionnaire,
+    unit,
+    variable,
+    when,
+)
+from shelf import query_of
+from starlette.applications import Starlette
+from starlette.responses import Response
+
+from quanmin.fhir.json import decode, encode
+from quanmin.trust import Actor
+from quanmin.web import Application, DeclaredRecords, Text, Visit, build, page
+from quanmin.web.application import Installed
+from quanmin.web.house import KitSettings
+from quanmin.web.questionnaires import (
+    DRAFT,
+    around,
+    opened,
+    questionnaire_page,
+    reopened,
+    taken,
+    transaction,
+)
+from quanmin.web.route import READERS
+from quanmin.workflow.forms import Form, compile_form
+
+LOINC = "http://loinc.org"
+TEMPLATE = {
+    "resourceType": "Observation",
+    "id": "pressure",
+    "status": "final",
+    "code": {"coding": [{"system": LOINC, "code": "8480-6"}]},
+    "subject": {
+        "_reference": {
+            "extension": [
+                extension(f"{SDC}templateExtractValue", valueString="%resource.subject.reference")
+            ]
+        }
+    },
+    "valueQuantity": {
+        "extension": [extension(f"{SDC}templateExtractValue", valueString="answer.value")]
+    },
+}
+EXTRACTED = {
+    "url": f"{SDC}templateExtract",
+    "extension": [{"url": "template", "valueReference": {"reference": "#pressure"}}],
+}
+LAUNCH = {
+    "url": f"{SDC}launchContext",
+    "extension": [
+        {"url": "name", "valueCoding": {"code": "patient"}},
+        {"url": "type", "valueCode": "Patient"},
+    ],
+}
+QUERY = {
+    "url": f"{CORE}variable",
+    "valueExpression": {
+        "name": "visits",
+        "language": "application/x-fhir-query",
+        "expression": "Encounter?patient={{%patient.id}}&_count=5",
+    },
+}
+
+
+def trial() -> Form:
+    asked = questionnaire(
+        item("born", "date", initially("%patient.birthDate"), readOnly=True, text="Born"),
+        item("visits", "integer", initially("%visits.entry.count()"), readOnly=True, text="Visits"),
+        item("systolic", "quantity", unit("mm[Hg]"), EXTRACTED, required=True, text="Systolic"),
+        item("smokes", "boolean", text="Smokes"),
+        item(
+            "how-many",
+            "integer",
+            extension(f"{CORE}maxValue", valueInteger=200),
+            text="How many a day",
+            enableWhen=[when("smokes", answerBoolean=True)],
+        ),
+        item(
+            "packs", "decimal", calculated("%cigarettes / 20"), readOnly=True, text="Packs a day",
+            enableWhen=[when("smokes", answerBoolean=True)],
+        ),
+        item("course", "choice", answerOption=options("better", "same", "worse"), text="Course"),
+        item(
+            "medicine",
+            "group",
+            repeats=True,
+            text="Medicine",
+            item=[item("name", text="Name"), item("taken", "boolean", text="Taken")],
+        ),
+        title="Trial",
+        contained=[TEMPLATE],
+        extension=[
+            LAUNCH,
+            QUERY,
+            variable("cigarettes", "%resource.item.where(linkId='how-many').answer.value"),
+        ],
+    )  # fmt: skip
+    return compile_form(asked)
+
+
+FORM = trial()
+HEAD = {"status": "in-progress"}
+
+
+@page("/trial/{id}", access=READERS, methods=("GET", "POST"))
+async def fill_in(visit: Visit, records: DeclaredRecords) -> Response:
+    """The form of a person, a draft or a new one."""
+    patient = decode((await records.read("Patient", visit.path("id"))).body or b"")
+    within = around(visit, patient=patient)
+    subject = {"subject": {"reference": f"Patient/{patient['id']}"}}
+    drafts = await records.find(
+        "QuestionnaireResponse", ("patient", patient["id"]), ("status", "in-progress"), count=1
+    )
+    draft = decode(drafts.matches[0].body or b"") if drafts.matches else None
+    begun = (
+        await opened(records, FORM, within, subject)
+        if draft is None
+        else reopened(FORM, within, draft)
+    )
+    if visit.request.method == "GET":
+        return questionnaire_page(visit, begun, back="/", may_draft=True)
+    answered = taken(visit, FORM, within, begun.response())
+    if answered.may_be_sent:
+        response = {**answered.filling.response(), "status": "completed"}
+        await records.transact(transaction(answered.filling, response)["entry"])
+        return visit.go("/")
+    if answered.action == DRAFT and not answered.faults:
+        response = answered.filling.response()
+        if draft is None:
+            await records.create("QuestionnaireResponse", encode(response))
+        else:
+            await records.update("QuestionnaireResponse", draft["id"], encode(response))
+        return visit.go(visit.request.url.path)
+    return questionnaire_page(
+        visit, answered.filling, back="/", found=answered.faults, may_draft=True
+    )
+
+
+@pytest.fixture
+def pages(clinic: Clinic, tmp_path: Path) -> Starlette:
+    (tmp_path / "templates").mkdir()
+    application = Application(
+        name="trial",
+        title=Text(zh="试用", en="Trial"),
+        summary=Text(zh="试用表单", en="A form to try"),
+        levels=frozenset({"county"}),
+        roles=frozenset({"institution"}),
+        reads=frozenset({"Patient", "Encounter", "QuestionnaireResponse"}),
+        writes=frozenset({"QuestionnaireResponse", "Observation"}),
+        home="/trial",
+        pages=(fill_in,),
+    )
+    kit = KitSettings(secret=b"p" * 32, zone=clinic.guard.store.context.zone)
+    installed = (Installed(application, tmp_path),)
+    return Starlette(routes=build(clinic.guard, clinic.sign_in, kit, installed=installed))
+
+
+@pytest.fixture
+async def browser(clinic: Clinic, pages: Starlette) -> Browser:
+    return await clinic.enter("hospital-a", pages)
+
+
+def values(html: str) -> dict[str, str]:
+    return dict(re.findall(r'<input id="([^"]+)" name="[^"]+"[^>]*?value="([^"]*)"', html))
+
+
+async def stored(clinic: Clinic, type_: str) -> list[dict[str, Any]]:
+    actor = Actor("hospital-a", "institution", "a", "hospital-a")
+    records = clinic.guard.records(actor, purpose="TREAT", request_id="r")
+    return [decode(hit.body or b"") for hit in (await records.search(query_of(type_))).matches]
+
+
+async def test_a_form_opens_with_what_the_records_hold(clinic: Clinic, browser: Browser) -> None:
+    answer = await browser.get(f"/trial/{clinic.ids['hospital-a Patient']}?lang=en")
+    assert answer.status_code == 200
+    assert "<h1>Trial</h1>" in answer.text
+    assert re.search(r"<dt>Born</dt>\s*<dd>\d{4}-\d\d-\d\d</dd>", answer.text)
+    assert "How many a day" not in answer.text
+    assert "<script" not in answer.text
+
+
+async def test_looking_again_shows_what_follows_and_keeps_what_was_typed(
+    clinic: Clinic, browser: Browser
+) -> None:
+    where = f"/trial/{clinic.ids['hospital-a Patient']}"
+    await browser.get(where)
+    sent = {"systolic": "abc", "smokes": "true", "do": "look", "how-many": "30"}
+    answer = await browser.send(where, **sent)
+    assert answer.status_code == 200
+    assert values(answer.text)["systolic"] == "abc"
+    assert values(answer.text)["how-many"] == "30"
+    assert re.search(r"<dd>1\.5</dd>", answer.text)
+
+
+async def test_groups_are_added_and_taken_away(clinic: Clinic, browser: Browser) -> None:
+    where = f"/trial/{clinic.ids['hospital-a Patient']}"
+    await browser.get(where)
+    answer = await browser.send(where, **{"medicine.0/name": "a", "do": "add medicine"})
+    assert values(answer.text)["medicine.0/name"] == "a"
+    assert values(answer.text)["medicine.1/name"] == ""
+    named = {"medicine.0/name": "a", "medicine.1/name": "b", "medicine.2/name": "c"}
+    answer = await browser.send(where, **named, do="drop medicine.1")
+    found = values(answer.text)
+    assert (found["medicine.0/name"], found["medicine.1/name"]) == ("a", "c")
+    assert "medicine.2/name" not in found
+
+
+async def test_what_is_wrong_stands_beside_its_field_and_nothing_is_stored(
+    clinic: Clinic, browser: Browser
+) -> None:
+    where = f"/trial/{clinic.ids['hospital-a Patient']}"
+    await browser.get(where)
+    answer = await browser.send(where, **{"smokes": "true", "how-many": "201", "do": "send"})
+    assert answer.status_code == 422
+    assert '<a href="#systolic">' in answer.text
+    assert re.search(r'id="fault-how-many">\s*At most 200\.', answer.text)
+    assert await stored(clinic, "QuestionnaireResponse") == []
+
+
+async def test_what_is_sent_is_stored_with_what_is_made_of_it_in_one_transaction(
+    clinic: Clinic, browser: Browser
+) -> None:
+    where = f"/trial/{clinic.ids['hospital-a Patient']}"
+    await browser.get(where)
+    sent = {"systolic": "152", "course": "urn:test|same", "do": "send"}
+    assert (await browser.send(where, **sent)).status_code == 303
+    (response,) = await stored(clinic, "QuestionnaireResponse")
+    assert response["status"] == "completed"
+    assert response["questionnaire"] == "http://example.org/form|1"
+    made = [one for one in await stored(clinic, "Observation") if "valueQuantity" in one
+            and one["code"]["coding"][0]["code"] == "8480-6"]  # fmt: skip
+    assert [one["valueQuantity"]["value"] for one in made] == [152]
+
+
+async def test_a_draft_is_kept_and_goes_on(clinic: Clinic, browser: Browser) -> None:
+    where = f"/trial/{clinic.ids['hospital-a Patient']}"
+    await browser.get(where)
+    kept = await browser.send(where, **{"smokes": "true", "how-many": "7", "do": "draft"})
+    assert kept.status_code == 303
+    again = await browser.get(where)
+    assert values(again.text)["how-many"] == "7"
+    await browser.send(where, systolic="130", smokes="false", do="send")
+    (response,) = await stored(clinic, "QuestionnaireResponse")
+    assert response["status"] == "completed"
+    assert {one["linkId"] for one in response["item"]} == {"born", "visits", "systolic", "smokes"}
+
+
+@pytest.mark.parametrize("button", ["erase", "drop medicine", "drop medicine.x", "add", ""])
+async def test_no_button_breaks_the_page(clinic: Clinic, browser: Browser, button: str) -> None:
+    where = f"/trial/{clinic.ids['hospital-a Patient']}"
+    await browser.get(where)
+    assert (await browser.send(where, do=button)).status_code in {200, 400, 422}
+
+
+async def test_a_form_of_too_many_fields_is_refused(clinic: Clinic, browser: Browser) -> None:
+    where = f"/trial/{clinic.ids['hospital-a Patient']}"
+    await browser.get(where)
+    many = {f"f{n}": "x" for n in range(2001)}
+    assert (await browser.send(where, **many)).status_code == 400
