@@ -99,6 +99,8 @@ def _checked(issuer: Issuer, client: Client, redirect: str, pairs: Pairs) -> Wis
     known = [name for name, _ in pairs if name in _FIELDS]
     if len(set(known)) != len(known) or any(len(value) > _LENGTH_MAX * 4 for _, value in pairs):
         raise _invalid("a parameter is there twice, or too long")
+    if any("\0" in value for _, value in pairs):
+        raise _invalid("a parameter holds the character U+0000, which is no text")
     for name in {"request", "request_uri"} & asked.keys():
         raise GrantRefused(f"{name}_not_supported", "request objects are not taken")
     if asked.get("response_type") != "code":

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hmac
 import json
 import threading
@@ -379,6 +380,13 @@ async def test_rfc_6749_5_2_what_is_wrong_with_a_request_is_told_by_its_code(
     assert refused(await post("/oauth/token", data=wrong), "invalid_client")
     assert refused(await post("/oauth/token", data={"grant_type": "x"}), "invalid_client")
     assert (await workers.first.get("/oauth/token")).status_code == 405
+    for code in ("a\0b", "\ud800", "客"):
+        stranger = Backend(code)
+        assert refused(await post("/oauth/token", data=stranger.form()), "invalid_client")
+        pair = base64.b64encode(f"{code}:x".encode("utf-8", "surrogatepass")).decode()
+        basic = {"Authorization": f"Basic {pair}"}
+        answer = await post("/oauth/token", data={"grant_type": "x"}, headers=basic)
+        assert refused(answer, "invalid_client")
 
 
 class Shelf(BaseHTTPRequestHandler):

@@ -373,6 +373,7 @@ async def test_without_a_known_client_and_its_address_nobody_is_sent_anywhere(
         answer = await resident.get(stage.wish(**wrong))
         assert answer.status_code == 400, wrong
         assert "location" not in answer.headers
+    assert (await resident.get(stage.wish(client_id="a\0b"))).status_code == 400
     twice = f"{stage.wish()}&{urlencode({'redirect_uri': 'https://attacker.example/'})}"
     assert (await resident.get(twice)).status_code == 400
 
@@ -397,6 +398,7 @@ async def test_without_a_known_client_and_its_address_nobody_is_sent_anywhere(
         ({"request_uri": "https://app.example/request"}, "request_uri_not_supported"),
         ({"prompt": "none"}, "interaction_required"),
         ({"prompt": "none login"}, "invalid_request"),
+        ({"nonce": "a\0b"}, "invalid_request"),
         ({"launch": "unknown"}, "invalid_request"),
     ],
     ids=str,
