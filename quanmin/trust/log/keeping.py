@@ -36,10 +36,10 @@ _NEWEST: Final = """
     from trust.head h left join trust.checked c using (lane)
     where h.size > 0 order by h.lane, h.size desc
 """
+# What has come since the checkpoint looked stays: nothing else tells of it yet.
 _PRUNE: Final = """
-    delete from trust.head h using (
-        select lane, max(size) as size from trust.head group by lane
-    ) newest where h.lane = newest.lane and h.size < newest.size
+    delete from trust.head h using unnest($1::int[], $2::bigint[]) as told (lane, size)
+    where h.lane = told.lane and h.size < told.size
 """
 _LAST: Final = "select content from trust.checkpoint order by number desc limit 1"
 _SINCE: Final = """
@@ -100,10 +100,9 @@ async def check_in(
             checkpoint.number,
             msgspec.msgpack.encode(checkpoint),
         )
-        await connection.execute(
-            _CHECKED, [row["lane"] for row in grown], [row["size"] for row in grown]
-        )
-        await connection.execute(_PRUNE)
+        told = [row["lane"] for row in grown], [row["size"] for row in grown]
+        await connection.execute(_CHECKED, *told)
+        await connection.execute(_PRUNE, *told)
         missed = []
         if witness is not None and last is not None:
             known = witness.newest_checkpoint()

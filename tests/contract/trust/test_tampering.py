@@ -369,6 +369,24 @@ async def test_each_hour_a_checkpoint_tells_of_all_lanes_whatever_is_noted_of_th
     assert (place.lane, 5) in {(lane, size) for lane, size, _ in told}
 
 
+async def test_heads_that_come_while_a_checkpoint_is_made_stay_until_the_next(
+    house: House,
+) -> None:
+    await house.fill(2)
+    async with house.pool.acquire() as other:
+        holding = other.transaction()
+        await holding.start()
+        await other.execute("lock table trust.checked in exclusive mode")
+        checking = asyncio.create_task(house.check_in())
+        while not await other.fetchval("select true from pg_locks where not granted"):
+            await asyncio.sleep(0.01)
+        await house.fill(3, 2)
+        await holding.rollback()
+    await checking
+    assert await house.found() == set()
+    assert await house.pool.fetchval("select count(*) from trust.head where size > 0") == 4
+
+
 async def test_what_the_witness_missed_comes_to_it_and_what_it_lost_is_found(house: House) -> None:
     for number in range(4):
         await house.fill(1, number)
