@@ -28,7 +28,13 @@ from quanmin.node.settings_in_force import load_settings
 from quanmin.people import PersonIndex
 from quanmin.records.codec import PATIENT, Holder, has_key
 from quanmin.records.keying import Keying
-from quanmin.records.rewrapping import REWRAP, count_wrapped, put_rewrapping, refuse_used
+from quanmin.records.rewrapping import (
+    REWRAP,
+    begin_rewrapping,
+    count_wrapped,
+    put_rewrapping,
+    refuse_used,
+)
 from quanmin.records.rid import bucket_of, rid_of
 from quanmin.records.rotating import ROTATE, count_former, put_rotating
 from quanmin.trust.sign_in.id_tokens import ID_TOKEN_KEYS, replace_key
@@ -98,9 +104,7 @@ def rotate(
 
 
 async def _rotate(connection: Connection, port: KeyPort) -> None:
-    number = port.numbers()[-1] + 1
-    port.add(number)
-    job = await put_rewrapping(connection, _OWNER)
+    number, job = await begin_rewrapping(connection, port, _OWNER)
     _console.print(f"Key {number} wraps from now on; job {job} wraps the data keys anew.")
     _console.print(
         "Copy the keys again: `quanmin backup --keys FILE`. `quanmin keys status` says how far it "

@@ -27,7 +27,7 @@ import zstandard
 
 from quanmin.base.crypto import SUITES, Suite, Tampered, suite_keyed
 from quanmin.base.database import Connection, Database
-from quanmin.base.keys import Keyed, KeyPort, KeysUnreadable
+from quanmin.base.keys import Keyed, KeyPort, KeysUnreadable, split_number
 from quanmin.base.problems import Gone, Overloaded
 from quanmin.records.abridgement import Told, abridge, complete
 
@@ -277,6 +277,20 @@ class Codec:
         """Data keys, wrapped for their holders by the node's key that wraps now."""
         return await self._ask(self._keys.wrap, [(key, _place(holder)) for holder, key in keys])
 
+    async def refuse_gone(self, wrapped: Sequence[bytes]) -> None:
+        """Raises KeyChanged when the key of the node that wrapped one of these was destroyed after
+        that: what stands under it nobody would open any more.
+
+        The caller's transaction has written them. So whoever would destroy one from here on waits
+        for it, and finds that it is used (`rewrapping.refuse_used`).
+        """
+        if not wrapped:
+            return
+        numbers = self._keys.numbers
+        there = await asyncio.to_thread(numbers) if self._keys.is_remote else numbers()
+        if not {split_number(each)[0] for each in wrapped} <= set(there):
+            raise KeyChanged
+
     async def unwrap(self, wrapped: Sequence[tuple[Holder, bytes]]) -> dict[Holder, bytes]:
         """Wrapped data keys of holders that are all different. Raises Tampered."""
         placed = [(each, _place(holder)) for holder, each in wrapped]
@@ -340,6 +354,7 @@ class Codec:
         since = self._now()
         made = {holder: self.new_key() for holder in holders}
         ordered = sorted(made, key=lambda holder: (holder.bucket, holder.kind, holder.number))
+        wrapped = await self.wrap([(holder, made[holder]) for holder in ordered])
         kept = await connection.fetch(
             """
             insert into records.data_key (bucket, kind, holder, wrapped)
@@ -350,8 +365,9 @@ class Codec:
             [holder.bucket for holder in ordered],
             [holder.kind for holder in ordered],
             [holder.number for holder in ordered],
-            await self.wrap([(holder, made[holder]) for holder in ordered]),
+            wrapped,
         )
+        await self.refuse_gone(wrapped)
         ours = {Holder(row["bucket"], row["kind"], row["holder"]) for row in kept}
         self._pending |= dict.fromkeys(ours, since)
         theirs = [holder for holder in ordered if holder not in ours]

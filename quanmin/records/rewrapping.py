@@ -15,9 +15,9 @@ import msgspec
 from quanmin.base.crypto import Tampered
 from quanmin.base.database import Connection, Database
 from quanmin.base.jobs import Continue, Done, Job, Kind, put
-from quanmin.base.keys import pack_number
+from quanmin.base.keys import KeyPort, pack_number
 from quanmin.base.problems import Conflict, Unusable
-from quanmin.records.codec import Codec, Holder
+from quanmin.records.codec import Codec, Holder, KeyChanged
 
 REWRAP: Final = "rewrap-keys"
 _BATCH: Final = """
@@ -47,6 +47,7 @@ _IS_USED: Final = """
     select exists (select from records.data_key
         where substring(wrapped from 1 for 2) = $1 or substring(former from 1 for 2) = $1)
 """
+_ONE_AT_A_TIME: Final = "select pg_advisory_xact_lock(hashtextextended('keys of the node', 0))"
 _LOCK: Final = "lock table records.data_key in share row exclusive mode"
 _START: Final = (-1, -1, -(2**63))
 _KEYS_A_STEP: Final = 2000
@@ -75,6 +76,18 @@ async def put_rewrapping(connection: Connection, owner: str) -> int:
     return await put(connection, REWRAP, {}, owner=owner, once=REWRAP)
 
 
+async def begin_rewrapping(connection: Connection, port: KeyPort, owner: str) -> tuple[int, int]:
+    """Make a new key of the node, which wraps from now on, and put the job in; gives the numbers of
+    both. Of two who begin at once the second makes the key after: a module would take two of one
+    number, and each would open what it had wrapped itself and nothing else.
+    """
+    async with connection.transaction():
+        await connection.execute(_ONE_AT_A_TIME)
+        number = port.numbers()[-1] + 1
+        port.add(number)
+        return number, await put_rewrapping(connection, owner)
+
+
 async def count_wrapped(database: Database) -> dict[int, int]:
     """How many data keys each of the node's keys wraps, by its number."""
     rows = await database.fetch(_COUNTS)
@@ -85,6 +98,7 @@ async def refuse_used(connection: Connection, number: int) -> None:
     """Raises Conflict while this key of the node wraps a data key; until the caller's transaction
     ends none is wrapped at all, so that it holds until then.
     """
+    await connection.execute(_ONE_AT_A_TIME)
     await connection.execute(_LOCK)
     if await connection.fetchval(_IS_USED, pack_number(number)):
         raise Conflict(
@@ -146,4 +160,8 @@ async def _wrap_again(connection: Connection, codec: Codec, rows: list[Any]) -> 
         old,
         new,
     )
+    try:
+        await codec.refuse_gone(new)
+    except KeyChanged:
+        raise Conflict("a key of the node was destroyed meanwhile: it is repeated") from None
     return len(rows)

@@ -22,7 +22,14 @@ from quanmin.base.crypto import Tampered
 from quanmin.base.database import Connection, Database
 from quanmin.base.jobs import Continue, Done, Job, Kind, put
 from quanmin.base.problems import Conflict, Unusable
-from quanmin.records.codec import GENERATIONS, PATIENT, DataKey, Holder, generation_of
+from quanmin.records.codec import (
+    GENERATIONS,
+    PATIENT,
+    DataKey,
+    Holder,
+    KeyChanged,
+    generation_of,
+)
 from quanmin.records.context import Context
 from quanmin.records.rid import bucket_of
 from quanmin.records.rows import lock_clocks
@@ -270,6 +277,11 @@ class _Rotating:
         )
         if int(done.rpartition(" ")[2]) < len(rows):
             raise Conflict("a data key was wrapped anew or destroyed meanwhile: it is repeated")
+        try:
+            # For the clocks it may have waited long.
+            await self._codec.refuse_gone(wrapped)
+        except KeyChanged:
+            raise Conflict("a key of the node was destroyed meanwhile: it is repeated") from None
         await connection.execute(_TELL_WRITERS, sorted(buckets))
 
     # ---- waiting ------------------------------------------------------------------------------

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -13,12 +15,18 @@ from workers import at_work
 
 from quanmin.base.crypto import Tampered
 from quanmin.base.jobs import JobLimits, Worker, find
-from quanmin.base.keys import FileKeys
+from quanmin.base.keys import FileKeys, Keyed
 from quanmin.base.problems import Conflict, Gone
 from quanmin.records import rewrapping
 from quanmin.records.model import Stored
 from quanmin.records.operation import Sender
-from quanmin.records.rewrapping import count_wrapped, put_rewrapping, refuse_used, rewrap_kind
+from quanmin.records.rewrapping import (
+    begin_rewrapping,
+    count_wrapped,
+    put_rewrapping,
+    refuse_used,
+    rewrap_kind,
+)
 from quanmin.records.store import Store
 from quanmin.records.visibility import Everything
 
@@ -159,6 +167,60 @@ async def test_a_rotation_that_was_killed_goes_on_where_it_stopped(
     assert sum(counts.values()) == 30
     await work_off(pool, store, job)
     assert await count_wrapped(pool) == {2: 30}
+
+
+class Paused(FileKeys):
+    """Keys of a process that stood still after it wrapped, and missed that its key went."""
+
+    paused = False
+
+    def wrap(self, keys: Sequence[Keyed]) -> list[bytes]:
+        wrapped = super().wrap(keys)
+        if self.paused:
+            self.paused = False
+            newest = self.numbers()[-1]
+            self.add(newest + 1)
+            self.remove(newest)
+        return wrapped
+
+
+async def test_who_stood_still_while_the_key_went_wraps_again(
+    pool: Pool, store: Store, tmp_path: Path
+) -> None:
+    keys = Paused(tmp_path / "keys")
+    store.context.codec._keys = keys
+    keys.paused = True
+    [new] = await people(store, 1)
+    assert await count_wrapped(pool) == {2: 1}
+    await see(open_store(pool, reopen_context(tmp_path, store.context)), new)
+
+    keys.add(4)
+    async with pool.acquire() as connection:
+        job = await put_rewrapping(connection, "node")
+    keys.paused = True
+    await work_off(pool, store, job)
+    assert await count_wrapped(pool) == {5: 1}
+
+
+async def test_of_two_who_rotate_at_once_each_makes_a_key_of_its_own(
+    database: str, store: Store, tmp_path: Path
+) -> None:
+    class Slow(FileKeys):
+        def numbers(self) -> tuple[int, ...]:
+            found = super().numbers()
+            time.sleep(0.05)
+            return found
+
+    async def rotated() -> int:
+        connection = await asyncpg.connect(database)
+        try:
+            return (await begin_rewrapping(connection, Slow(tmp_path / "keys"), "node"))[0]
+        finally:
+            await connection.close()
+
+    assert store.context.codec.wrapping_key() == 1
+    begun = await asyncio.gather(*(asyncio.to_thread(asyncio.run, rotated()) for _ in range(3)))
+    assert sorted(begun) == [2, 3, 4]
 
 
 def test_a_key_that_is_gone_opens_nothing(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -13,6 +14,7 @@ from stores import create, delete, observation, open_context, open_store, patien
 from workers import at_work
 
 from quanmin.base.crypto import Tampered
+from quanmin.base.database import Connection
 from quanmin.base.jobs import Job, JobLimits, Kind, Worker, cancel, find
 from quanmin.base.keys import FileKeys
 from quanmin.base.problems import Conflict, Gone
@@ -22,6 +24,7 @@ from quanmin.records.model import Stored
 from quanmin.records.operation import Sender
 from quanmin.records.rewrapping import count_wrapped, refuse_used
 from quanmin.records.rotating import count_former, put_rotating, rotate_kind
+from quanmin.records.rows import lock_clocks
 from quanmin.records.store import Store
 from quanmin.records.visibility import Everything
 
@@ -349,6 +352,28 @@ async def test_a_body_that_was_tampered_with_is_told_and_holds_nothing_up(
     told = await rotate(pool, store)
     assert told["unopened"] == 1
     await see(store, person)
+
+
+async def test_a_data_key_is_not_put_under_a_key_that_went_while_the_clocks_were_waited_for(
+    pool: Pool, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [person] = await write(store, create("Patient", patient()))
+    keys = FileKeys(tmp_path / "keys")
+    keys.add(2)
+    gone: list[int] = []
+
+    async def wait_long(connection: Connection, buckets: Collection[int]) -> None:
+        await lock_clocks(connection, buckets)
+        if not gone:
+            keys.add(3)
+            keys.remove(2)
+            gone.append(2)
+
+    monkeypatch.setattr(rotating, "lock_clocks", wait_long)
+    await rotate(pool, store)
+    assert gone == [2]
+    assert set(await count_wrapped(pool)) <= {1, 3}
+    await see(process(pool, tmp_path), person)
 
 
 async def test_a_key_of_the_node_cannot_go_while_an_old_data_key_needs_it(
