@@ -11,21 +11,20 @@ import msgspec
 import typer
 from rich.console import Console
 
-from quanmin.base.database import Connection
-from quanmin.base.problems import Forbidden, Invalid, NotFound, Unusable
+from quanmin.base.problems import Invalid, Unusable
 from quanmin.node.job_commands import Directory, SettingsFile
 from quanmin.node.log_commands import read_key
 from quanmin.node.register_commands import By, Desk, Number, at_desk
 from quanmin.node.restoration import as_text
 from quanmin.trust.lifecycle import deletions
 from quanmin.trust.lifecycle import retention as clocks
+from quanmin.trust.lifecycle.retention_desk import account_of, confirm_by_another
 from quanmin.trust.registers.sheets import as_csv
 
 retention = typer.Typer(
     name="retention", help="Delete what must not be kept any longer.", no_args_is_help=True
 )
 _console = Console()
-_MAY = frozenset({"operator", "security_administrator"})
 
 Deletion = Annotated[str, typer.Argument(help="The deletion, as it was told.")]
 
@@ -87,7 +86,7 @@ def propose(by: By, directory: Directory = None, settings_file: SettingsFile = N
 
     async def work(desk: Desk) -> uuid.UUID:
         async with desk.node.pool.acquire() as connection, connection.transaction():
-            await _account(desk, by)
+            await account_of(connection, by)
             return await deletions.propose(connection, at=desk.now, by=by)
 
     _console.print(f"Deletion {at_desk(directory, settings_file, work)} waits to be confirmed.")
@@ -102,14 +101,7 @@ def confirm(
     async def work(desk: Desk) -> int:
         number = _deletion(deletion)
         async with desk.node.pool.acquire() as connection, connection.transaction():
-            proposed = await connection.fetchval(
-                "select proposed_by from trust.deletion where deletion = $1", number
-            )
-            if proposed is None:
-                raise NotFound("there is no such deletion: `quanmin retention status`")
-            if await _account(desk, by) == await _account(desk, proposed):
-                raise Forbidden("who proposed a deletion does not confirm it: it needs another")
-            return await deletions.confirm(connection, number, at=desk.now, by=by)
+            return await confirm_by_another(connection, number, at=desk.now, by=by)
 
     _console.print(f"Job {at_desk(directory, settings_file, work)} deletes it.")
 
@@ -207,20 +199,6 @@ def check(
         highlight=False,
         soft_wrap=True,
     )
-
-
-async def _account(desk: Desk, code: str) -> str:
-    """Who stands behind an actor that may delete: two actors of one account are one person."""
-    connection: Connection
-    async with desk.node.pool.acquire() as connection:
-        row = await connection.fetchrow(
-            "select role, coalesce(account, code) as who from trust.actor"
-            " where code = $1 and is_active",
-            code,
-        )
-    if row is None or row["role"] not in _MAY:
-        raise Forbidden(f"name an actor of this node who is one of {', '.join(sorted(_MAY))}")
-    return str(row["who"])
 
 
 def _deletion(text: str) -> uuid.UUID:

@@ -12,10 +12,9 @@ from functools import cache
 from importlib.resources import files
 from typing import Final, Literal, get_args
 
-import asyncpg
 import msgspec
 
-from quanmin.base.database import Connection
+from quanmin.base.database import Connection, Pool
 from quanmin.base.problems import Conflict, Forbidden, Invalid, NotFound
 from quanmin.fhir.table import load_table
 from quanmin.trust.lifecycle.activity_rules import Activity
@@ -120,7 +119,7 @@ def transfer_rules() -> TransferRules:
 class Transfers:
     """The recipients and transfers of one node, in its database."""
 
-    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+    def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def declare(self, kind: str, member: str, country: str, *, at: int, by: str) -> None:
