@@ -4,13 +4,20 @@ narrow phone and of a desk, in both languages, under the eyes of an accessibilit
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Callable, Coroutine
+from datetime import date
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from books import CODE, Books, organization
+from persons import asking, query
 from playwright.sync_api import Browser, Page
+
+from quanmin.trust.registers.proxies import Proxies
 
 pytestmark = pytest.mark.browser
 
@@ -77,3 +84,77 @@ def test_a_consent_is_given_and_who_looked_is_read(
     finally:
         context.close()
     assert {name: faults for name, faults in found.items() if faults} == {}
+
+
+async def become_parent(clinic: Any) -> str:
+    """The resident is the parent of the woman of the clinic, as if she were a child; her Patient's
+    address.
+    """
+    books, guard = Books(clinic.guard, clinic.pool), clinic.guard
+    if not await clinic.pool.fetchval("select count(*) from trust.institution_entry"):
+        await books.enter(organization())
+    persons = [
+        await clinic.pool.fetchval(
+            "select person from people.link where patient = $1",
+            guard.store.context.rid_of("Patient", clinic.ids[name]),
+        )
+        for name in ("hospital-a man", "hospital-a crowd")
+    ]
+    usual: dict[str, Any] = {"kind": "parent", "evidence": "birth-certificate", "by": "test"}
+    moments = {"born": date(2022, 1, 1), "at": guard.now()}
+    await Proxies(clinic.pool, ZoneInfo("Asia/Shanghai")).enter(*persons, **usual, **moments)
+    return f"Patient/{clinic.ids['hospital-a crowd']}"
+
+
+def test_a_parent_refuses_and_opens_for_a_child_by_the_keyboard_without_script(
+    chromium: Browser, served: Any
+) -> None:
+    child = served.ask(become_parent)
+    context = chromium.new_context(
+        viewport={"width": 320, "height": 800}, java_script_enabled=False
+    )
+    page = context.new_page()
+    context.add_cookies([served.cookie("resident")])
+
+    def press(words: str) -> None:
+        """What has these words is reached by the tabulator alone, and pressed by the keyboard."""
+        for _ in range(60):
+            page.keyboard.press("Tab")
+            if page.locator(":focus").filter(has_text=words).count():
+                break
+        with page.expect_navigation():
+            page.keyboard.press("Enter")
+
+    try:
+        page.goto(f"{served.address}/acting-for?lang=en")
+        press("Act for them")
+        page.goto(f"{served.address}{HOME}")
+        assert "for the person in your care" in page.inner_text("main")
+        press("Refuse")
+        press("Refuse all other institutions")
+        press("Read it once more")
+        assert "All other institutions" in page.inner_text("main")
+        press("I refuse")
+        assert "You refuse" in page.inner_text("main")
+        said = served.ask(consents_of(child))
+        assert [(one["status"], one["performer"]) for one in said] == [
+            ("active", [{"type": "RelatedPerson", "display": "guardian"}])
+        ]
+        press("Take this refusal back")
+        press("Take it back")
+        assert [one["status"] for one in served.ask(consents_of(child))] == ["inactive"]
+        page.goto(f"{served.address}{HOME}/looked")
+        assert page.get_by_role("link", name="Complain").count() > 0
+    finally:
+        context.close()
+
+
+def consents_of(patient: str) -> Callable[[Any], Coroutine[Any, Any, list[dict[str, Any]]]]:
+    """The Consents about a Patient."""
+
+    async def ask(clinic: Any) -> list[dict[str, Any]]:
+        records = asking(clinic.guard, "operator")
+        hits = await records.search(query(clinic.guard, "Consent", patient=patient))
+        return [json.loads(hit.body or b"") for hit in hits.matches]
+
+    return ask
