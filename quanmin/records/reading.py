@@ -6,7 +6,7 @@ import base64
 import binascii
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 import asyncpg
 import msgspec
@@ -38,6 +38,8 @@ _GRANTS = """
     from records.granted where patient = $1
 """
 
+# The key of no record, and the number of no sender.
+_NOBODY: Final = 0
 _CHOSEN = f"""
     select {ROW} from records.record r
     where r.type = $1 and r.rid = $2
@@ -147,6 +149,11 @@ async def _current_row(
         else:
             statement = _ASSIGNED if is_assigned(rid) else _CHOSEN
             row = await database.fetchrow(statement, definition.number, rid, bucket_of(rid))
+    if row is None:
+        # What is hidden may take a statement more to be found so; the time must not tell.
+        is_of_patients = type_ == "Patient" or bool(definition.patient_params)
+        patient = _NOBODY if is_of_patients else None
+        await seen(database, visibility, Facts(_NOBODY, patient, type_, frozenset(), None), _NOBODY)
     facts = None if row is None else await _seen(database, context, visibility, row)
     if facts is None:
         raise NotFound(f"there is no {type_} with this id")

@@ -18,6 +18,7 @@ from hunting import CODE, SECRET, Place, Secret, opened
 from persons import NUMBER
 from stores import IDENTITY_NUMBERS
 
+from quanmin.records import reading
 from quanmin.records.context import Context
 from quanmin.records.search.reader import Reader, Statement
 
@@ -29,13 +30,14 @@ ROLE = "institution"
 
 class Carried(msgspec.Struct, frozen=True):
     """How a question was carried out: the plan of each statement, what it read and left out, how
-    many rows came to the program, and how many bodies were opened.
+    many rows came to the program, how many bodies were opened, and how often grants were read.
     """
 
     plans: tuple[str, ...]
     rows: tuple[tuple[int, int], ...]
     given: tuple[int, ...]
     opened: tuple[int, ...]
+    grants: int
 
 
 def shape(plan: dict[str, Any]) -> Any:
@@ -62,7 +64,8 @@ class Watching:
         self.sent: list[tuple[str, list[object]]] = []
         self.given: list[int] = []
         self.opened: list[int] = []
-        rows, opening = Reader.rows, Context.open
+        self.grants = 0
+        rows, opening, granting = Reader.rows, Context.open, reading.grants_of
 
         async def noting_rows(reader: Reader, text: str, statement: Statement) -> list[Any]:
             found = await rows(reader, text, statement)
@@ -75,11 +78,16 @@ class Watching:
             self.opened.append(len(found))
             return await opening(context, connection, found, **more)
 
+        async def noting_grants(connection: Any, patient: int) -> Any:
+            self.grants += 1
+            return await granting(connection, patient)
+
+        monkeypatch.setattr(reading, "grants_of", noting_grants)
         monkeypatch.setattr(Reader, "rows", noting_rows)
         monkeypatch.setattr(Context, "open", noting_open)
 
     async def carried(self, place: Place, asks: str) -> Carried:
-        self.sent, self.given, self.opened = [], [], []
+        self.sent, self.given, self.opened, self.grants = [], [], [], 0
         answer = await place.clients[ROLE].get(f"/{asks}")
         assert answer.status_code in {200, 404}, answer.text
         plans, numbers = [], []
@@ -91,7 +99,8 @@ class Watching:
                 plan = json.loads(told)[0]["Plan"]
                 plans.append(json.dumps(shape(plan)))
                 numbers.append(touched(plan))
-        return Carried(tuple(plans), tuple(numbers), tuple(self.given), tuple(self.opened))
+        given, bodies = tuple(self.given), tuple(self.opened)
+        return Carried(tuple(plans), tuple(numbers), given, bodies, self.grants)
 
 
 @pytest.fixture
@@ -128,6 +137,8 @@ async def test_hidden_records_change_no_plan_and_open_no_row(
         read = [abs(sum(b) - sum(a)) for b, a in zip(one.rows, other.rows, strict=False)]
         if one.plans != other.plans:
             faults.append(f"{name}: other plans")
+        if one.grants != other.grants:
+            faults.append(f"{name}: grants read {one.grants} {other.grants} times")
         if one.opened != other.opened:
             faults.append(f"{name}: bodies opened {one.opened} {other.opened}")
         if one.rows != other.rows and ("rows" not in may_differ or max(read, default=0) > 8):
