@@ -100,9 +100,16 @@ async def become_parent(clinic: Any) -> str:
         )
         for name in ("hospital-a man", "hospital-a crowd")
     ]
-    usual: dict[str, Any] = {"kind": "parent", "evidence": "birth-certificate", "by": "test"}
-    moments = {"born": date(2022, 1, 1), "at": guard.now()}
-    await Proxies(clinic.pool, ZoneInfo("Asia/Shanghai")).enter(*persons, **usual, **moments)
+    parent, child = persons
+    await Proxies(clinic.pool, ZoneInfo("Asia/Shanghai")).enter(
+        parent,
+        child,
+        kind="parent",
+        evidence="birth-certificate",
+        born=date(2022, 1, 1),
+        at=guard.now(),
+        by="test",
+    )
     return f"Patient/{clinic.ids['hospital-a crowd']}"
 
 

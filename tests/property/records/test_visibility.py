@@ -19,7 +19,7 @@ from quanmin.fhir.table import load_table
 from quanmin.records.keying import Keying
 from quanmin.records.search.reader import Reader, Statement
 from quanmin.records.search.term import Walk
-from quanmin.records.search.told import told_of
+from quanmin.records.search.told import Told, told_of
 from quanmin.records.sensitivity import load_kinds
 from quanmin.records.simplifying import simplified
 from quanmin.records.visibility import (
@@ -355,7 +355,7 @@ tellable = st.recursive(
     granted=grants,
     system=st.none() | st.just(1),
 )
-def test_what_the_index_on_codes_counts_is_what_is_shown(  # noqa: PLR0917 - drawn
+def test_what_the_index_on_codes_counts_is_what_is_shown(  # noqa: PLR0917 - all are drawn
     runner: asyncio.Runner,
     connection: asyncpg.Connection,
     visibility: Visibility,
@@ -363,7 +363,7 @@ def test_what_the_index_on_codes_counts_is_what_is_shown(  # noqa: PLR0917 - dra
     granted: list[tuple[int, Grant]],
     system: int | None,
 ) -> None:
-    async def counted() -> tuple[int | None, int | None]:
+    async def counted(told: Told) -> tuple[int | None, int | None]:
         async with _filled(connection, records, granted):
             reader = Reader(connection, None, 20.0)  # type: ignore[arg-type]  # nothing is opened
             return await told.count(reader, 100), await told.count(reader, 2)
@@ -378,4 +378,4 @@ def test_what_the_index_on_codes_counts_is_what_is_shown(  # noqa: PLR0917 - dra
         if system is None or (1, system) in each.codes
     ]
     expected = sum(shown)
-    assert runner.run(counted()) == (expected, None if len(shown) >= 2 else expected)
+    assert runner.run(counted(told)) == (expected, None if len(shown) >= 2 else expected)
