@@ -288,9 +288,22 @@ def test_a_renewed_token_works_and_the_old_one_stops(node: RunningNode) -> None:
     assert new == node.token("demo-hospital-1")
     with node.client("demo-hospital-1") as client:
         assert client.get("/fhir/Organization").status_code == 200
-    wait_until(lambda: old.get("/fhir/Organization").status_code == 401, "the old token's end")
+    assert old.get("/fhir/Organization").status_code == 401, "at once"
     old.close()
     assert node.run("node", "token", "nobody").returncode == 2
+
+
+def test_the_key_of_id_tokens_is_replaced_at_once_in_every_worker(node: RunningNode) -> None:
+    def kids() -> set[str]:
+        keys = f"{node.address}/oauth/keys"
+        told = [httpx.get(keys, trust_env=False).json()["keys"] for _ in range(8)]
+        return {key["kid"] for each in told for key in each}
+
+    before = kids()
+    assert len(before) == 1, "one for all workers"
+    assert node.run("keys", "replace-id-token-key").returncode == 0
+    assert len(kids()) == 1
+    assert not kids() & before
 
 
 def test_doctor_finds_nothing_wrong(node: RunningNode) -> None:
