@@ -68,7 +68,7 @@ async def proxies(visit: Visit, records: DeclaredRecords) -> Response:
         headings=[*_headings(visit), say("Change")],
         rows=rows,
         csv=f"{_LIST}.csv",
-        lead=say("Entered here, by number. Names are not shown: the number is on the paper."),
+        lead=say("What was entered here, by number: names are not shown."),
         actions=[(say("Enter one"), f"{_LIST}/new"), (say("Enrol residents"), "/enrolment")],
     )
     return list_page(visit, listing)
@@ -128,11 +128,11 @@ async def enter(visit: Visit, records: DeclaredRecords) -> Response:
         )
         entrance = visit.house.sign_in
         try:
-            entered = await desk.enter(entrance.accounts, entrance.notices, wished)
+            await desk.enter(entrance.accounts, entrance.notices, wished)
         except (Invalid, Conflict, NotFound, Forbidden) as problem:
             sent.blame(problem, {})
         else:
-            return visit.go(f"{_LIST}?entered={entered.proxy}")
+            return visit.go(_LIST)
     return form_page(visit, title, fields, button=button, back=_LIST, lead=lead, sent=sent)
 
 
