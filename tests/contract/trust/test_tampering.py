@@ -378,7 +378,8 @@ async def test_heads_that_come_while_a_checkpoint_is_made_stay_until_the_next(
         await holding.start()
         await other.execute("lock table trust.checked in exclusive mode")
         checking = asyncio.create_task(house.check_in())
-        while not await other.fetchval("select true from pg_locks where not granted"):  # noqa: ASYNC110 - a lock
+        waits = "select true from pg_locks where not granted"
+        while not await other.fetchval(waits):  # noqa: ASYNC110 - a lock of the database
             await asyncio.sleep(0.01)
         await house.fill(3, 2)
         await holding.rollback()
