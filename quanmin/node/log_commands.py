@@ -264,6 +264,10 @@ def export(
         datetime | None, typer.Option("--to", help="Only of requests before this moment (UTC).")
     ] = None,
     *,
+    after: Annotated[
+        str | None,
+        typer.Option("--after", help="Go on after this event: the last that an earlier file has."),
+    ] = None,
     proofs: Annotated[
         bool, typer.Option("--proofs", help="Write the proof of each entry to TARGET.proofs too.")
     ] = False,
@@ -272,6 +276,7 @@ def export(
     given = {} if directory is None else {"node.directory": str(directory.absolute())}
     settings = load_settings(file=settings_file, given=given)
     low, high = _moment(since, 0), _moment(until, 1 << 62)
+    begin = None if after is None else _place(after)
 
     async def run(dsn: str) -> int:
         async with open_node(settings, dsn, connections_max=3) as node:
@@ -279,7 +284,7 @@ def export(
                 task = bar.add_task("events", total=None)
                 aside = _new_file(_beside(target)) if proofs else nullcontext()
                 with aside as proofs_file:
-                    taking = take_out(node.guard, low, high, with_proofs=proofs)
+                    taking = take_out(node.guard, low, high, with_proofs=proofs, after=begin)
                     async for events, several in taking:
                         file.writelines(event + b"\n" for event in events)
                         if proofs_file is not None:

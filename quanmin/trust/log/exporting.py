@@ -25,10 +25,11 @@ _HEADS: Final = """
 
 
 async def take_out(
-    guard: Guarding, low: int, high: int, *, with_proofs: bool
+    guard: Guarding, low: int, high: int, *, with_proofs: bool, after: Place | None = None
 ) -> AsyncIterator[tuple[list[bytes], list[Proof]]]:
     """The events of requests from one moment to before another (microseconds), lane by lane, some
-    at a time, each with the proofs of its entries if they are asked for.
+    at a time, each with the proofs of its entries if they are asked for; only those `after` one,
+    in this order.
 
     It is for whoever runs the node; that it was done is an entry, committed before anything is
     given.
@@ -45,7 +46,7 @@ async def take_out(
         hits=0,
     )
     await guard.log.note([asked])
-    last = Place(0, 0)
+    last = after or Place(0, 0)
     while True:
         async with guard.store.reading(guard.store.whole_node) as connection:
             rows = await connection.fetch(_HEADS, last.lane, last.number, low, high, _AT_ONCE)
