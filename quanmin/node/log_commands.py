@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import os
 import sys
 from collections.abc import Awaitable, Callable
@@ -24,8 +23,8 @@ from rich.table import Table
 from quanmin.base.database import Connection
 from quanmin.base.postgres import connect
 from quanmin.base.problems import Unusable
-from quanmin.base.signing import KeyUnusable, PublicKey, read_public
 from quanmin.node.job_commands import Directory, SettingsFile
+from quanmin.node.log_keys import key_file, key_of, read_keys
 from quanmin.node.own_keys import open_keys, open_notary
 from quanmin.node.places import Places
 from quanmin.node.reach import reached_database
@@ -55,6 +54,13 @@ log = typer.Typer(
 )
 _console = Console()
 
+KeyFile = Annotated[Path, typer.Option("--key", help="The node's public keys (`log key`).")]
+KnownKeys = Annotated[
+    Path | None,
+    typer.Option(
+        "--known", help="A file of its keys from earlier, which those of --key must follow from."
+    ),
+]
 Entry = Annotated[str, typer.Argument(help="The entry, as `log verify` and AuditEvent name it.")]
 
 
@@ -180,11 +186,13 @@ def heads(
 
 @log.command("key")
 def key(directory: Directory = None, settings_file: SettingsFile = None) -> None:
-    """Write the public key that proofs and heads are checked with, as PEM."""
+    """Write the public keys that proofs and heads are checked with, as PEM: the one that signs now,
+    those before, and that each of them says so.
+    """
     given = {} if directory is None else {"node.directory": str(directory.absolute())}
     settings = load_settings(file=settings_file, given=given)
     keys = open_keys(Places(settings.node.directory), settings.keys, is_new=False)
-    sys.stdout.write(_as_pem(open_notary(settings, keys).public))
+    sys.stdout.write(key_file(open_notary(settings, keys)))
 
 
 @log.command("prove")
@@ -228,12 +236,14 @@ def prove_growth_(
 @log.command("check")
 def check_(
     proof: Annotated[Path, typer.Argument(help="A proof of `log prove` or `log prove-growth`.")],
-    public: Annotated[Path, typer.Option("--key", help="The node's public key (`log key`).")],
+    public: KeyFile,
+    known: KnownKeys = None,
 ) -> None:
-    """Check a proof with nothing but the node's public key."""
-    content, with_key = _read(proof), read_key(public)
+    """Check a proof with nothing but the node's public keys."""
+    content, keys = _read(proof), read_keys(public, known)
     try:
         one = msgspec.json.decode(content, type=dict)
+        with_key = key_of(keys, bytes.fromhex(one["signature"]))
         if "entry" in one:
             reasons = check(msgspec.convert(one, Proof), with_key)
         else:
@@ -336,21 +346,3 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise Unusable(f"{path} cannot be read: {error.strerror}.") from error
-
-
-_PEM: Final = "PUBLIC KEY"
-
-
-def _as_pem(public: PublicKey) -> str:
-    text = base64.b64encode(public.encoded).decode()
-    lines = [text[at : at + 64] for at in range(0, len(text), 64)]
-    return "\n".join([f"-----BEGIN {_PEM}-----", *lines, f"-----END {_PEM}-----", ""])
-
-
-def read_key(path: Path) -> PublicKey:
-    """The public key of a file that `quanmin log key` wrote. Raises Unusable."""
-    lines = _read(path).decode("ascii", "replace").splitlines()
-    try:
-        return read_public(base64.b64decode("".join(x for x in lines if "-----" not in x)))
-    except (KeyUnusable, ValueError) as error:
-        raise Unusable(f"{path} is no public key: write it by `quanmin log key`.") from error

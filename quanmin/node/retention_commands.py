@@ -13,7 +13,8 @@ from rich.console import Console
 
 from quanmin.base.problems import Invalid, Unusable
 from quanmin.node.job_commands import Directory, SettingsFile
-from quanmin.node.log_commands import read_key
+from quanmin.node.log_commands import KeyFile, KnownKeys
+from quanmin.node.log_keys import key_of, read_keys
 from quanmin.node.register_commands import By, Desk, Number, at_desk
 from quanmin.node.restoration import as_text
 from quanmin.trust.lifecycle import deletions
@@ -177,12 +178,13 @@ def certificate(
 @retention.command("check")
 def check(
     file: Annotated[Path, typer.Argument(help="A certificate of `retention certificate`.")],
-    public: Annotated[Path, typer.Option("--key", help="The node's public key (`log key`).")],
+    public: KeyFile,
+    known: KnownKeys = None,
 ) -> None:
-    """Check a certificate with nothing but the node's public key."""
+    """Check a certificate with nothing but the node's public keys."""
     try:
         one = msgspec.json.decode(file.read_bytes(), type=deletions.Signed)
-        told = one.check(read_key(public))
+        told = one.check(key_of(read_keys(public, known), one.signature))
     except OSError as error:
         raise Unusable(f"{file} cannot be read: {error.strerror}.") from error
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import cached_property
 from typing import Final
@@ -18,7 +19,15 @@ import msgspec
 from quanmin.base.crypto import Tampered
 from quanmin.base.merkle import Hash, leaf_hash, sha256
 from quanmin.base.problems import Unusable
-from quanmin.base.signing import SHA256, SUITES, PublicKey, Signature, SignatureSuite, suite_named
+from quanmin.base.signing import (
+    SHA256,
+    SUITES,
+    PrivateKey,
+    PublicKey,
+    Signature,
+    SignatureSuite,
+    suite_named,
+)
 from quanmin.base.signing_keys import Deriving, derived_key, signing_key, signs_inside
 from quanmin.trust.log.entry import Access, Place, personal_bytes
 
@@ -29,6 +38,7 @@ _OTHER: Final = b"quanmin certificate\0"
 _HEAD: Final = "quanmin access log head 1"
 _PURPOSE: Final = "access log signing"
 _CHECKPOINT: Final = "quanmin access log checkpoint 1"
+_KEYS: Final = "quanmin access log keys 1"
 _RESTORED: Final = "quanmin access log restored 1"
 
 
@@ -107,16 +117,28 @@ class Notary:
         """What anybody checks heads with."""
         return self._key.public
 
-    @cached_property
-    def _publics(self) -> dict[bytes, PublicKey]:
+    def _signers(self) -> list[PrivateKey]:
         """Of every suite, and those that follow from the root: the log may have been signed by them
-        before.
+        before. The one that signs now comes first. Made each time, for where a module signs none of
+        them is to stay in memory.
         """
-        keys = [self._key.public]
+        keys = [self._key]
         for one in SUITES.values():
             with suppress(Unusable):
-                keys.append(derived_key(self._keys, _PURPOSE, one.algorithm).public)
-        return {key.key_id: key for key in keys}
+                keys.append(derived_key(self._keys, _PURPOSE, one.algorithm))
+        return list({key.public.key_id: key for key in keys}.values())
+
+    @cached_property
+    def _publics(self) -> dict[bytes, PublicKey]:
+        return {key.public.key_id: key.public for key in self._signers()}
+
+    def hand_over(self) -> list[tuple[PublicKey, bytes]]:
+        """Every key that this node signs or may have signed its log with, each with its signature
+        of them all, so that who knows one learns the others from it.
+        """
+        signers = self._signers()
+        message = keys_message([key.public for key in signers])
+        return [(key.public, key.sign(message).pack()) for key in signers]
 
     def sign_head(self, head: Head) -> Head:
         """The head with its signature."""
@@ -161,6 +183,11 @@ class Notary:
         # mark for a longer text, so that the key may simply come first. HMAC costs four times this.
         digest = hash_(self._mark_key + told)
         return int.from_bytes(digest[:_MARK_BYTES], "big", signed=True)
+
+
+def keys_message(keys: Sequence[PublicKey]) -> bytes:
+    """What each key of a node signs of all of them: JSON without spaces."""
+    return msgspec.json.encode((_KEYS, [key.encoded.hex() for key in keys]))
 
 
 def suite_of(signature: bytes) -> str | None:

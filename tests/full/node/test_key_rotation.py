@@ -109,9 +109,13 @@ def test_keys_are_rotated_under_load_and_moved_into_a_module(
 
 
 def test_the_cipher_suite_of_a_running_node_changes_and_its_log_stays_whole(
-    node: RunningNode,
+    node: RunningNode, tmp_path: Path
 ) -> None:
     put(node, 0, 120)
+    earlier, proof = tmp_path / "earlier.pem", tmp_path / "proof.json"
+    earlier.write_text(node.run("log", "key").stdout)
+    head = json.loads(node.run("log", "heads", "--json").stdout)[0]
+    proof.write_text(node.run("log", "prove", f"log-{head['lane']}-0").stdout)
     node.stop()
     changed = {"NODE_CIPHER_SUITE": "gm", "NODE_SIGNATURE_SUITE": "gm"}
     moved = RunningNode(
@@ -134,6 +138,10 @@ def test_the_cipher_suite_of_a_running_node_changes_and_its_log_stays_whole(
     assert all_read(moved, 150)
     whole = moved.run("log", "verify")
     assert whole.returncode == 0, whole.stdout
+    later = tmp_path / "later.pem"
+    later.write_text(moved.run("log", "key").stdout)
+    done = moved.run("log", "check", proof, "--key", later, "--known", earlier)
+    assert "Proven" in done.stdout, done.stdout + done.stderr
     moved.stop()
     # And back: the node with its first settings.
     node.start()
