@@ -26,7 +26,7 @@ _GZIP_ASIDE_BYTES = 1 << 18  # larger bodies would hold up the event loop for mi
 
 # Records are personal: nothing between the node and the asker may keep them. And no answer here is
 # a page: where a browser shows one all the same, it runs, loads and frames nothing.
-_ALWAYS: Headers = (
+ALWAYS: Headers = (
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"cross-origin-resource-policy", b"same-origin"),
@@ -107,7 +107,7 @@ async def send_reply(
     if reply.stream is not None:
         return await _send_stream(reply, reply.stream, send, request_id=request_id, is_head=is_head)
     body = reply.body
-    headers = [*_ALWAYS, *reply.headers, (b"x-request-id", request_id.encode("ascii"))]
+    headers = [*ALWAYS, *reply.headers, (b"x-request-id", request_id.encode("ascii"))]
     if body:
         headers.append((b"content-type", reply.content_type))
         if accepts_gzip and len(body) >= compress_bytes_min:
@@ -127,7 +127,7 @@ async def _send_stream(
 ) -> int:
     """Piece by piece, as fast as the client takes them."""
     headers = [
-        *_ALWAYS,
+        *ALWAYS,
         *reply.headers,
         (b"x-request-id", request_id.encode("ascii")),
         (b"content-type", reply.content_type),

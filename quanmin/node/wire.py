@@ -13,6 +13,9 @@ from typing import Any, ClassVar, Final
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from quanmin.api.reply import ALWAYS
+
+_BAD: Final = b"400 Bad Request"
 _LATE: Final = b"408 Request Timeout"
 _LARGE: Final = b"431 Request Header Fields Too Large"
 
@@ -64,6 +67,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self._stop_waiting()
         super().on_headers_complete()
 
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn calls it so
+        """Refuse what is no request with the headers of every answer, as uvicorn has none."""
+        self._refuse(_BAD)
+
     def _await_head(self) -> None:
         self._timer = self.loop.call_later(self.limits.head_seconds_max, self._give_up)
 
@@ -83,8 +90,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._stop_waiting()
         if self.transport.is_closing():
             return
-        head = b"HTTP/1.1 " + status + b"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
-        self.transport.write(head)
+        headers = (*ALWAYS, (b"content-length", b"0"), (b"connection", b"close"))
+        lines = [b"HTTP/1.1 " + status, *(name + b": " + value for name, value in headers)]
+        self.transport.write(b"\r\n".join(lines) + b"\r\n\r\n")
         self.transport.close()
 
 

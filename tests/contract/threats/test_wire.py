@@ -11,6 +11,7 @@ import pytest
 import uvicorn
 from whole import Whole
 
+from quanmin.api.reply import ALWAYS
 from quanmin.node.wire import WireLimits, bounded
 
 GET = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -72,6 +73,19 @@ async def test_a_head_that_does_not_arrive_is_given_up(port: int) -> None:
         # Who goes on writing on a closed connection may find it reset.
         assert answer.startswith(b"HTTP/1.1 408") or (drip and not answer), (raw, answer)
         assert time.monotonic() - started < 3
+
+
+@pytest.mark.parametrize(
+    "raw", [b"NO SUCH THING\r\n\r\n", b"GET / HT", b"GET / HTTP/1.1\r\nX\r\n\r\n"]
+)
+async def test_what_is_refused_before_it_is_a_request_has_the_headers_of_every_answer(
+    port: int, raw: bytes
+) -> None:
+    head, _, body = (await told(port, raw)).partition(b"\r\n\r\n")
+    status, *lines = head.split(b"\r\n")
+    assert status.split(b" ")[1] in {b"400", b"408"}
+    assert set(ALWAYS) <= {tuple(line.split(b": ", 1)) for line in lines}
+    assert body == b""
 
 
 async def test_many_slow_connections_keep_nobody_out(port: int) -> None:
