@@ -78,6 +78,7 @@ def approve(
             ),
             at=desk.now,
             by=by,
+            zone=desk.zone,
         ),
     )
     _console.print(f"Transfer {number} is entered.", markup=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache
 from importlib.resources import files
 from typing import Annotated, Any, Final
@@ -128,13 +128,15 @@ async def keepings(
 def _keeping(context: Context, row: Any, rules: RetentionRules, inpatients: set[int]) -> Keeping:
     type_ = context.named(row["type"]).name
     clock = rules.of(type_, is_inpatient=row["patient"] in inpatients)
-    until = years_after(row["last"], clock.years)
+    until = years_after(row["last"], clock.years, context.zone)
     return Keeping(row["patient"], clock.code, type_, row["count"], until)
 
 
-def years_after(moment: int, years: int) -> int:
-    """The moment so many years later; the 29th of February becomes the 1st of March."""
-    when = _EPOCH + moment * _MICROSECOND
+def years_after(moment: int, years: int, zone: tzinfo) -> int:
+    """The moment so many years later by the calendar of a zone; the 29th of February becomes the
+    1st of March.
+    """
+    when = (_EPOCH + moment * _MICROSECOND).astimezone(zone)
     year = min(when.year + years, _YEAR_MAX)
     try:
         later = when.replace(year=year)

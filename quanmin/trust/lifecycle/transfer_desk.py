@@ -33,8 +33,9 @@ class TransferDesk(Desk):
     async def approve(self, kind: str, member: str, approval: Approval) -> int:
         """As `Transfers.approve`."""
         async with self._changing("approve-transfer") as transfers:
+            now, zone = self._guard.now(), self._guard.store.context.zone
             return await transfers.approve(
-                kind, member, approval, at=self._guard.now(), by=self._actor.code
+                kind, member, approval, at=now, by=self._actor.code, zone=zone
             )
 
     async def withdraw(self, transfer: int, reason: str) -> None:

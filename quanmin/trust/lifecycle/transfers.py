@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Sequence
+from datetime import UTC, tzinfo
 from functools import cache
 from importlib.resources import files
 from typing import Final, Literal, get_args
@@ -127,11 +128,13 @@ class Transfers:
         async with self._pool.acquire() as connection:
             await declare(connection, kind, member, country, at=at, by=by)
 
-    async def approve(self, kind: str, member: str, approval: Approval, *, at: int, by: str) -> int:
-        """Enter an approval; gives its number. Raises NotFound for a recipient that is not
-        declared, Invalid for an approval that says too little or too much.
+    async def approve(
+        self, kind: str, member: str, approval: Approval, *, at: int, by: str, zone: tzinfo = UTC
+    ) -> int:
+        """Enter an approval, whose years are those of a zone; gives its number. Raises NotFound for
+        a recipient that is not declared, Invalid for an approval that says too little or too much.
         """
-        _check(approval)
+        _check(approval, zone)
         async with self._pool.acquire() as connection, connection.transaction():
             country = await country_of(connection, kind, member)
             if country is None:
@@ -201,7 +204,7 @@ async def country_of(connection: Connection, kind: str, member: str) -> str | No
     return None if found is None else str(found)
 
 
-def _check(approval: Approval) -> None:
+def _check(approval: Approval, zone: tzinfo) -> None:
     ground = next((g for g in transfer_rules().ground if g.code == approval.ground), None)
     if ground is None:
         known = ", ".join(one.code for one in transfer_rules().ground)
@@ -210,7 +213,7 @@ def _check(approval: Approval) -> None:
         raise Invalid("say the number of the approval or contract")
     if approval.records_max < 1:
         raise Invalid("say how many records may go out at most")
-    latest = years_after(approval.since, ground.years_max)
+    latest = years_after(approval.since, ground.years_max, zone)
     if not approval.since < approval.until <= latest:
         raise Invalid(f"it ends after it begins, and within {ground.years_max} years")
     unknown = sorted(set(approval.types or ()) - load_table().types.keys())

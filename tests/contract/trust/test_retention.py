@@ -6,8 +6,10 @@ import hashlib
 import json
 import uuid
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
+from zoneinfo import ZoneInfo
 
 import asyncpg
 import msgspec
@@ -268,8 +270,14 @@ def test_of_several_clocks_the_longest_counts() -> None:
 
 def test_years_are_full_years() -> None:
     leap = 1_709_164_800_000_000  # 2024-02-29T00:00Z
-    assert years_after(leap, 1) - leap == 366 * 86_400_000_000
-    assert years_after(START, 9000) > START
+    assert years_after(leap, 1, UTC) - leap == 366 * 86_400_000_000
+    assert years_after(START, 9000, UTC) > START
+    # 20 o'clock of the 29th in London is the 1st of March here.
+    here, evening = ZoneInfo("Asia/Shanghai"), leap + 20 * 3_600_000_000
+    later = datetime.fromtimestamp(years_after(evening, 15, here) / 1e6, here)
+    assert later.isoformat() == "2039-03-01T04:00:00+08:00"
+    first = datetime.fromtimestamp(years_after(leap, 4, here) / 1e6, here)
+    assert first.isoformat() == "2028-02-29T08:00:00+08:00"
 
 
 async def test_a_restore_from_before_a_deletion_deletes_again_and_has_the_certificate(
