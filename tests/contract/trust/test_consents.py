@@ -182,6 +182,21 @@ async def test_a_kind_that_is_kept_apart_needs_a_consent_that_names_it(town: Tow
     assert await is_seen(doctor, secret)
 
 
+async def test_a_consent_about_a_kind_does_not_tell_others_of_the_kind(town: Town) -> None:
+    await asking(town.guard, "institution", "a").create("Encounter", visit(town.here.id))
+    doctor = asking(town.guard, "doctor", "a")
+    plain = await town.says(consent(town.here.id, type="permit", actor=to_institution("c")))
+    named = await town.says(
+        consent(town.here.id, type="permit", actor=to_institution("c"), securityLabel=[HIV])
+    )
+    inner = [{"type": "deny", "securityLabel": [HIV]}]
+    within = await town.says(consent(town.here.id, type="permit", provision=inner))
+    assert await is_seen(doctor, plain)
+    for stored in (named, within):
+        assert not await is_seen(doctor, stored)
+        assert await is_seen(town.resident(), stored)
+
+
 async def test_what_is_permitted_later_opens_what_was_refused(town: Town) -> None:
     theirs = await result(town.guard, "b", town.there.id)
     await asking(town.guard, "institution", "a").create("Encounter", visit(town.here.id))
