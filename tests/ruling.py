@@ -21,6 +21,7 @@ TIMELESS: Final[tuple[Rule, ...]] = tuple(
 def written(id_: str, when: str = "", among: str = '"everything"', **more: str) -> str:
     """A rule as somebody writes it into a file: it lets read, unless `more` says otherwise."""
     members = {
+        "en": '"One."',
         "effect": '"permit"',
         "does": '["read", "look_up"]',
         "effective": "2026-01-01",
@@ -28,7 +29,7 @@ def written(id_: str, when: str = "", among: str = '"everything"', **more: str) 
         "reach": f"{{ among = [{among}] }}",
         **more,
     }
-    lines = [f'[[rule]]\nid = "{id_}"\nversion = "1"\nsource = "a test"\nen = "One."\nzh = "一。"']
+    lines = [f'[[rule]]\nid = "{id_}"\nversion = "1"\nsource = "a test"\nzh = "一。"']
     return "\n".join([*lines, *(f"{name} = {value}" for name, value in members.items()), ""])
 
 

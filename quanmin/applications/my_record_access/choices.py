@@ -78,7 +78,11 @@ def rules_told(visit: Visit) -> list[tuple[str, str]]:
     by_id = {rule.id: rule for rule in visit.rules}
     usual = {rule.id for rule in load_rules()}
     told = [by_id[id_] for id_ in choices().rules if id_ in by_id]
-    told += [rule for rule in visit.rules if rule.id not in usual and "read" in rule.does]
+    told += [
+        rule
+        for rule in visit.rules
+        if rule.id not in usual and "read" in rule.does and rule.is_in_force(visit.today)
+    ]
     return [
         (one.zh, one.law_zh) if visit.language == "zh" else (one.en, one.law_en) for one in told
     ]

@@ -144,6 +144,10 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     law_zh: str = ""
     ends: date | None = None
 
+    def is_in_force(self, day: date) -> bool:
+        """Whether it decides on a day, by the node's time zone."""
+        return self.effective <= day and (self.ends is None or day < self.ends)
+
     @property
     def is_about_grants(self) -> bool:
         """Whether all that it reaches was granted by somebody."""

@@ -14,6 +14,7 @@ import pytest
 from books import CODE, Books, organization
 from clinic import Browser, Clinic
 from persons import asking, consent, query, to_institution
+from ruling import under, written
 
 from quanmin.applications.my_record_access.choices import choices
 from quanmin.trust import Actor
@@ -198,6 +199,21 @@ async def test_the_pages_are_of_the_person_and_show_nobody_else(
     forged = await stranger.send(f"{HOME}/give", chosen="forged")
     assert forged.status_code == 400
     await stranger.client.aclose()
+
+
+async def test_residents_are_told_the_nodes_own_rules_while_these_hold(
+    clinic: Clinic, resident: Browser
+) -> None:
+    spans = {"ended": ("2020-01-01", "2021-01-01"), "held": ("2020-01-01", "9000-01-01"),
+             "planned": ("9000-01-01", "9000-01-02")}  # fmt: skip
+    texts = [
+        written(name, en=f'"A rule that is {name}."', effective=first, ends=last)
+        for name, (first, last) in spans.items()
+    ]
+    clinic.guard.deciding = under(clinic.guard, *texts).deciding
+    page = (await resident.get(f"{HOME}?lang=en")).text
+    told = [name for name in spans if f"A rule that is {name}." in page]
+    assert told == ["held"]
 
 
 def test_residents_are_told_the_law_behind_each_rule_in_their_language() -> None:
