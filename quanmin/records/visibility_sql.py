@@ -330,11 +330,12 @@ class _Writer:
         if not granted.lifted_by:
             return ""
         of_type = of_type or self._of_type("l", granted)
-        lifts = self._chosen("l", granted.lifted_by, granted.at)
-        return (
-            f" and not exists (select from {lifts} and l.patient = g.patient"
-            f" and l.rank > g.rank and {of_type})"
+        lifting = (
+            f"exists (select from {self._chosen('l', granted.lifted_by, granted.at)}"
+            f" and l.patient = g.patient and l.rank > g.rank and {of_type})"
         )
+        # Of few each is asked: to plan a join takes longer than that, in every statement.
+        return f" and not {lifting}" if granted.is_wide else f" and ({lifting}) is not true"
 
     def _chosen(self, name: str, numbers: frozenset[int], moment: int) -> str:
         at = f"{self._bind(moment)}::bigint"

@@ -20,7 +20,7 @@ from quanmin.records.model import Stored
 from quanmin.records.search.deciding import values_of
 from quanmin.records.search.linked import takes
 from quanmin.records.search.reader import Reader, Statement
-from quanmin.records.visibility import Visibility
+from quanmin.records.visibility import Visibility, narrow_to_type
 from quanmin.records.visibility_sql import visibility_sql
 
 # How many references lie between a hit and what is included with it at most.
@@ -43,8 +43,9 @@ async def included(
     for _ in range(_ROUNDS_MAX):
         reader.check_time()
         room = limit + 1 - len(found)
-        forward = sorted(_targets(context, includes, fresh) - known)
-        more = await _by_key(reader, forward, visibility, room)
+        forward = _targets(context, includes, fresh)
+        forward = {rid: type_ for rid, type_ in forward.items() if rid not in known}
+        more = await _by_key(reader, context, forward, visibility, room)
         known.update(stored.rid for stored in more)
         backward = _reference_keys(context, revincludes, fresh)
         if backward and len(more) < room:
@@ -79,17 +80,20 @@ def cut(limit: int) -> Issue:
     )
 
 
-def _targets(context: Context, includes: Iterable[Include], hits: Sequence[Stored]) -> set[int]:
-    """The record keys that hits refer to by the parameters asked for."""
+def _targets(
+    context: Context, includes: Iterable[Include], hits: Sequence[Stored]
+) -> dict[int, str]:
+    """The record keys that hits refer to by the parameters asked for, with the types."""
     wanted = tuple(includes)
     sources = {include.source for include in wanted}
-    found: set[int] = set()
+    found: dict[int, str] = {}
     for stored in hits:
         if stored.type not in sources:
             continue
-        links = _links(stored, wanted, context)
-        rids = (context.rid_of(type_, id_) for type_, id_ in links)
-        found.update(rid for rid in rids if rid is not None)
+        for type_, id_ in _links(stored, wanted, context):
+            rid = context.rid_of(type_, id_)
+            if rid is not None:
+                found[rid] = type_
     return found
 
 
@@ -109,15 +113,21 @@ def _links(
 
 
 async def _by_key(
-    reader: Reader, rids: list[int], visibility: Visibility, limit: int
+    reader: Reader, context: Context, targets: dict[int, str], visibility: Visibility, limit: int
 ) -> list[Stored]:
-    if not rids:
+    """The visible ones. By types, so that the rest of the store is not prepared to be read."""
+    if not targets:
         return []
+    types = sorted(set(targets.values()))
+    seen = narrow_to_type(visibility, types[0]) if len(types) == 1 else visibility
     statement = Statement()
+    bind = statement.bind
+    numbers = bind([context.definition(type_).number for type_ in types])
     rows = await reader.rows(
-        f"select {ROW} from records.record r where r.rid = any({statement.bind(rids)}::bigint[])"
-        f" and r.flags & 1 <> 1 and {visibility_sql(visibility, statement.bind, 'r')}"
-        f" limit {statement.bind(limit)}::bigint",
+        f"select {ROW} from records.record r where r.type = any({numbers}::smallint[])"
+        f" and r.rid = any({bind(sorted(targets))}::bigint[])"
+        f" and r.flags & 1 <> 1 and {visibility_sql(seen, bind, 'r')}"
+        f" limit {bind(limit)}::bigint",
         statement,
     )
     return await reader.open(sorted(rows, key=lambda row: int(row["rid"])))
