@@ -131,12 +131,19 @@ def _is_told(told: Told, statement: Statement) -> str:
 
 
 def _others(told: Told, statement: Statement) -> str:
-    """The records of those patients of whom it is not told, looked at one by one."""
+    """The records of those patients of whom it is not told, each looked up by its key: the planner
+    would take them for half of all, and rather read the table.
+    """
     bind = statement.bind
+    entries = (
+        f"select s.rid, s.patient from records.keyed s where {of_walk(told.walk, bind)}"
+        f" order by {BY_TIME} offset 0"
+    )
+    visible = visibility_sql(told.seen, bind, "r")
     return (
-        "from records.keyed s join records.record r on r.rid = s.rid"
-        f" where (select exists (select from t where not t.told)) and {of_walk(told.walk, bind)}"
+        f"from ({entries}) s cross join lateral (select r.rid from records.record r"
+        f" where r.type = {bind(told.type_number)}::smallint and r.rid = s.rid"
+        f" and r.flags & 1 <> 1 and {visible} limit 1) r"
+        " where (select exists (select from t where not t.told))"
         " and (s.patient is null or s.patient in (select t.patient from t where not t.told))"
-        f" and r.type = {bind(told.type_number)}::smallint and r.flags & 1 <> 1"
-        f" and {visibility_sql(told.seen, bind, 'r')}"
     )

@@ -370,8 +370,8 @@ def test_what_the_index_on_codes_counts_is_what_is_shown(  # noqa: PLR0917 - all
 
     number = load_table().types["Observation"].number
     told = told_of(Walk(((1, system),)), number, narrow_to_type(visibility, "Observation"))
-    assume(told is not None)
-    assert told is not None
+    assume(told)
+    assert told
     shown = [
         allows(visibility, _with_grants(each, granted, at))
         for at, each in enumerate(records)

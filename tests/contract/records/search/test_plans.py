@@ -28,9 +28,13 @@ from quanmin.records.rows import remove_side
 from quanmin.records.search import search, timeline
 from quanmin.records.search.reader import Reader, Statement
 from quanmin.records.visibility import (
+    Both,
     Either,
     Everything,
+    Except,
     Facts,
+    Granted,
+    Labelled,
     OfPatient,
     OfSender,
     OfType,
@@ -446,6 +450,42 @@ async def test_rows_written_under_another_moment_are_taken_out_of_the_index_too(
     )
     assert not await connection.fetch("select from records.keyed where rid in (-50004, -50006)")
     assert await connection.fetchval("select count(*) from records.keyed") == before - 2
+
+
+_GRANTED = """
+    insert into records.granted (bucket, patient, grantee, about, source)
+    select 0, p.patient, g.grantee, p.patient, p.patient
+    from (select distinct patient from records.record where patient is not null) p,
+        unnest(array[7, 8]) g (grantee)
+    where p.patient % 50 <> 0 and (g.grantee = 7 or p.patient % 50 = 1)
+"""
+
+
+async def test_what_is_seen_of_a_code_by_grants_is_counted_in_its_index(
+    shelves: tuple[Connection, Context], plans: list[dict[str, Any]]
+) -> None:
+    """All but a fiftieth have granted it, a fiftieth has refused; some sent it themselves."""
+    connection, context = shelves
+    await connection.execute(_GRANTED)
+    await connection.execute("update records.record set labels = '{5}' where rid = -50002")
+    await connection.execute("vacuum analyze records.record, records.keyed, records.granted")
+    refused = Granted(frozenset({8}), 1)
+    permitted = Both(
+        (Granted(frozenset({7}), 1), Except(refused), Except(Labelled(frozenset({5}))))
+    )
+    seen = Either((OfSender(frozenset({999})), permitted))
+    expected = await connection.fetchval(
+        "select count(*) from records.record r join records.keyed s using (rid) where s.key = $1"
+        " and (r.sender = 999 or r.patient % 50 not in (0, 1) and r.labels is null)",
+        context.keying.code("Observation", "code", "common"),
+    )
+    query = query_of("Observation", ("code", "common"), ("_summary", "count"))
+    plans.clear()
+    hits = await search(connection, context, query, seen)
+    assert hits.total == expected
+    assert 40_000 < expected < 50_000
+    assert set(_scanned(plans)) <= {"granted"}
+    assert _pages(plans) < 15_000
 
 
 # All that one patient has, taken in after everything else: by record key it stands at the end.
