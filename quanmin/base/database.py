@@ -43,7 +43,8 @@ class Reader(Protocol):
         """The first row; None without one."""
 
 
-# What asyncpg raises while the server is down, starting or shutting down.
+# What asyncpg raises while the server is down, starting or shutting down, or has no room: no disk,
+# no memory, no connection left. A read needs room as well, for its entry of the access log.
 UNAVAILABLE: Final[tuple[type[Exception], ...]] = (
     ConnectionError,
     FileNotFoundError,  # its socket is away while it starts
@@ -51,7 +52,7 @@ UNAVAILABLE: Final[tuple[type[Exception], ...]] = (
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
+    asyncpg.InsufficientResourcesError,
     # What a connection of the pool says that died with the server, according to where it was.
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,

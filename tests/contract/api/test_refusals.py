@@ -12,6 +12,7 @@ import pytest
 from stores import observation
 
 from quanmin.api import DoorLimits
+from quanmin.base.database import UNAVAILABLE
 from quanmin.base.logs import JsonLines
 from quanmin.base.problems import NotFound
 from quanmin.trust import Actor
@@ -263,6 +264,21 @@ class Unreachable(Unbounded):
 
     def records(self, _: Actor, **__: str) -> Any:
         raise ConnectionRefusedError
+
+
+async def test_nothing_is_answered_when_the_access_log_has_no_room(house: House) -> None:
+    client = house.client(unavailable=UNAVAILABLE)
+    made = await client.put("/Patient/1", json={"resourceType": "Patient", "id": "1"})
+    assert made.status_code == 201
+    await house.pool.execute(
+        "create function full_disk() returns trigger language plpgsql as"
+        " $$ begin raise exception 'no space left' using errcode = '53100'; end $$;"
+        "create trigger full_disk before insert on trust.access execute function full_disk()"
+    )
+    for path in ("/Patient/1", "/Patient", "/Patient/none", "/Patient/1/_history"):
+        answer = await client.get(path)
+        check(answer, 503, "transient")
+        assert "retry-after" in answer.headers
 
 
 async def test_a_lost_database_is_a_503(house: House) -> None:
