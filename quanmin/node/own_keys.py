@@ -5,16 +5,19 @@ from __future__ import annotations
 import hashlib
 import stat
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from quanmin.base.keys import FileKeys, KeyPort, Keyring, KeysUnreadable, reseal
 from quanmin.base.passphrases import CHARACTERS_MIN, Passphrase
 from quanmin.base.pkcs11_keys import Pkcs11Keys
 from quanmin.base.problems import Overloaded, Unusable
-from quanmin.base.vault_keys import VaultKeys
 from quanmin.node.key_settings import KeySettings
 from quanmin.node.places import Places
 from quanmin.node.settings import Settings
 from quanmin.trust import Notary
+
+if TYPE_CHECKING:
+    from quanmin.base.vault_keys import VaultKeys
 
 
 def open_keys(places: Places, settings: KeySettings, *, is_new: bool) -> KeyPort:
@@ -131,6 +134,9 @@ def _port(settings: KeySettings) -> Pkcs11Keys | VaultKeys:
     if not settings.vault_address or settings.vault_token_file is None:
         raise KeysUnreadable("set `keys.vault_address` and `keys.vault_token_file`")
     _secret(settings.vault_token_file)
+    # Its HTTP client takes a quarter of a second to read, in every process and every command.
+    from quanmin.base.vault_keys import VaultKeys  # noqa: PLC0415 - see above
+
     return VaultKeys(
         settings.vault_address,
         settings.vault_mount,
