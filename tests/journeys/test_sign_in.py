@@ -192,6 +192,7 @@ def pages_of_residents(page: Page, served: Any) -> Iterator[str]:
     press(page, "main form button")
     yield "enrolment"
     press(page, "main [role=status] button")
+    page.select_option("#evidence", index=1)
     page.fill("#number", "1")
     press(page, "main form button")
     yield "document"
