@@ -200,9 +200,9 @@ class GuardedRecords(GuardedReading):
         await self._guard.look_again()  # its searches may name what was defined a moment ago
         requests = read_requests(self.context, body, is_strict=is_strict)
         if requests.kind == "transaction":
-            return "transaction", await self._transaction(requests)
+            return "transaction", _told(await self._transaction(requests))
         async with self._notes.gathering():
-            return "batch", [await self._batch_entry(entry) for entry in requests.entries]
+            return "batch", _told([await self._batch_entry(entry) for entry in requests.entries])
 
     async def refuse_unless_writing(self, type_: str | None = None) -> None:
         """Raises Forbidden for whoever may not write records of this type, or, without one, of
@@ -398,6 +398,11 @@ class GuardedRecords(GuardedReading):
             type_ = only({operation.type for operation in idle})
             entries.append(self._notes.entry_of_keys(action, type_, "forbidden", beyond))
         await self._notes.put_in(connection, entries)
+
+
+def _told(outcomes: Sequence[EntryOutcome]) -> list[EntryOutcome]:
+    """The outcomes without what is for the access log alone, which tells of hidden records."""
+    return [msgspec.structs.replace(one, counted=(), about=()) for one in outcomes]
 
 
 def _refuse_unless_writing(rights: Rights) -> None:
