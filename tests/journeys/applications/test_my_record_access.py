@@ -46,8 +46,7 @@ def test_a_consent_is_given_and_who_looked_is_read(
 ) -> None:
     async def fill(clinic: Any) -> None:
         books = Books(clinic.guard, clinic.pool)
-        if not await clinic.pool.fetchval("select count(*) from trust.institution_entry"):
-            await books.enter(organization())
+        await books.put("home", organization())
 
     served.ask(fill)
     context = chromium.new_context(viewport={"width": width, "height": 800})
@@ -91,8 +90,7 @@ async def become_parent(clinic: Any) -> str:
     address.
     """
     books, guard = Books(clinic.guard, clinic.pool), clinic.guard
-    if not await clinic.pool.fetchval("select count(*) from trust.institution_entry"):
-        await books.enter(organization())
+    await books.put("home", organization())
     persons = [
         await clinic.pool.fetchval(
             "select person from people.link where patient = $1",

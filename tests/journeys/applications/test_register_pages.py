@@ -38,7 +38,7 @@ def registered(served: Any) -> Any:
         for actor in (KEEPER, SYSTEM, NURSE):
             await clinic.add(actor)
         books = Books(clinic.guard, clinic.pool)
-        home = await books.enter(organization())
+        home = await books.put("home", organization())
         licences = (
             qualification("nurse", None),
             qualification("vaccinator", None, end="2026-01-31"),
