@@ -15,6 +15,7 @@ import msgspec
 from quanmin.trust import Desk, Role
 from quanmin.web.route import Page, checked
 from quanmin.web.text import Text
+from quanmin.workflow.states import FILE, Workflow, load_workflow
 
 Level = Literal["county", "city", "province", "nation"]
 
@@ -26,7 +27,8 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
     refuse every other type. `desks` are those of trust that its pages ask, a limit as well.
     `purpose` is the purpose of use (HL7 v3 PurposeOfUse) under which its reading is logged; others
     that its pages may state stand in `may_state`. `home` is the path its entry in the menu leads
-    to; `menu_roles` are those in whose menu it is, None: all of `roles`.
+    to; `menu_roles` are those in whose menu it is, None: all of `roles`. `workflow` is what its
+    folder's workflow.toml says: `discover` puts it in.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
     home: str = "/"
     pages: tuple[Page, ...]
     menu_roles: frozenset[Role] | None = None
+    workflow: Workflow | None = None
 
     @property
     def in_menu_of(self) -> frozenset[Role]:
@@ -60,7 +63,7 @@ def discover(package: str = "quanmin.applications") -> tuple[Installed, ...]:
     """Every application in the folders of a package, by name: adding a folder adds one.
 
     Raises TypeError, naming the folder, when one has no `application.APPLICATION` or declares what
-    it may not.
+    it may not; Unusable when its workflow has faults.
     """
     root = importlib.import_module(package)
     found = [
@@ -84,4 +87,19 @@ def _installed(module_name: str, folder_name: str) -> Installed:
         if page.access.roles is None or not page.access.roles <= application.roles:
             message = f"{module_name}: {page.path} admits roles that the application does not have"
             raise TypeError(message)
-    return Installed(application, Path(str(module.__file__)).parent)
+    folder = Path(str(module.__file__)).parent
+    if (folder / FILE).is_file():
+        application = msgspec.structs.replace(
+            application, workflow=_workflow(application, folder, module_name)
+        )
+    return Installed(application, folder)
+
+
+def _workflow(application: Application, folder: Path, module_name: str) -> Workflow:
+    has_rules = (folder / "rules.py").is_file()
+    return load_workflow(
+        folder,
+        roles=frozenset(application.roles),
+        writes=application.writes,
+        rules=importlib.import_module(f"{module_name}.rules") if has_rules else None,
+    )

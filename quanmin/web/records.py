@@ -23,6 +23,7 @@ from quanmin.trust import (
 from quanmin.trust.desk import Kind
 from quanmin.trust.registers import Institution, Wanted
 from quanmin.web.application import Application
+from quanmin.workflow.states import Workflow
 
 
 class DeclaredRecords:
@@ -152,6 +153,18 @@ class DeclaredRecords:
         if kind not in self._application.desks:
             raise Forbidden(f"{self._application.name} does not declare the desk {kind.__name__}")
         return self._records.desk(kind)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone of the node."""
+        return self._zone
+
+    @property
+    def workflow(self) -> Workflow:
+        """The workflow of the application. Raises Forbidden where it has none."""
+        if self._application.workflow is None:
+            raise Forbidden(f"{self._application.name} has no workflow.toml")
+        return self._application.workflow
 
     def may_read(self, type_: str) -> bool:
         """Whether the application has declared that it reads this type.

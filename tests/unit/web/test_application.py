@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from starlette.responses import Response
 
+from quanmin.base.problems import Unusable
 from quanmin.web.application import discover
 from quanmin.web.route import ANYBODY, SIGNED_IN, STAFF, Access, checked, page
 
@@ -63,6 +64,15 @@ def test_an_application_that_declares_what_it_may_not_stops_the_start(
     code = GOOD.replace(*change).replace("import STAFF", "import ANYBODY, STAFF")
     package = lay(tmp_path, monkeypatch, code)
     with pytest.raises(TypeError, match=complaint):
+        discover(package)
+
+
+def test_a_workflow_with_faults_stops_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = lay(tmp_path, monkeypatch, GOOD)
+    (tmp_path / package / "blood" / "workflow.toml").write_text('owner = "somebody"\n')
+    with pytest.raises(Unusable, match=r"blood/workflow\.toml has \d faults"):
         discover(package)
 
 

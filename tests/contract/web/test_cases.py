@@ -1,0 +1,280 @@
+"""A workflow over the real guard: a report card is entered at a hospital, checked at the county,
+returned, corrected, and confirmed; an application has its folder for that and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from books import CODE, Books, organization
+from clinic import Browser, Clinic
+from ruling import under, written
+from starlette.applications import Starlette
+
+from quanmin.base.problems import Conflict, Forbidden, PreconditionFailed
+from quanmin.fhir.json import decode
+from quanmin.trust import Actor, Stored
+from quanmin.web import DeclaredRecords, build
+from quanmin.web.application import Application, discover
+from quanmin.web.cases import fired, overdue
+from quanmin.web.house import KitSettings
+from quanmin.workflow.states import Asking, read_case, take
+
+CENTRE = f"sender-{CODE}"
+DOCTOR = Actor("dr-li", "doctor", "Dr Li", "hospital-a")
+CHECKERS = [Actor(code, "public_health_worker", code, CENTRE) for code in ("cdc-wu", "cdc-xu")]
+# A centre for disease control checks the cards of the hospitals around: a rule of that node.
+CHECKS = written(
+    "centre-checks-cards",
+    'roles = ["public_health_worker"], purposes = ["PUBHLTH"]',
+    does='["read", "look_up", "change"]',
+    reach='{ among = ["everything"], types = ["Task"] }',
+)
+ZONE = ZoneInfo("Asia/Shanghai")
+
+
+@pytest.fixture
+async def county(clinic: Clinic) -> Clinic:
+    """The clinic with a doctor, and a centre whose workers check; the second has no duty for it."""
+    books = Books(clinic.guard, clinic.pool)
+    await books.enter(organization())
+    for actor in (DOCTOR, *CHECKERS):
+        await clinic.add(actor)
+    await books.appoint("cdc-wu", duties=frozenset({"infection_report"}))
+    await books.appoint("cdc-xu", duties=frozenset({"immunization"}))
+    clinic.guard = under(clinic.guard, CHECKS)
+    return clinic
+
+
+@pytest.fixture
+def pages(county: Clinic) -> Starlette:
+    kit = KitSettings(secret=b"p" * 32, zone=ZONE)
+    return Starlette(routes=build(county.guard, county.sign_in, kit, installed=discover("trials")))
+
+
+def application() -> Application:
+    return discover("trials")[0].application
+
+
+def records(county: Clinic, actor: Actor) -> DeclaredRecords:
+    guarded = county.guard.records(actor, purpose="PUBHLTH", request_id="r")
+    return DeclaredRecords(guarded, application(), ZONE)
+
+
+async def entered(county: Clinic, pages: Starlette) -> tuple[Browser, str]:
+    """The doctor's browser, and the page of the card that was entered in it."""
+    browser = await county.enter("dr-li", pages)
+    where = f"/cards/of/{county.ids['hospital-a Patient']}"
+    await browser.get(where)
+    moment = datetime.fromtimestamp(county.guard.now() / 1e6, ZONE) - timedelta(hours=1)
+    answer = await browser.send(where, disease="measles", diagnosed=moment.isoformat())
+    assert answer.status_code == 303, answer.text
+    return browser, answer.headers["location"]
+
+
+async def task_of(county: Clinic, where: str) -> Stored:
+    return await records(county, DOCTOR).read("Task", where.rpartition("/")[2])
+
+
+def body_of(stored: Stored) -> dict[str, Any]:
+    return decode(stored.body or b"")
+
+
+async def test_a_card_goes_its_whole_way(county: Clinic, pages: Starlette) -> None:
+    doctor, where = await entered(county, pages)
+    checker = await county.enter("cdc-wu", pages)
+    page = await checker.get(where)
+    assert page.status_code == 200
+    assert "To be checked" in page.text
+    assert '<textarea id="words-return"' in page.text
+    assert 'value="correct"' not in page.text
+    answer = await checker.send(where, step="return", words="No onset date")
+    assert answer.status_code == 303, answer.text
+    page = await doctor.get(where)
+    assert "Returned for correction" in page.text
+    assert "No onset date" in page.text
+    answer = await doctor.send(where, step="correct", disease="measles")
+    assert answer.status_code == 303, answer.text
+    await checker.get(where)
+    answer = await checker.send(where, step="confirm")
+    assert answer.status_code == 303, answer.text
+    stored = await task_of(county, where)
+    task = body_of(stored)
+    assert stored.version == 4
+    assert task["status"] == "completed"
+    assert [note["authorReference"]["identifier"]["value"] for note in task["note"]] == [
+        "dr-li", "cdc-wu", "dr-li", "cdc-wu",
+    ]  # fmt: skip
+    # What a step recorded was stored with it, and the Task names it.
+    named = [one["valueReference"]["reference"] for one in task["output"]]
+    assert len(set(named)) == 2
+    for reference in named:
+        kept = await records(county, DOCTOR).read(*reference.split("/"))
+        assert body_of(kept)["status"] == "completed"
+
+
+async def test_every_step_is_a_version_of_the_task(county: Clinic, pages: Starlette) -> None:
+    _, where = await entered(county, pages)
+    checker = await county.enter("cdc-wu", pages)
+    await checker.get(where)
+    await checker.send(where, step="return", words="No onset date")
+    ours, id_ = records(county, DOCTOR), where.rpartition("/")[2]
+    batch = await ours.history("Task", id_, count=9)
+    states = [body_of(one)["businessStatus"]["coding"][0]["code"] for one in batch.versions]
+    assert states == ["returned", "entered"]
+
+
+async def test_what_is_not_open_is_shown_with_its_reasons_and_refused(
+    county: Clinic, pages: Starlette
+) -> None:
+    _, where = await entered(county, pages)
+    other = await county.enter("cdc-xu", pages)
+    page = await other.get(where)
+    assert "What cannot be done now, and why" in page.text
+    assert "Your post does not have the duty for this step" in page.text
+    assert 'value="confirm"' not in page.text
+    for step, status in (("confirm", 403), ("correct", 403), ("fly", 422)):
+        await other.get(where)
+        assert (await other.send(where, step=step)).status_code == status
+    page = await other.get(f"{where}?lang=zh")
+    assert "您的岗位没有办理此步骤的职责" in page.text
+    checker = await county.enter("cdc-wu", pages)
+    await checker.get(where)
+    assert (await checker.send(where, step="return", words=" ")).status_code == 422
+    assert (await task_of(county, where)).version == 1
+
+
+async def test_who_entered_a_card_does_not_see_it_open_to_confirm(
+    county: Clinic, pages: Starlette
+) -> None:
+    doctor, where = await entered(county, pages)
+    page = await doctor.get(where)
+    assert re.search(r"<dt>Confirm</dt>\s*<dd>Your role does not take this step", page.text)
+    assert (await doctor.send(where, step="confirm")).status_code == 403
+
+
+async def test_what_a_rule_refuses_is_not_stored(county: Clinic, pages: Starlette) -> None:
+    browser = await county.enter("dr-li", pages)
+    where = f"/cards/of/{county.ids['hospital-a Patient']}"
+    await browser.get(where)
+    answer = await browser.send(where, disease="fracture", diagnosed="2026-01-01T00:00+08:00")
+    assert answer.status_code == 422
+    assert "not notifiable" in answer.text
+    ours = records(county, DOCTOR)
+    assert (await ours.find("Task", count=9)).matches == ()
+    assert (await ours.find("QuestionnaireResponse", count=9)).matches == ()
+
+
+async def test_of_two_who_take_a_step_at_once_one_is_first(
+    county: Clinic, pages: Starlette
+) -> None:
+    _, where = await entered(county, pages)
+    workflow, stored = application().workflow, await task_of(county, where)
+    assert workflow is not None
+    flow, case = workflow, read_case(workflow, body_of(stored), ZONE)
+    checker = Actor(
+        "cdc-wu", "public_health_worker", "cdc-wu", CENTRE, duties=frozenset({"infection_report"})
+    )
+
+    async def step(code: str) -> str:
+        moment = datetime.fromtimestamp(county.guard.now() / 1e6, ZONE)
+        facts = {"cards_of_person": 1}
+        asking = Asking(actor=checker, moment=moment, zone=ZONE, facts=facts)
+        taken = take(flow, code, case, asking, words="one of two")
+        try:
+            await records(county, checker).transact(taken.entries)
+        except PreconditionFailed:
+            return "late"
+        return code
+
+    steps = ["confirm", "return"] * 4
+    answers = await asyncio.gather(*map(step, steps))
+    assert answers.count("late") == len(steps) - 1
+    stored = await task_of(county, where)
+    assert stored.version == 2
+    (won,) = [one for one in answers if one != "late"]
+    reached = {"confirm": "ended", "return": "returned"}[won]
+    assert body_of(stored)["businessStatus"]["coding"][0]["code"] == reached
+    # Whoever reads first and comes later is told that the state forbids it.
+    late = read_case(flow, body_of(stored), ZONE)
+    asking = Asking(actor=checker, moment=datetime.now(ZONE), zone=ZONE)
+    with pytest.raises(Conflict):
+        take(flow, won, late, asking, words="again")
+
+
+async def test_the_page_tells_who_comes_second_that_somebody_was_first(
+    county: Clinic, pages: Starlette
+) -> None:
+    _, where = await entered(county, pages)
+    checker = await county.enter("cdc-wu", pages)
+    await checker.get(where)
+    asked = [checker.send(where, step="return", words="one of two") for _ in range(2)]
+    statuses = sorted([answer.status_code for answer in await asyncio.gather(*asked)])
+    assert statuses[0] == 303
+    assert statuses[1] in {409, 412}
+
+
+async def test_without_a_right_to_the_task_the_workflow_opens_nothing(
+    county: Clinic, pages: Starlette
+) -> None:
+    _, where = await entered(county, pages)
+    elsewhere = Actor("dr-wang", "doctor", "Dr Wang", "hospital-b")
+    await county.add(elsewhere)
+    browser = await county.enter("dr-wang", pages)
+    assert (await browser.get(where)).status_code == 404
+    with pytest.raises(Forbidden):
+        await records(county, elsewhere).find("Observation", count=1)
+
+
+async def test_timers_are_found_in_sets_and_each_fires_once(
+    county: Clinic, pages: Starlette
+) -> None:
+    _, first = await entered(county, pages)
+    _, second = await entered(county, pages)
+    node = records(county, Actor("centre", "operator", "centre", "centre"))
+    begun = read_case(node.workflow, body_of(await task_of(county, second)), ZONE).begun
+
+    async def found(moment: datetime) -> list[tuple[str, list[str]]]:
+        told = [
+            (case.task["id"], [one.timer.code for one in timers])
+            async for case, timers in overdue(node, moment)
+        ]
+        return sorted(told)
+
+    ids = sorted(where.rpartition("/")[2] for where in (first, second))
+    assert await found(begun + timedelta(hours=1, minutes=59)) == []
+    assert await found(begun + timedelta(hours=2)) == [(id_, ["reminder"]) for id_ in ids]
+    late = begun + timedelta(hours=2, minutes=1)
+    async for case, timers in overdue(node, late):
+        for one in timers:
+            taken = await fired(node, case, one.timer.code, late)
+            assert [notice.code for notice in taken.notices] == ["waiting"]
+            with pytest.raises(PreconditionFailed):
+                await fired(node, case, one.timer.code, late)
+    assert await found(late) == []
+    day = begun + timedelta(hours=24)
+    assert await found(day) == [(id_, ["limit"]) for id_ in ids]
+    async for case, timers in overdue(node, day):
+        await fired(node, case, timers[0].timer.code, day)
+    assert body_of(await task_of(county, first))["status"] == "in-progress"
+    assert await found(day) == []
+
+
+async def test_a_task_of_others_does_not_hold_up_the_clocks(
+    county: Clinic, pages: Starlette
+) -> None:
+    _, where = await entered(county, pages)
+    node = records(county, Actor("centre", "operator", "centre", "centre"))
+    stored = await task_of(county, where)
+    broken = {**body_of(stored)}
+    begun = read_case(node.workflow, broken, ZONE).begun
+    del broken["id"], broken["restriction"]
+    request = {"method": "POST", "url": "Task"}
+    await node.transact([{"resource": broken, "request": request}])
+    told = [case.task["id"] async for case, _ in overdue(node, begun + timedelta(hours=3))]
+    assert told == [stored.id]

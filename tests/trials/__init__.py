@@ -1,0 +1,1 @@
+"""Applications that exist in tests only: folders like those of the program."""
