@@ -60,6 +60,7 @@ from quanmin.trust.sign_in.server import AuthorizationServer, Issuer
 from quanmin.trust.signatures import Office, OwnAuthority
 from quanmin.web import KitSettings, Text
 from quanmin.web import build as build_pages
+from quanmin.web.page_settings import load_boundaries
 
 log = logging.getLogger("quanmin.node")
 
@@ -307,6 +308,7 @@ def build_application(node: Node, quotas: tuple[int, int, int] | None = None) ->
         form_seconds_max=settings.door.body_seconds_max,
         form_bytes_max=settings.node.form_bytes_max,
         form_fields_max=settings.node.form_fields_max,
+        boundaries=load_boundaries(settings.pages),
     )
     return build_door(
         node.guard,

@@ -35,6 +35,7 @@ from quanmin.trust.sign_in import SignInLimits
 from quanmin.trust.sign_in.external_settings import ExternalSettings
 from quanmin.trust.sign_in.oauth_limits import OAuthLimits
 from quanmin.trust.signatures import SignatureSettings
+from quanmin.web.page_settings import PageSettings
 
 PREFIX: Final = "QUANMIN_"
 _UNITS: Final = (
@@ -347,6 +348,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     reindex: ReindexLimits = msgspec.field(default_factory=ReindexLimits)
     retention: RetentionSettings = msgspec.field(default_factory=RetentionSettings)
     keys: KeySettings = msgspec.field(default_factory=KeySettings)
+    pages: PageSettings = msgspec.field(default_factory=PageSettings)
     signatures: SignatureSettings = msgspec.field(default_factory=SignatureSettings)
 
     @property
@@ -369,8 +371,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return f"{scheme}://localhost:{self.node.port}"
 
 
-# The limits of the door and the store are declared where they are kept; a sentence for each stands
-# here.
+# The limits of door and store are declared where they are kept; a sentence for each stands here.
 _SENTENCES: Final = {
     "door.resource_bytes_max": "The largest body that is not a bundle, after decompression.",
     "door.bundle_bytes_max": "The largest transaction or batch, after decompression.",

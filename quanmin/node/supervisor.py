@@ -41,6 +41,7 @@ from quanmin.node.settings import Settings
 from quanmin.node.tls import open_tls
 from quanmin.node.workforce import LABOURING, Source, Workforce
 from quanmin.trust.deciding.rules import load_rules
+from quanmin.web.page_settings import load_boundaries
 
 log = logging.getLogger("quanmin.node")
 
@@ -95,6 +96,7 @@ class Supervisor:
         # Told here, before anything is started.
         open_tls(self._settings.node)
         load_rules(self._settings.rules.folder)
+        load_boundaries(self._settings.pages)
         self._workforce = Workforce(self._settings, listening.fileno())
         if self._dsn:
             keys = open_keys(

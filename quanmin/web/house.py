@@ -22,6 +22,7 @@ from quanmin.web.application import Installed, Level
 from quanmin.web.assets import Assets
 from quanmin.web.labels import Label
 from quanmin.web.languages import KIT_FOLDER, translations
+from quanmin.web.maps import Boundaries
 from quanmin.web.seal import Seal
 from quanmin.web.text import LANGUAGES, Language, Text
 
@@ -35,6 +36,7 @@ class KitSettings(msgspec.Struct, frozen=True, kw_only=True):
     `is_fictional` puts the banner on every page. `is_secure` marks cookies for HTTPS only.
     `passkey_host` is the host that passkeys are made for: no browser uses them elsewhere.
     `address_header` is the header in which whoever stands in front says who asked; "": nobody does.
+    `boundaries` are those that maps are drawn by; None: as squares.
     """
 
     secret: bytes
@@ -50,6 +52,7 @@ class KitSettings(msgspec.Struct, frozen=True, kw_only=True):
     form_fields_max: int = 2000
     form_seconds_max: float = 60.0
     link_hours_max: int = 24
+    boundaries: Boundaries | None = None
 
 
 class House:

@@ -47,6 +47,8 @@ READERS = Access(
     )
 )
 STAFF = Access(frozenset({"operator", "institution"}))
+# Everybody who works here, whatever as.
+WORKERS = Access(ROLES - {"resident", "guardian"})
 
 
 class Page(msgspec.Struct, frozen=True):

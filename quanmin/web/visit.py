@@ -21,6 +21,7 @@ from quanmin.trust import Actor
 from quanmin.trust.deciding.rules import Rule
 from quanmin.trust.registers import Standing
 from quanmin.trust.sign_in import Begun
+from quanmin.web.drawing import Pen
 from quanmin.web.house import House
 from quanmin.web.labels import Label
 from quanmin.web.policy import WITH_SCRIPT
@@ -72,6 +73,11 @@ class Visit:
     def reader(self) -> Reader:
         """Reads resources in the language of the page."""
         return Reader(self.language, self.house.settings.zone)
+
+    @property
+    def pen(self) -> Pen:
+        """Draws charts, maps and the like as the page is written."""
+        return Pen(self.language, self.say, self.is_large)
 
     @property
     def may_open_in_emergency(self) -> bool:

@@ -23,7 +23,7 @@ from quanmin.base.quota import Pace
 from quanmin.trust import Guard
 from quanmin.trust.sign_in import SignIn
 from quanmin.trust.sign_in.server import AuthorizationServer
-from quanmin.web import acting, approving, entry, external, own_account
+from quanmin.web import acting, approving, entry, external, own_account, patterns
 from quanmin.web.application import Application, Installed, discover
 from quanmin.web.house import House, KitSettings
 from quanmin.web.policy import HEADERS
@@ -48,6 +48,7 @@ KIT_PAGES: tuple[Page, ...] = (
     *acting.PAGES,
     *own_account.PAGES,
     *approving.PAGES,
+    *patterns.PAGES,
 )
 
 

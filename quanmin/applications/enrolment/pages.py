@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Final
 
-import segno
-from markupsafe import Markup
 from starlette.responses import Response
 
 from quanmin.applications.enrolment.told import COUNTER, told
@@ -14,6 +12,7 @@ from quanmin.base.problems import Conflict, Forbidden, Invalid
 from quanmin.trust.sign_in.acting import real_name
 from quanmin.trust.sign_in.enrolling import Enrolment, EnrolmentDesk
 from quanmin.web import DeclaredRecords, Page, Visit, page
+from quanmin.web.qr import qr_code
 from quanmin.web.sheet import sheet
 
 _HITS: Final = 10
@@ -100,17 +99,10 @@ async def _open(visit: Visit, records: DeclaredRecords, patient_id: str, number:
         "enrolment/invitation.html",
         enrolled=enrolled,
         address=address,
-        picture=_drawn(address),
+        # The address alone: the code is typed, so that it stands in no address and no history.
+        picture=qr_code(address, visit.say("Picture of the address")),
         hours=entrance.limits.invitation_hours_max,
     )
-
-
-def _drawn(address: str) -> Markup:
-    # The address alone: the code is typed, so that it stands in no address and no history.
-    drawn = segno.make(address, error="m").svg_inline(
-        scale=5, border=4, dark="#000", light="#fff", omitsize=True
-    )
-    return Markup(drawn)  # noqa: S704 - lines and numbers that the library has drawn
 
 
 def _line(visit: Visit, one: Enrolment) -> list[str]:

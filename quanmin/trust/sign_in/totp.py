@@ -9,7 +9,6 @@ from typing import Final
 
 import asyncpg
 import pyotp
-import segno
 
 from quanmin.base.crypto import International
 from quanmin.trust.sign_in.measures import TotpRule, load_measures
@@ -38,8 +37,8 @@ class Totp:
         """A secret in base 32, as an authenticator takes it."""
         return pyotp.random_base32()
 
-    def picture(self, secret: str, account: str, site: str) -> str:
-        """The QR code an authenticator reads, as SVG: with what account and node it is for."""
+    def address(self, secret: str, account: str, site: str) -> str:
+        """What an authenticator reads from a QR code: the secret, for what account and node."""
         made = pyotp.TOTP(
             secret,
             digits=self._rule.digits,
@@ -47,11 +46,7 @@ class Totp:
             name=account,
             issuer=site,
         )
-        address = made.provisioning_uri()
-        drawn: str = segno.make(address, error="m").svg_inline(
-            scale=5, border=4, dark="#000", light="#fff", omitsize=True
-        )
-        return drawn
+        return str(made.provisioning_uri())
 
     async def add(self, account: str, secret: str, code: str) -> bool:
         """Let an account prove itself by this secret, instead of an earlier one, when the code
