@@ -7,8 +7,20 @@ from datetime import date
 from importlib import resources
 from typing import Any
 
+import msgspec
+
 from quanmin.fhir.json import decode
-from quanmin.workflow.plans import Event, Facts, Item, Plan, State, compile_plan, due_items
+from quanmin.workflow.plans import (
+    Event,
+    Facts,
+    Item,
+    Plan,
+    State,
+    compile_plan,
+    due_items,
+    population_of,
+    standings,
+)
 
 BASE = "https://quanmin.example/fhir/StructureDefinition/plan-"
 UCUM = "http://unitsofmeasure.org"
@@ -147,6 +159,11 @@ def facts(born: str, *events: str, **more: Any) -> Facts:
 
 
 def item_of(of: Plan, series_id: str, someone: Facts, today: str) -> Item:
-    found = [one for one in due_items(of, someone, day(today)) if one.series == series_id]
-    assert len(found) == 1
-    return found[0]
+    """Where somebody stands in a series; in columns it is the same."""
+    found = due_items(of, someone, day(today))
+    columns = standings(of, population_of([someone]), day(today))
+    assert [one.item(0) for one in columns] == [
+        msgspec.structs.replace(one, reasons=()) for one in found
+    ]
+    (item,) = (one for one in found if one.series == series_id)
+    return item

@@ -38,6 +38,8 @@ _TOLD = frozenset(
      "condition", "definitionCanonical", "prefix", "priority"}
 )  # fmt: skip
 _DAY = date(2000, 1, 1)
+# Columns count them in eight bits.
+_PARTS_MAX = 100
 
 
 def compile_plan(definition: Json, activities: Iterable[Json] = ()) -> Plan:
@@ -136,6 +138,8 @@ class _Compiler(Elements):
         parts = list(listed(one, "action", place))
         if not parts:
             self.blame("a series has parts: its turns, or the cases of its visits", place)
+        if len(parts) > _PARTS_MAX:
+            self.blame(f"a series has at most {_PARTS_MAX} parts", f"{place}.action")
         turns: tuple[Turn, ...] = ()
         cases: tuple[Case, ...] = ()
         if is_recurring:
@@ -304,6 +308,8 @@ class _Compiler(Elements):
             if escalations:
                 self._hold_order(escalations[-1].after, later, "escalates out of order", at)
             escalations.append(Escalation(later, to))
+        if len(escalations) > _PARTS_MAX:
+            self.blame(f"it escalates at most {_PARTS_MAX} times", place)
         if escalations and age is None and span is None:
             self.blame("what is never overdue is never escalated", place)
         if age is None and span is None:

@@ -132,16 +132,20 @@ def day_near(draw: st.DrawFn, anchors: list[date]) -> date:
 
 @st.composite
 def someone(draw: st.DrawFn, codes: tuple[str, ...], states: tuple[str, ...]) -> Facts:
+    """A person who comes for one thing above all, mostly some span after the last time."""
     born = draw(st.sampled_from(BIRTHS))
     anchors, events, held = [born], [], []
+    mainly = [draw(st.sampled_from(codes))] * 2 * len(codes)
     for _ in range(draw(st.integers(0, 7))):
-        on = draw(day_near(anchors))
+        on = draw(day_near(anchors[-1:] * 3 + anchors))
         anchors.append(on)
-        events.append(Event(on, draw(st.sampled_from(codes)), draw(st.sampled_from(RESULTS))))
-    for _ in range(draw(st.integers(0, 3))):
-        since = draw(st.none() | day_near(anchors))
-        until = draw(st.none() | day_near(anchors if since is None else [since]))
-        held.append(State(draw(st.sampled_from(states)), since, until))
+        code = draw(st.sampled_from((*mainly, *codes)))
+        events.append(Event(on, code, draw(st.sampled_from(RESULTS))))
+    for state in states:
+        if draw(st.booleans()):
+            since = draw(st.none() | day_near(anchors))
+            until = draw(st.none() | day_near(anchors if since is None else [since]))
+            held.append(State(state, since, until))
     return Facts(
         born=born,
         sex=draw(st.sampled_from(("female", "male", "unknown"))),

@@ -99,6 +99,11 @@ def test_source_owner_and_version_are_asked_for() -> None:
 # What is wrong, and the place that is blamed.
 WRONG: dict[str, tuple[Any, str | None]] = {
     "no part": (action("s", says("counts", "a")), "~"),
+    "too many parts": (
+        series("s", "a", [turn(f"s{n}", "1 mo") for n in range(101)]), "~.action"),
+    "too many told": (
+        series("s", "a", [ONE], says("overdue-after", "1 d"),
+               *(escalates(f"{n} d", "x") for n in range(101))), "~"),
     "no codes": (series("s", "", [ONE]), "~.action[0]"),
     "twice due": (series("s", "a", [ONE, turn("s2", "1 mo", timingDuration={
         "value": 1, "unit": "d", "system": "http://unitsofmeasure.org", "code": "d"})]), None),
