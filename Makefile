@@ -29,12 +29,14 @@ help:
 
 set-up:
 	@tools/set_up.sh dev
+	@tools/set_up.sh printing
 
 browser:
 	@tools/set_up.sh browser
 
 demo:
 	@tools/set_up.sh runtime
+	@tools/set_up.sh printing
 	@.venv/bin/quanmin demo --people $(PEOPLE)
 
 test: set-up browser

@@ -4,6 +4,7 @@
 #   tools/set_up.sh runtime    a virtual environment with the locked packages a node runs on
 #   tools/set_up.sh dev        the same, with what tests and checks need
 #   tools/set_up.sh browser    a browser and Chinese fonts, for the tests that drive pages
+#   tools/set_up.sh printing   what PDFs are set with (Pango, Chinese fonts)
 #
 # Packages are taken by hash from the lock files, so that nothing else can be installed.
 set -euo pipefail
@@ -52,23 +53,50 @@ install_locked() {
     touch "$stamp"
 }
 
+missing_fonts() {
+    # Not by a pipe into `grep -q`: it ends early, and pipefail would call that a missing font.
+    [[ $(fc-list 2>/dev/null) == *Noto*CJK* ]] || echo fontconfig fonts-noto-cjk
+}
+
+missing_pango() {
+    local known library
+    known=$(PATH=$PATH:/sbin:/usr/sbin ldconfig -p 2>/dev/null)
+    for library in pango-1.0 pangoft2-1.0 harfbuzz-subset; do
+        [[ $known == *lib$library.so.0* ]] && continue
+        [[ $library == harfbuzz-subset ]] && echo libharfbuzz-subset0 || echo "lib$library-0"
+    done
+}
+
+# Installs packages of the system where that is possible; else says what is then not there.
+ensure_packages() {
+    local without=$1
+    shift
+    (( $# == 0 )) && return
+    if (( EUID != 0 )) || ! command -v apt-get >/dev/null; then
+        say "missing: $*; $without." \
+            "Install these packages, or run this as root on Debian or Ubuntu"
+        return
+    fi
+    say "installing $*"
+    if ! { apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends "$@"; }; then
+        say "could not install $*; $without"
+    fi
+}
+
 ensure_browser() {
     local missing=()
     command -v chromium >/dev/null || command -v chromium-browser >/dev/null ||
         missing+=(chromium)
-    # Not by a pipe into `grep -q`: it ends early, and pipefail would call that a missing font.
-    [[ $(fc-list 2>/dev/null) == *Noto*CJK* ]] || missing+=(fontconfig fonts-noto-cjk)
-    (( ${#missing[@]} == 0 )) && return
-    if (( EUID != 0 )) || ! command -v apt-get >/dev/null; then
-        say "missing: ${missing[*]}; the tests that drive a browser will skip and say so." \
-            "Install these packages, or run this as root on Debian or Ubuntu"
-        return
-    fi
-    say "installing ${missing[*]}"
-    if ! { apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -qq --no-install-recommends "${missing[@]}"; }; then
-        say "could not install ${missing[*]}; the tests that drive a browser will skip and say so"
-    fi
+    # shellcheck disable=SC2046  # words are packages
+    ensure_packages "the tests that drive a browser will skip and say so" \
+        "${missing[@]}" $(missing_fonts)
+}
+
+ensure_printing() {
+    # shellcheck disable=SC2046  # words are packages
+    ensure_packages "pages that are PDFs will answer that they cannot be made here" \
+        $(missing_pango) $(missing_fonts)
 }
 
 # Two targets started at once must not write into one environment.
@@ -88,5 +116,6 @@ case ${1:-} in
         install_locked requirements-dev.lock
         ;;
     browser) ensure_browser ;;
-    *) fail "say what to prepare: runtime, dev or browser" ;;
+    printing) ensure_printing ;;
+    *) fail "say what to prepare: runtime, dev, browser or printing" ;;
 esac

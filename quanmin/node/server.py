@@ -309,6 +309,7 @@ def build_application(node: Node, quotas: tuple[int, int, int] | None = None) ->
         form_bytes_max=settings.node.form_bytes_max,
         form_fields_max=settings.node.form_fields_max,
         boundaries=load_boundaries(settings.pages),
+        pages=settings.pages,
     )
     return build_door(
         node.guard,

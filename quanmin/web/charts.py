@@ -38,7 +38,7 @@ SERIES_MAX: Final = 6
 _MARKS_UP_TO: Final = 40
 
 _PLOT_HEIGHT: Final = 150
-_INK, _RULE = "#17222c", "#c3ccd3"
+_INK, _RULE, _BAND, _WARN = "#17222c", "#c3ccd3", "#d5ebe0", "#8a1c1c"
 _COLOURS: Final = ("#0b5c8c", "#e69f00", "#8a8f94", "#009e73", "#a3428c", "#d55e00")
 _DASHES: Final = ("", "7 3", "2 3", "9 3 2 3", "4 2", "1 2")
 # A circle, a square, a triangle up, a diamond, a triangle down, a plus.
@@ -300,7 +300,7 @@ def _band(plot: _Plot, band: Band) -> str:
     top = plot.top if high is None else plot.y(high)
     bottom = plot.bottom if low is None else plot.y(low)
     return (
-        f'<rect x="{places(plot.left)}" y="{places(top)}" class="band" '
+        f'<rect x="{places(plot.left)}" y="{places(top)}" fill="{_BAND}" '
         f'width="{places(plot.right - plot.left)}" height="{places(max(bottom - top, 1))}"/>'
     )
 
@@ -347,7 +347,7 @@ def _line(
     if marks[_MARKS[number]]:
         found.append(f'<path d="{marks[_MARKS[number]]}" fill="{colour}"/>')
     if band is not None and marks[_MARKS[3]]:
-        found.append(f'<path d="{marks[_MARKS[3]]}" class="beyond"/>')
+        found.append(f'<path d="{marks[_MARKS[3]]}" fill="{_WARN}" stroke="#fff"/>')
     return found
 
 
@@ -400,13 +400,16 @@ def _fill(name: str, number: int) -> str:
 
 
 def _patterns(name: str, count: int) -> str:
-    made = "".join(
-        f'<pattern id="{escape(name)}-{number}" width="6" height="6" '
-        f'patternUnits="userSpaceOnUse"><path d="M0 0h6v6h-6z" fill="{_COLOURS[number]}"/>'
-        f'<path d="{_PATTERNS[number]}" stroke="#fff" stroke-width="1"/></pattern>'
-        for number in range(1, count)
-    )
+    made = "".join(_pattern(f"{name}-{number}", number) for number in range(1, count))
     return f"<defs>{made}</defs>" if made else ""
+
+
+def _pattern(name: str, number: int) -> str:
+    return (
+        f'<pattern id="{escape(name)}" width="6" height="6" patternUnits="userSpaceOnUse">'
+        f'<path d="M0 0h6v6h-6z" fill="{_COLOURS[number]}"/>'
+        f'<path d="{_PATTERNS[number]}" stroke="#fff" stroke-width="1"/></pattern>'
+    )
 
 
 def _sample(number: int) -> str:
@@ -421,17 +424,21 @@ def _line_keys(pen: Pen, series: Sequence[Series], band: Band | None, unit: str)
     several = list(series) if len(series) > 1 else []
     keys = [Key(small_drawing(_sample(number)), one.name) for number, one in enumerate(several)]
     if band is not None:
-        swatch = '<rect width="16" height="16" class="band"/>'
+        swatch = f'<rect width="16" height="16" fill="{_BAND}"/>'
         keys.append(Key(small_drawing(swatch), f"{band.words} {_range(pen, band)} {unit}".strip()))
     return tuple(keys)
 
 
 def _bar_keys(name: str, series: Sequence[Series]) -> tuple[Key, ...]:
     several = list(series) if len(series) > 1 else []
-    return tuple(
-        Key(small_drawing(f'<rect width="16" height="16" fill="{_fill(name, number)}"/>'), one.name)
-        for number, one in enumerate(several)
-    )
+    keys = []
+    for number, one in enumerate(several):
+        # A pattern of its own: in a PDF none is found in another drawing.
+        own = f"{name}-key"
+        made = f"<defs>{_pattern(f'{own}-{number}', number)}</defs>" if number else ""
+        mark = f'{made}<rect width="16" height="16" fill="{_fill(own, number)}"/>'
+        keys.append(Key(small_drawing(mark), one.name))
+    return tuple(keys)
 
 
 def _range(pen: Pen, band: Band) -> str:

@@ -21,6 +21,7 @@ from markupsafe import Markup, escape
 from quanmin.web.text import Language
 
 WIDTH: Final = 320
+NAME_SIZE: Final = 10
 # A table under a drawing is there to be read; whoever wants more rows takes the sheet.
 ROWS_SHOWN_MAX: Final = 200
 # Beyond it a difference of two numbers, or a step of a scale, is no number any more.
@@ -131,8 +132,14 @@ def picture(pen: Pen, said: tuple[str, str, str], height: float, content: Iterab
 
 
 def written(x: float, y: float, words: str, kind: str = "") -> str:
-    """Words at a place; `kind` are the classes, which decide where the place is in them."""
-    told = f' class="{kind}"' if kind else ""
+    """Words at a place, which is their `middle` or their `end`; a `name` is small, and hidden where
+    there is no room for names.
+    """
+    # As attributes: in a PDF the styles of a page do not reach into a drawing.
+    anchor, _, is_name = kind.partition(" ")
+    told = f' text-anchor="{anchor}"' if anchor else ""
+    if is_name:
+        told += f' class="name" font-size="{NAME_SIZE}"'
     return f'<text x="{places(x)}" y="{places(y)}"{told}>{escape(words)}</text>'
 
 

@@ -23,6 +23,8 @@ from quanmin.web.assets import Assets
 from quanmin.web.labels import Label
 from quanmin.web.languages import KIT_FOLDER, translations
 from quanmin.web.maps import Boundaries
+from quanmin.web.page_settings import PageSettings
+from quanmin.web.pdf import PdfMaker
 from quanmin.web.seal import Seal
 from quanmin.web.text import LANGUAGES, Language, Text
 
@@ -53,6 +55,7 @@ class KitSettings(msgspec.Struct, frozen=True, kw_only=True):
     form_seconds_max: float = 60.0
     link_hours_max: int = 24
     boundaries: Boundaries | None = None
+    pages: PageSettings = PageSettings()
 
 
 class House:
@@ -72,6 +75,7 @@ class House:
         self.settings = settings
         self.seal = Seal(settings.secret)
         self.assets = Assets()
+        self.pdf_maker = PdfMaker(settings.pages)
         self.applications = tuple(
             one.application for one in installed if settings.level in one.application.levels
         )

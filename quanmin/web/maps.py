@@ -20,6 +20,7 @@ import msgspec
 from markupsafe import escape
 
 from quanmin.web.drawing import (
+    NAME_SIZE,
     WIDTH,
     Figure,
     Key,
@@ -45,7 +46,6 @@ _WITHOUT: Final = "#fff"
 _EDGE: Final = "#4a5965"
 _CODE_NAMES: Final = ("code", "adcode", "gb", "pcode", "id")
 _CODE_LENGTH: Final = 6
-_NAME_SIZE: Final = 10
 
 
 class Area(msgspec.Struct, frozen=True):
@@ -131,7 +131,7 @@ def area_map(
         '<path d="M-1 7l8-8" stroke="#8a8f94"/></pattern></defs>'
     )
     content = [part.replace("%none%", f"url(#{escape(name)}-none)") for part in content]
-    of = f" ({unit})" if unit else ""
+    value_heading = pen.say("Value") + (f" ({unit})" if unit else "")
     rows, notes = shown_rows(
         pen, [(one.name, pen.number(one.value)) for one in areas], is_newest_last=False
     )
@@ -142,7 +142,7 @@ def area_map(
         name=name,
         title=title,
         drawing=picture(pen, (name, title, _told(pen, areas)), height, [hatch, *content]),
-        headings=(area_heading or pen.say("Area"), f"{pen.say('Value')}{of}"),
+        headings=(area_heading or pen.say("Area"), value_heading),
         rows=rows,
         keys=_keys(pen, values, bounds, has_gaps=len(values) < len(areas)),
         notes=(" · ".join(said), *notes),
@@ -186,7 +186,7 @@ def _keys(
         ends = dict.fromkeys((pen.number(inside[0]), pen.number(inside[-1])))
         mark = (
             f'<rect width="16" height="16" fill="{_SHADES[number]}" stroke="{_EDGE}"/>'
-            f'<text x="8" y="12.5" class="middle" font-size="12">{number + 1}</text>'
+            f'<text x="8" y="12.5" text-anchor="middle" font-size="12">{number + 1}</text>'
         )
         keys.append(Key(small_drawing(mark), "–".join(ends)))
     if has_gaps:
@@ -220,7 +220,7 @@ def _tiled(pen: Pen, areas: Sequence[Area], bounds: Sequence[float]) -> tuple[fl
         if number is not None and pen.text_size <= side * 0.8:
             words = str(number + 1)
             content.append(written(x + side / 2, y + side * 0.5, words, "middle"))
-        if number is not None and pen.width_of(one.name, _NAME_SIZE * 1.1) <= side:
+        if number is not None and pen.width_of(one.name, NAME_SIZE * 1.1) <= side:
             content.append(written(x + side / 2, y + side * 0.82, one.name, "middle name"))
     return lines * side, content
 
@@ -254,7 +254,7 @@ def _outlined(
         if one is None or number is None:
             continue
         for words in (f"{one.name} {number + 1}", one.name, str(number + 1)):
-            if pen.width_of(words, _NAME_SIZE) <= outline.width:
+            if pen.width_of(words, NAME_SIZE) <= outline.width:
                 names.append(written(outline.x, outline.y, words, "middle name"))
                 break
     return drawn + names

@@ -1,4 +1,4 @@
-"""What an operator decides of the pages' drawings."""
+"""What an operator decides of the pages: whose maps they draw, and what a PDF may cost."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from quanmin.web.maps import Boundaries, read_boundaries
 
 
 class PageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Maps on the pages."""
+    """The pages: maps and PDFs."""
 
     map_file: Annotated[
         Path | None,
@@ -31,6 +31,20 @@ class PageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             max_length=200,
         ),
     ] = ""
+    pdf_processes: Annotated[
+        int, Meta(description="How many PDFs one worker makes at a time.", ge=1, le=16)
+    ] = 1
+    pdf_seconds_max: Annotated[
+        float, Meta(description="How long a PDF waits for its turn, and how long it takes.", gt=0)
+    ] = 30.0
+    pdf_mebibytes_max: Annotated[
+        int, Meta(description="How much memory the making of one PDF may address.", ge=64)
+    ] = 2048
+    pdf_pages_max: Annotated[int, Meta(description="How many pages a PDF may have.", ge=1)] = 200
+    pdf_html_bytes_max: Annotated[
+        int,
+        Meta(description="How large the page may be that a PDF is made of, in bytes.", ge=65_536),
+    ] = 4_194_304
 
 
 def load_boundaries(settings: PageSettings) -> Boundaries | None:

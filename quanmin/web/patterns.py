@@ -20,6 +20,7 @@ from quanmin.web.dates import tell_date
 from quanmin.web.ecg import Lead, ecg_drawing
 from quanmin.web.forms import Cell, Field
 from quanmin.web.maps import Area, area_map
+from quanmin.web.pdf import pdf_page
 from quanmin.web.persons import tell_patient
 from quanmin.web.qr import qr_code
 from quanmin.web.route import WORKERS, Page, page
@@ -65,6 +66,19 @@ async def patterns(visit: Visit) -> Response:
     """Every component of the kit."""
     sections = [(one.name, one.title.told(visit.language), one.sample(visit)) for one in SECTIONS]
     return visit.page("kit/patterns.html", sections=sections)
+
+
+@page("/patterns.pdf", access=WORKERS)
+async def patterns_pdf(visit: Visit) -> Response:
+    """The drawings on paper."""
+    return await pdf_page(
+        visit,
+        "kit/patterns_paper.html",
+        file_name="patterns",
+        figures=[*_charts(visit), _map(visit)],
+        code=_qr(visit),
+        ecg=_ecg(visit),
+    )
 
 
 def _nothing(_visit: Visit) -> None:
@@ -300,4 +314,4 @@ SECTIONS: Final[tuple[Section, ...]] = (
     Section("qr", Text(zh="二维码", en="QR code"), _qr),
     Section("print", Text(zh="打印与 PDF", en="Print and PDF"), _day),
 )
-PAGES: tuple[Page, ...] = (patterns,)
+PAGES: tuple[Page, ...] = (patterns, patterns_pdf)

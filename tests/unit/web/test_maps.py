@@ -42,7 +42,7 @@ def test_each_class_has_a_shade_a_number_and_its_range() -> None:
     assert [key.words for key in figure.keys] == ["0–1", "2–3", "4–5", "6–7", "8–9"]
     fills = re.findall(r'<rect [^>]*fill="(#\w+)"', figure.drawing)
     assert len(set(fills)) == 5
-    assert re.findall(r'class="middle">(\d)<', figure.drawing) == [
+    assert re.findall(r'text-anchor="middle">(\d)<', figure.drawing) == [
         *("1", "1", "2", "2", "3", "3", "4", "4", "5", "5")
     ]
     assert figure.notes == ("Schematic map",)
