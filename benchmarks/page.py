@@ -35,7 +35,7 @@ def measure(bench: Bench) -> list[Figure]:
     find = tuple(
         generator.post(
             port,
-            "/",
+            "/people",
             headers,
             "application/x-www-form-urlencoded",
             urlencode({"term": name, "token": mark}).encode(),

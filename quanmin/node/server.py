@@ -310,6 +310,8 @@ def build_application(node: Node, quotas: tuple[int, int, int] | None = None) ->
         form_fields_max=settings.node.form_fields_max,
         boundaries=load_boundaries(settings.pages),
         pages=settings.pages,
+        work_seconds_max=settings.first_page.work_seconds_max,
+        work_count_max=settings.first_page.work_count_max,
     )
     return build_door(
         node.guard,

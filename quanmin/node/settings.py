@@ -20,6 +20,7 @@ from quanmin.api.limits import DoorLimits
 from quanmin.base.jobs import JobLimits
 from quanmin.fhir.grammar import QueryLimits
 from quanmin.node.key_settings import KeySettings
+from quanmin.node.page_settings import FirstPageSettings
 from quanmin.node.walls import WallLimits
 from quanmin.records.context import StoreLimits
 from quanmin.records.profiles import ValidationLimits
@@ -132,12 +133,7 @@ class NodeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         Meta(description="The private key of the door's certificate, as PEM without a passphrase."),
     ] = None
     workers: Annotated[
-        int,
-        Meta(
-            description="How many processes answer requests; one a core is a good start.",
-            ge=1,
-            le=256,
-        ),
+        int, Meta(description="How many processes answer requests; as many as cores.", ge=1, le=256)
     ] = 2
     start_seconds_max: Annotated[
         float, Meta(description="How long the workers may take to become ready.", gt=0)
@@ -324,6 +320,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     node: NodeSettings = msgspec.field(default_factory=NodeSettings)
     postgres: PostgresSettings = msgspec.field(default_factory=PostgresSettings)
+    first_page: FirstPageSettings = msgspec.field(default_factory=FirstPageSettings)
     disk: DiskSettings = msgspec.field(default_factory=DiskSettings)
     log: LogSettings = msgspec.field(default_factory=LogSettings)
     access_log: AccessLogLimits = msgspec.field(default_factory=AccessLogLimits)

@@ -83,6 +83,15 @@ class EmergencyReviews(Desk):
         await self._note({one.patient for one in found}, len(found))
         return [(one, named.get(one.sender, "")) for one in found]
 
+    async def waiting(self, count_max: int) -> tuple[int, int]:
+        """How many the asker is to judge, and how many are late, up to one beyond a number. Raises
+        Forbidden for who does not judge.
+        """
+        own = await self._own_institution()
+        async with self._guard.store.glancing(self._guard.store.whole_node) as connection:
+            now = self._guard.now()
+            return await self._glasses.waiting(connection, own, now, count_max=count_max)
+
     async def review(self, glass: int) -> Review:
         """One opening, and what was read while it was open: kinds and numbers, not what they say.
         Raises Forbidden, NotFound.

@@ -6,24 +6,27 @@ signing in, languages, the large-text mode, forms that cannot be forged, securit
 files, error pages. Every page works with JavaScript off; there is one script, for passkeys.
 """
 
-from quanmin.web.application import Application, Level
+from quanmin.web.application import Application, Front, Level
 from quanmin.web.house import KitSettings
 from quanmin.web.records import DeclaredRecords
 from quanmin.web.route import Access, Page, page
 from quanmin.web.text import Language, Text
 from quanmin.web.visit import Visit
 from quanmin.web.whole import build
+from quanmin.web.work import Work
 
 __all__ = [
     "Access",
     "Application",
     "DeclaredRecords",
+    "Front",
     "KitSettings",
     "Language",
     "Level",
     "Page",
     "Text",
     "Visit",
+    "Work",
     "build",
     "page",
 ]

@@ -17,7 +17,7 @@ from quanmin.fhir.json import decode
 from quanmin.trust import Actor
 from quanmin.trust.registers.entry import OPEN_END
 from quanmin.trust.registers.proxies import Proxy, proxy_kinds, proxy_scopes
-from quanmin.web.entry import ACTING, home_of, origin_of, put_session, signed_in, taken
+from quanmin.web.entry import ACTING, HOME, origin_of, put_session, signed_in, taken
 from quanmin.web.persons import tell_patient
 from quanmin.web.route import Access, Page, page
 from quanmin.web.sheet import sheet
@@ -93,7 +93,7 @@ async def _change(visit: Visit) -> Response:
     proxy = _number(whom) or None
     cookie = await entrance.act_for(begun, visit.cookie, proxy, origin)
     session = await entrance.sessions.of(cookie)
-    response = visit.go(home_of(visit, session.actor.role if session else None))
+    response = visit.go(HOME)
     put_session(visit, response, cookie)
     if session is not None and session.actor.acting is not None:
         kept = {"proxy": proxy, "name": await _name(visit, session.actor)}

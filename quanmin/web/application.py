@@ -13,11 +13,20 @@ from typing import Literal
 import msgspec
 
 from quanmin.trust import Desk, Role
-from quanmin.web.route import Page, checked
+from quanmin.web.route import Access, Page, checked
+from quanmin.web.sections import OTHER, section_codes
 from quanmin.web.text import Text
+from quanmin.web.work import WorkFunction
 from quanmin.workflow.states import FILE, Workflow, load_workflow
 
 Level = Literal["county", "city", "province", "nation"]
+
+
+class Front(msgspec.Struct, frozen=True):
+    """A template that stands on the first page of some roles."""
+
+    template: str
+    roles: frozenset[Role]
 
 
 class Application(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,9 +35,12 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
     `reads` and `writes` are resource types, and they are limits: the records handed to the pages
     refuse every other type. `desks` are those of trust that its pages ask, a limit as well.
     `purpose` is the purpose of use (HL7 v3 PurposeOfUse) under which its reading is logged; others
-    that its pages may state stand in `may_state`. `home` is the path its entry in the menu leads
-    to; `menu_roles` are those in whose menu it is, None: all of `roles`. `workflow` is what its
-    folder's workflow.toml says: `discover` puts it in.
+    that its pages may state stand in `may_state`. `section` is its field of work
+    (`definitions/sections.toml`). `home` is the path of the page that its entry in the menu leads
+    to, "": it has none; `menu_roles` are those in whose menu it is, None: all of `roles`. The menu
+    has it only for whom that page is open. `work` tells what waits for a visitor, `front` is what
+    it has on the first page. `workflow` is what its folder's workflow.toml says: `discover` puts it
+    in.
     """
 
     name: str
@@ -41,15 +53,23 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
     desks: frozenset[type[Desk]] = frozenset()
     purpose: str = "TREAT"
     may_state: frozenset[str] = frozenset()
-    home: str = "/"
+    section: str = OTHER
+    home: str = ""
     pages: tuple[Page, ...]
     menu_roles: frozenset[Role] | None = None
     workflow: Workflow | None = None
+    work: WorkFunction | None = None
+    front: Front | None = None
 
     @property
     def in_menu_of(self) -> frozenset[Role]:
         """The roles whose menu has it."""
         return self.roles if self.menu_roles is None else self.menu_roles
+
+    @property
+    def home_access(self) -> Access | None:
+        """To whom the page of its entry in the menu is open; None without one."""
+        return next((page.access for page in self.pages if page.path == self.home), None)
 
 
 class Installed(msgspec.Struct, frozen=True):
@@ -87,6 +107,12 @@ def _installed(module_name: str, folder_name: str) -> Installed:
         if page.access.roles is None or not page.access.roles <= application.roles:
             message = f"{module_name}: {page.path} admits roles that the application does not have"
             raise TypeError(message)
+    if application.section not in section_codes():
+        message = f"{module_name}: there is no section {application.section} in sections.toml"
+        raise TypeError(message)
+    if application.home and application.home_access is None:
+        message = f"{module_name}: {application.home} is none of its pages, so nobody gets there"
+        raise TypeError(message)
     folder = Path(str(module.__file__)).parent
     if (folder / FILE).is_file():
         application = msgspec.structs.replace(

@@ -34,6 +34,7 @@ FACTOR: Final = "/sign-in/factor"
 INVITATION: Final = "/invitation"
 POST: Final = "/post"
 ACCOUNT: Final = "/account"
+HOME: Final = "/"
 FACTORS: Final = "/account/factors"
 OUT: Final = "/sign-in/external/out"
 ACTING: Final = "/acting-for"
@@ -206,20 +207,12 @@ async def _home(visit: Visit, step: Step) -> str:
         return POST
     if actors and await entrance.acting.wards(actors[0]):
         return ACTING
-    return home_of(visit, actors[0].role if actors else None)
+    return HOME
 
 
 async def _methods(visit: Visit, step: Step) -> tuple[str, ...]:
     begun = await visit.house.sign_in.sessions.begun(step.cookie)
     return begun.methods if begun else ()
-
-
-def home_of(visit: Visit, role: Any) -> str:
-    """Where somebody of this role begins: the first page, else their first application, or their
-    own account.
-    """
-    homes = [path for _, path in visit.house.menu(role, visit.language)] if role else []
-    return "/" if "/" in homes else homes[0] if homes else ACCOUNT
 
 
 @page(FACTOR, access=ANYBODY, methods=("GET", "POST"))
@@ -321,8 +314,7 @@ async def choose_post(visit: Visit) -> Response:
         )
     code = taken(visit, "post")
     cookie = await entrance.act_as(begun, visit.cookie, code, origin_of(visit, begun.account))
-    now = await entrance.sessions.of(cookie)
-    response = visit.go(home_of(visit, now.actor.role if now else None))
+    response = visit.go(HOME)
     put_session(visit, response, cookie)
     return response
 

@@ -5,7 +5,7 @@ Settings, templates in both languages, seals, files, the menu.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import date, datetime
 from gettext import NullTranslations
 from typing import Any
@@ -15,16 +15,18 @@ import jinja2
 import msgspec
 from markupsafe import Markup, escape
 
-from quanmin.trust import Guard, Role
+from quanmin.trust import Actor, Guard
+from quanmin.trust.registers import Standing
 from quanmin.trust.sign_in import SignIn
 from quanmin.trust.sign_in.server import AuthorizationServer
-from quanmin.web.application import Installed, Level
+from quanmin.web.application import Application, Installed, Level
 from quanmin.web.assets import Assets
 from quanmin.web.labels import Label
 from quanmin.web.languages import KIT_FOLDER, translations
 from quanmin.web.maps import Boundaries
 from quanmin.web.page_settings import PageSettings
 from quanmin.web.pdf import PdfMaker
+from quanmin.web.records import DeclaredRecords
 from quanmin.web.seal import Seal
 from quanmin.web.text import LANGUAGES, Language, Text
 
@@ -37,6 +39,8 @@ class KitSettings(msgspec.Struct, frozen=True, kw_only=True):
     `secret` (16 bytes or more, the same in every worker) closes cookies, forms and list positions.
     `is_fictional` puts the banner on every page. `is_secure` marks cookies for HTTPS only.
     `passkey_host` is the host that passkeys are made for: no browser uses them elsewhere.
+    An application has `work_seconds_max` to tell the first page its work, and what there is more of
+    than `work_count_max` is told as that.
     `address_header` is the header in which whoever stands in front says who asked; "": nobody does.
     `boundaries` are those that maps are drawn by; None: as squares.
     """
@@ -56,6 +60,8 @@ class KitSettings(msgspec.Struct, frozen=True, kw_only=True):
     link_hours_max: int = 24
     boundaries: Boundaries | None = None
     pages: PageSettings = PageSettings()
+    work_seconds_max: float = 1.0
+    work_count_max: int = 99
 
 
 class House:
@@ -103,15 +109,30 @@ class House:
         """A message of the sources in a language."""
         return self._translations[language].gettext(message)
 
-    def menu(
-        self, role: Role, language: Language, has: Callable[[str], bool] = lambda _: True
-    ) -> list[tuple[str, str]]:
-        """(words, path) of every application in the menu of a role that a place `has`."""
-        return [
-            (application.title.told(language), application.home)
-            for application in self.applications
-            if role in application.in_menu_of and has(application.name)
-        ]
+    def offered(
+        self, actor: Actor, standing: Standing, lacking: frozenset[str]
+    ) -> tuple[Application, ...]:
+        """The applications that have an entry in the menu of an actor: those whose first page would
+        answer. `lacking` are those that the processing register does not hold.
+        """
+        if standing.refusal(actor.role, posts_required=self.guard.standings.posts_required):
+            return ()
+        if actor.role == "guardian" and actor.acting is None:  # there is nobody to see anything of
+            return ()
+        return tuple(
+            one
+            for one in self.applications
+            if actor.role in one.in_menu_of
+            and one.name not in lacking
+            and standing.has(one.name)
+            and one.home_access is not None
+            and one.home_access.opens_to(actor, standing)
+        )
+
+    def records(self, actor: Actor, application: Application, correlation: str) -> DeclaredRecords:
+        """The records that an application gets for an actor."""
+        records = self.guard.records(actor, purpose=application.purpose, request_id=correlation)
+        return DeclaredRecords(records, application, self.settings.zone)
 
     def today(self) -> date:
         """The day it is where the node stands."""

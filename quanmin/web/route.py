@@ -12,7 +12,8 @@ from typing import Any, Literal, get_args
 import msgspec
 from starlette.responses import Response
 
-from quanmin.trust import Role
+from quanmin.trust import Actor, Role
+from quanmin.trust.registers import Standing
 
 Method = Literal["GET", "POST"]
 ROLES: frozenset[Role] = frozenset(get_args(Role))
@@ -22,17 +23,43 @@ ROLES: frozenset[Role] = frozenset(get_args(Role))
 PageFunction = Callable[..., Awaitable[Response]]
 
 
+class Charge(msgspec.Struct, frozen=True):
+    """Whom a page asks for a duty of their post: actors of `roles` always, those of `roles_in_post`
+    once they have a post in the register. One of `duties` is enough.
+    """
+
+    duties: frozenset[str]
+    roles: frozenset[Role]
+    roles_in_post: frozenset[Role] = frozenset()
+
+    def is_met(self, actor: Actor, standing: Standing) -> bool:
+        """Whether the actor has such a duty, or needs none."""
+        is_asked = actor.role in self.roles
+        is_asked = is_asked or (standing.has_posts and actor.role in self.roles_in_post)
+        return not is_asked or not self.duties.isdisjoint(actor.duties | standing.duties)
+
+
 class Access(msgspec.Struct, frozen=True):
     """Who may open a page.
 
-    Actors with one of these roles; None opens it to anybody, signed in or not.
+    Actors with one of these roles; None opens it to anybody, signed in or not. Some of them may
+    need a duty (`charge`). What `is_of_node` is closed to who runs tenants under a contract.
     """
 
     roles: frozenset[Role] | None
+    charge: Charge | None = None
+    is_of_node: bool = False
 
     def admits(self, role: Role | None) -> bool:
-        """Whether an asker with this role (None: not signed in) may open the page."""
+        """Whether an asker with this role (None: not signed in) may open the page, if no duty
+        lacks.
+        """
         return self.roles is None or role in self.roles
+
+    def opens_to(self, actor: Actor, standing: Standing) -> bool:
+        """Whether the actor may open the page by all that it states, as the registers stand."""
+        is_open = self.admits(actor.role) and not (self.is_of_node and standing.party)
+        return is_open and (self.charge is None or self.charge.is_met(actor, standing))
 
 
 ANYBODY = Access(None)

@@ -21,11 +21,13 @@ from quanmin.trust import Actor
 from quanmin.trust.deciding.rules import Rule
 from quanmin.trust.registers import Standing
 from quanmin.trust.sign_in import Begun
+from quanmin.web.application import Application
 from quanmin.web.drawing import Pen
 from quanmin.web.house import House
 from quanmin.web.labels import Label
 from quanmin.web.policy import WITH_SCRIPT
 from quanmin.web.reading import Reader
+from quanmin.web.sections import Section, sections
 from quanmin.web.text import Language
 
 _FORM, _STATE = "form", "state"
@@ -49,9 +51,10 @@ class Visit:
 
     `begun` is the session in whatever stage, `cookie` its id; `acting_for` is the name of the one
     for whom a guardian acts. `holder` is what sealed values are bound to: they open in the same
-    session (or browser, before there is one) only. `standing` is asked for on a node that has
-    tenants, whose applications are switched on one by one. `emergency` is the one in which the page
-    is read. `sent` has the last value of each field, `sent_all` all of them.
+    session (or browser, before there is one) only. `standing` is what the registers say of the
+    actor, `offered` the applications whose first page is open to them, `application` the one that
+    the page is of. `emergency` is the one in which the page is read. `sent` has the last value of
+    each field, `sent_all` all of them.
     """
 
     request: Request
@@ -68,6 +71,8 @@ class Visit:
     standing: Standing | None = None
     emergency: Emergency | None = None
     sent_all: dict[str, list[str]] = field(default_factory=dict)
+    application: Application | None = None
+    offered: tuple[Application, ...] = ()
 
     @property
     def reader(self) -> Reader:
@@ -165,11 +170,13 @@ class Visit:
         """Whether an application is switched on where the visitor acts."""
         return self.standing is None or self.standing.has(application)
 
-    def menu(self) -> list[tuple[str, str]]:
-        """(words, path) of every application that the visitor may open."""
-        if self.actor is None:
-            return []
-        return self.house.menu(self.actor.role, self.language, self.has)
+    def menu(self) -> list[tuple[Section, list[Application]]]:
+        """The applications that the visitor is offered, by their field of work."""
+        found = [
+            (section, [one for one in self.offered if one.section == section.code])
+            for section in sections()
+        ]
+        return [(section, listed) for section, listed in found if listed]
 
     def _here_as(self) -> str:
         """Whom the visitor acts for: an institution by its name, others by what they are here."""
@@ -193,6 +200,8 @@ class Visit:
             "site": settings.title.told(self.language),
             "is_fictional": settings.is_fictional,
             "menu": self.menu(),
+            "section_here": self.application.section if self.application else "",
+            "home_here": self.application.home if self.application else "",
             "here": self.request.url.path,
             "token": self.form_token(),
             "emergency": self.emergency,

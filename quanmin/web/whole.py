@@ -23,7 +23,15 @@ from quanmin.base.quota import Pace
 from quanmin.trust import Guard
 from quanmin.trust.sign_in import SignIn
 from quanmin.trust.sign_in.server import AuthorizationServer
-from quanmin.web import acting, approving, entry, external, own_account, patterns
+from quanmin.web import (
+    acting,
+    approving,
+    entry,
+    external,
+    first_page,
+    own_account,
+    patterns,
+)
 from quanmin.web.application import Application, Installed, discover
 from quanmin.web.house import House, KitSettings
 from quanmin.web.policy import HEADERS
@@ -43,6 +51,7 @@ _PACK_BYTES_MIN = 1024
 Call = Callable[[Visit], Awaitable[Response]]
 
 KIT_PAGES: tuple[Page, ...] = (
+    *first_page.PAGES,
     *entry.PAGES,
     *external.PAGES,
     *acting.PAGES,
@@ -104,6 +113,7 @@ class Door:
                 raise Forbidden("nobody has signed in")
             if not visit.has(application.name):
                 raise Forbidden("this application is not switched on where you act")
+            visit.application = application
             records = self._house.guard.records(
                 visit.actor, purpose=application.purpose, request_id=visit.correlation
             )
@@ -111,6 +121,8 @@ class Door:
             try:
                 await self._house.guard.registered.refuse(application=application.name)
                 await records.refuse_stopped()  # also where a page asks no records, but a desk
+                if visit.standing and not page.access.opens_to(visit.actor, visit.standing):
+                    raise Forbidden("this page asks for a duty that your post does not have")
                 return await page.call(visit, narrowed)
             except Stopped:
                 await records.note_stopped()
@@ -135,11 +147,8 @@ class Door:
         correlation_id.set(visit.correlation)
         try:
             await entry.recognise(visit)
-            guard = self._house.guard
-            is_divided = visit.begun is not None and visit.begun.is_divided
-            if visit.actor is not None and (is_divided or guard.deciding.opens_by_post):
-                visit.standing = await guard.standings.told(visit.actor)
             await self._count(visit)
+            await self._offer(visit)
             acting.recall_ward(visit)
             response = await self._admitted(visit, call, page)
         except Problem as problem:
@@ -153,6 +162,16 @@ class Door:
         self._remember(visit, response)
         approving.goes_on(visit, response)
         return _packed(request, response)
+
+    async def _offer(self, visit: Visit) -> None:
+        """How the visitor stands now, and so what the menu offers."""
+        if visit.actor is None:
+            return
+        guard, house = self._house.guard, self._house
+        visit.standing = await guard.standings.told(visit.actor)
+        names = [one.name for one in house.applications]
+        lacking = await guard.registered.lacking("application", names)
+        visit.offered = house.offered(visit.actor, visit.standing, lacking)
 
     async def _count(self, visit: Visit) -> None:
         """Raise TooMany for who asks too often: an account and its institution, or an address

@@ -18,6 +18,8 @@ APPLICATION = Application(
     reads=frozenset(),
     desks=frozenset({Registers}),
     purpose="HOPERAT",
+    section="registers",
+    work=pages.work,
     home="/admissions",
     pages=(*steps.PAGES, *pages.PAGES),
 )

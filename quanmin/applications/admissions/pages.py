@@ -11,12 +11,14 @@ from quanmin.base.problems import NotFound
 from quanmin.trust.registers import Admission, Registers
 from quanmin.trust.registers.admissions import party_kinds
 from quanmin.trust.registers.definitions import Word
-from quanmin.web import Access, DeclaredRecords, Page, Visit, page
+from quanmin.web import Access, DeclaredRecords, Page, Visit, Work, page
 from quanmin.web.forms import Cell, Field, Listing, choices, list_page, plain, word_of
 from quanmin.web.sheet import sheet
 
-ASKING: Final = Access(frozenset({"operator", "supervisor", "security_administrator"}))
-KEEPING: Final = Access(frozenset({"operator", "security_administrator"}))
+ASKING: Final = Access(
+    frozenset({"operator", "supervisor", "security_administrator"}), is_of_node=True
+)
+KEEPING: Final = Access(frozenset({"operator", "security_administrator"}), is_of_node=True)
 LIST: Final = "/admissions"
 _ROWS: Final = 50
 _SHEET_ROWS: Final = 500
@@ -144,6 +146,25 @@ def _row(visit: Visit, one: Admission) -> list[Cell]:
 
 def _day(visit: Visit, moment: int | None, *, is_end: bool = False) -> str:
     return "" if moment is None else visit.moment(moment - (1 if is_end else 0))[:10]
+
+
+async def work(visit: Visit, records: DeclaredRecords) -> list[Work]:
+    """Applications to review and to admit."""
+    if visit.actor is None or not KEEPING.admits(visit.actor.role):
+        return []
+    desk, count = records.desk(Registers), visit.house.settings.work_count_max + 1
+    asked = (
+        ("applied", visit.say("applications to review")),
+        ("reviewed", visit.say("applications to admit")),
+    )
+    return [
+        Work(
+            words=words,
+            link=f"{LIST}?state={state}",
+            number=len(await desk.admissions(state=state, after=0, count=count)),
+        )
+        for state, words in asked
+    ]
 
 
 PAGES: Final[tuple[Page, ...]] = (admissions, admissions_sheet, admission)

@@ -18,6 +18,8 @@ APPLICATION = Application(
     reads=frozenset({"Organization"}),
     desks=frozenset({Incidents}),
     purpose="HSYSADMIN",
+    section="trust",
+    work=pages.work,
     home="/breaches",
     pages=pages.PAGES,
 )

@@ -10,11 +10,11 @@ from starlette.responses import Response
 
 from quanmin.base.problems import Conflict, Invalid, NotFound, Problem
 from quanmin.trust.lifecycle.incidents import Incident, Incidents, Numbers, Scope, incident_rules
-from quanmin.web import Access, DeclaredRecords, Page, Visit, page
+from quanmin.web import Access, DeclaredRecords, Page, Visit, Work, page
 from quanmin.web.labels import tell_type
 from quanmin.web.sheet import sheet
 
-KEEPERS: Final = Access(frozenset({"security_administrator"}))
+KEEPERS: Final = Access(frozenset({"security_administrator"}), is_of_node=True)
 _LISTS: Final = ("actors", "clients", "senders")
 _NUMBER_LENGTH_MAX: Final = 15
 
@@ -198,6 +198,13 @@ def _moment(visit: Visit, text: str) -> int:
     if when.tzinfo is None:
         when = when.replace(tzinfo=visit.house.settings.zone)
     return int(when.timestamp()) * 1_000_000
+
+
+async def work(visit: Visit, records: DeclaredRecords) -> list[Work]:
+    """Incidents that are open, and whose clocks have run out."""
+    number, late = await records.desk(Incidents).open_count(visit.house.settings.work_count_max)
+    words, link = visit.say("incidents under way"), "/breaches?open=1"
+    return [Work(words=words, link=link, number=number, late=late)]
 
 
 PAGES: tuple[Page, ...] = (incidents, new, report, entries, take, incident)

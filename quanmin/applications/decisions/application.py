@@ -18,6 +18,7 @@ APPLICATION = Application(
     reads=frozenset(),
     desks=frozenset({Decisions}),
     purpose="HSYSADMIN",
+    section="trust",
     home="/decisions",
     pages=pages.PAGES,
 )

@@ -18,7 +18,7 @@ from quanmin.web import Access, DeclaredRecords, Page, Visit, page
 from quanmin.web.sheet import sheet
 
 READERS: Final = Access(frozenset({"operator", "security_administrator", "audit_administrator"}))
-ASKERS: Final = Access(frozenset({"operator", "security_administrator"}))
+ASKERS: Final = Access(frozenset({"operator", "security_administrator"}), is_of_node=True)
 _SUBJECTS: Final = 20
 _WHO: Final = ("actor", "role", "self")
 _FIELDS: Final = ("who", "actor", "institution", "role", "client", "record", "purpose", "moment")

@@ -19,6 +19,7 @@ APPLICATION = Application(
     reads=frozenset(),
     desks=frozenset({Emergencies, EmergencyReviews}),
     purpose="BTG",
+    section="care",
     home="/emergency",
     pages=pages.PAGES,
 )

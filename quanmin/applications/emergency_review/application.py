@@ -19,6 +19,8 @@ APPLICATION = Application(
     reads=frozenset(),
     desks=frozenset({EmergencyReviews}),
     purpose="HSYSADMIN",
+    section="trust",
+    work=pages.work,
     home="/emergency-review",
     pages=pages.PAGES,
 )

@@ -12,12 +12,18 @@ from quanmin.applications.emergency_review.counting import counted
 from quanmin.base.problems import Malformed, NotFound, Problem
 from quanmin.trust.deciding.glass import Opened, State, Wanted, load_glass_rules
 from quanmin.trust.emergency_reviews import EmergencyReviews
-from quanmin.web import Access, DeclaredRecords, Page, Visit, page
+from quanmin.web import Access, DeclaredRecords, Page, Visit, Work, page
 from quanmin.web.labels import tell_type
+from quanmin.web.route import Charge
 from quanmin.web.sheet import sheet
 
 # Of an institution's staff those alone who are charged with it in a post; the desk looks.
-REVIEWERS: Final = Access(frozenset({"operator", "security_administrator", "doctor", "nurse"}))
+_OWN: Final = load_glass_rules().own_reviewers
+REVIEWERS: Final = Access(
+    frozenset({"operator", "security_administrator", "doctor", "nurse"}),
+    Charge(frozenset({_OWN.duty}), frozenset({"doctor", "nurse"})),
+    is_of_node=True,
+)
 _ROWS: Final = 50
 _SHEET_ROWS: Final = 500
 _STATES: Final = ("waiting", "justified", "unjustified")
@@ -214,6 +220,13 @@ def _after(text: str) -> tuple[int, int]:
     if not (at.isdecimal() and glass.isdecimal() and len(text) < 40):
         raise Malformed("this link is damaged; begin from the first page")
     return min(int(at), _EVER), min(int(glass), _EVER)
+
+
+async def work(visit: Visit, records: DeclaredRecords) -> list[Work]:
+    """What was opened in emergencies and nobody has judged."""
+    number, late = await records.desk(EmergencyReviews).waiting(visit.house.settings.work_count_max)
+    words, link = visit.say("emergencies to judge"), "/emergency-review?state=waiting"
+    return [Work(words=words, link=link, number=number, late=late)]
 
 
 PAGES: tuple[Page, ...] = (queue, queue_sheet, case, statistics, statistics_sheet)

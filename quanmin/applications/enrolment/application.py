@@ -20,6 +20,7 @@ APPLICATION = Application(
     reads=frozenset({"Patient"}),
     desks=frozenset({EnrolmentDesk, GuardianDesk}),
     purpose="HOPERAT",
+    section="residents",
     home="/enrolment",
     pages=(*pages.PAGES, *guardians.PAGES),
 )

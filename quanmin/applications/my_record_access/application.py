@@ -19,6 +19,7 @@ APPLICATION = Application(
     writes=frozenset({"Consent"}),
     desks=frozenset({RecordAccess}),
     purpose="PATRQT",
+    section="residents",
     home="/my-record-access",
     pages=(*pages.PAGES, *consent_pages.PAGES),
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from quanmin.applications.person_record import pages
 from quanmin.trust.emergencies import Emergencies
 from quanmin.trust.lifecycle.petitions import Petitions
-from quanmin.web import Application, Text
+from quanmin.web import Application, Front, Text
 
 APPLICATION = Application(
     name="person_record",
@@ -46,6 +46,9 @@ APPLICATION = Application(
     ),
     desks=frozenset({Petitions, Emergencies}),
     may_state=frozenset({"BTG"}),
-    home="/",
+    section="care",
+    home="/people",
     pages=pages.PAGES,
+    # A resident has one record and searches for nobody.
+    front=Front("person_record/box.html", pages.SEARCHERS),
 )

@@ -25,15 +25,16 @@ from quanmin.web.heads import Registration, read_person, tell_registrations
 from quanmin.web.route import READERS
 from quanmin.web.sheet import sheet
 
+SEARCHERS = (READERS.roles or frozenset()) - {"resident", "guardian"}
 _HITS, _ROWS = 20, 50
 _SHEET_ROWS = 500
 
 
-@page("/", access=READERS, methods=("GET", "POST"))
+@page("/people", access=READERS, methods=("GET", "POST"))
 async def find(visit: Visit, records: DeclaredRecords) -> Response:
     """The box, and after a POST the hits; what is searched never stands in an address."""
     if visit.request.method == "GET":
-        if visit.actor is not None and visit.actor.role in {"resident", "guardian"}:
+        if visit.actor is not None and visit.actor.role not in SEARCHERS:
             own = await records.find("Patient", count=1)
             if own.matches:
                 return visit.go(f"/person/{own.matches[0].id}")
@@ -47,7 +48,7 @@ async def find(visit: Visit, records: DeclaredRecords) -> Response:
     )
 
 
-@page("/hits.csv", access=READERS, methods=("POST",))
+@page("/people.csv", access=READERS, methods=("POST",))
 async def hits_sheet(visit: Visit, records: DeclaredRecords) -> Response:
     """Every hit of a search as a sheet."""
     state = {**visit.kept(visit.sent.get("state", "")), "step": 0, "cursor": None}

@@ -18,6 +18,8 @@ APPLICATION = Application(
     reads=frozenset({"Task"}),
     desks=frozenset({Petitions}),
     purpose="PATRQT",
+    section="residents",
+    work=pages.work,
     home="/petitions",
     pages=pages.PAGES,
 )

@@ -11,7 +11,7 @@ from quanmin.applications.petitions.words import choices, row, told_kept, told_s
 from quanmin.base.problems import Conflict, Invalid, Malformed, NotFound, Problem
 from quanmin.trust.lifecycle.petition_rules import petition_rules
 from quanmin.trust.lifecycle.petitions import Filing, Petitions, Wanted
-from quanmin.web import Access, DeclaredRecords, Page, Visit, page
+from quanmin.web import Access, DeclaredRecords, Page, Visit, Work, page
 from quanmin.web.sheet import sheet
 
 ASKERS: Final = Access(frozenset({"resident", "guardian"}))
@@ -21,7 +21,8 @@ SIDES: Final = Access(
             *("resident", "guardian", "institution", "operator", "supervisor"),
             "security_administrator",
         }
-    )
+    ),
+    is_of_node=True,
 )
 _ROWS: Final = 50
 _SHEET_ROWS: Final = 500
@@ -212,6 +213,18 @@ def _after(visit: Visit) -> tuple[int, int] | None:
     if not all(abs(number) < 1 << 63 for number in place):
         raise Malformed("this is no place in the list: begin from its first page")
     return place
+
+
+async def work(visit: Visit, records: DeclaredRecords) -> list[Work]:
+    """What has no answer yet: for whoever asked to know, for others to answer or to watch."""
+    number, late = await records.desk(Petitions).open_count(visit.house.settings.work_count_max)
+    is_asker = visit.actor is not None and visit.actor.role in petition_rules().roles.asker
+    words = (
+        visit.say("petitions of yours under way")
+        if is_asker
+        else visit.say("petitions without an answer")
+    )
+    return [Work(words=words, link="/petitions?open=1", number=number, late=late)]
 
 
 PAGES: tuple[Page, ...] = (

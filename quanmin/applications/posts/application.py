@@ -18,6 +18,7 @@ APPLICATION = Application(
     reads=frozenset({"Practitioner"}),
     desks=frozenset({Registers}),
     purpose="HOPERAT",
+    section="registers",
     home="/posts",
     pages=pages.PAGES,
 )

@@ -19,6 +19,7 @@ APPLICATION = Application(
     writes=frozenset({"Practitioner", "PractitionerRole"}),
     desks=frozenset({Registers}),
     purpose="HOPERAT",
+    section="registers",
     home="/practitioners",
     # What has a name of its own stands before what any id matches.
     pages=(*keeping.PAGES, *pages.PAGES),

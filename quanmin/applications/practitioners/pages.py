@@ -28,8 +28,10 @@ from quanmin.web.forms import (
 )
 from quanmin.web.sheet import sheet
 
-ASKING: Final = Access(frozenset({"operator", "supervisor", "security_administrator"}))
-KEEPING: Final = Access(frozenset({"operator", "security_administrator"}))
+ASKING: Final = Access(
+    frozenset({"operator", "supervisor", "security_administrator"}), is_of_node=True
+)
+KEEPING: Final = Access(frozenset({"operator", "security_administrator"}), is_of_node=True)
 LIST: Final = "/practitioners"
 _ROWS: Final = 50
 _SHEET_ROWS: Final = 500

@@ -18,6 +18,7 @@ APPLICATION = Application(
     reads=frozenset({"Organization"}),
     desks=frozenset({ProcessingRegister}),
     purpose="HOPERAT",
+    section="trust",
     home="/processing_register",
     pages=pages.PAGES,
 )

@@ -14,9 +14,10 @@ from quanmin.web import Access, DeclaredRecords, Page, Visit, page
 from quanmin.web.sheet import sheet
 
 READERS: Final = Access(
-    frozenset({"operator", "supervisor", "security_administrator", "audit_administrator"})
+    frozenset({"operator", "supervisor", "security_administrator", "audit_administrator"}),
+    is_of_node=True,
 )
-WRITERS: Final = Access(frozenset({"security_administrator"}))
+WRITERS: Final = Access(frozenset({"security_administrator"}), is_of_node=True)
 _TEXTS: Final = (
     *("title", "purpose", "data", "persons", "recipients", "source", "retention", "measures"),
     *("owner", "country"),

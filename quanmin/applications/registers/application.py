@@ -17,6 +17,7 @@ APPLICATION = Application(
     reads=frozenset({"Organization", "Location"}),
     writes=frozenset({"Organization", "Location"}),
     purpose="HOPERAT",
+    section="registers",
     home="/registers/institutions",
     # What has a name of its own stands before what any code matches.
     pages=(*keeping.PAGES, *sites.PAGES, *pages.PAGES),

@@ -18,6 +18,8 @@ APPLICATION = Application(
     reads=frozenset(),
     desks=frozenset({RetentionDesk}),
     purpose="HOPERAT",
+    section="trust",
+    work=pages.work,
     home="/retention",
     pages=pages.PAGES,
 )

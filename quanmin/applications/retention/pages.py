@@ -13,7 +13,7 @@ from quanmin.base.problems import Conflict, Forbidden, Invalid, NotFound
 from quanmin.trust.lifecycle.deletions import Listed
 from quanmin.trust.lifecycle.retention_desk import ROLES, Held, RetentionDesk
 from quanmin.trust.lifecycle.retention_rules import retention_rules
-from quanmin.web import Access, DeclaredRecords, Page, Visit, page
+from quanmin.web import Access, DeclaredRecords, Page, Visit, Work, page
 from quanmin.web.forms import (
     Cell,
     Field,
@@ -230,6 +230,13 @@ def _uuid(visit: Visit) -> uuid.UUID:
         return uuid.UUID(visit.path("deletion"))
     except ValueError:
         raise NotFound("there is no such deletion") from None
+
+
+async def work(visit: Visit, records: DeclaredRecords) -> list[Work]:
+    """Deletions that others have proposed."""
+    words = visit.say("deletions to confirm")
+    number = await records.desk(RetentionDesk).unconfirmed()
+    return [Work(words=words, link=_DELETIONS, number=number)]
 
 
 PAGES: Final[tuple[Page, ...]] = (

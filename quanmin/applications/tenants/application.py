@@ -18,6 +18,7 @@ APPLICATION = Application(
     reads=frozenset(),
     desks=frozenset({Tenancy}),
     purpose="HSYSADMIN",
+    section="node",
     home="/tenants",
     pages=pages.PAGES,
 )

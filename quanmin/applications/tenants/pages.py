@@ -14,7 +14,7 @@ from quanmin.trust.tenancy import Tenancy
 from quanmin.web import Access, DeclaredRecords, Page, Visit, page
 from quanmin.web.sheet import sheet
 
-KEEPERS: Final = Access(frozenset({"operator", "system_administrator"}))
+KEEPERS: Final = Access(frozenset({"operator", "system_administrator"}), is_of_node=True)
 _ROWS: Final = 50
 _SHEET_ROWS: Final = 500
 

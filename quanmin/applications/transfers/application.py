@@ -18,6 +18,7 @@ APPLICATION = Application(
     reads=frozenset(),
     desks=frozenset({TransferDesk}),
     purpose="HOPERAT",
+    section="trust",
     home="/transfers",
     pages=pages.PAGES,
 )

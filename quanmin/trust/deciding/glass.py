@@ -51,6 +51,11 @@ _LISTED: Final = f"""
         and (at, glass) > ($6::bigint, $7::bigint)
     order by at, glass limit $8
 """  # noqa: S608 - constants of this module
+_WAITING: Final = """
+    select count(*) as number, count(*) filter (where at < $2) as late
+    from (select at from trust.glass where state = 'waiting' and ($1::int is null or sender = $1)
+        order by at limit $3) waiting
+"""
 # Who the same person is: by account, by identity document, or as the same one of the staff. One
 # person may have several posts, and accounts, each an actor of its own.
 _ALIKE: Final = """
@@ -273,6 +278,16 @@ class Glasses:
             _LISTED, of.state, of.actor, of.sender, of.since, of.before, *after, count
         )
         return [self._opened(row) for row in rows]
+
+    async def waiting(
+        self, connection: Connection, sender: int | None, now: int, *, count_max: int
+    ) -> tuple[int, int]:
+        """How many of an institution's (None: of all) nobody has judged yet, and how many of these
+        should have been; it stops counting beyond `count_max`.
+        """
+        due = now - load_glass_rules().review_hours_max * _HOUR
+        row = await connection.fetchrow(_WAITING, sender, due, count_max + 1)
+        return (0, 0) if row is None else (int(row["number"]), int(row["late"]))
 
     async def one(self, connection: Connection, glass: int) -> Opened:
         """One opening. Raises NotFound."""

@@ -67,6 +67,14 @@ _UNTOLD: Final = """
 """
 
 
+_OPEN: Final = """
+    select count(*) as number, count(*) filter (where late) as late
+    from (select (reported_at is null and opened_at < $1) or (told_at is null and opened_at < $2)
+            as late
+        from trust.incident where closed_at is null order by opened_at limit $3) open
+"""
+
+
 class Word(msgspec.Struct, frozen=True):
     """A code with its words."""
 
@@ -176,6 +184,17 @@ def incident_rules() -> IncidentRules:
 
 class Incidents(Desk):
     """The incidents of a node, for those who keep them."""
+
+    async def open_count(self, count_max: int) -> tuple[int, int]:
+        """How many are not closed, and of how many a clock has run out, up to one beyond a
+        number. Raises Forbidden.
+        """
+        await self._refuse()
+        now, clocks = self._guard.now(), incident_rules().clocks
+        due = [now - clocks[name] * _HOUR for name in ("report", "tell")]
+        async with self._guard.store.glancing() as connection:
+            row = await connection.fetchrow(_OPEN, *due, count_max + 1)
+        return (0, 0) if row is None else (int(row["number"]), int(row["late"]))
 
     async def open(self, title: str, parts: dict[str, str], scope: Scope) -> int:
         """Open an incident and begin to count what its scope concerns; gives its number. Raises

@@ -51,6 +51,13 @@ _COUNTED: Final = f"""
 """  # noqa: S608 - constants of this module
 
 
+_OPEN: Final = f"""
+    select count(*) as number, count(*) filter (where due < $4) as late
+    from (select p.due from trust.petition p where {_SCOPE_COUNTED} and p.is_open
+        order by p.due limit $6) open
+"""  # noqa: S608 - constants of this module
+
+
 class Scope(msgspec.Struct, frozen=True):
     """Whose petitions: of these Patients, to this institution, or of the institutions of a region
     as they concern who stands above; all None for all.
@@ -152,6 +159,17 @@ async def counted(connection: Connection, scope: Scope, now: int) -> Sequence[Co
     """The same as numbers."""
     rows = await connection.fetch(_COUNTED, *_bound(scope), now, [*petition_rules().states_above])
     return [Counted(**row) for row in rows]
+
+
+async def open_count(
+    connection: Connection, scope: Scope, now: int, *, count_max: int
+) -> tuple[int, int]:
+    """How many have no answer yet, and how many of these are late; it stops counting beyond
+    `count_max`, those that are due first before all.
+    """
+    above = [*petition_rules().states_above]
+    row = await connection.fetchrow(_OPEN, *_bound(scope), now, above, count_max + 1)
+    return (0, 0) if row is None else (int(row["number"]), int(row["late"]))
 
 
 def _bound(scope: Scope) -> tuple[object, ...]:

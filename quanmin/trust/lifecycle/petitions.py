@@ -38,6 +38,7 @@ from quanmin.trust.lifecycle.petition_lists import (
     Wanted,
     counted,
     listed,
+    open_count,
 )
 from quanmin.trust.lifecycle.petition_record import (
     STATEMENT,
@@ -187,6 +188,14 @@ class Petitions(Desk):
         scope, _ = await self._scope()
         async with self._guard.store.glancing(self._guard.store.whole_node) as connection:
             return await counted(connection, scope, self._guard.now())
+
+    async def open_count(self, count_max: int) -> tuple[int, int]:
+        """How many of those of `listed` have no answer yet and how many are late, up to one beyond
+        a number.
+        """
+        scope, _ = await self._scope()
+        async with self._guard.store.glancing(self._guard.store.whole_node) as connection:
+            return await open_count(connection, scope, self._guard.now(), count_max=count_max)
 
     async def open(self, id_: str) -> Opened:
         """One petition. Raises NotFound alike for what is not there and not for the actor."""

@@ -6,6 +6,7 @@ every change of the register does. So it costs a request nothing, and a change h
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -54,13 +55,19 @@ class Registered:
         """Raises Stopped for a use (kind and name; "" is none) that the register does not hold."""
         if self._mode == "show":
             return
-        states = await self._states()
         for kind, name in uses.items():
-            if name and not states.get((kind, name), self._mode == "ended"):
+            if name and await self.lacking(kind, (name,)):
                 raise Stopped(
                     f"the processing register has no entry in force of which this {kind} is a part"
                     f" ({name}): ask the security administrator who keeps it"
                 )
+
+    async def lacking(self, kind: str, names: Iterable[str]) -> frozenset[str]:
+        """Which of these uses of a kind `refuse` would refuse."""
+        if self._mode == "show":
+            return frozenset()
+        states, unknown = await self._states(), self._mode == "ended"
+        return frozenset(name for name in names if not states.get((kind, name), unknown))
 
     async def _states(self) -> dict[tuple[str, str], bool]:
         known, number = self._known, self._changed.number

@@ -26,6 +26,11 @@ _HOLDS: Final = """
 """
 
 
+_UNCONFIRMED: Final = """
+    select count(*) from trust.deletion where confirmed_at is null and proposed_by <> $1
+"""
+
+
 class Held(msgspec.Struct, frozen=True):
     """A hold, without on whom it stands; moments are microseconds."""
 
@@ -81,6 +86,12 @@ class RetentionDesk(Desk):
         self._refuse()
         async with self._guard.store.glancing() as connection:
             return [*reversed(await deletions.listed(connection))]
+
+    async def unconfirmed(self) -> int:
+        """How many deletions wait for another than who proposed them: for the asker."""
+        self._refuse()
+        async with self._guard.store.glancing() as connection:
+            return int(await connection.fetchval(_UNCONFIRMED, self._actor.code))
 
     async def certificate(self, deletion: uuid.UUID) -> Signed:
         """The certificate of a deletion that is done. Raises NotFound."""

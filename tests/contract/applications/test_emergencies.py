@@ -79,7 +79,7 @@ async def test_an_opened_record_is_read_with_a_banner_and_closed_again(
 
 async def test_a_person_who_is_not_found_is_opened_by_their_number(doctor: Browser) -> None:
     await doctor.get("/?lang=en")
-    nobody = await doctor.send("/", term=with_check_digit(MAN))
+    nobody = await doctor.send("/people", term=with_check_digit(MAN))
     assert 'href="/emergency"' in nobody.text
     await doctor.get("/emergency")
     wrong = await doctor.send("/emergency", number="110101199003070000", reason=REASON)

@@ -80,7 +80,7 @@ async def test_an_institution_is_entered_renamed_and_closed(
     history = lines(await keeper.get(f"{one}/sheet.csv"))
     assert [line[1] for line in history] == ["青县人民医院", "青县中心医院"]
     desk = await clinic.enter("hospital-a")
-    assert (await desk.get("/")).status_code == 200
+    assert (await desk.get("/people")).status_code == 200
     assert (await desk.get("/registers/institutions")).status_code == 200
     asked = await send(keeper, f"{one}/state", state="closed", **{"from": "2020-01-01"})
     assert "nobody acts for this institution" in asked.text

@@ -16,8 +16,8 @@ from quanmin.trust import Actor
 
 async def found(browser: Browser, term: str) -> list[str]:
     """The names of the hits of a search."""
-    await browser.get("/")
-    answer = await browser.send("/", term=term)
+    await browser.get("/people")
+    answer = await browser.send("/people", term=term)
     assert answer.status_code == 200
     return re.findall(
         r'scope="row"><a href="/person/[^"]+">(?:<span lang="zh">)?([^<]+)', answer.text
@@ -56,13 +56,13 @@ async def test_a_person_is_found_by_name_pinyin_initials_number_or_phone(
 
 
 async def test_a_term_that_no_text_may_hold_is_refused(browser: Browser) -> None:
-    answer = await browser.send("/", term="\u0000")
+    answer = await browser.send("/people", term="\u0000")
     assert answer.status_code == 400
 
 
 async def test_a_hit_tells_who_it_is_and_how_often_they_are_registered(browser: Browser) -> None:
-    await browser.get("/")
-    page = (await browser.send("/", term="张伟")).text
+    await browser.get("/people")
+    page = (await browser.send("/people", term="张伟")).text
     assert with_check_digit(MAN) not in page
     assert "580***********" in page
     for words in ("Male", "1980-05-03", "白市青县", "青县人民医院", "白市中心医院"):
@@ -71,52 +71,52 @@ async def test_a_hit_tells_who_it_is_and_how_often_they_are_registered(browser: 
 
 
 async def test_what_is_searched_stands_in_no_address(browser: Browser) -> None:
-    await browser.get("/")
-    answer = await browser.send("/", term="王")
+    await browser.get("/people")
+    answer = await browser.send("/people", term="王")
     addresses = re.findall(r'(?:href|action)="([^"]*)"', answer.text)
     assert addresses
     assert not [address for address in addresses if "王" in address or "%E7" in address]
-    assert str(answer.url).endswith("/")
+    assert str(answer.url).endswith("/people")
 
 
 async def test_hits_are_paged_without_gap_or_repetition(browser: Browser) -> None:
-    await browser.get("/")
+    await browser.get("/people")
     seen: list[str] = []
-    answer = await browser.send("/", term="王")
+    answer = await browser.send("/people", term="王")
     while True:
         seen += re.findall(r'/person/([^"#]+)#registrations', answer.text)
         more = re.search(r'name="state" value="([^"]+)">\s*<button>Next', answer.text)
         if more is None:
             break
-        answer = await browser.send("/", state=more[1])
+        answer = await browser.send("/people", state=more[1])
     assert len(seen) == len(set(seen)) == 26
 
 
 async def test_the_state_of_a_search_serves_nobody_else(clinic: Clinic, browser: Browser) -> None:
-    await browser.get("/")
-    answer = await browser.send("/", term="王")
+    await browser.get("/people")
+    answer = await browser.send("/people", term="王")
     state = re.search(r'name="state" value="([^"]+)"', answer.text)
     assert state is not None
     other = await clinic.enter("hospital-b")
-    await other.get("/")
-    assert (await other.send("/", state=state[1])).status_code == 400
+    await other.get("/people")
+    assert (await other.send("/people", state=state[1])).status_code == 400
 
 
 async def test_a_result_is_told_again_in_the_other_language(browser: Browser) -> None:
-    await browser.get("/")
-    english = await browser.send("/", term="张伟")
+    await browser.get("/people")
+    english = await browser.send("/people", term="张伟")
     state = re.search(r'name="state" value="([^"]+)"', english.text)
     assert state is not None
-    chinese = await browser.send("/", state=state[1], lang="zh")
+    chinese = await browser.send("/people", state=state[1], lang="zh")
     assert "2 条登记" in chinese.text
-    assert '<html lang="zh-CN"' in (await browser.get("/")).text
+    assert '<html lang="zh-CN"' in (await browser.get("/people")).text
 
 
 async def test_every_hit_is_in_the_sheet(browser: Browser) -> None:
-    await browser.get("/")
-    answer = await browser.send("/", term="王")
+    await browser.get("/people")
+    answer = await browser.send("/people", term="王")
     states = re.findall(r'name="state" value="([^"]+)"', answer.text)
-    sheet = await browser.send("/hits.csv", state=states[-1])
+    sheet = await browser.send("/people.csv", state=states[-1])
     rows = list(csv.reader(io.StringIO(sheet.text.removeprefix("\ufeff"))))
     assert len(rows) == 1 + 26
     assert rows[0][0] == "Name"
@@ -124,8 +124,8 @@ async def test_every_hit_is_in_the_sheet(browser: Browser) -> None:
 
 
 async def test_a_term_that_is_too_long_is_refused_with_a_reason(browser: Browser) -> None:
-    await browser.get("/")
-    answer = await browser.send("/", term="王" * 101)
+    await browser.get("/people")
+    answer = await browser.send("/people", term="王" * 101)
     assert answer.status_code == 400
     assert "100 characters" in answer.text
 
@@ -249,7 +249,7 @@ async def test_an_institution_sees_its_own_registration_only(clinic: Clinic) -> 
 
 async def test_a_resident_is_led_to_their_own_record_and_to_no_other(clinic: Clinic) -> None:
     browser = await clinic.enter("resident")
-    answer = await browser.get("/")
+    answer = await browser.get("/people")
     assert answer.status_code == 303
     own = {f"/person/{clinic.ids[f'{hospital} man']}" for hospital in ("hospital-a", "hospital-b")}
     assert answer.headers["location"] in own
@@ -277,8 +277,8 @@ async def test_script_in_a_name_is_shown_as_text(clinic: Clinic) -> None:
             f"/record/Observation/{noted.id}/history",
         )
     ]
-    await browser.get("/")
-    pages.append(await browser.send("/", term="script"))
+    await browser.get("/people")
+    pages.append(await browser.send("/people", term="script"))
     for page in pages:
         assert page.status_code == 200
         assert "<script" not in page.text.lower()

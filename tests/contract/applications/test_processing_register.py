@@ -141,7 +141,7 @@ async def test_what_the_register_does_not_hold_is_refused_with_the_next_request(
     with pytest.raises(Stopped, match="export"):
         await exporting.check([])
     assert (await browser.get("/enrolment")).status_code == 403
-    assert (await browser.get("/")).status_code == 200
+    assert (await browser.get("/people")).status_code == 200
     await asked("TREAT")  # whatever the register says
     await asked("HRESCH")
     guard.registered = Registered(guard.store.looking_up(), guard.revoked, "refuse")

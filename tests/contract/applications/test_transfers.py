@@ -27,13 +27,13 @@ async def test_a_recipient_is_declared_approved_and_stopped_on_pages(clinic: Cli
     await clinic.add(KEEPER)
     keeper = await clinic.enter("keeper")
     doctor = await clinic.enter("hospital-b")
-    assert (await doctor.get("/")).status_code == 200
+    assert (await doctor.get("/people")).status_code == 200
     await keeper.get("/transfers/declare")
     abroad = {"kind": "sender", "member": "hospital-b", "country": "sg"}
     wrong = await keeper.send("/transfers/declare", **(abroad | {"country": "CN"}))
     assert wrong.status_code == 422
     assert (await keeper.send("/transfers/declare", **abroad)).status_code == 303
-    assert (await doctor.get("/")).status_code == 403
+    assert (await doctor.get("/people")).status_code == 403
     desk = clinic.guard.records(KEEPER, purpose="HOPERAT", request_id="r").desk(ProcessingRegister)
     whole = activity_rules().activity[0]
     entry = msgspec.structs.replace(whole, owner="the commission", country="SG")
@@ -47,7 +47,7 @@ async def test_a_recipient_is_declared_approved_and_stopped_on_pages(clinic: Cli
     first = clinic.guard.store.context.instant(clinic.guard.now())[:10]
     now = APPROVAL | {"from": first, "until": f"{int(first[:4]) + 1}{first[4:]}"}
     assert (await keeper.send("/transfers/approve", **now)).status_code == 303
-    assert (await doctor.get("/")).status_code == 200
+    assert (await doctor.get("/people")).status_code == 200
     listed = (await keeper.get("/transfers?lang=zh")).text
     assert "个人信息出境标准合同备案" in listed
     sheet = (await keeper.get("/transfers.csv")).text.splitlines()
@@ -61,7 +61,7 @@ async def test_a_recipient_is_declared_approved_and_stopped_on_pages(clinic: Cli
     assert asked.status_code == 200
     sure = await keeper.send(address, reason="the contract has ended", confirmed="1")
     assert sure.status_code == 303
-    assert (await doctor.get("/")).status_code == 403
+    assert (await doctor.get("/people")).status_code == 403
     actions = await clinic.pool.fetch(
         "select action from trust.access where actor = 'keeper' and action like '%transfer'"
     )

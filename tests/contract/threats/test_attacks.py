@@ -130,12 +130,12 @@ async def test_forms_and_states_of_another_session_are_refused(whole: Whole) -> 
     mine.token = theirs.token
     assert (await mine.send("/account", session="1")).status_code == 400
     await theirs.get("/")
-    found = await theirs.send("/", term="张伟")
+    found = await theirs.send("/people", term="张伟")
     assert found.status_code == 200
     states = re.findall(r'name="state" value="([^"]+)"', found.text)
     assert states
     await mine.get("/")
-    for path in ("/", "/hits.csv"):
+    for path in ("/people", "/people.csv"):
         answer = await mine.send(path, state=states[0])
         assert answer.status_code in {400, 404}, path
 

@@ -54,10 +54,10 @@ async def walked(browser: Browser, paths: list[str]) -> dict[str, object]:
     found: dict[str, object] = {path: told(await browser.get(path)) for path in paths}
     for term in ("张伟", with_check_digit(MAN), PHONE, HIDDEN_CODE, SECRET):
         await browser.get("/")
-        hits = await browser.send("/", term=term)
+        hits = await browser.send("/people", term=term)
         found[f"search {term}"] = told(hits)
         for state in re.findall(r'name="state" value="([^"]+)"', hits.text)[:1]:
-            found[f"sheet {term}"] = told(await browser.send("/hits.csv", state=state))
+            found[f"sheet {term}"] = told(await browser.send("/people.csv", state=state))
     return found
 
 

@@ -482,7 +482,7 @@ async def test_an_administrator_sees_no_page_with_records(clinic: Clinic) -> Non
     await clinic.add(keeper)
     browser = await clinic.enter("keeper")
     man = clinic.ids["hospital-a man"]
-    for path in ("/", f"/person/{man}", f"/record/Patient/{man}"):
+    for path in ("/people", f"/person/{man}", f"/record/Patient/{man}"):
         assert (await browser.get(path)).status_code == Forbidden.status
     assert (await browser.get("/account")).status_code == 200
 

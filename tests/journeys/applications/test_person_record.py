@@ -31,7 +31,7 @@ def opened(
     try:
         page = context.new_page()
         context.add_cookies([served.cookie(actor)])
-        page.goto(f"{served.address}/?lang={lang}&large={large}")
+        page.goto(f"{served.address}/people?lang={lang}&large={large}")
         yield page
     finally:
         context.close()
@@ -213,7 +213,7 @@ def test_the_first_view_is_light_silent_and_from_this_node_only(
         session.send("Network.enable")
         session.send("Network.setCacheDisabled", {"cacheDisabled": True})
         session.on("Network.loadingFinished", lambda done: sizes.append(done["encodedDataLength"]))
-        for path in ("/", f"/person/{man}", f"/record/Patient/{man}"):
+        for path in ("/", "/people", f"/person/{man}", f"/record/Patient/{man}"):
             sizes.clear()
             page.goto(served.address + path, wait_until="networkidle")
             assert 0 < sum(sizes) <= FIRST_VIEW_BYTES_MAX
@@ -222,7 +222,7 @@ def test_the_first_view_is_light_silent_and_from_this_node_only(
         assert complaints == []
 
 
-@pytest.mark.parametrize("path", ["/", "timeline"])
+@pytest.mark.parametrize("path", ["/", "/people", "timeline"])
 def test_everything_is_reached_by_keyboard_with_a_visible_ring(
     chromium: Browser, served: Any, path: str
 ) -> None:
@@ -230,7 +230,8 @@ def test_everything_is_reached_by_keyboard_with_a_visible_ring(
         path = f"/person/{served.ids['hospital-a man']}" if path == "timeline" else path
         page.goto(served.address + path)
         controls = page.evaluate(
-            "document.querySelectorAll('a[href], button, input:not([type=hidden]), summary').length"
+            "[...document.querySelectorAll('a[href], button, input:not([type=hidden]), summary')]"
+            ".filter(one => one.checkVisibility()).length"
         )
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.className") == "skip"

@@ -72,6 +72,5 @@ APPLICATION = Application(
     reads=frozenset({"Patient", "Task", "QuestionnaireResponse"}),
     writes=frozenset({"Task", "QuestionnaireResponse"}),
     purpose="PUBHLTH",
-    home="/cards",
     pages=(enter, card),
 )

@@ -9,8 +9,11 @@ import pytest
 from starlette.responses import Response
 
 from quanmin.base.problems import Unusable
+from quanmin.trust import Actor
+from quanmin.trust.registers import Standing
 from quanmin.web.application import discover
-from quanmin.web.route import ANYBODY, SIGNED_IN, STAFF, Access, checked, page
+from quanmin.web.route import ANYBODY, SIGNED_IN, STAFF, Access, Charge, checked, page
+from quanmin.web.sections import OTHER
 
 GOOD = """
 from quanmin.web import Application, Text
@@ -22,6 +25,7 @@ async def stock(visit, records):
 
 APPLICATION = Application(
     name="blood", title=Text(zh="血液", en="Blood"), summary=Text(zh="库存", en="Stock"),
+    section="care", home="/blood",
     levels=frozenset({"county"}), roles=frozenset({"operator", "institution"}),
     reads=frozenset({"Patient"}), pages=(stock,),
 )
@@ -56,6 +60,8 @@ def test_a_new_folder_is_a_new_application(tmp_path: Path, monkeypatch: pytest.M
         (("access=STAFF", "access=ANYBODY"), "roles that the application does not"),
         (("pages=(stock,)", "pages=(stock, stock)"), "twice"),
         (("pages=(stock,)", "pages=(print,)"), "declare it with"),
+        (('section="care"', 'section="cure"'), "no section cure"),
+        (('home="/blood"', 'home="/plasma"'), "/plasma is none of its pages"),
     ],
 )
 def test_an_application_that_declares_what_it_may_not_stops_the_start(
@@ -90,6 +96,37 @@ def test_access_admits_its_roles_only() -> None:
     assert not SIGNED_IN.admits(None)
     assert not STAFF.admits("resident")
     assert not Access(frozenset()).admits("operator")
+
+
+def test_a_duty_is_asked_of_those_the_page_names_and_of_others_once_they_have_a_post() -> None:
+    access = Access(
+        frozenset({"doctor", "institution", "operator"}),
+        Charge(frozenset({"head", "registrar"}), frozenset({"doctor"}), frozenset({"institution"})),
+    )
+    doctor, desk, centre = (
+        Actor(role, role, "x", "x") for role in ("doctor", "institution", "operator")
+    )
+    posted = Standing(has_posts=True, post=1)
+    charged = Standing(has_posts=True, post=1, duties=frozenset({"registrar", "quality"}))
+    assert not access.opens_to(doctor, Standing())
+    assert not access.opens_to(doctor, posted)
+    assert access.opens_to(doctor, charged)
+    assert access.opens_to(desk, Standing())
+    assert not access.opens_to(desk, posted)
+    assert access.opens_to(desk, charged)
+    assert access.opens_to(centre, posted)
+    assert not access.opens_to(Actor("n", "nurse", "x", "x"), charged), "no role of the page"
+
+
+def test_what_is_of_the_node_is_closed_to_who_runs_its_tenants_under_a_contract() -> None:
+    keeper, entrusted = Actor("k", "operator", "x", "x"), Standing(party="runner")
+    assert not Access(frozenset({"operator"}), is_of_node=True).opens_to(keeper, entrusted)
+    assert Access(frozenset({"operator"}), is_of_node=True).opens_to(keeper, Standing())
+    assert Access(frozenset({"operator"})).opens_to(keeper, entrusted)
+
+
+def test_every_application_of_the_tree_names_its_field_of_work() -> None:
+    assert [one.application.name for one in discover() if one.application.section == OTHER] == []
 
 
 def test_what_is_no_declared_page_is_refused() -> None:
