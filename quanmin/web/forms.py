@@ -145,11 +145,20 @@ def confirm_page(visit: Visit, title: str, sentences: Sequence[str], *, back: st
 
 
 class Cell(msgspec.Struct, frozen=True):
-    """What stands in a list: words, perhaps a link, perhaps a button that sends `action`."""
+    """What stands in a list: words, perhaps a link, and a mark in words beside them, perhaps a
+    warning.
+    """
 
     text: str
     link: str = ""
     is_number: bool = False
+    tag: str = ""
+    is_warning: bool = False
+
+    @property
+    def sheet_text(self) -> str:
+        """All its words, as a sheet has them."""
+        return f"{self.text} ({self.tag})" if self.tag and self.text else self.text or self.tag
 
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True):
@@ -173,7 +182,7 @@ def list_page(visit: Visit, listing: Listing) -> Response:
 
 def plain(rows: Iterable[Sequence[Cell]]) -> list[list[str]]:
     """The rows of a list as those of its sheet."""
-    return [[cell.text for cell in row] for row in rows]
+    return [[cell.sheet_text for cell in row] for row in rows]
 
 
 def asked_day(visit: Visit) -> tuple[date | None, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Final
 
 from starlette.responses import Response
@@ -12,57 +11,36 @@ from quanmin.trust.registers import Admission, Registers
 from quanmin.trust.registers.admissions import party_kinds
 from quanmin.trust.registers.definitions import Word
 from quanmin.web import Access, DeclaredRecords, Page, Visit, Work, page
-from quanmin.web.forms import Cell, Field, Listing, choices, list_page, plain, word_of
-from quanmin.web.sheet import sheet
+from quanmin.web.forms import Cell, Field, choices, word_of
+from quanmin.web.tables import Heading, Row, Table, table
 
 ASKING: Final = Access(
     frozenset({"operator", "supervisor", "security_administrator"}), is_of_node=True
 )
 KEEPING: Final = Access(frozenset({"operator", "security_administrator"}), is_of_node=True)
 LIST: Final = "/admissions"
-_ROWS: Final = 50
-_SHEET_ROWS: Final = 500
 _DIGITS_MAX: Final = 18
 _OPEN: Final = {"applied": "review", "reviewed": "admit", "admitted": "withdraw"}
 
 
-@page(LIST, access=ASKING)
-async def admissions(visit: Visit, records: DeclaredRecords) -> Response:
+@table(LIST, access=ASKING, name="admissions")
+async def admissions(visit: Visit, records: DeclaredRecords) -> Table:
     """Who applied, in a state or in any."""
-    after = number_of(visit.asked("after"))
-    state, say = visit.asked("state"), visit.say
-    found = await records.desk(Registers).admissions(
-        state=state or None, after=after, count=_ROWS + 1
-    )
+    desk, state, say = records.desk(Registers), visit.asked("state"), visit.say
+
+    async def fetch(after: str, count: int) -> list[Row]:
+        found = await desk.admissions(state=state or None, after=number_of(after), count=count)
+        return [Row(_row(visit, one), str(one.admission)) for one in found]
+
     is_keeper = visit.actor is not None and KEEPING.admits(visit.actor.role)
     offered = [("", say("any")), *choices(visit, state_words(visit))]
-    listing = Listing(
+    return Table(
         title=say("Register of admissions"),
         headings=_headings(visit),
-        rows=[_row(visit, one) for one in found[:_ROWS]],
+        fetch=fetch,
         filters=[Field("state", say("State"), "select", state, offered)],
-        more=visit.here_with(after=str(found[_ROWS - 1].admission)) if len(found) > _ROWS else "",
-        csv=visit.here_with(after="").replace(f"{LIST}?", f"{LIST}.csv?", 1),
         actions=[(say("Enter an application"), f"{LIST}/new")] if is_keeper else [],
     )
-    return list_page(visit, listing)
-
-
-@page(f"{LIST}.csv", access=ASKING)
-async def admissions_sheet(visit: Visit, records: DeclaredRecords) -> Response:
-    """All of the list as a sheet."""
-    desk, state = records.desk(Registers), visit.asked("state") or None
-    first = await desk.admissions(state=state, after=0, count=_SHEET_ROWS)
-
-    async def rows() -> AsyncIterator[list[str]]:
-        batch = first
-        while batch:
-            for row in plain(_row(visit, one) for one in batch):
-                yield row
-            last = batch[-1].admission
-            batch = await desk.admissions(state=state, after=last, count=_SHEET_ROWS)
-
-    return sheet("admissions", _headings(visit), rows())
 
 
 @page(f"{LIST}/{{number}}", access=ASKING)
@@ -124,12 +102,11 @@ def number_of(text: str) -> int:
     return int(text) if is_one else 0
 
 
-def _headings(visit: Visit) -> list[str]:
+def _headings(visit: Visit) -> list[Heading]:
     say = visit.say
-    return [
-        *(say("Name"), say("Party"), say("Kind"), say("State"), say("Agreement")),
-        *(say("From"), say("Until")),
-    ]
+    words = (say("Name"), say("Party"), say("Kind"), say("State"), say("Agreement"), say("From"),
+             say("Until"))  # fmt: skip
+    return [Heading(one) for one in words]
 
 
 def _row(visit: Visit, one: Admission) -> list[Cell]:
@@ -167,4 +144,4 @@ async def work(visit: Visit, records: DeclaredRecords) -> list[Work]:
     ]
 
 
-PAGES: Final[tuple[Page, ...]] = (admissions, admissions_sheet, admission)
+PAGES: Final[tuple[Page, ...]] = (*admissions, admission)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import msgspec
 from starlette.responses import Response
 
-from quanmin.applications.registers.pages import KEEPERS, KEEPING, history_rows
+from quanmin.applications.registers.pages import KEEPERS, KEEPING, headings, told_row
 from quanmin.base.problems import Conflict, Invalid, NotFound
 from quanmin.trust.registers import Institution
 from quanmin.trust.registers.definitions import acting_states, institution_rule
@@ -20,6 +21,7 @@ from quanmin.web.forms import (
     confirm_page,
     form_page,
     is_confirmed,
+    plain,
     word_of,
 )
 from quanmin.web.sheet import sheet
@@ -121,7 +123,13 @@ async def put_into_state(visit: Visit, records: DeclaredRecords) -> Response:
 @page(f"{_LIST}/{{code}}/sheet.csv", access=KEEPERS)
 async def history_sheet(visit: Visit, records: DeclaredRecords) -> Response:
     """All states of an institution as a sheet."""
-    return sheet("institution", *history_rows(visit, await _history(visit, records)))
+    history = await _history(visit, records)
+
+    async def rows() -> AsyncIterator[list[str]]:
+        for row in plain(told_row(visit, one, is_linked=False) for one in history):
+            yield row
+
+    return sheet("institution", [one.words for one in headings(visit)], rows())
 
 
 def _fields(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, time, timedelta
 from typing import Final
 
@@ -10,81 +9,81 @@ from starlette.responses import Response
 
 from quanmin.base.problems import NotFound
 from quanmin.trust.registers import Institution, Wanted
-from quanmin.trust.registers.definitions import Word, institution_rule
+from quanmin.trust.registers.definitions import institution_rule
 from quanmin.trust.registers.entry import OPEN_END, OPEN_START
 from quanmin.web import Access, DeclaredRecords, Page, Visit, page
-from quanmin.web.forms import asked_day
-from quanmin.web.sheet import sheet
+from quanmin.web.forms import Cell, Field, asked_day, choices, word_of
+from quanmin.web.tables import Heading, Row, Table, table
 
 KEEPERS: Final = Access(
     frozenset({"operator", "institution", "supervisor", "security_administrator"})
 )
 KEEPING: Final = Access(frozenset({"operator", "security_administrator"}))
-_ROWS: Final = 50
-_SHEET_ROWS: Final = 500
+_LIST: Final = "/registers/institutions"
 
 
-@page("/registers/institutions", access=KEEPERS)
-async def institutions(visit: Visit, records: DeclaredRecords) -> Response:
+@table(_LIST, access=KEEPERS, name="institutions")
+async def institutions(visit: Visit, records: DeclaredRecords) -> Table:
     """What the register says of a day, found by its words."""
-    moment, is_day = _asked_moment(visit)
-    found = await records.institutions(
-        moment, _wanted(visit), after=visit.asked("after") or None, count=_ROWS + 1
-    )
-    more = visit.here_with(after=found[_ROWS - 1].code) if len(found) > _ROWS else None
-    rule = institution_rule()
-    return visit.page(
-        "registers/institutions.html",
-        rows=[_row(visit, one) for one in found[:_ROWS]],
-        more=more,
-        csv=visit.here_with(after="").replace("/institutions?", "/institutions.csv?", 1),
-        day=visit.asked("day"),
-        is_day=is_day,
-        is_keeper=visit.actor is not None and KEEPING.admits(visit.actor.role),
-        asked={name: visit.asked(name) for name in ("text", "state", "level", "kind", "region")},
-        choices={
-            "state": _choices(visit, rule.state),
-            "level": _choices(visit, rule.level),
-            "kind": _choices(visit, rule.kind),
-        },
+    (moment, fault), wanted, say = _asked_moment(visit), _wanted(visit), visit.say
+
+    async def fetch(after: str, count: int) -> list[Row]:
+        found = await records.institutions(moment, wanted, after=after or None, count=count)
+        return [Row(told_row(visit, one, is_linked=True), one.code) for one in found]
+
+    is_keeper = visit.actor is not None and KEEPING.admits(visit.actor.role)
+    return Table(
+        title=say("Register of institutions"),
+        headings=headings(visit),
+        fetch=fetch,
+        filters=_filters(visit),
+        fault=fault,
+        empty=say("Ask with fewer words, or as of another day."),
+        actions=[(say("Enter an institution"), f"{_LIST}/new")] if is_keeper else [],
     )
 
 
-@page("/registers/institutions.csv", access=KEEPERS)
-async def institutions_sheet(visit: Visit, records: DeclaredRecords) -> Response:
-    """All of the list as a sheet."""
-    moment, _ = _asked_moment(visit)
-    wanted = _wanted(visit)
-    first = await records.institutions(moment, wanted, count=_SHEET_ROWS)
+def _filters(visit: Visit) -> list[Field]:
+    say, rule, asked = visit.say, institution_rule(), visit.asked
+    listed = (("state", say("State"), rule.state), ("level", say("Level"), rule.level),
+              ("kind", say("Kind"), rule.kind))  # fmt: skip
+    text, region = (
+        say("Part of the name, or the whole credit code"),
+        say("Division code, or how it begins"),
+    )
+    return [
+        Field("text", text, "search", asked("text"), length_max=100),
+        Field("day", say("As of the day (empty: now)"), "date", asked("day")),
+        *(
+            Field(name, label, "select", asked(name), [("", say("any")), *choices(visit, words)])
+            for name, label, words in listed
+        ),
+        Field("region", region, value=asked("region"), length_max=12),
+    ]
 
-    async def rows() -> AsyncIterator[list[str]]:
-        batch = first
-        while batch:
-            for one in batch:
-                yield list(_row(visit, one).values())
-            batch = await records.institutions(
-                moment, wanted, after=batch[-1].code, count=_SHEET_ROWS
-            )
 
-    return sheet("institutions", _headings(visit), rows())
-
-
-def _headings(visit: Visit) -> list[str]:
+def headings(visit: Visit) -> list[Heading]:
+    """What the columns of institutions are called."""
     say = visit.say
-    return [say("Credit code"), say("Name"), say("State"), say("Kind"), say("Level"),
-            say("Grade"), say("Division"), say("From"), say("Until")]  # fmt: skip
+    words = (say("Name"), say("Credit code"), say("State"), say("Kind"), say("Level"),
+             say("Grade"), say("Division"), say("From"), say("Until"))  # fmt: skip
+    return [Heading(one) for one in words]
 
 
-def history_rows(
-    visit: Visit, history: Sequence[Institution]
-) -> tuple[list[str], AsyncIterator[list[str]]]:
-    """The states of an institution for a sheet: its heading and its rows."""
-
-    async def rows() -> AsyncIterator[list[str]]:
-        for one in history:
-            yield list(_row(visit, one).values())
-
-    return _headings(visit), rows()
+def told_row(visit: Visit, one: Institution, *, is_linked: bool) -> list[Cell]:
+    """A state of an institution as a row."""
+    rule = institution_rule()
+    return [
+        Cell(one.name, f"{_LIST}/{one.code}" if is_linked else ""),
+        Cell(one.code, is_number=True),
+        Cell(word_of(visit, rule.state, one.state)),
+        Cell(word_of(visit, rule.kind, one.kind)),
+        Cell(word_of(visit, rule.level, one.level)),
+        Cell(word_of(visit, rule.grade, one.grade)),
+        Cell(one.region, is_number=True),
+        Cell(_day(visit, one.since), is_number=True),
+        Cell(_day(visit, one.until, is_end=True), is_number=True),
+    ]
 
 
 @page("/registers/institutions/{code}", access=KEEPERS)
@@ -93,47 +92,29 @@ async def institution(visit: Visit, records: DeclaredRecords) -> Response:
     history = await records.institution_history(visit.path("code"))
     if not history:
         raise NotFound("no institution of the register has this code")
-    rows = [_row(visit, one) for one in reversed(history)]
     is_keeper = visit.actor is not None and KEEPING.admits(visit.actor.role)
-    return visit.page("registers/institution.html", rows=rows, now=rows[0], is_keeper=is_keeper)
+    return visit.page(
+        "registers/institution.html",
+        headings=[one.words for one in headings(visit)],
+        rows=[told_row(visit, one, is_linked=False) for one in reversed(history)],
+        now=history[-1],
+        is_keeper=is_keeper,
+    )
 
 
-def _asked_moment(visit: Visit) -> tuple[int | None, bool]:
-    """The noon of the day asked for, and whether what was asked is one; None for now."""
+def _asked_moment(visit: Visit) -> tuple[int | None, str]:
+    """The noon of the day asked for, None for now, and what is wrong with it."""
     day, fault = asked_day(visit)
     if day is None:
-        return None, not fault
+        return None, fault
     noon = datetime.combine(day, time(12), visit.house.settings.zone)
-    return int(noon.timestamp()) * 1_000_000, True
+    return int(noon.timestamp()) * 1_000_000, ""
 
 
 def _wanted(visit: Visit) -> Wanted:
     return Wanted(
         **{name: visit.asked(name) or None for name in ("state", "level", "kind", "region", "text")}
     )
-
-
-def _row(visit: Visit, one: Institution) -> dict[str, str]:
-    rule = institution_rule()
-    return {
-        "code": one.code,
-        "name": one.name,
-        "state": _told(visit, rule.state, one.state),
-        "kind": _told(visit, rule.kind, one.kind),
-        "level": _told(visit, rule.level, one.level),
-        "grade": _told(visit, rule.grade, one.grade),
-        "region": one.region,
-        "since": _day(visit, one.since),
-        "until": _day(visit, one.until, is_end=True),
-    }
-
-
-def _choices(visit: Visit, words: tuple[Word, ...]) -> list[tuple[str, str]]:
-    return [(word.code, word.zh if visit.language == "zh" else word.en) for word in words]
-
-
-def _told(visit: Visit, words: tuple[Word, ...], code: str | None) -> str:
-    return dict(_choices(visit, words)).get(code or "", code or "")
 
 
 def _day(visit: Visit, moment: int, *, is_end: bool = False) -> str:
@@ -144,4 +125,4 @@ def _day(visit: Visit, moment: int, *, is_end: bool = False) -> str:
     return f"{when - timedelta(microseconds=1 if is_end else 0):%Y-%m-%d}"
 
 
-PAGES: tuple[Page, ...] = (institutions, institutions_sheet, institution)
+PAGES: tuple[Page, ...] = (*institutions, institution)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import datetime, time, timedelta
 from typing import Final, get_args
 
@@ -15,17 +14,14 @@ from quanmin.web import Access, DeclaredRecords, Page, Visit, page
 from quanmin.web.forms import (
     Cell,
     Field,
-    Listing,
     Sent,
     choices,
     confirm_page,
     form_page,
     is_confirmed,
-    list_page,
-    plain,
     word_of,
 )
-from quanmin.web.sheet import sheet
+from quanmin.web.tables import Heading, Table, asked_order, known, table
 
 READERS: Final = Access(
     frozenset({"operator", "supervisor", "security_administrator", "audit_administrator"})
@@ -36,17 +32,19 @@ _DIGITS_MAX: Final = 18
 _REFUSALS: Final = (Conflict, Invalid, NotFound)
 
 
-@page(LIST, access=READERS)
-async def transfers(visit: Visit, records: DeclaredRecords) -> Response:
+@table(LIST, access=READERS, name="transfers")
+async def transfers(visit: Visit, records: DeclaredRecords) -> Table:
     """Everybody outside the country, with what was approved to go to them."""
     say, may_write = visit.say, visit.actor is not None and WRITERS.admits(visit.actor.role)
     found = await records.desk(TransferDesk).all()
-    listing = Listing(
+    headings = _headings(visit)
+    order = asked_order(visit, headings)
+    return Table(
         title=say("Transfers abroad"),
         lead=say("Whoever is declared here is handed nothing without an approval in force."),
-        headings=_headings(visit),
-        rows=[_row(visit, one, may_write=may_write) for one in found],
-        csv=f"{LIST}.csv",
+        headings=headings,
+        order=order,
+        fetch=known([_row(visit, one, may_write=may_write) for one in found], headings, order),
         actions=[
             (say("Declare a recipient"), f"{LIST}/declare"),
             (say("Enter an approval"), f"{LIST}/approve"),
@@ -54,19 +52,6 @@ async def transfers(visit: Visit, records: DeclaredRecords) -> Response:
         if may_write
         else [],
     )
-    return list_page(visit, listing)
-
-
-@page(f"{LIST}.csv", access=READERS)
-async def transfers_sheet(visit: Visit, records: DeclaredRecords) -> Response:
-    """The same as a sheet."""
-    found = await records.desk(TransferDesk).all()
-
-    async def rows() -> AsyncIterator[list[str]]:
-        for row in plain(_row(visit, one, may_write=False) for one in found):
-            yield row
-
-    return sheet("transfers", _headings(visit), rows())
 
 
 @page(f"{LIST}/declare", access=WRITERS, methods=("GET", "POST"))
@@ -195,12 +180,21 @@ def _number(text: str) -> int:
     return int(text) if is_one else 0
 
 
-def _headings(visit: Visit) -> list[str]:
+def _headings(visit: Visit) -> list[Heading]:
     say = visit.say
     return [
-        *(say("Recipient"), say("Country"), say("Approval"), say("Lawful ground")),
-        *(say("Number"), say("Register entry"), say("Kinds of record"), say("From")),
-        *(say("Until"), say("Handed over"), say("At most"), say("State")),
+        Heading(say("Recipient"), "recipient"),
+        Heading(say("Country"), "country"),
+        Heading(say("Approval"), "approval"),
+        Heading(say("Lawful ground")),
+        Heading(say("Number")),
+        Heading(say("Register entry")),
+        Heading(say("Kinds of record")),
+        Heading(say("From"), "from"),
+        Heading(say("Until"), "until"),
+        Heading(say("Handed over"), "handed"),
+        Heading(say("At most"), "most"),
+        Heading(say("State"), "state"),
     ]
 
 
@@ -227,4 +221,4 @@ def _day(visit: Visit, moment: int | None, *, is_end: bool = False) -> str:
     return "" if moment is None else visit.moment(moment - (1 if is_end else 0))[:10]
 
 
-PAGES: Final[tuple[Page, ...]] = (transfers, transfers_sheet, declare, approve, withdraw)
+PAGES: Final[tuple[Page, ...]] = (*transfers, declare, approve, withdraw)

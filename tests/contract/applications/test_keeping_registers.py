@@ -78,7 +78,7 @@ async def test_an_institution_is_entered_renamed_and_closed(
     one = f"/registers/institutions/{CODE}"
     await send(keeper, f"{one}/change", name="青县中心医院", kind="A", level="county")
     history = lines(await keeper.get(f"{one}/sheet.csv"))
-    assert [line[1] for line in history] == ["青县人民医院", "青县中心医院"]
+    assert [line[0] for line in history] == ["青县人民医院", "青县中心医院"]
     desk = await clinic.enter("hospital-a")
     assert (await desk.get("/people")).status_code == 200
     assert (await desk.get("/registers/institutions")).status_code == 200

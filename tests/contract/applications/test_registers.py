@@ -47,7 +47,7 @@ async def test_institutions_are_found_as_of_a_day(books: Books, browser: Browser
     assert codes(found.text) == [OTHER]
     sheet = await browser.get("/registers/institutions.csv?day=2024-12-31")
     lines = sheet.text.splitlines()
-    assert [line.split(",")[0] for line in lines[1:]] == [CODE]
+    assert [line.split(",")[1] for line in lines[1:]] == [CODE]
 
 
 async def test_an_institution_is_shown_with_its_history(books: Books, browser: Browser) -> None:

@@ -1,0 +1,175 @@
+"""Lists: one table, sorted and filtered by its address and gone through by place; with `.csv` after
+its path the address is all of it as a sheet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import msgspec
+from starlette.responses import Response
+
+from quanmin.base.problems import Malformed
+from quanmin.web.forms import Cell, Field
+from quanmin.web.records import DeclaredRecords
+from quanmin.web.route import Access, Page, page
+from quanmin.web.sheet import sheet
+from quanmin.web.visit import Visit
+
+_ROWS: Final = 50
+_SHEET_ROWS: Final = 500
+_DIGITS_MAX: Final = 9
+
+
+class Heading(msgspec.Struct, frozen=True):
+    """What a column is called; `sort` is the name by which the address asks for its order."""
+
+    words: str
+    sort: str = ""
+
+
+class Row(msgspec.Struct, frozen=True):
+    """A row and its place in the list: what the address says to go on after it."""
+
+    cells: Sequence[Cell]
+    place: str
+
+
+Fetch = Callable[[str, int], Awaitable[Sequence[Row]]]
+"""From a place ("": the beginning) and a number to so many rows after it. It may raise Malformed
+for what is no place."""
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True):
+    """A list as a page shows it. `filters` are fields that the address answers; `order` is what it
+    is sorted by, a heading's `sort` with `-` before it for the other way round. `empty` says what
+    to do where there is nothing.
+    """
+
+    title: str
+    headings: Sequence[Heading]
+    fetch: Fetch
+    filters: Sequence[Field] = ()
+    order: str = ""
+    lead: str = ""
+    fault: str = ""
+    empty: str = ""
+    actions: Sequence[tuple[str, str]] = ()
+
+
+TableFunction = Callable[[Visit, DeclaredRecords], Awaitable[Table]]
+
+
+def table(path: str, *, access: Access, name: str) -> Callable[[TableFunction], tuple[Page, Page]]:
+    """Declare the function below as a list: its page, and its sheet `name` at the path with `.csv`,
+    which has every row that the address asks for. Whoever fails before the first row gets a page
+    that says so and not half a sheet.
+    """
+
+    def declared(make: TableFunction) -> tuple[Page, Page]:
+        @page(path, access=access)
+        async def listed(visit: Visit, records: DeclaredRecords) -> Response:
+            return await _shown(visit, await make(visit, records))
+
+        @page(f"{path}.csv", access=access)
+        async def downloaded(visit: Visit, records: DeclaredRecords) -> Response:
+            return await _sheet(name, await make(visit, records))
+
+        return listed, downloaded
+
+    return declared
+
+
+def asked_order(visit: Visit, headings: Iterable[Heading], usual: str = "") -> str:
+    """By what the address wants the list sorted, else as usual. Raises Malformed for a column that
+    is not sorted by.
+    """
+    asked = visit.asked("sort") or usual
+    known = {one.sort for one in headings if one.sort}
+    if asked and asked.removeprefix("-") not in known:
+        raise Malformed(f"this list is sorted by {', '.join(sorted(known)) or 'nothing'}")
+    return asked
+
+
+def known(rows: Iterable[Sequence[Cell]], headings: Sequence[Heading], order: str) -> Fetch:
+    """The fetch of a list that is known whole: sorted here, a place is how many came before."""
+    found = list(rows)
+    name = order.removeprefix("-")
+    at = next((at for at, one in enumerate(headings) if name and one.sort == name), None)
+    if at is not None:
+        found.sort(key=lambda cells: _sortable(cells[at]), reverse=order.startswith("-"))
+
+    async def fetch(after: str, count: int) -> list[Row]:
+        begin = _number(after)
+        some = found[begin : begin + count]
+        return [Row(cells, str(begin + at)) for at, cells in enumerate(some, 1)]
+
+    return fetch
+
+
+def _sortable(cell: Cell) -> tuple[int, float, str]:
+    try:
+        return 0, float(cell.text), ""
+    except ValueError:
+        return 1, 0.0, cell.text
+
+
+def _number(after: str) -> int:
+    if not after:
+        return 0
+    if not (after.isascii() and after.isdigit() and len(after) <= _DIGITS_MAX):
+        raise Malformed("this is no place in the list: begin from its first page")
+    return int(after)
+
+
+async def _shown(visit: Visit, table: Table) -> Response:
+    after = visit.asked("after")
+    found = await table.fetch(after, _ROWS + 1)
+    rows, path = found[:_ROWS], visit.request.url.path
+    more = visit.here_with(after=rows[-1].place) if len(found) > _ROWS else ""
+    return visit.page(
+        "kit/list.html",
+        table=table,
+        headings=[(one.words, *_turned(visit, one, table.order)) for one in table.headings],
+        rows=[row.cells for row in rows],
+        path=path,
+        asked={name: value for name, value in _state(visit).items() if name == "sort"},
+        more=more,
+        first=_address(path, _state(visit)) if after else "",
+        csv=_address(f"{path}.csv", _state(visit)),
+    )
+
+
+def _turned(visit: Visit, heading: Heading, order: str) -> tuple[str, str]:
+    """Where a heading leads to sort by it, and how the list is sorted by it now."""
+    if not heading.sort:
+        return "", ""
+    is_by_it, is_down = order.removeprefix("-") == heading.sort, order.startswith("-")
+    wanted = f"-{heading.sort}" if is_by_it and not is_down else heading.sort
+    now = ("descending" if is_down else "ascending") if is_by_it else "none"
+    return _address(visit.request.url.path, {**_state(visit), "sort": wanted}), now
+
+
+def _state(visit: Visit) -> dict[str, Any]:
+    """What the address says of the list but for the place, the language and the size."""
+    left_out = {"after", "lang", "large"}
+    return {k: v for k, v in visit.request.query_params.items() if v and k not in left_out}
+
+
+def _address(path: str, state: dict[str, Any]) -> str:
+    return f"{path}?{urlencode(state)}" if state else path
+
+
+async def _sheet(name: str, table: Table) -> Response:
+    first = await table.fetch("", _SHEET_ROWS)
+
+    async def rows() -> AsyncIterator[list[str]]:
+        batch = first
+        while batch:
+            for row in batch:
+                yield [cell.sheet_text for cell in row.cells]
+            batch = await table.fetch(batch[-1].place, _SHEET_ROWS)
+
+    return sheet(name, [one.words for one in table.headings], rows())
