@@ -7,12 +7,15 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from quanmin.applications.petitions.words import choices, row, told_kept, told_steps, word
+from quanmin.applications.petitions.words import choices, task, told_kept, told_steps, word
 from quanmin.base.problems import Conflict, Invalid, Malformed, NotFound, Problem
 from quanmin.trust.lifecycle.petition_rules import petition_rules
 from quanmin.trust.lifecycle.petitions import Filing, Petitions, Wanted
 from quanmin.web import Access, DeclaredRecords, Page, Visit, Work, page
+from quanmin.web.forms import Field
 from quanmin.web.sheet import sheet
+from quanmin.web.tables import Table, table
+from quanmin.web.work_list import Task, headings, rows_of
 
 ASKERS: Final = Access(frozenset({"resident", "guardian"}))
 SIDES: Final = Access(
@@ -24,55 +27,54 @@ SIDES: Final = Access(
     ),
     is_of_node=True,
 )
-_ROWS: Final = 50
-_SHEET_ROWS: Final = 500
 _FIELDS: Final = ("kind", "about", "institution", "wrong", "should", "evidence")
 
 
-@page("/petitions", access=SIDES)
-async def petitions(visit: Visit, records: DeclaredRecords) -> Response:
-    """What concerns the visitor, what is late first."""
-    desk, rules = records.desk(Petitions), petition_rules()
-    found = await desk.listed(wanted=_wanted(visit), after=_after(visit), count=_ROWS + 1)
-    now = visit.house.guard.now()
-    more = None
-    if len(found) > _ROWS:
-        more = visit.here_with(after="-".join(map(str, found[_ROWS - 1].place)))
-    role = visit.actor.role if visit.actor else ""
-    return visit.page(
-        "petitions/list.html",
-        rows=[row(visit, one, now) for one in found[:_ROWS]],
-        more=more,
-        csv=visit.here_with(after="").replace("/petitions?", "/petitions.csv?", 1),
-        asked={name: visit.asked(name) for name in ("kind", "state", "answerer", "open")},
-        kinds=choices(visit, rules.kind),
-        states=choices(visit, rules.state),
-        is_asker=role in rules.roles.asker,
-        is_watcher=role in rules.roles.watcher,
+@table("/petitions", access=SIDES, name="petitions")
+async def petitions(visit: Visit, records: DeclaredRecords) -> Table:
+    """What concerns the visitor, what is due first before all."""
+    desk, rules, say = records.desk(Petitions), petition_rules(), visit.say
+    wanted, role = _wanted(visit), visit.actor.role if visit.actor else ""
+    is_watcher, is_asker = role in rules.roles.watcher, role in rules.roles.asker
+
+    async def tasks(after: str, count: int) -> list[Task]:
+        found = await desk.listed(wanted=wanted, after=_place(after), count=count)
+        return [task(visit, one, is_linked=not is_watcher) for one in found]
+
+    lead = ""
+    if is_asker:
+        lead = say(
+            "What you have asked of those who hold your records, and what they have answered."
+        )
+    elif is_watcher:
+        lead = say(
+            "Which petitions there are and how late; what they say and of whom is not shown here."
+        )
+    numbers_of = (say("Numbers"), "/petitions/numbers")
+    return Table(
+        title=say("Petitions"),
+        lead=lead,
+        headings=headings(visit, say("Filed"), say("Number")),
+        fetch=rows_of(visit, tasks),
+        filters=_filters(visit),
+        empty=say("No petition is as you have asked for."),
+        actions=[(say("Ask for something"), "/petitions/new"), numbers_of]
+        if is_asker
+        else [numbers_of],
     )
 
 
-@page("/petitions.csv", access=SIDES)
-async def petitions_sheet(visit: Visit, records: DeclaredRecords) -> Response:
-    """All of the list as a sheet."""
-    desk, wanted = records.desk(Petitions), _wanted(visit)
-    first = await desk.listed(wanted=wanted, count=_SHEET_ROWS)
-    now = visit.house.guard.now()
-    say = visit.say
-
-    async def rows() -> AsyncIterator[list[str]]:
-        batch = first
-        while batch:
-            for one in batch:
-                told = row(visit, one, now)
-                late = say("overdue") if told["is_overdue"] else ""
-                yield [told["id"], told["kind"], told["state"], told["answerer"], told["filed"],
-                       told["due"], late]  # fmt: skip
-            batch = await desk.listed(wanted=wanted, after=batch[-1].place, count=_SHEET_ROWS)
-
-    heading = [say("Number"), say("Asks for"), say("State"), say("Institution"), say("Filed"),
-               say("Due"), say("Late")]  # fmt: skip
-    return sheet("petitions", heading, rows())
+def _filters(visit: Visit) -> list[Field]:
+    rules, say, asked = petition_rules(), visit.say, visit.asked
+    some = ("", say("any"))
+    kinds, states = choices(visit, rules.kind), choices(visit, rules.state)
+    show = [("", say("all")), ("1", say("only those without an answer")), ("late", say("overdue"))]
+    return [
+        Field("kind", say("Asks for"), "select", asked("kind"), [some, *kinds]),
+        Field("state", say("State"), "select", asked("state"), [some, *states]),
+        Field("answerer", say("Code of the institution"), value=asked("answerer")),
+        Field("open", say("Show"), "select", asked("open"), show),
+    ]
 
 
 @page("/petitions/numbers", access=SIDES)
@@ -198,16 +200,16 @@ def _wanted(visit: Visit) -> Wanted:
         state=visit.asked("state") or None,
         answerer=visit.asked("answerer") or None,
         only_open=visit.asked("open") == "1",
+        only_late=visit.asked("open") == "late",
     )
 
 
-def _after(visit: Visit) -> tuple[int, int] | None:
-    text = visit.asked("after")
+def _place(text: str) -> tuple[int, int] | None:
     if not text:
         return None
-    due, _, task = text.partition("-")
+    due, _, number = text.partition("-")
     try:
-        place = int(due), int(task)
+        place = int(due), int(number)
     except ValueError as error:
         raise Malformed("this is no place in the list: begin from its first page") from error
     if not all(abs(number) < 1 << 63 for number in place):
@@ -224,12 +226,19 @@ async def work(visit: Visit, records: DeclaredRecords) -> list[Work]:
         if is_asker
         else visit.say("petitions without an answer")
     )
-    return [Work(words=words, link="/petitions?open=1", number=number, late=late)]
+    return [
+        Work(
+            words=words,
+            link="/petitions?open=1",
+            number=number,
+            late=late,
+            late_link="/petitions?open=late",
+        )
+    ]
 
 
 PAGES: tuple[Page, ...] = (
-    petitions,
-    petitions_sheet,
+    *petitions,
     numbers,
     new,
     petition,

@@ -9,7 +9,9 @@ from quanmin.trust.lifecycle.petition_rules import petition_rules
 from quanmin.trust.lifecycle.petitions import Waiting
 from quanmin.trust.lifecycle.retention_rules import Keeping, retention_rules
 from quanmin.web import Visit
+from quanmin.web.forms import Cell
 from quanmin.web.labels import tell_type
+from quanmin.web.work_list import Task
 
 
 def word(visit: Visit, listed: Any, code: str) -> str:
@@ -25,19 +27,18 @@ def choices(visit: Visit, listed: Any) -> list[tuple[str, str]]:
     return [(one.code, word(visit, listed, one.code)) for one in listed]
 
 
-def row(visit: Visit, one: Waiting, now: int) -> dict[str, Any]:
-    """A petition as a row of a list."""
-    rules = petition_rules()
-    prefix = visit.house.guard.store.context.prefix
-    return {
-        "id": one.id(prefix),
-        "kind": word(visit, rules.kind, one.kind),
-        "state": word(visit, rules.state, one.state),
-        "answerer": one.named,
-        "filed": visit.moment(one.filed)[:10],
-        "due": visit.moment(one.due)[:10] if one.due is not None and one.is_open else "",
-        "is_overdue": one.is_overdue(now),
-    }
+def task(visit: Visit, one: Waiting, *, is_linked: bool) -> Task:
+    """A petition as a row of a work list; what has its answer is due no more."""
+    rules, id_ = petition_rules(), one.id(visit.house.guard.store.context.prefix)
+    return Task(
+        what=word(visit, rules.kind, one.kind),
+        link=f"/petitions/{id_}" if is_linked else "",
+        due=one.due if one.is_open else None,
+        state=word(visit, rules.state, one.state),
+        owner=one.named,
+        place="{}-{}".format(*one.place),
+        more=(Cell(visit.moment(one.filed)[:10], is_number=True), Cell(id_, is_number=True)),
+    )
 
 
 def told_steps(visit: Visit, petition: Petition) -> list[dict[str, str]]:

@@ -35,7 +35,8 @@ _FOUND: Final = f"""
     from trust.petition p left join records.sender s on s.sender = p.answerer
     where {_SCOPE}
         and ($5::text is null or p.kind = $5) and ($6::text is null or p.state = $6)
-        and (p.is_open or not $7) and ($11::text is null or s.code = $11)
+        and (p.is_open or not $7) and (not $13 or (p.is_open and p.due < $4))
+        and ($11::text is null or s.code = $11)
         and (case when p.is_open then coalesce(p.due, {_NEVER}) else {_NEVER} - 1 end, p.task)
             > ($8::bigint, $9::bigint)
     order by case when p.is_open then coalesce(p.due, {_NEVER}) else {_NEVER} - 1 end, p.task
@@ -75,6 +76,7 @@ class Wanted(msgspec.Struct, frozen=True):
     state: str | None = None
     answerer: str | None = None
     only_open: bool = False
+    only_late: bool = False
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -138,6 +140,7 @@ async def listed(
         count,
         wanted.answerer,
         [*petition_rules().states_above],
+        wanted.only_late,
     )
     return [
         Waiting(

@@ -52,7 +52,8 @@ async def test_a_petition_goes_its_way_between_person_institution_and_who_stands
     await resident.send(f"{address}/take", step="withdraw", lang="zh")
     sheet = (await desk.get("/petitions.csv?kind=correction")).text.splitlines()
     assert len(sheet) == 2
-    assert sheet[1].split(",")[1:3] == ["Correction", "Withdrawn"]
+    row = sheet[1].split(",")
+    assert (row[0], row[2]) == ("Correction", "Withdrawn")
     for browser in (resident, desk, above):
         await browser.client.aclose()
 
@@ -71,7 +72,7 @@ async def test_who_watches_sees_numbers_and_nobody_else_anything(clinic: Clinic)
     (rows,) = set(
         re.findall(r'href="(/petitions\?answerer=hospital-a[^"]*state=received)"', numbers)
     )
-    assert "1 petition" in (await watcher.get(rows.replace("&amp;", "&"))).text
+    assert "1 entry" in (await watcher.get(rows.replace("&amp;", "&"))).text
     assert (await watcher.get("/petitions/numbers?as=csv")).text.count("\n") == 2
     other = await clinic.enter("hospital-b")
     assert (await other.get(address)).status_code == 404
@@ -80,6 +81,27 @@ async def test_who_watches_sees_numbers_and_nobody_else_anything(clinic: Clinic)
     nurse = await clinic.enter("nurse")
     assert (await nurse.get("/petitions")).status_code == 403
     for browser in (resident, watcher, other, nurse):
+        await browser.client.aclose()
+
+
+async def test_what_is_late_is_said_in_words_and_listed_alone(clinic: Clinic) -> None:
+    resident, desk = await clinic.enter("resident"), await clinic.enter("hospital-a")
+    addresses = [await filed(clinic, resident) for _ in range(2)]
+    late = "/petitions?open=late"
+    assert "No petition is as you have asked for" in (await desk.get(late)).text
+    listed = (await desk.get("/petitions?open=1")).text
+    assert re.search(r'class="tag">in \d+ days<', listed)
+    task = clinic.guard.store.context.rid_of("Task", addresses[0].rpartition("/")[2])
+    due = clinic.guard.now() - 3 * 86_400_000_000
+    await clinic.pool.execute("update trust.petition set due = $2 where task = $1", task, due)
+    listed = (await desk.get(late)).text
+    assert f'href="{addresses[0]}"' in listed
+    assert f'href="{addresses[1]}"' not in listed
+    assert 'class="tag warn">3 days late<' in listed
+    first = (await desk.get("/")).text
+    assert re.search(r'href="/petitions\?open=1"><span class="big number">2<', first)
+    assert re.search(r'href="/petitions\?open=late">\s*1 late', first)
+    for browser in (resident, desk):
         await browser.client.aclose()
 
 
@@ -95,7 +117,9 @@ async def test_what_cannot_be_asked_is_told_beside_what_was_written(clinic: Clin
     assert WORDS in answer.text
     for wrong in ("after=1", "after=9-x", f"after={1 << 70}-1"):
         assert (await resident.get(f"/petitions?{wrong}")).status_code == 400
-    assert "There is no petition here" in (await resident.get("/petitions?kind=copy")).text
+    assert (
+        "No petition is as you have asked for" in (await resident.get("/petitions?kind=copy")).text
+    )
     await resident.client.aclose()
 
 
