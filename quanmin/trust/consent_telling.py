@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from quanmin.fhir.json import decode
-from quanmin.trust.sign_in.notices import Kind, tell_persons
+from quanmin.trust.notices import tell_persons
 
 if TYPE_CHECKING:
     from quanmin.base.database import Connection
@@ -25,5 +25,5 @@ async def tell_given(
         patient = stored.facts.patient
         is_ended = stored.body is None or decode(stored.body).get("status") in _ENDED
         if patient is not None and (is_ended or not is_own):
-            kind: Kind = "consent-ended" if is_ended else "consent-recorded"
+            kind = "consent-ended" if is_ended else "consent-recorded"
             await tell_persons(connection, [patient], now, kind)

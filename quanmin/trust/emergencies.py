@@ -17,7 +17,7 @@ from quanmin.trust.deciding import Said
 from quanmin.trust.deciding.glass import Glasses, Opened
 from quanmin.trust.deciding.reaching import BREAK_GLASS
 from quanmin.trust.desk import Desk
-from quanmin.trust.sign_in.notices import tell_persons
+from quanmin.trust.notices import tell_persons
 
 if TYPE_CHECKING:
     from quanmin.trust.guarded_reading import Guarding

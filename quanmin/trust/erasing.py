@@ -12,6 +12,7 @@ from quanmin.trust.lifecycle.handing_out import end_exports_of
 from quanmin.trust.lifecycle.petition_index import forget_petitions
 from quanmin.trust.log import AccessLog, Keys, Notes
 from quanmin.trust.log.redacting import digest_of, note_redactions, redact
+from quanmin.trust.notices.telling import forget_notices
 
 
 async def note_erasure(
@@ -22,12 +23,13 @@ async def note_erasure(
     changes: Sequence[Change],
 ) -> None:
     """Note in the transaction that erases these Patients what it changed, and take them out of the
-    log's entries, of what was opened in an emergency and of the lists of petitions, and end the
-    exports that hold them; `notes` are told to settle when it has committed.
+    log's entries, of what was opened in an emergency, of the lists of petitions and of notices, and
+    end the exports that hold them; `notes` are told to settle when it has committed.
     """
     await end_exports_of(connection, patients)
     await connection.execute("delete from trust.glass where patient = any($1)", [*patients])
     await forget_petitions(connection, patients)
+    await forget_notices(connection, patients)
     keys: list[Keys] = [(change.rid, change.patient) for change in changes]
     entry = notes.entry_of_keys("erase", "Patient", "ok", keys)
     redactions = await redact(connection, patients, [change.rid for change in changes])

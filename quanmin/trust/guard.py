@@ -35,6 +35,7 @@ from quanmin.trust.lifecycle.retention import refuse_held
 from quanmin.trust.log import Keys, only
 from quanmin.trust.log.audit_event import TYPE as AUDIT_EVENT
 from quanmin.trust.log.reading import refuse_entries
+from quanmin.trust.notices.tellings import Tellings
 from quanmin.trust.reach import as_reached, ways_of
 from quanmin.trust.showing import action_of, answer_write
 from quanmin.trust.touching import read_entry
@@ -191,16 +192,17 @@ class GuardedRecords(GuardedReading):
         return number
 
     async def bundle(
-        self, body: bytes, *, is_strict: bool = True
+        self, body: bytes, *, is_strict: bool = True, telling: Tellings | None = None
     ) -> tuple[Literal["transaction", "batch"], list[EntryOutcome]]:
         """Carry out a Bundle of requests: a transaction as one, a batch entry by entry; answers in
-        its order. `is_strict` refuses searches with a parameter nobody knows.
+        its order. `is_strict` refuses searches with a parameter nobody knows. What a transaction
+        is `telling` is left in it.
         """
         self._notes.begin_anew()
         await self._guard.look_again()  # its searches may name what was defined a moment ago
         requests = read_requests(self.context, body, is_strict=is_strict)
         if requests.kind == "transaction":
-            return "transaction", _told(await self._transaction(requests))
+            return "transaction", _told(await self._transaction(requests, telling=telling))
         async with self._notes.gathering():
             return "batch", _told([await self._batch_entry(entry) for entry in requests.entries])
 
@@ -233,6 +235,7 @@ class GuardedRecords(GuardedReading):
         self,
         requests: Requests,
         also: Callable[[Connection], Awaitable[None]] | None = None,
+        telling: Tellings | None = None,
     ) -> list[EntryOutcome]:
         writes = requests.writes()
         answers: dict[int, EntryOutcome] = {}
@@ -257,6 +260,11 @@ class GuardedRecords(GuardedReading):
             )
             if also is not None:
                 await also(connection)
+            if telling is not None:
+                places = [entry.position for entry in writes]
+                await telling.leave(
+                    connection, self._guard, self.actor, dict(zip(places, outcomes, strict=True))
+                )
 
         operations = [entry.operation for entry in writes if entry.operation is not None]
         outcomes = await self._carry_out("transaction", sender, rights, operations, read_and_note)

@@ -16,6 +16,7 @@ import msgspec
 from markupsafe import Markup, escape
 
 from quanmin.trust import Actor, Guard
+from quanmin.trust.notices import NoticeKind, kernel_kinds, kinds_in
 from quanmin.trust.registers import Standing
 from quanmin.trust.sign_in import SignIn
 from quanmin.trust.sign_in.server import AuthorizationServer
@@ -85,6 +86,9 @@ class House:
         self.applications = tuple(
             one.application for one in installed if settings.level in one.application.levels
         )
+        self._kinds = {
+            one.application.name: kinds_in(one.folder, one.application.name) for one in installed
+        }
         folders = {"kit": KIT_FOLDER} | {one.application.name: one.folder for one in installed}
         said = translations(folders.values())
         loader = jinja2.PrefixLoader(
@@ -132,7 +136,17 @@ class House:
     def records(self, actor: Actor, application: Application, correlation: str) -> DeclaredRecords:
         """The records that an application gets for an actor."""
         records = self.guard.records(actor, purpose=application.purpose, request_id=correlation)
-        return DeclaredRecords(records, application, self.settings.zone)
+        kinds = self.notice_kinds_of(application.name)
+        return DeclaredRecords(records, application, self.settings.zone, kinds)
+
+    def notice_kinds_of(self, application: str) -> Mapping[str, NoticeKind]:
+        """The kinds of notice that an application declares, by code."""
+        return self._kinds.get(application, {})
+
+    def notice_kind(self, code: str) -> NoticeKind | None:
+        """A kind of notice, of the node or of an application; None for one declared no more."""
+        own = self.notice_kinds_of(code.partition(".")[0])
+        return own.get(code) or kernel_kinds().get(code)
 
     def today(self) -> date:
         """The day it is where the node stands."""

@@ -1,4 +1,4 @@
-"""One's own account: what one signs in by, where one is signed in, and what has happened to it.
+"""One's own account: what one signs in by, and where one is signed in.
 
 Whoever changes what the account signs in by has proved themselves within the last minutes: a
 browser that was left open is no way to take an account over.
@@ -14,7 +14,7 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from quanmin.base.problems import Invalid, NotFound, Problem, TooMany, Unauthenticated
-from quanmin.trust.sign_in import FOR_ANOTHER, Begun
+from quanmin.trust.sign_in import Begun
 from quanmin.trust.sign_in.acting import real_name
 from quanmin.trust.sign_in.approvals import ApprovalDesk
 from quanmin.trust.sign_in.approving import words_of
@@ -61,8 +61,6 @@ async def account(visit: Visit) -> Response:
             await entrance.sessions.end_one(begun.account, int(number[:18]))
             await entrance.note("sign-out", "ok", origin_of(visit, ""), begun.account)
         return visit.go(ACCOUNT)
-    notices = await entrance.notices.latest(begun.account)
-    await entrance.notices.mark_seen(begun.account)
     found = await entrance.accounts.find(begun.account)
     actors = await entrance.posts(begun.account)
     return visit.page(
@@ -72,7 +70,6 @@ async def account(visit: Visit) -> Response:
         posts=[(one, as_words(visit, one.role)) for one in actors],
         here_now=begun.id,
         sessions=await entrance.sessions.listed(begun.account),
-        notices=[(notice, _said(visit, notice.kind)) for notice in notices],
         passkeys=await entrance.passkeys.listed(begun.account),
         has_codes=await entrance.totp.is_there(begun.account),
         recovery_count=await entrance.recovery.count(begun.account),
@@ -127,54 +124,6 @@ def _approvals(visit: Visit) -> ApprovalDesk:
         raise Unauthenticated("nobody has signed in")
     records = visit.house.guard.records(visit.actor, purpose=_PURPOSE, request_id=visit.correlation)
     return records.desk(ApprovalDesk)
-
-
-def _said(visit: Visit, kind: str) -> str:
-    if kind.startswith(FOR_ANOTHER):
-        return _said_for(visit, kind.removeprefix(FOR_ANOTHER))
-    words = {
-        "new-browser": visit.say("Signed in from a new browser"),
-        "password-changed": visit.say("The password was changed"),
-        "authenticator-added": visit.say("An authenticator was added"),
-        "authenticator-removed": visit.say("The authenticator was removed"),
-        "passkey-added": visit.say("A passkey was added"),
-        "passkey-removed": visit.say("A passkey was removed"),
-        "recovery-codes-made": visit.say("New recovery codes were made"),
-        "recovery-code-used": visit.say("A recovery code was used"),
-        "acting-began": visit.say("You act for another person from now on"),
-        "proxy-began": visit.say("Somebody acts for you from now on"),
-        "acting-ended": visit.say("Your acting for another person has ended"),
-        "proxy-ended": visit.say("Somebody who acted for you does so no more"),
-        "enrolled": visit.say(
-            "Your identity was checked at a counter, and the account opened anew"
-        ),
-        "record-opened": visit.say("Your record was opened in an emergency"),
-        "consent-recorded": visit.say("An institution has recorded a consent of yours"),
-        "consent-ended": visit.say("A consent of yours was taken back"),
-        "locked-by-failures": visit.say("Too many attempts to sign in have failed"),
-        "petition-filed": visit.say("Somebody has asked your institution about their record"),
-        "petition-moved": visit.say("There is news of what you have asked about your record"),
-        "breach": visit.say("An incident may concern your records"),
-    }
-    return words.get(kind, kind)
-
-
-def _said_for(visit: Visit, kind: str) -> str:
-    """Of somebody for whom one acts."""
-    words = {
-        "record-opened": visit.say(
-            "The record of somebody for whom you act was opened in an emergency"
-        ),
-        "consent-recorded": visit.say(
-            "An institution has recorded a consent of somebody for whom you act"
-        ),
-        "consent-ended": visit.say("A consent of somebody for whom you act was taken back"),
-        "petition-moved": visit.say(
-            "There is news of what was asked about the record of somebody for whom you act"
-        ),
-        "breach": visit.say("An incident may concern the records of somebody for whom you act"),
-    }
-    return words.get(kind, kind)
 
 
 @page(AGAIN, access=SIGNED_IN, methods=("GET", "POST"))

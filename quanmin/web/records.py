@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -21,6 +22,8 @@ from quanmin.trust import (
     Timeline,
 )
 from quanmin.trust.desk import Kind
+from quanmin.trust.notices import NoticeKind
+from quanmin.trust.notices.tellings import Tell, Tellings
 from quanmin.trust.registers import Institution, Wanted
 from quanmin.web.application import Application
 from quanmin.workflow.states import Workflow
@@ -33,10 +36,17 @@ class DeclaredRecords:
     must agree.
     """
 
-    def __init__(self, records: GuardedRecords, application: Application, zone: ZoneInfo) -> None:
+    def __init__(
+        self,
+        records: GuardedRecords,
+        application: Application,
+        zone: ZoneInfo,
+        kinds: Mapping[str, NoticeKind] = MappingProxyType({}),
+    ) -> None:
         self._records = records
         self._application = application
         self._zone = zone
+        self._kinds = kinds
 
     async def read(self, type_: str, id_: str) -> Stored:
         """The current version. Raises NotFound or Gone."""
@@ -107,21 +117,31 @@ class DeclaredRecords:
         entries = [{"resource": msgspec.Raw(body), "request": request} for body in bodies]
         await self._transact(entries)
 
-    async def transact(self, entries: Sequence[Json]) -> list[EntryOutcome]:
+    async def transact(
+        self, entries: Sequence[Json], *, tell: Sequence[Tell] = (), over: Collection[str] = ()
+    ) -> list[EntryOutcome]:
         """Carry out the writes of a transaction Bundle, of declared types: all or none. Each entry
-        holds a resource and a request of method POST or PUT.
+        holds a resource and a request of method POST or PUT. In the same transaction people are
+        told of the records by kinds that the application declares (`definitions/notices.toml`), and
+        what was told of them by the kinds that are `over` is withdrawn.
         """
+        undeclared = {*(one.kind for one in tell), *over} - self._kinds.keys()
+        if undeclared:
+            names = ", ".join(sorted(undeclared))
+            raise Forbidden(f"{self._application.name} does not declare the notice {names}")
         for entry in entries:
             self._writable(entry["resource"]["resourceType"])
             asked = entry["request"]
             if asked["method"] not in {"POST", "PUT"} or "?" in asked["url"]:
                 raise Forbidden("an application writes what it has made, by POST or PUT of its id")
             self._writable(asked["url"].partition("/")[0])
-        return await self._transact(entries)
+        return await self._transact(entries, Tellings(self._kinds, tell, over))
 
-    async def _transact(self, entries: Sequence[Json]) -> list[EntryOutcome]:
+    async def _transact(
+        self, entries: Sequence[Json], telling: Tellings | None = None
+    ) -> list[EntryOutcome]:
         bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
-        _, outcomes = await self._records.bundle(encode(bundle))
+        _, outcomes = await self._records.bundle(encode(bundle), telling=telling)
         return outcomes
 
     async def update(
@@ -146,7 +166,8 @@ class DeclaredRecords:
         """The same for a purpose that the application has declared."""
         if purpose not in self._application.may_state:
             raise Forbidden(f"{self._application.name} does not declare the purpose {purpose}")
-        return DeclaredRecords(self._records.stating(purpose), self._application, self._zone)
+        records = self._records.stating(purpose)
+        return DeclaredRecords(records, self._application, self._zone, self._kinds)
 
     def desk(self, kind: type[Kind]) -> Kind:
         """A desk of trust that the application has declared."""

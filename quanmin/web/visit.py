@@ -19,6 +19,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from quanmin.base.problems import Malformed, NotFound, Overloaded, TooLarge
 from quanmin.trust import Actor
 from quanmin.trust.deciding.rules import Rule
+from quanmin.trust.notices.reading import UNREAD_MAX
 from quanmin.trust.registers import Standing
 from quanmin.trust.sign_in import Begun
 from quanmin.web.application import Application
@@ -189,6 +190,11 @@ class Visit:
         }
         return roles.get(self.actor.role, self.actor.name)
 
+    def _unread(self) -> str:
+        """How many notices the visitor has not read, as far as they are counted."""
+        count = 0 if self.begun is None else self.begun.unread
+        return f"{UNREAD_MAX}+" if count > UNREAD_MAX else str(count or "")
+
     def _frame(self) -> dict[str, Any]:
         settings = self.house.settings
         return {
@@ -209,6 +215,7 @@ class Visit:
             # language or size become buttons that send its state once more.
             "again": None,
             "acting_for": self.acting_for,
+            "unread": self._unread(),
             "has_acting_ended": self.begun is not None and self.begun.has_acting_ended,
         }
 

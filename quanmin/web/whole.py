@@ -29,6 +29,7 @@ from quanmin.web import (
     entry,
     external,
     first_page,
+    notices,
     own_account,
     patterns,
 )
@@ -56,6 +57,7 @@ KIT_PAGES: tuple[Page, ...] = (
     *external.PAGES,
     *acting.PAGES,
     *own_account.PAGES,
+    *notices.PAGES,
     *approving.PAGES,
     *patterns.PAGES,
 )
@@ -117,7 +119,8 @@ class Door:
             records = self._house.guard.records(
                 visit.actor, purpose=application.purpose, request_id=visit.correlation
             )
-            narrowed = DeclaredRecords(records, application, self._house.settings.zone)
+            zone, kinds = self._house.settings.zone, self._house.notice_kinds_of(application.name)
+            narrowed = DeclaredRecords(records, application, zone, kinds)
             try:
                 await self._house.guard.registered.refuse(application=application.name)
                 await records.refuse_stopped()  # also where a page asks no records, but a desk

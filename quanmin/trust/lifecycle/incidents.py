@@ -22,7 +22,7 @@ from quanmin.base.problems import Conflict, Forbidden, Invalid, NotFound
 from quanmin.records.context import Context
 from quanmin.trust.desk import Desk
 from quanmin.trust.lifecycle.containment import count_stopped, known_senders, release, stop
-from quanmin.trust.sign_in.notices import tell_persons
+from quanmin.trust.notices import About, tell_persons
 
 COUNT: Final = "count-incident"
 TELL: Final = "tell-incident"
@@ -459,8 +459,9 @@ def tell_kind(context: Context, now: Any) -> Kind:
             )
             return Done({"accounts": job.position or 0})
         words = unsealed(context, bytes.fromhex(job.payload["words"]))
-        # A person with Patients in two steps is told twice rather than not at all.
-        told = await tell_persons(connection, patients, now(), "breach", words)
+        # A person with Patients in two steps is told in the first.
+        about = About(detail=words, once=f"incident-{number}-{job.number}")
+        told = await tell_persons(connection, patients, now(), "breach", about=about)
         await connection.execute(
             "update trust.incident_patient set is_told = true"
             " where incident = $1 and patient = any($2)",

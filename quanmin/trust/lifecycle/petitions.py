@@ -54,7 +54,7 @@ from quanmin.trust.lifecycle.petition_record import (
 from quanmin.trust.lifecycle.petition_rules import Kind, Side, Step, petition_rules
 from quanmin.trust.lifecycle.retention import refuse_held
 from quanmin.trust.lifecycle.retention_rules import Keeping, keepings
-from quanmin.trust.sign_in.notices import tell_persons, tell_staff
+from quanmin.trust.notices import tell_persons, tell_staff
 
 _DAY: Final = 86_400_000_000
 _ALL: Final = Everything()

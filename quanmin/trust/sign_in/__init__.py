@@ -3,7 +3,6 @@
 from quanmin.trust.sign_in.accounts import Account, Accounts
 from quanmin.trust.sign_in.limits import SignInLimits
 from quanmin.trust.sign_in.measures import Measures, load_measures
-from quanmin.trust.sign_in.notices import FOR_ANOTHER, Notice
 from quanmin.trust.sign_in.passkeys import CHALLENGE_SECONDS, Passkey, Relying
 from quanmin.trust.sign_in.passwords import Passwords, UnfitPassword, open_passwords
 from quanmin.trust.sign_in.sessions import Begun, Listed, Session, Sessions, cookie_name
@@ -12,14 +11,12 @@ from quanmin.trust.sign_in.totp import present_code
 
 __all__ = [
     "CHALLENGE_SECONDS",
-    "FOR_ANOTHER",
     "Account",
     "Accounts",
     "Begun",
     "From",
     "Listed",
     "Measures",
-    "Notice",
     "Passkey",
     "Passwords",
     "Relying",

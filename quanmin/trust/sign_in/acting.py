@@ -18,9 +18,9 @@ import msgspec
 from quanmin.base.database import Connection, Database
 from quanmin.base.problems import Forbidden, NotFound
 from quanmin.trust.actors import Acting, Actor
+from quanmin.trust.notices import Notices
 from quanmin.trust.registers.definitions import Word
 from quanmin.trust.registers.proxies import Proxies, Proxy
-from quanmin.trust.sign_in.notices import Notices
 
 _UTC: Final = ZoneInfo(str(UTC))
 _TOLD_MAX: Final = 500
@@ -182,11 +182,7 @@ class ActingFor:
                     (row["for_person"], "proxy-ended"),
                 ):
                     for account in await accounts_of(connection, person):
-                        await self._notices.leave(
-                            account,
-                            kind,  # type: ignore[arg-type]  # one of two of its kinds
-                            database=connection,
-                        )
+                        await self._notices.leave(account, kind, database=connection)
         return len(rows)
 
 

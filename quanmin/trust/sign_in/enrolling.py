@@ -16,9 +16,9 @@ from quanmin.base.problems import Forbidden, Invalid, Problem
 from quanmin.fhir.json import decode
 from quanmin.records.reading import read
 from quanmin.trust.desk import Desk
+from quanmin.trust.notices import Notices
 from quanmin.trust.sign_in.accounts import Accounts
 from quanmin.trust.sign_in.acting import Evidence, real_name
-from quanmin.trust.sign_in.notices import Notices
 
 _ACTION: Final = "enrol"
 _LISTED_MAX: Final = 200

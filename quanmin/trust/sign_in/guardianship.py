@@ -15,12 +15,12 @@ from quanmin.base.problems import Forbidden, Invalid, NotFound, Problem
 from quanmin.fhir.json import decode
 from quanmin.records.model import Stored
 from quanmin.records.reading import read
+from quanmin.trust.notices import Notices
 from quanmin.trust.registers.entry import OPEN_END
 from quanmin.trust.registers.proxies import Proxies, Proxy, refuse_minor
 from quanmin.trust.sign_in.accounts import Accounts
 from quanmin.trust.sign_in.acting import accounts_of, real_name
 from quanmin.trust.sign_in.enrolling import EnrolmentDesk, is_shown
-from quanmin.trust.sign_in.notices import Notices
 
 _ENTER: Final = "enter-proxy"
 _END: Final = "end-proxy"

@@ -19,6 +19,7 @@ import msgspec
 from quanmin.base.database import Database
 from quanmin.base.epoch import Epoch
 from quanmin.trust.actors import COLUMNS, IN_POST, SESSION_LASTS, Actor, acting_as, actor_of
+from quanmin.trust.notices.reading import HOLDS, UNREAD_MAX
 from quanmin.trust.sign_in.limits import SignInLimits
 
 Stage = Literal["proving", "enrolling", "whole"]
@@ -50,7 +51,8 @@ class Session(msgspec.Struct, frozen=True):
 
 class Begun(msgspec.Struct, frozen=True):
     """A session in whatever stage. `actor` is None before it is whole; who acted for another when
-    that ended is themselves again. `is_divided` says that the node has tenants.
+    that ended is themselves again. `is_divided` says that the node has tenants; `unread` counts
+    notices.
     """
 
     id: int
@@ -61,6 +63,7 @@ class Begun(msgspec.Struct, frozen=True):
     methods: tuple[str, ...]
     has_acting_ended: bool = False
     is_divided: bool = False
+    unread: int = 0
 
     @property
     def whole(self) -> Session | None:
@@ -317,9 +320,15 @@ _FROM: Final = (
     " and c.locked_at is null and c.retired_at is null"
 )
 _DIVIDED: Final = "(select is_up from trust.wall) as is_divided"
+_UNREAD: Final = f"""(
+    select count(*) from (
+        select from trust.notice
+        where account = s.account and seen_at is null and {HOLDS} limit {UNREAD_MAX + 1}) u
+    ) as unread"""  # noqa: S608 - constants of this program
 _FIND: Final = (
     f"select s.id, s.stage, s.account, s.authenticated_at, s.methods, s.used_at, {_DIVIDED},"
-    f" {_ACTOR_COLUMNS}, s.proxy as chosen, p.proxy, p.for_person, p.until, p.scope {_FROM}"
+    f" {_UNREAD}, {_ACTOR_COLUMNS}, s.proxy as chosen, p.proxy, p.for_person, p.until, p.scope"
+    f" {_FROM}"
 )
 
 
@@ -333,4 +342,5 @@ def _begun(row: Any) -> Begun:
         tuple(row["methods"]),
         row["chosen"] is not None and row["proxy"] is None,
         bool(row["is_divided"]),
+        row["unread"],
     )

@@ -18,6 +18,7 @@ from quanmin.records.keying import Keying
 from quanmin.trust.actors import Actor, Actors
 from quanmin.trust.log import Access, AccessLog
 from quanmin.trust.log.noting import ACTING, note_of
+from quanmin.trust.notices import Notices
 from quanmin.trust.sign_in.accounts import Account, Accounts
 from quanmin.trust.sign_in.acting import ActingFor, oneself
 from quanmin.trust.sign_in.attempts import Attempts, Kind
@@ -25,8 +26,6 @@ from quanmin.trust.sign_in.external import METHOD, Arrived, External
 from quanmin.trust.sign_in.external_settings import ExternalSettings
 from quanmin.trust.sign_in.limits import SignInLimits
 from quanmin.trust.sign_in.measures import load_measures
-from quanmin.trust.sign_in.notices import Kind as Told
-from quanmin.trust.sign_in.notices import Notices
 from quanmin.trust.sign_in.passkeys import Passkeys, Relying
 from quanmin.trust.sign_in.passwords import Passwords
 from quanmin.trust.sign_in.recovery import Recovery
@@ -289,7 +288,7 @@ class SignIn:
         await self.note("sign-out", "ok", origin, _who(begun), _role(begun))
         await self.sessions.end_all(begun.account)
 
-    async def tell(self, begun: Begun, action: Action, kind: Told, origin: From) -> None:
+    async def tell(self, begun: Begun, action: Action, kind: str, origin: From) -> None:
         """Write down, and let the account know, what was changed of what it signs in by."""
         await self.note(action, kind, origin, _who(begun), _role(begun))
         await self.notices.leave(begun.account, kind, origin.browser)

@@ -94,7 +94,7 @@ async def test_an_incident_is_counted_from_the_log_told_and_closed(
     await keeper.send(f"{address}/take", step="tell", words="change your password, call 12320")
     await worked_off(pool, tell_kind(guard.store.context, guard.now))
     resident = await clinic.enter("resident")
-    account = (await resident.get("/account")).text
+    account = (await resident.get("/notices")).text
     assert "An incident may concern your records" in account
     assert "call 12320" in account
     await keeper.get(address)

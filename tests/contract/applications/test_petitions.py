@@ -31,7 +31,7 @@ async def test_a_petition_goes_its_way_between_person_institution_and_who_stands
     address = await filed(clinic, resident)
     page = await desk.get(address)
     assert WORDS in page.text
-    assert "asked your institution" in (await desk.get("/account")).text
+    assert "asked your institution" in (await desk.get("/notices")).text
     await desk.get(address)
     refused = await desk.send(f"{address}/take", step="refuse", words="no")
     assert refused.status_code == 422
@@ -47,7 +47,7 @@ async def test_a_petition_goes_its_way_between_person_institution_and_who_stands
     told = (await resident.get(f"{address}?lang=zh")).text
     assert "申诉成立，责成机构改正" in told
     assert "it bears another name" in told
-    assert "There is news of what you have asked" in (await resident.get("/account?lang=en")).text
+    assert "There is news of what you have asked" in (await resident.get("/notices?lang=en")).text
     await resident.get(address)
     await resident.send(f"{address}/take", step="withdraw", lang="zh")
     sheet = (await desk.get("/petitions.csv?kind=correction")).text.splitlines()

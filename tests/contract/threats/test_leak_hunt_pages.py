@@ -70,8 +70,6 @@ async def test_a_secret_changes_no_page_of_who_may_not_see_it(whole: Whole) -> N
         browsers[role] = await whole.entered(actor.code, front)
     paths = sorted(set(addresses(whole.clinic.ids)))
     assert len(paths) > 30
-    for browser in browsers.values():
-        await browser.get("/account")  # what is told once, such as a new browser, is told
     before = {role: await walked(browser, paths) for role, browser in browsers.items()}
     theirs = await whole.entered("hospital-b", front)
     about = [path for path in paths if path.startswith(("/record/", "/person/"))]

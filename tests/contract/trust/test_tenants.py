@@ -38,13 +38,13 @@ from quanmin.trust.emergency_reviews import EmergencyReviews
 from quanmin.trust.lifecycle.activities import ProcessingRegister
 from quanmin.trust.lifecycle.incidents import Incidents, Scope
 from quanmin.trust.lifecycle.petitions import Petitions
+from quanmin.trust.notices import Notices
 from quanmin.trust.registers import Admissions, Application, Registers
 from quanmin.trust.registers.entry import OPEN_END
 from quanmin.trust.registers.posts import Wished
 from quanmin.trust.registers.staff import WantedStaff
 from quanmin.trust.registers.tenants import Tenant
 from quanmin.trust.sign_in.enrolling import EnrolmentDesk
-from quanmin.trust.sign_in.notices import Notices
 from quanmin.trust.tenancy import Tenancy
 
 _numbers = itertools.count(1)
@@ -76,7 +76,8 @@ OPEN = {
     "registers of the node and who signs in to it: no record, no patient": (
         *("trust.actor", "trust.account", "trust.former_password", "trust.totp", "trust.passkey"),
         *("trust.recovery_code", "trust.spent", "trust.invitation", "trust.attempt"),
-        *("trust.session", "trust.notice", "trust.institution_entry", "trust.institution"),
+        *("trust.session", "trust.institution_entry", "trust.institution"),
+        *("trust.contact", "trust.quiet_time", "trust.message"),
         *("trust.post", "trust.proxy", "trust.licence", "trust.practice", "trust.party"),
         *("trust.party_member", "trust.admission", "trust.client", "trust.token", "trust.code"),
         *("trust.launch", "trust.assertion", "trust.tenant", "trust.tenant_member"),
@@ -91,6 +92,9 @@ OPEN = {
     ),
     "what is done with personal data, and to whom it may go abroad: no record, no patient": (
         *("trust.activity", "trust.activity_use", "trust.recipient", "trust.transfer"),
+    ),
+    "what an account is told, by keys; its words are sealed": (
+        *("trust.notice", "trust.pending_notice"),
     ),
     "what is due for deletion or held, by keys: the node's own work over all tenants": (
         *("trust.retention_due", "trust.hold", "trust.deletion", "trust.deletion_item"),

@@ -108,12 +108,12 @@ async def test_who_acts_for_a_child_is_told_of_its_emergency_while_they_act(
     child = clinic.ids["hospital-a crowd"]
     words = "The record of somebody for whom you act was opened in an emergency"
     reason = "unconscious after a fall, allergies unknown"
-    assert words not in (await parent.get("/account")).text
+    assert words not in (await parent.get("/notices")).text
     await records.desk(Emergencies).open(child, reason)
-    page = await parent.get("/account")
+    page = await parent.get("/notices")
     assert words in page.text
     assert "Your record was opened" not in page.text
-    assert "您所代理的人的档案" in (await parent.get("/account?lang=zh")).text
+    assert "您所代理的人的档案" in (await parent.get("/notices?lang=zh")).text
     await Proxies(clinic.pool, ZONE).end(proxy.proxy, at=clinic.guard.now())
     await records.desk(Emergencies).open(child, reason)
     assert await clinic.pool.fetchval("select count(*) from trust.notice") == 1
@@ -183,8 +183,8 @@ async def test_a_proxy_that_is_ended_ends_with_the_next_request_and_both_are_tol
     assert (await hers.send("/acting-for", end=str(proxy.proxy))).status_code == 303
     assert (await parent.get(f"/person/{child}")).status_code == 404
     assert "has ended" in (await parent.get("/account")).text
-    assert "Your acting for another person has ended" in (await parent.get("/account")).text
-    assert "Somebody who acted for you does so no more" in (await hers.get("/account")).text
+    assert "Your acting for another person has ended" in (await parent.get("/notices")).text
+    assert "Somebody who acted for you does so no more" in (await hers.get("/notices")).text
     assert await clinic.sign_in.acting.tell_ended() == 0, "once"
     await hers.client.aclose()
 

@@ -19,9 +19,9 @@ from webauthn.helpers import bytes_to_base64url
 from quanmin.base.clock import Clock
 from quanmin.base.problems import Forbidden, Unauthenticated
 from quanmin.trust import AccessLog, Actor
+from quanmin.trust.notices import Notices
 from quanmin.trust.sign_in import Accounts, Passwords, SignIn, SignInLimits, present_code
 from quanmin.trust.sign_in.attempts import Attempts
-from quanmin.trust.sign_in.notices import Notices
 
 WRONG = "this is not the password 7"
 SESSION = "quanmin_session"
@@ -277,7 +277,7 @@ async def test_a_recovery_code_stands_once_for_the_second_factor(clinic: Clinic)
         await browser.get("/sign-in/factor")
         answer = await browser.send("/sign-in/factor", code=codes[0].lower())
         assert answer.status_code == expected
-    notices = await clinic.sign_in.notices.latest("centre")
+    notices = await clinic.sign_in.notices.listed("centre", count=20)
     assert "recovery-code-used" in {notice.kind for notice in notices}
 
 
@@ -363,13 +363,14 @@ async def test_a_new_browser_is_told_of(clinic: Clinic) -> None:
     browser = await at_sign_in(clinic)
     browser.client.headers["User-Agent"] = "Some browser\x01 7"
     await browser.send("/sign-in", name="resident", password=PASSWORD)
-    page = (await browser.get("/account")).text
+    page = (await browser.get("/notices")).text
     assert page.count("Signed in from a new browser") == 1
     assert "Some browser 7" in page
+    await browser.get("/")
     await browser.send("/sign-out")
     await browser.get("/sign-in")
     await browser.send("/sign-in", name="resident", password=PASSWORD)
-    assert (await browser.get("/account")).text.count("Signed in from a new browser") == 1
+    assert (await browser.get("/notices")).text.count("Signed in from a new browser") == 1
 
 
 async def test_the_only_second_factor_is_not_removed(clinic: Clinic, browser: Browser) -> None:
