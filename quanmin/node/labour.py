@@ -25,6 +25,7 @@ from quanmin.node.server import Node, open_node
 from quanmin.node.settings import Settings
 from quanmin.node.worker import READY, Orders, carry_out
 from quanmin.trust.log.keeping import adopt_all, check_in, drop_months, keep_ahead
+from quanmin.workflow.notices import Delivery, deliver, open_ports
 
 # The steps under way have a connection each, of either kind; two look after the jobs.
 _CONNECTIONS_BESIDE = 2
@@ -47,8 +48,10 @@ async def _work(settings: Settings, orders: Orders) -> None:
         open_node(settings, orders.dsn, connections_max=limit, is_owner=False) as node,
         owner_pool(orders.owner_dsn, limit) as pool,
     ):
+        delivery = open_delivery(node)
         sweeping = asyncio.create_task(sweep(node))
         keeping = asyncio.create_task(keep_log(node, pool))
+        delivering = asyncio.create_task(deliver(delivery, settings.notices.poll_seconds))
         worker = Worker(pool, kinds_of(node), settings.jobs)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -59,6 +62,7 @@ async def _work(settings: Settings, orders: Orders) -> None:
         await worker.run()
         sweeping.cancel()
         keeping.cancel()
+        delivering.cancel()
 
 
 @asynccontextmanager
@@ -69,6 +73,20 @@ async def owner_pool(dsn: str, limit: int) -> AsyncIterator[asyncpg.Pool[asyncpg
         yield pool
     finally:
         await pool.close()
+
+
+def open_delivery(node: Node) -> Delivery:
+    """What has messages of notices leave this node. Raises Unusable."""
+    settings = node.settings
+    return Delivery(
+        node.pool,
+        node.guard,
+        open_ports(settings.notices, node.places.notices),
+        settings.notices,
+        sites={"zh": settings.node.title_zh, "en": settings.node.title_en},
+        origin=settings.origin,
+        now=node.guard.now,
+    )
 
 
 async def sweep(node: Node) -> None:

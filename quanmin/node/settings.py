@@ -37,6 +37,7 @@ from quanmin.trust.sign_in.external_settings import ExternalSettings
 from quanmin.trust.sign_in.oauth_limits import OAuthLimits
 from quanmin.trust.signatures import SignatureSettings
 from quanmin.web.page_settings import PageSettings
+from quanmin.workflow.notices import NoticeSettings
 
 PREFIX: Final = "QUANMIN_"
 _UNITS: Final = (
@@ -344,6 +345,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     processing: ProcessingSettings = msgspec.field(default_factory=ProcessingSettings)
     reindex: ReindexLimits = msgspec.field(default_factory=ReindexLimits)
     retention: RetentionSettings = msgspec.field(default_factory=RetentionSettings)
+    notices: NoticeSettings = msgspec.field(default_factory=NoticeSettings)
     keys: KeySettings = msgspec.field(default_factory=KeySettings)
     pages: PageSettings = msgspec.field(default_factory=PageSettings)
     signatures: SignatureSettings = msgspec.field(default_factory=SignatureSettings)
@@ -375,8 +377,7 @@ _SENTENCES: Final = {
     "door.form_bytes_max": "The largest search sent by POST; of thousands of values about 60 bytes "
     "each.",
     "door.held_bytes_max": "The bodies of all requests that one worker holds together.",
-    "door.surplus_bytes_max": "How much of a refused body is still read, so that its sender sees "
-    "the refusal.",
+    "door.surplus_bytes_max": "How much of a refused body is read, so that its sender sees it.",
     "door.head_seconds_max": "How long the head of a request, its address and headers, may take to "
     "arrive; beyond: 408.",
     "door.head_bytes_max": "How long it may be; beyond: 431.",
@@ -387,8 +388,7 @@ _SENTENCES: Final = {
     "links of the oldest end.",
     "door.running_max": "How many requests one worker answers at once.",
     "door.waiting_max": "How many more may wait; beyond that the answer is 503.",
-    "door.waiting_seconds_max": "How long a request may wait for its turn before the answer is "
-    "503.",
+    "door.waiting_seconds_max": "How long a request may wait for its turn; beyond: 503.",
     "door.client_running_max": "How many requests of one client may run or wait in one worker.",
     "door.client_requests_per_second": "How many requests an actor, an account or an application "
     "may send to the node, counted over all its workers; beyond: 429 with the seconds to wait.",

@@ -42,6 +42,7 @@ from quanmin.node.tls import open_tls
 from quanmin.node.workforce import LABOURING, Source, Workforce
 from quanmin.trust.deciding.rules import load_rules
 from quanmin.web.page_settings import load_boundaries
+from quanmin.workflow.notices import open_ports
 
 log = logging.getLogger("quanmin.node")
 
@@ -97,6 +98,7 @@ class Supervisor:
         open_tls(self._settings.node)
         load_rules(self._settings.rules.folder)
         load_boundaries(self._settings.pages)
+        open_ports(self._settings.notices, self._places.notices)
         self._workforce = Workforce(self._settings, listening.fileno())
         if self._dsn:
             keys = open_keys(

@@ -236,6 +236,47 @@ def test_jobs_are_listed_shown_cancelled_and_tried_again_by_command(node: Runnin
     assert "quanmin jobs list" in missing.stderr
 
 
+def test_a_refused_message_is_listed_and_sent_again_by_command(node: RunningNode) -> None:
+    number = asyncio.run(put_refused(node))
+    assert "the mail server answered 550" in node.run("notices", "list").stdout
+    assert node.run("notices", "resend", str(number)).returncode == 0
+    # Nobody has chosen a way: the job process finds that there is nothing to send.
+    wait_until(
+        lambda: str(number) in node.run("notices", "list", "--state", "needless").stdout,
+        "the message was not looked at",
+    )
+    again = node.run("notices", "resend", str(number))
+    assert again.returncode == 2
+    assert "is needless" in again.stderr
+
+
+def test_a_way_out_that_is_set_by_halves_is_told_before_anything_is_started(
+    node: RunningNode, tmp_path: Path
+) -> None:
+    elsewhere = {"NODE_DIRECTORY": str(tmp_path / "n"), "NODE_PORT": str(free_port())}
+    refused = node.run("node", "start", **elsewhere, NOTICES_SMS_URL="https://sms.test/send")
+    assert refused.returncode == 2
+    assert "notices.secret_file" in refused.stderr + refused.stdout
+    assert not (tmp_path / "n" / "postgres").exists()
+
+
+async def put_refused(node: RunningNode) -> int:
+    connection = await connect(Cluster(node.folder / "postgres").dsn())
+    try:
+        await connection.execute(
+            "insert into trust.account (code, name, made_at) values ('somebody', 'S', 0)"
+        )
+        return int(
+            await connection.fetchval(
+                "insert into trust.message (account, channel, notices, is_urgent, state, due,"
+                " made_at, ended_at, attempts, reason) values ('somebody', 'mail', '{1}', true,"
+                " 'refused', 0, 0, 0, 1, 'the mail server answered 550') returning message"
+            )
+        )
+    finally:
+        await connection.close()
+
+
 def test_a_custom_parameter_is_indexed_by_the_node_itself(node: RunningNode) -> None:
     headers = {"Authorization": f"Bearer {node.token()}", "Content-Type": "application/fhir+json"}
     with httpx.Client(base_url=f"{node.address}/fhir", headers=headers, trust_env=False) as client:
