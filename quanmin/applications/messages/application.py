@@ -18,6 +18,7 @@ APPLICATION = Application(
     reads=frozenset(),
     desks=frozenset({Messages}),
     purpose="HSYSADMIN",
+    section="node",
     home="/messages",
     pages=pages.PAGES,
 )

@@ -13,7 +13,7 @@ from quanmin.web.sheet import sheet
 from quanmin.workflow.notices import Messages, Queued
 from quanmin.workflow.notices.queue import STATES, MessageState
 
-KEEPERS: Final = Access(frozenset({"operator", "system_administrator"}))
+KEEPERS: Final = Access(frozenset({"operator", "system_administrator"}), is_of_node=True)
 _ROWS: Final = 50
 _SHEET_ROWS: Final = 500
 _NUMBER_LENGTH_MAX: Final = 18
