@@ -67,7 +67,7 @@ async def test_a_resident_is_enrolled_and_sees_their_record(clinic: Clinic, desk
     assert page.status_code == 200
     mine = await resident.get("/account")
     assert "Identity document seen at a counter" in mine.text
-    assert "Your identity was checked at a counter" in mine.text
+    assert "Your identity was checked at a counter" in (await resident.get("/notices")).text
     _, again = await accept(clinic, invitation)
     assert again == 404, "used once"
     assert code in (await desk.get("/enrolment")).text

@@ -151,7 +151,7 @@ async def test_a_field_of_work_has_a_page_with_its_applications_alone(browser: B
         r"<main.*?</main>", (await browser.get("/applications?section=node")).text, re.DOTALL
     )
     assert main is not None
-    assert links(main[0]) == {"/tenants"}
+    assert links(main[0]) == {"/tenants", "/messages"}
     nothing = await browser.get("/applications?section=<script>")
     assert "No application of this kind" in nothing.text
     assert "<script>" not in nothing.text

@@ -66,7 +66,7 @@ async def test_a_mother_is_entered_told_and_ended(clinic: Clinic, desk: Browser)
     assert noted is not None
     assert (noted["outcome"], len(noted["patients"])) == ("ok", 2)
     mother = await clinic.enter("mother")
-    assert "You act for another person from now on" in (await mother.get("/account")).text
+    assert "You act for another person from now on" in (await mother.get("/notices")).text
     assert "欧阳小月" not in (await desk.get(LIST)).text
     assert CHILD not in (await desk.get(f"{LIST}.csv")).text
     again = await send(desk)
@@ -78,7 +78,7 @@ async def test_a_mother_is_entered_told_and_ended(clinic: Clinic, desk: Browser)
     await desk.get(path)
     assert (await desk.send(path)).status_code == 200, "asked once more"
     assert (await desk.send(path, confirmed="1")).status_code == 303
-    assert "Your acting for another person has ended" in (await mother.get("/account")).text
+    assert "Your acting for another person has ended" in (await mother.get("/notices")).text
     for browser in (mother, other):
         await browser.client.aclose()
 

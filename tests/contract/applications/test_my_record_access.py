@@ -88,7 +88,7 @@ async def test_a_consent_is_chosen_read_once_more_given_and_taken_back(
     assert await seen_by(clinic, SENDER) == 0
     assert "taken back" in (await resident.get(HOME)).text
     assert (await resident.get(link[0])).status_code == 409
-    told = (await resident.get("/account")).text
+    told = (await resident.get("/notices")).text
     assert "A consent of yours was taken back" in told
 
 
@@ -123,7 +123,7 @@ async def test_all_others_are_refused_and_the_refusal_is_taken_back(
     desk = asking(clinic.guard, "institution", "hospital-a")
     await desk.create("Consent", json.dumps(signed).encode())
     assert await seen_by(clinic, SENDER) == 2
-    assert "An institution has recorded a consent" in (await resident.get("/account")).text
+    assert "An institution has recorded a consent" in (await resident.get("/notices")).text
     await resident.get(f"{HOME}/refuse?institution=all")
     read = await resident.send(f"{HOME}/refuse", institution="all")
     await resident.send(f"{HOME}/refuse", chosen=sealed(read.text))
@@ -148,7 +148,7 @@ async def test_every_access_is_told_in_words_and_can_be_complained_of(
     doctor = asking(clinic.guard, "doctor", "hospital-b", purpose="BTG")
     await doctor.desk(Emergencies).open(clinic.ids["hospital-a man"], "unconscious after a fall")
     await doctor.read("Observation", clinic.ids["hospital-a Observation"])
-    assert "opened in an emergency" in (await resident.get("/account")).text
+    assert "opened in an emergency" in (await resident.get("/notices")).text
     page = (await resident.get(f"{HOME}/looked")).text
     assert "unconscious after a fall; it waits for its review" in page
     assert page.count("/petitions/new?kind=complaint&amp;about=AuditEvent/log-") >= 3
