@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, time
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -108,6 +108,11 @@ class Visit:
         """A moment (since 1970-01-01T00:00Z) by the clock of where the node stands."""
         there = datetime.fromtimestamp(microseconds / 1_000_000, self.house.settings.zone)
         return f"{there:%Y-%m-%d %H:%M}"
+
+    def midnight(self, day: date) -> int:
+        """When a day begins where the node stands, in microseconds since 1970-01-01T00:00Z."""
+        begins = datetime.combine(day, time(), self.house.settings.zone)
+        return int(begins.timestamp()) * 1_000_000
 
     def path(self, name: str) -> str:
         """A part of the path, by its name in the page's declaration. Raises NotFound for what no

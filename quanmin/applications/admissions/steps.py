@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, time, timedelta
+from datetime import timedelta
 from typing import Any, Final, get_args
 
 from starlette.responses import Response
@@ -128,11 +128,7 @@ async def admit(visit: Visit, records: DeclaredRecords) -> Response:
     agreement = sent.text("agreement", is_needed=True)
     first, last = sent.day("from", is_needed=True), sent.day("until", is_needed=True)
     if sent.is_sound and first is not None and last is not None:
-        zone = visit.house.settings.zone
-        since, until = (
-            int(datetime.combine(day, time(), zone).timestamp()) * 1_000_000
-            for day in (first, last + timedelta(days=1))
-        )
+        since, until = visit.midnight(first), visit.midnight(last + timedelta(days=1))
         try:
             await records.desk(Registers).admit(
                 one.admission, agreement=agreement, since=since, until=until

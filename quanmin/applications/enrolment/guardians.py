@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from datetime import date, datetime, time, timedelta
+from datetime import timedelta
 from typing import Final
 
 from starlette.responses import Response
@@ -116,7 +116,7 @@ async def enter(visit: Visit, records: DeclaredRecords) -> Response:
                 say("Both are told. Who acts sees the other's record from now on."),
             ]
             return confirm_page(visit, title, sentences, back=_LIST)
-        end = OPEN_END if last is None else _midnight(visit, last + timedelta(days=1))
+        end = OPEN_END if last is None else visit.midnight(last + timedelta(days=1))
         wished = WishedProxy(
             patient=one.id,
             number=sent.text("number"),
@@ -215,10 +215,6 @@ def _end_of(visit: Visit, one: EnteredProxy) -> Cell:
     if one.until <= visit.house.guard.now():
         return Cell("")
     return Cell(visit.say("End it"), f"{_LIST}/{one.proxy}/end")
-
-
-def _midnight(visit: Visit, day: date) -> int:
-    return int(datetime.combine(day, time(), visit.house.settings.zone).timestamp()) * 1_000_000
 
 
 PAGES: Final[tuple[Page, ...]] = (proxies, proxies_sheet, enter, end)

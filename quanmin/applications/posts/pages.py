@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import date, timedelta
 from typing import Final
 
 from starlette.responses import Response
@@ -149,8 +149,8 @@ async def give(visit: Visit, records: DeclaredRecords) -> Response:
             actor,
             tuple(sorted({duty for duty in named if duty})),
             practitioner,
-            _midnight(visit, first),
-            OPEN_END if last is None else _midnight(visit, last + timedelta(days=1)),
+            visit.midnight(first),
+            OPEN_END if last is None else visit.midnight(last + timedelta(days=1)),
         )
         try:
             await desk.appoint(wished)
@@ -179,7 +179,7 @@ async def end(visit: Visit, records: DeclaredRecords) -> Response:
             when = say("at once") if last is None else last.isoformat()
             after = say("Then they do nothing any more in this post, wherever they are signed in.")
             return confirm_page(visit, title, [f"{lead}: {when}", after], back=_LIST)
-        at = None if last is None else _midnight(visit, last + timedelta(days=1))
+        at = None if last is None else visit.midnight(last + timedelta(days=1))
         try:
             await desk.end_post(held.post, at=at)
         except (Invalid, Conflict, Forbidden) as problem:
@@ -236,11 +236,7 @@ def _number(text: str) -> int | None:
 
 
 def _moment(visit: Visit, day: date | None) -> int | None:
-    return None if day is None else _midnight(visit, day) + 43_200_000_000
-
-
-def _midnight(visit: Visit, day: date) -> int:
-    return int(datetime.combine(day, time(), visit.house.settings.zone).timestamp()) * 1_000_000
+    return None if day is None else visit.midnight(day) + 43_200_000_000
 
 
 PAGES: Final[tuple[Page, ...]] = (posts, posts_sheet, give, end)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, time, timedelta
+from datetime import timedelta
 from typing import Final, get_args
 
 from starlette.responses import Response
@@ -106,11 +106,7 @@ async def approve(visit: Visit, records: DeclaredRecords) -> Response:
         sent.faults.setdefault("records", say("Write a number."))
     first, last = sent.day("from", is_needed=True), sent.day("until", is_needed=True)
     if sent.is_sound and first is not None and last is not None:
-        zone = visit.house.settings.zone
-        since, until = (
-            int(datetime.combine(day, time(), zone).timestamp()) * 1_000_000
-            for day in (first, last + timedelta(days=1))
-        )
+        since, until = visit.midnight(first), visit.midnight(last + timedelta(days=1))
         approval = Approval(
             ground=ground,
             reference=reference,
