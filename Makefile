@@ -45,7 +45,7 @@ test: set-up browser
 
 test-full: set-up browser
 	@echo "== all tests, the long ones too, $(WORKERS) at a time"
-	@$(PYTHON_IN) -m pytest tests -n $(WORKERS) --dist loadgroup -q
+	@QUANMIN_TESTS=full $(PYTHON_IN) -m pytest tests -n $(WORKERS) --dist loadgroup -q
 
 check: set-up
 	@echo "== format" && .venv/bin/ruff format --check --quiet .

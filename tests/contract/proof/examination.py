@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Iterable
 from functools import cached_property
@@ -13,11 +14,17 @@ from hypothesis import HealthCheck, settings
 
 from quanmin.base.problems import Problem
 
+# `make test-full` says so: all examples. What every run can pay is a part of them.
+IS_WHOLE = os.environ.get("QUANMIN_TESTS") == "full"
+PART = 3
+
 
 def the_same_each_time(times: int) -> settings:
-    """Hypothesis draws so many examples, in every run the same; what it draws with is kept."""
+    """Hypothesis draws so many examples (in `make test` a third), in every run the same; what it
+    draws with is kept.
+    """
     return settings(
-        max_examples=times,
+        max_examples=times if IS_WHOLE else times // PART,
         deadline=None,
         derandomize=True,
         suppress_health_check=[HealthCheck.function_scoped_fixture],
