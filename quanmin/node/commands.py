@@ -188,8 +188,7 @@ def _show_accounts(places: Places) -> None:
     role, factor_by = (Column(name, overflow="fold") for name in ("role", "second factor"))
     table = Table(account, role, password, factor_by, box=None, padding=(0, 2))
     for each in places.accounts():
-        factor = f"quanmin account code {each.code}" if each.secret else ""
-        table.add_row(each.code, each.role, each.password, factor)
+        table.add_row(each.code, each.role, each.password, f"quanmin account code {each.code}")
     _console.print(table, soft_wrap=True)
 
 

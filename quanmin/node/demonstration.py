@@ -114,7 +114,8 @@ async def _open_accounts(settings: Settings, dsn: str, places: Places, province:
     of a resident, of a mother who acts for her child, and of the security administrator. Whoever
     can read the node's folder can sign in as any of them.
     """
-    known = {shown.code for shown in places.accounts()}
+    kept = [shown for shown in places.accounts() if shown.secret]
+    known = {shown.code for shown in kept}
     family = parent_and_child(province)
     async with open_node(settings, dsn, connections_max=2) as node:
         resident = await node.actors.by_code(RESIDENT.code)
@@ -130,14 +131,15 @@ async def _open_accounts(settings: Settings, dsn: str, places: Places, province:
         if family is not None and mother is not None:
             actors.append(Actor("demo-mother", "resident", family.parent_name, "", str(mother)))
         missing = [actor for actor in actors if actor.code not in known]
-        made = [await _open_account(node.sign_in, actor) for actor in missing]
+        made = [await open_account(node.sign_in, actor) for actor in missing]
         await fill_posts(node, province)
         if family is not None:
             await enter_parent(node, family)
-    places.keep_accounts((*places.accounts(), *made))
+    places.keep_accounts((*kept, *made))
 
 
-async def _open_account(entrance: SignIn, actor: Actor) -> Shown:
+async def open_account(entrance: SignIn, actor: Actor) -> Shown:
+    """An account of a demonstration, with an authenticator whose secret is shown."""
     password = "-".join(secrets.token_hex(2) for _ in range(5))
     document = f"demonstration:{actor.code}"
     if await entrance.accounts.find(actor.code) is None:
@@ -147,8 +149,6 @@ async def _open_account(entrance: SignIn, actor: Actor) -> Shown:
     else:  # an earlier demonstration was interrupted before it could keep the password
         invitation = await entrance.accounts.invite(actor.code)
     await entrance.accounts.accept(invitation, password)
-    if not await entrance.needs_factor(actor.code):
-        return Shown(actor.code, actor.role, password, "")
     secret = entrance.totp.new_secret()
     await entrance.totp.add(actor.code, secret, present_code(secret, periods_ago=1))
     return Shown(actor.code, actor.role, password, secret)

@@ -66,9 +66,7 @@ class Enrolled(msgspec.Struct, frozen=True):
 
 
 class Shown(msgspec.Struct, frozen=True):
-    """An account of a demonstration. `secret` is what its one-time codes are made of, "" where a
-    password is enough.
-    """
+    """An account of a demonstration. `secret` is what its one-time codes are made of."""
 
     code: str
     role: str

@@ -35,7 +35,7 @@ from quanmin.trust.sign_in.external import BACK
 from quanmin.trust.sign_in.secrets import new_family
 from quanmin.trust.sign_in.server import AuthorizationServer
 from quanmin.trust.sign_in.tokens import Grant
-from quanmin.web.entry import FACTOR, FACTORS, PASSWORD, POST, SIGN_IN
+from quanmin.web.entry import AGAIN, FACTOR, FACTORS, PASSWORD, POST, SIGN_IN
 from quanmin.web.persons import tell_patient
 from quanmin.web.route import ANYBODY, Page, page
 from quanmin.web.visit import Visit
@@ -48,8 +48,10 @@ _WAY_BACK_SECONDS: Final = 60
 _HITS: Final = 10
 _ONESELF: Final = 0
 # Where signing in leads before it is done; what comes after depends on who it is.
-_NOT_YET: Final = frozenset({SIGN_IN, FACTOR, FACTORS, PASSWORD, POST})
-_WAYS_IN: Final = frozenset({("POST", SIGN_IN), ("POST", FACTOR), ("POST", POST), ("GET", BACK)})
+_NOT_YET: Final = frozenset({AGAIN, SIGN_IN, FACTOR, FACTORS, PASSWORD, POST})
+_WAYS_IN: Final = frozenset(
+    {("POST", SIGN_IN), ("POST", FACTOR), ("POST", FACTORS), ("POST", POST), ("GET", BACK)}
+)
 _RESIDENTS: Final = frozenset({"resident", "guardian"})
 _ENCOUNTER: Final = "launch/encounter"
 _NO_VISIT: Final[dict[str, Any]] = {"encounter": None, "is_encounter_chosen": False}
@@ -100,7 +102,7 @@ def goes_on(visit: Visit, response: Response) -> None:
     is_through = (
         (visit.request.method, visit.request.url.path) in _WAYS_IN
         and response.status_code == 303
-        and response.headers["location"] not in _NOT_YET
+        and response.headers["location"].partition("?")[0] not in _NOT_YET
     )
     if not closed or not is_through:
         return

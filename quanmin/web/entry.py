@@ -34,6 +34,7 @@ FACTOR: Final = "/sign-in/factor"
 INVITATION: Final = "/invitation"
 POST: Final = "/post"
 ACCOUNT: Final = "/account"
+AGAIN: Final = "/account/again"
 HOME: Final = "/"
 FACTORS: Final = "/account/factors"
 OUT: Final = "/sign-in/external/out"
@@ -248,9 +249,16 @@ async def _ask_factor(visit: Visit, begun: Begun, problem: Problem | None = None
         challenge=sealed,
         host=visit.house.settings.passkey_host,
         has_codes=await entrance.totp.is_there(begun.account),
+        is_resident=await is_resident(visit, begun),
         **told,
     )
     return _waiting(response, told["wait"])
+
+
+async def is_resident(visit: Visit, begun: Begun) -> bool:
+    """Whether who signs in is a resident: helped at a counter, and in plain words."""
+    actors = await visit.house.sign_in.posts(begun.account)
+    return any(actor.role == "resident" for actor in actors)
 
 
 @page(INVITATION, access=ANYBODY, methods=("GET", "POST"))

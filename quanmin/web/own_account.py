@@ -19,8 +19,10 @@ from quanmin.trust.sign_in.acting import real_name
 from quanmin.trust.sign_in.approvals import ApprovalDesk
 from quanmin.trust.sign_in.approving import words_of
 from quanmin.trust.sign_in.external import METHOD
+from quanmin.web.approving import goes_on
 from quanmin.web.entry import (
     ACCOUNT,
+    AGAIN,
     FACTORS,
     PASSWORD,
     SIGN_IN,
@@ -28,6 +30,7 @@ from quanmin.web.entry import (
     as_words,
     challenge_of,
     faults_of,
+    is_resident,
     new_challenge,
     new_password,
     origin_of,
@@ -43,7 +46,6 @@ from quanmin.web.sheet import sheet
 from quanmin.web.visit import Visit
 
 ANEW: Final = "/sign-in/external?again=1"
-AGAIN: Final = "/account/again"
 APPLICATIONS: Final = "/account/applications"
 _FAMILY_END: Final = 1 << 63
 _PURPOSE: Final = "HSYSADMIN"
@@ -164,6 +166,7 @@ async def _ask_again(visit: Visit, begun: Begun, problem: Problem | None = None)
         elsewhere=title_of_external(visit) if METHOD in begun.methods else None,
         host=visit.house.settings.passkey_host,
         has_codes=await entrance.totp.is_there(begun.account),
+        has_factor=await entrance.factors.are_there(begun.account),
         address=f"{AGAIN}?for={wanted}" if wanted in _RETURNS else AGAIN,
         **told,
     )
@@ -191,8 +194,8 @@ async def password(visit: Visit) -> Response:
 
 @page(FACTORS, access=ANYBODY, methods=("GET", "POST"))
 async def factors(visit: Visit) -> Response:
-    """Add a passkey or an authenticator, or take one away. Whoever has no second factor yet and
-    needs one can come here and nowhere else.
+    """Add a passkey or an authenticator, or take one away. Whoever has no second factor yet can
+    come here and nowhere else.
     """
     entrance, begun = visit.house.sign_in, visit.begun
     if begun is None or begun.stage == "proving":
@@ -201,7 +204,7 @@ async def factors(visit: Visit) -> Response:
         if begun.stage == "whole":
             return visit.go(f"{AGAIN}?for={FACTORS}")
         return visit.go(ANEW if METHOD in begun.methods else SIGN_IN)
-    if begun.stage == "enrolling" and await entrance.has_factor(begun.account):
+    if begun.stage == "enrolling" and await entrance.factors.are_there(begun.account):
         return visit.go(SIGN_IN)  # added elsewhere meanwhile: the password alone is no more enough
     if visit.request.method == "GET":
         return await _show_factors(visit, begun)
@@ -243,16 +246,11 @@ async def _change(visit: Visit, begun: Begun) -> str:
 
 async def _remove(visit: Visit, begun: Begun, what: str) -> str:
     entrance, origin = visit.house.sign_in, origin_of(visit, begun.account)
-    count = len(await entrance.passkeys.listed(begun.account))
-    count += await entrance.totp.is_there(begun.account)
-    if count <= 1 and await entrance.needs_factor(begun.account):
+    key = None if what == "remove-authenticator" else _key_of(visit)
+    if not await entrance.factors.take_away(begun.account, key):
         return visit.say("This is the only second factor. Add another before you remove it.")
-    if what == "remove-authenticator":
-        await entrance.totp.remove(begun.account)
-        await entrance.tell(begun, "factor-change", "authenticator-removed", origin)
-    else:
-        await entrance.passkeys.remove(begun.account, _key_of(visit))
-        await entrance.tell(begun, "factor-change", "passkey-removed", origin)
+    kind = "authenticator-removed" if key is None else "passkey-removed"
+    await entrance.tell(begun, "factor-change", kind, origin)
     return ""
 
 
@@ -266,25 +264,28 @@ def _key_of(visit: Visit) -> bytes:
 async def _show_factors(visit: Visit, begun: Begun, fault: str = "") -> Response:
     entrance = visit.house.sign_in
     challenge, sealed = new_challenge(visit)
-    secret = entrance.totp.new_secret()
+    # The same secret again after a wrong code: the authenticator has it already.
+    sent = visit.sent.get("secret", "") if fault else ""
+    secret = str(visit.kept(sent)["secret"]) if sent else entrance.totp.new_secret()
     found = await entrance.accounts.find(begun.account)
     name = found.name if found else begun.account
-    site = visit.house.settings.title.told(visit.language)
+    address = entrance.totp.address(
+        secret, begun.account, visit.house.settings.title.told(visit.language)
+    )
     return visit.page(
         "kit/factors.html",
         status=422 if fault else 200,
         has_script=True,
         fault=fault,
         is_enrolling=begun.stage == "enrolling",
+        is_resident=await is_resident(visit, begun),
         options=await entrance.passkeys.offer(begun.account, name, challenge),
         challenge=sealed,
         host=visit.house.settings.passkey_host,
         secret=secret,
         kept_secret=visit.keep({"secret": secret}),
-        picture=qr_code(
-            entrance.totp.address(secret, begun.account, site),
-            visit.say("Picture for an authenticator"),
-        ),
+        picture=qr_code(address, visit.say("Picture for an authenticator")),
+        address=address,
         has_codes=await entrance.totp.is_there(begun.account),
         passkeys=[
             (base64.urlsafe_b64encode(one.id).decode(), one)
@@ -300,7 +301,8 @@ async def _recovery_after(visit: Visit, begun: Begun, origin: Any) -> Response:
     step = await entrance.finish_enrolling(begun, visit.cookie, origin)
     codes = await entrance.recovery.renew(begun.account)
     moved = await arrive(visit, step)
-    response = visit.page("kit/recovery_codes.html", codes=codes, onward=moved.headers["location"])
+    goes_on(visit, moved)
+    response = _show_codes(visit, begun, codes, moved.headers["location"])
     for value in moved.headers.getlist("set-cookie"):
         response.headers.append("set-cookie", value)
     return response
@@ -313,10 +315,20 @@ async def recovery_codes(visit: Visit) -> Response:
     if not entrance.has_proved_lately(begun):
         return visit.go(f"{AGAIN}?for={RECOVERY}")
     if visit.request.method == "GET":
-        return visit.page("kit/recovery_codes.html", codes=(), onward=ACCOUNT)
+        return _show_codes(visit, begun, (), ACCOUNT)
     codes = await entrance.recovery.renew(begun.account)
     await entrance.tell(begun, "factor-change", "recovery-codes-made", origin_of(visit, ""))
-    return visit.page("kit/recovery_codes.html", codes=codes, onward=ACCOUNT)
+    return _show_codes(visit, begun, codes, ACCOUNT)
+
+
+def _show_codes(visit: Visit, begun: Begun, codes: tuple[str, ...], onward: str) -> Response:
+    return visit.page(
+        "kit/recovery_codes.html",
+        codes=codes,
+        onward=onward,
+        account=begun.account,
+        address=visit.house.sign_in.passkeys.origin,
+    )
 
 
 PAGES: tuple[Page, ...] = (

@@ -17,6 +17,7 @@ import msgspec
 from quanmin.base.database import Connection
 from quanmin.base.problems import GrantRefused
 from quanmin.trust.actors import SESSION_LASTS
+from quanmin.trust.sign_in.factors import PROVES_TWO
 from quanmin.trust.sign_in.oauth_limits import OAuthLimits
 from quanmin.trust.sign_in.secrets import digest_of, new_family, new_secret
 from quanmin.trust.sign_in.tokens import Grant, Issued, Tokens, grant_of
@@ -28,7 +29,8 @@ CHALLENGE: Final = re.compile(r"[A-Za-z0-9_\-]{43}")
 
 _SHOWN: Final = f"""
     select c.*, a.is_active and k.locked_at is null and k.retired_at is null
-        and (c.session is null or {SESSION_LASTS.format(at="$2")}) as may
+        and (c.session is null or {SESSION_LASTS.format(at="$2")})
+        and (k.code is null or {PROVES_TWO}) as may
     from trust.code c join trust.actor a on a.code = c.actor
     left join trust.account k on k.code = a.account
     left join trust.session s on s.id = c.session where c.hash = $1 for update of c

@@ -1,4 +1,4 @@
-"""What a password must be, how it is kept and who needs a second factor: the definition, read."""
+"""What a password must be, how it is kept and what is proved beside it: the definition, read."""
 
 from __future__ import annotations
 
@@ -43,12 +43,6 @@ class RecoveryRule(msgspec.Struct, frozen=True):
     codes: int
 
 
-class FactorRule(msgspec.Struct, frozen=True):
-    """Whom the password is enough for."""
-
-    free_roles: frozenset[str]
-
-
 class Measures(msgspec.Struct, frozen=True):
     """The definition file, read."""
 
@@ -56,7 +50,6 @@ class Measures(msgspec.Struct, frozen=True):
     argon2id: Argon2Rule
     totp: TotpRule
     recovery: RecoveryRule
-    second_factor: FactorRule
 
 
 @cache

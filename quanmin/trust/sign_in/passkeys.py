@@ -180,12 +180,6 @@ class Passkeys:
         )
         return tuple(Passkey(*row) for row in rows)
 
-    async def remove(self, account: str, id_: bytes) -> None:
-        """Take one passkey away."""
-        await self._pool.execute(
-            "delete from trust.passkey where account = $1 and id = $2", account, id_
-        )
-
     async def _spend(self, challenge: bytes) -> None:
         """Use up a challenge, in all workers. Raises Unauthenticated when it was used before."""
         now = self._now()

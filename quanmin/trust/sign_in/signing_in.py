@@ -24,6 +24,7 @@ from quanmin.trust.sign_in.acting import ActingFor, oneself
 from quanmin.trust.sign_in.attempts import Attempts, Kind
 from quanmin.trust.sign_in.external import METHOD, Arrived, External
 from quanmin.trust.sign_in.external_settings import ExternalSettings
+from quanmin.trust.sign_in.factors import Factors
 from quanmin.trust.sign_in.limits import SignInLimits
 from quanmin.trust.sign_in.measures import load_measures
 from quanmin.trust.sign_in.passkeys import Passkeys, Relying
@@ -106,6 +107,7 @@ class SignIn:
         self.totp = Totp(pool, derive("one-time codes"), measures.totp, now)
         self.passkeys = Passkeys(pool, key, relying, now)
         self.recovery = Recovery(pool, measures.recovery)
+        self.factors = Factors(pool)
         self.notices = Notices(pool, now)
         self.acting = ActingFor(pool, self.notices, now)
         self.external: External | None = None
@@ -119,7 +121,6 @@ class SignIn:
                 origin=relying.origin,
                 ended=self.sessions.announce,
             )
-        self._free_roles = measures.second_factor.free_roles
         self._log = log
         self._now = now
 
@@ -130,8 +131,8 @@ class SignIn:
         await self.acting.tell_ended()
 
     async def by_password(self, name: str, password: str, origin: From) -> Step:
-        """Begin a session by name and password: whole where that is enough, else in the stage that
-        comes next. Raises Unauthenticated, TooMany.
+        """Begin a session by name and password, in the stage in which a second factor is proved, or
+        got by who has none. Raises Unauthenticated, TooMany.
         """
         name = name.strip().casefold()[:_NAME_LENGTH_MAX]
         await self._check_password(name, password, origin, "sign-in")
@@ -177,7 +178,7 @@ class SignIn:
 
     async def by_external(self, arrived: Arrived, origin: From) -> Step:
         """Begin a session for whom another issuer has proven: whole where it vouches for a second
-        factor or none is asked for, else in the stage that comes next. Raises Unauthenticated.
+        factor, else in the stage that comes next. Raises Unauthenticated.
         """
         account = await self.accounts.find(arrived.account)
         if account is None or not account.may_sign_in:
@@ -205,10 +206,11 @@ class SignIn:
         self, begun: Begun, cookie: str, password: str, code: str, origin: From
     ) -> str:
         """The session's new cookie, after its account has proved itself once more by the password
-        and, when it has an authenticator, a code of it. Raises Unauthenticated, TooMany.
+        and a code, of its authenticator or for recovery; by the password alone where all that it
+        has is another issuer. Raises Unauthenticated, TooMany.
         """
         await self._check_password(begun.account, password, origin, "sign-in-again")
-        if await self.totp.is_there(begun.account):
+        if await self.factors.are_there(begun.account):
             await self._check_code(begun.account, code, origin)
         return await self._proved_again(begun, cookie, origin)
 
@@ -240,7 +242,11 @@ class SignIn:
         Unauthenticated while it has none.
         """
         account = await self.accounts.find(begun.account)
-        if account is None or begun.stage != "enrolling" or not await self.has_factor(account.code):
+        if (
+            account is None
+            or begun.stage != "enrolling"
+            or not await self.factors.are_there(account.code)
+        ):
             raise Unauthenticated(_REFUSED)
         methods = (*begun.methods, "mfa")
         return await self._go_on(account, methods, origin, is_enough=True, replaced=cookie)
@@ -296,15 +302,6 @@ class SignIn:
     async def posts(self, account: str) -> tuple[Actor, ...]:
         """As whom an account may act now."""
         return await self.actors.of_account(account, self._now())
-
-    async def needs_factor(self, account: str) -> bool:
-        """Whether a password is not enough for one of the account's roles."""
-        actors = await self.actors.of_account(account)
-        return any(actor.role not in self._free_roles for actor in actors)
-
-    async def has_factor(self, account: str) -> bool:
-        """Whether the account has a passkey or an authenticator."""
-        return await self.totp.is_there(account) or bool(await self.passkeys.listed(account))
 
     async def note(
         self,
@@ -418,10 +415,8 @@ class SignIn:
         if not actors:
             await self._refuse("sign-in", origin, account.code)
         stage: Stage = "whole"
-        if not is_enough and await self.has_factor(account.code):
-            stage = "proving"
-        elif not is_enough and await self.needs_factor(account.code):
-            stage = "enrolling"
+        if not is_enough:
+            stage = "proving" if await self.factors.are_there(account.code) else "enrolling"
         actor = actors[0] if stage == "whole" else None
         if actor is not None:
             await self._note_arrival(account, actor, origin)

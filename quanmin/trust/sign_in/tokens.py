@@ -16,6 +16,7 @@ from quanmin.base.problems import GrantRefused
 from quanmin.trust.actors import SESSION_LASTS
 from quanmin.trust.scopes import Scopes, parse_scopes
 from quanmin.trust.sign_in.assertions import Proven
+from quanmin.trust.sign_in.factors import PROVES_TWO
 from quanmin.trust.sign_in.oauth_limits import OAuthLimits
 from quanmin.trust.sign_in.secrets import digest_of, new_family, new_secret
 
@@ -59,7 +60,8 @@ _FORGET: Final = tuple(
 _RENEWED: Final = f"""
     select t.*, a.is_active and k.locked_at is null and k.retired_at is null
         and (t.session is null or {SESSION_LASTS.format(at="$4")})
-        and (t.proxy is null or p.since <= $4 and p.until > $4) as may
+        and (t.proxy is null or p.since <= $4 and p.until > $4)
+        and (k.code is null or {PROVES_TWO}) as may
     from trust.token t join trust.actor a on a.code = t.actor
     left join trust.account k on k.code = a.account
     left join trust.session s on s.id = t.session

@@ -93,10 +93,6 @@ class Totp:
         found = await self._pool.fetchval("select 1 from trust.totp where account = $1", account)
         return found is not None
 
-    async def remove(self, account: str) -> None:
-        """Take the authenticator away."""
-        await self._pool.execute("delete from trust.totp where account = $1", account)
-
     def _step_of(self, secret: str, code: str) -> int | None:
         """The step whose code this is, of those that the clock of an authenticator may show."""
         bare = "".join(code.split()).encode("utf-8", "replace")

@@ -63,6 +63,7 @@ async def test_a_resident_is_enrolled_and_sees_their_record(clinic: Clinic, desk
     assert (noted["outcome"], noted["actor"], noted["patients"]) == ("ok", "hospital-a", [woman])
     resident, status = await accept(clinic, invitation)
     assert status == 303
+    assert (await resident.add_authenticator()).status_code == 200
     page = await resident.get(f"/person/{clinic.ids['hospital-a crowd']}")
     assert page.status_code == 200
     mine = await resident.get("/account")
@@ -81,12 +82,23 @@ async def test_who_has_lost_the_way_in_gets_it_back_and_nobody_else_keeps_it(
 ) -> None:
     code, invitation = await enrol(desk)
     before, _ = await accept(clinic, invitation)
+    await before.add_authenticator()
+    assert (await before.get("/account")).status_code == 200
     same, fresh = await enrol(desk)
     assert same == code, "one account for one person"
     assert (await before.get("/account")).headers["location"] == "/sign-in", "out at once"
     kept = await clinic.pool.fetchval("select password from trust.account where code = $1", code)
     assert kept is None
-    assert (await accept(clinic, fresh))[1] == 303
+    assert not await clinic.sign_in.factors.are_there(code), "what was lost proves nothing"
+    assert await clinic.sign_in.recovery.count(code) == 0
+    noted = "select count(*) from trust.access where action = 'enrol' and outcome = 'ok'"
+    assert await clinic.pool.fetchval(noted) == 2
+    after, status = await accept(clinic, fresh)
+    assert status == 303
+    assert (await after.get("/account")).headers["location"] == "/sign-in"
+    await after.add_authenticator()
+    told = await clinic.sign_in.notices.listed(code, count=20)
+    assert [one.kind for one in told].count("enrolled") == 2
     await clinic.sign_in.accounts.lock(code)
     (chosen,) = await choose(desk, NUMBER)
     refused = await desk.send(

@@ -14,7 +14,6 @@ import msgspec
 import pytest
 from clients import bearing
 from clinic import Browser, Clinic
-from entrance import PASSWORD
 from stores import START
 
 from quanmin.base.problems import Forbidden, NotFound
@@ -143,8 +142,7 @@ async def test_it_is_told_in_audit_events(clinic: Clinic, parent: Browser) -> No
 async def test_who_may_act_for_another_chooses_after_signing_in(clinic: Clinic) -> None:
     await enter(clinic)
     browser = Browser(clinic.pages())
-    await browser.get("/sign-in")
-    answer = await browser.send("/sign-in", name="resident", password=PASSWORD)
+    answer = await clinic.walk_in(browser, "resident")
     assert answer.headers["location"] == "/acting-for"
     assert "欧阳明月" in (await browser.get("/acting-for")).text
     await browser.client.aclose()

@@ -17,7 +17,6 @@ import httpx
 import pytest
 from clients import ADDRESS, Backend, bearing, caller, now, open_server, proof
 from clinic import Browser, Clinic
-from entrance import PASSWORD
 from joserfc import jws
 from joserfc.jwk import KeySet
 from starlette.applications import Starlette
@@ -454,8 +453,7 @@ async def test_whoever_signs_in_for_an_application_goes_on_to_it(stage: Stage) -
     browser = Browser(stage.pages)
     asked = await browser.get(stage.wish())
     assert (asked.status_code, asked.headers["location"]) == (303, "/sign-in")
-    await browser.get("/sign-in")
-    entered = await browser.send("/sign-in", name="resident", password=PASSWORD)
+    entered = await stage.clinic.walk_in(browser, "resident")
     address = entered.headers["location"]
     assert urlsplit(address).path == "/oauth/authorize"
     assert "Growth chart" in (await browser.get(address)).text

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 import pytest
 from clinic import ADDRESS, Browser, Clinic
-from entrance import PASSWORD
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Mount, Route
 
@@ -56,7 +55,7 @@ async def test_cookies_are_closed_to_scripts_and_other_sites(clinic: Clinic) -> 
     browser = Browser(clinic.pages(is_secure=True), "https://node.test")
     answer = await browser.get("/sign-in")
     assert answer.headers["set-cookie"].count("HttpOnly") == 1
-    answer = await browser.send("/sign-in", name="resident", password=PASSWORD)
+    answer = await clinic.walk_in(browser, "resident")
     cookies = answer.headers.get_list("set-cookie")
     session = [value for value in cookies if value.startswith("__Host-quanmin_session=")]
     assert len(session) == 1

@@ -55,23 +55,17 @@ async def another_worker(clinic: Clinic, **limits: int) -> Clinic:
     return other
 
 
-async def test_staff_sign_in_by_password_and_code(clinic: Clinic) -> None:
+@pytest.mark.parametrize("code", ["centre", "resident"])
+async def test_everybody_signs_in_by_password_and_code(clinic: Clinic, code: str) -> None:
     browser = await at_sign_in(clinic)
-    answer = await browser.send("/sign-in", name=" Centre ", password=PASSWORD)
+    answer = await browser.send("/sign-in", name=f" {code.title()} ", password=PASSWORD)
     assert answer.headers["location"] == "/sign-in/factor"
     assert (await browser.get("/")).headers["location"] == "/sign-in"
     await browser.get("/sign-in/factor")
-    answer = await browser.send("/sign-in/factor", code=present_code(clinic.secrets["centre"]))
+    answer = await browser.send("/sign-in/factor", code=present_code(clinic.secrets[code]))
     assert answer.headers["location"] == "/"
     assert (await browser.get("/")).status_code == 200
-    assert ("sign-in", "ok", "centre") in await accesses(clinic)
-
-
-async def test_a_resident_signs_in_by_password_alone(clinic: Clinic) -> None:
-    browser = await at_sign_in(clinic)
-    answer = await browser.send("/sign-in", name="resident", password=PASSWORD)
-    assert answer.headers["location"] == "/"
-    assert (await browser.get("/account")).status_code == 200
+    assert ("sign-in", "ok", code) in await accesses(clinic)
 
 
 async def test_staff_without_a_second_factor_may_do_nothing_but_add_one(clinic: Clinic) -> None:
@@ -84,12 +78,11 @@ async def test_staff_without_a_second_factor_may_do_nothing_but_add_one(clinic: 
     for path in ("/", "/account", "/account/password", "/account/recovery-codes", "/post"):
         assert (await browser.get(path)).headers["location"] == "/sign-in"
     page = (await browser.get("/account/factors")).text
-    secret = re.findall(r"<code>([A-Z2-7]{32})</code>", page)[0]
     kept = re.findall(r'name="secret" value="([^"]+)"', page)[0]
     fields = {"what": "authenticator", "secret": kept}
     refused = await browser.send("/account/factors", **fields, code="000000")
     assert refused.status_code == 422
-    done = await browser.send("/account/factors", **fields, code=present_code(secret))
+    done = await browser.add_authenticator()
     assert done.status_code == 200
     assert len(re.findall(r"<li><code>[A-Z2-9-]{19}</code>", done.text)) == 10
     assert (await browser.get("/")).status_code == 200
@@ -173,7 +166,7 @@ async def test_all_workers_together_let_through_no_more_than_one_would(clinic: C
 
 async def test_nobody_is_shut_out_by_anothers_failures(clinic: Clinic) -> None:
     own = await at_sign_in(clinic)
-    await own.send("/sign-in", name="resident", password=PASSWORD)
+    await clinic.walk_in(own, "resident")
     await own.get("/account")
     await own.send("/sign-out")
     for _ in range(8):
@@ -182,14 +175,13 @@ async def test_nobody_is_shut_out_by_anothers_failures(clinic: Clinic) -> None:
     stranger = await at_sign_in(clinic)
     answer = await stranger.send("/sign-in", name="resident", password=PASSWORD)
     assert answer.status_code == 429
-    await own.get("/sign-in")
-    answer = await own.send("/sign-in", name="resident", password=PASSWORD)
+    answer = await clinic.walk_in(own, "resident")
     assert answer.headers["location"] == "/"
 
 
 async def test_a_known_browser_guesses_no_more_often_either(clinic: Clinic) -> None:
     own = await at_sign_in(clinic)
-    await own.send("/sign-in", name="resident", password=PASSWORD)
+    await clinic.walk_in(own, "resident")
     await own.get("/account")
     await own.send("/sign-out")
     statuses = []
@@ -362,14 +354,13 @@ async def test_one_sees_and_ends_ones_own_sessions(clinic: Clinic, browser: Brow
 async def test_a_new_browser_is_told_of(clinic: Clinic) -> None:
     browser = await at_sign_in(clinic)
     browser.client.headers["User-Agent"] = "Some browser\x01 7"
-    await browser.send("/sign-in", name="resident", password=PASSWORD)
+    await clinic.walk_in(browser, "resident")
     page = (await browser.get("/notices")).text
     assert page.count("Signed in from a new browser") == 1
     assert "Some browser 7" in page
     await browser.get("/")
     await browser.send("/sign-out")
-    await browser.get("/sign-in")
-    await browser.send("/sign-in", name="resident", password=PASSWORD)
+    await clinic.walk_in(browser, "resident")
     assert (await browser.get("/notices")).text.count("Signed in from a new browser") == 1
 
 

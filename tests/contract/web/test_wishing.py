@@ -13,7 +13,7 @@ import httpx
 import pytest
 from clients import bearing
 from clinic import Browser, Clinic
-from entrance import HOUR, PASSWORD
+from entrance import HOUR
 
 from quanmin.trust import Actor
 from quanmin.trust.sign_in import present_code
@@ -93,8 +93,7 @@ async def test_openid_connect_max_age_0_asks_once_and_not_for_ever(stage: Stage)
     browser = await stage.clinic.enter("resident", stage.pages)
     asked = await browser.get(stage.wish(max_age="0"))
     assert (asked.status_code, asked.headers["location"]) == (303, "/sign-in")
-    await browser.get("/sign-in")
-    entered = await browser.send("/sign-in", name="resident", password=PASSWORD)
+    entered = await stage.clinic.walk_in(browser, "resident")
     assert "Growth chart" in (await browser.get(entered.headers["location"])).text
 
 

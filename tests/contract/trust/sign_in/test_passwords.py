@@ -126,7 +126,8 @@ async def test_a_password_grows_old_after_half_a_year(entrance: Entrance, clock:
 async def test_a_changed_password_ends_all_other_sessions(entrance: Entrance) -> None:
     await entrance.add(CLERK)
     here, there = [
-        await entrance.sessions.begin("wang.li", "whole", ("pwd",), actor=CLERK) for _ in range(2)
+        await entrance.sessions.begin("wang.li", "whole", ("pwd", "mfa"), actor=CLERK)
+        for _ in range(2)
     ]
     session = await entrance.sessions.of(here)
     assert session is not None

@@ -10,6 +10,7 @@ from quanmin.trust import Actor
 from quanmin.trust.sign_in.sessions import Stage
 
 CLERK = Actor("wang", "institution", "hospital-a desk", "hospital-a")
+METHODS = ("pwd", "otp", "mfa")
 KEEPER = Actor("li", "security_administrator", "Li", "")
 
 
@@ -26,7 +27,7 @@ def entrance(pool: asyncpg.Pool[asyncpg.Record], clock: SetClock) -> Entrance:
 async def signed_in(entrance: Entrance, actor: Actor = CLERK) -> str:
     if await entrance.accounts.find(actor.code) is None:
         await entrance.add(actor, document="passport:1")
-    return await entrance.sessions.begin(actor.code, "whole", ("pwd", "otp"), actor=actor)
+    return await entrance.sessions.begin(actor.code, "whole", METHODS, actor=actor)
 
 
 async def test_a_session_says_who_and_how_and_is_known_to_every_worker(
@@ -35,7 +36,7 @@ async def test_a_session_says_who_and_how_and_is_known_to_every_worker(
     cookie = await signed_in(entrance)
     session = await Entrance(entrance.pool, clock.now).sessions.of(cookie)
     assert session is not None
-    assert (session.account, session.actor, session.methods) == ("wang", CLERK, ("pwd", "otp"))
+    assert (session.account, session.actor, session.methods) == ("wang", CLERK, METHODS)
     assert session.authenticated_at == clock.now()
 
 
@@ -67,12 +68,12 @@ async def test_every_stage_has_a_new_id_and_the_old_one_is_worth_nothing(
 ) -> None:
     await entrance.add(CLERK)
     first = await entrance.sessions.begin("wang", "proving", ("pwd",))
-    second = await entrance.sessions.replace(first, "wang", "whole", ("pwd", "otp"), actor=CLERK)
+    second = await entrance.sessions.replace(first, "wang", "whole", METHODS, actor=CLERK)
     assert second is not None
     assert second != first
     assert await entrance.sessions.begun(first) is None
     assert await entrance.sessions.of(second) is not None
-    again = await entrance.sessions.replace(first, "wang", "whole", ("pwd", "otp"), actor=CLERK)
+    again = await entrance.sessions.replace(first, "wang", "whole", METHODS, actor=CLERK)
     assert again is None
 
 
