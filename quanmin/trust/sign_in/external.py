@@ -139,7 +139,7 @@ class External:
         return Arrived(
             await self._account_of(claims),
             self._authenticated(claims),
-            self._has_second_factor(claims),
+            self.has_second_factor(claims),
             self._session_of(claims),
         )
 
@@ -294,7 +294,8 @@ class External:
             raise Unauthenticated("it is too long ago that somebody proved themselves there")
         return min(at, now)
 
-    def _has_second_factor(self, claims: Mapping[str, Any]) -> bool:
+    def has_second_factor(self, claims: Mapping[str, Any]) -> bool:
+        """Whether a token of the issuer vouches for a second factor, as the setting counts it."""
         amr = claims.get("amr")
         said = {claims.get("acr"), *(amr if isinstance(amr, list) else ())}
         accepted = set(self.settings.second_factors.split())

@@ -89,7 +89,8 @@ class ExternalSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         str,
         Meta(
             description="Values of `acr` or `amr` that count as a second factor, such as "
-            "`mfa otp hwk`, parted by spaces; empty: the node asks for its own.",
+            "`mfa otp hwk`, parted by spaces; empty: the node asks for its own, and takes no "
+            "access tokens of it.",
             pattern=r"^( *[!-~]+ *)*$",
         ),
     ] = ""

@@ -71,6 +71,12 @@ class ForeignAccess:
         if settings.client_id in several:
             # An id token is for the node as an application, an access token for its records.
             raise TokenRefused("this token is for signing in, not for the records")
+        # A program cannot be asked for the node's own second factor, as a browser can.
+        if not self._external.has_second_factor(claims):
+            raise TokenRefused(
+                "neither acr nor amr of the token has a value of `external.second_factors`: nothing"
+                " says that its subject has proved a second factor (RFC 9068 section 2.2.1)"
+            )
         if claims["exp"] - claims["iat"] > settings.api_seconds_max:
             raise TokenRefused(f"a token may be good for {settings.api_seconds_max} seconds")
         return float(claims["exp"])

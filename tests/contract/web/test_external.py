@@ -341,11 +341,36 @@ async def test_back_channel_logout_2_6_ends_the_sessions_that_began_there(
     assert await send(jti="j2") == 400, "each once"
 
 
+def unfit_claims() -> tuple[dict[str, Any], ...]:
+    """What no access token may say."""
+    return (
+        {"aud": "node"},
+        {"aud": ["https://node.test/fhir", "node"]},
+        {"iss": "https://evil.example"},
+        {"sub": "stranger"},
+        {"client_id": "unknown"},
+        {"client_id": None},
+        {"exp": now() // 1_000_000 - 60},
+        {"exp": now() // 1_000_000 + 86_400},
+        {"iat": now() // 1_000_000 + 3600},
+        {"scope": 7},
+        {"scope": "user/Nothing.zz"},
+        {"exp": "never"},
+        {"amr": None},
+        {"amr": ["pwd"]},
+        {"amr": "mfa"},
+        {"amr": None, "acr": "0"},
+    )
+
+
 async def test_rfc_9068_an_access_token_of_the_issuer_opens_the_records_as_far_as_both_may(
     pool: asyncpg.Pool[asyncpg.Record], tmp_path: Path, other: OtherNode
 ) -> None:
     settings = other.settings(
-        tmp_path, api_audience="https://node.test/fhir", api_types="at+jwt JWT"
+        tmp_path,
+        api_audience="https://node.test/fhir",
+        api_types="at+jwt JWT",
+        second_factors="mfa",
     )
     node = Relying(pool, tmp_path, settings)
     await node.clinic.add(CLERK)
@@ -365,6 +390,7 @@ async def test_rfc_9068_an_access_token_of_the_issuer_opens_the_records_as_far_a
             "sub": "clerk",
             "client_id": "desktop",
             "scope": "user/*.rs patient/*.rs",
+            "amr": ["pwd", "mfa"],
             "iat": moment,
             "exp": moment + 300,
             "jti": str(now()),
@@ -375,21 +401,9 @@ async def test_rfc_9068_an_access_token_of_the_issuer_opens_the_records_as_far_a
         return answer.status_code
 
     assert await ask() == 200
+    assert await ask(amr=None, acr="mfa") == 200
     assert await ask("/fhir/Observation") == 403, "beyond what the client is registered for"
-    for wrong in (
-        {"aud": "node"},
-        {"aud": ["https://node.test/fhir", "node"]},
-        {"iss": "https://evil.example"},
-        {"sub": "stranger"},
-        {"client_id": "unknown"},
-        {"client_id": None},
-        {"exp": now() // 1_000_000 - 60},
-        {"exp": now() // 1_000_000 + 86_400},
-        {"iat": now() // 1_000_000 + 3600},
-        {"scope": 7},
-        {"scope": "user/Nothing.zz"},
-        {"exp": "never"},
-    ):
+    for wrong in unfit_claims():
         assert await ask(**wrong) == 401, wrong
     assert await ask(scope="openid") == 403
     assert (await api.get("/fhir/Patient", headers=bearing("a.b.c"))).status_code == 401
