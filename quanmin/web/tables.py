@@ -5,7 +5,7 @@ its path the address is all of it as a sheet.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
@@ -20,14 +20,17 @@ from quanmin.web.visit import Visit
 
 _ROWS: Final = 50
 _SHEET_ROWS: Final = 500
-_DIGITS_MAX: Final = 9
+_DIGITS_MAX: Final = 18
 
 
 class Heading(msgspec.Struct, frozen=True):
-    """What a column is called; `sort` is the name by which the address asks for its order."""
+    """What a column is called; `sort` is the name by which the address asks for its order, `where`
+    says that it stands on the page alone, as what to do with a row does, or in the sheet alone.
+    """
 
     words: str
     sort: str = ""
+    where: Literal["both", "page", "sheet"] = "both"
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -37,6 +40,7 @@ class Row(msgspec.Struct, frozen=True):
     place: str
 
 
+Column = TypeVar("Column")
 Fetch = Callable[[str, int], Awaitable[Sequence[Row]]]
 """From a place ("": the beginning) and a number to so many rows after it. It may raise Malformed
 for what is no place."""
@@ -102,7 +106,9 @@ def known(rows: Iterable[Sequence[Cell]], headings: Sequence[Heading], order: st
         found.sort(key=lambda cells: _sortable(cells[at]), reverse=order.startswith("-"))
 
     async def fetch(after: str, count: int) -> list[Row]:
-        begin = _number(after)
+        begin = place_number(after)
+        if begin > len(found):
+            raise _no_place()
         some = found[begin : begin + count]
         return [Row(cells, str(begin + at)) for at, cells in enumerate(some, 1)]
 
@@ -116,12 +122,17 @@ def _sortable(cell: Cell) -> tuple[int, float, str]:
         return 1, 0.0, cell.text
 
 
-def _number(after: str) -> int:
+def place_number(after: str) -> int:
+    """The number that a place is, 0 for the beginning. Raises Malformed for what is none."""
     if not after:
         return 0
     if not (after.isascii() and after.isdigit() and len(after) <= _DIGITS_MAX):
-        raise Malformed("this is no place in the list: begin from its first page")
+        raise _no_place()
     return int(after)
+
+
+def _no_place() -> Malformed:
+    return Malformed("this is no place in the list: begin from its first page")
 
 
 async def _shown(visit: Visit, table: Table) -> Response:
@@ -132,8 +143,11 @@ async def _shown(visit: Visit, table: Table) -> Response:
     return visit.page(
         "kit/list.html",
         table=table,
-        headings=[(one.words, *_turned(visit, one, table.order)) for one in table.headings],
-        rows=[row.cells for row in rows],
+        headings=[
+            (one.words, *_turned(visit, one, table.order))
+            for one in _on(table, "page", table.headings)
+        ],
+        rows=[_on(table, "page", row.cells) for row in rows],
         path=path,
         asked={name: value for name, value in _state(visit).items() if name == "sort"},
         more=more,
@@ -169,7 +183,13 @@ async def _sheet(name: str, table: Table) -> Response:
         batch = first
         while batch:
             for row in batch:
-                yield [cell.sheet_text for cell in row.cells]
+                yield [cell.sheet_text for cell in _on(table, "sheet", row.cells)]
             batch = await table.fetch(batch[-1].place, _SHEET_ROWS)
 
-    return sheet(name, [one.words for one in table.headings], rows())
+    return sheet(name, [one.words for one in _on(table, "sheet", table.headings)], rows())
+
+
+def _on(table: Table, where: str, columns: Sequence[Column]) -> list[Column]:
+    """Those of the columns that stand there."""
+    pairs = zip(table.headings, columns, strict=True)
+    return [column for heading, column in pairs if heading.where in {"both", where}]

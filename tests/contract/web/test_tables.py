@@ -27,13 +27,21 @@ async def stock(visit: Visit, records: DeclaredRecords) -> Table:
     del records
     if visit.asked("room") == "nowhere":
         raise NotFound("there is no such room")
-    headings = [Heading("Lot", "lot"), Heading("Doses", "doses"), Heading("Room")]
+    headings = [
+        Heading("Lot", "lot"),
+        Heading("Doses", "doses"),
+        Heading("Room"),
+        Heading("Change", where="page"),
+        Heading("Note", where="sheet"),
+    ]
     order = asked_order(visit, headings, "lot")
     rows = [
         [
             Cell(lot, f"/stock/{lot}"),
             Cell(str(doses), is_number=True),
             Cell(f"room {room}", tag="=1"),
+            Cell("Throw away", f"/stock/{lot}/end"),
+            Cell(f"note on {lot}"),
         ]
         for lot, doses, room in STOCK
         if visit.asked("room") in {"", str(room)}
@@ -43,7 +51,9 @@ async def stock(visit: Visit, records: DeclaredRecords) -> Table:
         headings=headings,
         fetch=known(rows, headings, order),
         order=order,
-        filters=[Field("room", "Room", value=visit.asked("room"))],
+        filters=[
+            Field("room", "Room", value=visit.asked("room")),
+        ],
         empty="Order some first.",
     )
 
@@ -116,16 +126,28 @@ async def test_the_sheet_has_all_that_the_address_asks_for_in_its_order(browser:
     address = link(page, "All as a sheet (CSV)")
     assert address == "/stock.csv?sort=-doses&room=1"
     heading, *rows = await sheet_of(browser, address)
-    assert heading == ["Lot", "Doses", "Room"]
+    assert heading == ["Lot", "Doses", "Room", "Note"]
+    assert "Throw away" in page
+    assert "note on" not in page
     assert [row[0] for row in rows] == [
         lot for lot, _, room in sorted(STOCK, key=lambda one: -one[1]) if room == 1
     ]
     assert {row[2] for row in rows} == {"room 1 (=1)"}
+    assert {row[3] for row in rows} == {f"note on {row[0]}" for row in rows}
     assert len(await sheet_of(browser, "/stock.csv?after=50")) == 121, "from the beginning"
 
 
 @pytest.mark.parametrize(
-    "asked", ["sort=room", "sort=--lot", "after=x", "after=-1", "after=9999999999"]
+    "asked",
+    [
+        "sort=room",
+        "sort=--lot",
+        "after=x",
+        "after=-1",
+        "after=9999999999",
+        "after=121",
+        "after=1e2",
+    ],
 )
 async def test_what_is_no_order_and_no_place_is_refused(browser: Browser, asked: str) -> None:
     assert (await browser.get(f"/stock?{asked}")).status_code == 400
