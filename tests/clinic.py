@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import asyncpg
 import httpx
 from entrance import PASSWORD, quick_passwords
+from ruling import brought_by, under
 from starlette.applications import Starlette
 from stores import IDENTITY_NUMBERS, bundle, open_context, open_guard, post
 
@@ -53,7 +54,9 @@ class Clinic:
         external: ExternalSettings | None = None,
     ) -> None:
         self.pool = pool
-        self.guard: Guard = open_guard(pool, open_context(folder))
+        self.guard: Guard = under(
+            open_guard(pool, open_context(folder)), brought=brought_by("quanmin.applications")
+        )
         self.actors = Actors(pool)
         self.revoked = Epoch()
         self.sign_in = SignIn(

@@ -14,6 +14,8 @@ from typing import Any, Final
 import msgspec
 from ruling import written
 
+from quanmin.trust.deciding import Bounds
+
 DAY: Final = 86_400_000_000
 MIDNIGHT: Final = int(datetime(2026, 6, 1, tzinfo=UTC).timestamp()) * 1_000_000
 TYPES: Final = ("Patient", "Observation", "Condition", "Organization", "Consent")
@@ -35,11 +37,13 @@ _REGISTERS: Final = set(_table("registers/institutions.toml")["register"]["types
 PURPOSES: Final = (*_table("purposes_of_use.toml")["codes"],)
 ROLES: Final = tuple(one["code"] for one in _table("roles.toml")["role"])
 DUTIES: Final = tuple(one["code"] for one in _table("registers/duties.toml")["duty"])
+ADDRESSED: Final = "https://quanmin.example/fhir/addressed-to"
+APPLICATIONS: Final = ("alpha", "beta")
 LABELS: Final = tuple(
     dict.fromkeys(
         [(one["label"]["system"], one["label"]["code"]) for one in _KINDS]
         + [(_LEVELS["definition"]["confidentiality"], code) for code in _LEVELS["labels"]]
-        + [("urn:labels", "ours")]
+        + [("urn:labels", "ours"), (ADDRESSED, "sender-1"), (ADDRESSED, "code-2")]
     )
 )
 
@@ -60,7 +64,7 @@ class Said(msgspec.Struct, frozen=True):
 
 
 class Asker(msgspec.Struct, frozen=True):
-    """Who asks, for what, where and when."""
+    """Who asks, for what, where, when, and on the pages of which application."""
 
     account: str
     role: str
@@ -77,6 +81,7 @@ class Asker(msgspec.Struct, frozen=True):
     senders_of_region: frozenset[int]
     senders_of_registers: frozenset[int]
     at: int
+    application: str = ""
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -90,7 +95,11 @@ class Record(msgspec.Struct, frozen=True):
 
 
 def is_seen(rules: Sequence[Mapping[str, Any]], asker: Asker, record: Record, deed: str) -> bool:
-    """Whether some rule permits the deed and none forbids it."""
+    """Whether some rule permits the deed and none forbids it; to be deleted a record must be one
+    that may be changed by a rule of no application.
+    """
+    if deed == "delete":
+        deed, rules = "change", [rule for rule in rules if "application" not in rule]
     reached = [
         rule["effect"]
         for rule in rules
@@ -102,6 +111,8 @@ def is_seen(rules: Sequence[Mapping[str, Any]], asker: Asker, record: Record, de
 def _is_about(rule: Mapping[str, Any], asker: Asker) -> bool:
     when, day = rule.get("when", {}), datetime.fromtimestamp(asker.at / 1e6, UTC).date()
     if day < rule["effective"] or ("ends" in rule and day >= rule["ends"]):
+        return False
+    if rule.get("application", asker.application) != asker.application:
         return False
     asked = {
         "roles": {asker.role},
@@ -150,6 +161,9 @@ def _is_in(atom: str, asker: Asker, record: Record) -> bool:  # noqa: C901, PLR0
             return record.sender in asker.senders_of_registers and record.type in _REGISTERS
         case "region":
             return record.sender in asker.senders_of_region
+        case "addressed":
+            codes = {asker.sender_code, asker.institution}
+            return any(system == ADDRESSED and code in codes for system, code in record.labels)
         case "reportable":
             duty = (asker.role, asker.purpose) == ("public_health_worker", "PUBHLTH")
             is_reported = any(
@@ -162,10 +176,8 @@ def _is_in(atom: str, asker: Asker, record: Record) -> bool:  # noqa: C901, PLR0
             return _top(asker, record, "treats") is not None
         case "glass-opened":
             return asker.purpose == "BTG" and _top(asker, record, "glass") is not None
-        case "consented":
-            return _is_consented(asker, record)
-        case "refused":
-            return _is_refused(asker, record)
+        case "consented" | "refused":
+            return (_is_consented if atom == "consented" else _is_refused)(asker, record)
         case "sensitive":
             return any(_top(asker, record, "permit", kind) is None for kind in _strict(record))
         case "beyond-level":
@@ -246,13 +258,61 @@ def _up_to(asker: Asker) -> int:
 
 _WORDS: Final = (
     *("everything", "own", "about-asker", "directory", "registers", "treated", "consented"),
-    *("refused", "sensitive", "beyond-level", "reportable", "region", "glass-opened"),
+    *("refused", "sensitive", "beyond-level", "reportable", "region", "glass-opened", "addressed"),
 )
 
 
 def some_rules(chance: random.Random) -> str:
     """A file of further rules."""
     return "".join(_some_rule(chance, number) for number in range(chance.randrange(4)))
+
+
+def some_brought(chance: random.Random) -> tuple[Bounds, ...]:
+    """The rules that applications bring."""
+    return tuple(
+        Bounds(
+            application=name,
+            place=f"{name}/definitions/access.toml",
+            text="".join(_some_brought(chance, name, one) for one in range(2)).encode(),
+            roles=frozenset(ROLES),
+            purposes=frozenset(PURPOSES),
+            reads=frozenset(TYPES),
+            writes=frozenset(TYPES),
+        )
+        for name in APPLICATIONS
+        if chance.random() < 0.8
+    )
+
+
+def _some_brought(chance: random.Random, application: str, number: int) -> str:
+    among = ("own", "treated", "consented", "reportable", "region", "region", "addressed")
+    when = [
+        f"roles = {_listed(_STAFF)}",
+        f"purposes = {_listed(chance.sample(_OFTEN, 4))}",
+    ]
+    reach = [
+        f"among = {_listed(chance.sample(among, 2))}",
+        f"types = {_listed(chance.sample(TYPES, 4))}",
+    ]
+    if chance.random() < 0.3:
+        labels = ["|".join(one) for one in chance.sample(LABELS, 2)]
+        reach.append(f"labels = {_listed(labels)}")
+    does = ["read", *chance.choice([[], ["change"]])]
+    return written(
+        f"{application}.chance-{number}",
+        ", ".join(when),
+        does=_listed(does),
+        reach=f"{{ {', '.join(reach)} }}",
+    )
+
+
+def all_of(text: str, brought: Sequence[Bounds]) -> list[dict[str, Any]]:
+    """The rules of a file and those that applications bring, as they are written."""
+    found: list[dict[str, Any]] = tomllib.loads(text)["rule"]
+    for one in brought:
+        rules = tomllib.loads(one.text.decode()).get("rule", [])
+        found += [{**rule, "application": one.application} for rule in rules]
+    return found
 
 
 def _some_rule(chance: random.Random, number: int) -> str:
@@ -285,6 +345,8 @@ def _some_rule(chance: random.Random, number: int) -> str:
     if chance.random() < 0.3 and first < days[-1]:
         more["ends"] = str(chance.choice([day for day in days if day > first]))
     effect = chance.choice(["permit", "permit", "forbid"])
+    if effect == "permit" and chance.random() < 0.3:
+        more["does"] = '["read", "look_up", "change"]'
     return written(
         f"chance-{number}",
         ", ".join(when),
@@ -299,6 +361,7 @@ def _listed(texts: Sequence[str]) -> str:
 
 
 _STAFF: Final = ("institution", "doctor", "nurse", "public_health_worker")
+_OFTEN: Final = ("TREAT", "ETREAT", "BTG", "PUBHLTH", "HRESCH")
 
 
 def some_asker(chance: random.Random, senders: Sequence[int], patients: Sequence[int]) -> Asker:
@@ -306,7 +369,7 @@ def some_asker(chance: random.Random, senders: Sequence[int], patients: Sequence
     return Asker(
         "a",
         chance.choice([*ROLES, *_STAFF * 4]),
-        chance.choice(["TREAT", "ETREAT", "BTG", "PUBHLTH", "HRESCH"] * 3 + list(PURPOSES)),
+        chance.choice([*_OFTEN * 3, *PURPOSES]),
         frozenset(chance.sample(DUTIES, chance.randrange(3))),
         sender,
         f"sender-{sender}",
@@ -319,6 +382,7 @@ def some_asker(chance: random.Random, senders: Sequence[int], patients: Sequence
         frozenset(chance.sample(senders, chance.randrange(min(4, len(senders))))),
         frozenset(chance.sample(senders, chance.randrange(2))),
         MIDNIGHT + chance.choice([-1, 0, 1, DAY - 1, DAY, -DAY]),
+        chance.choice(["", *APPLICATIONS, *APPLICATIONS]),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
 from typing import Final
@@ -9,8 +10,9 @@ from typing import Final
 import msgspec
 
 from quanmin.trust import Guard
-from quanmin.trust.deciding import rules
+from quanmin.trust.deciding import Bounds, rules
 from quanmin.trust.deciding.rules import Rule, load_rules, read_rules
+from quanmin.web.application import discover
 
 TIMELESS: Final[tuple[Rule, ...]] = tuple(
     msgspec.structs.replace(rule, effective=date(1900, 1, 1)) for rule in load_rules()
@@ -33,8 +35,8 @@ def written(id_: str, when: str = "", among: str = '"everything"', **more: str) 
     return "\n".join([*lines, *(f"{name} = {value}" for name, value in members.items()), ""])
 
 
-def under(guard: Guard, *texts: str) -> Guard:
-    """The same node under further rules."""
+def under(guard: Guard, *texts: str, brought: Iterable[Bounds] = ()) -> Guard:
+    """The same node under further rules, and those that applications bring."""
     shipped = Path(rules.__file__).parents[2] / "definitions" / "consent_policies" / "base.toml"
     files = [("base.toml", shipped.read_bytes())]
     files += [(f"{number}.toml", text.encode()) for number, text in enumerate(texts)]
@@ -44,5 +46,10 @@ def under(guard: Guard, *texts: str) -> Guard:
         guard.log,
         guard.now,
         posts_required=guard.standings.posts_required,
-        rules=read_rules(files),
+        rules=read_rules(files, brought),
     )
+
+
+def brought_by(package: str) -> list[Bounds]:
+    """The rules that the applications of a package bring."""
+    return [one.rules for one in discover(package) if one.rules is not None]

@@ -23,6 +23,7 @@ def actor_of(asker: Asker) -> Actor:
         asker.sender_code,
         duties=asker.duties,
         place=Place(asker.institution, asker.level, asker.grade, asker.kind, asker.region),
+        application=asker.application,
     )
 
 
@@ -33,6 +34,7 @@ def ground_of(asker: Asker) -> Ground:
         asker.senders_of_region,
         asker.at,
         registers=asker.senders_of_registers,
+        addresses=frozenset({asker.sender_code, asker.institution} - {""}),
     )
 
 

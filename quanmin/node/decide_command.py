@@ -31,6 +31,9 @@ def decide(  # noqa: PLR0917 - options, each by its name
     role: Annotated[str, typer.Option(help="... in this role.")] = "",
     purpose: Annotated[str, typer.Option(help="The purpose of use.")] = purposes().default,
     client: Annotated[str, typer.Option(help="Through which application.")] = "",
+    application: Annotated[
+        str, typer.Option(help="On pages of which application of this node.")
+    ] = "",
     at: Annotated[
         datetime | None, typer.Option(formats=_MOMENTS, help="At which moment; else now.")
     ] = None,
@@ -58,6 +61,7 @@ def decide(  # noqa: PLR0917 - options, each by its name
         role=role,
         is_self=is_self,
         client=client,
+        application=application,
         moment=moment,
     )
 

@@ -35,6 +35,7 @@ from quanmin.base.problems import Unusable
 from quanmin.base.spool import Spool
 from quanmin.base.usage import Usage
 from quanmin.fhir.table import load_table
+from quanmin.node.access_rules import rules_in_force
 from quanmin.node.database import Room
 from quanmin.node.own_keys import open_keys, open_notary
 from quanmin.node.places import HOST, Places
@@ -50,7 +51,6 @@ from quanmin.records.store import Store
 from quanmin.records.walls import Walls
 from quanmin.terminology import TerminologyIndex, Terms
 from quanmin.trust import AccessLog, Actors, Allowances, Guard, Witness, grant_projections
-from quanmin.trust.deciding.rules import load_rules
 from quanmin.trust.lifecycle.petition_index import lifecycle_projections
 from quanmin.trust.log.restoring import count_restored
 from quanmin.trust.registers import InstitutionIndex, LicensedActs, PractitionerIndex
@@ -146,7 +146,7 @@ def _assemble(
         posts_required=settings.registers.posts_required,
         revoked=Epoch(places.revoked),
         unregistered=settings.processing.unregistered,
-        rules=load_rules(settings.rules.folder),
+        rules=rules_in_force(settings),
     )
     # Files that arrive and leave stand in the node's folder, also when its database does not.
     disk = Room(places.directory, settings.disk.free_bytes_min)

@@ -23,6 +23,7 @@ from quanmin.base.clock import Clock
 from quanmin.base.cluster import Cluster
 from quanmin.base.keys import KeyPort
 from quanmin.base.problems import Problem, Unusable
+from quanmin.node.access_rules import rules_in_force
 from quanmin.node.archive import Archivist, archive_parameters, open_archive
 from quanmin.node.database import (
     Room,
@@ -40,7 +41,6 @@ from quanmin.node.places import HOST, Places, State
 from quanmin.node.settings import Settings
 from quanmin.node.tls import open_tls
 from quanmin.node.workforce import LABOURING, Source, Workforce
-from quanmin.trust.deciding.rules import load_rules
 from quanmin.web.page_settings import load_boundaries
 from quanmin.workflow.notices import open_ports
 
@@ -96,7 +96,7 @@ class Supervisor:
         began = time.monotonic()
         # Told here, before anything is started.
         open_tls(self._settings.node)
-        load_rules(self._settings.rules.folder)
+        rules_in_force(self._settings)
         load_boundaries(self._settings.pages)
         open_ports(self._settings.notices, self._places.notices)
         self._workforce = Workforce(self._settings, listening.fileno())

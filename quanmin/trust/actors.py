@@ -99,7 +99,8 @@ class Actor(msgspec.Struct, frozen=True):
     post charges its holder with beyond the role. `client` is the application that asks for the
     actor, "" for none; `scopes` bound what it may do (None: by its rights alone), `patient` is the
     record key of the Patient that it was launched with. `acting` is for whom a guardian acts,
-    `place` where the actor acts.
+    `place` where the actor acts. `application` is the one of this node on whose pages the actor
+    asks, "" for none: the rules of access that it brings hold there alone.
     """
 
     code: str
@@ -113,6 +114,7 @@ class Actor(msgspec.Struct, frozen=True):
     patient: int | None = None
     acting: Acting | None = None
     place: Place = Place()
+    application: str = ""
 
 
 class Bearing(msgspec.Struct, frozen=True):

@@ -67,7 +67,8 @@ _NAMED: Final = "select sender, code from records.sender where sender = any($1::
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """Who: an `actor` by code, or anybody in a `role` at an `institution` (sender or credit code),
     or `is_self`: the person whom the record is about. What: `record` as type and id. `client` is
-    the application through which they ask, "" for none; `moment` in microseconds, None for now.
+    the application through which they ask, `application` the one of this node on whose pages, ""
+    for none; `moment` in microseconds, None for now.
     """
 
     record: str
@@ -77,6 +78,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     role: str = ""
     is_self: bool = False
     client: str = ""
+    application: str = ""
     moment: int | None = None
 
 
@@ -152,6 +154,7 @@ class Decisions(Desk):
             facts = await self._granted(connection, facts, patients, moment, is_past=is_past)
             facts = await with_codes(connection, facts, rid)
             actor, obstacles = await self._subject(connection, asked, patients)
+            actor = msgspec.structs.replace(actor, application=self._application(asked))
             standing = await guard.standings.at(connection, actor, moment)
             posts_required = bool(actor.code) and guard.standings.posts_required
             obstacle = standing.obstacle(actor.role, posts_required=posts_required)
@@ -171,6 +174,12 @@ class Decisions(Desk):
         is_deleted = bool(row["flags"] & DELETED)
         explained = Explained(asked, actor, answer, moment, is_past, is_deleted, named, sources)
         return (rid, facts.patient), explained
+
+    def _application(self, asked: Asked) -> str:
+        brought = {rule.application for rule in self._guard.deciding.rules}
+        if asked.application not in {"", *brought}:
+            raise Invalid("no application of this name brings rules: leave it out")
+        return asked.application
 
     def _explaining(self) -> Explaining:
         keying = self._guard.store.context.keying
@@ -266,6 +275,7 @@ class Decisions(Desk):
             region,
             moment,
             registers=frozenset(row["sender"] for row in registers),
+            addresses=frozenset({actor.sender, actor.place.institution} - {""}),
         )
 
     async def _scoped(

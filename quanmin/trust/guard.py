@@ -362,7 +362,9 @@ class GuardedRecords(GuardedReading):
                     " node, or is beyond what the role is for"
                 )
             rights.standing.refuse_unlicensed({op.type for op in operations})
-            who = Sender(sender, rights.readable, rights.writable, wall=rights.own_wall)
+            who = Sender(
+                sender, rights.readable, rights.writable, rights.deletable, wall=rights.own_wall
+            )
             if scoped is not None:
                 who = scoped.sender(sender, rights, operations)
             async with self._guard.spending(self.actor, **amounts_of(operations)):

@@ -182,7 +182,9 @@ class Guarding:
         granted = None if is_for_one else await self._granted(actor, purpose, sender, wall)
         region = await self._region(actor, purpose, standing)
         registers = await self._registers(actor, purpose)
-        ground = Ground(sender, patients, region, self.now(), granted, registers)
+        addresses = frozenset({actor.sender, actor.place.institution} - {""})
+        now = self.now()
+        ground = Ground(sender, patients, region, now, granted, registers, addresses)
         rights = self.deciding.compile(actor, purpose, ground)
         rights = msgspec.structs.replace(rights, standing=standing, wall=wall, own_wall=own)
         return sender, bounded(rights, actor, self.deciding.reaching)
@@ -269,6 +271,11 @@ class GuardedReading:
             return
         grants = await grants_of(connection, patient)
         self._notes.decided_by(Said(rights.reasons.of_person(patient, grants)))
+
+    def within(self, application: str) -> Self:
+        """The same on the pages of an application of this node, whose rules hold there."""
+        actor = msgspec.structs.replace(self.actor, application=application)
+        return type(self)(self._guard, actor, self.purpose, self.request_id)
 
     def stating(self, purpose: str) -> Self:
         """The same for another purpose, in the same request."""

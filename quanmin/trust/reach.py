@@ -73,7 +73,7 @@ class Scoped(msgspec.Struct, frozen=True):
             number,
             Both((rights.readable, Either((changed, deleted)))),
             Both((rights.writable, changed)),
-            Both((rights.writable, deleted)),
+            Both((rights.deletable or rights.writable, deleted)),
             sought=self.visibility("rs"),
             wall=rights.own_wall,
         )

@@ -140,7 +140,9 @@ class Validating:
             if not rights.may_create.allowed:
                 raise Forbidden(f"you may not write here ({', '.join(rights.may_create.reasons)})")
             rights.standing.refuse_unlicensed({operation.type})
-            who = Sender(sender, rights.readable, rights.writable, wall=rights.own_wall)
+            who = Sender(
+                sender, rights.readable, rights.writable, rights.deletable, wall=rights.own_wall
+            )
             if scoped is not None:
                 who = scoped.sender(sender, rights, [operation])
             (outcome,) = await store.rehearse(who, [operation])

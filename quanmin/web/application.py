@@ -8,11 +8,12 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 from quanmin.trust import Desk, Role
+from quanmin.trust.deciding import Bounds
 from quanmin.web.route import Access, Page, checked
 from quanmin.web.sections import OTHER, section_codes
 from quanmin.web.text import Text
@@ -20,6 +21,9 @@ from quanmin.web.work import WorkFunction
 from quanmin.workflow.states import FILE, Workflow, load_workflow
 
 Level = Literal["county", "city", "province", "nation"]
+
+RULES: Final = "definitions/access.toml"
+"""Where an application has the rules of access that it brings."""
 
 
 class Front(msgspec.Struct, frozen=True):
@@ -73,10 +77,13 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Installed(msgspec.Struct, frozen=True):
-    """An application and the folder it was found in."""
+    """An application, the folder it was found in, and the rules of access that it brings, as they
+    are written there; None without any.
+    """
 
     application: Application
     folder: Path
+    rules: Bounds | None = None
 
 
 def discover(package: str = "quanmin.applications") -> tuple[Installed, ...]:
@@ -118,7 +125,23 @@ def _installed(module_name: str, folder_name: str) -> Installed:
         application = msgspec.structs.replace(
             application, workflow=_workflow(application, folder, module_name)
         )
-    return Installed(application, folder)
+    return Installed(application, folder, _rules(application, folder))
+
+
+def _rules(application: Application, folder: Path) -> Bounds | None:
+    file, workflow = folder / RULES, application.workflow
+    if not file.is_file():
+        return None
+    return Bounds(
+        application=application.name,
+        place=f"{folder.name}/{RULES}",
+        text=file.read_bytes(),
+        roles=frozenset(application.roles),
+        purposes=application.may_state | {application.purpose},
+        reads=application.reads,
+        writes=application.writes,
+        label="" if workflow is None else workflow.label,
+    )
 
 
 def _workflow(application: Application, folder: Path, module_name: str) -> Workflow:

@@ -32,8 +32,8 @@ from quanmin.workflow.states import Workflow
 class DeclaredRecords:
     """Reads and writes what `application` has declared and raises Forbidden for every other type.
 
-    The guard decides what the actor may see; this decides what the application may ask for. Both
-    must agree.
+    The guard decides what the actor may see, by the application's own rules as well; this decides
+    what the application may ask for. Both must agree.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class DeclaredRecords:
         zone: ZoneInfo,
         kinds: Mapping[str, NoticeKind] = MappingProxyType({}),
     ) -> None:
-        self._records = records
+        self._records = records.within(application.name)
         self._application = application
         self._zone = zone
         self._kinds = kinds

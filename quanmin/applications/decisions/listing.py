@@ -39,8 +39,12 @@ def _rule(rule: Rule, say: Say, language: Language) -> list[str]:
 def _whom(rule: Rule, say: Say, language: Language) -> str:
     when = rule.when
     parts = [_listed(when.roles, language) or say("everybody")]
+    if rule.application:
+        heading = say("On pages of the application")
+        parts.append(f"{heading}: {rule.application}")
     if when.duties is not None:
-        parts.append(f"{say('Duties')}: {_listed(when.duties, language)}")
+        heading = say("Duties")
+        parts.append(f"{heading}: {_listed(when.duties, language)}")
     for heading, codes in (
         (say("Institutions"), when.institutions),
         (say("Levels of institution"), when.levels),

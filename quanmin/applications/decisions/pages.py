@@ -21,7 +21,10 @@ READERS: Final = Access(frozenset({"operator", "security_administrator", "audit_
 ASKERS: Final = Access(frozenset({"operator", "security_administrator"}), is_of_node=True)
 _SUBJECTS: Final = 20
 _WHO: Final = ("actor", "role", "self")
-_FIELDS: Final = ("who", "actor", "institution", "role", "client", "record", "purpose", "moment")
+_FIELDS: Final = (
+    *("who", "actor", "institution", "role", "client", "application", "record", "purpose"),
+    "moment",
+)
 
 
 @page("/decisions", access=READERS)
@@ -126,6 +129,11 @@ def _form(visit: Visit, state: dict[str, Any], *, status: int = 200, **more: Any
         may_ask=ASKERS.admits(visit.actor.role if visit.actor else None),
         purposes=[(code, f"{words[code]} ({code})") for code in purposes().codes],
         roles=[(one.code, one.zh if language == "zh" else one.en) for one in roles().values()],
+        applications=[
+            (one.name, one.title.told(language))
+            for one in visit.house.applications
+            if one.name in {rule.application for rule in visit.rules}
+        ],
         **{**usual, **more},
     )
 
@@ -148,6 +156,7 @@ def _asked(visit: Visit, state: dict[str, Any]) -> Asked:
         role=state["role"] if who == "role" else "",
         is_self=who == "self",
         client=state["client"],
+        application=state["application"],
         moment=_moment(visit, state["moment"]),
     )
 

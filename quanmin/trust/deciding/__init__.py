@@ -1,5 +1,6 @@
 """Who may see and change what: rules as data, compiled for one asker, purpose and moment."""
 
+from quanmin.trust.deciding.bounds import Bounds
 from quanmin.trust.deciding.compiling import Deciding, Ground, Rights, bounded, narrowed
 from quanmin.trust.deciding.consents import CONSENT
 from quanmin.trust.deciding.giving import Giver, Giving
@@ -10,6 +11,7 @@ from quanmin.trust.deciding.regions import senders_of_region
 
 __all__ = [
     "CONSENT",
+    "Bounds",
     "Deciding",
     "Giver",
     "Giving",

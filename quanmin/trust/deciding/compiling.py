@@ -42,7 +42,8 @@ from quanmin.trust.registers.standing import Standing
 class Ground(msgspec.Struct, frozen=True):
     """What is known of the asker at this moment (microseconds): their institution's number, the
     Patients that are them or in their care, the institutions of the region they answer for, who
-    writes the registers; what is granted to the numbers of `Deciding.grantees`, None for unknown.
+    writes the registers; what is granted to the numbers of `Deciding.grantees`, None for unknown;
+    the codes under which something may be addressed to their institution.
     """
 
     sender: int
@@ -51,6 +52,7 @@ class Ground(msgspec.Struct, frozen=True):
     at: int = 0
     granted: InUse | None = None
     registers: frozenset[int] = frozenset()
+    addresses: frozenset[str] = frozenset()
 
 
 class Rights(msgspec.Struct, frozen=True):
@@ -58,6 +60,7 @@ class Rights(msgspec.Struct, frozen=True):
     say so.
 
     What is `readable` but not in `whole` is shown in its directory form, and without its history.
+    `deletable` is what they may delete where that is less than they may change, None elsewhere.
     `reserved` are types that others write: they decide for all of the node. `creatable` are the
     only types that may be written, None says any. `reasons` are the rules by which something is
     seen, `changing` those by which it is written; `standing` is what the registers say. Beyond the
@@ -77,6 +80,7 @@ class Rights(msgspec.Struct, frozen=True):
     standing: Standing = Standing()
     wall: Wall | None = None
     own_wall: Wall | None = None
+    deletable: Visibility | None = None
 
 
 def asking_on(actor: Actor, purpose: str, ground: Ground) -> Asking:
@@ -91,6 +95,7 @@ def asking_on(actor: Actor, purpose: str, ground: Ground) -> Asking:
         ground.at,
         ground.granted,
         ground.registers,
+        ground.addresses,
     )
 
 
@@ -103,6 +108,7 @@ def narrowed(rights: Rights, reached: Visibility) -> Rights:
         whole=Both((rights.whole, reached)),
         readable=Both((rights.readable, reached)),
         writable=Both((rights.writable, reached)),
+        deletable=None if rights.deletable is None else Both((rights.deletable, reached)),
         may_erase=_NEVER_BY_APPLICATIONS,
     )
 
@@ -151,9 +157,10 @@ def _entrusted(rights: Rights, actor: Actor) -> Rights:
 _NEVER_BY_APPLICATIONS = Decision(allowed=False, reasons=("not-by-applications",))
 
 
-_Choosing = tuple[Role, str, frozenset[str], frozenset[str], int]
-"""Role, purpose, duties, the rules that ask where somebody acts and are met, and since which turn:
-all on which it depends what rules concern an actor.
+_Choosing = tuple[Role, str, frozenset[str], frozenset[str], str, int]
+"""Role, purpose, duties, the rules that ask where somebody acts and are met, the application that
+brings rules and on whose pages it is, and since which turn: all on which it depends what rules
+concern an actor.
 """
 
 
@@ -223,6 +230,7 @@ class Deciding:
         # What is in force changes at these moments only, and is chosen once between two of them.
         self._turns = sorted({moment for span in self._spans.values() for moment in span})
         self._of_places = tuple(rule for rule in self.rules if rule.when.asks_place)
+        self._bringing = frozenset(rule.application for rule in self.rules)
         self._chosen: dict[_Choosing, _Chosen] = {}
         self._undated = lru_cache(_CACHE)(self._compile)
 
@@ -236,12 +244,14 @@ class Deciding:
         if ground.granted is None and self._chosen[choosing].asks_grants:
             return self._compile(actor.code, choosing, ground)
         found = self._undated(actor.code, choosing, msgspec.structs.replace(ground, at=0))
-        whole, readable, writable = at_moment((found.whole, found.readable, found.writable), at)
+        several = (found.whole, found.readable, found.writable, found.deletable or Nothing())
+        whole, readable, writable, deletable = at_moment(several, at)
         return msgspec.structs.replace(
             found,
             whole=whole,
             readable=readable,
             writable=writable,
+            deletable=None if found.deletable is None else deletable,
             reasons=msgspec.structs.replace(found.reasons, at=at),
         )
 
@@ -255,6 +265,7 @@ class Deciding:
         # Where it is not known what is granted the database is not asked by it, or once.
         shortest = simplified if ground.granted is not None else _as_it_is
         whole = shortest(_seen(read))
+        deleting = [rule for rule in chosen.changing if rule.deletes]
         return Rights(
             whole,
             shortest(either((whole, _seen(looked_up)))),
@@ -265,6 +276,9 @@ class Deciding:
             chosen.creatable,
             Reasons((*read, *looked_up), at=ground.at),
             chosen.tokens,
+            deletable=None
+            if len(deleting) == len(chosen.changing)
+            else _seen(self._groups(deleting, _Forbids(), asking)),
         )
 
     def grantees(self, actor: Actor, purpose: str, sender: int, at: int) -> tuple[int, ...]:
@@ -333,7 +347,8 @@ class Deciding:
     def _choosing(self, actor: Actor, purpose: str, at: int) -> _Choosing:
         """What the rules that concern an actor depend on; they are chosen when this returns."""
         places = frozenset([r.id for r in self._of_places if _is_placed(r, actor)])
-        key = (actor.role, purpose, actor.duties, places, bisect_right(self._turns, at))
+        on = actor.application if actor.application in self._bringing else ""
+        key = (actor.role, purpose, actor.duties, places, on, bisect_right(self._turns, at))
         if key not in self._chosen:
             in_force = (r for r in self.rules if self._spans[r.id][0] <= at < self._spans[r.id][1])
             self._chosen[key] = _chosen([r for r in in_force if _concerns(r, actor, purpose)])
@@ -396,7 +411,8 @@ def _writers() -> dict[str, list[str]]:
 def _concerns(rule: Rule, actor: Actor, purpose: str) -> bool:
     when = rule.when
     return (
-        (when.roles is None or actor.role in when.roles)
+        rule.application in {"", actor.application}
+        and (when.roles is None or actor.role in when.roles)
         and (when.purposes is None or purpose in when.purposes)
         and (when.duties is None or bool(when.duties & actor.duties))
         and _is_placed(rule, actor)

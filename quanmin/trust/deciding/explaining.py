@@ -264,5 +264,8 @@ def _unconcerned(rule: Rule, case: Case) -> Iterator[Finding]:
         if wanted is not None and wanted.isdisjoint(given):
             values = {"wanted": ", ".join(sorted(wanted)), "given": ", ".join(sorted(given))}
             yield Finding("when", code, values)
+    if rule.application not in {"", actor.application}:
+        values = {"those": rule.application, "own": actor.application or "–"}
+        yield Finding("when", "application", values)
     for code, named, own in when.unmet_of(actor.sender, actor.place):
         yield Finding("when", code, {"those": ", ".join(sorted(named)), "own": own or "–"})

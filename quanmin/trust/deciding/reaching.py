@@ -32,6 +32,11 @@ from quanmin.trust.directory import directory
 from quanmin.trust.registers.definitions import institution_rule
 
 BREAK_GLASS: Final = "BTG"
+ADDRESSED: Final = "https://quanmin.example/fhir/addressed-to"
+"""The system of the security labels that address a record to an institution: its credit code, or
+its code as a sender.
+"""
+
 _DUTY: Final = "PUBHLTH"
 _CACHE: Final = 4096
 
@@ -40,9 +45,9 @@ class Asking(msgspec.Struct, frozen=True):
     """Who asks, what for, and when (microseconds). `actor` is the account, `sender` the number of
     the institution it acts for, `patients` the Patients that are the asker or in their care,
     `region` the institutions of the region that the asker answers for, `registers` the senders
-    whose records of certain types are entries of the registers. `granted` says to which
-    of the numbers that `grantees` gave anything is granted at all; None for unknown. `reached` is
-    what was found out on the way.
+    whose records of certain types are entries of the registers, `addresses` the codes of the
+    asker's institution. `granted` says to which of the numbers that `grantees` gave anything is
+    granted at all; None for unknown. `reached` is what was found out on the way.
     """
 
     actor: str
@@ -54,6 +59,7 @@ class Asking(msgspec.Struct, frozen=True):
     at: int
     granted: InUse | None = None
     registers: frozenset[int] = frozenset()
+    addresses: frozenset[str] = frozenset()
     reached: dict[str, Visibility] = msgspec.field(default_factory=dict)
 
 
@@ -103,6 +109,7 @@ class Reaching:
             "region": _of_region,
             "glass-opened": self._opened,
             "onward": self._onward,
+            "addressed": self._addressed,
         }
 
     def reach(self, atom: str, asking: Asking) -> Visibility:
@@ -308,6 +315,10 @@ class Reaching:
         if asking.purpose != _DUTY or asking.role != "public_health_worker" or not asking.region:
             return Nothing()
         return Both((Labelled(self._reportable), OfSender(asking.region)))
+
+    def _addressed(self, asking: Asking) -> Visibility:
+        keys = frozenset(self._label(ADDRESSED, code) for code in asking.addresses)
+        return Labelled(keys) if keys else Nothing()
 
     def _opened(self, asking: Asking) -> Visibility:
         if asking.purpose != BREAK_GLASS:

@@ -1,5 +1,5 @@
-"""The rules as data, read and checked once: those of the program (`definitions/consent_policies`)
-and those that a node has besides, in a folder of its own.
+"""The rules as data, read and checked once: those of the program (`definitions/consent_policies`),
+those that applications bring, and those that a node has besides, in a folder of its own.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import msgspec
 from quanmin.base.problems import Unusable
 from quanmin.fhir.table import load_table
 from quanmin.trust.actors import Place, Role
+from quanmin.trust.deciding.bounds import Bounds
 from quanmin.trust.directory import directory
 from quanmin.trust.registers.definitions import Word, duties, institution_rule
 
@@ -38,6 +39,7 @@ Atom = Literal[
     "region",
     "glass-opened",
     "onward",
+    "addressed",
 ]
 """What a reach is made of: sets of records that an asker stands in some relation to."""
 
@@ -126,7 +128,8 @@ class Remark(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One rule, with its sentence for people and where it comes from. It decides from the day
-    `effective` to before the day `ends`, by the node's time zone; None for no end.
+    `effective` to before the day `ends`, by the node's time zone; None for no end. One that an
+    `application` brings decides on the pages of this one alone; "" for every other rule.
     """
 
     id: str
@@ -143,6 +146,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     law_en: str = ""
     law_zh: str = ""
     ends: date | None = None
+    application: str = ""
 
     def is_in_force(self, day: date) -> bool:
         """Whether it decides on a day, by the node's time zone."""
@@ -153,11 +157,19 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Whether all that it reaches was granted by somebody."""
         return _OF_GRANTS.issuperset(self.reach.among)
 
+    @property
+    def deletes(self) -> bool:
+        """Whether who changes a record by it may delete it as well."""
+        return "change" in self.does and not self.application
+
 
 @cache
-def load_rules(folder: Path | None = None) -> tuple[Rule, ...]:
-    """The rules of this program, and those of a node in a folder of its own, as they were when this
-    process first read them. Raises Unusable, naming file and rule, for one that is faulty.
+def load_rules(
+    folder: Path | None = None, applications: tuple[Bounds, ...] = ()
+) -> tuple[Rule, ...]:
+    """The rules of this program, of these applications, and of a node in a folder of its own, as
+    they were when this process first read them. Raises Unusable, naming file and rule, for one that
+    is faulty.
     """
     shipped = resources.files("quanmin") / _FOLDER
     texts = [
@@ -165,7 +177,7 @@ def load_rules(folder: Path | None = None) -> tuple[Rule, ...]:
         for one in sorted(shipped.iterdir(), key=lambda one: one.name)
         if one.name.endswith(".toml")
     ]
-    return read_rules([*texts, *([] if folder is None else _texts_in(folder))])
+    return read_rules([*texts, *([] if folder is None else _texts_in(folder))], applications)
 
 
 def _texts_in(folder: Path) -> list[tuple[str, bytes]]:
@@ -179,15 +191,23 @@ def _texts_in(folder: Path) -> list[tuple[str, bytes]]:
         ) from None
 
 
-def read_rules(files: Iterable[tuple[str, str | bytes]]) -> tuple[Rule, ...]:
-    """The rules in these files, given by name and text. Raises Unusable for one that is faulty."""
+def read_rules(
+    files: Iterable[tuple[str, str | bytes]], applications: Iterable[Bounds] = ()
+) -> tuple[Rule, ...]:
+    """The rules in these files, given by name and text, and those of applications. Raises Unusable
+    for one that is faulty.
+    """
     rules: dict[str, Rule] = {}
     ids: set[str] = set()
-    for name, text in files:
+    whole = [(name, text, None) for name, text in files]
+    for name, text, bounds in [*whole, *((one.place, one.text, one) for one in applications)]:
         for number, raw in enumerate(_found_in(name, text), start=1):
             id_ = raw.get("id", "without id") if isinstance(raw, dict) else "no table"
             where = f"{name}, rule {number} ({id_})"
             rule = _read(raw, where)
+            if bounds is not None:
+                bounds.refuse(rule, where)
+                rule = msgspec.structs.replace(rule, application=bounds.application)
             for one in (rule.id, *([rule.remark.id] if rule.remark else [])):
                 if one in ids:
                     raise Unusable(f"{where}: there is a rule with this id already; choose another")
@@ -219,6 +239,11 @@ def _read(raw: Any, where: str) -> Rule:
         rule = msgspec.convert(raw, Rule)
     except msgspec.ValidationError as error:
         raise Unusable(f"{where}: {error}") from None
+    if rule.application:
+        raise Unusable(
+            f"{where}: `application` is said by the folder alone: a rule that is to hold on the"
+            " pages of one stands in the definitions/access.toml of its folder"
+        )
     said = [name for name in ("id", "en", "zh", "source", "version") if not getattr(rule, name)]
     if said:
         raise Unusable(f"{where}: say its {', '.join(said)}")

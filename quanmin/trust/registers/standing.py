@@ -121,10 +121,15 @@ class Standing(msgspec.Struct, frozen=True):
     institution: str = ""
 
     def acting(self, actor: Actor) -> Actor:
-        """The actor with what the registers say: the duties of the post, and the place."""
+        """The actor with what the registers say: the duties of the post, and the place; on the
+        pages of no application that is not switched on for the tenant.
+        """
         said = self.level or "", self.grade or "", self.kind or ""
         place = Place(self.institution, *said, self.region)
-        return msgspec.structs.replace(actor, duties=actor.duties | self.duties, place=place)
+        application = actor.application if self.has(actor.application) else ""
+        return msgspec.structs.replace(
+            actor, duties=actor.duties | self.duties, place=place, application=application
+        )
 
     def obstacle(self, role: str, *, posts_required: bool = True) -> tuple[Obstacle, str] | None:
         """What keeps an actor of this role from acting, and more about it; None when nothing."""

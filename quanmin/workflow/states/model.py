@@ -185,6 +185,13 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.head.url}|{self.head.version}"
 
     @property
+    def label(self) -> str:
+        """The security label of its cases and of what their steps record, written system|code: by
+        it a rule of access knows them.
+        """
+        return f"{self.head.url}|{self.name}"
+
+    @property
     def state_system(self) -> str:
         """The system of the codes of its states."""
         return f"{self.head.url}/state"

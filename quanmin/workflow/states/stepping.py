@@ -237,7 +237,8 @@ def take(
     """Take a step: the Task begins, or gets its next version on top of the one that was read.
 
     `recorded` are entries of a transaction, stored with it and named in its output; `head` sets
-    elements of the Task that are the application's (for, focus, owner). Raises Forbidden when the
+    elements of the Task that are the application's (for, focus, owner). The Task, and what is
+    created with it, have the workflow's label. Raises Forbidden when the
     step is not this actor's, Conflict when it does not begin in the state, Invalid when its rule or
     what it records is against it, each with an issue for every reason; Invalid too for a step that
     does not exist.
@@ -252,8 +253,13 @@ def take(
     if reasons:
         raise _refusal(workflow, step, reasons)
     task = dict(case.task) if case is not None else _begun(workflow, asking)
-    # What labels the Task is added to; the version that was read stays in it.
-    meta = {**(task.get("meta") or {}), **((head or {}).get("meta") or {})}
+    # What labels the Task is added to, so that none that closes it is lost on the way; the version
+    # that was read stays in it.
+    before, more = task.get("meta") or {}, (head or {}).get("meta") or {}
+    meta = {**before, **more}
+    held = before.get("security") or []
+    if held and more.get("security"):
+        meta["security"] = [*held, *(one for one in more["security"] if one not in held)]
     task.update(head or {})
     if meta:
         task["meta"] = meta
@@ -271,7 +277,8 @@ def take(
     _enter(workflow, task, step, asking, words)
     _note(workflow, task, step, at=_instant(asking.moment, asking.zone), by=author, words=words)
     notices = tuple(workflow.notices[one] for one in step.notices)
-    return Taken(task, (*recorded, _entry(task)), notices)
+    _label(workflow, task)
+    return Taken(task, (*(_labelled(workflow, one) for one in recorded), _entry(task)), notices)
 
 
 def _refusal(workflow: Workflow, step: Step, reasons: Sequence[str]) -> Problem:
@@ -370,6 +377,7 @@ def fire(workflow: Workflow, case: Case, code: str, moment: datetime, zone: tzin
     author = {"identifier": {"value": _NODE}, "display": _NODE}
     now = _instant(moment, zone)
     _note(workflow, task, timer, at=now, by=author)
+    _label(workflow, task)
     if timer.step:
         step = workflow.steps[timer.step]
         node = Actor(_NODE, "operator", _NODE, "")
@@ -423,6 +431,23 @@ def _entry(task: Json) -> Json:
     if version is None:
         raise Invalid("the Task does not say which version it is: hand in the one that was read")
     return {"resource": task, "request": {**request, "ifMatch": f'W/"{version}"'}}
+
+
+def _label(workflow: Workflow, resource: Json) -> None:
+    """Give a resource the label by which rules of access know what belongs to a case."""
+    label = {"system": workflow.head.url, "code": workflow.name}
+    meta = resource.get("meta") or {}
+    labels = meta.get("security") or []
+    if not any(label.items() <= one.items() for one in labels):
+        resource["meta"] = {**meta, "security": [*labels, label]}
+
+
+def _labelled(workflow: Workflow, entry: Json) -> Json:
+    if (entry.get("request") or {}).get("method") != "POST":  # of what was there others decide
+        return entry
+    resource = dict(entry["resource"])
+    _label(workflow, resource)
+    return {**entry, "resource": resource}
 
 
 def _address(entry: Json) -> str:

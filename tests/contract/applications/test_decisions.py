@@ -9,7 +9,6 @@ from clinic import Browser, Clinic
 from persons import asking, visit
 
 from quanmin.trust import Actor
-from quanmin.trust.deciding.rules import load_rules
 from quanmin.trust.registers.definitions import roles
 
 
@@ -50,7 +49,8 @@ async def test_an_answer_is_a_sheet_as_well(clinic: Clinic, keeper: Browser) -> 
     states = re.findall(r'name="state" value="([^"]+)"', answer.text)
     csv = await keeper.send("/decisions/answer.csv", state=states[-1])
     rows = [line.split(",")[0] for line in csv.text.splitlines()[1:]]
-    reading = [rule.id for rule in load_rules() if rule.does & {"read", "look_up"}]
+    every = clinic.guard.deciding.rules
+    reading = [rule.id for rule in every if rule.does & {"read", "look_up"}]
     assert [row for row in rows if row in reading] == reading
 
 
@@ -82,11 +82,11 @@ async def test_accounts_are_found_and_residents_are_not(keeper: Browser) -> None
     assert "No account was found" in none.text
 
 
-async def test_the_rules_and_the_matrix_are_listed(keeper: Browser) -> None:
-    rules = await keeper.get("/decisions/rules")
-    assert all(rule.id in rules.text for rule in load_rules())
+async def test_the_rules_and_the_matrix_are_listed(clinic: Clinic, keeper: Browser) -> None:
+    rules, every = await keeper.get("/decisions/rules"), clinic.guard.deciding.rules
+    assert all(rule.id in rules.text for rule in every)
     sheet = await keeper.get("/decisions/rules.csv?lang=en")
-    assert len(sheet.text.splitlines()) == len(load_rules()) + 1
+    assert len(sheet.text.splitlines()) == len(every) + 1
     matrix = await keeper.get("/decisions/matrix.csv?lang=en")
     rows = matrix.text.splitlines()[1:]
     assert rows

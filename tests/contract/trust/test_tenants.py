@@ -18,6 +18,7 @@ from books import ADDRESS, organization, practitioner
 from databases import administer
 from entrance import Entrance
 from persons import NUMBER, asking, is_seen, query, registered, result, visit
+from ruling import under, written
 from stores import START, bundle
 from tenancy import NOON, City, both_filled, divide_database, open_city
 
@@ -30,7 +31,7 @@ from quanmin.records.visibility import Everything
 from quanmin.records.walls import Walls
 from quanmin.trust import Actor, Role
 from quanmin.trust.allowances import Spending
-from quanmin.trust.deciding import Deciding, Rights
+from quanmin.trust.deciding import Bounds, Deciding, Rights
 from quanmin.trust.deciding.compiling import Ground
 from quanmin.trust.decisions import Decisions
 from quanmin.trust.emergencies import Emergencies
@@ -417,6 +418,30 @@ async def test_what_is_no_tenant_is_refused(city: City) -> None:
         with pytest.raises(problem):
             await city.tenants.declare(msgspec.structs.replace(good, **change), at=NOON)
     assert (await city.tenants.declare(good, at=NOON)).state(NOON) == "in-force"
+
+
+async def test_rules_that_an_application_brings_hold_where_it_is_switched_on(city: City) -> None:
+    ours, _ = await both_filled(city.guard)
+    text = written(
+        "app.neighbours", 'roles = ["institution"], purposes = ["TREAT"]', does='["read"]',
+        reach='{ among = ["addressed"], types = ["Observation"] }',
+    )  # fmt: skip
+    bounds = Bounds(
+        application="app", place="app", text=text.encode(), roles=frozenset({"institution"}),
+        purposes=frozenset({"TREAT"}), reads=frozenset({"Observation"}), writes=frozenset(),
+    )  # fmt: skip
+    guard = under(city.guard, brought=[bounds])
+    await city.tenants.assign("c", "east", since=NOON, until=OPEN_END, at=NOON, by="test")
+    label = {"system": "https://quanmin.example/fhir/addressed-to", "code": "c"}
+    body = {**json.loads(ours.body or b""), "meta": {"security": [label]}}
+    await asking(guard, "institution", "a").update(
+        "Observation", ours.id, json.dumps(body).encode()
+    )
+    within = asking(guard, "institution", "c").within("app")
+    assert await is_seen(within, ours)
+    assert not await is_seen(asking(guard, "institution", "c"), ours)
+    await city.tenants.switch("east", "app", is_on=False, since=NOON, at=NOON, by="test")
+    assert not await is_seen(within, ours)
 
 
 async def test_an_application_that_is_switched_off_is_refused_at_once(city: City) -> None:

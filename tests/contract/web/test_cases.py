@@ -7,82 +7,37 @@ from __future__ import annotations
 import asyncio
 import re
 from datetime import datetime, timedelta
-from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
-from books import CODE, Books, organization
-from clinic import Browser, Clinic
-from ruling import under, written
+from cards import (
+    CENTRE,
+    DOCTOR,
+    ZONE,
+    application,
+    body_of,
+    entered,
+    pages_of,
+    records,
+    settle,
+    task_of,
+)
+from clinic import Clinic
 from starlette.applications import Starlette
 
 from quanmin.base.problems import Conflict, Forbidden, PreconditionFailed
-from quanmin.fhir.json import decode
-from quanmin.trust import Actor, Stored
-from quanmin.web import DeclaredRecords, build
-from quanmin.web.application import Application, discover
+from quanmin.trust import Actor
 from quanmin.web.cases import fired, overdue
-from quanmin.web.house import KitSettings
 from quanmin.workflow.states import Asking, read_case, take
-
-CENTRE = f"sender-{CODE}"
-DOCTOR = Actor("dr-li", "doctor", "Dr Li", "hospital-a")
-CHECKERS = [Actor(code, "public_health_worker", code, CENTRE) for code in ("cdc-wu", "cdc-xu")]
-# A centre for disease control checks the cards of the hospitals around: a rule of that node.
-CHECKS = written(
-    "centre-checks-cards",
-    'roles = ["public_health_worker"], purposes = ["PUBHLTH"]',
-    does='["read", "look_up", "change"]',
-    reach='{ among = ["everything"], types = ["Task"] }',
-)
-ZONE = ZoneInfo("Asia/Shanghai")
 
 
 @pytest.fixture
 async def county(clinic: Clinic) -> Clinic:
-    """The clinic with a doctor, and a centre whose workers check; the second has no duty for it."""
-    books = Books(clinic.guard, clinic.pool)
-    await books.enter(organization())
-    for actor in (DOCTOR, *CHECKERS):
-        await clinic.add(actor)
-    await books.appoint("cdc-wu", duties=frozenset({"infection_report"}))
-    await books.appoint("cdc-xu", duties=frozenset({"immunization"}))
-    clinic.guard = under(clinic.guard, CHECKS)
-    return clinic
+    return await settle(clinic)
 
 
 @pytest.fixture
 def pages(county: Clinic) -> Starlette:
-    kit = KitSettings(secret=b"p" * 32, zone=ZONE)
-    return Starlette(routes=build(county.guard, county.sign_in, kit, installed=discover("trials")))
-
-
-def application() -> Application:
-    return discover("trials")[0].application
-
-
-def records(county: Clinic, actor: Actor) -> DeclaredRecords:
-    guarded = county.guard.records(actor, purpose="PUBHLTH", request_id="r")
-    return DeclaredRecords(guarded, application(), ZONE)
-
-
-async def entered(county: Clinic, pages: Starlette) -> tuple[Browser, str]:
-    """The doctor's browser, and the page of the card that was entered in it."""
-    browser = await county.enter("dr-li", pages)
-    where = f"/cards/of/{county.ids['hospital-a Patient']}"
-    await browser.get(where)
-    moment = datetime.fromtimestamp(county.guard.now() / 1e6, ZONE) - timedelta(hours=1)
-    answer = await browser.send(where, disease="measles", diagnosed=moment.isoformat())
-    assert answer.status_code == 303, answer.text
-    return browser, answer.headers["location"]
-
-
-async def task_of(county: Clinic, where: str) -> Stored:
-    return await records(county, DOCTOR).read("Task", where.rpartition("/")[2])
-
-
-def body_of(stored: Stored) -> dict[str, Any]:
-    return decode(stored.body or b"")
+    return pages_of(county)
 
 
 async def test_a_card_goes_its_whole_way(county: Clinic, pages: Starlette) -> None:

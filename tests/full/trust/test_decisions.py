@@ -5,12 +5,20 @@ text of the rules says.
 from __future__ import annotations
 
 import random
-import tomllib
 from datetime import UTC
 from typing import Final, get_args
 
 import asyncpg
-from rules_by_text import SHIPPED, is_seen, some_asker, some_record, some_rules, some_said
+from rules_by_text import (
+    SHIPPED,
+    all_of,
+    is_seen,
+    some_asker,
+    some_brought,
+    some_record,
+    some_rules,
+    some_said,
+)
 from ruling import TIMELESS
 from ruling_by_number import actor_of, facts_of, grants_of, ground_of
 
@@ -75,9 +83,10 @@ async def test_both_say_what_the_text_of_the_rules_says(
     shown = 0
     for _ in range(SUBJECTS):
         text = SHIPPED + some_rules(chance)
-        rules = tomllib.loads(text)["rule"]
+        brought = some_brought(chance)
+        rules = all_of(text, brought)
         asker = some_asker(chance, SENDERS, PATIENTS)
-        deciding = Deciding(KEYING, read_rules([("all.toml", text)]), UTC)
+        deciding = Deciding(KEYING, read_rules([("all.toml", text)], brought), UTC)
         rights = deciding.compile(actor_of(asker), asker.purpose, ground_of(asker))
         statement = Statement()
         condition = visibility_sql(rights.whole, statement.bind, "r")

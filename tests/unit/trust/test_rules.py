@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from stores import START
@@ -13,7 +13,7 @@ from quanmin.base.problems import Unusable
 from quanmin.records.keying import Keying
 from quanmin.records.visibility import Everything, Nothing, OfType
 from quanmin.trust import Actor, Role
-from quanmin.trust.deciding import Deciding, Ground, InUse
+from quanmin.trust.deciding import Bounds, Deciding, Ground, InUse
 from quanmin.trust.deciding.rules import load_rules, read_rules
 from quanmin.trust.directory import directory
 
@@ -92,6 +92,90 @@ def test_a_folder_of_rules_is_read_after_those_of_the_program(tmp_path: Path) ->
     (tmp_path / "latin" / "c.toml").write_bytes(RULE.encode("utf-16"))
     with pytest.raises(Unusable, match=r"c\.toml is no TOML"):
         load_rules(tmp_path / "latin")
+
+
+BROUGHT = """
+[[rule]]
+id = "cards.centre"
+en = "One."
+zh = "一。"
+source = "somewhere"
+version = "1"
+effective = 2026-11-22
+effect = "permit"
+does = ["read", "change"]
+when = { roles = ["doctor"], purposes = ["PUBHLTH"] }
+reach = { among = ["region"], types = ["Task"], labels = ["urn:cards|cards"] }
+"""
+
+
+def bounds(text: str = BROUGHT, **more: Any) -> Bounds:
+    declared = {
+        "roles": {"doctor", "nurse"},
+        "purposes": {"PUBHLTH"},
+        "reads": {"Task", "Patient", "Observation"},
+        "writes": {"Task"},
+        **more,
+    }
+    sets = {name: frozenset(codes) for name, codes in declared.items() if name != "label"}
+    label = more.get("label", "urn:cards|cards")
+    return Bounds(
+        application="cards", place="cards/definitions/access.toml", text=text.encode(),
+        label=label, **sets,
+    )  # fmt: skip
+
+
+def test_a_rule_that_an_application_brings_is_of_its_pages() -> None:
+    (rule,) = read_rules([], [bounds()])
+    assert rule.application == "cards"
+    assert not rule.deletes
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ('"cards.centre"', '"centre"', "begins with 'cards' and a dot"),
+        ('"permit"', '"forbid"', "what forbids"),
+        ('["read", "change"]', '["read", "erase"]', "reaches everything"),
+        ('["doctor"]', '["doctor", "operator"]', "`when.roles` names some of those"),
+        ('roles = ["doctor"], ', "", "`when.roles` names some of those"),
+        ('["PUBHLTH"]', '["TREAT"]', "`when.purposes` names some of those"),
+        (', purposes = ["PUBHLTH"]', "", "`when.purposes` names some of those"),
+        ('types = ["Task"]', 'types = ["Consent"]', "Consent: it does not declare that it reads"),
+        (
+            'types = ["Task"]',
+            'types = ["Task", "Patient"]',
+            "Patient: it does not declare that it w",
+        ),
+        ('types = ["Task"], ', "", "`reach.types` names the types"),
+        ('["region"]', '["everything"]', "`reach.among` of an application is of"),
+        ('["region"]', '["region", "refused"]', "`reach.among` of an application is of"),
+        (', labels = ["urn:cards|cards"]', "", "say labels = ['urn:cards|cards']"),
+        ('"urn:cards|cards"', '"urn:cards|cards", "urn:x|y"', "say labels = ['urn:cards|cards']"),
+        ("effective", 'application = "cards"\neffective', "is said by the folder alone"),
+        ("[[rule]]", "[rule]", "begins with the line [[rule]]"),
+    ],
+)
+def test_a_rule_beyond_what_its_application_declares_is_refused(
+    before: str, after: str, said: str
+) -> None:
+    text = BROUGHT.replace(before, after)
+    assert text != BROUGHT
+    with pytest.raises(Unusable, match=r"^cards/definitions/access\.toml") as refused:
+        read_rules([("one.toml", RULE)], [bounds(text)])
+    assert said in str(refused.value)
+
+
+def test_an_application_forbids_nothing_and_has_no_case_without_a_workflow() -> None:
+    forbids = BROUGHT.replace('"permit"', '"forbid"').replace('["read", "change"]', '["take_out"]')
+    with pytest.raises(Unusable, match="permits and forbids nothing"):
+        read_rules([], [bounds(forbids)])
+    with pytest.raises(Unusable, match=r"no workflow\.toml"):
+        read_rules([], [bounds(label="")])
+    own = BROUGHT.replace('"region"', '"own", "about-asker"').replace(
+        ', labels = ["urn:cards|cards"]', ""
+    )
+    assert read_rules([], [bounds(own, label="")])
 
 
 def test_two_rules_with_one_id_are_refused() -> None:

@@ -34,6 +34,11 @@ DUTY = frozenset({"infection_report"})
 DOCTOR = Actor("dr-li", "doctor", "李医生", "hospital-a")
 CHECKER = Actor("cdc-wu", "public_health_worker", "吴", "cdc", duties=DUTY)
 
+OF_THE_WORKFLOW = {
+    "system": "https://quanmin.example/fhir/workflow/infection-card",
+    "code": "infection_card",
+}
+
 
 def workflow() -> Workflow:
     (installed,) = discover("trials")
@@ -60,7 +65,8 @@ def card(status: str = "completed", questionnaire: str = FORM) -> dict[str, Any]
 
 def stored(task: Json, version: int = 1) -> Case:
     """The case as it is read again after it was stored."""
-    kept = json.loads(json.dumps(task)) | {"id": "t1", "meta": {"versionId": str(version)}}
+    kept = json.loads(json.dumps(task)) | {"id": "t1"}
+    kept["meta"] = {**kept.get("meta", {}), "versionId": str(version)}
     return read_case(FLOW, kept, ZONE)
 
 
@@ -139,6 +145,7 @@ def test_a_beginning_makes_a_task_that_says_where_it_stands_since_when_and_until
     now = "2026-11-22T12:00:00.000+08:00"
     assert taken.task == {
         "resourceType": "Task",
+        "meta": {"security": [OF_THE_WORKFLOW]},
         "instantiatesUri": f"{url}|1",
         "status": "requested",
         "businessStatus": {
@@ -183,6 +190,7 @@ def test_a_beginning_makes_a_task_that_says_where_it_stands_since_when_and_until
         {"method": "POST", "url": "QuestionnaireResponse"},
         {"method": "POST", "url": "Task"},
     ]
+    assert taken.entries[0]["resource"]["meta"] == {"security": [OF_THE_WORKFLOW]}
     assert take(FLOW, "enter", None, asking(), recorded=[card()], head=head) == taken
 
 
@@ -244,7 +252,7 @@ def test_a_label_is_added_and_the_version_that_was_read_stays() -> None:
         words="why",
         head={"meta": {"security": [label]}},
     )
-    assert taken.task["meta"] == {"versionId": "1", "security": [label]}
+    assert taken.task["meta"] == {"versionId": "1", "security": [OF_THE_WORKFLOW, label]}
     assert taken.entries[0]["request"]["ifMatch"] == 'W/"1"'
 
 
