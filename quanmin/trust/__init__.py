@@ -14,7 +14,7 @@ from quanmin.trust.exporting import Exporting, Taken
 from quanmin.trust.guard import Guard, GuardedRecords
 from quanmin.trust.log import AccessLog, Notary, Witness
 from quanmin.trust.questions import Question
-from quanmin.trust.showing import Timeline
+from quanmin.trust.showing import Part, Timeline
 from quanmin.trust.validating import is_breaking
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "Mandate",
     "Notary",
     "Outcome",
+    "Part",
     "Portion",
     "Prepare",
     "Question",

@@ -26,7 +26,6 @@ from quanmin.records.reading import (
     types_present,
 )
 from quanmin.records.related import Related, related
-from quanmin.records.search import timeline
 from quanmin.records.store import Store
 from quanmin.records.walls import Wall
 from quanmin.terminology import TermLimits, Terms
@@ -59,9 +58,11 @@ from quanmin.trust.registers import Institution, Institutions, Wanted
 from quanmin.trust.registers.definitions import institution_rule
 from quanmin.trust.registers.standing import Standing, Standings
 from quanmin.trust.showing import (
+    Part,
     Timeline,
     count_seen,
     hits_shown,
+    parts_of_timeline,
     search_seen,
     search_slices,
     shown,
@@ -524,6 +525,24 @@ class GuardedReading:
         await self._notes.note("counts", type_, "ok", (), about)
         return found
 
+    async def timelines(self, patient_id: str, parts: Sequence[Part]) -> list[Timeline]:
+        """What is recorded of this Patient's person anywhere, newest first by clinical time: each
+        part of it that is asked for, all of one moment, by one decision and one entry in the log.
+        """
+        rights = await self._rights("rs", "Patient")
+        try:
+            async with self._store.reading(rights.wall) as connection:
+                first = await read(connection, self.context, rights.whole, "Patient", patient_id)
+                await self._remark_on(connection, rights, first)
+                patients = await self._same_person(connection, rights, first)
+                found = await parts_of_timeline(connection, self.context, rights, patients, parts)
+        except Problem as problem:
+            await self._notes.note("timeline", None, problem.code)
+            raise
+        seen = {one.rid: one for part in found for one in (*patients, *part.entries)}
+        await self._notes.note("timeline", None, "ok", tuple(seen.values()))
+        return found
+
     async def timeline(
         self,
         patient_id: str,
@@ -532,22 +551,10 @@ class GuardedReading:
         count: int,
         cursor: str | None = None,
     ) -> Timeline:
-        """What is recorded of this Patient's person anywhere, newest first by clinical time."""
-        rights = await self._rights("rs", "Patient")
-        try:
-            async with self._store.reading(rights.wall) as connection:
-                first = await read(connection, self.context, rights.whole, "Patient", patient_id)
-                await self._remark_on(connection, rights, first)
-                patients = await self._same_person(connection, rights, first)
-                rids = [patient.rid for patient in patients]
-                slice_ = await timeline(
-                    connection, self.context, rids, types, rights.whole, count, cursor
-                )
-        except Problem as problem:
-            await self._notes.note("timeline", None, problem.code)
-            raise
-        await self._notes.note("timeline", None, "ok", (*patients, *slice_.matches))
-        return Timeline(tuple(patients), slice_.matches, slice_.next)
+        """One part of it."""
+        return (await self.timelines(patient_id, [Part(types=types, count=count, cursor=cursor)]))[
+            0
+        ]
 
     async def registrations(self, patients: Sequence[Stored]) -> dict[str, int]:
         """For each of these Patients (by id) how many Patients its person has; 1 for one that is

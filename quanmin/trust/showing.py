@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from quanmin.base.database import Connection
@@ -10,7 +12,7 @@ from quanmin.fhir.query import Query
 from quanmin.records.bundle import Reading
 from quanmin.records.context import Context
 from quanmin.records.model import EntryOutcome, Hits, Outcome, Stored
-from quanmin.records.search import search
+from quanmin.records.search import place_before, search, timeline
 from quanmin.records.simplifying import both, either
 from quanmin.records.store import Store
 from quanmin.records.visibility import OfSender, Visibility
@@ -22,6 +24,17 @@ from quanmin.trust.registers.definitions import institution_rule
 _SLICE = 500
 
 
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked of a timeline: of these types, so many, from a cursor on, or what was before a
+    moment (microseconds since 1970). No types mean all but Patient.
+    """
+
+    types: tuple[str, ...] = ()
+    count: int
+    cursor: str | None = None
+    before: int | None = None
+
+
 class Timeline(msgspec.Struct, frozen=True):
     """One person across institutions, newest first: the linked source Patients, the asked one
     first, and a slice.
@@ -30,6 +43,24 @@ class Timeline(msgspec.Struct, frozen=True):
     patients: tuple[Stored, ...]
     entries: tuple[Stored, ...]
     next: str | None
+
+
+async def parts_of_timeline(
+    connection: Connection,
+    context: Context,
+    rights: Rights,
+    patients: Sequence[Stored],
+    parts: Sequence[Part],
+) -> list[Timeline]:
+    """Each part of what is recorded of these Patients, as far as the rights reach it whole."""
+    rids, found = [patient.rid for patient in patients], []
+    for one in parts:
+        start = None if one.before is None else place_before(one.before)
+        hits = await timeline(
+            connection, context, rids, one.types, rights.whole, one.count, one.cursor or start
+        )
+        found.append(Timeline(tuple(patients), hits.matches, hits.next))
+    return found
 
 
 def action_of(reading: Reading) -> str:

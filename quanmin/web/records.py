@@ -18,6 +18,7 @@ from quanmin.trust import (
     GuardedRecords,
     Hits,
     Outcome,
+    Part,
     Stored,
     Timeline,
 )
@@ -95,6 +96,13 @@ class DeclaredRecords:
             sorted(self._application.reads)
         )
         return await self._records.timeline(patient_id, types=wanted, count=count, cursor=cursor)
+
+    async def timelines(self, patient_id: str, *parts: Part) -> list[Timeline]:
+        """Several parts of it, each of declared types, of one moment and as one access."""
+        for part in parts:
+            for type_ in part.types:
+                self._readable(type_)
+        return await self._records.timelines(patient_id, parts)
 
     async def registrations(self, patients: Sequence[Stored]) -> dict[str, int]:
         """For each Patient (by id) how many the person has that it belongs to."""

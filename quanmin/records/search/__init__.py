@@ -3,6 +3,6 @@ between.
 """
 
 from quanmin.records.search.executing import search
-from quanmin.records.search.timeline import timeline
+from quanmin.records.search.timeline import place_before, timeline
 
-__all__ = ["search", "timeline"]
+__all__ = ["place_before", "search", "timeline"]

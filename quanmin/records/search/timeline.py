@@ -8,7 +8,7 @@ from quanmin.base.database import Connection
 from quanmin.records.context import Context
 from quanmin.records.model import Hits
 from quanmin.records.search.arm import Write
-from quanmin.records.search.order import LATEST_FIRST
+from quanmin.records.search.order import LATEST_FIRST, Position, name_of, write_cursor
 from quanmin.records.search.reader import Reader
 from quanmin.records.search.selection import Selected
 from quanmin.records.search.slices import Slices
@@ -18,6 +18,7 @@ from quanmin.records.visibility_sql import of_patients, visibility_sql
 
 # A Patient's time is the birth date: it belongs at the head of a page, not at a timeline's end.
 _NOT_EVENTS = {"Patient"}
+_LAST_RID = 2**63 - 1
 
 
 async def timeline(  # noqa: PLR0917 - the guard's call: where, whose, which, for whom, how much
@@ -45,3 +46,10 @@ async def timeline(  # noqa: PLR0917 - the guard's call: where, whose, which, fo
     slices = Slices(reader, Selected(conditions, conditions), LATEST_FIRST, context)
     matches, following = await slices.after(cursor, count)
     return Hits(tuple(matches), next=following)
+
+
+def place_before(moment: int) -> str:
+    """The cursor of what was before a moment (microseconds since 1970): the place in the order is
+    the same as after the last record of that moment, so it costs what any slice costs.
+    """
+    return write_cursor(Position(name_of(LATEST_FIRST), 0, (moment, _LAST_RID)))

@@ -19,7 +19,7 @@ from quanmin.base.problems import (
 )
 from quanmin.fhir.grammar import QueryLimits, parse_query
 from quanmin.fhir.query import Query
-from quanmin.trust import Actor, Guard, GuardedRecords
+from quanmin.trust import Actor, Guard, GuardedRecords, Part
 
 NUMBER = "580101199003078512"
 
@@ -115,6 +115,12 @@ async def test_a_resident_reads_what_is_about_them_and_writes_nothing(
     timeline = await resident.timeline(here.id, count=10)
     assert {patient.id for patient in timeline.patients} == {here.id, there.id}
     assert mine.id in {entry.id for entry in timeline.entries}
+    before = await pool.fetchval("select count(*) from trust.access")
+    several = await resident.timelines(
+        here.id, [Part(types=("Observation",), count=5), Part(types=("Condition",), count=5)]
+    )
+    assert [[one.id for one in part.entries] for part in several] == [[mine.id], []]
+    assert await pool.fetchval("select count(*) from trust.access") == before + 1
     for written in (
         resident.create("Observation", observation()),
         resident.update("Observation", mine.id, observation(id=mine.id)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -14,7 +15,7 @@ from quanmin.base.problems import Malformed, NotSupported, TooCostly
 from quanmin.fhir.query import Query
 from quanmin.records.model import Hits
 from quanmin.records.operation import Operation, Sender
-from quanmin.records.search import including, narrowing, search, timeline
+from quanmin.records.search import including, narrowing, place_before, search, timeline
 from quanmin.records.store import Store
 from quanmin.records.visibility import Everything, Nothing, OfPatient, OfSender, Visibility
 
@@ -569,6 +570,14 @@ async def test_a_timeline_is_latest_first_over_types_and_institutions(store: Sto
         if cursor is None:
             break
     assert found == ["mine", "e2", "a1", "a0", "e"]
+    moment = int(datetime(2026, 3, 3, tzinfo=UTC).timestamp()) * 1_000_000  # when e2 began
+    for before, expected in ((moment + 1, found[1:]), (moment, found[2:]), (0, found[4:])):
+        cursor = place_before(before)
+        async with store.reading() as connection:
+            slice_ = await timeline(
+                connection, store.context, [one, two], (), Everything(), 9, cursor
+            )
+        assert [stored.id for stored in slice_.matches] == expected, before
     async with store.reading() as connection:
         only = await timeline(
             connection, store.context, [one], ("Observation",), Nothing(), 10, None
