@@ -96,6 +96,7 @@ class OpenCase:
         recorded: Sequence[Json] = (),
         words: str = "",
         head: Mapping[str, Json] | None = None,
+        clocks: Mapping[str, datetime] | None = None,
     ) -> Taken:
         """Take a step, with what is recorded. Raises what `take` of the workflow raises, and
         PreconditionFailed where somebody was first.
@@ -108,6 +109,7 @@ class OpenCase:
             recorded=recorded,
             words=words,
             head=head,
+            clocks=clocks,
         )
         await self._records.transact(taken.entries)
         return taken
@@ -134,12 +136,22 @@ async def begin(
     recorded: Sequence[Json] = (),
     words: str = "",
     head: Mapping[str, Json] | None = None,
+    clocks: Mapping[str, datetime] | None = None,
 ) -> Stored:
     """Begin a case by a step that begins one; gives its Task as it is stored. Raises what `take` of
     the workflow raises.
     """
     asked = await asking(visit, **(facts or {}))
-    taken = take(records.workflow, step, None, asked, recorded=recorded, words=words, head=head)
+    taken = take(
+        records.workflow,
+        step,
+        None,
+        asked,
+        recorded=recorded,
+        words=words,
+        head=head,
+        clocks=clocks,
+    )
     outcomes: Sequence[EntryOutcome] = await records.transact(taken.entries)
     stored = outcomes[-1].stored
     if stored is None:  # a created entry always is

@@ -64,7 +64,7 @@ def table(workflow: Workflow, language: str) -> list[tuple[str, str, str, str]]:
             if state.code in step.begins_in
         )
         timers = [one for one in workflow.timers.values() if one.step == step.code]
-        who = sorted(step.roles) + [one.duration.told(language) for one in timers]
+        who = sorted(step.roles) + [workflow.limit(one, language) for one in timers]
         to = workflow.states[step.to].told(language)
         rows.append((step.told(language), before, to, ", ".join(who)))
     return rows
@@ -132,7 +132,7 @@ class _Picture:
         found = []
         for step in self._workflow.steps.values():
             timers = [one for one in self._workflow.timers.values() if one.step == step.code]
-            clock = ", ".join(one.duration.told(self._language) for one in timers)
+            clock = ", ".join(self._workflow.limit(one, self._language) for one in timers)
             words = step.told(self._language) + (f" ({clock})" if clock else "")
             starts = [code for code in self._workflow.states if code in step.begins_in]
             found += [

@@ -35,6 +35,7 @@ _KINDS: Final[Mapping[str, type[Words]]] = {
     "timer": Timer,
     "notice": Notice,
     "reason": Words,
+    "clock": Words,
 }
 _Part = TypeVar("_Part", bound=Words)
 
@@ -83,6 +84,7 @@ class _Loading:
         self._timers = self._parts("timer", Timer)
         self._notices = self._parts("notice", Notice)
         self._reasons = self._parts("reason", Words)
+        self._clocks = self._parts("clock", Words)
 
     def workflow(self) -> Workflow:
         """The workflow, which holds only if there are no faults."""
@@ -107,6 +109,7 @@ class _Loading:
             notices=self._notices,
             reasons=self._reasons,
             rules=self._rules,
+            clocks=self._clocks,
         )
 
     # ---- reading ---------------------------------------------------------------------------------
@@ -222,15 +225,29 @@ class _Loading:
             self._unknown(place, "step", frozenset({timer.step} - {""}), self._steps)
             if bool(timer.step) is bool(timer.notice):
                 self._blame(place, "name a step that is taken, or a notice that goes out")
-            if parse_duration(timer.after) is None:
-                self._blame(place, f"after {timer.after}: no duration like PT24H, P14D or P3M")
+            self._check_limit(place, timer)
             state = self._states.get(timer.state)
             if state is not None and state.final:
                 self._blame(place, f"cannot fire: nothing waits in {timer.state}, which is final")
             step = self._steps.get(timer.step)
             if step is not None:
                 self._check_alone(place, timer, step)
+        used = {timer.clock for timer in self._timers.values()}
+        for code in sorted(self._clocks.keys() - used):
+            self._blame(f"clock {code}", "no timer goes by it")
         self._check_order()
+
+    def _check_limit(self, place: str, timer: Timer) -> None:
+        self._unknown(place, "clock", frozenset({timer.clock} - {""}), self._clocks)
+        if bool(timer.clock) is bool(timer.after) or (timer.before and not timer.clock):
+            self._blame(place, "say `after` how long in the state, or a `clock` and how long"
+                        " `before` it runs out")  # fmt: skip
+        elif timer.after and parse_duration(timer.after) is None:
+            self._blame(place, f"after {timer.after}: no duration like PT24H, P14D or P3M")
+        elif timer.before:
+            found = parse_duration(timer.before)
+            if found is None or found.months or found.days:
+                self._blame(place, f"before {timer.before}: no hours and minutes like PT1H30M")
 
     def _check_alone(self, place: str, timer: Timer, step: Step) -> None:
         """A timer's step is taken when nobody is there to answer, fill in or explain."""
@@ -247,6 +264,7 @@ class _Loading:
                             " there to give it; make a step of its own for the timer")  # fmt: skip
 
     def _check_order(self) -> None:
+        # By when a clock runs out only the case knows.
         timed = [one for one in self._timers.values() if parse_duration(one.after) is not None]
         for late in timed:
             for early in timed:

@@ -126,22 +126,36 @@ def parse_duration(text: str) -> Duration | None:
 
 
 class Timer(Words, frozen=True, kw_only=True):
-    """What is due when a case has stood in `state` for as long as `after`: a step is taken, or a
-    notice goes out.
+    """What is due when a case has stood in `state` for as long as `after`, or, with a `clock`, when
+    that clock of the case runs out or so long `before`: a step is taken, or a notice goes out.
     """
 
     state: str
-    after: str
+    after: str = ""
+    clock: str = ""
+    before: str = ""
     step: str = ""
     notice: str = ""
 
     @property
     def duration(self) -> Duration:
-        """How long."""
-        found = parse_duration(self.after)
-        if found is None:
-            raise ValueError(self.after)
-        return found
+        """How long after the state was entered, or before the clock runs out."""
+        text = self.before if self.clock else self.after
+        found = parse_duration(text)
+        if found is None and not (self.clock and not text):
+            raise ValueError(text)
+        return found or Duration(0, 0, 0)
+
+    def ends(
+        self, since: datetime, clocks: Mapping[str, datetime], zone: tzinfo
+    ) -> datetime | None:
+        """When it runs out in a state that was entered at a moment; None where the case does not
+        have its clock.
+        """
+        if not self.clock:
+            return self.duration.after(since, zone)
+        end = clocks.get(self.clock)
+        return None if end is None else end - timedelta(seconds=self.duration.seconds)
 
 
 class Notice(Words, frozen=True, kw_only=True):
@@ -178,6 +192,7 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
     notices: Mapping[str, Notice]
     reasons: Mapping[str, Words]
     rules: Mapping[str, Rule]
+    clocks: Mapping[str, Words] = {}
 
     @property
     def canonical(self) -> str:
@@ -206,11 +221,28 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
         """The system of the codes of its timers, where they have fired."""
         return f"{self.head.url}/timer"
 
+    @property
+    def clock_system(self) -> str:
+        """The system of the codes of its clocks."""
+        return f"{self.head.url}/clock"
+
+    def limit(self, timer: Timer, language: str) -> str:
+        """When a timer runs out, in words."""
+        if not timer.clock:
+            return timer.duration.told(language)
+        words, before = self.clocks[timer.clock].told(language), timer.duration.told(language)
+        if not before:
+            return words
+        return f"{words}前 {before}" if language == "zh" else f"{before} before: {words}"
+
     def timers_of(self, state: str) -> tuple[Timer, ...]:
         """The timers that run in a state, the shortest first; of two a notice before a step."""
         found = [timer for timer in self.timers.values() if timer.state == state]
         return tuple(
-            sorted(found, key=lambda one: (one.duration.seconds_bounds, one.step, one.code))
+            sorted(
+                found,
+                key=lambda one: (one.clock, one.duration.seconds_bounds, one.step, one.code),
+            )
         )
 
     def told(self, reason: str, language: str) -> str:

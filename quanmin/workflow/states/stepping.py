@@ -61,7 +61,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
     """A case, read from its Task: where it stands, since when, and what has happened. `due` is when
-    the next timer runs out, None when none runs.
+    the next timer runs out, None when none runs; `clocks` when its clocks do.
     """
 
     task: Json
@@ -70,6 +70,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     begun: datetime
     due: datetime | None
     history: tuple[Event, ...]
+    clocks: Mapping[str, datetime] = {}
 
 
 class Offer(msgspec.Struct, frozen=True):
@@ -114,7 +115,15 @@ def read_case(workflow: Workflow, task: Json, zone: tzinfo) -> Case:
     if begun is None or since is None:
         raise Invalid("give the Task executionPeriod.start and restriction.period.start")
     history = tuple(_history(workflow, task, zone))
-    return Case(task=task, state=state, since=since, begun=begun, due=due_at, history=history)
+    return Case(
+        task=task,
+        state=state,
+        since=since,
+        begun=begun,
+        due=due_at,
+        history=history,
+        clocks=_clocks(workflow, task, zone),
+    )
 
 
 def _history(workflow: Workflow, task: Json, zone: tzinfo) -> list[Event]:
@@ -233,13 +242,14 @@ def take(
     recorded: Sequence[Json] = (),
     words: str = "",
     head: Mapping[str, Json] | None = None,
+    clocks: Mapping[str, datetime] | None = None,
 ) -> Taken:
     """Take a step: the Task begins, or gets its next version on top of the one that was read.
 
     `recorded` are entries of a transaction, stored with it and named in its output; `head` sets
-    elements of the Task that are the application's (for, focus, owner). The Task, and what is
-    created with it, have the workflow's label. Raises Forbidden when the
-    step is not this actor's, Conflict when it does not begin in the state, Invalid when its rule or
+    elements of the Task that are the application's (for, focus, owner), `clocks` by when its clocks
+    run out from now on. The Task, and what is created with it, have the workflow's label. Raises
+    Forbidden when the step is not this actor's, Conflict when it does not begin in the state, Invalid when its rule or
     what it records is against it, each with an issue for every reason; Invalid too for a step that
     does not exist.
     """
@@ -249,6 +259,9 @@ def take(
     foreign = sorted((head or {}).keys() - _MAY_SET)
     if foreign:
         raise Invalid(f"{', '.join(foreign)} of a Task is the workflow's to say")
+    unknown = sorted((clocks or {}).keys() - workflow.clocks.keys())
+    if unknown:
+        raise Invalid(f"the workflow {workflow.name} has no clock {', '.join(unknown)}")
     reasons = (*decide(workflow, step, case, asking).reasons, *_unrecorded(step, recorded, words))
     if reasons:
         raise _refusal(workflow, step, reasons)
@@ -273,6 +286,7 @@ def take(
     ]
     if outputs:
         task["output"] = [*(task.get("output") or ()), *outputs]
+    _set_clocks(workflow, task, clocks or {}, asking.zone)
     author = {"identifier": {"value": asking.actor.code}, "display": asking.actor.name}
     _enter(workflow, task, step, asking, words)
     _note(workflow, task, step, at=_instant(asking.moment, asking.zone), by=author, words=words)
@@ -329,11 +343,45 @@ def _set_clock(
     *,
     fired: frozenset[str],
 ) -> None:
+    clocks = _clocks(workflow, task, zone)
     waiting = [one for one in workflow.timers_of(state) if one.code not in fired]
+    ends = [end for one in waiting if (end := one.ends(since, clocks, zone)) is not None]
     period = {"start": task["restriction"]["period"]["start"]}
-    if waiting:
-        period["end"] = _instant(min(one.duration.after(since, zone) for one in waiting), zone)
+    if ends:
+        period["end"] = _instant(max(min(ends), since), zone)
     task["restriction"] = {**task["restriction"], "period": period}
+
+
+def _set_clocks(
+    workflow: Workflow, task: Json, clocks: Mapping[str, datetime], zone: tzinfo
+) -> None:
+    """Put these clocks into the Task, in place of what it has of them."""
+    if not clocks:
+        return
+    kept = [
+        one
+        for one in task.get("input") or ()
+        if _code(one.get("type"), workflow.clock_system) not in clocks
+    ]
+    said = [
+        {
+            "type": _coded(workflow.clock_system, code, workflow.clocks[code].en),
+            "valueDateTime": _instant(end, zone),
+        }
+        for code, end in clocks.items()
+    ]
+    task["input"] = [*kept, *said]
+
+
+def _clocks(workflow: Workflow, task: Json, zone: tzinfo) -> dict[str, datetime]:
+    """When the clocks of a Task run out."""
+    found = {}
+    for one in task.get("input") or ():
+        code = _code(one.get("type"), workflow.clock_system)
+        end = _moment(one.get("valueDateTime"), zone)
+        if code in workflow.clocks and end is not None:
+            found[code] = end
+    return found
 
 
 def _note(
@@ -359,8 +407,8 @@ def due(workflow: Workflow, case: Case, moment: datetime, zone: tzinfo) -> tuple
     found: list[Due] = []
     fired = _fired(case)
     for timer in workflow.timers_of(case.state):
-        at = timer.duration.after(case.since, zone)
-        if at <= moment and timer.code not in fired:
+        at = timer.ends(case.since, case.clocks, zone)
+        if at is not None and at <= moment and timer.code not in fired:
             found.append(Due(timer, at))
     found.sort(key=lambda one: (one.at, one.timer.step, one.timer.code))
     steps = [place for place, one in enumerate(found) if one.timer.step]
@@ -395,24 +443,29 @@ def may_be_due(
     workflow: Workflow, moment: datetime, zone: tzinfo
 ) -> tuple[tuple[tuple[str, str], ...], ...]:
     """The searches, one for each state with timers, that find every Task of which a timer may have
-    run out: those that began as long ago as the shortest of them lasts at least.
+    run out: those that began as long ago as the shortest of them lasts at least. A clock may have
+    run out before the case began, so of a state with clocks all are asked for.
     """
-    found = []
+    found: list[tuple[tuple[str, str], ...]] = []
     for state in workflow.states.values():
         timers = workflow.timers_of(state.code)
-        if timers:
+        if any(one.clock for one in timers):
+            found.append(_in_state(workflow, state.code))
+        elif timers:
             lasts = min(one.duration.seconds_bounds[0] for one in timers)
             # `le` does not find a period without end that begins at the very moment (R4 search.html
             # 3.1.1.4.5: what lies below the value must overlap); moments are told to milliseconds.
             before = moment - timedelta(seconds=lasts) + timedelta(milliseconds=1)
-            found.append(
-                (
-                    ("code", f"{workflow.head.url}|{workflow.name}"),
-                    ("business-status", f"{workflow.state_system}|{state.code}"),
-                    ("period", f"lt{_instant(before, zone)}"),
-                )
-            )
+            period = ("period", f"lt{_instant(before, zone)}")
+            found.append((*_in_state(workflow, state.code), period))
     return tuple(found)
+
+
+def _in_state(workflow: Workflow, state: str) -> tuple[tuple[str, str], ...]:
+    return (
+        ("code", f"{workflow.head.url}|{workflow.name}"),
+        ("business-status", f"{workflow.state_system}|{state}"),
+    )
 
 
 def _fired(case: Case) -> frozenset[str]:
