@@ -92,17 +92,19 @@ class DeclaredRecords:
         self, patient_id: str, *, types: tuple[str, ...] = (), count: int, cursor: str | None = None
     ) -> Timeline:
         """One person over all institutions, newest first; no types means all that are declared."""
-        wanted = tuple(self._readable(type_) for type_ in types) or tuple(
-            sorted(self._application.reads)
-        )
+        wanted = self._wanted(types)
         return await self._records.timeline(patient_id, types=wanted, count=count, cursor=cursor)
 
     async def timelines(self, patient_id: str, *parts: Part) -> list[Timeline]:
-        """Several parts of it, each of declared types, of one moment and as one access."""
-        for part in parts:
-            for type_ in part.types:
-                self._readable(type_)
-        return await self._records.timelines(patient_id, parts)
+        """Several parts of it, of one moment and as one access; a part without types has all that
+        are declared.
+        """
+        wanted = [msgspec.structs.replace(one, types=self._wanted(one.types)) for one in parts]
+        return await self._records.timelines(patient_id, wanted)
+
+    def _wanted(self, types: tuple[str, ...]) -> tuple[str, ...]:
+        named = tuple(self._readable(type_) for type_ in types)
+        return named or tuple(sorted(self._application.reads))
 
     async def registrations(self, patients: Sequence[Stored]) -> dict[str, int]:
         """For each Patient (by id) how many the person has that it belongs to."""

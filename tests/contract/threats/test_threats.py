@@ -16,7 +16,7 @@ from quanmin.base.crypto import Tampered
 from quanmin.base.problems import Forbidden, NotFound, Problem
 from quanmin.fhir.grammar import QueryLimits, parse_query
 from quanmin.fhir.query import Query
-from quanmin.trust import Actor, Actors, Guard, GuardedRecords
+from quanmin.trust import Actor, Actors, Guard, GuardedRecords, Part
 from quanmin.trust.emergencies import Emergencies
 from quanmin.web import Application, DeclaredRecords, Text
 
@@ -267,6 +267,7 @@ async def test_an_application_gets_no_type_that_it_did_not_declare(guard: Guard)
         narrowed.history("Observation", made.id, count=5),
         narrowed.find("Observation", count=5),
         narrowed.timeline("somebody", types=("Observation",), count=5),
+        narrowed.timelines("somebody", Part(types=("Observation",), count=5)),
         narrowed.find("Patient", ("_revinclude", "Observation:subject"), count=5),
         narrowed.create("Observation", observation()),
         narrowed.update("Observation", made.id, observation(id=made.id)),
@@ -276,3 +277,23 @@ async def test_an_application_gets_no_type_that_it_did_not_declare(guard: Guard)
             await asked
     with pytest.raises(Forbidden, match="declare"):
         narrowed.desk(Emergencies)
+
+
+async def test_a_part_of_a_timeline_without_types_has_those_that_are_declared(guard: Guard) -> None:
+    records = institution(guard, "a")
+    person = (await records.create("Patient", patient())).stored
+    await records.create("Observation", observation(f"Patient/{person.id}"))
+    application = Application(
+        name="names",
+        title=Text(zh="姓名", en="Names"),
+        summary=Text(zh="姓名", en="Names"),
+        levels=frozenset({"county"}),
+        roles=frozenset({"institution"}),
+        reads=frozenset({"Patient"}),
+        pages=(),
+    )
+    narrowed = DeclaredRecords(records, application, guard.store.context.zone)
+    [seen] = await narrowed.timelines(person.id, Part(count=5))
+    assert [one.type for one in seen.entries] == ["Patient"]
+    [seen] = await records.timelines(person.id, [Part(count=5)])
+    assert [one.type for one in seen.entries] == ["Observation"]
