@@ -16,6 +16,7 @@ from quanmin.fhir.json import decode
 from quanmin.trust import Actor, Stored
 from quanmin.web import DeclaredRecords, build
 from quanmin.web.application import Application, discover
+from quanmin.web.case_notices import notice_kinds
 from quanmin.web.house import KitSettings
 
 CENTRE, CENTRE_BESIDE = f"sender-{CODE}", f"sender-{OTHER}"
@@ -62,7 +63,8 @@ def application() -> Application:
 
 def records(county: Clinic, actor: Actor, purpose: str = "PUBHLTH") -> DeclaredRecords:
     guarded = county.guard.records(actor, purpose=purpose, request_id="r")
-    return DeclaredRecords(guarded, application(), ZONE)
+    (installed,) = discover("trials")
+    return DeclaredRecords(guarded, installed.application, ZONE, notice_kinds(installed))
 
 
 async def entered(county: Clinic, pages: Starlette) -> tuple[Browser, str]:

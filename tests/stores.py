@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -24,6 +24,7 @@ from quanmin.records.store import Store
 from quanmin.records.walls import Walls
 from quanmin.terminology import TerminologyIndex, Terms
 from quanmin.trust import AccessLog, Guard, Notary, Witness, grant_projections
+from quanmin.trust.clocks import TaskClocks
 from quanmin.trust.lifecycle.petition_index import lifecycle_projections
 from quanmin.trust.registers import InstitutionIndex, LicensedActs, PractitionerIndex
 
@@ -80,10 +81,11 @@ def open_guard(
     walls: Walls | None = None,
     *,
     posts_required: bool = False,
+    beside: Sequence[Projection] = (),
 ) -> Guard:
     """A guard over such a store, whose log is witnessed in a folder if one is given. Its staff need
     no posts unless a test is about them: most are about something else. With `walls` the pool is
-    not the owner's.
+    not the owner's. What is `beside` hears of changes as well.
     """
     ticks = itertools.count(START, 1_000_000)
     people = PersonIndex(context.keying)
@@ -97,6 +99,8 @@ def open_guard(
         PractitionerIndex(context.zone, context.rid_of),
         LicensedActs(context.zone, context.rid_of),
         *lifecycle_projections(context),
+        TaskClocks(context),
+        *beside,
     ]
     store = Store(pool, context, lambda: next(ticks), projections, walls=walls)
     log = AccessLog(pool, open_notary(context), None if witness is None else Witness(witness))

@@ -27,6 +27,7 @@ FIELDS: Final = frozenset(
     {
         "actor",
         "address",
+        "application",
         "attempt",
         "bytes",
         "count",
@@ -44,6 +45,7 @@ FIELDS: Final = frozenset(
         "segment",
         "severity_of_issue",
         "status",
+        "timer",
         "version",
         "worker",
     }

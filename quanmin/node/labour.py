@@ -25,6 +25,8 @@ from quanmin.node.server import Node, open_node
 from quanmin.node.settings import Settings
 from quanmin.node.worker import READY, Orders, carry_out
 from quanmin.trust.log.keeping import adopt_all, check_in, drop_months, keep_ahead
+from quanmin.web.application import discover
+from quanmin.web.clocks import Clocks
 from quanmin.workflow.notices import Delivery, deliver, open_ports
 
 # The steps under way have a connection each, of either kind; two look after the jobs.
@@ -52,6 +54,7 @@ async def _work(settings: Settings, orders: Orders) -> None:
         sweeping = asyncio.create_task(sweep(node))
         keeping = asyncio.create_task(keep_log(node, pool))
         delivering = asyncio.create_task(deliver(delivery, settings.notices.poll_seconds))
+        watching = asyncio.create_task(watch_clocks(node))
         worker = Worker(pool, kinds_of(node), settings.jobs)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -63,6 +66,7 @@ async def _work(settings: Settings, orders: Orders) -> None:
         sweeping.cancel()
         keeping.cancel()
         delivering.cancel()
+        watching.cancel()
 
 
 @asynccontextmanager
@@ -87,6 +91,22 @@ def open_delivery(node: Node) -> Delivery:
         origin=settings.origin,
         now=node.guard.now,
     )
+
+
+async def watch_clocks(node: Node) -> None:
+    """Have the timers of workflows fire when they have run out. Several processes do so beside each
+    other: one that was first has done it, and the others find nothing.
+    """
+    level = node.settings.node.level
+    clocks = Clocks(node.guard, [one for one in discover() if level in one.application.levels])
+    while True:
+        try:
+            await clocks.fire()
+        except UNAVAILABLE:
+            log.warning("workflows: the database cannot be reached", exc_info=True)
+        except Exception:
+            log.exception("workflows: a pass over the clocks failed and is tried again")
+        await asyncio.sleep(node.settings.jobs.clock_seconds)
 
 
 async def sweep(node: Node) -> None:

@@ -51,6 +51,7 @@ from quanmin.records.store import Store
 from quanmin.records.walls import Walls
 from quanmin.terminology import TerminologyIndex, Terms
 from quanmin.trust import AccessLog, Actors, Allowances, Guard, Witness, grant_projections
+from quanmin.trust.clocks import TaskClocks
 from quanmin.trust.lifecycle.petition_index import lifecycle_projections
 from quanmin.trust.log.restoring import count_restored
 from quanmin.trust.registers import InstitutionIndex, LicensedActs, PractitionerIndex
@@ -241,6 +242,7 @@ def _projections(
         PractitionerIndex(settings.zone, context.rid_of),
         LicensedActs(settings.zone, context.rid_of),
         *lifecycle_projections(context),
+        TaskClocks(context),
     )
 
 

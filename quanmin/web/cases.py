@@ -1,5 +1,5 @@
-"""Cases of an application's workflow, on its pages: begun, opened, taken a step further, and those
-whose time has run out.
+"""Cases of an application's workflow, on its pages: begun, opened, taken a step further; and what
+happens when their time has run out.
 
 Each step is one transaction of all that it records and the next version of the Task, on top of the
 version that was read: of two who take a step at once one is answered that somebody was first.
@@ -7,21 +7,19 @@ version that was read: of two who take a step at once one is answered that someb
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
-from quanmin.base.problems import Invalid
 from quanmin.fhir.json import Json, decode
 from quanmin.trust import EntryOutcome, Stored
+from quanmin.web.case_notices import over_by, told_by
 from quanmin.web.records import DeclaredRecords
 from quanmin.web.visit import Visit
 from quanmin.workflow.states import (
     Asking,
     Case,
-    Due,
     Event,
     Offer,
     Taken,
@@ -29,15 +27,10 @@ from quanmin.workflow.states import (
     Workflow,
     due,
     fire,
-    may_be_due,
     offers,
     read_case,
     take,
 )
-
-log = logging.getLogger("quanmin.web")
-
-_PORTION: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +104,7 @@ class OpenCase:
             head=head,
             clocks=clocks,
         )
-        await self._records.transact(taken.entries)
+        await _store(self._records, taken)
         return taken
 
 
@@ -152,8 +145,7 @@ async def begin(
         head=head,
         clocks=clocks,
     )
-    outcomes: Sequence[EntryOutcome] = await records.transact(taken.entries)
-    stored = outcomes[-1].stored
+    stored = (await _store(records, taken))[-1].stored
     if stored is None:  # a created entry always is
         raise TypeError("the transaction does not say what it stored")
     return stored
@@ -168,39 +160,34 @@ async def open_case(visit: Visit, records: DeclaredRecords, id_: str, **facts: A
     return OpenCase(case, workflow, offers(workflow, case, asked), asked, records)
 
 
-async def overdue(
-    records: DeclaredRecords, moment: datetime
-) -> AsyncIterator[tuple[Case, tuple[Due, ...]]]:
-    """Every case that these records show in which timers have run out at a moment, and which.
-
-    Asked for in sets: one search for each state with timers, in portions.
+async def fire_due(
+    records: DeclaredRecords, id_: str, moment: datetime
+) -> AsyncIterator[tuple[str, Taken]]:
+    """Fire the timers of a case that have run out at a moment, one after the other, each in a
+    transaction of its own; gives what each made. Raises PreconditionFailed where somebody was
+    first, Invalid for a Task that is no case.
     """
-    workflow, zone = records.workflow, records.zone
-    for pairs in may_be_due(workflow, moment, zone):
-        cursor: str | None = None
-        while True:
-            hits = await records.find("Task", *pairs, count=_PORTION, cursor=cursor)
-            for stored in hits.matches:
-                try:
-                    case = read_case(workflow, _task(stored), zone)
-                except Invalid as problem:  # one that others wrote must not hold up all others
-                    log.warning("a Task has no clock", extra={"id": stored.id, "why": problem.text})
-                    continue
-                found = due(workflow, case, moment, zone)
-                if found:
-                    yield case, found
-            cursor = hits.next
-            if cursor is None:
-                break
+    workflow = records.workflow
+    while True:
+        case = read_case(workflow, _task(await records.read("Task", id_)), records.zone)
+        found = due(workflow, case, moment, records.zone)
+        # What fires at the very moment in which the state was entered would not be known from what
+        # fired before: it waits for the next.
+        if not found or case.since >= moment:
+            return
+        timer = found[0].timer
+        taken = fire(workflow, case, timer.code, moment, records.zone)
+        over = over_by(workflow) if timer.step else ()
+        await records.transact(taken.entries, tell=[*told_by(workflow, taken)], over=over)
+        yield timer.code, taken
 
 
-async def fired(records: DeclaredRecords, case: Case, timer: str, moment: datetime) -> Taken:
-    """Store what a timer that has run out makes. Raises PreconditionFailed where somebody was
-    first, Conflict where the timer is not due.
-    """
-    taken = fire(records.workflow, case, timer, moment, records.zone)
-    await records.transact(taken.entries)
-    return taken
+async def _store(records: DeclaredRecords, taken: Taken) -> list[EntryOutcome]:
+    """Store what a step makes, and tell whom it tells: the notices of the state before are over."""
+    workflow = records.workflow
+    return await records.transact(
+        taken.entries, tell=[*told_by(workflow, taken)], over=over_by(workflow)
+    )
 
 
 def _task(stored: Stored) -> Json:

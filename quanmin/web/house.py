@@ -16,12 +16,13 @@ import msgspec
 from markupsafe import Markup, escape
 
 from quanmin.trust import Actor, Guard
-from quanmin.trust.notices import NoticeKind, kernel_kinds, kinds_in
+from quanmin.trust.notices import NoticeKind, kernel_kinds
 from quanmin.trust.registers import Standing
 from quanmin.trust.sign_in import SignIn
 from quanmin.trust.sign_in.server import AuthorizationServer
 from quanmin.web.application import Application, Installed, Level
 from quanmin.web.assets import Assets
+from quanmin.web.case_notices import notice_kinds
 from quanmin.web.labels import Label
 from quanmin.web.languages import KIT_FOLDER, translations
 from quanmin.web.maps import Boundaries
@@ -86,9 +87,7 @@ class House:
         self.applications = tuple(
             one.application for one in installed if settings.level in one.application.levels
         )
-        self._kinds = {
-            one.application.name: kinds_in(one.folder, one.application.name) for one in installed
-        }
+        self._kinds = {one.application.name: notice_kinds(one) for one in installed}
         folders = {"kit": KIT_FOLDER} | {one.application.name: one.folder for one in installed}
         said = translations(folders.values())
         loader = jinja2.PrefixLoader(

@@ -61,6 +61,13 @@ class JobLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         float,
         Meta(description="How often a process looks for jobs that nobody told it of.", gt=0),
     ] = 2.0
+    clock_seconds: Annotated[
+        float,
+        Meta(
+            description="How often a process looks for cases of workflows whose time has run out.",
+            gt=0,
+        ),
+    ] = 20.0
     kept_days: Annotated[
         int, Meta(description="How long jobs that have ended are listed.", ge=1)
     ] = 30

@@ -12,6 +12,11 @@ from quanmin.base.problems import Unusable
 if TYPE_CHECKING:
     from quanmin.trust.deciding.rules import Rule
 
+ADDRESSED: Final = "https://quanmin.example/fhir/addressed-to"
+"""The system of the security labels that address a record to an institution: its credit code, or
+its code as a sender.
+"""
+
 _DOES: Final = frozenset({"read", "look_up", "change", "create"})
 # A relation in which records stand to whoever asks, or to where they ask; none is of all records.
 _AMONG: Final = frozenset(

@@ -25,6 +25,7 @@ from quanmin.records.visibility import (
     OfType,
     Visibility,
 )
+from quanmin.trust.deciding.bounds import ADDRESSED
 from quanmin.trust.deciding.grantees import Grantees, Meaning
 from quanmin.trust.deciding.in_use import InUse
 from quanmin.trust.deciding.levels import label_levels, load_levels
@@ -32,11 +33,6 @@ from quanmin.trust.directory import directory
 from quanmin.trust.registers.definitions import institution_rule
 
 BREAK_GLASS: Final = "BTG"
-ADDRESSED: Final = "https://quanmin.example/fhir/addressed-to"
-"""The system of the security labels that address a record to an institution: its credit code, or
-its code as a sender.
-"""
-
 _DUTY: Final = "PUBHLTH"
 _CACHE: Final = 4096
 

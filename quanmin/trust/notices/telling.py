@@ -54,10 +54,34 @@ _PERSONS: Final = """
         and a.account is not null and a.is_active and a.role = 'resident'
     group by a.account
 """
-_STAFF: Final = """
-    select distinct a.account, null::bigint as patient, false as is_for_another from trust.actor a
-    where a.sender = $1 and a.role = any($12) and a.account is not null and a.is_active
+_CHARGED: Final = """
+    a.role = any($12) and a.account is not null and a.is_active
+    and ($13::text[] is null or exists (
+        select from trust.post h where h.actor = a.code and h.duties && $13
+            and h.since <= $2::bigint and h.until > $2::bigint))
 """
+_STAFF: Final = f"""
+    select distinct a.account, null::bigint as patient, false as is_for_another from trust.actor a
+    where (a.sender = any($1::text[]) or a.sender in (
+        select e.sender from trust.institution_entry e where e.code = any($1::text[])
+    )) and {_CHARGED}
+"""  # noqa: S608 - constants of this module
+# Divisions are pairs of digits (GB/T 2260), and 00 is none: what remains is what they begin with.
+_AROUND: Final = f"""
+    select distinct account, null::bigint as patient, false as is_for_another from (
+        select a.account, rank() over (order by length(there.own) desc) as place
+        from trust.institution_entry e
+        join trust.institution i
+            on i.organization = e.organization and i.since <= $2::bigint and i.until > $2::bigint
+        join (
+            select e.sender, regexp_replace(i.region, '(00)+$', '') as own
+            from trust.institution_entry e join trust.institution i using (organization)
+            where i.since <= $2::bigint and i.until > $2::bigint
+        ) there on starts_with(i.region, there.own) and there.own <> ''
+        join trust.actor a on a.sender = there.sender
+        where e.sender = any($1::text[]) and there.sender <> e.sender and {_CHARGED}
+    ) around where place = 1
+"""  # noqa: S608 - constants of this module
 _ACCOUNT: Final = """
     select code as account, null::bigint as patient, false as is_for_another
     from trust.account where code = $1
@@ -100,17 +124,25 @@ async def tell_persons(
 
 async def tell_staff(
     connection: Connection,
-    sender: str,
+    sender: str | Collection[str],
     roles: Collection[str],
     at: int,
     kind: str | NoticeKind,
     *,
+    duties: Collection[str] = (),
+    is_around: bool = False,
     about: About = _NOTHING,
 ) -> int:
-    """Tell those who act for an institution (its code) in these roles, in the caller's
-    transaction; gives to how many accounts.
+    """Tell those who act for an institution, or several, by code as a sender or credit code, in
+    these roles, and in a post with one of these `duties` where any are named; in the caller's
+    transaction. Gives to how many accounts.
+
+    What `is_around` goes to such people of other institutions in whose division this one lies, of
+    the narrowest division that has any.
     """
-    return await _leave(connection, _STAFF, (sender, at, sorted(roles)), kind, about)
+    codes = [sender] if isinstance(sender, str) else sorted(sender)
+    who = codes, at, sorted(roles), sorted(duties) or None
+    return await _leave(connection, _AROUND if is_around else _STAFF, who, kind, about)
 
 
 async def tell_account(

@@ -5,12 +5,14 @@ them.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Final, Literal, get_args
 
 import msgspec
 
 from quanmin.base.problems import Conflict, Invalid
+from quanmin.fhir.json import decode
 from quanmin.trust.actors import Role
+from quanmin.trust.deciding.bounds import ADDRESSED
 from quanmin.trust.notices.kinds import NoticeKind
 from quanmin.trust.notices.telling import (
     About,
@@ -23,16 +25,23 @@ from quanmin.trust.notices.telling import (
 
 if TYPE_CHECKING:
     from quanmin.base.database import Connection
-    from quanmin.records.model import Outcome
+    from quanmin.records.model import Outcome, Stored
     from quanmin.trust.actors import Actor
     from quanmin.trust.guarded_reading import Guarding
+
+_SENDER: Final = "select code from records.sender where sender = $1"
+
+Where = Literal["writer", "sender", "addressed", "around"]
 
 
 class Tell(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that is told of a record of the transaction, the `entry` by its place.
 
-    To the person whose record it is and who acts for them; else to those in these `roles` at an
-    `institution` (its code; "": the writer's own), or to one `account`. `words` fill the
+    To the person whose record it is and who acts for them; else to those in these `roles`, with one
+    of these `duties` where any are named, at an `institution` (its code), or to one `account`.
+    Without an institution it is the `writer`'s own, that of the `sender` of the record, those that
+    it is `addressed` to, or the nearest `around` the sender's that has such people: its county's,
+    else its city's. `words` fill the
     placeholders of the kind. With `once` nobody is told a second time under the same key, however
     often it is tried; `until` is when it is over by itself, in microseconds.
     """
@@ -41,6 +50,8 @@ class Tell(msgspec.Struct, frozen=True, kw_only=True):
     entry: int = 0
     words: Mapping[str, str] = {}
     roles: Collection[str] = ()
+    duties: Collection[str] = ()
+    where: Where = "writer"
     institution: str = ""
     account: str = ""
     once: str | None = None
@@ -85,13 +96,39 @@ class Tellings(msgspec.Struct, frozen=True):
                 await tell_account(connection, one.account, at, kind, about=about)
             elif one.roles:
                 _refuse_unknown(one.roles)
-                institution = one.institution or actor.sender
-                await tell_staff(connection, institution, one.roles, at, kind, about=about)
+                where = [one.institution] if one.institution else None
+                await tell_staff(
+                    connection,
+                    where or await _places(connection, one.where, actor, outcome.stored),
+                    one.roles,
+                    at,
+                    kind,
+                    duties=one.duties,
+                    is_around=one.where == "around",
+                    about=about,
+                )
             else:
                 patient = outcome.stored.facts.patient
                 if patient is None:
                     raise Conflict("the record is of no patient: there is no person to be told")
                 await tell_persons(connection, [patient], at, kind, about=about)
+
+
+async def _places(
+    connection: Connection, where: Where, actor: Actor, stored: Stored
+) -> Collection[str]:
+    """The codes of the institutions that are meant."""
+    if where == "writer":
+        return [actor.sender]
+    if where == "addressed":
+        meta = decode(stored.body or b"{}").get("meta") or {}
+        return [
+            str(one.get("code") or "")
+            for one in meta.get("security") or ()
+            if one.get("system") == ADDRESSED
+        ]
+    code = await connection.fetchval(_SENDER, stored.facts.sender)
+    return [str(code)]
 
 
 def _refuse_unknown(roles: Collection[str]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import cache
 from importlib.resources import files
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -160,12 +160,13 @@ class Timer(Words, frozen=True, kw_only=True):
 
 class Notice(Words, frozen=True, kw_only=True):
     """Words to somebody: to those in these `roles` (with one of these `duties`, where any are
-    named) where the case is, and to the person it is about if `to_subject`. Never anything of what
-    a record says.
+    named) `at` the institution that began the case, at those it is addressed to, or at the nearest
+    around it; and to the person it is about if `to_subject`. Never anything of what a record says.
     """
 
     roles: frozenset[str] = frozenset()
     duties: frozenset[str] = frozenset()
+    at: Literal["sender", "addressed", "around"] = "sender"
     to_subject: bool = False
 
 

@@ -249,9 +249,9 @@ def take(
     `recorded` are entries of a transaction, stored with it and named in its output; `head` sets
     elements of the Task that are the application's (for, focus, owner), `clocks` by when its clocks
     run out from now on. The Task, and what is created with it, have the workflow's label. Raises
-    Forbidden when the step is not this actor's, Conflict when it does not begin in the state, Invalid when its rule or
-    what it records is against it, each with an issue for every reason; Invalid too for a step that
-    does not exist.
+    Forbidden when the step is not this actor's, Conflict when it does not begin in the state,
+    Invalid when its rule or what it records is against it, each with an issue for every reason;
+    Invalid too for a step that does not exist.
     """
     step = workflow.steps.get(code)
     if step is None:
@@ -437,35 +437,6 @@ def fire(workflow: Workflow, case: Case, code: str, moment: datetime, zone: tzin
     fired = frozenset({*_fired(case), code})
     _set_clock(workflow, task, case.state, case.since, zone, fired=fired)
     return Taken(task, (_entry(task),), (workflow.notices[timer.notice],))
-
-
-def may_be_due(
-    workflow: Workflow, moment: datetime, zone: tzinfo
-) -> tuple[tuple[tuple[str, str], ...], ...]:
-    """The searches, one for each state with timers, that find every Task of which a timer may have
-    run out: those that began as long ago as the shortest of them lasts at least. A clock may have
-    run out before the case began, so of a state with clocks all are asked for.
-    """
-    found: list[tuple[tuple[str, str], ...]] = []
-    for state in workflow.states.values():
-        timers = workflow.timers_of(state.code)
-        if any(one.clock for one in timers):
-            found.append(_in_state(workflow, state.code))
-        elif timers:
-            lasts = min(one.duration.seconds_bounds[0] for one in timers)
-            # `le` does not find a period without end that begins at the very moment (R4 search.html
-            # 3.1.1.4.5: what lies below the value must overlap); moments are told to milliseconds.
-            before = moment - timedelta(seconds=lasts) + timedelta(milliseconds=1)
-            period = ("period", f"lt{_instant(before, zone)}")
-            found.append((*_in_state(workflow, state.code), period))
-    return tuple(found)
-
-
-def _in_state(workflow: Workflow, state: str) -> tuple[tuple[str, str], ...]:
-    return (
-        ("code", f"{workflow.head.url}|{workflow.name}"),
-        ("business-status", f"{workflow.state_system}|{state}"),
-    )
 
 
 def _fired(case: Case) -> frozenset[str]:

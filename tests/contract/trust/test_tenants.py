@@ -8,6 +8,7 @@ import asyncio
 import itertools
 import json
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from persons import NUMBER, asking, is_seen, query, registered, result, visit
 from ruling import under, written
 from stores import START, bundle
 from tenancy import NOON, City, both_filled, divide_database, open_city
+from trials.infection_card.application import answered
 
 from quanmin.base.cluster import WORKER, Cluster
 from quanmin.base.problems import Conflict, Forbidden, Invalid, NotFound
@@ -47,6 +49,9 @@ from quanmin.trust.registers.staff import WantedStaff
 from quanmin.trust.registers.tenants import Tenant
 from quanmin.trust.sign_in.enrolling import EnrolmentDesk
 from quanmin.trust.tenancy import Tenancy
+from quanmin.web.application import discover
+from quanmin.web.clocks import Clocks
+from quanmin.workflow.states import Asking, take
 
 _numbers = itertools.count(1)
 YEAR = 365 * 86_400_000_000
@@ -96,6 +101,9 @@ OPEN = {
     ),
     "what an account is told, by keys; its words are sealed": (
         *("trust.notice", "trust.pending_notice"),
+    ),
+    "when cases run out of time, by keys: the node's own work over all tenants": (
+        "trust.task_clock",
     ),
     "what is due for deletion or held, by keys: the node's own work over all tenants": (
         *("trust.retention_due", "trust.hold", "trust.deletion", "trust.deletion_item"),
@@ -442,6 +450,37 @@ async def test_rules_that_an_application_brings_hold_where_it_is_switched_on(cit
     assert not await is_seen(asking(guard, "institution", "c"), ours)
     await city.tenants.switch("east", "app", is_on=False, since=NOON, at=NOON, by="test")
     assert not await is_seen(within, ours)
+
+
+async def test_timers_fire_where_the_application_is_switched_on(city: City) -> None:
+    """For each tenant by itself; what ran out meanwhile fires when it is switched on again."""
+    (trial,) = discover("trials")
+    workflow = trial.application.workflow
+    assert workflow is not None
+    tasks = []
+    for sender in ("a", "b"):
+        facts = {"disease": "measles", "diagnosed": datetime(2026, 1, 1, tzinfo=UTC)}
+        actor = Actor("dr", "doctor", "Dr", sender)
+        moment = datetime.fromtimestamp(city.guard.now() / 1e6, UTC)
+        asking_ = Asking(actor=actor, moment=moment, zone=UTC, facts=facts)
+        taken = take(workflow, "enter", None, asking_, recorded=[answered("x", "measles")])
+        body = bundle("transaction", *json.loads(json.dumps(taken.entries)))
+        _, outcomes = await city.guard.records(actor, purpose="PUBHLTH", request_id="r").bundle(
+            body
+        )
+        stored = outcomes[-1].stored
+        assert stored is not None
+        tasks.append(stored)
+    now = city.guard.now
+    city.guard.now = lambda: now() + 3 * 3_600_000_000
+    clocks = Clocks(city.guard, [trial])
+    await city.tenants.switch("east", "infection_card", is_on=False, since=NOON, at=NOON, by="test")
+    assert await clocks.fire() == 1
+    node = asking(city.guard, "operator", "node")
+    assert [(await node.read("Task", one.id)).version for one in tasks] == [1, 2]
+    await city.tenants.switch("east", "infection_card", is_on=True, since=NOON, at=NOON, by="test")
+    assert await clocks.fire() == 1
+    assert [(await node.read("Task", one.id)).version for one in tasks] == [2, 2]
 
 
 async def test_an_application_that_is_switched_off_is_refused_at_once(city: City) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import pytest
 from cards import (
@@ -26,7 +26,6 @@ from starlette.applications import Starlette
 
 from quanmin.base.problems import Conflict, Forbidden, PreconditionFailed
 from quanmin.trust import Actor
-from quanmin.web.cases import fired, overdue
 from quanmin.workflow.states import Asking, read_case, take
 
 
@@ -184,52 +183,3 @@ async def test_without_a_right_to_the_task_the_workflow_opens_nothing(
     assert (await browser.get(where)).status_code == 404
     with pytest.raises(Forbidden):
         await records(county, elsewhere).find("Observation", count=1)
-
-
-async def test_timers_are_found_in_sets_and_each_fires_once(
-    county: Clinic, pages: Starlette
-) -> None:
-    _, first = await entered(county, pages)
-    _, second = await entered(county, pages)
-    node = records(county, Actor("centre", "operator", "centre", "centre"))
-    begun = read_case(node.workflow, body_of(await task_of(county, second)), ZONE).begun
-
-    async def found(moment: datetime) -> list[tuple[str, list[str]]]:
-        told = [
-            (case.task["id"], [one.timer.code for one in timers])
-            async for case, timers in overdue(node, moment)
-        ]
-        return sorted(told)
-
-    ids = sorted(where.rpartition("/")[2] for where in (first, second))
-    assert await found(begun + timedelta(hours=1, minutes=59)) == []
-    assert await found(begun + timedelta(hours=2)) == [(id_, ["reminder"]) for id_ in ids]
-    late = begun + timedelta(hours=2, minutes=1)
-    async for case, timers in overdue(node, late):
-        for one in timers:
-            taken = await fired(node, case, one.timer.code, late)
-            assert [notice.code for notice in taken.notices] == ["waiting"]
-            with pytest.raises(PreconditionFailed):
-                await fired(node, case, one.timer.code, late)
-    assert await found(late) == []
-    day = begun + timedelta(hours=24)
-    assert await found(day) == [(id_, ["limit"]) for id_ in ids]
-    async for case, timers in overdue(node, day):
-        await fired(node, case, timers[0].timer.code, day)
-    assert body_of(await task_of(county, first))["status"] == "in-progress"
-    assert await found(day) == []
-
-
-async def test_a_task_of_others_does_not_hold_up_the_clocks(
-    county: Clinic, pages: Starlette
-) -> None:
-    _, where = await entered(county, pages)
-    node = records(county, Actor("centre", "operator", "centre", "centre"))
-    stored = await task_of(county, where)
-    broken = {**body_of(stored)}
-    begun = read_case(node.workflow, broken, ZONE).begun
-    del broken["id"], broken["restriction"]
-    request = {"method": "POST", "url": "Task"}
-    await node.transact([{"resource": broken, "request": request}])
-    told = [case.task["id"] async for case, _ in overdue(node, begun + timedelta(hours=3))]
-    assert told == [stored.id]

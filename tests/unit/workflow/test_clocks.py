@@ -24,7 +24,6 @@ from quanmin.workflow.states import (
     due,
     fire,
     load_workflow,
-    may_be_due,
     read_case,
     take,
 )
@@ -134,13 +133,6 @@ def test_a_clock_is_wound_up_again_and_other_inputs_stay(tmp_path: Path) -> None
 def test_a_clock_that_the_workflow_does_not_have_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Invalid, match="has no clock tea"):
         entered(load(tmp_path), tea=NOON)
-
-
-def test_of_a_state_with_clocks_all_cases_are_asked_for(tmp_path: Path) -> None:
-    searches = {dict(pairs)["business-status"].rpartition("|")[2]: dict(pairs)
-                for pairs in may_be_due(load(tmp_path), NOON, ZONE)}  # fmt: skip
-    assert "period" not in searches["entered"]
-    assert "period" in searches["returned"]
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,6 @@ from quanmin.workflow.states import (
     Case,
     due,
     fire,
-    may_be_due,
     offers,
     read_case,
     take,
@@ -369,17 +368,6 @@ def test_a_timer_that_is_not_due_does_not_fire() -> None:
     for code in ("limit", "correction", "unheard-of"):
         with pytest.raises(Conflict):
             fire(FLOW, entered(), code, later(24) - timedelta(minutes=1), ZONE)
-
-
-def test_the_searches_for_what_may_be_due_reach_back_as_far_as_the_shortest_clock() -> None:
-    first, second = (dict(pairs) for pairs in may_be_due(FLOW, NOON, ZONE))
-    assert first["business-status"].endswith("/state|entered")
-    assert first["period"] == "lt2026-11-22T10:00:00.001+08:00"
-    # Three days by the calendar may be an hour shorter where clocks are changed.
-    assert second["period"] == "lt2026-11-19T13:00:00.001+08:00"
-
-
-# ---- durations by the calendar -------------------------------------------------------------------
 
 
 def after(text: str, start: str, zone: ZoneInfo = ZONE) -> str:
