@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Final
 
@@ -18,18 +18,15 @@ from quanmin.web import Access, DeclaredRecords, Page, Visit, page
 from quanmin.web.forms import (
     Cell,
     Field,
-    Listing,
     Sent,
     asked_day,
     choices,
     confirm_page,
     form_page,
     is_confirmed,
-    list_page,
-    plain,
     word_of,
 )
-from quanmin.web.sheet import sheet
+from quanmin.web.tables import Heading, Row, Table, asked_order, place_number, table
 
 # Staff see their own posts, and who has the duty keeps those of the institution: the desk decides.
 SIDES: Final = Access(
@@ -41,8 +38,6 @@ SIDES: Final = Access(
     )
 )
 _LIST: Final = "/posts"
-_ROWS: Final = 50
-_SHEET_ROWS: Final = 500
 _DIGITS_MAX: Final = 18
 _DUTIES_MAX: Final = 3
 _OWN_NAMES: Final = ("actor", "staff", "from", "until")
@@ -67,54 +62,35 @@ SAID: Final = (
 )
 
 
-@page(_LIST, access=SIDES)
-async def posts(visit: Visit, records: DeclaredRecords) -> Response:
+@table(_LIST, access=SIDES, name="posts")
+async def posts(visit: Visit, records: DeclaredRecords) -> Table:
     """Who holds which post on a day."""
     desk, say = records.desk(Registers), visit.say
     day, fault = asked_day(visit)
-    found = await desk.posts(
-        _moment(visit, day),
-        _asked_code(visit),
-        after=_number(visit.asked("after")),
-        count=_ROWS + 1,
-    )
-    reach = await desk.posts_reach()
+    moment, code, reach = _moment(visit, day), _asked_code(visit), await desk.posts_reach()
+    headings = _headings(visit)
+    order = asked_order(visit, headings)
+
+    async def fetch(after: str, count: int) -> list[Row]:
+        found = await desk.posts(
+            moment, code, after=place_number(after) or None, order=order, count=count
+        )
+        return [Row(_row(visit, one, may_change=reach.may_change), str(one.post)) for one in found]
+
     filters = [Field("day", say("As of the day (empty: now)"), "date", visit.asked("day"))]
     if reach.institution is None and reach.actor is None:
-        code = visit.asked("institution")
-        filters.append(Field("institution", say("Institution (credit code)"), value=code))
-    listing = Listing(
+        asked = visit.asked("institution")
+        filters.append(Field("institution", say("Institution (credit code)"), value=asked))
+    return Table(
         title=say("Register of posts"),
-        headings=_headings(visit),
-        rows=[
-            [*_row(visit, one), _end_of(visit, one) if reach.may_change else Cell("")]
-            for one in found[:_ROWS]
-        ],
+        headings=headings,
+        fetch=fetch,
         filters=filters,
-        more=visit.here_with(after=str(found[_ROWS - 1].post)) if len(found) > _ROWS else "",
-        csv=visit.here_with(after="").replace(f"{_LIST}?", f"{_LIST}.csv?", 1),
+        order=order,
         fault=fault,
+        empty=say("Ask as of another day, or at another institution."),
         actions=[(say("Give a post"), f"{_LIST}/new")] if reach.may_change else [],
     )
-    return list_page(visit, listing)
-
-
-@page(f"{_LIST}.csv", access=SIDES)
-async def posts_sheet(visit: Visit, records: DeclaredRecords) -> Response:
-    """All of the list as a sheet."""
-    desk = records.desk(Registers)
-    day, _ = asked_day(visit)
-    moment, code = _moment(visit, day), _asked_code(visit)
-    first = await desk.posts(moment, code, after=None, count=_SHEET_ROWS)
-
-    async def rows() -> AsyncIterator[list[str]]:
-        batch: Sequence[Post] = first
-        while batch:
-            for row in plain(_row(visit, one) for one in batch):
-                yield row
-            batch = await desk.posts(moment, code, after=batch[-1].post, count=_SHEET_ROWS)
-
-    return sheet("posts", _headings(visit)[:-1], rows())
 
 
 @page(f"{_LIST}/new", access=SIDES, methods=("GET", "POST"))
@@ -202,15 +178,20 @@ async def _practitioner(visit: Visit, records: DeclaredRecords, sent: Sent) -> i
     return hits.matches[0].rid
 
 
-def _headings(visit: Visit) -> list[str]:
+def _headings(visit: Visit) -> list[Heading]:
     say = visit.say
     return [
-        *(say("Name"), say("Account"), say("Role"), say("Institution (credit code)")),
-        *(say("Duties"), say("From"), say("Until"), say("Change")),
+        Heading(say("Name")),
+        Heading(say("Account"), "account"),
+        *(Heading(say("Role")), Heading(say("Institution (credit code)")), Heading(say("Duties"))),
+        Heading(say("From"), "from"),
+        Heading(say("Until"), "until"),
+        Heading(say("Change"), where="page"),
     ]
 
 
-def _row(visit: Visit, one: Post) -> list[Cell]:
+def _row(visit: Visit, one: Post, *, may_change: bool) -> list[Cell]:
+    change = Cell(visit.say("End the post"), f"{_LIST}/{one.post}/end") if may_change else Cell("")
     return [
         Cell(one.name),
         Cell(one.actor),
@@ -219,11 +200,8 @@ def _row(visit: Visit, one: Post) -> list[Cell]:
         Cell("; ".join(word_of(visit, duties(), duty) for duty in one.duties)),
         Cell(visit.moment(one.since)[:10], is_number=True),
         Cell("" if one.until == OPEN_END else visit.moment(one.until - 1)[:10], is_number=True),
+        change,
     ]
-
-
-def _end_of(visit: Visit, one: Post) -> Cell:
-    return Cell(visit.say("End the post"), f"{_LIST}/{one.post}/end")
 
 
 def _asked_code(visit: Visit) -> str | None:
@@ -239,4 +217,4 @@ def _moment(visit: Visit, day: date | None) -> int | None:
     return None if day is None else visit.midnight(day) + 43_200_000_000
 
 
-PAGES: Final[tuple[Page, ...]] = (posts, posts_sheet, give, end)
+PAGES: Final[tuple[Page, ...]] = (*posts, give, end)

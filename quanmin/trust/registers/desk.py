@@ -64,9 +64,17 @@ class Registers(Desk):
         return self._guard.deciding.keeps_registers(self._actor, self._purpose, self._guard.now())
 
     async def posts(
-        self, moment: int | None, institution: str | None, *, after: int | None, count: int
+        self,
+        moment: int | None,
+        institution: str | None,
+        *,
+        after: int | None,
+        order: str = "",
+        count: int,
     ) -> Sequence[Post]:
-        """The posts held at a moment (None: now), as far as they are the actor's to see."""
+        """The posts held at a moment (None: now), as far as they are the actor's to see, in an
+        order of `Posts.as_of`.
+        """
         reach = await self.posts_reach()
         at = self._guard.now() if moment is None else moment
         async with self._guard.store.glancing() as connection:
@@ -75,6 +83,7 @@ class Registers(Desk):
                 actor=reach.actor,
                 institution=reach.institution or institution,
                 after=after,
+                order=order,
                 count=count,
             )
         await self._asked("read-posts", len(found))

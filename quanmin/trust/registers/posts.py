@@ -20,14 +20,12 @@ _FROM: Final = (
     "from trust.post p join trust.actor a on a.code = p.actor"
     " join trust.institution_entry e using (organization)"
 )
-_AS_OF: Final = f"""
-    select {_COLUMNS} {_FROM}
-    where p.since <= $1 and p.until > $1
-        and ($2::text is null or p.actor = $2)
-        and ($3::text is null or e.code = $3 or e.sender = $3)
-        and ($4::bigint is null or p.post > $4)
-    order by p.post limit $5
-"""
+_THEIRS: Final = (
+    "($2::text is null or p.actor = $2) and ($3::text is null or e.code = $3 or e.sender = $3)"
+)
+_HELD: Final = f"select {_COLUMNS} {_FROM} where p.since <= $1 and p.until > $1 and {_THEIRS}"
+# By what posts are sorted, for each of which there is an index.
+_ORDERS: Final = {"": "post", "account": "actor", "from": "since", "until": "until"}
 _HISTORY: Final = f"select {_COLUMNS} {_FROM} where p.actor = $1 order by p.since"
 _ONE: Final = f"select {_COLUMNS} {_FROM} where p.post = $1"
 _ACTOR: Final = """
@@ -81,6 +79,17 @@ class Wished(msgspec.Struct, frozen=True):
     since: int
     until: int
     institution: str | None = None
+
+
+def _in_order(order: str, *, is_after: bool) -> str:
+    """How a statement of posts goes on: after the post $5, so many as $4 says. A post that is not
+    the asker's to see is no place: where it stands would tell of it.
+    """
+    column = _ORDERS[order.removeprefix("-")]
+    way, sign = ("desc", "<") if order.startswith("-") else ("asc", ">")
+    key = f"p.{column}, p.post"
+    after = f"and ({key}) {sign} (select {key} {_FROM} where p.post = $5 and {_THEIRS})"
+    return f"{after if is_after else ''} order by p.{column} {way}, p.post {way} limit $4"
 
 
 async def appoint(connection: Connection, wished: Wished, *, at: int, by: str) -> Post:
@@ -184,12 +193,17 @@ class Posts:
         actor: str | None = None,
         institution: str | None = None,
         after: int | None = None,
+        order: str = "",
         count: int,
     ) -> Sequence[Post]:
-        """The posts held at a moment, of an actor or at an institution (credit or sender code), in
-        the order they were entered, after the post `after`.
+        """The posts held at a moment, of an actor or at an institution (credit or sender code),
+        after the post `after`, in the order they were entered or in one of `account`, `from` and
+        `until`, with `-` before it the other way round.
         """
-        rows = await self._pool.fetch(_AS_OF, moment, actor, institution, after, count)
+        statement = f"{_HELD} {_in_order(order, is_after=after is not None)}"
+        rows = await self._pool.fetch(
+            statement, moment, actor, institution, count, *filter(None, [after])
+        )
         return [Post(*row) for row in rows]
 
     async def one(self, post: int) -> Post | None:

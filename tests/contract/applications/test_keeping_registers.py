@@ -201,6 +201,14 @@ async def test_posts_are_given_and_ended_and_a_head_keeps_those_of_the_own_insti
     numbers = {one.actor: one.post for one in await books.posts.as_of(2**61, count=9)}
     assert (await head.get(f"/posts/{numbers['li']}/end")).status_code == 404
     assert (await head.get("/posts/0/end")).status_code == 404
+    page = (await keeper.get("/posts?sort=-account&lang=en")).text
+    assert re.findall(r'data-label="Account">([^<]+)<', page) == ["wang", "li", "hospital-a"]
+    after = f"/posts?sort=-account&after={numbers['li']}"
+    assert re.findall(r'data-label="Account">([^<]+)<', (await keeper.get(after)).text) == [
+        "hospital-a"
+    ]
+    for wrong in ("after=x", "sort=name", "sort=-"):
+        assert (await keeper.get(f"/posts?{wrong}")).status_code == 400, wrong
     assert (await confirmed(head, f"/posts/{numbers['wang']}/end")).status_code == 303
     assert [one.actor for one in await books.posts.as_of(2**61, count=9)] == ["hospital-a", "li"]
     await books.appoint("hospital-b")

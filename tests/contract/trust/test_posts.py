@@ -32,6 +32,7 @@ from quanmin.trust import Actor, GuardedRecords, Role
 from quanmin.trust.actors import Role as Roles
 from quanmin.trust.registers import Proxies
 from quanmin.trust.registers.definitions import roles
+from quanmin.trust.registers.entry import OPEN_END
 
 DAY = 86_400_000_000
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -387,3 +388,37 @@ async def test_what_cannot_be_a_proxy_is_told(
 
 def test_every_role_has_its_words() -> None:
     assert set(roles()) == set(Roles.__args__)  # type: ignore[attr-defined]  # of a Literal
+
+
+async def test_posts_are_gone_through_by_place_in_each_order(books: Books) -> None:
+    for code, sender in ((CODE, "hospital-a"), (OTHER, "hospital-b")):
+        body = organization(code)
+        body["identifier"][1]["value"] = sender
+        await books.enter(body)
+    for at in range(6):
+        code = f"actor-{(at * 5) % 6}"
+        await books.actor(code, "nurse", "hospital-b" if at == 2 else "hospital-a")
+        end = START + (at * 7 % 4) * DAY if at % 2 else OPEN_END
+        await books.appoint(code, since=START - (at % 3 + 1) * DAY, until=end)
+    walked: list[int] = []
+    columns = {"": "post", "account": "actor", "from": "since", "until": "until"}
+    for order in ("", "account", "-account", "from", "-from", "until", "-until"):
+        all_ = await books.posts.as_of(START - 1, order=order, count=10)
+        name = columns[order.removeprefix("-")]
+        keys = [(getattr(one, name), one.post) for one in all_]
+        assert keys == sorted(keys, reverse=order.startswith("-"))
+        walked = []
+        while True:
+            after = walked[-1] if walked else None
+            found = await books.posts.as_of(START - 1, order=order, after=after, count=2)
+            if not found:
+                break
+            walked += [one.post for one in found]
+        assert walked == [one.post for one in all_], order
+    assert len(walked) == 6
+    (other,) = await books.posts.as_of(START - 1, institution=OTHER, count=10)
+    for order in columns:
+        tried = await books.posts.as_of(
+            START - 1, institution=CODE, order=order, after=other.post, count=10
+        )
+        assert not tried, "where a hidden post stands tells nothing"
