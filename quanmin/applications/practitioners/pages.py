@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any, Final
 
 import msgspec
@@ -19,80 +19,54 @@ from quanmin.web import Access, DeclaredRecords, Page, Visit, page
 from quanmin.web.forms import (
     Cell,
     Field,
-    Listing,
     asked_day,
     choices,
-    list_page,
     plain,
     word_of,
 )
 from quanmin.web.sheet import sheet
+from quanmin.web.tables import Heading, Row, Table, place_number, table
 
 ASKING: Final = Access(
     frozenset({"operator", "supervisor", "security_administrator"}), is_of_node=True
 )
 KEEPING: Final = Access(frozenset({"operator", "security_administrator"}), is_of_node=True)
 LIST: Final = "/practitioners"
-_ROWS: Final = 50
-_SHEET_ROWS: Final = 500
-_KEY_DIGITS_MAX: Final = 19
 
 
-@page(LIST, access=ASKING)
-async def practitioners(visit: Visit, records: DeclaredRecords) -> Response:
+@table(LIST, access=ASKING, name="practitioners")
+async def practitioners(visit: Visit, records: DeclaredRecords) -> Table:
     """Who is in the register, with what holds on a day."""
-    _, fault = asked_day(visit)
-    after = visit.asked("after")
-    key = int(after) if after.isascii() and after.isdigit() and len(after) < _KEY_DIGITS_MAX else 0
-    found = await records.desk(Registers).staff(
-        _moment(visit), _wanted(visit), after=key, count=_ROWS + 1
-    )
-    more = visit.here_with(after=str(found[_ROWS - 1].practitioner)) if len(found) > _ROWS else ""
-    rule, say = licence_rule(), visit.say
-    everything = [("", say("any"))]
-    states = [*everything, *choices(visit, state_words(visit))]
-    asked = {name: visit.asked(name) for name in ("day", "kind", "state", "institution")}
-    filters = [
-        Field("day", say("As of the day (empty: now)"), "date", asked["day"]),
-        Field(
-            "kind",
-            say("Licence"),
-            "select",
-            asked["kind"],
-            [*everything, *choices(visit, rule.kind)],
-        ),
-        Field("state", say("State"), "select", asked["state"], states),
-        Field("institution", say("Practises at (credit code)"), "text", asked["institution"]),
-    ]
-    listing = Listing(
+    day, fault = asked_day(visit)
+    moment, wanted, desk = _moment(visit, day), _wanted(visit), records.desk(Registers)
+
+    async def fetch(after: str, count: int) -> list[Row]:
+        found = await desk.staff(moment, wanted, after=place_number(after), count=count)
+        rows = await _rows(visit, records, found)
+        return [Row(cells, str(one.practitioner)) for cells, one in zip(rows, found, strict=True)]
+
+    say = visit.say
+    return Table(
         title=say("Register of practitioners"),
         headings=_headings(visit),
-        rows=await _rows(visit, records, found[:_ROWS]),
-        filters=filters,
-        more=more,
-        csv=visit.here_with(after="").replace(f"{LIST}?", f"{LIST}.csv?", 1),
+        fetch=fetch,
+        filters=_filters(visit),
         fault=fault,
+        empty=say("Ask as of another day, or for any licence."),
         actions=[(say("Enter a practitioner"), f"{LIST}/new")] if may_keep(visit) else [],
     )
-    return list_page(visit, listing)
 
 
-@page(f"{LIST}.csv", access=ASKING)
-async def practitioners_sheet(visit: Visit, records: DeclaredRecords) -> Response:
-    """All of the list as a sheet."""
-    desk, moment, wanted = records.desk(Registers), _moment(visit), _wanted(visit)
-    first = await desk.staff(moment, wanted, after=0, count=_SHEET_ROWS)
-
-    async def rows() -> AsyncIterator[list[str]]:
-        batch = first
-        while batch:
-            for row in plain(await _rows(visit, records, batch)):
-                yield row
-            batch = await desk.staff(
-                moment, wanted, after=batch[-1].practitioner, count=_SHEET_ROWS
-            )
-
-    return sheet("practitioners", _headings(visit), rows())
+def _filters(visit: Visit) -> list[Field]:
+    say, asked, any_ = visit.say, visit.asked, [("", visit.say("any"))]
+    licences = [*any_, *choices(visit, licence_rule().kind)]
+    states = [*any_, *choices(visit, state_words(visit))]
+    return [
+        Field("day", say("As of the day (empty: now)"), "date", asked("day")),
+        Field("kind", say("Licence"), "select", asked("kind"), licences),
+        Field("state", say("State"), "select", asked("state"), states),
+        Field("institution", say("Practises at (credit code)"), value=asked("institution")),
+    ]
 
 
 @page(f"{LIST}/{{id}}", access=ASKING)
@@ -157,8 +131,7 @@ def name_of(practitioner: dict[str, Any]) -> str:
     return next((str(one.get("text", "")) for one in practitioner.get("name") or ()), "")
 
 
-def _moment(visit: Visit) -> int | None:
-    day, _ = asked_day(visit)
+def _moment(visit: Visit, day: date | None) -> int | None:
     if day is None:
         return None
     noon = datetime.combine(day, time(12), visit.house.settings.zone)
@@ -170,9 +143,11 @@ def _wanted(visit: Visit) -> WantedStaff:
     return WantedStaff(visit.asked("kind") or None, visit.asked("state") or None, code or None)
 
 
-def _headings(visit: Visit) -> list[str]:
+def _headings(visit: Visit) -> list[Heading]:
+    # Name and staff number stand in sealed bodies alone, so nothing is there to sort by.
     say = visit.say
-    return [say("Full name"), say("Staff number"), say("Licences"), say("Practises at")]
+    words = (say("Full name"), say("Staff number"), say("Licences"), say("Practises at"))
+    return [Heading(one) for one in words]
 
 
 async def _rows(visit: Visit, records: DeclaredRecords, found: Sequence[Staff]) -> list[list[Cell]]:
@@ -226,4 +201,4 @@ def _day(visit: Visit, moment: int) -> str:
     return f"{datetime.fromtimestamp(0, zone) + timedelta(microseconds=moment):%Y-%m-%d}"
 
 
-PAGES: Final[tuple[Page, ...]] = (practitioners, practitioners_sheet, practitioner, licences_sheet)
+PAGES: Final[tuple[Page, ...]] = (*practitioners, practitioner, licences_sheet)
