@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from datetime import date
 from typing import Any, Final
 
 import msgspec
@@ -16,55 +16,42 @@ from quanmin.web import DeclaredRecords, Page, Visit, page
 from quanmin.web.forms import (
     Cell,
     Field,
-    Listing,
     Sent,
     asked_day,
     confirm_page,
     form_page,
     is_confirmed,
-    list_page,
-    plain,
 )
-from quanmin.web.sheet import sheet
+from quanmin.web.tables import Heading, Table, asked_order, known, table
 
 _SITES: Final = "/registers/institutions/{code}/sites"
 _SITES_MAX: Final = 500
 
 
-@page(_SITES, access=KEEPERS)
-async def sites(visit: Visit, records: DeclaredRecords) -> Response:
+@table(_SITES, access=KEEPERS, name="sites")
+async def sites(visit: Visit, records: DeclaredRecords) -> Table:
     """The sites of an institution on a day."""
     now = await _institution(visit, records)
     here = f"/registers/institutions/{now.code}/sites"
-    _, fault = asked_day(visit)
+    day, fault = asked_day(visit)
     is_keeper = visit.actor is not None and KEEPING.admits(visit.actor.role)
     actions = [(visit.say("To the institution"), f"/registers/institutions/{now.code}")]
     if is_keeper:
         actions.insert(0, (visit.say("Enter a site"), f"{here}/new"))
-    listing = Listing(
+    headings = _headings(visit)
+    order = asked_order(visit, headings)
+    rows = await _rows(visit, records, now, day or visit.today, is_keeper=is_keeper)
+    return Table(
         title=visit.say("Sites"),
         lead=now.name,
-        headings=_headings(visit),
-        rows=await _rows(visit, records, now, is_keeper=is_keeper),
+        headings=headings,
+        fetch=known(rows, headings, order),
+        order=order,
         filters=[Field("day", visit.say("As of the day (empty: now)"), "date", visit.asked("day"))],
-        csv=visit.here_with().replace("/sites?", "/sites.csv?", 1),
         fault=fault,
+        empty=visit.say("On this day it has no site: ask as of another one."),
         actions=actions,
     )
-    return list_page(visit, listing)
-
-
-@page(f"{_SITES}.csv", access=KEEPERS)
-async def sites_sheet(visit: Visit, records: DeclaredRecords) -> Response:
-    """The same as a sheet."""
-    now = await _institution(visit, records)
-    found = plain(await _rows(visit, records, now, is_keeper=False))
-
-    async def rows() -> AsyncIterator[list[str]]:
-        for row in found:
-            yield row
-
-    return sheet("sites", _headings(visit)[:4], rows())
 
 
 @page(f"{_SITES}/new", access=KEEPING, methods=("GET", "POST"))
@@ -134,19 +121,21 @@ async def _institution(visit: Visit, records: DeclaredRecords) -> Institution:
     return history[-1]
 
 
-def _headings(visit: Visit) -> list[str]:
+def _headings(visit: Visit) -> list[Heading]:
     say = visit.say
-    return [say("Name"), say("Address"), say("From"), say("Until"), say("Change")]
+    return [
+        *(Heading(say("Name"), "name"), Heading(say("Address"), "address")),
+        *(Heading(say("From"), "from"), Heading(say("Until"), "until")),
+        Heading(say("Change"), where="page"),
+    ]
 
 
 async def _rows(
-    visit: Visit, records: DeclaredRecords, now: Institution, *, is_keeper: bool
+    visit: Visit, records: DeclaredRecords, now: Institution, on: date, *, is_keeper: bool
 ) -> list[list[Cell]]:
     wanted = ("organization", f"Organization/{now.id}")
     hits = await records.find("Location", wanted, count=_SITES_MAX)
-    asked, _ = asked_day(visit)
-    day = (asked or visit.today).isoformat()
-    rows = []
+    day, rows = on.isoformat(), []
     for stored in hits.matches:
         body: dict[str, Any] = msgspec.json.decode(stored.body or b"{}")
         first, last = site_period(body)
@@ -165,4 +154,4 @@ async def _rows(
     return rows
 
 
-PAGES: Final[tuple[Page, ...]] = (sites, sites_sheet, enter_site, end_site)
+PAGES: Final[tuple[Page, ...]] = (*sites, enter_site, end_site)

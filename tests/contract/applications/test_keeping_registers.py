@@ -125,7 +125,10 @@ async def test_a_site_is_entered_and_ended_after_a_day(keeper: Browser) -> None:
     assert (early.status_code, told(early)) == (422, ["until"])
     await confirmed(keeper, end, until="2022-06-30")
     for day, number in (("2022-06-30", 1), ("2022-07-01", 0), ("2019-12-31", 0)):
-        assert len(lines(await keeper.get(f"{sites}.csv?day={day}"))) == number, day
+        found = lines(await keeper.get(f"{sites}.csv?day={day}&sort=-from"))
+        assert [len(line) for line in found] == [4] * number, day
+    none = (await keeper.get(f"{sites}?day=2019-12-31&lang=en")).text
+    assert "On this day it has no site" in none
 
 
 async def test_a_licence_is_entered_and_suspended_from_a_day(
