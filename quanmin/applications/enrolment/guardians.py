@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
@@ -18,17 +18,14 @@ from quanmin.web import DeclaredRecords, Page, Visit, page
 from quanmin.web.forms import (
     Cell,
     Field,
-    Listing,
     Sent,
     choices,
     confirm_page,
     form_page,
     is_confirmed,
-    list_page,
-    plain,
     word_of,
 )
-from quanmin.web.sheet import sheet
+from quanmin.web.tables import Heading, Row, Table, asked_order, place_number, table
 
 _LIST: Final = "/enrolment/proxies"
 _NUMBER_MAX: Final = 40
@@ -57,33 +54,27 @@ SAID: Final = (
 )
 
 
-@page(_LIST, access=COUNTER)
-async def proxies(visit: Visit, records: DeclaredRecords) -> Response:
+@table(_LIST, access=COUNTER, name="proxies")
+async def proxies(visit: Visit, records: DeclaredRecords) -> Table:
     """What was entered at this counter, the latest first."""
-    say = visit.say
-    found = await records.desk(GuardianDesk).entered()
-    rows = [[*_row(visit, one), _end_of(visit, one)] for one in found]
-    listing = Listing(
+    say, desk, headings = visit.say, records.desk(GuardianDesk), _headings(visit)
+    order = asked_order(visit, headings, "-number")
+
+    async def fetch(after: str, count: int) -> list[Row]:
+        found = await desk.entered(
+            after=place_number(after), count=count, is_oldest_first=order == "number"
+        )
+        return [Row(_row(visit, one), str(one.proxy)) for one in found]
+
+    return Table(
         title=say("Guardians and proxies"),
-        headings=[*_headings(visit), say("Change")],
-        rows=rows,
-        csv=f"{_LIST}.csv",
+        headings=headings,
+        fetch=fetch,
+        order=order,
         lead=say("What was entered here, by number: names are not shown."),
+        empty=say("Nobody acts for another by an entry of this counter yet."),
         actions=[(say("Enter one"), f"{_LIST}/new"), (say("Enrol residents"), "/enrolment")],
     )
-    return list_page(visit, listing)
-
-
-@page(f"{_LIST}.csv", access=COUNTER)
-async def proxies_sheet(visit: Visit, records: DeclaredRecords) -> Response:
-    """The list as a sheet."""
-    found = await records.desk(GuardianDesk).entered()
-
-    async def rows() -> AsyncIterator[list[str]]:
-        for row in plain(_row(visit, one) for one in found):
-            yield row
-
-    return sheet("proxies", _headings(visit), rows())
 
 
 @page(f"{_LIST}/new", access=COUNTER, methods=("GET", "POST"))
@@ -192,11 +183,12 @@ def _escaped(text: str) -> str:
     return text
 
 
-def _headings(visit: Visit) -> list[str]:
+def _headings(visit: Visit) -> list[Heading]:
     say = visit.say
     return [
-        *(say("Number"), say("Kind"), say("What was seen"), say("From"), say("Until")),
-        say("By"),
+        *(Heading(say("Number"), "number"), Heading(say("Kind")), Heading(say("What was seen"))),
+        *(Heading(say("From")), Heading(say("Until")), Heading(say("By"))),
+        Heading(say("Change"), where="page"),
     ]
 
 
@@ -208,6 +200,7 @@ def _row(visit: Visit, one: EnteredProxy) -> list[Cell]:
         Cell(visit.moment(one.since)[:10], is_number=True),
         Cell("" if one.until == OPEN_END else visit.moment(one.until - 1)[:10], is_number=True),
         Cell(one.decided_by),
+        _end_of(visit, one),
     ]
 
 
@@ -217,4 +210,4 @@ def _end_of(visit: Visit, one: EnteredProxy) -> Cell:
     return Cell(visit.say("End it"), f"{_LIST}/{one.proxy}/end")
 
 
-PAGES: Final[tuple[Page, ...]] = (proxies, proxies_sheet, enter, end)
+PAGES: Final[tuple[Page, ...]] = (*proxies, enter, end)

@@ -24,13 +24,15 @@ from quanmin.trust.sign_in.enrolling import EnrolmentDesk, is_shown
 
 _ENTER: Final = "enter-proxy"
 _END: Final = "end-proxy"
-_LISTED_MAX: Final = 200
-_LATEST: Final = """
+_ENTERED: Final = """
     select p.proxy, p.kind, p.evidence, p.since, p.until, p.decided_by
     from trust.proxy p join trust.actor a on a.code = p.decided_by
-    where a.sender = $1 and ($2::bigint is null or p.proxy = $2)
-    order by p.proxy desc limit $3
+    where a.sender = $1
 """
+_ONE: Final = f"{_ENTERED} and p.proxy = $2"
+_LATEST: Final = f"{_ENTERED} and p.proxy < $2 order by p.proxy desc limit $3"
+_OLDEST: Final = f"{_ENTERED} and p.proxy > $2 order by p.proxy limit $3"
+_END_OF_NUMBERS: Final = (1 << 63) - 1
 
 
 class WishedProxy(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,15 +111,21 @@ class GuardianDesk(EnrolmentDesk):
             await self._notes.put_in(connection, [entry])
         return entered
 
-    async def entered(self) -> Sequence[EnteredProxy]:
-        """What the asker's institution has entered, by number, the latest first."""
+    async def entered(
+        self, *, after: int = 0, count: int, is_oldest_first: bool = False
+    ) -> Sequence[EnteredProxy]:
+        """What the asker's institution has entered, by number, the latest first unless the oldest
+        are to be; after the number `after`, 0 for the beginning.
+        """
         await self.refuse_unless_counter()
-        return await self._listed(None)
+        if is_oldest_first:
+            return await self._listed(_OLDEST, after, count)
+        return await self._listed(_LATEST, after or _END_OF_NUMBERS, count)
 
     async def one(self, number: int) -> EnteredProxy:
         """One of them. Raises NotFound."""
         await self.refuse_unless_counter()
-        for found in await self._listed(number):
+        for found in await self._listed(_ONE, number):
             return found
         raise NotFound("your institution has entered no such proxy")
 
@@ -131,9 +139,9 @@ class GuardianDesk(EnrolmentDesk):
             await self._notes.put_in(connection, [entry])
         self._notes.settle()
 
-    async def _listed(self, number: int | None) -> Sequence[EnteredProxy]:
+    async def _listed(self, statement: str, *which: int) -> Sequence[EnteredProxy]:
         async with self._guard.store.glancing() as connection:
-            rows = await connection.fetch(_LATEST, self._actor.sender, number, _LISTED_MAX)
+            rows = await connection.fetch(statement, self._actor.sender, *which)
         return [EnteredProxy(*row) for row in rows]
 
     async def _person(self, connection: Connection, patient: Stored) -> int:
