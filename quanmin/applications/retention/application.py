@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quanmin.applications.retention import pages
+from quanmin.applications.retention import lists, pages
 from quanmin.trust.lifecycle.retention_desk import RetentionDesk
 from quanmin.web import Application, Text
 
@@ -14,7 +14,7 @@ APPLICATION = Application(
         en="What is due for deletion, who proposed and confirmed it, certificates, and holds.",
     ),
     levels=frozenset({"county", "city", "province"}),
-    roles=pages.KEEPERS.roles or frozenset(),
+    roles=lists.KEEPERS.roles or frozenset(),
     reads=frozenset(),
     desks=frozenset({RetentionDesk}),
     purpose="HOPERAT",

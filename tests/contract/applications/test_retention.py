@@ -61,8 +61,14 @@ async def test_one_proposes_another_confirms_and_the_certificate_is_there(clinic
     assert json.loads(signed["content"])["confirmed"][0] == "other"
     told = Signed(signed["content"], base64.b64decode(signed["signature"]))
     assert told.check(clinic.guard.log.notary.public).kept == 1  # its records are young
-    sheet = (await other.get("/retention/deletions?as=csv")).text.splitlines()
+    sheet = (await other.get("/retention/deletions.csv")).text.splitlines()
     assert sheet[1].startswith(str(deletion))
+    assert "done, certified" in sheet[1]
+    listed = await other.get("/retention/deletions?state=done&sort=-proposed&lang=en")
+    assert (str(deletion) in listed.text, "1 entry" in listed.text) == (True, True)
+    none = (await other.get("/retention/deletions?state=proposed&lang=en")).text
+    assert "None was proposed that is so." in none
+    assert (await other.get("/retention?sort=nothing")).status_code == 400
     for browser in (one, other):
         await browser.client.aclose()
 
@@ -84,6 +90,9 @@ async def test_a_hold_is_set_and_ended_and_names_nobody(clinic: Clinic) -> None:
     assert (await browser.send(f"/retention/holds/{number}/release")).status_code == 303
     assert (await browser.send(f"/retention/holds/{number}/release")).status_code == 422
     assert (await browser.get("/retention/holds/x/release")).status_code == 404
+    for state, number_of in (("stands", 0), ("ended", 1), ("", 1)):
+        sheet = (await browser.get(f"/retention/holds.csv?state={state}&sort=since")).text
+        assert len(sheet.splitlines()) == 1 + number_of, state
     doctor = await clinic.enter("hospital-a")
     for path in ("", "/hold", "/deletions", "/holds"):
         assert (await doctor.get(f"/retention{path}")).status_code == 403
