@@ -161,25 +161,6 @@ class Cell(msgspec.Struct, frozen=True):
         return f"{self.text} ({self.tag})" if self.tag and self.text else self.text or self.tag
 
 
-class Listing(msgspec.Struct, frozen=True, kw_only=True):
-    """A list: what is asked for, its rows, and where it goes on."""
-
-    title: str
-    headings: Sequence[str]
-    rows: Sequence[Sequence[Cell]]
-    filters: Sequence[Field] = ()
-    more: str = ""
-    csv: str = ""
-    lead: str = ""
-    fault: str = ""
-    actions: Sequence[tuple[str, str]] = ()
-
-
-def list_page(visit: Visit, listing: Listing) -> Response:
-    """The page of a list."""
-    return visit.page("kit/listing.html", listing=listing, path=visit.request.url.path)
-
-
 def plain(rows: Iterable[Sequence[Cell]]) -> list[list[str]]:
     """The rows of a list as those of its sheet."""
     return [[cell.sheet_text for cell in row] for row in rows]
