@@ -25,6 +25,7 @@ from quanmin.records.walls import Walls
 from quanmin.terminology import TerminologyIndex, Terms
 from quanmin.trust import AccessLog, Guard, Notary, Witness, grant_projections
 from quanmin.trust.clocks import TaskClocks
+from quanmin.trust.due import DueIndex, DueKeeping, Planned
 from quanmin.trust.lifecycle.petition_index import lifecycle_projections
 from quanmin.trust.registers import InstitutionIndex, LicensedActs, PractitionerIndex
 
@@ -82,13 +83,17 @@ def open_guard(
     *,
     posts_required: bool = False,
     beside: Sequence[Projection] = (),
+    plans: Sequence[Planned] = (),
+    now: Callable[[], int] | None = None,
 ) -> Guard:
     """A guard over such a store, whose log is witnessed in a folder if one is given. Its staff need
     no posts unless a test is about them: most are about something else. With `walls` the pool is
-    not the owner's. What is `beside` hears of changes as well.
+    not the owner's. What is `beside` hears of changes as well. It keeps due lists of `plans`.
     """
     ticks = itertools.count(START, 1_000_000)
+    now = now or (lambda: next(ticks))
     people = PersonIndex(context.keying)
+    due = DueKeeping(context, plans)
     projections: list[Projection] = [
         people,
         *grant_projections(people, context),
@@ -99,12 +104,13 @@ def open_guard(
         PractitionerIndex(context.zone, context.rid_of),
         LicensedActs(context.zone, context.rid_of),
         *lifecycle_projections(context),
-        TaskClocks(context),
         *beside,
+        DueIndex(due, now),
+        TaskClocks(context),
     ]
-    store = Store(pool, context, lambda: next(ticks), projections, walls=walls)
+    store = Store(pool, context, now, projections, walls=walls)
     log = AccessLog(pool, open_notary(context), None if witness is None else Witness(witness))
-    return Guard(store, people, log, lambda: next(ticks), posts_required=posts_required)
+    return Guard(store, people, log, now, posts_required=posts_required, due=due)
 
 
 def open_notary(context: Context, suite: str = "international") -> Notary:

@@ -12,6 +12,7 @@ from quanmin.node.job_commands import jobs
 from quanmin.node.key_commands import keys
 from quanmin.node.log_commands import log
 from quanmin.node.notice_commands import notices
+from quanmin.node.plan_commands import plans
 from quanmin.node.quota_commands import quotas
 from quanmin.node.register_commands import registers
 from quanmin.node.retention_commands import retention
@@ -20,5 +21,5 @@ from quanmin.node.transfer_commands import transfers
 
 GROUPS: Final = (
     *(accounts, clients, jobs, keys, log, quotas, registers, search_parameters, signatures),
-    *(incidents, notices, retention, transfers),
+    *(incidents, notices, plans, retention, transfers),
 )

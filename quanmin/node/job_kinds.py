@@ -16,6 +16,7 @@ from quanmin.records.rotating import rotate_kind
 from quanmin.trust import carry_on, is_errand
 from quanmin.trust.deciding.consents import ConsentIndex
 from quanmin.trust.deciding.regranting import regrant_kind
+from quanmin.trust.due import again_kind, renew_kind
 from quanmin.trust.lifecycle.deletions import delete_found, delete_kind
 from quanmin.trust.lifecycle.incidents import count_kind, tell_kind
 from quanmin.trust.lifecycle.retention import find_kind
@@ -57,4 +58,5 @@ def kinds_of(node: Node) -> tuple[Kind, ...]:
     own = (regranting, reindexing, rewrapping, rotating, finding, delete_kind(guard))
     stamping = stamp_kind(guard, node.actors, node.office)
     incidents = (count_kind(guard.now), tell_kind(guard.store.context, guard.now))
-    return (importing.kind, exporting, *own, stamping, *incidents)
+    due = (renew_kind(guard.due, guard.now), again_kind(guard.due, guard.now))
+    return (importing.kind, exporting, *own, stamping, *incidents, *due)

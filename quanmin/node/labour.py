@@ -24,6 +24,7 @@ from quanmin.node.memory import rest_the_collector
 from quanmin.node.server import Node, open_node
 from quanmin.node.settings import Settings
 from quanmin.node.worker import READY, Orders, carry_out
+from quanmin.trust.due import begin_renewals, put_again
 from quanmin.trust.log.keeping import adopt_all, check_in, drop_months, keep_ahead
 from quanmin.web.application import discover
 from quanmin.web.clocks import Clocks
@@ -32,6 +33,8 @@ from quanmin.workflow.notices import Delivery, deliver, open_ports
 # The steps under way have a connection each, of either kind; two look after the jobs.
 _CONNECTIONS_BESIDE = 2
 _SWEEP_SECONDS = 600.0
+# So long after midnight those are looked at again for whom that changes something.
+_DAY_PASSED_SECONDS = 60.0
 
 
 log = logging.getLogger("quanmin.node")
@@ -55,6 +58,7 @@ async def _work(settings: Settings, orders: Orders) -> None:
         keeping = asyncio.create_task(keep_log(node, pool))
         delivering = asyncio.create_task(deliver(delivery, settings.notices.poll_seconds))
         watching = asyncio.create_task(watch_clocks(node))
+        listing = asyncio.create_task(keep_due_lists(node, pool))
         worker = Worker(pool, kinds_of(node), settings.jobs)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -67,6 +71,7 @@ async def _work(settings: Settings, orders: Orders) -> None:
         keeping.cancel()
         delivering.cancel()
         watching.cancel()
+        listing.cancel()
 
 
 @asynccontextmanager
@@ -127,6 +132,23 @@ async def sweep(node: Node) -> None:
         except UNAVAILABLE:
             log.warning("sweeping: the database cannot be reached", exc_info=True)
         await asyncio.sleep(_SWEEP_SECONDS)
+
+
+async def keep_due_lists(node: Node, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+    """Have due lists made by plans that are new or say something else, and those looked at again
+    for whom it is another day.
+    """
+    due = node.guard.due
+    while True:
+        try:
+            async with pool.acquire() as connection, connection.transaction():
+                await begin_renewals(connection, due, "node")
+                await put_again(connection, due, node.guard.now())
+        except UNAVAILABLE:
+            log.warning("due lists: the database cannot be reached", exc_info=True)
+        except asyncpg.PostgresError:
+            log.exception("due lists: keeping them failed and is tried again")
+        await asyncio.sleep(_DAY_PASSED_SECONDS)
 
 
 async def keep_log(node: Node, pool: asyncpg.Pool[asyncpg.Record]) -> None:

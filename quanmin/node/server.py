@@ -52,6 +52,7 @@ from quanmin.records.walls import Walls
 from quanmin.terminology import TerminologyIndex, Terms
 from quanmin.trust import AccessLog, Actors, Allowances, Guard, Witness, grant_projections
 from quanmin.trust.clocks import TaskClocks
+from quanmin.trust.due import DueIndex, DueKeeping
 from quanmin.trust.lifecycle.petition_index import lifecycle_projections
 from quanmin.trust.log.restoring import count_restored
 from quanmin.trust.registers import InstitutionIndex, LicensedActs, PractitionerIndex
@@ -61,7 +62,9 @@ from quanmin.trust.sign_in.server import AuthorizationServer, Issuer
 from quanmin.trust.signatures import Office, OwnAuthority
 from quanmin.web import KitSettings, Text
 from quanmin.web import build as build_pages
+from quanmin.web.application import discover
 from quanmin.web.page_settings import load_boundaries
+from quanmin.workflow.plans import Keeper
 
 log = logging.getLogger("quanmin.node")
 
@@ -123,15 +126,14 @@ def _assemble(
     *,
     is_owner: bool,
 ) -> Node:
-    clock = Clock()
-    context = _open_context(settings, keys)
-    people = PersonIndex(context.keying)
+    clock, context = Clock(), _open_context(settings, keys)
+    people, due = PersonIndex(context.keying), DueKeeping(context, declared_plans(settings))
     room = None if settings.postgres.dsn else Room(places.postgres, settings.disk.free_bytes_min)
     store = Store(
         pool,
         context,
         clock.now,
-        projections=_projections(settings, context, people),
+        projections=_projections(settings, context, people, due, clock.now),
         # The disk of an external server is not ours to see; it says itself when it is full.
         may_write=room.is_enough if room else _always,
         ledger=(ledger := Ledger(pool, ledger_file(places.ledger, keys))),
@@ -147,6 +149,7 @@ def _assemble(
         posts_required=settings.registers.posts_required,
         revoked=Epoch(places.revoked),
         unregistered=settings.processing.unregistered,
+        due=due,
         rules=rules_in_force(settings),
     )
     # Files that arrive and leave stand in the node's folder, also when its database does not.
@@ -174,6 +177,12 @@ def _assemble(
         ledger,
         authorization,
     )
+
+
+def declared_plans(settings: Settings) -> tuple[Keeper, ...]:
+    """The plans that applications have due lists kept by. Raises Unusable."""
+    declared = (plan for one in discover() for plan in one.application.plans)
+    return tuple(Keeper(plan, settings.zone) for plan in declared)
 
 
 def _open_context(settings: Settings, keys: KeyPort) -> Context:
@@ -229,7 +238,11 @@ def open_office(keys: KeyPort, settings: Settings) -> Office:
 
 
 def _projections(
-    settings: Settings, context: Context, people: PersonIndex
+    settings: Settings,
+    context: Context,
+    people: PersonIndex,
+    due: DueKeeping,
+    now: Callable[[], int],
 ) -> tuple[Projection, ...]:
     """What is derived from records in the transaction that writes them."""
     return (
@@ -242,6 +255,7 @@ def _projections(
         PractitionerIndex(settings.zone, context.rid_of),
         LicensedActs(settings.zone, context.rid_of),
         *lifecycle_projections(context),
+        DueIndex(due, now),
         TaskClocks(context),
     )
 

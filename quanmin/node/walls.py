@@ -27,7 +27,7 @@ WALLS: Final = "walls"
 
 _SCHEMAS: Final = (
     *("records", "people", "trust", "jobs", "imports"),
-    *("terminology", "profiles", "indexing", "node"),
+    *("terminology", "profiles", "indexing", "node", "plans"),
 )
 # What decides of whose records a worker sees anything is not a worker's to change.
 _CLOSED: Final = ("trust.wall_key", "trust.opening")
@@ -91,7 +91,7 @@ _FILL_GRANTED: Final = """
 """
 WALLED: Final = (
     *("records.record", "records.history", "records.keyed", "records.dated", "records.ranged"),
-    *("records.granted", "trust.glass"),
+    *("records.granted", "trust.glass", "plans.fact", "plans.person", "plans.due"),
 )
 """The tables whose rows have policies that say of whom they are."""
 MOVING: Final = ("trust.institution",)

@@ -130,9 +130,12 @@ _TABLES: Final = {
         sender="0",
         moment="at",
     ),
+    "fact": _Table("plans.fact", {"rid": "bigint", "plan": "bigint"}, (_FIRST, _FIRST)),
 }
-Phase = Literal["make", "drain", "wait", "drain again", "record", "history", "ledger", "drop"]
-_WALKS: Final = ("record", "history", "ledger")
+Phase = Literal[
+    "make", "drain", "wait", "drain again", "record", "history", "ledger", "fact", "drop"
+]
+_WALKS: Final = ("record", "history", "ledger", "fact")
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -428,6 +431,7 @@ _SAID: Final[dict[str, str]] = {
     "record": "seals records again",
     "history": "seals earlier versions again",
     "ledger": "seals the ledger again",
+    "fact": "seals again what plans know",
     "drop": "destroys the old keys",
 }
 

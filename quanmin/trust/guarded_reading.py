@@ -43,6 +43,7 @@ from quanmin.trust.deciding import (
 )
 from quanmin.trust.deciding.rules import Rule
 from quanmin.trust.desk import Kind
+from quanmin.trust.due import DueKeeping, DueLists
 from quanmin.trust.errands import Errands
 from quanmin.trust.exporting import Exporting
 from quanmin.trust.imports import Imports
@@ -89,6 +90,7 @@ class Guarding:
         revoked: Epoch | None = None,
         rules: Sequence[Rule] | None = None,
         unregistered: Mode = "show",
+        due: DueKeeping | None = None,
     ) -> None:
         """`now` gives microseconds since 1970-01-01T00:00Z. Without `allowances` nobody has any
         quota; `posts_required` as `Standings`, `rules` as `Deciding`, `unregistered` as
@@ -99,6 +101,7 @@ class Guarding:
         self.log = log
         self.now = now
         self.allowances = allowances
+        self.due = due or DueKeeping(store.context, ())
         self.revoked = revoked or Epoch()
         self.registered = Registered(store.looking_up(), self.revoked, unregistered)
         self.deciding = Deciding(store.context.keying, rules, store.context.zone)
@@ -323,6 +326,11 @@ class GuardedReading:
     def _entry(self, type_: str | None, id_: str | None) -> Place | None:
         """The entry of the access log that an address names."""
         return entry_of_id(id_) if type_ == AUDIT_EVENT and id_ else None
+
+    @property
+    def due(self) -> DueLists:
+        """Who is due for what."""
+        return DueLists(self._guard, self._notes, self.actor)
 
     @property
     def exporting(self) -> Exporting:

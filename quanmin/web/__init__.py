@@ -6,9 +6,10 @@ signing in, languages, the large-text mode, forms that cannot be forged, securit
 files, error pages. Every page works with JavaScript off; there is one script, for passkeys.
 """
 
+from quanmin.trust.due import Asked
 from quanmin.web.application import Application, Front, Level
 from quanmin.web.house import KitSettings
-from quanmin.web.records import DeclaredRecords
+from quanmin.web.records import DeclaredRecords, Due, DueList
 from quanmin.web.route import Access, Page, page
 from quanmin.web.text import Language, Text
 from quanmin.web.visit import Visit
@@ -18,7 +19,10 @@ from quanmin.web.work import Work
 __all__ = [
     "Access",
     "Application",
+    "Asked",
     "DeclaredRecords",
+    "Due",
+    "DueList",
     "Front",
     "KitSettings",
     "Language",

@@ -18,6 +18,7 @@ from quanmin.web.route import Access, Page, checked
 from quanmin.web.sections import OTHER, section_codes
 from quanmin.web.text import Text
 from quanmin.web.work import WorkFunction
+from quanmin.workflow.plans import Declared, load_plans
 from quanmin.workflow.states import FILE, Workflow, load_workflow
 
 Level = Literal["county", "city", "province", "nation"]
@@ -43,8 +44,8 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
     (`definitions/sections.toml`). `home` is the path of the page that its entry in the menu leads
     to, "": it has none; `menu_roles` are those in whose menu it is, None: all of `roles`. The menu
     has it only for whom that page is open. `work` tells what waits for a visitor, `front` is what
-    it has on the first page. `workflow` is what its folder's workflow.toml says: `discover` puts it
-    in.
+    it has on the first page. `workflow` is what its folder's workflow.toml says, `plans` those of
+    its definitions/plans.toml: `discover` puts them in.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
     pages: tuple[Page, ...]
     menu_roles: frozenset[Role] | None = None
     workflow: Workflow | None = None
+    plans: tuple[Declared, ...] = ()
     work: WorkFunction | None = None
     front: Front | None = None
 
@@ -90,7 +92,7 @@ def discover(package: str = "quanmin.applications") -> tuple[Installed, ...]:
     """Every application in the folders of a package, by name: adding a folder adds one.
 
     Raises TypeError, naming the folder, when one has no `application.APPLICATION` or declares what
-    it may not; Unusable when its workflow has faults.
+    it may not; Unusable when its workflow or its plans have faults.
     """
     root = importlib.import_module(package)
     found = [
@@ -125,6 +127,9 @@ def _installed(module_name: str, folder_name: str) -> Installed:
         application = msgspec.structs.replace(
             application, workflow=_workflow(application, folder, module_name)
         )
+    plans = load_plans(folder, application.name, reads=application.reads)
+    if plans:
+        application = msgspec.structs.replace(application, plans=plans)
     return Installed(application, folder, _rules(application, folder))
 
 

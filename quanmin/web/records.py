@@ -23,11 +23,34 @@ from quanmin.trust import (
     Timeline,
 )
 from quanmin.trust.desk import Kind
+from quanmin.trust.due import Asked, Progress, Status
 from quanmin.trust.notices import NoticeKind
 from quanmin.trust.notices.tellings import Tell, Tellings
 from quanmin.trust.registers import Institution, Wanted
 from quanmin.web.application import Application
+from quanmin.workflow.plans import Explained, Item, Keeper
 from quanmin.workflow.states import Workflow
+
+
+class Due(msgspec.Struct, frozen=True):
+    """A line of a due list: the registration of the person, the code of the institution that made
+    it, where they stand (without the rule that set its day and the reasons), what that is called,
+    and where the list goes on after it.
+    """
+
+    patient: Stored
+    institution: str
+    item: Item
+    title: str
+    place: str
+
+
+class DueList(msgspec.Struct, frozen=True):
+    """Some lines of a due list, where it goes on ("": nowhere), and whether it holds everybody."""
+
+    rows: tuple[Due, ...]
+    next: str
+    progress: Progress
 
 
 class DeclaredRecords:
@@ -114,6 +137,58 @@ class DeclaredRecords:
     async def senders(self, versions: Sequence[Stored]) -> dict[int, str]:
         """The codes of the institutions that sent these versions, by their number in `facts`."""
         return await self._records.senders(versions)
+
+    async def due(self, asked: Asked, *, count: int, after: str = "") -> DueList:
+        """So many lines of a due list after a place, what is due first before all. Raises Forbidden
+        for a plan that the application does not declare, Invalid for a status or a series that
+        there is not, Malformed for what is no place.
+        """
+        keeper = self._keeper(asked.plan)
+        found = await self._records.due.slice(asked, count=count, after=after)
+        rows = tuple(
+            Due(
+                row.patient,
+                row.institution,
+                keeper.item(row.line, found.today),
+                keeper.title(row.line),
+                row.place,
+            )
+            for row in found.rows
+            if row.patient is not None
+        )
+        return DueList(rows, found.next, found.progress)
+
+    async def due_counts(self, asked: Asked) -> dict[tuple[str, Status], int]:
+        """How many lines a due list has, by series and status. Raises as `due`."""
+        self._keeper(asked.plan)
+        return await self._records.due.counts(asked)
+
+    async def due_progress(self, plan: str) -> Progress:
+        """Whether the lists of a plan hold everybody. Raises as `due`."""
+        self._keeper(plan)
+        return await self._records.due.progress(plan)
+
+    def series(self, plan: str) -> Sequence[tuple[str, str]]:
+        """The series of a plan, with what each is called. Raises as `due`."""
+        return [(one.id, one.title) for one in self._keeper(plan).declared.plan.series]
+
+    async def schedule(self, patient_id: str, plan: str) -> Explained:
+        """Where the person of a Patient stands today in every series of a plan, with all reasons,
+        by the records that the visitor may see. Raises Forbidden, NotFound, Gone.
+        """
+        self._keeper(plan)
+        found = (await self._records.due.schedule(patient_id, plan)).explained
+        if not isinstance(found, Explained):
+            raise TypeError(plan)
+        return found
+
+    def _keeper(self, plan: str) -> Keeper:
+        if plan not in {one.code for one in self._application.plans}:
+            raise Forbidden(f"{self._application.name} does not declare the plan {plan[:80]}")
+        keeper = self._records.due.plan(plan)
+        if not isinstance(keeper, Keeper):
+            raise TypeError(plan)
+        return keeper
 
     async def create(
         self, type_: str, body: bytes, *, if_none_exist: Query | None = None

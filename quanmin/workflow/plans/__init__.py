@@ -5,8 +5,10 @@ here reads or writes: facts are handed in.
 """
 
 from quanmin.workflow.plans.compiling import compile_plan
+from quanmin.workflow.plans.declaring import Declared, declare, load_plans
 from quanmin.workflow.plans.evaluating import due_items
 from quanmin.workflow.plans.facts import Event, Facts, State
+from quanmin.workflow.plans.lines import Explained, Keeper
 from quanmin.workflow.plans.mapping import FactTable, Found, compile_facts, facts_of
 from quanmin.workflow.plans.model import Item, Plan, Reason
 from quanmin.workflow.plans.population import Population, population_of
@@ -15,11 +17,14 @@ from quanmin.workflow.plans.spans import Span, after
 from quanmin.workflow.plans.tasks import task_of
 
 __all__ = [
+    "Declared",
     "Event",
+    "Explained",
     "FactTable",
     "Facts",
     "Found",
     "Item",
+    "Keeper",
     "Plan",
     "Population",
     "Reason",
@@ -29,8 +34,10 @@ __all__ = [
     "after",
     "compile_facts",
     "compile_plan",
+    "declare",
     "due_items",
     "facts_of",
+    "load_plans",
     "population_of",
     "standings",
     "task_of",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any, Literal, get_args
 
@@ -14,12 +14,14 @@ from quanmin.fhir.json import Json
 from quanmin.fhir.path import Environment, Path, PathProblem, compile_path
 from quanmin.workflow.plans.facts import SEXES, Event, Facts, Sex, State
 
-Kind = Literal["event", "state", "group"]
+Kind = Literal["event", "state", "group", "area", "end"]
 _KINDS: tuple[Kind, ...] = get_args(Kind)
 _ASKED: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     "event": (frozenset({"resource", "code", "on"}), frozenset({"where", "detail", "codes"})),
     "state": (frozenset({"resource", "code"}), frozenset({"where", "since", "until", "codes"})),
     "group": (frozenset({"resource", "code"}), frozenset({"where", "codes"})),
+    "area": (frozenset({"resource", "code"}), frozenset({"where", "codes"})),
+    "end": (frozenset({"resource"}), frozenset({"where", "on"})),
 }
 _HEADER = frozenset({"source", "owner", "version", "effective", "definition"})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -44,6 +46,24 @@ class FactTable(msgspec.Struct, frozen=True):
 
     rows: tuple[Row, ...]
 
+    @property
+    def types(self) -> frozenset[str]:
+        """The types of resources that are read."""
+        return frozenset(row.resource for row in self.rows)
+
+
+class Told(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What one resource tells: facts of a person, the areas they belong to, and from which day on
+    they are in no list (`date.min`: from ever); and why something could not be read.
+    """
+
+    events: tuple[Event, ...] = ()
+    states: tuple[State, ...] = ()
+    groups: tuple[str, ...] = ()
+    areas: tuple[str, ...] = ()
+    end: date | None = None
+    unread: tuple[tuple[str, str], ...] = ()
+
 
 class Found(msgspec.Struct, frozen=True):
     """The facts of a person, and what told of one that could not be read: the resource and why."""
@@ -53,12 +73,12 @@ class Found(msgspec.Struct, frozen=True):
 
 
 def compile_facts(table: Mapping[str, Any]) -> FactTable:
-    """The table of a TOML definition with rows [[event]], [[state]] and [[group]].
+    """The table of a TOML definition with rows of the kinds that there are.
 
     Raises Invalid with an issue for each fault, a path that no resource of its type has among them.
     """
     rows: list[Row] = []
-    text = "a table has rows of event, state and group"
+    text = f"a table has rows of {', '.join(_KINDS)}"
     strange = sorted(table.keys() - _HEADER - set(_KINDS))
     issues = [Issue("error", "invalid", text, key) for key in strange]
     for kind in _KINDS:
@@ -110,24 +130,43 @@ def facts_of(
     Moments are days in `zone`. A state may begin or end with a month or a year: it holds from its
     first to its last day. An event is of a day: what tells of one without is named as unread.
     """
-    born = _first_day(str(patient.get("birthDate", "")), zone)
+    return joined(patient, [told_by(table, resource, zone) for resource in resources], zone)
+
+
+def joined(patient: Json, told: Iterable[Told], zone: tzinfo) -> Found | None:
+    """The facts of a patient, of whom some resources have told; None while no whole date of birth
+    is known.
+    """
+    born = first_day(str(patient.get("birthDate", "")), zone)
     if born is None or len(patient["birthDate"]) < len("2020-05-01"):
         return None
-    reading = _Reading(zone)
-    for resource in resources:
-        for row in table.rows:
-            if resource.get("resourceType") == row.resource:
-                reading.read(row, resource)
+    several = list(told)
     gender = patient.get("gender")
     sex: Sex = next((one for one in SEXES if one == gender), "unknown")
     facts = Facts(
         born=born,
         sex=sex,
-        groups=frozenset(reading.groups),
+        groups=frozenset(group for one in several for group in one.groups),
+        events=tuple(event for one in several for event in one.events),
+        states=tuple(state for one in several for state in one.states),
+    )
+    return Found(facts, tuple(unread for one in several for unread in one.unread))
+
+
+def told_by(table: FactTable, resource: Json, zone: tzinfo) -> Told:
+    """What one resource tells by the rows of its type."""
+    reading = _Reading(zone)
+    for row in table.rows:
+        if resource.get("resourceType") == row.resource:
+            reading.read(row, resource)
+    return Told(
         events=tuple(reading.events),
         states=tuple(reading.states),
+        groups=tuple(sorted(reading.groups)),
+        areas=tuple(sorted(reading.areas)),
+        end=reading.end,
+        unread=tuple(reading.unread),
     )
-    return Found(facts, tuple(reading.unread))
 
 
 class _Reading:
@@ -137,6 +176,8 @@ class _Reading:
         self.events: list[Event] = []
         self.states: list[State] = []
         self.groups: set[str] = set()
+        self.areas: set[str] = set()
+        self.end: date | None = None
         self.unread: list[tuple[str, str]] = []
 
     def read(self, row: Row, resource: Json) -> None:
@@ -154,6 +195,9 @@ class _Reading:
         except PathProblem as problem:
             self.unread.append((name, problem.reason))
             return
+        if row.kind == "end":
+            self._end(name, found.get("on", []))
+            return
         codes = found["code"]
         if row.codes is not None:
             codes = [row.codes[code] for code in codes if code in row.codes]
@@ -161,8 +205,8 @@ class _Reading:
             self._keep(row.kind, name, dict.fromkeys(codes), found)
 
     def _keep(self, kind: Kind, name: str, codes: Iterable[str], found: Mapping[str, Any]) -> None:
-        if kind == "group":
-            self.groups.update(codes)
+        if kind in {"group", "area"}:
+            (self.groups if kind == "group" else self.areas).update(codes)
             return
         several = [
             part for part in ("on", "detail", "since", "until") if len(found.get(part, ())) > 1
@@ -172,13 +216,13 @@ class _Reading:
             return
         value = {part: values[0] for part, values in found.items() if values and part != "code"}
         if kind == "event":
-            on = _first_day(value.get("on", ""), self._zone)
+            on = first_day(value.get("on", ""), self._zone)
             if on is None or len(value["on"]) < len("2020-05-01"):
                 self.unread.append((name, "an event is of a day, and this tells none"))
                 return
             self.events += [Event(on, code, value.get("detail", "")) for code in codes]
             return
-        since = _first_day(value.get("since", ""), self._zone)
+        since = first_day(value.get("since", ""), self._zone)
         until = _last_day(value.get("until", ""), self._zone)
         for part, read in (("since", since), ("until", until)):
             if part in value and read is None:
@@ -186,8 +230,18 @@ class _Reading:
                 return
         self.states += [State(code, since, until) for code in codes]
 
+    def _end(self, name: str, days: Sequence[str]) -> None:
+        ends = [first_day(day, self._zone) for day in days]
+        known = [day for day in ends if day is not None]
+        if len(known) < len(ends):
+            self.unread.append((name, "the day of an end is no date"))
+        elif not known:
+            known = [date.min]
+        self.end = min([*known, *([] if self.end is None else [self.end])], default=self.end)
 
-def _first_day(text: str, zone: tzinfo) -> date | None:
+
+def first_day(text: str, zone: tzinfo) -> date | None:
+    """The first day of what a FHIR date or moment says; None for what is none."""
     found = interval(text, zone)
     return None if found is None else _day(found[0], zone)
 

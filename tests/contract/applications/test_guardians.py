@@ -71,11 +71,11 @@ async def test_a_mother_is_entered_told_and_ended(clinic: Clinic, desk: Browser)
     sheet = (await desk.get(f"{LIST}.csv")).text
     assert (CHILD in sheet, "End it" in sheet, len(sheet.splitlines())) == (False, False, 2)
     number = row["proxy"]
-    for asked, is_there in (("", True), (f"after={number + 1}", True), (f"after={number}", False),
+    for query, is_there in (("", True), (f"after={number + 1}", True), (f"after={number}", False),
                             (f"sort=number&after={number - 1}", True),
                             (f"sort=number&after={number}", False)):  # fmt: skip
-        shown = (await desk.get(f"{LIST}?{asked}")).text
-        assert (f"{LIST}/{number}/end" in shown) is is_there, asked
+        shown = (await desk.get(f"{LIST}?{query}")).text
+        assert (f"{LIST}/{number}/end" in shown) is is_there, query
     again = await send(desk)
     assert again.status_code == 422
     assert "acts for the other already" in again.text

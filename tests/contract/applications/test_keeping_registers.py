@@ -210,8 +210,8 @@ async def test_posts_are_given_and_ended_and_a_head_keeps_those_of_the_own_insti
     assert re.findall(r'data-label="Account">([^<]+)<', (await keeper.get(after)).text) == [
         "hospital-a"
     ]
-    for wrong in ("after=x", "sort=name", "sort=-"):
-        assert (await keeper.get(f"/posts?{wrong}")).status_code == 400, wrong
+    for query in ("after=x", "sort=name", "sort=-"):
+        assert (await keeper.get(f"/posts?{query}")).status_code == 400, query
     assert (await confirmed(head, f"/posts/{numbers['wang']}/end")).status_code == 303
     assert [one.actor for one in await books.posts.as_of(2**61, count=9)] == ["hospital-a", "li"]
     await books.appoint("hospital-b")

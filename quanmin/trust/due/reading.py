@@ -1,0 +1,469 @@
+"""Reads due lists as one actor may see them.
+
+Where a person stands rests on records, and whoever may not see one of them must not learn of it by
+a list. So a line is shown on the basis of what its reader sees of the person: of all that is known
+where every record is seen, of what one institution sent where only that is; and of whom some more
+or less is seen, it is worked out from just that (`_partly_seen`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import date
+from typing import Any, Final
+
+import msgspec
+
+from quanmin.base.database import Connection
+from quanmin.base.problems import Malformed
+from quanmin.records.context import DELETED, ROW
+from quanmin.records.model import Stored
+from quanmin.records.reading import read
+from quanmin.records.search.reader import Statement
+from quanmin.records.visibility import Either, Everything, OfSender, Visibility, narrow_to_type
+from quanmin.records.visibility_sql import visibility_sql
+from quanmin.trust.due.keeping import OWN, WHOLE, DueKeeping, Group
+from quanmin.trust.due.model import EXCLUDED, HELD, POSTPONED, Asked, Line, Planned, Status
+from quanmin.trust.due.progress import Progress
+
+_COLUMNS: Final = (
+    "d.patient, d.sender, d.series, d.hold, d.turn, d.earliest, d.due, d.overdue, d.last,"
+    " d.escalates"
+)
+_PLACE: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})~(-?[0-9]{1,19})~(-?[0-9]{1,19})")
+_KEY_END: Final = 1 << 63
+_ROWS: Final = f"""
+    select {ROW} from records.record r where r.type = $1 and r.rid = any($2)
+"""  # noqa: S608 - constants of this program
+
+
+class DueRow(msgspec.Struct, frozen=True):
+    """A line of a list: the source Patient by its key, and as a record where that was wanted; who
+    registered it; `place` is where to go on after it.
+    """
+
+    rid: int
+    sender: int
+    line: Line
+    place: str
+    patient: Stored | None = None
+    institution: str = ""
+
+
+class DueSlice(msgspec.Struct, frozen=True):
+    """Some of a list as it is `today`, what is due first before all, where to go on, and whether it
+    is complete.
+    """
+
+    rows: tuple[DueRow, ...]
+    next: str
+    progress: Progress
+    today: date
+
+
+class Schedule(msgspec.Struct, frozen=True):
+    """Where one person stands, by the records that were looked at for it."""
+
+    explained: Any
+    patients: tuple[Stored, ...]
+    records: tuple[tuple[int, int], ...]
+
+
+class _Partly(msgspec.Struct, frozen=True):
+    """A person of whom a reader sees some records and not others: the registration that stands in
+    the list, and what is seen.
+    """
+
+    rid: int
+    sender: int
+    group: Group
+
+
+class DueReading:
+    """The lists in one snapshot, as `seen` lets them be seen on a day."""
+
+    def __init__(
+        self, connection: Connection, keeping: DueKeeping, seen: Visibility, today: date
+    ) -> None:
+        self._connection = connection
+        self._keeping = keeping
+        self._context = keeping.context
+        self._seen = seen
+        self.today = today
+
+    async def slice(
+        self, plan: Planned, asked: Asked, *, count: int, after: str, institution: int | None
+    ) -> tuple[list[DueRow], str]:
+        """So many rows of a list after a place, and where to go on. Raises Malformed for what is no
+        place.
+        """
+        place = _read_place(after)
+        rows = await self._listed(plan, asked, institution, place, count + 1)
+        partly = await self._partly_lines(plan, asked, institution)
+        rows += [row for row in partly if place is None or _order(row) > place]
+        rows.sort(key=_order)
+        following = rows[count - 1].place if len(rows) > count else ""
+        return rows[:count], following
+
+    async def counts(
+        self, plan: Planned, asked: Asked, *, institution: int | None
+    ) -> dict[tuple[str, Status], int]:
+        """How many lines a list has, by series and status."""
+        statement = Statement()
+        text = self._selected(statement, plan, asked, institution)
+        today = f"{statement.bind(self.today)}::date"
+        stage = f"""
+            case when d.hold = {EXCLUDED} then 'excluded' when d.hold = {POSTPONED} then 'postponed'
+            when d.due > {today} then case when d.hold = {HELD} then 'postponed' else 'planned' end
+            when d.escalated <= {today} then 'escalated' when d.overdue <= {today} then 'overdue'
+            else 'due' end
+        """
+        rows = await self._connection.fetch(
+            f"select d.series, {stage} as status, count(*) as number {text} group by 1, 2",
+            *statement.arguments,
+        )
+        names = self._names(plan)
+        found: dict[tuple[str, Status], int] = {}
+        for row in rows:
+            found[names[row["series"]], row["status"]] = row["number"]
+        for one in await self._partly_lines(plan, asked, institution):
+            key = (one.line.series, one.line.status(self.today))
+            found[key] = found.get(key, 0) + 1
+        return found
+
+    async def patients(self, rows: Sequence[DueRow]) -> dict[int, Stored]:
+        """The Patients of some rows."""
+        number = self._context.definition("Patient").number
+        found = await self._connection.fetch(_ROWS, number, list({row.rid for row in rows}))
+        return {one.rid: one for one in await self._context.open(self._connection, found)}
+
+    async def schedule(self, plan: Planned, patient_id: str) -> Schedule:
+        """Where the person of a Patient stands, by all that is seen of them. Raises NotFound,
+        Gone.
+        """
+        first = await read(self._connection, self._context, self._seen, "Patient", patient_id)
+        linked = await self._connection.fetchval(
+            "select patients from plans.person where patient = $1", first.rid
+        )
+        patients = [first.rid, *(one for one in linked or () if one != first.rid)]
+        group = (await self._groups(plan, [patients]))[0]
+        stored = await self._patients_seen(patients)
+        explained = plan.explained(group.known(self._keeping.key_of(plan)), self.today)
+        records = tuple((fact.rid, fact.patient) for fact in group.facts)
+        return Schedule(explained, tuple(stored), records)
+
+    # ---- what is kept --------------------------------------------------------------------------
+
+    async def _listed(
+        self,
+        plan: Planned,
+        asked: Asked,
+        institution: int | None,
+        place: tuple[date, int, int] | None,
+        count: int,
+    ) -> list[DueRow]:
+        statement = Statement()
+        text = self._selected(statement, plan, asked, institution)
+        if place is not None:
+            bound = ", ".join(
+                f"{statement.bind(one)}::{kind}"
+                for one, kind in zip(place, ("date", "bigint", "bigint"), strict=True)
+            )
+            text += f" and (d.due, d.patient, d.series) > ({bound})"
+        rows = await self._connection.fetch(
+            f"select {_COLUMNS} {text} order by d.due, d.patient, d.series"
+            f" limit {statement.bind(count)}",
+            *statement.arguments,
+        )
+        names = self._names(plan)
+        return [_row(names, row) for row in rows]
+
+    def _names(self, plan: Planned) -> dict[int, str]:
+        return {self._keeping.series_key(plan, one): one for one in plan.series}
+
+    def _selected(
+        self, statement: Statement, plan: Planned, asked: Asked, institution: int | None
+    ) -> str:
+        """The lines of a list that are kept, as `d`."""
+        key = statement.bind(self._keeping.key_of(plan))
+        conditions = [f"d.plan = {key}::bigint", *self._wanted(statement, plan, asked)]
+        if institution is not None:
+            conditions.append(f"d.sender = {statement.bind(institution)}::int")
+        if self._is_all and institution is None and not asked.area:
+            return (
+                f"from plans.due d where d.is_first and d.basis & {WHOLE} > 0 and "
+                + " and ".join(conditions)
+            )
+        if asked.area:
+            conditions.append(f"p.areas @> array[{self._area(statement, asked)}]")
+        number = self._context.definition("Patient").number
+        return f"""
+            from plans.due d join plans.person p on p.patient = d.patient and p.bucket = d.bucket
+            join records.record r
+                on r.type = {number} and r.rid = d.patient and r.bucket = d.bucket
+            cross join lateral ({self._sources(statement, plan)}) s
+            where {" and ".join(conditions)} and r.flags & {DELETED} = 0
+            and {self._visible(statement, "r", "Patient")}
+            and (d.basis & {WHOLE} > 0 and s.seen = s.whole
+                or d.basis & {OWN} > 0 and s.seen = s.own and s.seen_own = s.own)
+            and (cardinality(p.patients) = 1
+                or not exists ({self._earlier(statement, asked, institution)}))
+        """
+
+    @property
+    def _is_all(self) -> bool:
+        return isinstance(self._seen, Everything)
+
+    def _visible(self, statement: Statement, alias: str, type_: str | None = None) -> str:
+        seen = self._seen if type_ is None else narrow_to_type(self._seen, type_)
+        return f"({visibility_sql(seen, statement.bind, alias)})"
+
+    def _area(self, statement: Statement, asked: Asked) -> str:
+        return f"{statement.bind(self._keeping.area_key(asked.area))}::bigint"
+
+    def _sources(self, statement: Statement, plan: Planned) -> str:
+        """For a registration `p` on how many records it rests where they stand, by all and by its
+        institution, and how many of these are seen.
+        """
+        key = f"{statement.bind(self._keeping.key_of(plan))}::bigint"
+        number = self._context.definition("Patient").number
+        sure = _surely_seen(self._seen)
+        counted = f"""
+            select count(*) as seen, count(*) filter (where t.sender = p.sender) as seen_own from (
+                select q.sender from records.record q
+                where q.type = {number} and q.rid = any(p.patients) and q.flags & {DELETED} = 0
+                    and {self._visible(statement, "q", "Patient")}
+                union all
+                select q.sender from plans.fact f
+                join records.record q on q.type = f.type and q.rid = f.rid and q.bucket = f.bucket
+                where f.patient = any(p.patients) and f.plan = {key}
+                    and {self._visible(statement, "q")}
+            ) t
+        """  # noqa: S608 - composed of this program's own constants; every value is bound
+        of_plan = f"array_position(p.plans, {key})"
+        told = f"select p.sources[{of_plan}] as whole, p.own_sources[{of_plan}] as own"
+        if self._is_all:
+            return f"{told}, p.sources[{of_plan}] as seen, p.own_sources[{of_plan}] as seen_own"
+        senders = f"{statement.bind(sorted(sure))}::int[]"
+        # What one institution alone has sent, its own staff see without looking at each record.
+        return f"""
+            select t.*, case when k.is_sure then t.whole else c.seen end as seen,
+                case when k.is_sure then t.own else c.seen_own end as seen_own
+            from ({told}) t
+            cross join lateral (
+                select p.sender = any({senders}) and not p.is_shared as is_sure
+            ) k
+            left join lateral ({counted}) c on not k.is_sure
+        """  # noqa: S608 - composed of this program's own constants; every value is bound
+
+    def _earlier(self, statement: Statement, asked: Asked, institution: int | None) -> str:
+        """The same line of another registration of the person that stands before it: of one person
+        one is shown.
+        """
+        number = self._context.definition("Patient").number
+        text = f"""
+            select from plans.due o
+            join records.record q on q.type = {number} and q.rid = o.patient and q.bucket = o.bucket
+            join plans.person a on a.patient = o.patient and a.bucket = o.bucket
+            where o.patient = any(p.patients) and o.patient < d.patient and o.plan = d.plan
+                and o.series = d.series and o.basis & d.basis > 0
+                and {self._visible(statement, "q", "Patient")}
+        """
+        if institution is not None:
+            text += f" and o.sender = {statement.bind(institution)}::int"
+        if asked.area:
+            text += f" and a.areas @> array[{self._area(statement, asked)}]"
+        return text
+
+    def _wanted(self, statement: Statement, plan: Planned, asked: Asked) -> list[str]:
+        conditions = []
+        today = f"{statement.bind(self.today)}::date"
+        ways = {
+            "planned": f"d.hold = 0 and d.due > {today}",
+            "postponed": f"(d.hold = {HELD} and d.due > {today} or d.hold = {POSTPONED})",
+            "excluded": f"d.hold = {EXCLUDED}",
+            "due": f"d.due <= {today} and (d.overdue is null or d.overdue > {today})",
+            "overdue": f"d.due <= {today} and d.overdue <= {today}"
+            f" and (d.escalated is null or d.escalated > {today})",
+            "escalated": f"d.due <= {today} and d.escalated <= {today}",
+        }
+        late = {"due", "overdue", "escalated"}
+        wanted = {str(one) for one in asked.statuses}
+        if late <= wanted:
+            ways = {**{k: v for k, v in ways.items() if k not in late}, "late": f"d.due <= {today}"}
+            wanted = wanted - late | {"late"}
+        conditions.append("(" + " or ".join(ways[one] for one in sorted(wanted)) + ")")
+        if wanted <= late | {"late"}:
+            conditions.append(f"d.due <= {today}")
+        if asked.series:
+            keys = [self._keeping.series_key(plan, one) for one in asked.series]
+            conditions.append(f"d.series = any({statement.bind(keys)}::bigint[])")
+        for day, sign in ((asked.since, ">="), (asked.until, "<=")):
+            if day is not None:
+                conditions.append(f"d.due {sign} {statement.bind(day)}::date")
+        return conditions
+
+    # ---- of whom some records are seen and others not ------------------------------------------
+
+    async def _partly_lines(
+        self, plan: Planned, asked: Asked, institution: int | None
+    ) -> list[DueRow]:
+        """The lines of those who are seen in part, worked out from what is seen."""
+        if self._is_all or self._is_own_alone(plan):
+            return []
+        partly = await self._partly_seen(plan, asked, institution)
+        key = self._keeping.key_of(plan)
+        stood = plan.stand([one.group.known(key) for one in partly], self.today)
+        rows = []
+        for one, found in zip(partly, stood, strict=True):
+            for line in found.lines:
+                if _is_wanted(line, asked, self.today):
+                    series = self._keeping.series_key(plan, line.series)
+                    place = _place(line.due, one.rid, series)
+                    rows.append(DueRow(one.rid, one.sender, line, place))
+        return rows
+
+    def _is_own_alone(self, plan: Planned) -> bool:
+        """Whether what is seen is what one institution sent, and nothing else."""
+        seen = {narrow_to_type(self._seen, type_) for type_ in plan.types}
+        return len(seen) == 1 and all(
+            isinstance(one, OfSender) and len(one.senders) == 1 for one in seen
+        )
+
+    async def _partly_seen(
+        self, plan: Planned, asked: Asked, institution: int | None
+    ) -> list[_Partly]:
+        statement = Statement()
+        number = self._context.definition("Patient").number
+        conditions = [f"r.flags & {DELETED} = 0", self._visible(statement, "r", "Patient")]
+        if institution is not None:
+            conditions.append(f"p.sender = {statement.bind(institution)}::int")
+        if asked.area:
+            conditions.append(f"p.areas @> array[{self._area(statement, asked)}]")
+        sure = statement.bind(sorted(_surely_seen(self._seen)))
+        rows = await self._connection.fetch(
+            f"""
+            select p.patient, p.sender, p.patients
+            from plans.person p
+            join records.record r
+                on r.type = {number} and r.rid = p.patient and r.bucket = p.bucket
+            cross join lateral ({self._sources(statement, plan)}) s
+            where (p.is_shared or not p.sender = any({sure}::int[])) and {" and ".join(conditions)}
+                and s.seen <> s.whole and not (s.seen = s.own and s.seen_own = s.own)
+            order by p.patient
+            """,  # noqa: S608 - composed of this program's own constants; every value is bound
+            *statement.arguments,
+        )
+        groups = await self._groups(plan, [row["patients"] for row in rows])
+        found: dict[tuple[int, ...], _Partly] = {}
+        for row, group in zip(rows, groups, strict=True):
+            own = next((one for one in group.patients if one.rid == row["patient"]), None)
+            if own is not None and own.is_active:
+                known = _Partly(own.rid, own.sender, group)
+                found.setdefault(tuple(row["patients"]), known)
+        return list(found.values())
+
+    async def _groups(self, plan: Planned, several: Sequence[Sequence[int]]) -> list[Group]:
+        """What is seen of some persons, by their Patients."""
+        everyone = sorted({one for group in several for one in group})
+        if not everyone:
+            return []
+        stored = await self._patients_seen(everyone)
+        patients = {one.rid: self._keeping.registration(one) for one in stored}
+        statement = Statement()
+        statement.bind(everyone)
+        statement.bind(self._keeping.key_of(plan))
+        rows = await self._connection.fetch(
+            f"""
+            select f.rid, f.plan, f.type, f.patient, f.sender, f.version, f.updated, f.body
+            from plans.fact f
+            join records.record q on q.type = f.type and q.rid = f.rid and q.bucket = f.bucket
+            where f.patient = any($1) and f.plan = $2 and {self._visible(statement, "q")}
+            order by f.rid
+            """,  # noqa: S608 - composed of this program's own constants; every value is bound
+            *statement.arguments,
+        )
+        facts: dict[int, list[Any]] = {}
+        for fact in await self._keeping.opened(self._connection, rows):
+            facts.setdefault(fact.patient, []).append(fact)
+        return [
+            Group(
+                tuple(patients[one] for one in group if one in patients),
+                tuple(fact for one in group for fact in facts.get(one, ())),
+            )
+            for group in several
+        ]
+
+    async def _patients_seen(self, patients: Sequence[int]) -> list[Stored]:
+        """Those of these Patients that are seen."""
+        statement = Statement()
+        number = statement.bind(self._context.definition("Patient").number)
+        wanted = statement.bind([*patients])
+        rows = await self._connection.fetch(
+            f"""
+            select {ROW} from records.record r where r.type = {number} and r.rid = any({wanted})
+                and r.flags & {DELETED} = 0 and {self._visible(statement, "r", "Patient")}
+            order by r.rid
+            """,  # noqa: S608 - composed of this program's own constants; every value is bound
+            *statement.arguments,
+        )
+        return await self._context.open(self._connection, rows)
+
+
+def _surely_seen(seen: Visibility) -> frozenset[int]:
+    """The senders of whom everything is seen whatever it is."""
+    if isinstance(seen, OfSender):
+        return seen.senders
+    if isinstance(seen, Either):
+        return frozenset().union(*(_surely_seen(part) for part in seen.parts))
+    return frozenset()
+
+
+def _is_wanted(line: Line, asked: Asked, today: date) -> bool:
+    return (
+        (not asked.series or line.series in asked.series)
+        and line.status(today) in asked.statuses
+        and (asked.since is None or line.due >= asked.since)
+        and (asked.until is None or line.due <= asked.until)
+    )
+
+
+def _row(names: dict[int, str], row: Any) -> DueRow:
+    line = Line(
+        series=names[row["series"]],
+        turn=row["turn"],
+        hold=row["hold"],
+        earliest=row["earliest"],
+        due=row["due"],
+        overdue=row["overdue"],
+        last=row["last"],
+        escalates=tuple(row["escalates"] or ()),
+    )
+    place = _place(row["due"], row["patient"], row["series"])
+    return DueRow(row["patient"], row["sender"], line, place)
+
+
+def _place(due: date, patient: int, series: int) -> str:
+    return f"{due.isoformat()}~{patient}~{series}"
+
+
+def _order(row: DueRow) -> tuple[date, int, int]:
+    place = _read_place(row.place)
+    if place is None:
+        raise ValueError("a row has a place")
+    return place
+
+
+def _read_place(text: str) -> tuple[date, int, int] | None:
+    """Where a place is in the order of a list. Raises Malformed for what is none."""
+    if not text:
+        return None
+    found = _PLACE.fullmatch(text)
+    try:
+        place = found and (date.fromisoformat(found[1]), int(found[2]), int(found[3]))
+    except ValueError:  # no day of the calendar
+        place = None
+    if not place or max(map(abs, place[1:])) >= _KEY_END:
+        raise Malformed("this is no place in the list: begin from its first page")
+    return place
