@@ -16,7 +16,7 @@ from quanmin.fhir.dates import interval
 from quanmin.records.context import Context
 from quanmin.records.operation import Change
 from quanmin.records.rid import id_of, is_assigned
-from quanmin.trust.guarded_reading import Guarding
+from quanmin.trust.guarding import Guarding
 
 _PUT: Final = """
     insert into trust.task_clock (task, due, sender, code) values ($1, $2, $3, $4)

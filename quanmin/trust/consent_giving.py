@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from quanmin.base.database import Connection
     from quanmin.records.model import Stored
     from quanmin.trust.actors import Actor
-    from quanmin.trust.guarded_reading import Guarding
+    from quanmin.trust.guarding import Guarding
 
 
 async def refuse_ungiven(

@@ -8,7 +8,7 @@ from quanmin.base.problems import Forbidden
 
 if TYPE_CHECKING:
     from quanmin.trust.actors import Actor
-    from quanmin.trust.guarded_reading import Guarding
+    from quanmin.trust.guarding import Guarding
     from quanmin.trust.log import Notes
 
 

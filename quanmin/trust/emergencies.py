@@ -20,7 +20,7 @@ from quanmin.trust.desk import Desk
 from quanmin.trust.notices import tell_persons
 
 if TYPE_CHECKING:
-    from quanmin.trust.guarded_reading import Guarding
+    from quanmin.trust.guarding import Guarding
 
 _ACTION: Final = "break-glass"
 _CLOSING: Final = "close-break-glass"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from quanmin.records.context import Context
     from quanmin.trust.actors import Actor, Actors
     from quanmin.trust.guard import Guard, GuardedRecords
-    from quanmin.trust.guarded_reading import Guarding
+    from quanmin.trust.guarding import Guarding
     from quanmin.trust.log import Notes
 
 _RETRY_SECONDS: Final = 60

@@ -26,7 +26,7 @@ from quanmin.trust.showing import shown
 if TYPE_CHECKING:
     from quanmin.records.model import Stored
     from quanmin.trust.actors import Actor
-    from quanmin.trust.guarded_reading import Guarding
+    from quanmin.trust.guarding import Guarding
     from quanmin.trust.log import Notes
 
 _ACTION: Final = "export"

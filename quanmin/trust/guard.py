@@ -28,7 +28,8 @@ from quanmin.trust.allowances import amounts_of
 from quanmin.trust.consent_giving import refuse_ungiven
 from quanmin.trust.deciding import Rights
 from quanmin.trust.erasing import note_erasure
-from quanmin.trust.guarded_reading import GuardedReading, Guarding
+from quanmin.trust.guarded_reading import GuardedReading
+from quanmin.trust.guarding import Guarding
 from quanmin.trust.lifecycle.handing_out import begin_erasing
 from quanmin.trust.lifecycle.petition_index import refuse_filed
 from quanmin.trust.lifecycle.retention import refuse_held

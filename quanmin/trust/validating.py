@@ -24,7 +24,7 @@ from quanmin.trust.log import Notes
 
 if TYPE_CHECKING:
     from quanmin.trust.actors import Actor
-    from quanmin.trust.guarded_reading import Guarding
+    from quanmin.trust.guarding import Guarding
 
 _ACTION: Final = "validate"
 _LARGE_BYTES: Final = 64 << 10

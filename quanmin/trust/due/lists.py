@@ -16,7 +16,7 @@ from quanmin.trust.due.reading import DueReading, DueSlice, Schedule
 
 if TYPE_CHECKING:
     from quanmin.trust.actors import Actor
-    from quanmin.trust.guarded_reading import Guarding
+    from quanmin.trust.guarding import Guarding
     from quanmin.trust.log import Notes
 
 _LIST: Final = "due-list"

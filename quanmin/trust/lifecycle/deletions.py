@@ -33,7 +33,7 @@ from quanmin.trust.log import Notes
 from quanmin.trust.log.notary import is_signed_by
 
 if TYPE_CHECKING:
-    from quanmin.trust.guarded_reading import Guarding
+    from quanmin.trust.guarding import Guarding
 
 DELETE: Final = "delete-due"
 BY_SETTING: Final = "setting"

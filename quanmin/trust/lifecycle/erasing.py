@@ -11,7 +11,7 @@ from quanmin.trust.erasing import note_erasure
 from quanmin.trust.lifecycle.handing_out import begin_erasing
 
 if TYPE_CHECKING:
-    from quanmin.trust.guarded_reading import Guarding
+    from quanmin.trust.guarding import Guarding
     from quanmin.trust.log import Notes
 
 

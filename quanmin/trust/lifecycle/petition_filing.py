@@ -20,7 +20,7 @@ from quanmin.trust.log.reading import LogReading
 if TYPE_CHECKING:
     from quanmin.base.database import Connection
     from quanmin.trust.actors import Actor
-    from quanmin.trust.guarded_reading import Guarding
+    from quanmin.trust.guarding import Guarding
     from quanmin.trust.lifecycle.petition_record import Petition
     from quanmin.trust.log import Notes
 

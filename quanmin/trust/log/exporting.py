@@ -14,7 +14,7 @@ from quanmin.trust.log.reading import events_of
 from quanmin.trust.log.searching import parts_of
 
 if TYPE_CHECKING:
-    from quanmin.trust.guarded_reading import Guarding
+    from quanmin.trust.guarding import Guarding
 
 _AT_ONCE: Final = 500
 _HEADS: Final = """

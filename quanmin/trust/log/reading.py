@@ -34,7 +34,7 @@ from quanmin.trust.log.searching import Asked, ask, count_events, find, parts_of
 
 if TYPE_CHECKING:
     from quanmin.trust.actors import Actor
-    from quanmin.trust.guarded_reading import Guarding
+    from quanmin.trust.guarding import Guarding
 
 _OF_LOG, _OF_STORE = "l", "s"
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from quanmin.base.database import Connection
     from quanmin.records.model import Outcome, Stored
     from quanmin.trust.actors import Actor
-    from quanmin.trust.guarded_reading import Guarding
+    from quanmin.trust.guarding import Guarding
 
 _SENDER: Final = "select code from records.sender where sender = $1"
 
