@@ -9,6 +9,7 @@ from typing import Any
 
 import asyncpg
 import msgspec
+from falling_due import keepers
 from persons import registered, result
 from stores import open_context, open_guard
 
@@ -46,7 +47,7 @@ async def open_city(postgres: Cluster, name: str, folder: Path) -> AsyncIterator
         await seal_walls(connection, KEY)
     worker = await open_pool(postgres.worker_dsn(name), name="test", connections_max=6)
     walls = Walls(KEY)
-    guard = open_guard(worker, open_context(folder), walls=walls)
+    guard = open_guard(worker, open_context(folder), walls=walls, plans=keepers())
     try:
         yield City(owner, worker, guard, walls, Tenants(owner))
     finally:

@@ -102,7 +102,7 @@ class Keeper:
         part = parts_of(series)[line.turn - 1]
         reached = [
             escalation.to
-            for escalation, day in zip(part.urgency.escalations, line.escalates, strict=True)
+            for escalation, day in zip(part.urgency.escalations, line.escalates, strict=False)
             if day <= today
         ]
         is_dated = line.hold < EXCLUDED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterable
 from datetime import date, timedelta
@@ -11,10 +12,12 @@ from typing import Any
 import asyncpg
 import pytest
 from falling_due import ZONE, Lists, child, dose, state, visit
+from persons import consent, query, to_institution
 
+from quanmin.fhir.json import decode
 from quanmin.trust import GuardedRecords
 from quanmin.trust.due import STATUSES
-from quanmin.workflow.plans import Item, due_items, facts_of
+from quanmin.workflow.plans import Item, Keeper, due_items, facts_of
 from quanmin.workflow.plans.lines import died
 
 BORN = ("2025-11-30", "2026-02-28", "2024-02-29", "1980-05-31")
@@ -114,7 +117,7 @@ class Model:
 
     def expected(self, senders: Iterable[str], plan: int) -> list[Line]:
         """Every line of the persons of whom these senders told, by what they told."""
-        today, keeper = self.lists.calendar.today, self.lists.plans[plan]
+        keeper = self.lists.plans[plan]
         persons: dict[Any, list[str]] = {}
         for id_, (person, sender, body) in self.patients.items():
             if sender in senders:
@@ -123,19 +126,12 @@ class Model:
         found: list[Line] = []
         for ids in persons.values():
             bodies = [self.patients[one][2] for one in ids]
-            ends = [died(one, ZONE) for one in bodies]
             told = [
                 body
                 for sender, body in self.records.values()
                 if sender in senders and _about(body) in ids
             ]
-            facts = facts_of(keeper.declared.table, bodies[0], told, ZONE)
-            if facts is None or any(end is not None and end <= today for end in ends):
-                continue
-            if all(one.get("active") is False for one in bodies):
-                continue
-            items = due_items(keeper.declared.plan, facts.facts, today)
-            found += [_line(one) for one in items if one.status in STATUSES]
+            found += self._lines(keeper, bodies, told)
         return sorted(found, key=str)
 
     async def listed(self, records: GuardedRecords, plan: int) -> list[Line]:
@@ -145,6 +141,57 @@ class Model:
         assert orders == sorted(orders)
         today = self.lists.calendar.today
         return sorted((_line(keeper.item(row.line, today)) for row in rows), key=str)
+
+    async def permit(self) -> None:
+        """Somebody opens a part of a record to an institution, or closes it."""
+        chance, id_ = self.chance, self.chance.choice(sorted(self.patients))
+        records = [one for one, (_, body) in self.records.items() if _about(body) == id_]
+        provision: dict[str, Any] = {
+            "type": chance.choice(("permit", "permit", "deny")),
+            "actor": to_institution(chance.choice(SENDERS)),
+        }
+        if records and chance.random() < 0.4:
+            one = chance.choice(records)
+            address = {"reference": f"{self.records[one][1]['resourceType']}/{one}"}
+            provision["data"] = [{"meaning": "instance", "reference": address}]
+        elif chance.random() < 0.7:
+            types = ("Patient", "Immunization", "Condition", "Observation")
+            chosen = chance.sample(types, chance.choice((1, 2, 3)))
+            provision["class"] = [{"code": one} for one in chosen]
+        body = json.dumps(consent(id_, **provision)).encode()
+        await self.lists.asking("operator").create("Consent", body)
+
+    async def expected_of(self, records: GuardedRecords, plan: int) -> list[Line]:
+        """Every line of whoever sees these records, by what a search finds."""
+        keeper, found = self.lists.plans[plan], []
+        seen = [
+            decode(one.body or b"")
+            for type_ in sorted(keeper.types)
+            for one in (await records.search(query(self.lists.guard, type_, _count="500"))).matches
+        ]
+        persons: dict[Any, list[dict[str, Any]]] = {}
+        for body in seen:
+            if body["resourceType"] == "Patient":
+                number = str(body.get("identifier")) if body.get("identifier") else body["id"]
+                persons.setdefault(number, []).append(body)
+        for bodies in persons.values():
+            ids = {one["id"] for one in bodies}
+            told = [one for one in seen if one["resourceType"] != "Patient" and _about(one) in ids]
+            found += self._lines(keeper, bodies, told)
+        return sorted(found, key=str)
+
+    def _lines(
+        self, keeper: Keeper, bodies: list[dict[str, Any]], told: list[dict[str, Any]]
+    ) -> list[Line]:
+        """Where a person stands of whom there are these registrations and records."""
+        today = self.lists.calendar.today
+        facts = facts_of(keeper.declared.table, bodies[0], told, ZONE)
+        ends = [died(one, ZONE) for one in bodies]
+        is_gone = any(end is not None and end <= today for end in ends)
+        if facts is None or is_gone or all(one.get("active") is False for one in bodies):
+            return []
+        items = due_items(keeper.declared.plan, facts.facts, today)
+        return [_line(one) for one in items if one.status in STATUSES]
 
 
 def _about(body: dict[str, Any]) -> str:
@@ -172,6 +219,16 @@ async def test_lists_follow_whatever_happens(lists: Lists, seed: int) -> None:
                 for sender in SENDERS:
                     own = lists.asking("institution", sender)
                     assert await model.listed(own, plan) == model.expected(sender, plan)
+    for _ in range(25):
+        await model.permit()
+    partly = 0
+    for sender in SENDERS:
+        some = lists.asking("institution", sender)
+        for plan in (0, 1):
+            seen = await model.listed(some, plan)
+            assert seen == await model.expected_of(some, plan)
+            partly += seen not in (model.expected(sender, plan), model.expected(SENDERS, plan))
+    assert partly, "somebody sees more than one institution sent, and not all"
     before = [await model.listed(lists.asking("operator"), plan) for plan in (0, 1)]
     await lists.renew_all()
     assert [await model.listed(lists.asking("operator"), plan) for plan in (0, 1)] == before

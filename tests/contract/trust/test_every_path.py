@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import asyncpg
 import pytest
 from books import CODE as HOSPITAL
 from books import Books, organization
-from persons import asking, consent, query, registered, result, visit
-from stores import coded, open_context, open_guard
+from persons import NUMBER, asking, consent, query, result, visit
+from planning import definition, series, turn
+from stores import coded, open_context, open_guard, patient
 
 from quanmin.base.problems import NotFound
 from quanmin.demo.numbering import credit_code
@@ -19,7 +21,9 @@ from quanmin.records.model import Hits, Stored
 from quanmin.records.portions import Extent
 from quanmin.records.related import Related
 from quanmin.trust import Guard, GuardedRecords
+from quanmin.trust.due import STATUSES, Asked
 from quanmin.trust.emergencies import Emergencies
+from quanmin.workflow.plans import Keeper, declare
 
 CODE, SYSTEM = "A15.0", "http://hl7.org/fhir/sid/icd-10"  # tuberculosis is reported by law
 
@@ -47,6 +51,8 @@ class Case:
             self.chain,
             self.timeline,
             self.everything,
+            self.due_list,
+            self.schedule,
         )
         return {path.__name__: await path(records) for path in paths}
 
@@ -125,10 +131,45 @@ class Case:
                 return True
         return False
 
+    async def due_list(self, records: GuardedRecords) -> bool:
+        found = await records.due.slice(Asked(plan="reports", statuses=STATUSES), count=99)
+        return any(row.line.turn == AFTER_IT for row in found.rows)
+
+    async def schedule(self, records: GuardedRecords) -> bool:
+        for id_ in (self.here.id, self.there.id):
+            try:
+                found = await records.due.schedule(id_, "reports")
+            except NotFound:
+                continue
+            if any(item.turn == "second" for item in found.explained.items):
+                return True
+        return False
+
+
+AFTER_IT = 2
+
+
+def reports() -> Keeper:
+    """A plan that knows of the record: after it something else is due."""
+    turns = [turn("first", "1 mo"), turn("second", "+1 mo")]
+    fact = {
+        "resource": "Observation",
+        "code": f"code.coding.where(system = '{SYSTEM}').code",
+        "on": "effective.ofType(dateTime)",
+        "codes": {CODE: "report"},
+    }
+    plan = json.dumps(definition(series("report", "report", turns))).encode()
+    return Keeper(declare("reports", plan, {"event": [fact]}), ZoneInfo("Asia/Shanghai"))
+
+
+async def registered(guard: Guard, hospital: str) -> Stored:
+    body = patient(NUMBER, birthDate="1990-03-07")
+    return (await asking(guard, "institution", hospital).create("Patient", body)).stored
+
 
 @pytest.fixture
 async def case(pool: asyncpg.Pool[asyncpg.Record], tmp_path: Path) -> Case:
-    guard = open_guard(pool, open_context(tmp_path))
+    guard = open_guard(pool, open_context(tmp_path), plans=[reports()])
     here, there = await registered(guard, "a"), await registered(guard, "b")
     await asking(guard, "institution", "a").create("Encounter", visit(here.id))
     wanted = await result(guard, "b", there.id, code=coded(CODE, SYSTEM))
@@ -188,7 +229,7 @@ REPORTED = {"read", "version", "history", "type_history", "search", "count"}
 async def test_no_refusal_and_no_withdrawal_stops_a_statutory_report_on_any_path(
     pool: asyncpg.Pool[asyncpg.Record], tmp_path: Path, status: str
 ) -> None:
-    guard = open_guard(pool, open_context(tmp_path))
+    guard = open_guard(pool, open_context(tmp_path), plans=[reports()])
     city = credit_code("580100", 9)
     for code in (HOSPITAL, city):
         await Books(guard, pool).enter(organization(code))

@@ -18,6 +18,7 @@ import pytest
 from books import ADDRESS, organization, practitioner
 from databases import administer
 from entrance import Entrance
+from falling_due import child, dose
 from persons import NUMBER, asking, is_seen, query, registered, result, visit
 from ruling import under, written
 from stores import START, bundle
@@ -36,6 +37,7 @@ from quanmin.trust.allowances import Spending
 from quanmin.trust.deciding import Bounds, Deciding, Rights
 from quanmin.trust.deciding.compiling import Ground
 from quanmin.trust.decisions import Decisions
+from quanmin.trust.due import Asked
 from quanmin.trust.emergencies import Emergencies
 from quanmin.trust.emergency_reviews import EmergencyReviews
 from quanmin.trust.lifecycle.activities import ProcessingRegister
@@ -70,7 +72,7 @@ OPEN = {
         *("terminology.resource", "terminology.concept", "terminology.ancestor"),
         *("terminology.property", "terminology.mapping", "profiles.structure"),
         *("profiles.edition", "indexing.catalogue", "indexing.parameter", "indexing.rule"),
-        *("node.migration", "node.constant"),
+        *("node.migration", "node.constant", "plans.plan"),
     ),
     "work under way, by keys; what is asked and refused is sealed": (
         *("jobs.job", "imports.input", "imports.refusal", "trust.question"),
@@ -178,6 +180,8 @@ async def fill(city: City) -> None:
         await ours.update("Observation", again.id, body)
         doctor = asking(city.guard, "doctor", sender)
         await doctor.desk(Emergencies).open(patient.id, "unconscious, brought by ambulance")
+        other = (await ours.create("Patient", json.dumps(child("2025-11-30", 101)).encode())).stored
+        await ours.create("Immunization", json.dumps(dose(other.id, "hepb", "2025-12-01")).encode())
 
 
 async def test_every_table_has_a_policy_or_a_reason(city: City) -> None:
@@ -202,6 +206,26 @@ async def test_sql_of_one_tenant_reads_no_row_of_another(city: City) -> None:
         assert not east[table] & west[table], table
         assert east[table] | west[table] == everything[table], table
         assert not nobody[table], table
+
+
+async def test_a_due_list_tells_of_no_dose_that_another_tenant_gave(city: City) -> None:
+    rows = []
+    for sender in "ab":
+        ours = asking(city.guard, "institution", sender)
+        body = json.dumps(child("2025-11-30", 103)).encode()
+        patient = (await ours.create("Patient", body)).stored
+        rows.append((await ours.due.slice(Asked(plan="immunization"), count=50)).rows)
+        given = json.dumps(dose(patient.id, "hepb", "2025-11-30")).encode()
+        await ours.create("Immunization", given)
+    turns = [{row.line.series: row.line.turn for row in several} for several in rows]
+    assert turns[0] == turns[1], "the dose at a has told b something"
+    assert len(turns[0]) > 1
+    ours = asking(city.guard, "institution", "b")
+    own = (await ours.due.slice(Asked(plan="immunization"), count=50)).rows
+    assert {row.line.turn for row in own if row.line.series == "hepb"} == {2}
+    everybody = asking(city.guard, "operator").due
+    found = (await everybody.slice(Asked(plan="immunization", series=("hepb",)), count=9)).rows
+    assert len(found) == 1, "the person is one"
 
 
 async def test_a_claim_that_the_node_did_not_seal_opens_nothing(city: City) -> None:

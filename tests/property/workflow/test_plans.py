@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, date, timedelta
 
 import msgspec
 import numpy as np
@@ -24,9 +24,13 @@ from planning import (
     when,
 )
 
+from quanmin.trust.due import STATUSES, Known
 from quanmin.workflow.plans import (
+    Declared,
     Event,
     Facts,
+    FactTable,
+    Keeper,
     Plan,
     Span,
     State,
@@ -36,6 +40,7 @@ from quanmin.workflow.plans import (
     standings,
 )
 from quanmin.workflow.plans.calendar import Calendar
+from quanmin.workflow.plans.mapping import Told
 from quanmin.workflow.plans.population import END, EVER, date_of, number_of
 
 DAY = timedelta(days=1)
@@ -168,6 +173,38 @@ def test_a_county_stands_where_its_persons_stand(name: str, data: st.DataObject)
         singly = due_items(held, person, today)
         together = [column.item(number) for column in columns]
         assert together == [msgspec.structs.replace(one, reasons=()) for one in singly]
+
+
+@pytest.mark.parametrize("name", PLANS)
+@settings(max_examples=50, deadline=None)
+@given(data=st.data())
+def test_lines_of_due_lists_hold_until_the_day_to_look_again(
+    name: str, data: st.DataObject
+) -> None:
+    held, codes, states = PLANS[name]
+    person = data.draw(someone(codes, states))
+    keeper = Keeper(Declared(code="p", plan=held, table=FactTable(()), stamp=""), UTC)
+    told = Told(events=person.events, states=person.states, groups=tuple(person.groups))
+    patient = {"birthDate": person.born.isoformat(), "gender": person.sex}
+    known = Known((patient,), (msgspec.json.encode(told),))
+    anchors = [person.born, *(event.on for event in person.events)]
+    anchors += [one for state in person.states for one in (state.since, state.until) if one]
+    today, later = sorted((data.draw(day_near(anchors)), data.draw(day_near(anchors))))
+    (stood,) = keeper.stand([known], today)
+    assert stood.again is None or stood.again > today
+    if stood.again is not None and stood.again <= later:
+        later = data.draw(st.sampled_from((today, stood.again - DAY)))
+    (then,) = keeper.stand([known], later)
+    assert then.lines == stood.lines
+    said = {one.series: one for one in due_items(held, person, later)}
+    for line in stood.lines:
+        item = said.pop(line.series)
+        assert keeper.item(line, later) == msgspec.structs.replace(
+            item, because="", because_on=None, reasons=()
+        )
+    assert {one.status for one in said.values()}.isdisjoint(STATUSES)
+    many = keeper.stand([known] * 30, today)
+    assert list(many) == [stood] * 30, "in columns it is the same"
 
 
 @given(st.dates(), st.integers(0, 3000), st.integers(0, 100_000))
