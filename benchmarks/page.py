@@ -1,4 +1,4 @@
-"""The pages a person uses first: find somebody by name, and open their timeline."""
+"""The pages a person uses first: find somebody by name, and read their record."""
 
 from __future__ import annotations
 
@@ -42,14 +42,23 @@ def measure(bench: Bench) -> list[Figure]:
         )
         for name in names
     )
-    bench.say("opening timelines")
-    read = tuple(
-        f"GET /person/{facts.patient()} HTTP/1.1\r\nhost: {HOST}:{port}\r\n{headers}\r\n".encode()
-        for _ in range(_REQUESTS)
-    )
+    bench.say("opening records")
+    observed = [str(one["id"]) for one in facts.observations]
+    pages = {
+        "front_page": [f"/person/{facts.patient()}" for _ in range(_REQUESTS)],
+        "timeline": [f"/person/{facts.patient()}/timeline" for _ in range(_REQUESTS)],
+        "results": [f"/person/{facts.patient()}/results" for _ in range(_REQUESTS)],
+        "result": [f"/result/{dice.choice(observed)}" for _ in range(_REQUESTS)],
+    }
+    figures = _measured(bench, find, "find_by_name")
+    for name, paths in pages.items():
+        requests = tuple(
+            f"GET {path} HTTP/1.1\r\nhost: {HOST}:{port}\r\n{headers}\r\n".encode()
+            for path in paths
+        )
+        figures += _measured(bench, requests, name)
     return [
-        *_measured(port, find, "find_by_name"),
-        *_measured(port, read, "timeline"),
+        *figures,
         Figure(
             "page.first_view",
             round(size / 1024, 1),
@@ -91,11 +100,16 @@ def _form_token(text: str) -> str:
     return found[1]
 
 
-def _measured(port: int, requests: tuple[bytes, ...], name: str) -> list[Figure]:
+def _measured(bench: Bench, requests: tuple[bytes, ...], name: str) -> list[Figure]:
+    port = bench.node.port
     generator.fire(generator.Plan(port, requests[:10], CONNECTIONS)).require(200)
+    before = bench.node.used()
     report = generator.fire(generator.Plan(port, requests, CONNECTIONS))
     report.require(200)
+    spent, count = bench.node.used().since(before), len(requests)
     return [
         Figure(f"page.p50.{name}", round(percentile(report.latencies, 0.5), 1), "ms"),
         Figure(f"page.p95.{name}", round(percentile(report.latencies, 0.95), 1), "ms"),
+        Figure(f"page.cpu_python.{name}", round(spent.python / count * 1000, 1), "ms/page"),
+        Figure(f"page.cpu_postgres.{name}", round(spent.postgres / count * 1000, 1), "ms/page"),
     ]

@@ -120,5 +120,6 @@ seed.
 - `read_by_id`: random records over {read_connections} connections, as an operator.
 - `searches`: 400 requests of each shape with different values over {search_connections}
   connections, as an operator; `person_record` as an institution that sees only its own records.
-- `page`: finding people by name and opening timelines as pages, server side.
+- `page`: finding people by name and reading records as pages (front page, timeline, results, one
+  result with its trend), server side, as an operator who sees all institutions.
 """

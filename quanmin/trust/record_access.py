@@ -16,6 +16,7 @@ import msgspec
 
 from quanmin.base.database import Connection
 from quanmin.base.problems import Forbidden
+from quanmin.records.model import Stored
 from quanmin.records.search.reader import Statement
 from quanmin.records.sensitivity import load_kinds
 from quanmin.trust.deciding.glass import Glasses
@@ -145,6 +146,14 @@ class RecordAccess(Desk):
         )
         told = tuple(msgspec.structs.replace(row, is_own=one in own) for row, one in rows)
         return Slice(told, found.next)
+
+    async def note_taken_out(self, patients: Sequence[Stored]) -> None:
+        """That the person takes a copy of their record away; what is read for it from now on is a
+        part of that. Raises Forbidden for staff.
+        """
+        own = set(await self._patients())
+        self._notes.begin_anew()
+        await self._notes.note("download", None, "ok", [one for one in patients if one.rid in own])
 
     async def _patients(self) -> list[int]:
         if self._actor.role not in _ASKERS:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
 
 import msgspec
 
 from quanmin.fhir.json import decode
-from quanmin.trust import Stored
+from quanmin.trust import Part, Stored, Timeline
 from quanmin.web.institutions import institution_names
 from quanmin.web.persons import Told, tell_patient
 from quanmin.web.reading import Value
 from quanmin.web.records import DeclaredRecords
 from quanmin.web.visit import Visit
 
-_ALLERGIES_MAX = 20
+ALLERGIES: Final = Part(types=("AllergyIntolerance",), count=20)
+"""What the head of a page asks of a timeline."""
+
 _ENTERED_IN_ERROR = "entered-in-error"
 
 
@@ -43,30 +46,55 @@ async def read_person(visit: Visit, records: DeclaredRecords, patient_id: str) -
     Raises NotFound or Gone when the asker may not know of it. The application must read Patient,
     Organization and AllergyIntolerance.
     """
-    timeline = await records.timeline(
-        patient_id, types=("AllergyIntolerance",), count=_ALLERGIES_MAX
-    )
-    registrations = await tell_registrations(visit, records, timeline.patients)
-    found = [decode(entry.body or b"{}") for entry in timeline.entries]
-    allergies = {
-        told.text: told
+    (found,) = await records.timelines(patient_id, ALLERGIES)
+    return tell_person(visit, found, await tell_registrations(visit, records, found.patients))
+
+
+def tell_person(
+    visit: Visit, allergies: Timeline, registrations: tuple[Registration, ...]
+) -> Person:
+    """The same of what has been read: the part ALLERGIES of a timeline and its registrations."""
+    found = [decode(entry.body or b"{}") for entry in allergies.entries]
+    told = {
+        words.text: words
         for one in found
         if visit.reader.code(one.get("verificationStatus")) != _ENTERED_IN_ERROR
-        for told in [visit.reader.concept(one.get("code"))]
+        for words in [visit.reader.concept(one.get("code"))]
     }
-    return Person(patient_id, registrations[0].told, tuple(allergies.values()), registrations)
+    return Person(registrations[0].id, registrations[0].told, tuple(told.values()), registrations)
 
 
 async def tell_registrations(
     visit: Visit, records: DeclaredRecords, patients: Iterable[Stored]
 ) -> tuple[Registration, ...]:
     """Each source Patient with the name of the institution that registered it, in their order."""
-    kept = []
+    kept = list(_kept(visit, patients))
+    names = await institution_names(records, (one for _, _, one, words in kept if not words))
+    return _named(kept, names)
+
+
+def name_registrations(
+    visit: Visit, patients: Iterable[Stored], names: Mapping[str, str]
+) -> tuple[Registration, ...]:
+    """The same by the names of institutions that are known, by their ids."""
+    return _named(list(_kept(visit, patients)), names)
+
+
+def registrars(visit: Visit, patients: Iterable[Stored]) -> set[str]:
+    """The ids of the Organizations that registered these."""
+    return {one for _, _, one, words in _kept(visit, patients) if one and not words}
+
+
+def _kept(visit: Visit, patients: Iterable[Stored]) -> Iterator[tuple[str, Told, str, str]]:
     for stored in patients:
         told = tell_patient(decode(stored.body or b"{}"), visit.language, visit.today)
         target, words = told.institution or ("", "")
-        kept.append((stored.id, told, target.removeprefix("Organization/"), words))
-    names = await institution_names(records, (one for _, _, one, words in kept if not words))
+        yield stored.id, told, target.removeprefix("Organization/"), words
+
+
+def _named(
+    kept: list[tuple[str, Told, str, str]], names: Mapping[str, str]
+) -> tuple[Registration, ...]:
     return tuple(
         Registration(id_, told, organization, words or names.get(organization, ""), at == 0)
         for at, (id_, told, organization, words) in enumerate(kept)

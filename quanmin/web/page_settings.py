@@ -1,4 +1,6 @@
-"""What an operator decides of the pages: whose maps they draw, and what a PDF may cost."""
+"""What an operator decides of the pages: whose maps they draw, what a PDF may cost, and how much of
+one record a page shows.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from quanmin.web.maps import Boundaries, read_boundaries
 
 
 class PageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The pages: maps and PDFs."""
+    """The pages: maps, PDFs, and the pages of one record."""
 
     map_file: Annotated[
         Path | None,
@@ -45,6 +47,36 @@ class PageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         int,
         Meta(description="How large the page may be that a PDF is made of, in bytes.", ge=65_536),
     ] = 4_194_304
+    record_visits_max: Annotated[
+        int,
+        Meta(
+            description="Of how many visits, the newest, pages about one person tell which"
+            " institution gave what.",
+            ge=1,
+            le=5000,
+        ),
+    ] = 500
+    record_diagnoses_max: Annotated[
+        int,
+        Meta(
+            description="Of how many diagnoses, the newest, the identifiers of the front page are"
+            " made.",
+            ge=1,
+            le=5000,
+        ),
+    ] = 1000
+    record_results_max: Annotated[
+        int,
+        Meta(
+            description="Of how many results at a time the newest of each examination is shown, and"
+            " how many a trend has.",
+            ge=1,
+            le=1000,
+        ),
+    ] = 300
+    record_paper_rows_max: Annotated[
+        int, Meta(description="How many lines the PDF of a record may have.", ge=1, le=20_000)
+    ] = 2000
 
 
 def load_boundaries(settings: PageSettings) -> Boundaries | None:

@@ -1,7 +1,4 @@
-"""The declaration of the person's record.
-
-The one value from which the kit wires, limits and lists it.
-"""
+"""The declaration of finding persons and of reading single records."""
 
 from __future__ import annotations
 
@@ -12,10 +9,10 @@ from quanmin.web import Application, Front, Text
 
 APPLICATION = Application(
     name="person_record",
-    title=Text(zh="个人健康档案", en="Person's record"),
+    title=Text(zh="查找居民", en="Find a person"),
     summary=Text(
-        zh="按姓名、拼音、身份号码或电话查找一个人，跨机构阅读其健康档案。",
-        en="Find a person by name, pinyin, identity number or phone; read their whole record.",
+        zh="按姓名、拼音、身份号码或电话查找一个人；逐条阅读记录及其历史版本。",
+        en="Find a person by name, pinyin, identity number or phone; read single records.",
     ),
     levels=frozenset({"county", "city", "province"}),
     roles=frozenset(
@@ -48,7 +45,7 @@ APPLICATION = Application(
     may_state=frozenset({"BTG"}),
     section="care",
     home="/people",
+    menu_roles=pages.SEARCHERS.roles,
     pages=pages.PAGES,
-    # A resident has one record and searches for nobody.
-    front=Front("person_record/box.html", pages.SEARCHERS),
+    front=Front("person_record/box.html", pages.SEARCHERS.roles or frozenset()),
 )

@@ -140,7 +140,8 @@ async def test_who_searches_begins_with_the_box_and_residents_with_few_large_cho
     assert choices is not None
     assert 1 <= choices[1].count("<li>") <= 5
     assert 'class="choose"' not in (await resident.get("/?large=0")).text
-    found = await resident.get("/people")
+    assert (await resident.get("/people")).status_code == 403
+    found = await resident.get("/my-record")
     assert found.headers["location"].startswith("/person/")
 
 

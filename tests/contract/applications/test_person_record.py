@@ -130,69 +130,6 @@ async def test_a_term_that_is_too_long_is_refused_with_a_reason(browser: Browser
     assert "100 characters" in answer.text
 
 
-async def test_the_timeline_puts_all_institutions_together(
-    clinic: Clinic, browser: Browser
-) -> None:
-    page = (await browser.get(f"/person/{clinic.ids['hospital-a man']}")).text
-    assert page.index("March 2026") < page.index("March 2024")
-    assert page.count("门诊就诊") == 2
-    assert "青霉素" in page
-    assert "11.5 mmol/L" in page
-    assert "High" in page
-    places = re.findall(r'class="where"><span lang="zh">([^<]+)', page)
-    assert set(places) == {"青县人民医院", "白市中心医院"}
-    registrations = page[page.index('id="registrations"') :]
-    assert registrations.count("/record/Patient/") == 2
-
-
-async def test_the_timeline_is_filtered_by_kind(clinic: Clinic, browser: Browser) -> None:
-    address = f"/person/{clinic.ids['hospital-a man']}"
-    results = (await browser.get(f"{address}?kind=result")).text
-    line = results[results.index('class="line"') : results.index("<aside")]
-    assert line.count("/record/Observation/") == 2
-    assert "/record/Condition/" not in line
-    nothing = (await browser.get(f"{address}?kind=vaccination")).text
-    assert "Nothing recorded" in nothing
-
-
-async def test_the_sheet_of_a_timeline_has_every_line(clinic: Clinic, browser: Browser) -> None:
-    address = f"/person/{clinic.ids['hospital-a man']}/timeline.csv"
-    rows = list(csv.reader(io.StringIO((await browser.get(address)).text.removeprefix("\ufeff"))))
-    assert rows[0] == ["When", "Kind", "What", "Code", "Value", "Where", "Address of the page"]
-    assert len([row for row in rows if row[6].startswith("/record/Observation/")]) == 2
-    assert ["2型糖尿病", "E11.9"] in [row[2:4] for row in rows]
-    # A measured value names no institution itself: it is that of the visit.
-    assert {row[5] for row in rows[1:] if "Observation" in row[6]} == {
-        "青县人民医院",
-        "白市中心医院",
-    }
-
-
-async def test_a_long_timeline_is_paged_without_gap(clinic: Clinic, browser: Browser) -> None:
-    records = clinic.guard.records(
-        (await clinic.actors.by_code("hospital-a")) or pytest.fail("no actor"),
-        purpose="TREAT",
-        request_id="more",
-    )
-    patient = clinic.ids["hospital-a man"]
-    for number in range(120):
-        await records.create(
-            "Immunization",
-            (
-                '{"resourceType":"Immunization","status":"completed","vaccineCode":{"text":"疫苗"},'
-                f'"patient":{{"reference":"Patient/{patient}"}},'
-                f'"occurrenceDateTime":"20{10 + number % 12}-05-{1 + number % 28:02d}"}}'
-            ).encode(),
-        )
-    address, seen = f"/person/{patient}?kind=vaccination", []
-    while address:
-        page = (await browser.get(address)).text
-        seen += re.findall(r"/record/Immunization/([^\"]+)", page)
-        more = re.search(r'class="button" href="([^"]+)"', page)
-        address = more[1].replace("&amp;", "&") if more else ""
-    assert len(seen) == len(set(seen)) == 120
-
-
 async def test_a_record_is_readable_and_its_json_is_as_it_was_stored(
     clinic: Clinic, browser: Browser
 ) -> None:
@@ -245,19 +182,6 @@ async def test_an_institution_sees_its_own_registration_only(clinic: Clinic) -> 
     address = f"/record/Observation/{clinic.ids['hospital-a Observation']}"
     for path in (address, f"{address}/history", f"{address}/version/1"):
         assert (await browser.get(path)).status_code == 404
-
-
-async def test_a_resident_is_led_to_their_own_record_and_to_no_other(clinic: Clinic) -> None:
-    browser = await clinic.enter("resident")
-    answer = await browser.get("/people")
-    assert answer.status_code == 303
-    own = {f"/person/{clinic.ids[f'{hospital} man']}" for hospital in ("hospital-a", "hospital-b")}
-    assert answer.headers["location"] in own
-    page = (await browser.get(answer.headers["location"])).text
-    assert page.count("门诊就诊") == 2
-    other = clinic.ids["hospital-a crowd"]
-    assert (await browser.get(f"/person/{other}")).status_code == 404
-    assert await found(browser, "欧阳明月") == []
 
 
 async def test_script_in_a_name_is_shown_as_text(clinic: Clinic) -> None:

@@ -184,7 +184,7 @@ async def test_the_banner_stands_on_every_page_of_a_node_with_fictional_data(
         ("/%00", 404, "There is nothing here"),
         ("/sign-out", 405, "This page cannot be opened like this"),
         ("/person/nobody", 404, "There is nothing here"),
-        ("/person/nobody?from=nonsense", 400, "This could not be understood"),
+        ("/person/nobody/timeline?from=nonsense", 400, "This could not be understood"),
         ("/record/Patient/' or true --", 404, "There is nothing here"),
         ("/record/AuditEvent/1", 404, "There is nothing here"),
     ],

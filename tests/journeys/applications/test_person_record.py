@@ -53,7 +53,7 @@ def everywhere(page: Page, served: Any) -> Iterator[str]:
     yield "nobody"
     for name, path in (
         ("timeline", f"/person/{man}"),
-        ("nothing", f"/person/{man}?kind=vaccination"),
+        ("nothing", f"/person/{man}/timeline?kind=vaccination"),
         ("patient", f"/record/Patient/{man}"),
         ("result", f"/record/Observation/{served.ids['hospital-a Observation']}"),
         ("history", f"/record/Patient/{man}/history"),
@@ -230,7 +230,8 @@ def test_everything_is_reached_by_keyboard_with_a_visible_ring(
         path = f"/person/{served.ids['hospital-a man']}" if path == "timeline" else path
         page.goto(served.address + path)
         controls = page.evaluate(
-            "[...document.querySelectorAll('a[href], button, input:not([type=hidden]), summary')]"
+            "[...document.querySelectorAll("
+            "'a[href], button, select, input:not([type=hidden]), summary')]"
             ".filter(one => one.checkVisibility()).length"
         )
         page.keyboard.press("Tab")

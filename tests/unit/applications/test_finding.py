@@ -2,9 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from quanmin.applications.person_record.application import APPLICATION
 from quanmin.applications.person_record.finding import searches, tidied
-from quanmin.applications.person_record.kinds import kind_of, kinds
 
 
 @pytest.mark.parametrize(
@@ -40,15 +38,3 @@ def test_an_empty_term_searches_nothing() -> None:
 
 def test_full_width_input_is_made_plain() -> None:
     assert tidied("\uff11\uff15\uff14　ｗｅｉ") == "154 wei"
-
-
-def test_every_kind_lists_only_types_that_the_application_reads() -> None:
-    for kind in kinds():
-        assert set(kind.types) <= APPLICATION.reads, kind.name
-
-
-def test_a_type_is_of_one_kind() -> None:
-    listed = [type_ for kind in kinds() for type_ in kind.types]
-    assert len(listed) == len(set(listed))
-    assert kind_of("Immunization") == "vaccination"
-    assert kind_of("Basic") == "document"

@@ -1,16 +1,14 @@
-"""The kinds a timeline is filtered by, read from their definition."""
+"""The kinds by which records are told apart on a timeline, read from their definition."""
 
 from __future__ import annotations
 
 import tomllib
 from functools import cache
-from pathlib import Path
+from importlib.resources import files
 
 import msgspec
 
-from quanmin.web import Text
-
-_FILE = Path(__file__).parent / "definitions" / "kinds.toml"
+from quanmin.web.text import Text
 
 
 class Kind(msgspec.Struct, frozen=True):
@@ -24,8 +22,15 @@ class Kind(msgspec.Struct, frozen=True):
 @cache
 def kinds() -> tuple[Kind, ...]:
     """Every kind, in the order in which the filters stand."""
-    content = tomllib.loads(_FILE.read_text(encoding="utf-8"))
+    file = files("quanmin.definitions").joinpath("record_kinds.toml")
+    content = tomllib.loads(file.read_text("utf-8"))
     return msgspec.convert(content["kind"], tuple[Kind, ...])
+
+
+@cache
+def event_types() -> tuple[str, ...]:
+    """The types of all kinds: what happened to somebody, and not who they are."""
+    return tuple(type_ for kind in kinds() for type_ in kind.types)
 
 
 def kind_named(name: str) -> Kind | None:

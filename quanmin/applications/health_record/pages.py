@@ -1,0 +1,225 @@
+"""The front page of a record, and its timeline."""
+
+from __future__ import annotations
+
+import tomllib
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from starlette.responses import Response
+
+from quanmin.applications.health_record.reading import (
+    OWNERS,
+    Record,
+    cursor_of,
+    for_page,
+    is_own,
+    leading,
+    purposes,
+    read_record,
+)
+from quanmin.base.problems import NotFound
+from quanmin.fhir.json import decode
+from quanmin.fhir.portrait import Definitions, Fact, Found, Whose, derive
+from quanmin.trust import Part, Stored
+from quanmin.web import DeclaredRecords, Page, Visit, page
+from quanmin.web.dates import short_fhir
+from quanmin.web.gist import time_of
+from quanmin.web.kinds import event_types, kind_named, kinds
+from quanmin.web.persons import mask
+from quanmin.web.reading import tell_address
+from quanmin.web.route import READERS
+from quanmin.web.sheet import sheet
+from quanmin.web.timeline import by_month, end_of, make_rows, sheet_heading, sheet_row
+
+_FILE: Final = Path(__file__).parent / "definitions" / "identifiers.toml"
+_NEWEST, _ROWS, _SHEET_ROWS = 15, 50, 500
+_YEARS_OFFERED: Final = 60
+
+
+@cache
+def definitions() -> Definitions:
+    """What identifiers are made of."""
+    return msgspec.convert(tomllib.loads(_FILE.read_text("utf-8")), Definitions, strict=False)
+
+
+@page("/my-record", access=OWNERS)
+async def own(visit: Visit, records: DeclaredRecords) -> Response:
+    """Whoever asks is led to their own record, or to that of whom they act for."""
+    found = await records.stating("PATRQT").find("Patient", count=1)
+    if not found.matches:
+        raise NotFound("no institution of this node has registered you yet")
+    return visit.go(f"/person/{found.matches[0].id}")
+
+
+@page("/person/{id}", access=READERS)
+async def front(visit: Visit, records: DeclaredRecords) -> Response:
+    """Identifiers, basic information, services: the front page, over all institutions."""
+    id_ = visit.path("id")
+    records = await for_page(visit, records, "Patient", id_)
+    record, found = await portray(visit, records, id_, _NEWEST)
+    rows = await make_rows(visit, records, record.parts[1].entries, record.visits)
+    return visit.page(
+        "health_record/front.html",
+        months=by_month(visit, rows),
+        offered={one.home for one in visit.offered},
+        kinds=kinds(),
+        **_head(visit, record),
+        **told(visit, record, found),
+    )
+
+
+async def portray(
+    visit: Visit, records: DeclaredRecords, id_: str, newest: int, **more: Any
+) -> tuple[Record, tuple[Found, ...]]:
+    """A person's record with its diagnoses and so many of its newest lines (`more` as in a Part),
+    and the identifiers that follow from it.
+    """
+    limits, by = visit.house.settings.pages, definitions()
+    diagnoses = Part(types=("Condition",), count=limits.record_diagnoses_max)
+    lines = Part(types=event_types(), count=newest, **more)
+    record = await read_record(visit, records, id_, diagnoses, lines)
+    codes = ",".join(by.observation_codes)
+    asked = (("patient", record.patient_ids), ("code", codes), ("_sort", "-date"))
+    results = await records.find("Observation", *asked, count=limits.record_results_max)
+    patient = decode(record.parts[0].patients[0].body or b"{}")
+    if record.person.told.deceased:
+        return record, ()
+    whose = Whose(str(patient.get("birthDate") or ""), str(patient.get("gender") or ""))
+    facts = [_fact(visit, one) for one in (*record.parts[0].entries, *results.matches)]
+    return record, derive(by, whose, facts, visit.today)
+
+
+def _fact(visit: Visit, stored: Stored) -> Fact:
+    body = decode(stored.body or b"{}")
+    day = short_fhir(str(body.get("recordedDate") or time_of(body)), visit.house.settings.zone)
+    parts = [*day.split("-"), "01", "01"][:3]
+    try:
+        on = date.fromisoformat("-".join(parts))
+    except ValueError:
+        on = None
+    return Fact(stored.type, stored.id, body, on)
+
+
+def told(visit: Visit, record: Record, found: tuple[Found, ...]) -> dict[str, Any]:
+    """The three parts of the front page for a template."""
+    by = definitions()
+    groups = [
+        (getattr(group, visit.language), [one for one in found if one.group == group.code])
+        for group in by.group
+    ]
+    seen = {one.organization: one for one in record.visits.contributions}
+    nothing = [
+        one
+        for one in record.person.registrations
+        if one.organization and one.organization not in seen
+    ]
+    return {
+        "groups": groups,
+        "version": by.definition["version"],
+        "is_whole": record.parts[0].next is None,
+        "basics": _basics(visit, record),
+        "nothing": list({one.organization: one for one in nothing}.values()),
+    }
+
+
+def _basics(visit: Visit, record: Record) -> list[tuple[str, list[tuple[str, list[str]]]]]:
+    """What the registrations say, each value with who says so: the least that tells who it is;
+    whole numbers and addresses for the person alone.
+    """
+    values: dict[str, dict[str, list[str]]] = defaultdict(dict)
+    for one, stored in zip(record.person.registrations, record.parts[0].patients, strict=True):
+        for label, words in _basic_of(visit, decode(stored.body or b"{}"), one.told):
+            if words:
+                values[label].setdefault(words, []).append(one.institution)
+    return [(label, list(found.items())) for label, found in values.items()]
+
+
+def _basic_of(visit: Visit, patient: dict[str, Any], told: Any) -> Iterable[tuple[str, str]]:
+    say, shown = visit.say, str if is_own(visit) else mask
+    yield say("Name"), told.name
+    yield say("Sex"), told.sex.text if told.sex else ""
+    yield say("Born"), told.birth
+    yield say("Identity number"), told.identity
+    yield say("Marital status"), visit.reader.concept(patient.get("maritalStatus") or {}).text
+    for one in patient.get("telecom") or ():
+        if one.get("system") == "phone":
+            yield say("Phone"), shown(str(one.get("value") or ""))
+    for one in patient.get("address") or ():
+        yield say("Lives in"), tell_address(one) if is_own(visit) else told.division
+    for field in visit.reader.fields({"extension": patient.get("extension") or []}):
+        for value in field.values:
+            yield value.detail.partition(" · ")[0], value.text
+
+
+def _head(visit: Visit, record: Record) -> dict[str, Any]:
+    return {
+        "person": record.person,
+        "contributions": record.visits.contributions,
+        "are_all_counted": record.visits.is_whole,
+        "is_own": is_own(visit),
+        "purpose": purposes(visit),
+        "to": leading(visit),
+    }
+
+
+@page("/person/{id}/timeline", access=READERS)
+async def timeline(visit: Visit, records: DeclaredRecords) -> Response:
+    """All that is recorded, newest first by month; of one kind, or up to a time, if asked."""
+    id_ = visit.path("id")
+    part, kind = _asked(visit, _ROWS), kind_named(visit.asked("kind"))
+    records = await for_page(visit, records, "Patient", id_)
+    record = await read_record(visit, records, id_, part)
+    (found,) = record.parts
+    rows = await make_rows(visit, records, found.entries, record.visits)
+    first = min((one.first[:4] for one in record.visits.contributions if one.first), default="")
+    since = max(int(first or visit.today.year), visit.today.year - _YEARS_OFFERED)
+    return visit.page(
+        "health_record/timeline.html",
+        months=by_month(visit, rows),
+        kinds=kinds(),
+        kind=kind.name if kind else "",
+        until=visit.asked("until"),
+        years=[str(year) for year in range(visit.today.year, since - 1, -1)],
+        more=visit.keep({"cursor": found.next}) if found.next else None,
+        is_first=part.cursor is None,
+        **_head(visit, record),
+    )
+
+
+@page("/person/{id}/timeline.csv", access=READERS)
+async def timeline_sheet(visit: Visit, records: DeclaredRecords) -> Response:
+    """All of it that the address asks for, as a sheet."""
+    id_, part = visit.path("id"), _asked(visit, _SHEET_ROWS)
+    records = await for_page(visit, records, "Patient", id_)
+    # The first batch is read before anything is sent, so that a refusal is a page and not half a
+    # sheet.
+    record = await read_record(visit, records, id_, part)
+
+    async def rows() -> AsyncIterator[list[str]]:
+        (batch,) = record.parts
+        while True:
+            for row in await make_rows(visit, records, batch.entries, record.visits):
+                yield sheet_row(row)
+            if batch.next is None:
+                return
+            going_on = Part(types=part.types, count=_SHEET_ROWS, cursor=batch.next)
+            (batch,) = await records.timelines(id_, going_on)
+
+    return sheet("timeline", sheet_heading(visit), rows())
+
+
+def _asked(visit: Visit, count: int) -> Part:
+    """The part of the timeline that the address asks for."""
+    kind = kind_named(visit.asked("kind"))
+    types = kind.types if kind else event_types()
+    before = end_of(visit, visit.asked("until"))
+    return Part(types=types, count=count, cursor=cursor_of(visit), before=before)
+
+
+PAGES: tuple[Page, ...] = (own, front, timeline, timeline_sheet)
