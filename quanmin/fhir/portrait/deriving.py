@@ -19,6 +19,8 @@ from quanmin.fhir.portrait.definitions import (
 )
 from quanmin.fhir.portrait.measures import age_on, typed, weighed
 
+_Coded = tuple[Fact, tuple[str, ...]]
+
 
 def derive(
     by: Definitions, whose: Whose, records: Sequence[Fact], today: date
@@ -27,7 +29,9 @@ def derive(
     record of a later day does not count yet.
     """
     known = [one for one in records if one.on is None or one.on <= today]
-    diagnoses = [one for one in known if one.type == "Condition" and _counts(one, by)]
+    diagnoses = [
+        (one, _codes(one, by)) for one in known if one.type == "Condition" and _counts(one, by)
+    ]
     results = [
         one
         for one in known
@@ -43,7 +47,7 @@ def derive(
 
 
 def _derived(
-    one: Identifier, by: Definitions, whose: Whose, diagnoses: Sequence[Fact], today: date
+    one: Identifier, by: Definitions, whose: Whose, diagnoses: Sequence[_Coded], today: date
 ) -> Iterator[Found]:
     if one.sex and whose.sex != one.sex:
         return
@@ -55,7 +59,7 @@ def _derived(
         if one.age_below is not None and age[1] >= one.age_below:
             return
         reasons.append("age")
-    rows = newest_first(_coded(diagnoses, by, one.conditions))
+    rows = newest_first(_of(diagnoses, one.conditions))
     if one.conditions:
         reason = _stands(one, by, rows, diagnoses, today)
         if not reason:
@@ -65,7 +69,7 @@ def _derived(
 
 
 def _stands(
-    one: Identifier, by: Definitions, rows: list[Fact], diagnoses: Sequence[Fact], today: date
+    one: Identifier, by: Definitions, rows: list[Fact], diagnoses: Sequence[_Coded], today: date
 ) -> str:
     """Why these diagnoses make it so now; "" when they do not."""
     if not rows:
@@ -75,7 +79,7 @@ def _stands(
     same_day = [row for row in rows if row.on == last]
     if not one.even_ended and all(_has_ended(row, by) for row in same_day):
         return ""
-    later = [row.on for row in _coded(diagnoses, by, one.ended_by) if row.on is not None]
+    later = [row.on for row in _of(diagnoses, one.ended_by) if row.on is not None]
     if last is not None and any(on >= last for on in later):
         return ""
     if one.within_days is None:
@@ -94,13 +98,14 @@ def _has_ended(one: Fact, by: Definitions) -> bool:
     return is_abated or is_one_of(one.body.get("clinicalStatus"), by.diagnoses.ended)
 
 
-def _coded(rows: Iterable[Fact], by: Definitions, prefixes: tuple[str, ...]) -> list[Fact]:
-    return [
-        row
-        for row in rows
-        if any(
-            coding.get("system") in by.diagnoses.systems
-            and str(coding.get("code") or "").upper().startswith(prefixes)
-            for coding in (row.body.get("code") or {}).get("coding") or ()
-        )
-    ]
+def _codes(one: Fact, by: Definitions) -> tuple[str, ...]:
+    """The codes of a diagnosis: read once, as every identifier asks for them."""
+    return tuple(
+        str(coding.get("code") or "").upper()
+        for coding in (one.body.get("code") or {}).get("coding") or ()
+        if coding.get("system") in by.diagnoses.systems
+    )
+
+
+def _of(diagnoses: Iterable[_Coded], prefixes: tuple[str, ...]) -> list[Fact]:
+    return [row for row, codes in diagnoses if any(code.startswith(prefixes) for code in codes)]
