@@ -11,33 +11,65 @@ from starlette.responses import Response
 from quanmin.base.problems import Conflict, Invalid, NotFound, Problem
 from quanmin.trust.lifecycle.incidents import Incident, Incidents, Numbers, Scope, incident_rules
 from quanmin.web import Access, DeclaredRecords, Page, Visit, Work, page
+from quanmin.web.forms import Cell, Field
 from quanmin.web.labels import tell_type
 from quanmin.web.sheet import sheet
+from quanmin.web.tables import Heading, Table, asked_order, known, table
 
 KEEPERS: Final = Access(frozenset({"security_administrator"}), is_of_node=True)
 _LISTS: Final = ("actors", "clients", "senders")
 _NUMBER_LENGTH_MAX: Final = 15
 
 
-@page("/breaches", access=KEEPERS)
-async def incidents(visit: Visit, records: DeclaredRecords) -> Response:
+@table("/breaches", access=KEEPERS, name="incidents")
+async def incidents(visit: Visit, records: DeclaredRecords) -> Table:
     """All incidents, what is late marked."""
-    found = [_row(visit, one) for one in await records.desk(Incidents).all()]
-    if visit.asked("as") == "csv":
-        return _sheet(visit, found)
-    return visit.page("breaches/list.html", rows=found)
+    say, asked = visit.say, visit.asked("state")
+    headings = [
+        Heading(say("What it is"), "title"),
+        Heading(say("Number"), where="sheet"),
+        *(Heading(say("State"), "state"), Heading(say("Opened"), "opened")),
+        Heading(say("Authority to be told by"), "report"),
+        Heading(say("Persons to be told by"), "tell"),
+    ]
+    order = asked_order(visit, headings)
+    rows = [
+        _cells(visit, _row(visit, one))
+        for one in await records.desk(Incidents).all()
+        if not asked or (asked == "closed") == bool(one.closed_at)
+    ]
+    states = [("", say("any")), ("open", say("open")), ("closed", say("closed"))]
+    return Table(
+        title=say("Incidents"),
+        headings=headings,
+        fetch=known(rows, headings, order),
+        filters=[Field("state", say("State"), "select", asked, states)],
+        order=order,
+        empty=say("There has been no such incident."),
+        actions=[(say("Open an incident"), "/breaches/new")],
+    )
 
 
-def _sheet(visit: Visit, found: list[dict[str, Any]]) -> Response:
-    async def rows() -> AsyncIterator[list[str]]:
-        for one in found:
-            yield [str(one["number"]), one["title"], one["opened"], one["state"],
-                   one["report_due"], one["tell_due"]]  # fmt: skip
-
-    say = visit.say
-    heading = [say("Number"), say("What it is"), say("Opened"), say("State"),
-               say("Authority to be told by"), say("Persons to be told by")]  # fmt: skip
-    return sheet("incidents", heading, rows())
+def _cells(visit: Visit, one: dict[str, Any]) -> list[Cell]:
+    clocks = (
+        ("report_due", "is_reported", "report_late"),
+        ("tell_due", "is_told", "tell_late"),
+    )
+    return [
+        Cell(one["title"], f"/breaches/{one['number']}"),
+        Cell(str(one["number"]), is_number=True),
+        Cell(one["state"]),
+        Cell(one["opened"], is_number=True),
+        *(
+            Cell(
+                one[due],
+                is_number=True,
+                tag=visit.say("done") if one[done] else visit.say("late") if one[late] else "",
+                is_warning=one[late] and not one[done],
+            )
+            for due, done, late in clocks
+        ),
+    ]
 
 
 @page("/breaches/new", access=KEEPERS, methods=("GET", "POST"))
@@ -203,8 +235,8 @@ def _moment(visit: Visit, text: str) -> int:
 async def work(visit: Visit, records: DeclaredRecords) -> list[Work]:
     """Incidents that are open, and whose clocks have run out."""
     number, late = await records.desk(Incidents).open_count(visit.house.settings.work_count_max)
-    words, link = visit.say("incidents under way"), "/breaches?open=1"
+    words, link = visit.say("incidents under way"), "/breaches?state=open"
     return [Work(words=words, link=link, number=number, late=late)]
 
 
-PAGES: tuple[Page, ...] = (incidents, new, report, entries, take, incident)
+PAGES: tuple[Page, ...] = (*incidents, new, report, entries, take, incident)

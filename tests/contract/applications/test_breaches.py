@@ -102,7 +102,11 @@ async def test_an_incident_is_counted_from_the_log_told_and_closed(
     assert (await keeper.send(f"{address}/take", step="measure", words=TEXT)).status_code == 409
     report = (await keeper.get(f"{address}/report?lang=zh")).text
     assert "已结案" in report
-    assert "stolen laptop" in (await keeper.get("/breaches?as=csv&lang=en")).text
+    for state, is_there in (("", True), ("open", False), ("closed", True)):
+        asked = f"state={state}&sort=-report&lang=en"
+        assert ("stolen laptop" in (await keeper.get(f"/breaches?{asked}")).text) is is_there, state
+        sheet = (await keeper.get(f"/breaches.csv?{asked}")).text
+        assert ("stolen laptop" in sheet) is is_there, state
     stored = str(await pool.fetch("select * from trust.incident, trust.incident_step"))
     assert TEXT not in stored
     for browser in (keeper, resident):
