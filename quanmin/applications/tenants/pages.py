@@ -7,44 +7,66 @@ from typing import Final
 
 from starlette.responses import Response
 
-from quanmin.applications.tenants.rows import agreement_row, application_rows, tenant_row
+from quanmin.applications.tenants.rows import agreement_row, application_rows, states, tenant_row
 from quanmin.base.problems import Invalid
 from quanmin.trust.registers.tenants import Member
 from quanmin.trust.tenancy import Tenancy
 from quanmin.web import Access, DeclaredRecords, Page, Visit, page
+from quanmin.web.forms import Cell, Field
 from quanmin.web.sheet import sheet
+from quanmin.web.tables import Heading, Table, asked_order, known, table
 
 KEEPERS: Final = Access(frozenset({"operator", "system_administrator"}), is_of_node=True)
 _ROWS: Final = 50
 _SHEET_ROWS: Final = 500
 
 
-@page("/tenants", access=KEEPERS)
-async def tenants(visit: Visit, records: DeclaredRecords) -> Response:
-    """All tenants, by code."""
-    found = await records.desk(Tenancy).list(after=visit.asked("after") or None, count=_ROWS + 1)
-    more = visit.here_with(after=found[_ROWS - 1][0].code) if len(found) > _ROWS else None
-    rows = [tenant_row(visit, *one) for one in found[:_ROWS]]
-    return visit.page("tenants/list.html", rows=rows, more=more)
-
-
-@page("/tenants.csv", access=KEEPERS)
-async def tenants_sheet(visit: Visit, records: DeclaredRecords) -> Response:
-    """All of the list as a sheet."""
+@table("/tenants", access=KEEPERS, name="tenants")
+async def tenants(visit: Visit, records: DeclaredRecords) -> Table:
+    """All tenants, of a state or of any."""
+    say, asked, headings = visit.say, visit.asked("state"), _headings(visit)
+    order = asked_order(visit, headings, "code")
+    # A node has as many tenants as its city has counties: they are known whole, and sorted here.
     desk = records.desk(Tenancy)
-    first = await desk.list(count=_SHEET_ROWS)
+    found = batch = await desk.list(count=_SHEET_ROWS)
+    while len(batch) == _SHEET_ROWS:
+        batch = await desk.list(after=batch[-1][0].code, count=_SHEET_ROWS)
+        found = [*found, *batch]
+    told = [tenant_row(visit, *one) for one in found if asked in {"", one[1]}]
+    rows = [
+        [
+            Cell(one["name"], f"/tenants/{one['code']}"),
+            Cell(one["code"]),
+            Cell(one["division"], is_number=True),
+            *(Cell(one["parent"]), Cell(one["state"])),
+            *(Cell(one["since"], is_number=True), Cell(one["until"], is_number=True)),
+        ]
+        for one in told
+    ]
+    first = say("This node is not divided among tenants. The first is declared on its machine:")
+    return Table(
+        title=say("Tenants"),
+        lead=say("The agencies of this node. What one's institutions send, another's do not see."),
+        headings=headings,
+        fetch=known(rows, headings, order),
+        filters=[
+            Field(
+                "state", say("State"), "select", asked, [("", say("any")), *states(visit).items()]
+            )
+        ],
+        order=order,
+        empty="" if found else f"{first} quanmin tenants declare",
+    )
 
-    async def rows() -> AsyncIterator[list[str]]:
-        batch = first
-        while batch:
-            for one in batch:
-                yield list(tenant_row(visit, *one).values())
-            batch = await desk.list(after=batch[-1][0].code, count=_SHEET_ROWS)
 
+def _headings(visit: Visit) -> list[Heading]:
     say = visit.say
-    heading = [say("Code"), say("Name of the agency"), say("Division"), say("Part of"),
-               say("State"), say("From"), say("Until")]  # fmt: skip
-    return sheet("tenants", heading, rows())
+    return [
+        *(Heading(say("Name of the agency"), "name"), Heading(say("Code"), "code")),
+        *(Heading(say("Division"), "division"), Heading(say("Part of"), "parent")),
+        Heading(say("State"), "state"),
+        *(Heading(say("From"), "from"), Heading(say("Until"), "until")),
+    ]
 
 
 @page("/tenants/{code}", access=KEEPERS)
@@ -111,4 +133,4 @@ def _member(visit: Visit, one: Member) -> dict[str, str]:
     return {"sender": one.sender, "name": one.name, "region": one.region, "by": by}
 
 
-PAGES: tuple[Page, ...] = (tenants, tenants_sheet, tenant, switch, members_sheet)
+PAGES: tuple[Page, ...] = (*tenants, tenant, switch, members_sheet)

@@ -12,19 +12,20 @@ from quanmin.trust.registers.tenants import Agreement, Switched, Tenant
 from quanmin.web import Visit
 
 
+def states(visit: Visit) -> dict[str, str]:
+    """The states of a tenant, with their words."""
+    say = visit.say
+    return {"to-come": say("To come"), "in-force": say("In force"), "ended": say("Ended")}
+
+
 def tenant_row(visit: Visit, one: Tenant, state: str) -> dict[str, str]:
     """A line of the list."""
-    states = {
-        "to-come": visit.say("To come"),
-        "in-force": visit.say("In force"),
-        "ended": visit.say("Ended"),
-    }
     return {
         "code": one.code,
         "name": one.name_zh if visit.language == "zh" else one.name_en,
         "division": one.division,
         "parent": one.parent or "",
-        "state": states[state],
+        "state": states(visit)[state],
         "since": day(visit, one.since),
         "until": day(visit, one.until, is_end=True),
     }

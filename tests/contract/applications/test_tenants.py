@@ -30,7 +30,11 @@ async def test_who_keeps_the_node_sees_its_tenants(tenants: Tenants, browser: Br
     assert "<b>" not in answer.text
     assert "In force" in answer.text
     sheet = (await browser.get("/tenants.csv")).text.splitlines()
-    assert [line.split(",")[0] for line in sheet[1:]] == ["east"]
+    assert [line.split(",")[1] for line in sheet[1:]] == ["east"]
+    for asked, codes in (("state=in-force&sort=-name", ["east"]), ("state=ended", [])):
+        listed = (await browser.get(f"/tenants?{asked}&lang=en")).text
+        assert re.findall(r'href="/tenants/([^"]+)"', listed) == codes
+        assert "not divided" not in listed
     await tenants.agree(
         None, "east", purposes=["BTG"], basis="order 1",
         since=NOON, until=NOON + 10**14, at=NOON, by="x",
