@@ -23,6 +23,7 @@ from quanmin.trust.deciding.glass import (
 from quanmin.trust.deciding.reaching import BREAK_GLASS
 from quanmin.trust.desk import Desk
 
+_EVER: Final = (1 << 63) - 1
 _NO_INSTITUTION: Final = 0
 _JUDGING: Final = "judge-break-glass"
 _READING: Final = "read-break-glass"
@@ -63,11 +64,18 @@ class EmergencyReviews(Desk):
         return Glasses(self._guard.people, self._guard.store.context)
 
     async def listed(
-        self, wanted: Wanted, *, institution: str = "", after: tuple[int, int] = (0, 0), count: int
+        self,
+        wanted: Wanted,
+        *,
+        institution: str = "",
+        after: tuple[int, int] | None = None,
+        count: int,
+        is_newest_first: bool = False,
     ) -> list[tuple[Opened, str]]:
-        """Openings with the code of their institution, the oldest first, after a moment and number.
-        Raises Forbidden for who does not judge.
+        """Openings with the code of their institution, the oldest first unless the newest are to
+        be, after a moment and number. Raises Forbidden for who does not judge.
         """
+        after = after or ((_EVER, _EVER) if is_newest_first else (0, 0))
         own = await self._own_institution()
         async with self._guard.store.glancing(self._guard.store.whole_node) as connection:
             sender = own
@@ -78,7 +86,9 @@ class EmergencyReviews(Desk):
                 sender = sender if own in {None, sender} else None
                 sender = sender or _NO_INSTITUTION
             wanted = msgspec.structs.replace(wanted, sender=sender)
-            found = await self._glasses.listed(connection, wanted, after=after, count=count)
+            found = await self._glasses.listed(
+                connection, wanted, after=after, count=count, is_newest_first=is_newest_first
+            )
             named = await _named(connection, {one.sender for one in found})
         await self._note({one.patient for one in found}, len(found))
         return [(one, named.get(one.sender, "")) for one in found]

@@ -13,9 +13,11 @@ from quanmin.base.problems import Malformed, NotFound, Problem
 from quanmin.trust.deciding.glass import Opened, State, Wanted, load_glass_rules
 from quanmin.trust.emergency_reviews import EmergencyReviews
 from quanmin.web import Access, DeclaredRecords, Page, Visit, Work, page
+from quanmin.web.forms import Cell, Field
 from quanmin.web.labels import tell_type
 from quanmin.web.route import Charge
 from quanmin.web.sheet import sheet
+from quanmin.web.tables import Heading, Row, Table, asked_order, table
 
 # Of an institution's staff those alone who are charged with it in a post; the desk looks.
 _OWN: Final = load_glass_rules().own_reviewers
@@ -24,57 +26,60 @@ REVIEWERS: Final = Access(
     Charge(frozenset({_OWN.duty}), frozenset({"doctor", "nurse"})),
     is_of_node=True,
 )
-_ROWS: Final = 50
-_SHEET_ROWS: Final = 500
 _STATES: Final = ("waiting", "justified", "unjustified")
 _EVER: Final = (1 << 63) - 1
 _DAYS: Final = 90
 
 
-@page("/emergency-review", access=REVIEWERS)
-async def queue(visit: Visit, records: DeclaredRecords) -> Response:
+@table("/emergency-review", access=REVIEWERS, name="emergencies")
+async def queue(visit: Visit, records: DeclaredRecords) -> Table:
     """What waits to be judged, the oldest first; or what else is asked for."""
-    wanted, is_day = _wanted(visit)
-    after = _after(visit.asked("after"))
-    found = await records.desk(EmergencyReviews).listed(
-        wanted, institution=visit.asked("institution"), after=after, count=_ROWS + 1
+    desk, (wanted, is_day), say = records.desk(EmergencyReviews), _wanted(visit), visit.say
+    headings = [
+        Heading(say("When"), "opened"),
+        *(Heading(say("Who")), Heading(say("Institution")), Heading(say("Judged"))),
+        Heading(say("Due")),
+    ]
+    order, now = asked_order(visit, headings, "opened"), visit.house.guard.now()
+
+    async def fetch(after: str, count: int) -> list[Row]:
+        found = await desk.listed(
+            wanted,
+            institution=visit.asked("institution"),
+            after=_after(after) if after else None,
+            count=count,
+            is_newest_first=order == "-opened",
+        )
+        return [Row(_row(visit, *one, now=now), f"{one[0].at}.{one[0].glass}") for one in found]
+
+    hours = load_glass_rules().review_hours_max
+    return Table(
+        title=say("Opened in emergencies"),
+        lead=say("Each is to be judged within %(hours)s hours, the oldest first.")
+        % {"hours": hours},
+        headings=headings,
+        fetch=fetch,
+        filters=_filters(visit),
+        order=order,
+        fault="" if is_day else say("A day is written as 2026-01-31."),
+        empty=say("Nothing waits here"),
+        actions=[(say("Statistics"), "/emergency-review/statistics")],
     )
-    last = found[_ROWS - 1][0] if len(found) > _ROWS else None
-    now = visit.house.guard.now()
-    return visit.page(
-        "emergency_review/queue.html",
-        rows=[_row(visit, *one, now=now) for one in found[:_ROWS]],
-        heading=_heading(visit),
-        more=visit.here_with(after=f"{last.at}.{last.glass}") if last else None,
-        csv=visit.here_with(after="").replace("/emergency-review?", "/emergency-review.csv?", 1),
-        hours=load_glass_rules().review_hours_max,
-        asked={name: visit.asked(name) for name in ("actor", "institution", "since", "before")},
-        state=visit.asked("state") or "waiting",
-        states=[("any", visit.say("any")), *((one, _told(visit, one)) for one in _STATES)],
-        is_day=is_day,
-    )
 
 
-@page("/emergency-review.csv", access=REVIEWERS)
-async def queue_sheet(visit: Visit, records: DeclaredRecords) -> Response:
-    """All of the list as a sheet."""
-    wanted, _ = _wanted(visit)
-    desk, now = records.desk(EmergencyReviews), visit.house.guard.now()
-    institution = visit.asked("institution")
-    first = await desk.listed(wanted, institution=institution, count=_SHEET_ROWS)
-
-    async def rows() -> AsyncIterator[list[str]]:
-        batch = first
-        while batch:
-            for one in batch:
-                yield [cell if isinstance(cell, str) else cell[0]
-                       for cell in _row(visit, *one, now=now)]  # fmt: skip
-            last = batch[-1][0]
-            batch = await desk.listed(
-                wanted, institution=institution, after=(last.at, last.glass), count=_SHEET_ROWS
-            )
-
-    return sheet("emergencies", _heading(visit), rows())
+def _filters(visit: Visit) -> list[Field]:
+    say, asked = visit.say, visit.asked
+    states = [
+        *((one, _told(visit, one)) for one in _STATES),
+        ("any", say("any")),
+    ]
+    return [
+        Field("state", say("Judged"), "select", asked("state") or "waiting", states),
+        Field("actor", say("Code of the account"), value=asked("actor"), length_max=100),
+        Field("institution", say("Code of the institution"), value=asked("institution")),
+        Field("since", say("From"), "date", asked("since")),
+        Field("before", say("To"), "date", asked("before")),
+    ]
 
 
 @page("/emergency-review/case/{glass:int}", access=REVIEWERS, methods=("GET", "POST"))
@@ -147,20 +152,19 @@ async def statistics_sheet(visit: Visit, records: DeclaredRecords) -> Response:
     return sheet("emergency_statistics", heading, rows())
 
 
-def _heading(visit: Visit) -> list[str]:
-    say = visit.say
-    return [say("When"), say("Who"), say("Institution"), say("Judged"), say("Due")]
-
-
-def _row(visit: Visit, one: Opened, institution: str, *, now: int) -> list[str | tuple[str, str]]:
-    due = visit.moment(one.due_at) if one.state == "waiting" else ""
-    overdue = visit.say("overdue") if _is_overdue(one, now) else ""
+def _row(visit: Visit, one: Opened, institution: str, *, now: int) -> list[Cell]:
+    is_overdue = _is_overdue(one, now)
     return [
-        (visit.moment(one.at), f"/emergency-review/case/{one.glass}"),
-        one.actor,
-        institution,
-        _told(visit, one.state),
-        " · ".join(part for part in (due, overdue) if part),
+        Cell(visit.moment(one.at), f"/emergency-review/case/{one.glass}"),
+        Cell(one.actor),
+        Cell(institution),
+        Cell(_told(visit, one.state)),
+        Cell(
+            visit.moment(one.due_at) if one.state == "waiting" else "",
+            is_number=True,
+            tag=visit.say("overdue") if is_overdue else "",
+            is_warning=is_overdue,
+        ),
     ]
 
 
@@ -214,8 +218,6 @@ def _day(visit: Visit, moment: int) -> str:
 
 
 def _after(text: str) -> tuple[int, int]:
-    if not text:
-        return 0, 0
     at, _, glass = text.partition(".")
     if not (at.isdecimal() and glass.isdecimal() and len(text) < 40):
         raise Malformed("this link is damaged; begin from the first page")
@@ -229,4 +231,4 @@ async def work(visit: Visit, records: DeclaredRecords) -> list[Work]:
     return [Work(words=words, link=link, number=number, late=late)]
 
 
-PAGES: tuple[Page, ...] = (queue, queue_sheet, case, statistics, statistics_sheet)
+PAGES: tuple[Page, ...] = (*queue, case, statistics, statistics_sheet)

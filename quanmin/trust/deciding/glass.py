@@ -44,13 +44,15 @@ _BY: Final = f"""
 _ONE: Final = f"""
     select {_COLUMNS} from trust.glass where glass = $1
 """  # noqa: S608 - constants of this module
-_LISTED: Final = f"""
+_ASKED: Final = f"""
     select {_COLUMNS} from trust.glass
     where ($1::text = '' or state = $1) and ($2::text = '' or actor = $2)
         and ($3::int is null or sender = $3) and at >= $4 and at < $5
-        and (at, glass) > ($6::bigint, $7::bigint)
-    order by at, glass limit $8
 """  # noqa: S608 - constants of this module
+_LISTED: Final = f"{_ASKED} and (at, glass) > ($6::bigint, $7::bigint) order by at, glass limit $8"
+_NEWEST: Final = (
+    f"{_ASKED} and (at, glass) < ($6::bigint, $7::bigint) order by at desc, glass desc limit $8"
+)
 _WAITING: Final = """
     select count(*) as number, count(*) filter (where at < $2) as late
     from (select at from trust.glass where state = 'waiting' and ($1::int is null or sender = $1)
@@ -270,12 +272,18 @@ class Glasses:
         return bool(await connection.fetch(_CLOSE, actor, patients, now))
 
     async def listed(
-        self, connection: Connection, wanted: Wanted, *, after: tuple[int, int], count: int
+        self,
+        connection: Connection,
+        wanted: Wanted,
+        *,
+        after: tuple[int, int],
+        count: int,
+        is_newest_first: bool = False,
     ) -> list[Opened]:
-        """Openings, the oldest first, after a moment and number."""
-        of = wanted
+        """Openings, the oldest first unless the newest are to be, after a moment and number."""
+        of, statement = wanted, _NEWEST if is_newest_first else _LISTED
         rows = await connection.fetch(
-            _LISTED, of.state, of.actor, of.sender, of.since, of.before, *after, count
+            statement, of.state, of.actor, of.sender, of.since, of.before, *after, count
         )
         return [self._opened(row) for row in rows]
 

@@ -164,6 +164,15 @@ async def test_each_number_of_the_statistics_leads_to_its_rows(
     assert csv.text.splitlines()[1] == "chen,hospital-c,2,1,0,1"
     rows = await keeper.get("/emergency-review.csv?state=any&lang=en")
     assert len(rows.text.splitlines()) == 3
+    newest = await keeper.get("/emergency-review.csv?state=any&sort=-opened&lang=en")
+    assert newest.text.splitlines()[1:] == rows.text.splitlines()[:0:-1]
+    places = [
+        f"{row['at']}.{row['glass']}"
+        for row in await clinic.pool.fetch("select at, glass from trust.glass order by at, glass")
+    ]
+    for order, place in (("opened", places[0]), ("-opened", places[1])):
+        rest = await keeper.get(f"/emergency-review?state=any&sort={order}&after={place}")
+        assert len(re.findall(r"/case/\d+", rest.text)) == 1, order
     none = await keeper.get("/emergency-review/statistics?since=2020-01-01&before=2020-01-02")
     assert "Nothing was opened" in none.text
     wrong = await keeper.get("/emergency-review?since=soon")
