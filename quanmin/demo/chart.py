@@ -7,12 +7,14 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import Any
 
+from quanmin.demo.dice import Dice, Weighted
 from quanmin.demo.institutions import Staff
 from quanmin.demo.registrations import Registration
 from quanmin.demo.registry import organization_reference, practitioner_reference
 from quanmin.demo.sheet import FICTIONAL, Sheet, coded, coding, decimal, moment, yuan
 from quanmin.demo.tables import (
     DIAGNOSES,
+    LABORATORY,
     MEASUREMENTS,
     SYSTEMS,
     Measurement,
@@ -197,7 +199,7 @@ class Chart:
                 **shared,
                 "effectiveDateTime": at,
                 "performer": [performer],
-                **_measured(finding),
+                **_measured(finding, is_ranged=category is _LABORATORY),
             }
         )
 
@@ -360,6 +362,29 @@ def add_allergy(sheet: Sheet, registration: Registration, patient: Reference) ->
         )
 
 
+def add_blood_type(
+    sheet: Sheet, registration: Registration, patient: Reference, day: date, dice: Dice
+) -> None:
+    """Adds what the laboratory found of a person's blood type; the dice are of the person, so that
+    every institution finds the same.
+    """
+    for part in LABORATORY.blood:
+        (code, name) = dice.draw(Weighted(((one[0], one[1]), one[2]) for one in part.answers))
+        sheet.add(
+            {
+                "resourceType": "Observation",
+                "meta": FICTIONAL,
+                "status": "final",
+                "category": _LABORATORY,
+                "code": coding(_LOINC, part.code, part.name),
+                "subject": patient,
+                "effectiveDateTime": day.isoformat(),
+                "performer": [organization_reference(registration.place)],
+                "valueCodeableConcept": coding(_LOINC, code, name),
+            }
+        )
+
+
 def add_death(
     sheet: Sheet, registration: Registration, patient: Reference, died: date, cause: Diagnosis
 ) -> None:
@@ -389,7 +414,8 @@ _CODES = {
 }
 
 
-def _measured(finding: Finding) -> dict[str, Any]:
+def _measured(finding: Finding, *, is_ranged: bool = False) -> dict[str, Any]:
+    """The value, with its range where it is beyond it, or comes from a laboratory."""
     measured = MEASUREMENTS[finding.key]
     value: dict[str, Any] = {
         "valueQuantity": {
@@ -401,6 +427,7 @@ def _measured(finding: Finding) -> dict[str, Any]:
     }
     if finding.beyond:
         value["interpretation"] = _BEYOND[finding.beyond]
+    if finding.beyond or is_ranged:
         value["referenceRange"] = _RANGES[measured.key]
     return value
 

@@ -15,7 +15,7 @@ import msgspec
 
 from quanmin.base.problems import Invalid
 from quanmin.demo import institutions
-from quanmin.demo.chart import Chart, add_allergy, add_death
+from quanmin.demo.chart import Chart, add_allergy, add_blood_type, add_death
 from quanmin.demo.dice import Dice
 from quanmin.demo.history import history
 from quanmin.demo.households import (
@@ -207,6 +207,12 @@ class Province:
         if is_first and registration.differs != "newborn":
             add_allergy(sheet, registration, patient)
             human = registration.human
+            admitted = [
+                visit.day for visit in book.visits if visit.kind in {"inpatient", "delivery"}
+            ]
+            if admitted:
+                dice = Dice(self.seed, "blood", human.serial)
+                add_blood_type(sheet, registration, patient, admitted[0], dice)
             if human.died is not None and registration.place.kind.code == "centre":
                 cause = named(Dice(self.seed, "cause", human.serial).pick(_CAUSES))
                 add_death(sheet, registration, patient, human.died, cause)

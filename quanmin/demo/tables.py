@@ -239,8 +239,18 @@ class Panel(msgspec.Struct, frozen=True):
     members: tuple[str, ...]
 
 
+class BloodType(msgspec.Struct, frozen=True, array_like=True):
+    """A part of a blood type, and its answers: code, name, how common."""
+
+    code: str
+    name: str
+    answers: tuple[tuple[str, str, float], ...]
+
+
 class Laboratory(Source, frozen=True, kw_only=True):
     """All measurements and panels."""
+
+    blood: tuple[BloodType, ...]
 
     measurements: tuple[Measurement, ...]
     panels: tuple[Panel, ...]

@@ -38,7 +38,7 @@ from quanmin.web.sheet import sheet
 from quanmin.web.timeline import by_month, end_of, make_rows, sheet_heading, sheet_row
 
 _FILE: Final = Path(__file__).parent / "definitions" / "identifiers.toml"
-_NEWEST, _ROWS, _SHEET_ROWS = 15, 50, 500
+_NEWEST, _ROWS, _SHEET_ROWS, _MEASURED = 15, 50, 500, 20
 _YEARS_OFFERED: Final = 60
 
 
@@ -84,14 +84,17 @@ async def portray(
     diagnoses = Part(types=("Condition",), count=limits.record_diagnoses_max)
     lines = Part(types=event_types(), count=newest, **more)
     record = await read_record(visit, records, id_, diagnoses, lines)
-    codes = ",".join(by.observation_codes)
-    asked = (("patient", record.patient_ids), ("code", codes), ("_sort", "-date"))
-    results = await records.find("Observation", *asked, count=limits.record_results_max)
+    results: list[Stored] = []
+    # Apart, so that whoever is weighed daily keeps a height and a blood type.
+    for codes in by.observation_codes:
+        asked = (("patient", record.patient_ids), ("code", ",".join(codes)), ("_sort", "-date"))
+        found = await records.find("Observation", *asked, count=_MEASURED)
+        results += found.matches
     patient = decode(record.parts[0].patients[0].body or b"{}")
     if record.person.told.deceased:
         return record, ()
     whose = Whose(str(patient.get("birthDate") or ""), str(patient.get("gender") or ""))
-    facts = [_fact(visit, one) for one in (*record.parts[0].entries, *results.matches)]
+    facts = [_fact(visit, one) for one in (*record.parts[0].entries, *results)]
     return record, derive(by, whose, facts, visit.today)
 
 

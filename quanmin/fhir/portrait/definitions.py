@@ -89,10 +89,16 @@ class Definitions(msgspec.Struct, frozen=True):
     identifier: tuple[Identifier, ...]
 
     @property
-    def observation_codes(self) -> tuple[str, ...]:
-        """The codes of the Observations that identifiers are derived from."""
+    def observation_codes(self) -> tuple[tuple[str, ...], ...]:
+        """The codes of the Observations that identifiers are derived from: of each group the newest
+        few are enough.
+        """
         weight = self.weight
-        return (*weight.weight_codes, *weight.height_codes, *weight.bmi_codes, *self.blood.codes)
+        return (
+            (*weight.weight_codes, *weight.bmi_codes),
+            weight.height_codes,
+            self.blood.codes,
+        )
 
 
 class Fact(msgspec.Struct, frozen=True):

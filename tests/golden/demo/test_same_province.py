@@ -10,8 +10,8 @@ import hashlib
 from quanmin.demo.province import Province
 
 EXPECTED = {
-    (1, 40): "286e3bfe7ee8f3696539b4ec6dc5eabf",
-    (58, 25): "294d8180c8d6b56abf3731c3440ac5f0",
+    (1, 40): "2dc3658550795c6fdd3b4ddf3cbb6f0d",
+    (58, 25): "24e8c437215386549fde21bee67b79fe",
 }
 
 
