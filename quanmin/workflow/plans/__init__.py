@@ -6,11 +6,11 @@ here reads or writes: facts are handed in.
 
 from quanmin.workflow.plans.compiling import compile_plan
 from quanmin.workflow.plans.declaring import Declared, declare, load_plans
-from quanmin.workflow.plans.evaluating import due_items
+from quanmin.workflow.plans.evaluating import due_items, would_count
 from quanmin.workflow.plans.facts import Event, Facts, State
 from quanmin.workflow.plans.lines import Explained, Keeper
 from quanmin.workflow.plans.mapping import FactTable, Found, compile_facts, facts_of
-from quanmin.workflow.plans.model import Item, Plan, Reason
+from quanmin.workflow.plans.model import Item, Place, Plan, Reason
 from quanmin.workflow.plans.population import Population, population_of
 from quanmin.workflow.plans.sets import Standing, standings
 from quanmin.workflow.plans.spans import Span, after
@@ -25,6 +25,7 @@ __all__ = [
     "Found",
     "Item",
     "Keeper",
+    "Place",
     "Plan",
     "Population",
     "Reason",
@@ -41,4 +42,5 @@ __all__ = [
     "population_of",
     "standings",
     "task_of",
+    "would_count",
 ]

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
+import msgspec
+
 from quanmin.workflow.plans.facts import Event, Facts
 from quanmin.workflow.plans.model import (
     Case,
     Item,
+    Place,
     Plan,
     Reason,
     Series,
@@ -32,6 +35,19 @@ def due_items(plan: Plan, facts: Facts, today: date) -> tuple[Item, ...]:
     """
     person = _Person(plan, facts, today)
     return tuple(person.item(number) for number in range(len(plan.series)))
+
+
+def would_count(plan: Plan, facts: Facts, event: Event) -> tuple[Place, ...]:
+    """For each series of turns that events of this code count for, whether this one would count, by
+    what was known on its day. Ask before it is given; one that is told already is not told twice.
+    """
+    known = msgspec.structs.replace(facts, events=(*facts.events, event))
+    person = _Person(plan, known, event.on)
+    return tuple(
+        person.place(number, event, is_told=event in facts.events)
+        for number, series in enumerate(plan.series)
+        if series.turns and event.code in series.counts
+    )
 
 
 class _Course:
@@ -78,6 +94,27 @@ class _Person:
         if series.alternative and self._chosen(series.alternative) != number:
             return self._settled(series, "not-applicable", "alternative")
         return self._next_turn(number)
+
+    def place(self, number: int, event: Event, *, is_told: bool) -> Place:
+        """What an event is in a series, and every reason why it is nothing."""
+        course = self._courses[number]
+        series, found = course.series, list[Reason]()
+        if is_told:
+            found.append(Reason("told-already", event.on, None, event.code))
+        if series.condition is not None and not series.condition.holds(self._facts):
+            found.append(Reason("condition"))
+        if series.alternative and self._chosen(series.alternative) != number:
+            found.append(Reason("alternative"))
+        states = {one.state: one.effect for one in series.contraindications}
+        for held in self._facts.states:
+            if held.code in states and held.holds(event.on):
+                until = None if held.until == date.max else held.until
+                ends = None if until is None else until + _DAY
+                found.append(Reason(f"{states[held.code]}:{held.code}", held.since, ends))
+        found += [one for one in course.notes if (one.on, one.code) == (event.on, event.code)]
+        given = [at for at, day in enumerate(course.given) if day == event.on]
+        turn = series.turns[given[-1]].id if given and not found else ""
+        return Place(series=series.id, turn=turn, reasons=tuple(found))
 
     # ---- what was done ---------------------------------------------------------------------------
 

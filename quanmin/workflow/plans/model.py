@@ -152,6 +152,14 @@ class Reason(msgspec.Struct, frozen=True):
     code: str = ""
 
 
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """What an event would be in a series: the turn it counts for, else "" and why it does not."""
+
+    series: str
+    turn: str = ""
+    reasons: tuple[Reason, ...] = ()
+
+
 class Item(msgspec.Struct, frozen=True, kw_only=True):
     """Where somebody stands in one series on a day.
 
