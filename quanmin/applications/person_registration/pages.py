@@ -1,0 +1,91 @@
+"""The form by which somebody is registered, and what came of it."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from typing import Final
+
+from starlette.responses import Response
+
+from quanmin.fhir.json import encode
+from quanmin.trust import Role
+from quanmin.web import Access, DeclaredRecords, Page, Visit, page
+from quanmin.web.forms import Field, Sent, form_page
+from quanmin.web.labels import tell_code
+
+STAFF: Final[frozenset[Role]] = frozenset({"doctor", "nurse", "public_health_worker"})
+REGISTERING: Final = Access(STAFF)
+NEW: Final = "/registration"
+IDENTITY: Final = "urn:oid:2.16.156.10011.1.3"
+_SEXES: Final = ("female", "male", "unknown")
+_NUMBER: Final = re.compile(r"\d{17}[\dX]")
+_FOUND_MAX: Final = 50
+
+
+@page(NEW, access=REGISTERING, methods=("GET", "POST"))
+async def register(visit: Visit, records: DeclaredRecords) -> Response:
+    """Register somebody; who is registered here already is not registered twice."""
+    say, sent = visit.say, Sent(visit)
+    words = [(code, tell_code("gender", code, visit.language)) for code in _SEXES]
+    sexes = [(code, told.text) for code, told in words if told]
+    fields = [
+        Field("name", say("Name"), is_needed=True, length_max=100),
+        Field("sex", say("Sex"), "select", choices=[("", ""), *sexes], is_needed=True),
+        Field("born", say("Born"), "date", is_needed=True),
+        Field("identity", say("Identity number"), is_needed=True, length_max=18),
+    ]
+    title, button = say("Register a person here"), say("Register")
+    if visit.request.method == "GET":
+        return form_page(visit, title, fields, button=button, back="/")
+    name = sent.text("name", is_needed=True, length_max=100)
+    sex = sent.choice("sex", _SEXES, is_needed=True)
+    born = sent.day("born", is_needed=True)
+    number = sent.text("identity", is_needed=True, length_max=18).upper()
+    if born is not None:
+        _check(visit, sent, born, sex, number)
+    if not sent.is_sound or born is None:
+        return form_page(visit, title, fields, button=button, back="/", sent=sent)
+    id_ = await _here(visit, records, number)
+    if not id_:
+        body = {
+            "resourceType": "Patient",
+            "active": True,
+            "identifier": [{"system": IDENTITY, "value": number}],
+            "name": [{"text": name}],
+            "gender": sex,
+            "birthDate": born.isoformat(),
+        }
+        id_ = (await records.create("Patient", encode(body))).stored.id
+    return visit.go(f"{NEW}/{id_}")
+
+
+def _check(visit: Visit, sent: Sent, born: date, sex: str, number: str) -> None:
+    if born > visit.today:
+        sent.faults["born"] = visit.say("This day lies in the future.")
+    if not _NUMBER.fullmatch(number):
+        sent.faults.setdefault("identity", visit.say("An identity number has 18 characters."))
+    elif sex != "unknown" and int(number[16]) % 2 != (sex == "male"):  # GB 11643: odd is male
+        sent.faults["identity"] = visit.say("The number says another sex.")
+    elif number[6:14] != f"{born:%Y%m%d}":
+        sent.faults["identity"] = visit.say("The number says another day of birth.")
+
+
+async def _here(visit: Visit, records: DeclaredRecords, number: str) -> str:
+    """The registration that the asker's institution has under a number; "" for none."""
+    hits = await records.find("Patient", ("identifier", f"{IDENTITY}|{number}"), count=_FOUND_MAX)
+    senders = await records.senders(hits.matches)
+    sender = visit.actor.sender if visit.actor else ""
+    own = [one.id for one in hits.matches if senders.get(one.facts.sender) == sender]
+    return own[0] if own else ""
+
+
+@page(f"{NEW}/{{id}}", access=REGISTERING)
+async def registered(visit: Visit, records: DeclaredRecords) -> Response:
+    """Who is registered, at how many institutions, and where one goes on from there."""
+    stored = await records.read("Patient", visit.path("id"))
+    counts = await records.registrations([stored])
+    return visit.page("person_registration/registered.html", id=stored.id, number=counts[stored.id])
+
+
+PAGES: Final[tuple[Page, ...]] = (register, registered)
