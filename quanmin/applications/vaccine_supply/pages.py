@@ -1,0 +1,109 @@
+"""Stock by lot and store: the list, receipts, and one lot with all that moved it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+
+from quanmin.base.problems import Invalid
+from quanmin.trust import Role, Stored
+from quanmin.web import Access, DeclaredRecords, Page, Visit, Work
+from quanmin.web.forms import Cell, Field, choices
+from quanmin.web.route import Charge
+from quanmin.web.searches import searched
+from quanmin.web.stocks import (
+    called,
+    lots_in,
+    name_of,
+    stores_of,
+)
+from quanmin.web.tables import Heading, Table, table
+from quanmin.workflow.stock import (
+    PRODUCT_SYSTEM,
+    Lot,
+    products,
+)
+from quanmin.workflow.stock.lots import criteria_of
+
+VACCINATORS: Final[frozenset[Role]] = frozenset({"doctor", "nurse", "public_health_worker"})
+STAFF: Final = Access(VACCINATORS, Charge(frozenset({"immunization"}), VACCINATORS))
+STOCK: Final = "/vaccine-stock"
+SOON_DAYS: Final = 90
+_HISTORY: Final = 50
+_DIGITS_MAX: Final = 7
+
+
+@table(STOCK, access=STAFF, name="vaccine-stock")
+async def stock(visit: Visit, records: DeclaredRecords) -> Table:
+    """What is on hand, by product, store and expiry, what expires first before all."""
+    say, product, store = visit.say, visit.asked("product"), visit.asked("store")
+    held = [(one["id"], called(one)) for one in await stores_of(records)]
+    states = [("", say("any")), ("soon", say("expires soon")), ("expired", say("expired"))]
+    any_one = [("", say("any"))]
+
+    async def made(found: Sequence[Stored]) -> list[list[Cell] | None]:
+        return [
+            None if store and lot.store != store else _cells(visit, lot) for lot in lots_in(found)
+        ]
+
+    asked = [*_asked(visit), ("_sort", "expiry")]
+    asked += [("code", criteria_of(PRODUCT_SYSTEM, product))] if product else []
+    return Table(
+        title=say("Vaccines in stock"),
+        headings=[Heading(one) for one in (say("Lot"), say("Vaccine"), say("Expiry"),
+                                           say("On hand"), say("Store"))],
+        fetch=searched(visit, records, "Substance", asked, made),
+        filters=[
+            Field("product", say("Vaccine"), "select", product,
+                  [*any_one, *choices(visit, products().values())]),
+            Field("store", say("Store"), "select", store, [*any_one, *held]),
+            Field("expiry", say("Expiry"), "select", visit.asked("expiry"), states),
+        ],
+        empty=say("Enter a receipt to begin."),
+        actions=[
+            (say("Enter a receipt"), f"{STOCK}/receipt"),
+            (say("Stores and temperatures"), "/cold-chain"),
+            (say("Trace a lot or a package"), "/vaccine-trace"),
+        ],
+    )  # fmt: skip
+
+
+def _asked(visit: Visit) -> list[tuple[str, str]]:
+    today, soon = visit.today, visit.today + timedelta(days=SOON_DAYS)
+    bounds = {
+        "": [],
+        "expired": [("expiry", f"lt{today}")],
+        "soon": [("expiry", f"ge{today}"), ("expiry", f"le{soon}")],
+    }
+    asked = visit.asked("expiry")
+    if asked not in bounds:
+        raise Invalid("expiry is soon or expired")
+    return [("code", f"{PRODUCT_SYSTEM}|"), *bounds[asked]]
+
+
+def _cells(visit: Visit, lot: Lot) -> list[Cell]:
+    left = (lot.expiry - visit.today).days
+    is_soon = left <= SOON_DAYS
+    tag = visit.say("expired") if left < 0 else visit.say("expires soon") if is_soon else ""
+    return [
+        Cell(lot.number, f"{STOCK}/{lot.id}"),
+        Cell(name_of(visit, lot.product)),
+        Cell(lot.expiry.isoformat(), is_number=True, tag=tag, is_warning=is_soon),
+        Cell(str(lot.on_hand), is_number=True),
+        Cell(lot.store_name),
+    ]
+
+
+async def work(visit: Visit, records: DeclaredRecords) -> list[Work]:
+    """Lots that expire soon."""
+    most = visit.house.settings.work_count_max + 1
+    today, soon = visit.today, visit.today + timedelta(days=SOON_DAYS)
+    bounds = (("expiry", f"ge{today}"), ("expiry", f"le{soon}"))
+    hits = await records.find("Substance", ("code", f"{PRODUCT_SYSTEM}|"), *bounds, count=most)
+    number = len([one for one in lots_in(hits.matches) if one.on_hand])
+    words, link = visit.say("lots that expire soon"), f"{STOCK}?expiry=soon"
+    return [Work(words=words, link=link, number=number)]
+
+
+PAGES: Final[tuple[Page, ...]] = stock

@@ -1,0 +1,131 @@
+"""Lots in stores, as applications find them, and whether one may be used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
+
+from quanmin.fhir.json import Json, decode
+from quanmin.trust import Stored
+from quanmin.web.dates import from_micros
+from quanmin.web.records import DeclaredRecords
+from quanmin.web.visit import Visit
+from quanmin.workflow.stock import (
+    LOT_SYSTEM,
+    PRODUCT_SYSTEM,
+    Lot,
+    Store,
+    lot_of,
+    lot_unfit,
+    products,
+    stores,
+)
+from quanmin.workflow.stock.lots import criteria_of
+
+RECALL_SYSTEM: Final = "https://quanmin.example/fhir/NamingSystem/lot-recall"
+TEMPERATURE: Final = ("https://quanmin.example/fhir/CodeSystem/measure", "storage-temperature")
+STORE_SYSTEM: Final = "https://quanmin.example/fhir/CodeSystem/store"
+LOTS_MAX: Final = 200
+_STORES_MAX: Final = 200
+
+
+def now_of(visit: Visit) -> datetime:
+    """This moment, by the clock of where the node stands."""
+    return from_micros(visit.house.guard.now(), visit.house.settings.zone)
+
+
+def name_of(visit: Visit, product: str) -> str:
+    """What a product is called."""
+    known = products().get(product)
+    return known.told(visit.language) if known else product
+
+
+async def stores_of(records: DeclaredRecords) -> list[Json]:
+    """The stores of the institution."""
+    hits = await records.find("Device", ("type", f"{STORE_SYSTEM}|"), count=_STORES_MAX)
+    found = [decode(one.body or b"{}") for one in hits.matches]
+    return [one for one in found if kind_of_store(one) is not None]
+
+
+def called(device: Json) -> str:
+    """The name of a store, with its site."""
+    name = next((one["name"] for one in device.get("deviceName", [])), device["id"])
+    site = device.get("location", {}).get("display", "")
+    return f"{site} · {name}" if site else str(name)
+
+
+async def lots_of(records: DeclaredRecords, product: str, number: str) -> list[Lot]:
+    """The lots of a product by their number, in the stores that the asker sees."""
+    hits = await records.find(
+        "Substance",
+        ("code", criteria_of(PRODUCT_SYSTEM, product)),
+        ("container-identifier", criteria_of(LOT_SYSTEM, number)),
+        count=LOTS_MAX,
+    )
+    return lots_in(hits.matches)
+
+
+def lots_in(found: Sequence[Stored]) -> list[Lot]:
+    """The lots among stored Substances."""
+    read = [lot_of(decode(one.body or b"{}"), one.version) for one in found]
+    return [one for one in read if one is not None]
+
+
+async def recall_of(records: DeclaredRecords, product: str, number: str) -> Json | None:
+    """What recalls a lot, wherever it is; None for one that is not recalled."""
+    asked = ("identifier", criteria_of(RECALL_SYSTEM, f"{product}|{number}"))
+    hits = await records.find("Basic", asked, count=1)
+    return decode(hits.matches[0].body or b"{}") if hits.matches else None
+
+
+def kind_of_store(device: Json) -> Store | None:
+    """The kind of store that a Device is; None for a Device of another sort."""
+    codings = device.get("type", {}).get("coding", [])
+    code = next((one.get("code") for one in codings if one.get("system") == STORE_SYSTEM), "")
+    return stores().get(code or "")
+
+
+def reading_of(observation: Json) -> tuple[datetime, Decimal] | None:
+    """When a temperature was read, and which (°C); None for an Observation that tells none."""
+    value = observation.get("valueQuantity", {}).get("value")
+    at = observation.get("effectiveDateTime", "")
+    if value is None or "T" not in at:
+        return None
+    return datetime.fromisoformat(at), Decimal(str(value))
+
+
+async def readings_of(
+    records: DeclaredRecords, device: str, *asked: tuple[str, str], count: int
+) -> list[tuple[datetime, Decimal]]:
+    """Readings of a store, newest first."""
+    hits = await records.find(
+        "Observation",
+        ("device", f"Device/{device}"),
+        ("code", "|".join(TEMPERATURE)),
+        *asked,
+        ("_sort", "-date"),
+        count=count,
+    )
+    read = [reading_of(decode(one.body or b"{}")) for one in hits.matches]
+    return [one for one in read if one is not None]
+
+
+async def unfit(records: DeclaredRecords, lot: Lot, moment: datetime) -> tuple[str, ...]:
+    """Why a lot must not be used at a moment: expired, none left, recalled, or read beyond the
+    limits of its store since it is there and was judged last. Nothing says that it may be.
+    """
+    reasons = list(lot_unfit(lot, moment.astimezone(records.zone).date()))
+    if await recall_of(records, lot.product, lot.number) is not None:
+        reasons.append("recalled")
+    device = decode((await records.read("Device", lot.store)).body or b"{}")
+    kind = kind_of_store(device)
+    begins = lot.since if lot.judged is None else max(lot.since, lot.judged)
+    since = ("date", f"gt{begins.isoformat(timespec='seconds')}")
+    if kind is None:
+        return (*reasons, "store-unknown")
+    for bound in (f"lt{kind.least}", f"gt{kind.most}"):
+        if await readings_of(records, lot.store, since, ("value-quantity", bound), count=1):
+            return (*reasons, "cold-chain-broken")
+    return tuple(reasons)

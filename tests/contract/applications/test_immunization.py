@@ -1,0 +1,162 @@
+"""Vaccination over a real store: who is found, what is refused and why, what is stored and where
+it is seen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from clinic import Clinic
+from vaccinating import (
+    OTHER_WORKER,
+    WORKER,
+    give,
+    identity,
+    moment,
+    points,
+    received,
+    registered,
+    said,
+    store,
+)
+
+from quanmin.trust import Actor
+
+BORN = "2025-01-01"
+TRACED = "/vaccine-trace/lot?product=MMR&lot=M2601"
+
+
+@pytest.fixture
+async def point(clinic: Clinic) -> Clinic:
+    return await points(clinic)
+
+
+async def test_a_dose_is_refused_with_every_reason_and_stored_with_the_stock_it_takes(
+    point: Clinic,
+) -> None:
+    worker, now = await point.enter(WORKER.code), moment(point)
+    child = await registered(worker, "王小明", BORN)
+    page = f"/vaccination/of/{child}"
+    found = await worker.send("/vaccination", term=identity(BORN))
+    assert found.headers["location"] == page
+    unknown = await worker.send("/vaccination", term="nobody")
+    assert (unknown.status_code, "Nobody is registered" in unknown.text) == (422, True)
+    fridge = await store(worker)
+    lot = await received(worker, fridge, count="1")
+    none = said(await give(worker, child, now, lot="unknown"))
+    assert "your stores have no such lot of this vaccine" in none
+    early = await give(worker, child, "2025-08-31T09:00")
+    assert (early.status_code, "the first day is 2025-09-01" in said(early)) == (422, True)
+    unasked = said(await give(worker, child, now, asked="false"))
+    assert "Ask and inform first" in unasked
+    assert "lies in the future" in said(await give(worker, child, "2027-01-01T09:00"))
+    await worker.get(fridge)
+    await worker.send(fridge, readings=f"{moment(point)} 8.1")
+    warm = said(await give(worker, child, now))
+    assert "its store was beyond its temperatures" in warm
+    await worker.get(lot)
+    await worker.send(lot, kind="judged-fit", count="", words="two minutes, door open")
+    given = await give(worker, child, now)
+    assert given.status_code == 303, said(given)
+    told = said(await worker.get(page))
+    assert "81234567890000000001" in told
+    assert "M2601" in told
+    assert "On hand 0" in said(await worker.get(lot))
+    assert "Given to a person 1 0 吴护士" in said(await worker.get(lot))
+    other = await registered(worker, "王小红", "2025-02-01", "004")
+    empty = said(await give(worker, other, now))
+    assert "none of this lot is left" in empty
+    assert "this trace code was used already" in empty
+    await worker.client.aclose()
+
+
+async def test_of_two_who_take_the_last_dose_one_gets_it(point: Clinic) -> None:
+    worker, second = await point.enter(WORKER.code), await point.enter(WORKER.code)
+    now = moment(point)
+    children = [
+        await registered(worker, name, BORN, sequence)
+        for name, sequence in (("王一", "006"), ("王二", "008"))
+    ]
+    lot = await received(worker, await store(worker), count="1")
+    answers = await asyncio.gather(
+        *(
+            give(one, child, now, trace=f"8123456789000000000{at}")
+            for at, (one, child) in enumerate(zip((worker, second), children, strict=True))
+        )
+    )
+    assert sorted(one.status_code for one in answers) == [303, 422]
+    assert "On hand 0" in said(await worker.get(lot))
+    for browser in (worker, second):
+        await browser.client.aclose()
+
+
+async def test_a_child_who_moves_goes_on_where_it_was_and_reads_it_at_home(point: Clinic) -> None:
+    worker, there, now = (
+        await point.enter(WORKER.code),
+        await point.enter(OTHER_WORKER.code),
+        moment(point),
+    )
+    child = await registered(worker, "王小明", BORN)
+    await received(worker, await store(worker))
+    assert (await give(worker, child, now)).status_code == 303
+    moved = await registered(there, "王小明", BORN)
+    assert moved != child
+    told = said(await there.get(f"/vaccination/of/{moved}"))
+    assert "M2601" in told
+    assert "the least distance from the dose before" in told
+    register = f"/vaccination-findings/of/{moved}"
+    await there.get(f"{register}/new")
+    finding = "https://quanmin.example/fhir/CodeSystem/vaccination-finding|acute-illness"
+    asked = {"finding": finding, "since": now[:10], "until": "2020-01-01", "words": "fever"}
+    assert (await there.send(f"{register}/new", **asked)).status_code == 422
+    sent = await there.send(f"{register}/new", **{**asked, "until": ""})
+    assert sent.status_code == 303, said(sent)
+    assert "Postponed" in said(await worker.get(f"/vaccination/of/{child}"))
+    listed = await worker.get(f"/vaccination-findings/of/{child}")
+    assert "no end known" in said(listed)
+    assert "It ends today" not in listed.text
+    person = await point.pool.fetchval(
+        "select person from people.link where patient = $1",
+        point.guard.store.context.rid_of("Patient", child),
+    )
+    await point.add(Actor("parent", "resident", "王小明", "", str(person)))
+    parent = await point.enter("parent")
+    home = await parent.get("/vaccination")
+    assert home.status_code == 303
+    own = await parent.get(home.headers["location"])
+    assert "M2601" in own.text
+    assert "/dose" not in own.text
+    assert (await parent.get(f"/vaccination/of/{child}/dose")).status_code == 403
+    for browser in (worker, there, parent):
+        await browser.client.aclose()
+
+
+async def test_a_lot_is_traced_to_persons_and_recalled_everywhere(point: Clinic) -> None:
+    worker, there = await point.enter(WORKER.code), await point.enter(OTHER_WORKER.code)
+    child = await registered(worker, "王小明", "2025-01-01")
+    await received(worker, await store(worker))
+    assert (await give(worker, child, moment(point))).status_code == 303
+    listed = said(await there.get(TRACED))
+    assert "王小明 2025-01-01" in listed
+    sheet = (await there.get(TRACED.replace("?", ".csv?"))).text
+    assert "81234567890000000001" in sheet
+    assert (await there.get("/vaccine-trace/lot?product=none&lot=M2601")).status_code == 422
+    await there.get("/vaccine-trace")
+    package = await there.send("/vaccine-trace", package="81234567890000000001")
+    assert "王小明" in package.text
+    nothing = await there.send("/vaccine-trace", package="", product="", lot="")
+    assert nothing.status_code == 422
+    recall = "/vaccine-trace/recall?product=MMR&lot=M2601"
+    await there.get(recall)
+    assert (await there.send(recall, why="")).status_code == 422
+    asked = await there.send(recall, why="particles seen")
+    assert "No dose of it can be recorded" in asked.text
+    done = await there.send(recall, why="particles seen", confirmed="1")
+    assert done.status_code == 303, said(done)
+    assert "particles seen" in said(await worker.get(TRACED))
+    other = await registered(worker, "王小红", "2025-02-01", "004")
+    refused = await give(worker, other, moment(point), trace="81234567890000000002")
+    assert (refused.status_code, "the lot was recalled" in said(refused)) == (422, True)
+    for browser in (worker, there):
+        await browser.client.aclose()

@@ -1,0 +1,88 @@
+"""Every number of the national schedule as the application uses it, from its examples: the day
+before, on the day, the day after.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from datetime import date, timedelta
+from importlib.resources import files
+from typing import Any
+
+import pytest
+from planning import facts
+
+from quanmin.fhir.json import decode
+from quanmin.fhir.validation import validate
+from quanmin.workflow.forms import compile_form
+from quanmin.workflow.plans import Facts
+from quanmin.workflow.stock import products
+from quanmin.workflow.vaccination import against, turn_of, word
+
+FOLDER = files("quanmin").joinpath("applications", "immunization")
+DOSES = tomllib.loads(FOLDER.joinpath("examples", "schedule.toml").read_text("utf-8"))["dose"]
+DAY = timedelta(days=1)
+
+
+def known(example: dict[str, Any]) -> Facts:
+    told = [one.split() for one in example.get("before", [])]
+    events = [f"{products()[code].plan} {on}" for code, on in told]
+    more = {name: example[name] for name in ("sex", "groups", "states") if name in example}
+    return facts(example["born"].isoformat(), *events, **more)
+
+
+@pytest.mark.parametrize("example", DOSES, ids=lambda one: one["title"])
+def test_a_dose_is_taken_from_its_first_day_to_its_last(example: dict[str, Any]) -> None:
+    someone, product = known(example), example["product"]
+
+    def taken(on: date) -> bool:
+        said = against(someone, product, on)
+        assert (turn_of(someone, product, on) is None) is bool(said)
+        return not said
+
+    if "first" in example:
+        first: date = example["first"]
+        before = first != someone.born and taken(first - DAY)
+        assert (before, taken(first), taken(first + DAY)) == (False, True, True)
+    if "last" in example:
+        last: date = example["last"]
+        assert (taken(last), taken(last + DAY)) == (True, False)
+    if "reason" in example:
+        said = against(someone, product, example["on"])
+        assert [one.partition(":")[0] for one in said] == [example["reason"]]
+        assert not word("reason", said[0], "zh").startswith(example["reason"])
+
+
+def test_what_stands_against_a_dose_says_the_first_day() -> None:
+    someone = facts("2025-01-01", "dtap 2025-03-01")
+    assert against(someone, "DTaP", date(2025, 3, 28)) == ("too-early:2025-03-29",)
+    assert word("reason", "too-early:2025-03-29", "en") == "too early; the first day is 2025-03-29"
+
+
+def test_one_dose_is_not_recorded_twice() -> None:
+    someone = facts("2025-01-01", "hepb 2025-01-01")
+    assert "told-already" in against(someone, "HepB", date(2025, 1, 1))
+
+
+def test_the_inactivated_vaccine_may_begin_the_course_though_the_live_one_is_offered_first() -> (
+    None
+):
+    someone = facts("2025-01-01")
+    assert turn_of(someone, "JE-I", date(2025, 9, 1)) == ("je-inactivated", 1)
+
+
+def test_facts_call_products_as_the_schedule_does() -> None:
+    text = FOLDER.joinpath("definitions", "facts.toml").read_text("utf-8")
+    assert tomllib.loads(text)["event"][0]["codes"] == {
+        code: one.plan for code, one in products().items()
+    }
+
+
+@pytest.mark.parametrize("name", [
+    "immunization/definitions/vaccination-dose.json",
+    "vaccination_findings/definitions/vaccination-finding.json",
+])  # fmt: skip
+def test_forms_are_questionnaires_of_r4(name: str) -> None:
+    body = files("quanmin").joinpath("applications", name).read_bytes()
+    assert validate("Questionnaire", body) == []
+    assert compile_form(decode(body)).by_link
