@@ -17,7 +17,6 @@ APPLICATION = Application(
     reads=frozenset({"Patient", "Flag", "Organization", "AllergyIntolerance"}),
     writes=frozenset({"Flag", "QuestionnaireResponse"}),
     purpose="PUBHLTH",
-    may_state=frozenset({"TREAT"}),
     section="public_health",
     menu_roles=frozenset(),  # its pages are of one person, and that person's page leads there
     pages=pages.PAGES,

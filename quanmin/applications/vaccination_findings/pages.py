@@ -23,15 +23,10 @@ _HERE: Final = Path(__file__).parent
 _PORTION: Final = 200
 
 
-def _stating(visit: Visit, records: DeclaredRecords) -> DeclaredRecords:
-    is_clinical = visit.actor is not None and visit.actor.role in {"doctor", "nurse"}
-    return records.stating("TREAT") if is_clinical else records
-
-
 @page(f"{REGISTER}/of/{{patient}}", access=STAFF)
 async def entries(visit: Visit, records: DeclaredRecords) -> Response:
     """What is entered of a person, by whichever institution."""
-    records, patient = _stating(visit, records), visit.path("patient")
+    patient = visit.path("patient")
     person = await read_person(visit, records, patient)
     found = await records.timeline(patient, types=("Flag",), count=_PORTION)
     senders = await records.senders(found.entries)
@@ -66,7 +61,7 @@ def _told(visit: Visit, stored: Stored, sender: str) -> dict[str, Any] | None:
 @page(f"{REGISTER}/of/{{patient}}/new", access=STAFF, methods=("GET", "POST"))
 async def enter(visit: Visit, records: DeclaredRecords) -> Response:
     """Enter one, with its end where that is known."""
-    records, patient = _stating(visit, records), visit.path("patient")
+    patient = visit.path("patient")
     await records.read("Patient", patient)
     form, back = form_in(_HERE, "vaccination-finding"), f"{REGISTER}/of/{patient}"
     sent, shown = await answered(visit, records, form, patient, back=back)
@@ -79,7 +74,7 @@ async def enter(visit: Visit, records: DeclaredRecords) -> Response:
 @page(f"{REGISTER}/{{id}}", access=STAFF, methods=("POST",))
 async def end(visit: Visit, records: DeclaredRecords) -> Response:
     """End one today, or say that it was a mistake; the institution that entered it does."""
-    records, how = _stating(visit, records), visit.sent.get("how", "")
+    how = visit.sent.get("how", "")
     stored = await records.read("Flag", visit.path("id"))
     flag: Json = decode(stored.body or b"{}")
     if not finding_of(flag) or how not in {"end", "mistake"}:

@@ -20,7 +20,6 @@ APPLICATION = Application(
     ),
     writes=frozenset({"Substance", "SupplyDelivery", "Basic"}),
     purpose="PUBHLTH",
-    may_state=frozenset({"TREAT"}),
     section="public_health",
     home="/vaccine-stock",
     work=pages.work,

@@ -38,11 +38,6 @@ def lot_address(product: str, number: str) -> str:
     return f"{LOT}?{urlencode({'product': product, 'lot': number})}"
 
 
-def _stating(visit: Visit, records: DeclaredRecords) -> DeclaredRecords:
-    is_clinical = visit.actor is not None and visit.actor.role in {"doctor", "nurse"}
-    return records.stating("TREAT") if is_clinical else records
-
-
 @page(TRACE, access=STAFF, methods=("GET", "POST"))
 async def trace(visit: Visit, records: DeclaredRecords) -> Response:
     """Ask where a lot went, or to whom a package; who it was stands in no address."""
@@ -58,7 +53,7 @@ async def trace(visit: Visit, records: DeclaredRecords) -> Response:
     product, lot = sent.choice("product", products()), sent.text("lot", length_max=40)
     if visit.request.method == "POST" and sent.is_sound:
         if package:
-            return await _of_package(visit, _stating(visit, records), package)
+            return await _of_package(visit, records, package)
         if product and lot:
             return visit.go(lot_address(product, lot))
         sent.general = say("Give a trace code, or vaccine and lot.")
@@ -81,7 +76,6 @@ async def _of_package(visit: Visit, records: DeclaredRecords, package: str) -> R
 async def persons(visit: Visit, records: DeclaredRecords) -> Table:
     """To whom a lot was given, over all institutions; the sheet is the list for a recall."""
     say, (product, number) = visit.say, _asked(visit)
-    records = _stating(visit, records)
     asked = [
         ("vaccine-code", criteria_of(PRODUCT_SYSTEM, product)),
         ("lot-number:exact", number),
