@@ -21,9 +21,12 @@ from stores import IDENTITY_NUMBERS, bundle, open_context, open_guard, post
 
 from quanmin.base.clock import Clock
 from quanmin.base.epoch import Epoch
+from quanmin.base.keys import FileKeys
+from quanmin.base.signing import suite_named
 from quanmin.trust import Actor, Actors, Guard
 from quanmin.trust.sign_in import Relying, SignIn, SignInLimits, cookie_name, present_code
 from quanmin.trust.sign_in.external_settings import ExternalSettings
+from quanmin.trust.signatures.papers import Papers
 from quanmin.web import KitSettings, build
 
 ADDRESS = "http://node.test"
@@ -70,6 +73,7 @@ class Clinic:
             external=external,
             revoked=self.revoked,
         )
+        self.papers = Papers(FileKeys(folder / "keys"), suite_named("international"))
         self.secrets: dict[str, str] = {}
         self.ids: dict[str, str] = {}
 
@@ -102,7 +106,7 @@ class Clinic:
         """The pages as an application of their own."""
         usual = {"secret": b"p" * 32, "zone": ZoneInfo("Asia/Shanghai"), "is_fictional": True}
         kit = KitSettings(**{**usual, **settings})
-        return Starlette(routes=build(self.guard, self.sign_in, kit))
+        return Starlette(routes=build(self.guard, self.sign_in, kit, papers=self.papers))
 
     async def session(self, code: str) -> str:
         """The cookie of a session in which this account has signed in with all it needs."""

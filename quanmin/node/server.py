@@ -60,6 +60,7 @@ from quanmin.trust.sign_in import Relying, SignIn, open_passwords
 from quanmin.trust.sign_in.id_tokens import ID_TOKEN_KEYS
 from quanmin.trust.sign_in.server import AuthorizationServer, Issuer
 from quanmin.trust.signatures import Office, OwnAuthority
+from quanmin.trust.signatures.papers import Papers
 from quanmin.web import KitSettings, Text
 from quanmin.web import build as build_pages
 from quanmin.web.application import discover
@@ -237,6 +238,11 @@ def open_office(keys: KeyPort, settings: Settings) -> Office:
     return Office(OwnAuthority(keys, suite), settings.signatures)
 
 
+def open_papers(keys: KeyPort, settings: Settings) -> Papers:
+    """What this node signs papers with. Raises Unusable where its algorithms are missing."""
+    return Papers(keys, signing.suite_named(settings.node.signature_suite))
+
+
 def _projections(
     settings: Settings,
     context: Context,
@@ -356,6 +362,7 @@ def build_application(node: Node, quotas: tuple[int, int, int] | None = None) ->
                 unavailable=UNAVAILABLE,
                 authorization=node.authorization,
                 pace=pace,
+                papers=open_papers(node.keys, settings),
             )
         ),
     )

@@ -20,6 +20,7 @@ from quanmin.trust.notices import NoticeKind, kernel_kinds
 from quanmin.trust.registers import Standing
 from quanmin.trust.sign_in import SignIn
 from quanmin.trust.sign_in.server import AuthorizationServer
+from quanmin.trust.signatures.papers import Papers
 from quanmin.web.application import Application, Installed, Level
 from quanmin.web.assets import Assets
 from quanmin.web.case_notices import notice_kinds
@@ -76,10 +77,13 @@ class House:
         settings: KitSettings,
         installed: tuple[Installed, ...],
         authorization: AuthorizationServer | None = None,
+        *,
+        papers: Papers | None = None,
     ) -> None:
         self.guard = guard
         self.sign_in = sign_in
         self.authorization = authorization
+        self.papers = papers
         self.settings = settings
         self.seal = Seal(settings.secret)
         self.assets = Assets()

@@ -77,6 +77,14 @@ class PageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     record_paper_rows_max: Annotated[
         int, Meta(description="How many lines the PDF of a record may have.", ge=1, le=20_000)
     ] = 2000
+    paper_days_max: Annotated[
+        int,
+        Meta(
+            description="For how many days the node tells of a paper that it has signed, a"
+            " certificate, by the QR code on it.",
+            ge=1,
+        ),
+    ] = 366
 
 
 def load_boundaries(settings: PageSettings) -> Boundaries | None:

@@ -23,6 +23,7 @@ from quanmin.base.quota import Pace
 from quanmin.trust import Guard
 from quanmin.trust.sign_in import SignIn
 from quanmin.trust.sign_in.server import AuthorizationServer
+from quanmin.trust.signatures.papers import Papers
 from quanmin.web import (
     acting,
     approving,
@@ -32,6 +33,7 @@ from quanmin.web import (
     notices,
     own_account,
     patterns,
+    verifying,
 )
 from quanmin.web.application import Application, Installed, discover
 from quanmin.web.house import House, KitSettings
@@ -60,6 +62,7 @@ KIT_PAGES: tuple[Page, ...] = (
     *notices.PAGES,
     *approving.PAGES,
     *patterns.PAGES,
+    *verifying.PAGES,
 )
 
 
@@ -72,16 +75,17 @@ def build(
     unavailable: tuple[type[Exception], ...] = (ConnectionError,),
     authorization: AuthorizationServer | None = None,
     pace: Pace | None = None,
+    papers: Papers | None = None,
 ) -> list[BaseRoute]:
     """The routes of every page of the node; the last takes every other path, so mount them last.
 
     Without `installed`, every application found is served. `unavailable` are the exceptions that
     mean the database cannot be reached. Raises TypeError when a page does not
     state its access or two pages claim one path. `authorization` is asked for what people approve,
-    `pace` counts how often pages are asked for.
+    `pace` counts how often pages are asked for, `papers` signs what pages print.
     """
     found = discover() if installed is None else installed
-    house = House(guard, sign_in, kit, found, authorization)
+    house = House(guard, sign_in, kit, found, authorization, papers=papers)
     declared: list[tuple[Page, Application | None]] = [(page, None) for page in KIT_PAGES]
     for application in house.applications:
         declared += [(page, application) for page in application.pages]
