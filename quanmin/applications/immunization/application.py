@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quanmin.applications.immunization import children, doses
+from quanmin.applications.immunization import certificates, children, doses
 from quanmin.web import Application, Text
 
 APPLICATION = Application(
@@ -21,8 +21,8 @@ APPLICATION = Application(
     ),
     writes=frozenset({"Immunization", "Substance", "SupplyDelivery", "QuestionnaireResponse"}),
     purpose="PUBHLTH",
-    may_state=frozenset({"TREAT", "PATRQT", "FAMRQT"}),
+    may_state=frozenset({"PATRQT", "FAMRQT"}),
     section="public_health",
     home="/vaccination",
-    pages=(*children.PAGES, *doses.PAGES),
+    pages=(*children.PAGES, *doses.PAGES, *certificates.PAGES),
 )

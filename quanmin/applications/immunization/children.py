@@ -31,10 +31,13 @@ HERE: Final = Path(__file__).parent
 VACCINATORS: Final[frozenset[Role]] = frozenset({"doctor", "nurse", "public_health_worker"})
 OWN: Final[frozenset[Role]] = frozenset({"resident", "guardian"})
 STAFF: Final = Access(VACCINATORS, Charge(frozenset({"immunization"}), VACCINATORS))
+FINDING: Final = Access(
+    VACCINATORS | OWN, Charge(frozenset({"immunization", "school_entry"}), VACCINATORS)
+)
 READING: Final = Access(VACCINATORS | OWN, Charge(frozenset({"immunization"}), VACCINATORS))
 IDENTITY: Final = "urn:oid:2.16.156.10011.1.3"
 _PORTION: Final = 200
-_PURPOSES: Final = {"doctor": "TREAT", "nurse": "TREAT", "resident": "PATRQT", "guardian": "FAMRQT"}
+_PURPOSES: Final = {"resident": "PATRQT", "guardian": "FAMRQT"}
 
 
 class Child(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,9 +102,11 @@ def _place(dose: Json, sender: str) -> str:
     return next((name for name in names if name), sender)
 
 
-@page("/vaccination", access=READING, methods=("GET", "POST"))
+@page("/vaccination", access=FINDING, methods=("GET", "POST"))
 async def find(visit: Visit, records: DeclaredRecords) -> Response:
-    """The box for staff; residents and guardians go on to their own page."""
+    """The box for staff; residents and guardians go on to their own page, schools to theirs."""
+    if visit.actor and visit.standing and not READING.opens_to(visit.actor, visit.standing):
+        return visit.go("/school-entry")
     records, number = stating(visit, records), visit.sent.get("term", "").strip().upper()
     is_asked = visit.request.method == "POST"
     fault = visit.say("Nobody is registered under this identity number.") if is_asked else ""

@@ -1,0 +1,231 @@
+"""Cases of adverse events: the list, the report of one, and what is done with it."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from starlette.responses import Response
+
+from quanmin.base.problems import Invalid
+from quanmin.fhir.json import Json, decode
+from quanmin.trust import Role, Stored
+from quanmin.web import Access, DeclaredRecords, Page, Visit, Work, page
+from quanmin.web.cases import begin, open_case
+from quanmin.web.dates import short_fhir
+from quanmin.web.filling import answered, entries_of, form_in
+from quanmin.web.forms import Cell, Field, Sent, form_page
+from quanmin.web.heads import read_person
+from quanmin.web.route import Charge
+from quanmin.web.searches import searched
+from quanmin.web.stocks import name_of
+from quanmin.web.tables import Heading, Table, table
+from quanmin.workflow.vaccination import LABEL, product_of
+
+VACCINATORS: Final[frozenset[Role]] = frozenset({"doctor", "nurse", "public_health_worker"})
+STAFF: Final = Access(VACCINATORS, Charge(frozenset({"immunization"}), VACCINATORS))
+EVENTS: Final = "/adverse-events"
+_HERE: Final = Path(__file__).parent
+_CAUSES: Final = "https://quanmin.example/fhir/CodeSystem/aefi-cause"
+_OUTCOMES: Final = "http://terminology.hl7.org/CodeSystem/adverse-event-outcome"
+_DOSES_MAX: Final = 200
+
+
+@cache
+def words() -> dict[str, dict[str, dict[str, str]]]:
+    """Causes and outcomes with their words."""
+    return tomllib.loads((_HERE / "definitions" / "grades.toml").read_text("utf-8"))
+
+
+def _choices(visit: Visit, kind: str) -> list[tuple[str, str]]:
+    return [("", ""), *((code, told[visit.language]) for code, told in words()[kind].items())]
+
+
+def _code(records: DeclaredRecords) -> tuple[str, str]:
+    workflow = records.workflow
+    return "code", f"{workflow.head.url}|{workflow.name}"
+
+
+@table(EVENTS, access=STAFF, name="adverse-events")
+async def cases(visit: Visit, records: DeclaredRecords) -> Table:
+    """The cases that are seen here, the newest first, in a state or in any."""
+    say, states, state = visit.say, records.workflow.states, visit.asked("state")
+    if state and state not in states:
+        raise Invalid(f"there is no state {state}: choose one of the list")
+    asked = [_code(records), ("_sort", "-_lastUpdated")]
+    asked += [("business-status", state)] if state else []
+
+    async def made(found: Sequence[Stored]) -> list[list[Cell] | None]:
+        senders = await records.senders(found)
+        return [_cells(visit, records, one, senders) for one in found]
+
+    offered = [("", say("any")), *((one.code, one.told(visit.language)) for one in states.values())]
+    return Table(
+        title=say("Adverse events after vaccination"),
+        headings=[Heading(one) for one in (say("Reported"), say("State"), say("Institution"))],
+        fetch=searched(visit, records, "Task", asked, made),
+        filters=[Field("state", say("State"), "select", state, offered)],
+        empty=say("A report begins on the vaccination page of a person."),
+    )
+
+
+def _cells(
+    visit: Visit, records: DeclaredRecords, stored: Stored, senders: dict[int, str]
+) -> list[Cell]:
+    task = decode(stored.body or b"{}")
+    state = records.workflow.states.get(_state(task))
+    is_urgent = _state(task) == "urgent"
+    return [
+        Cell(
+            short_fhir(task.get("executionPeriod", {}).get("start", ""), records.zone),
+            f"{EVENTS}/{stored.id}",
+        ),
+        Cell(state.told(visit.language) if state else "",
+             tag=visit.say("urgent") if is_urgent else "", is_warning=is_urgent),
+        Cell(senders.get(stored.facts.sender, "")),
+    ]  # fmt: skip
+
+
+def _state(task: Json) -> str:
+    codings = task.get("businessStatus", {}).get("coding", [])
+    return str(codings[0].get("code", "")) if codings else ""
+
+
+@page(f"{EVENTS}/of/{{patient}}", access=STAFF, methods=("GET", "POST"))
+async def report(visit: Visit, records: DeclaredRecords) -> Response:
+    """Report one of a person who was vaccinated."""
+    patient = visit.path("patient")
+    found = await records.timeline(patient, types=("Immunization",), count=_DOSES_MAX)
+    doses = [(one.id, decode(one.body or b"{}")) for one in found.entries]
+    doses = [(id_, one) for id_, one in doses if "T" in str(one.get("occurrenceDateTime", ""))]
+    if not doses:
+        raise Invalid("no dose with its time is recorded of this person: record it first")
+    form, back = form_in(_HERE, "adverse-event"), f"/vaccination/of/{patient}"
+    sent, shown = await answered(visit, records, form, patient, back=back)
+    if sent is None:
+        return shown
+    entries = entries_of(sent, [LABEL])
+    event = entries[1]["resource"]
+    began = datetime.fromisoformat(event["date"])
+    times = [(datetime.fromisoformat(one["occurrenceDateTime"]), id_) for id_, one in doses]
+    given = max((at for at, _ in times if at <= began), default=min(times)[0])
+    event["suspectEntity"] = [
+        {"instance": {"reference": f"Immunization/{id_}"}}
+        for at, id_ in times
+        if at.date() == given.date()
+    ]
+    is_urgent = visit.sent.get("urgent") == "true"
+    stored = await begin(
+        visit,
+        records,
+        "report-urgently" if is_urgent else "report",
+        facts={"given": given, "began": began},
+        recorded=entries,
+        head={"for": {"reference": f"Patient/{patient}"}},
+    )
+    return visit.go(f"{EVENTS}/{stored.id}")
+
+
+async def _event(records: DeclaredRecords, task: Json) -> tuple[Json, int]:
+    """The AdverseEvent of a case, and its version."""
+    outputs = (one.get("valueReference", {}).get("reference", "") for one in task.get("output", []))
+    name = next((one for one in outputs if one.startswith("AdverseEvent/")), "")
+    stored = await records.read("AdverseEvent", name.split("/")[1] if name else "none")
+    return decode(stored.body or b"{}"), stored.version
+
+
+def _grade(event: Json) -> str:
+    for entity in event.get("suspectEntity", []):
+        for one in entity.get("causality", []):
+            return str(one.get("assessment", {}).get("coding", [{}])[0].get("code", ""))
+    return ""
+
+
+def _outcome(event: Json) -> str:
+    return str(event.get("outcome", {}).get("coding", [{}])[0].get("code", ""))
+
+
+@page(f"{EVENTS}/{{id}}", access=STAFF, methods=("GET", "POST"))
+async def case(visit: Visit, records: DeclaredRecords) -> Response:
+    """A case: what happened, what was done, and the steps that lead on."""
+    task = decode((await records.read("Task", visit.path("id"))).body or b"{}")
+    event, _ = await _event(records, task)
+    grade, outcome = _grade(event), _outcome(event)
+    one = await open_case(visit, records, visit.path("id"), grade=grade, outcome=outcome)
+    if visit.request.method == "POST":
+        await one.take(visit.sent.get("step", ""), words=visit.sent.get("words", ""))
+        return visit.go(visit.request.url.path)
+    patient = task["for"]["reference"].removeprefix("Patient/")
+    doses = [
+        decode((await records.read("Immunization", id_)).body or b"{}")
+        for entity in event.get("suspectEntity", [])
+        if (id_ := entity["instance"]["reference"].removeprefix("Immunization/"))
+    ]
+    read = visit.reader
+    return visit.page(
+        "adverse_events/case.html",
+        person=await read_person(visit, records, patient),
+        case=one,
+        what=read.concept(event.get("event")).text,
+        said=event.get("event", {}).get("text", ""),
+        began=short_fhir(event.get("date", ""), records.zone),
+        doses=[
+            (name_of(visit, product_of(dose)), str(dose.get("lotNumber", ""))) for dose in doses
+        ],
+        grade=words()["cause"].get(grade, {}).get(visit.language, ""),
+        outcome=words()["outcome"].get(outcome, {}).get(visit.language, ""),
+    )
+
+
+@page(f"{EVENTS}/{{id}}/grade", access=STAFF, methods=("GET", "POST"))
+async def grade(visit: Visit, records: DeclaredRecords) -> Response:
+    """Say what caused it and how it ended; nobody grades what they have reported."""
+    say, sent = visit.say, Sent(visit)
+    back = f"{EVENTS}/{visit.path('id')}"
+    fields = [
+        Field("cause", say("Cause"), "select", choices=_choices(visit, "cause"), is_needed=True),
+        Field("outcome", say("Outcome"), "select", choices=_choices(visit, "outcome"),
+              is_needed=True),
+        Field("words", say("On what ground"), is_needed=True, length_max=2000),
+    ]  # fmt: skip
+    one = await open_case(visit, records, visit.path("id"), grade="", outcome="")
+    if visit.request.method == "GET":
+        return form_page(visit, say("Grade"), fields, button=say("Grade"), back=back)
+    cause = sent.choice("cause", words()["cause"], is_needed=True)
+    outcome = sent.choice("outcome", words()["outcome"], is_needed=True)
+    text = sent.text("words", is_needed=True, length_max=2000)
+    if not sent.is_sound:
+        return form_page(visit, say("Grade"), fields, button=say("Grade"), back=back, sent=sent)
+    event, version = await _event(records, one.case.task)
+    assessment = {
+        "coding": [{"system": _CAUSES, "code": cause}],
+        "text": words()["cause"][cause]["zh"],
+    }
+    for entity in event.get("suspectEntity", []):
+        entity["causality"] = [{"assessment": assessment}]
+    event["outcome"] = {"coding": [{"system": _OUTCOMES, "code": outcome}]}
+    request = {"method": "PUT", "url": f"AdverseEvent/{event['id']}", "ifMatch": f'W/"{version}"'}
+    await one.take("grade", recorded=[{"resource": event, "request": request}], words=text)
+    return visit.go(back)
+
+
+async def work(visit: Visit, records: DeclaredRecords) -> list[Work]:
+    """Cases that are to be investigated."""
+    most = visit.house.settings.work_count_max + 1
+    found: dict[str, int] = {}
+    for state in ("reported", "urgent"):
+        hits = await records.find("Task", _code(records), ("business-status", state), count=most)
+        found[state] = len(hits.matches)
+    return [
+        Work(words=visit.say("adverse events to investigate"), link=f"{EVENTS}?state=reported",
+             number=found["reported"]),
+        Work(words=visit.say("urgent adverse events to investigate"), link=f"{EVENTS}?state=urgent",
+             number=found["urgent"]),
+    ]  # fmt: skip
+
+
+PAGES: Final[tuple[Page, ...]] = (*cases, report, grade, case)

@@ -1,0 +1,148 @@
+"""Certificates, their code, the check on entry to school, and adverse events, over a real store."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+import pytest
+from books import Books
+from clinic import Browser, Clinic
+from vaccinating import (
+    HERE,
+    WORKER,
+    give,
+    identity,
+    moment,
+    points,
+    received,
+    registered,
+    said,
+    store,
+)
+
+from quanmin.trust import Actor
+from quanmin.web import Visit
+from quanmin.web.verifying import Paper, address_of
+
+TEACHER = Actor("teacher", "public_health_worker", "校医", HERE)
+GRADER = Actor("grader", "public_health_worker", "疾控周医师", HERE)
+AEFI = "https://quanmin.example/fhir/CodeSystem/aefi|fever"
+MILD = "http://terminology.hl7.org/CodeSystem/adverse-event-severity|mild"
+
+
+@pytest.fixture
+async def point(clinic: Clinic) -> Clinic:
+    return await points(clinic)
+
+
+async def test_whoever_holds_a_certificate_sees_that_it_is_true_and_no_dose(
+    point: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+
+    def noted(visit: Visit, paper: Paper) -> str:
+        told.append(address_of(visit, paper))
+        return told[-1]
+
+    where = "quanmin.applications.immunization.certificates.address_of"
+    monkeypatch.setattr(where, noted)  # what the code says is read by a camera only
+    worker = await point.enter(WORKER.code)
+    child = await registered(worker, "王小明", "2025-01-01")
+    await received(worker, await store(worker))
+    assert (await give(worker, child, moment(point))).status_code == 303
+    page = await worker.get(f"/vaccination/of/{child}/certificate")
+    assert page.status_code == 200, said(page)
+    assert "M2601" in said(page)
+    assert "missing Hepatitis B" in said(page)
+    path = urlsplit(told[0]).path
+    nobody = Browser(point.pages())
+    shown = await nobody.get(path)
+    assert shown.status_code == 200, said(shown)
+    assert "王**" in said(shown)
+    assert "courses are missing" in said(shown)
+    for hidden in ("王小明", "M2601", identity("2025-01-01")):
+        assert hidden not in shown.text
+    assert "小明" not in path
+    assert (await nobody.get(path[:-6])).status_code == 410
+    assert (await nobody.get("/papers/made-up")).status_code == 410
+    for browser in (worker, nobody):
+        await browser.client.aclose()
+
+
+async def test_a_school_learns_who_is_complete_and_nothing_more(point: Clinic) -> None:
+    worker = await point.enter(WORKER.code)
+    await registered(worker, "王小明", "2025-01-01")
+    await registered(worker, "新生儿", moment(point)[:10], "004")
+    books = Books(point.guard, point.pool)
+    await point.add(TEACHER)
+    await books.appoint(TEACHER.code, duties=frozenset({"school_entry"}))
+    teacher = await point.enter(TEACHER.code)
+    home = await teacher.get("/vaccination")
+    assert home.headers["location"] == "/school-entry"
+    await teacher.get("/school-entry")
+    numbers = f"{identity('2025-01-01')}\n{identity('2024-01-01', '008')}"
+    answer = await teacher.send("/school-entry", numbers=numbers)
+    assert answer.status_code == 200, said(answer)
+    assert "王小明 2025-01-01 missing missing Hepatitis B" in said(answer)
+    assert "not registered" in said(answer)
+    kept = re.search(r'name="kept" value="([^"]+)"', answer.text)
+    assert kept is not None
+    sheet = await teacher.send("/school-entry.csv", kept=kept[1])
+    assert "王小明,2025-01-01,missing" in sheet.text
+    for wrong in ("", "12345", f"{identity('2025-01-01')} x"):
+        await teacher.get("/school-entry")
+        assert (await teacher.send("/school-entry", numbers=wrong)).status_code == 422
+    assert (await teacher.send("/school-entry.csv", kept="mine")).status_code == 400
+    hits = await worker.send("/vaccination", term=identity("2025-01-01"))
+    assert (await teacher.get(hits.headers["location"])).status_code == 403
+    for browser in (worker, teacher):
+        await browser.client.aclose()
+
+
+async def test_an_adverse_event_is_reported_investigated_graded_by_another_and_closed(
+    point: Clinic,
+) -> None:
+    worker = await point.enter(WORKER.code)
+    books = Books(point.guard, point.pool)
+    await point.add(GRADER)
+    await books.appoint(GRADER.code, duties=frozenset({"immunization"}))
+    grader = await point.enter(GRADER.code)
+    child = await registered(worker, "王小明", "2025-01-01")
+    page = f"/adverse-events/of/{child}"
+    assert (await worker.get(page)).status_code == 422
+    await received(worker, await store(worker))
+    assert (await give(worker, child, moment(point))).status_code == 303
+    fields = {"began": moment(point), "what": AEFI, "severity": MILD, "urgent": "true",
+              "words": "39 degrees"}  # fmt: skip
+    await worker.get(page)
+    early = await worker.send(page, **{**fields, "began": "2025-12-01T09:00:00"})
+    assert early.status_code == 422
+    assert "before the dose" in said(early)
+    sent = await worker.send(page, **fields)
+    assert sent.status_code == 303, said(sent)
+    case = sent.headers["location"]
+    told = said(await worker.get(case))
+    assert "Reported as urgent" in told
+    assert "M2601" in told
+    assert case in (await grader.get("/adverse-events?state=urgent")).text
+    await worker.get(case)
+    await worker.send(case, step="investigate", words="seen at home")
+    own = await worker.send(f"{case}/grade", cause="common", outcome="resolved", words="usual")
+    assert own.status_code == 403
+    await grader.get(f"{case}/grade")
+    empty = await grader.send(f"{case}/grade", cause="", outcome="", words="")
+    assert empty.status_code == 422
+    graded = await grader.send(f"{case}/grade", cause="common", outcome="ongoing", words="usual")
+    assert graded.status_code == 303, said(graded)
+    still = await grader.get(case)
+    assert "The outcome is not known" in said(still)
+    assert "Common vaccine reaction" in said(still)
+    assert (await grader.send(case, step="close")).status_code == 422
+    await grader.get(f"{case}/grade")
+    await grader.send(f"{case}/grade", cause="common", outcome="resolved", words="well again")
+    await grader.get(case)
+    assert (await grader.send(case, step="close")).status_code == 303
+    assert "Closed" in said(await worker.get(case))
+    for browser in (worker, grader):
+        await browser.client.aclose()
