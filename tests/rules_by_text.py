@@ -171,7 +171,11 @@ def _is_in(atom: str, asker: Asker, record: Record) -> bool:  # noqa: C901, PLR0
                 and (one["label"]["system"], one["label"]["code"]) in record.labels
                 for one in _KINDS
             )
-            return duty and record.sender in asker.senders_of_region and is_reported
+            codes = {asker.sender_code, asker.institution}
+            ours = record.sender in asker.senders_of_region or any(
+                system == ADDRESSED and code in codes for system, code in record.labels
+            )
+            return duty and ours and is_reported
         case "treated":
             return _top(asker, record, "treats") is not None
         case "glass-opened":

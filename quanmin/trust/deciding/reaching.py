@@ -308,9 +308,12 @@ class Reaching:
         return found
 
     def _of_duty(self, asking: Asking) -> Visibility:
-        if asking.purpose != _DUTY or asking.role != "public_health_worker" or not asking.region:
+        if asking.purpose != _DUTY or asking.role != "public_health_worker":
             return Nothing()
-        return Both((Labelled(self._reportable), OfSender(asking.region)))
+        # A report that is handed over to another area is as much of its centre's duty: what the law
+        # has reported, no refusal and no want of a consent keeps from who must process it.
+        ours = either((_of_region(asking), self.reach("addressed", asking)))
+        return both((Labelled(self._reportable), ours))
 
     def _addressed(self, asking: Asking) -> Visibility:
         keys = frozenset(self._label(ADDRESSED, code) for code in asking.addresses)
