@@ -28,6 +28,7 @@ from quanmin.trust.actors import Actor
 from quanmin.trust.deciding import (
     Rights,
     Said,
+    narrowed,
 )
 from quanmin.trust.desk import Kind
 from quanmin.trust.due import DueLists
@@ -215,15 +216,19 @@ class GuardedReading:
         versions = tuple(shown(rights, version) for version in found.versions)
         return msgspec.structs.replace(found, versions=versions)
 
-    async def search(self, query: Query) -> Hits:
-        """A slice of what the query finds among what the actor may see."""
+    async def search(self, query: Query, *, labelled: str = "") -> Hits:
+        """A slice of what the query finds among what the actor may see; with `labelled` of what has
+        this security label (system|code), also where the node has given it for what a record says.
+        """
         if query.type == AUDIT_EVENT:
             await self.refuse_stopped()
             return await self._log.search(query, self._search)
-        return await self._search(query)
+        return await self._search(query, labelled)
 
-    async def _search(self, query: Query) -> Hits:
+    async def _search(self, query: Query, labelled: str = "") -> Hits:
         rights = await self._rights("s", query.type)
+        if labelled:
+            rights = narrowed(rights, self._guard.deciding.reaching.labelled([labelled]))
         try:
             async with self._store.reading(rights.wall) as connection:
                 hits = await search_seen(connection, self.context, rights, query)

@@ -12,11 +12,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from starlette.responses import Response
+
 from quanmin.fhir.json import Json, decode
 from quanmin.trust import EntryOutcome, Stored
 from quanmin.web.case_notices import over_by, told_by
+from quanmin.web.questionnaires import Answered, questionnaire_page
 from quanmin.web.records import DeclaredRecords
 from quanmin.web.visit import Visit
+from quanmin.workflow.forms import Fault
+from quanmin.workflow.forms import Words as FormWords
 from quanmin.workflow.states import (
     Asking,
     Case,
@@ -158,6 +163,54 @@ async def open_case(visit: Visit, records: DeclaredRecords, id_: str, **facts: A
     workflow = records.workflow
     case = read_case(workflow, task, asked.zone)
     return OpenCase(case, workflow, offers(workflow, case, asked), asked, records)
+
+
+async def refused(
+    visit: Visit,
+    records: DeclaredRecords,
+    answered: Answered,
+    step: str,
+    facts: Mapping[str, Any],
+    *,
+    back: str,
+    case: Case | None = None,
+) -> Response | None:
+    """The page of a form again, with what its bounds or the rule of the step that it is for have
+    against it; None where the step may be taken, or is not this visitor's, which taking it tells.
+    """
+    found = list(answered.faults)
+    if answered.may_be_sent:
+        workflow, asked = records.workflow, await asking(visit, **facts)
+        reasons = next(
+            one.decision.reasons for one in offers(workflow, case, asked) if one.step.code == step
+        )
+        if not reasons or not set(reasons) <= workflow.reasons.keys():
+            return None
+        found = [_fault(workflow.reasons[reason]) for reason in reasons]
+    return questionnaire_page(visit, answered.filling, back=back, found=found)
+
+
+def _fault(reason: Words) -> Fault:
+    words = FormWords(reason.zh, {"en": reason.en})
+    return Fault(place="", link_id="", code="rule", words=words)
+
+
+def labelled(resource: Json, security: Sequence[Json]) -> Json:
+    """The meta of a resource with these security labels beside those that it has."""
+    meta = resource.get("meta") or {}
+    held = meta.get("security") or []
+    return {**meta, "security": [*held, *(one for one in security if one not in held)]}
+
+
+def relabelled(resource: Json, security: Sequence[Json]) -> Json:
+    """A resource with further labels, as an entry on top of the version that was read."""
+    version = (resource.get("meta") or {}).get("versionId")
+    request = {
+        "method": "PUT",
+        "url": f"{resource['resourceType']}/{resource['id']}",
+        "ifMatch": f'W/"{version}"',
+    }
+    return {"resource": {**resource, "meta": labelled(resource, security)}, "request": request}
 
 
 async def fire_due(

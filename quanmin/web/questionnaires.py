@@ -18,6 +18,7 @@ from starlette.responses import Response
 from quanmin.base.problems import Malformed
 from quanmin.fhir.json import Json, decode
 from quanmin.fhir.path import Terminology
+from quanmin.web.forms import Cell
 from quanmin.web.records import DeclaredRecords
 from quanmin.web.visit import Visit
 from quanmin.workflow.forms import (
@@ -27,9 +28,11 @@ from quanmin.workflow.forms import (
     Form,
     extract,
     fill,
+    label,
     open_response,
     prefill,
     questions,
+    words_of,
 )
 from quanmin.workflow.forms.checking import faults
 from quanmin.workflow.forms.filling import Place
@@ -183,6 +186,20 @@ def questionnaire_page(
         has_more=_changes(filling.form),
         **values,
     )
+
+
+def side_by_side(
+    visit: Visit, form: Form, responses: Sequence[Json], links: Sequence[str]
+) -> list[list[Cell]]:
+    """The answers of several responses to the same questions, as rows of a table: what is asked,
+    and a column for each.
+    """
+    language = visit.language
+    columns = [words_of(form, one, language) for one in responses]
+    return [
+        [Cell(label(form, link, language)), *(Cell(one.get(link, "")) for one in columns)]
+        for link in links
+    ]
 
 
 class _Showing:

@@ -10,7 +10,7 @@ import msgspec
 
 from quanmin.base.problems import Forbidden
 from quanmin.fhir.grammar import parse_query
-from quanmin.fhir.json import Json, encode
+from quanmin.fhir.json import Json, decode, encode
 from quanmin.fhir.query import Query
 from quanmin.trust import (
     Batch,
@@ -76,6 +76,10 @@ class DeclaredRecords:
         """The current version. Raises NotFound or Gone."""
         return await self._records.read(self._readable(type_), id_)
 
+    async def resource(self, type_: str, id_: str) -> Json:
+        """The current version as it reads. Raises NotFound or Gone."""
+        return decode((await self.read(type_, id_)).body or b"{}")
+
     async def version(self, type_: str, id_: str, version: int) -> Stored:
         """One version, current or not. Raises NotFound or Gone."""
         return await self._records.version(self._readable(type_), id_, version)
@@ -86,8 +90,9 @@ class DeclaredRecords:
         """The versions of one record, newest first."""
         return await self._records.history(self._readable(type_), id_, count=count, cursor=cursor)
 
-    async def search(self, query: Query) -> Hits:
-        """The hits of a query over a declared type.
+    async def search(self, query: Query, *, labelled: str = "") -> Hits:
+        """The hits of a query over a declared type; with `labelled` of what has this security label
+        (system|code), given by its sender or by the node for what it says.
 
         Every type it includes must be declared as well.
         """
@@ -96,20 +101,27 @@ class DeclaredRecords:
             self._readable(include.source)
             if include.target is not None:
                 self._readable(include.target)
-        hits = await self._records.search(query)
+        hits = await self._records.search(query, labelled=labelled)
         for stored in hits.included:  # an include without a target type may bring any
             self._readable(stored.type)
         return hits
 
     async def find(
-        self, type_: str, *pairs: tuple[str, str], count: int, cursor: str | None = None
+        self,
+        type_: str,
+        *pairs: tuple[str, str],
+        count: int,
+        cursor: str | None = None,
+        labelled: str = "",
     ) -> Hits:
-        """The hits of a search given as names and values, `count` at most, from `cursor` on."""
+        """The hits of a search given as names and values, `count` at most, from `cursor` on; with
+        `labelled` as in `search`.
+        """
         asked = (*pairs, ("_count", str(count)))
         query = parse_query(
             type_, asked, strict=True, zone=self._zone, limits=self._records.context.query_limits
         )
-        return await self.search(msgspec.structs.replace(query, cursor=cursor))
+        return await self.search(msgspec.structs.replace(query, cursor=cursor), labelled=labelled)
 
     async def timeline(
         self, patient_id: str, *, types: tuple[str, ...] = (), count: int, cursor: str | None = None

@@ -12,6 +12,7 @@ import msgspec
 from starlette.responses import Response
 
 from quanmin.base.problems import Malformed
+from quanmin.trust import Hits
 from quanmin.web.forms import Cell, Field
 from quanmin.web.records import DeclaredRecords
 from quanmin.web.route import Access, Page, page
@@ -111,6 +112,34 @@ def known(rows: Iterable[Sequence[Cell]], headings: Sequence[Heading], order: st
             raise _no_place()
         some = found[begin : begin + count]
         return [Row(cells, str(begin + at)) for at, cells in enumerate(some, 1)]
+
+    return fetch
+
+
+_END: Final = "end"
+
+
+def searched(
+    find: Callable[[str | None, int], Awaitable[Hits]],
+    cells: Callable[[Hits], Iterable[Sequence[Cell]]],
+) -> Fetch:
+    """The fetch of a list that is a search: `find` is asked for so many hits after a cursor,
+    `cells` makes a row of each match. A cursor tells the place after the last hit of its search, so
+    the last row that is asked for is a search of its own.
+    """
+
+    async def fetch(after: str, count: int) -> list[Row]:
+        if after == _END:
+            return []
+        first = await find(after or None, count - 1 or 1)
+        found = [Row(one, "") for one in cells(first)]
+        if not found:
+            return []
+        found[-1] = msgspec.structs.replace(found[-1], place=first.next or _END)
+        if first.next is None or count == 1:
+            return found
+        rest = await find(first.next, 1)
+        return found + [Row(one, rest.next or _END) for one in cells(rest)]
 
     return fetch
 

@@ -3,6 +3,7 @@
 Nothing here reads or writes: what a form is filled from is handed in, what comes of it handed out.
 """
 
+from quanmin.workflow.forms.answers import answers, label, words_of
 from quanmin.workflow.forms.compiling import compile_form
 from quanmin.workflow.forms.extracting import extract
 from quanmin.workflow.forms.filling import Filling, open_response
@@ -18,10 +19,13 @@ __all__ = [
     "Item",
     "Option",
     "Words",
+    "answers",
     "compile_form",
     "extract",
     "fill",
+    "label",
     "open_response",
     "prefill",
     "questions",
+    "words_of",
 ]

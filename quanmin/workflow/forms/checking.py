@@ -9,6 +9,7 @@ from quanmin.fhir.json import Json
 from quanmin.fhir.path import PathProblem, compile_path
 from quanmin.workflow.forms.filling import Filling, Place, Seen
 from quanmin.workflow.forms.model import Constraint, Fault, FaultCode, code_of
+from quanmin.workflow.forms.sending import offered
 
 
 def faults(filling: Filling) -> list[Fault]:
@@ -91,8 +92,9 @@ def _is_option(filling: Filling, place: Place, element: str, value: Json) -> boo
     item = place.item
     if item.kind == "open-choice" and element == "valueString":
         return True
-    if item.options:
-        return code_of(value) in {option.code for option in item.options}
+    options = offered(place, filling.around)
+    if options:
+        return code_of(value) in {option.code for option in options}
     terminology = filling.around.terminology
     if terminology is None or not isinstance(value, dict):
         return False

@@ -1,0 +1,49 @@
+"""What a response says, without what it was asked with: its answers by link id, and in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from quanmin.fhir.json import Json
+from quanmin.workflow.forms.compiling import option_words
+from quanmin.workflow.forms.model import Form
+
+
+def answers(response: Json) -> dict[str, Any]:
+    """The first answer to each question, by link id; of groups that repeat, that of the first."""
+    found: dict[str, Any] = {}
+
+    def gather(held: Json) -> None:
+        for one in held.get("item") or ():
+            for answer in one.get("answer") or ():
+                value = next((answer[name] for name in answer if name.startswith("value")), None)
+                found.setdefault(one["linkId"], value)
+                gather(answer)
+            gather(one)
+
+    gather(response)
+    return found
+
+
+def words_of(form: Form, response: Json, language: str) -> dict[str, str]:
+    """The answers in words, by link id in the order of the form; none for what was not answered."""
+    said = answers(response)
+    return {link: _words(said[link], language) for link in form.by_link if link in said}
+
+
+def label(form: Form, link: str, language: str) -> str:
+    """What the form calls a question."""
+    item = form.by_link.get(link)
+    return item.words.told(language) if item else link
+
+
+def _words(value: Any, language: str) -> str:
+    if isinstance(value, bool):
+        zh, en = ("是", "Yes") if value else ("否", "No")
+        return zh if language == "zh" else en
+    if isinstance(value, dict) and "value" in value:
+        return f"{value['value']} {value.get('unit') or ''}".strip()
+    if isinstance(value, dict):
+        return option_words(value).told(language)
+    text = str(value)
+    return text[:16].replace("T", " ") if text[10:11] == "T" else text
