@@ -256,16 +256,12 @@ def take(
     step = workflow.steps.get(code)
     if step is None:
         raise Invalid(f"the workflow {workflow.name} has no step of this name")
-    foreign = sorted((head or {}).keys() - _MAY_SET)
-    if foreign:
-        raise Invalid(f"{', '.join(foreign)} of a Task is the workflow's to say")
-    unknown = sorted((clocks or {}).keys() - workflow.clocks.keys())
-    if unknown:
-        raise Invalid(f"the workflow {workflow.name} has no clock {', '.join(unknown)}")
+    _refuse_unknown(workflow, head or {}, clocks or {})
     reasons = (*decide(workflow, step, case, asking).reasons, *_unrecorded(step, recorded, words))
     if reasons:
         raise _refusal(workflow, step, reasons)
     task = dict(case.task) if case is not None else _begun(workflow, asking)
+    wound = {**_clocks(workflow, task, asking.zone), **(clocks or {})}
     # What labels the Task is added to, so that none that closes it is lost on the way; the version
     # that was read stays in it.
     before, more = task.get("meta") or {}, (head or {}).get("meta") or {}
@@ -286,13 +282,24 @@ def take(
     ]
     if outputs:
         task["output"] = [*(task.get("output") or ()), *outputs]
-    _set_clocks(workflow, task, clocks or {}, asking.zone)
+    _set_clocks(workflow, task, wound, asking.zone)
     author = {"identifier": {"value": asking.actor.code}, "display": asking.actor.name}
     _enter(workflow, task, step, asking, words)
     _note(workflow, task, step, at=_instant(asking.moment, asking.zone), by=author, words=words)
     notices = tuple(workflow.notices[one] for one in step.notices)
     _label(workflow, task)
     return Taken(task, (*(_labelled(workflow, one) for one in recorded), _entry(task)), notices)
+
+
+def _refuse_unknown(
+    workflow: Workflow, head: Mapping[str, Json], clocks: Mapping[str, datetime]
+) -> None:
+    foreign = sorted(head.keys() - _MAY_SET)
+    if foreign:
+        raise Invalid(f"{', '.join(foreign)} of a Task is the workflow's to say")
+    unknown = sorted(clocks.keys() - workflow.clocks.keys())
+    if unknown:
+        raise Invalid(f"the workflow {workflow.name} has no clock {', '.join(unknown)}")
 
 
 def _refusal(workflow: Workflow, step: Step, reasons: Sequence[str]) -> Problem:

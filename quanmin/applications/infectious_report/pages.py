@@ -1,0 +1,158 @@
+"""A card: what it says, where it stands, its duplicates beside it, and the steps that lead on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any, Final
+
+from starlette.responses import Response
+
+from quanmin.applications.infectious_report.entering import (
+    CENTRE,
+    EVERYBODY,
+    FORM,
+    STAFF,
+    facts_of,
+    focus,
+    refuse_foreign,
+)
+from quanmin.applications.infectious_report.rules import is_in_time, is_one_case
+from quanmin.base.problems import Invalid
+from quanmin.fhir.json import Json, decode
+from quanmin.trust import Actor
+from quanmin.web import DeclaredRecords, Visit, page
+from quanmin.web.cases import OpenCase, asking, open_case, relabelled
+from quanmin.web.institutions import above, as_owner, code_of, nearest, owner_of
+from quanmin.web.questionnaires import side_by_side
+from quanmin.workflow import notifiable
+from quanmin.workflow.forms import answers, label, words_of
+
+_CARDS_MAX: Final = 50
+_COLUMNS_MAX: Final = 4
+_OVER: Final = frozenset({"merged", "withdrawn"})
+_REVIEWED: Final = frozenset({"check", "pass_up", "take_over", "send_back"})
+# What tells whether two cards are of one case.
+_COMPARED: Final = ("name", "sex", "birth", "document", "disease", "subtype", "class", "onset",
+                    "diagnosed", "area", "address", "institution", "doctor")  # fmt: skip
+
+
+@page("/infectious/{id}", access=EVERYBODY, methods=("GET", "POST"))
+async def card(visit: Visit, records: DeclaredRecords) -> Response:
+    """A card, and the steps that lead on."""
+    id_, asked = visit.path("id"), await asking(visit)
+    actor, now = asked.actor, asked.moment
+    task = await records.resource("Task", id_)
+    refuse_foreign(task, actor)
+    response = await focus(records, task)
+    said = notifiable.read_card(answers(response), records.zone)
+    others = await _others(records, task, said) if STAFF.admits(actor.role) else []
+    to = {"pass_up": await above(records, actor),
+          "hand_over": await nearest(records, CENTRE, said.area)}  # fmt: skip
+    there = to["hand_over"]
+    case = await open_case(
+        visit,
+        records,
+        id_,
+        **{
+            **facts_of(said),
+            # A death is asked for by the form: its step is open before there is one.
+            "death": said.death or said.onset,
+            "is_here": owner_of(task) == code_of(actor),
+            "has_higher": to["pass_up"] is not None,
+            "managed_as_a": said.is_managed_as_a,
+            "duplicates": len(others),
+            "kept_because": visit.sent.get("words", ""),
+            "other_area": there is not None and there.code != owner_of(task),
+        },
+    )
+    if visit.request.method == "GET":
+        shown = _shown(visit, case, said, [response, *(one for _, one in others)])
+        into = [(other["id"], notifiable.fact(other, "onset")) for other, _ in others]
+        return visit.page("infectious_report/card.html", into=into, **shown)
+    step, into_id = visit.sent.get("step", ""), visit.sent.get("into", "")
+    if step == "merge" and into_id not in {other["id"] for other, _ in others}:
+        raise Invalid("choose the card that this one is merged into")
+    head = _head(step, task, actor, now, into_id)
+    recorded: list[Json] = []
+    centre = to.get(step)
+    if centre is not None:
+        security = notifiable.labels(said, [*notifiable.addressed_to(task), centre.code])
+        owner = {"owner": as_owner(centre), "requester": task.get("owner")}
+        head, recorded = {**owner, "meta": {"security": security}}, [relabelled(response, security)]
+    limit = notifiable.hours(is_managed_as_a=said.is_managed_as_a).review
+    clocks = {"review": notifiable.until(now, limit)} if step in _REVIEWED else {}
+    words = visit.sent.get("words", "")
+    await case.take(step, words=words, head=head, recorded=recorded, clocks=clocks)
+    return visit.go(f"/infectious/{id_}")
+
+
+async def _others(
+    records: DeclaredRecords, task: Json, card: notifiable.Card
+) -> list[tuple[Json, Json]]:
+    """The other cases of this person and disease that are one case by the days between, each with
+    its card, as far as the visitor sees them.
+    """
+    of_person, workflow = task.get("groupIdentifier") or {}, records.workflow
+    pairs = (
+        ("code", f"{workflow.head.url}|{workflow.name}"),
+        ("group-identifier", f"{of_person.get('system')}|{of_person.get('value')}"),
+        ("_include", "Task:focus"),
+    )
+    hits = await records.find("Task", *pairs, count=_CARDS_MAX)
+    said = {f"{one.type}/{one.id}": decode(one.body or b"{}") for one in hits.included}
+    found = []
+    for other in (decode(stored.body or b"{}") for stored in hits.matches):
+        onset, state = notifiable.fact(other, "onset"), other["businessStatus"]["coding"][0]["code"]
+        is_same = notifiable.disease_of(other) == card.disease and state not in _OVER
+        if other["id"] == task["id"] or not is_same or not onset or card.onset is None:
+            continue
+        days, began = notifiable.duplicate_days(card.disease), date.fromisoformat(onset)
+        if is_one_case(onset=card.onset, other_onset=began, days=days).allowed:
+            found.append((other, said.get(other["focus"]["reference"], {})))
+    return found
+
+
+def _head(step: str, task: Json, actor: Actor, now: datetime, into: str) -> dict[str, Any]:
+    """What a step sets in the case beside its state. A card that is sent again keeps the receipt
+    that it was given first; one that is sent back is with whom it came from.
+    """
+    if step == "check" and not task.get("identifier"):
+        sent = notifiable.fact_of("sent", "valueDateTime", now.isoformat(timespec="seconds"))
+        number = notifiable.receipt(actor.place.region, now)
+        return {"identifier": [number], "input": [*(task.get("input") or ()), sent]}
+    if step == "merge":
+        return {"partOf": [{"reference": f"Task/{into}"}]}
+    return {"owner": task["requester"]} if step == "send_back" else {}
+
+
+def _shown(
+    visit: Visit, case: OpenCase, card: notifiable.Card, responses: Sequence[Json]
+) -> dict[str, Any]:
+    """What the template of a card needs; `responses` are the card and others of the same case."""
+    task, language = case.case.task, visit.language
+    sent, other = notifiable.fact(task, "sent"), visit.say("Other card")
+    is_late = False
+    if sent and card.diagnosed:
+        moment = datetime.fromisoformat(sent)
+        is_late = not is_in_time(hours=card.hours, diagnosed=card.diagnosed, sent=moment).allowed
+    said = words_of(FORM, responses[0], language)
+    compared = responses[:_COLUMNS_MAX]
+    filled_in = ("correct", "revise", "report_death")
+    return {
+        "case": case,
+        "title": notifiable.told(task, language),
+        "owner": (task.get("owner") or {}).get("display", ""),
+        "receipt": notifiable.receipt_of(task),
+        "sent": sent[:16].replace("T", " "),
+        "is_late": is_late,
+        "limit": card.hours,
+        "lines": [(label(FORM, link, language), text) for link, text in said.items()],
+        "links": {step: f"/infectious/{task['id']}/{step}" for step in filled_in},
+        "kept": [one.step for one in case.closed_steps if one.decision.reasons == ("duplicate",)],
+        "headings": [visit.say("Field"), visit.say("This card"), *[other] * (len(compared) - 1)],
+        "rows": side_by_side(visit, FORM, compared, _COMPARED),
+    }
+
+
+PAGES: Final = (card,)

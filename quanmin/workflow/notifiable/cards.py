@@ -1,0 +1,247 @@
+"""A report card as its case has it: what rules and lists ask, and how it is found and guarded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, tzinfo
+from typing import Any, Final
+from uuid import uuid4
+
+import msgspec
+
+from quanmin.fhir.json import Json
+from quanmin.workflow.forms import Option, Words
+from quanmin.workflow.notifiable.diseases import (
+    SUBTYPES,
+    SYSTEM,
+    diseases,
+    hours,
+    is_icd10,
+    notifiable,
+    subtypes,
+    subtypes_of,
+    table_on,
+)
+
+WORKFLOW: Final = "https://quanmin.example/fhir/workflow/infectious-report"
+ADDRESSED: Final = "https://quanmin.example/fhir/addressed-to"
+_FACT: Final = f"{WORKFLOW}/fact"
+_PERSON: Final = f"{WORKFLOW}/person"
+_RECEIPT: Final = "https://quanmin.example/fhir/sid/infectious-receipt"
+_CODE: Final = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
+_REPORTABLE: Final = {"system": "urn:quanmin:reportable", "code": "infectious"}
+# Kept apart by law from all who need not know, whoever codes them how (sensitivity/kinds.toml).
+_KEPT_APART: Final = {"aids": "HIV", "syphilis": "STD", "gonorrhoea": "STD"}
+
+
+class Card(msgspec.Struct, frozen=True, kw_only=True):
+    """What a card says that rules and lists ask for; "" and None for what it does not."""
+
+    disease: str = ""
+    subtype: str = ""
+    onset: date | None = None
+    diagnosed: datetime | None = None
+    death: date | None = None
+    area: str = ""
+    case_class: str = ""
+    name: str = ""
+    birth: str = ""
+    document: str = ""
+    imported: bool = False
+
+    @property
+    def person(self) -> str:
+        """By what two cards are known to be of one person: the document, else name and birth."""
+        return self.document.upper() or f"{self.name}|{self.birth}"
+
+    @property
+    def is_managed_as_a(self) -> bool:
+        """Whether the measures of class A are taken on the day of the diagnosis."""
+        table = table_on(self.diagnosed.date()) if self.diagnosed else None
+        return table is not None and table.is_managed_as_a(self.disease, self.subtype)
+
+    @property
+    def hours(self) -> int:
+        """Within how many hours of the diagnosis it is sent."""
+        return hours(is_managed_as_a=self.is_managed_as_a).report
+
+    @property
+    def is_notifiable(self) -> bool:
+        """Whether the law had the disease reported on the day of the diagnosis."""
+        table = table_on(self.diagnosed.date()) if self.diagnosed else None
+        return table is not None and self.disease in table.classes
+
+    @property
+    def subtype_fits(self) -> bool:
+        """Whether the subtype is one of the disease; where there are several, one is named."""
+        known = subtypes_of(self.disease, self.diagnosed.date()) if self.diagnosed else frozenset()
+        return self.subtype in known or (not self.subtype and len(known) < 2)
+
+
+def read_card(said: Mapping[str, Any], zone: tzinfo) -> Card:
+    """The card of which these are the answers, by link id."""
+    code = {name: str((said.get(name) or {}).get("code", "")) for name in
+            ("disease", "subtype", "class")}  # fmt: skip
+    return Card(
+        disease=code["disease"],
+        subtype=code["subtype"],
+        onset=_day(said.get("onset")),
+        diagnosed=_moment(said.get("diagnosed"), zone),
+        death=_day(said.get("death")),
+        area=str(said.get("area") or ""),
+        case_class=code["class"],
+        name=str(said.get("name") or ""),
+        birth=str(said.get("birth") or ""),
+        document=str(said.get("document") or ""),
+        imported=said.get("imported") is True,
+    )
+
+
+def head_of(card: Card, response: str, addressed: Sequence[str], sent: str = "") -> dict[str, Any]:
+    """What of a card stands in its case: by what it is found, and who is to see it."""
+    coded = [diseases()[card.disease].coding()] if card.disease in diseases() else []
+    coded += [subtypes()[card.subtype].coding()] if card.subtype in subtypes() else []
+    facts = {
+        "onset": ("valueDate", card.onset and card.onset.isoformat()),
+        "diagnosed": ("valueDateTime", card.diagnosed and card.diagnosed.isoformat()),
+        "area": ("valueCode", card.area),
+        "class": ("valueCode", card.case_class),
+        "sent": ("valueDateTime", sent),
+    }
+    return {
+        "focus": {"reference": response},
+        "priority": "stat" if card.is_managed_as_a else "routine",
+        "reasonCode": {"coding": coded},
+        "groupIdentifier": {"system": _PERSON, "value": card.person},
+        "input": [
+            fact_of(code, element, value) for code, (element, value) in facts.items() if value
+        ],
+        "meta": {"security": labels(card, addressed)},
+    }
+
+
+def labels(card: Card, addressed: Sequence[str]) -> list[dict[str, str]]:
+    """By which labels the guard knows a card: it is reportable, to whom it is addressed, and
+    whether it is of a kind that is kept apart.
+    """
+    kept = _KEPT_APART.get(card.disease)
+    strict = [{"system": _CODE, "code": kept}] if kept else []
+    named = [{"system": ADDRESSED, "code": code} for code in dict.fromkeys(addressed)]
+    return [_REPORTABLE, *strict, *named]
+
+
+def addressed_to(resource: Json) -> list[str]:
+    """The institutions to which a record is addressed."""
+    held = (resource.get("meta") or {}).get("security") or ()
+    return [one["code"] for one in held if one.get("system") == ADDRESSED]
+
+
+def fact_of(code: str, element: str, value: str) -> dict[str, Any]:
+    """One fact of a case, as an input of its Task."""
+    return {"type": {"coding": [{"system": _FACT, "code": code}]}, element: value}
+
+
+def fact(task: Json, code: str) -> str:
+    """What a case says of one fact; "" for nothing."""
+    for one in task.get("input") or ():
+        for coding in (one.get("type") or {}).get("coding") or ():
+            if coding.get("system") == _FACT and coding.get("code") == code:
+                return next((str(one[name]) for name in one if name.startswith("value")), "")
+    return ""
+
+
+def disease_of(task: Json) -> str:
+    """The disease of a case, by its code; "" for none."""
+    held = (task.get("reasonCode") or {}).get("coding") or ()
+    return next((one["code"] for one in held if one.get("system") == SYSTEM), "")
+
+
+def told(task: Json, language: str) -> str:
+    """The disease and subtype of a case in words."""
+    known = {SYSTEM: diseases(), SUBTYPES: subtypes()}
+    found = [
+        known[one["system"]].get(one["code"])
+        for one in (task.get("reasonCode") or {}).get("coding") or ()
+        if one.get("system") in known
+    ]
+    separator = "：" if language == "zh" else ": "
+    return separator.join((one.zh if language == "zh" else one.en) for one in found if one)
+
+
+def receipt(place: str, moment: datetime) -> dict[str, str]:
+    """A new number by which a card is known from the moment that it was sent; `place` is the
+    division of who sent it.
+    """
+    number = f"{place or '000000'}-{moment:%Y%m%d}-{uuid4().hex[:12].upper()}"
+    return {"system": _RECEIPT, "value": number}
+
+
+def receipt_of(task: Json) -> str:
+    """The receipt of a case; "" for none yet."""
+    held = task.get("identifier") or ()
+    return next((one["value"] for one in held if one.get("system") == _RECEIPT), "")
+
+
+def registration(said: Mapping[str, Any]) -> Json:
+    """The Patient of whom a card is, by its answers."""
+    kind = (said.get("document-kind") or {}).get("display")
+    patient = {
+        "resourceType": "Patient",
+        "name": [{"text": said["name"]}],
+        "gender": said["sex"]["code"],
+        "birthDate": said["birth"],
+        "telecom": [{"system": "phone", "value": said["phone"]}],
+        "address": [{"text": said["address"]}],
+    }
+    if said.get("document"):
+        named = {"type": {"text": kind}} if kind else {}
+        patient["identifier"] = [{**named, "value": said["document"]}]
+    return patient
+
+
+def name_original(response: Json, words: str) -> None:
+    """Say on a revised card which disease it was of before."""
+    group = next(one for one in response["item"] if one["linkId"] == "case")
+    rest = [one for one in group["item"] if one["linkId"] != "original"]
+    group["item"] = [*rest, {"linkId": "original", "answer": [{"valueString": words}]}]
+
+
+def options(url: str, day: date) -> list[Option]:
+    """What may be chosen on a card of a day: of the value set of diseases, or of subtypes."""
+    table = table_on(day)
+    listed = subtypes() if url.endswith("subtype") else diseases()
+    return [
+        Option("valueCoding", one.coding(), Words(one.zh, {"en": one.en}))
+        for one in listed.values()
+        if table is not None and (one.of or one.code) in table.classes
+    ]
+
+
+def diagnosis(condition: Json, today: date) -> dict[str, Any]:
+    """What a diagnosis fills in of a card: the disease that it means, its code, when it was made,
+    since when the person is ill; nothing where it is not notifiable.
+    """
+    for coding in (condition.get("code") or {}).get("coding") or ():
+        code = str(coding.get("code") or "")
+        found = notifiable(code, today) if is_icd10(coding) else None
+        if found is not None:
+            disease, subtype = found
+            return {
+                "disease": diseases()[disease].coding(),
+                "subtype": subtypes()[subtype].coding() if subtype else [],
+                "icd10": code,
+                "diagnosedAt": condition.get("recordedDate") or [],
+                "onsetOf": str(condition.get("onsetDateTime") or "")[:10] or [],
+            }
+    return {}
+
+
+def _day(text: Any) -> date | None:
+    return date.fromisoformat(str(text)[:10]) if text else None
+
+
+def _moment(text: Any, zone: tzinfo) -> datetime | None:
+    if not text:
+        return None
+    found = datetime.fromisoformat(str(text))
+    return found if found.tzinfo else found.replace(tzinfo=zone)

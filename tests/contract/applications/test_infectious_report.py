@@ -1,0 +1,322 @@
+"""Report cards over the real guard: entered at a hospital from a visit, checked there, reviewed at
+the county's centre, returned, revised, merged, handed over; and a card of port quarantine.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from clinic import Clinic
+from reporting import (
+    BESIDE,
+    CODES,
+    DOCTOR,
+    SUBTYPE,
+    answers,
+    entered,
+    now_of,
+    pages_of,
+    records,
+    settle,
+    shown,
+    step,
+    task_of,
+)
+from starlette.applications import Starlette
+
+from quanmin.fhir.json import decode
+from quanmin.trust import Actor
+
+
+@pytest.fixture
+async def county(clinic: Clinic) -> Clinic:
+    return await settle(clinic)
+
+
+@pytest.fixture
+def pages(county: Clinic) -> Starlette:
+    return pages_of(county)
+
+
+def state_of(task: dict[str, Any]) -> str:
+    code: str = task["businessStatus"]["coding"][0]["code"]
+    return code
+
+
+async def test_a_card_goes_its_whole_way(county: Clinic, pages: Starlette) -> None:
+    doctor = await county.enter("dr-li", pages)
+    page = await doctor.get(f"/infectious/of/{county.ids['hospital-a Patient']}")
+    assert page.status_code == 200, page.text
+    filled = shown(page.text)
+    assert filled["person/name"] == "张伟"
+    assert filled["person/birth"] == "1980-05-03"
+    where = await entered(county, doctor)
+    task = await task_of(county, where)
+    assert state_of(task) == "entered"
+    # The clock began with the diagnosis, an hour before the card.
+    end = task["restriction"]["period"]["end"]
+    assert (
+        end[:16]
+        == f"{now_of(county) - timedelta(hours=1) + timedelta(hours=23, minutes=30):%Y-%m-%dT%H:%M}"
+    )
+    assert "not receive" not in page.text
+    checker = await county.enter("pre-sun", pages)
+    await step(checker, where, "check")
+    task = await task_of(county, where)
+    assert state_of(task) == "reported"
+    receipt = task["identifier"][0]["value"]
+    assert receipt.startswith("580101-")
+    centre = await county.enter("cdc-wu", pages)
+    page = await centre.get("/infectious?state=reported")
+    assert receipt in page.text
+    assert "Measles" in page.text
+    page = await centre.get(where)
+    assert "in time" in page.text
+    await step(centre, where, "confirm")
+    assert state_of(await task_of(county, where)) == "confirmed"
+    # The resident sees where the card stands.
+    resident = await county.enter("resident", pages)
+    page = await resident.get("/infectious")
+    assert receipt in page.text
+    assert "Confirmed" in page.text
+
+
+async def test_what_is_wrong_is_told_and_what_was_filled_in_stays(
+    county: Clinic, pages: Starlette
+) -> None:
+    doctor = await county.enter("dr-li", pages)
+    where = f"/infectious/of/{county.ids['hospital-a Patient']}"
+    await doctor.get(where)
+    moment = now_of(county)
+    filled = {"person/name": "张伟", "person/birth": "1980-05-03",
+              "person/sex": "http://hl7.org/fhir/administrative-gender|male"}  # fmt: skip
+    for more, said in (
+        ({"case__onset": f"{moment + timedelta(days=1):%Y-%m-%d}"}, "onset lies after"),
+        ({"case__diagnosed": f"{moment + timedelta(hours=1):%Y-%m-%dT%H:%M}"}, "in the future"),
+        ({"case__death": "2020-01-01"}, "death lies before"),
+        ({"disease": "malaria"}, "Name the subtype"),
+        ({"disease": "malaria", "case__subtype": f"{SUBTYPE}|hepatitis-a"}, "Name the subtype"),
+        ({"person__area": "12"}, "not in the form"),
+        ({"person__birth": "2020-05-03"}, "name of a parent"),
+    ):
+        answer = await doctor.send(where, **{**filled, **answers(moment, **more)})
+        assert answer.status_code == 422, more
+        assert said in answer.text, more
+        assert shown(answer.text)["person/address"] == "青县一路 1 号"
+    assert (await records(county, DOCTOR).find("Task", count=9)).matches == ()
+
+
+async def test_nobody_at_another_institution_sees_a_card(county: Clinic, pages: Starlette) -> None:
+    where = await entered(county, await county.enter("dr-li", pages))
+    for code in ("cdc-qi", "cdc-gao", "port-he"):
+        other = await county.enter(code, pages)
+        assert (await other.get(where)).status_code == 404, code
+        assert where not in (await other.get("/infectious")).text
+
+
+async def test_a_case_under_the_measures_of_class_a_is_confirmed_above(
+    county: Clinic, pages: Starlette
+) -> None:
+    where = await entered(county, await county.enter("dr-li", pages), disease="cholera")
+    task = await task_of(county, where)
+    assert task["priority"] == "stat"
+    await step(await county.enter("pre-sun", pages), where, "check")
+    centre = await county.enter("cdc-wu", pages)
+    page = await centre.get(where)
+    assert "confirmed by the centre above" in page.text
+    await step(centre, where, "confirm", status=422)
+    await step(centre, where, "pass_up")
+    task = await task_of(county, where)
+    assert task["owner"]["identifier"]["value"] == CODES["cdc-city"]
+    await step(centre, where, "confirm", status=422)
+    city = await county.enter("cdc-gao", pages)
+    await step(city, where, "confirm")
+    assert state_of(await task_of(county, where)) == "confirmed"
+
+
+async def test_a_returned_card_is_corrected_and_keeps_its_history(
+    county: Clinic, pages: Starlette
+) -> None:
+    doctor = await county.enter("dr-li", pages)
+    where = await entered(county, doctor)
+    checker = await county.enter("pre-sun", pages)
+    await step(checker, where, "return_inside", status=422, words=" ")
+    await step(checker, where, "return_inside", words="No address")
+    page = await doctor.get(f"{where}/correct")
+    assert page.status_code == 200, page.text
+    fields = {**shown(page.text), "person/address": "青县二路 2 号", "do": "send"}
+    answer = await doctor.send(f"{where}/correct", **fields)
+    assert answer.status_code == 303, answer.text
+    task = await task_of(county, where)
+    assert state_of(task) == "entered"
+    card = task["focus"]["reference"].partition("/")[2]
+    batch = await records(county, DOCTOR)._records.history(
+        "QuestionnaireResponse", card, count=9, cursor=None
+    )
+    assert [decode(one.body or b"{}")["status"] for one in batch.versions] == [
+        "amended", "completed",
+    ]  # fmt: skip
+
+
+async def test_a_diagnosis_that_changes_after_the_review_is_revised(
+    county: Clinic, pages: Starlette
+) -> None:
+    doctor = await county.enter("dr-li", pages)
+    where = await entered(county, doctor)
+    checker, centre = await county.enter("pre-sun", pages), await county.enter("cdc-wu", pages)
+    await step(checker, where, "check")
+    await step(centre, where, "confirm")
+    receipt = (await task_of(county, where))["identifier"]
+    page = await doctor.get(f"{where}/revise")
+    fields = {**shown(page.text), **answers(now_of(county), disease="rubella")}
+    answer = await doctor.send(f"{where}/revise", **fields)
+    assert answer.status_code == 303, answer.text
+    page = await doctor.get(where)
+    assert "Rubella" in page.text
+    assert "麻疹" in page.text  # the disease before the revision
+    await step(checker, where, "check")
+    task = await task_of(county, where)
+    assert task["identifier"] == receipt
+    await step(centre, where, "confirm")
+    # A death afterwards, with its day.
+    page = await doctor.get(f"{where}/report_death")
+    fields = {**shown(page.text), "do": "send"}
+    answer = await doctor.send(f"{where}/report_death", **fields)
+    assert answer.status_code == 422
+    assert "day of death" in answer.text
+    day = f"{now_of(county):%Y-%m-%d}"
+    answer = await doctor.send(f"{where}/report_death", **{**fields, "case/death": day})
+    assert answer.status_code == 303, answer.text
+    assert state_of(await task_of(county, where)) == "entered"
+
+
+async def test_a_second_card_of_the_same_case_is_kept_with_a_reason_or_merged(
+    county: Clinic, pages: Starlette
+) -> None:
+    doctor = await county.enter("dr-li", pages)
+    checker, centre = await county.enter("pre-sun", pages), await county.enter("cdc-wu", pages)
+    first = await entered(county, doctor)
+    second = await entered(county, doctor)
+    other = await entered(county, doctor, disease="rubella")
+    page = await checker.get(second)
+    assert "Cards of the same person and disease" in page.text
+    assert first in page.text
+    assert other not in page.text
+    await step(checker, second, "check", status=422)
+    await step(checker, second, "check", words="Two visits, both are to be seen by the centre")
+    await step(checker, first, "check", words="The first")
+    await step(centre, second, "confirm", status=422)
+    await step(centre, second, "merge", status=422, into="none", words="The same case")
+    await step(centre, second, "merge", into=first.rpartition("/")[2], words="The same case")
+    task = await task_of(county, second)
+    assert state_of(task) == "merged"
+    assert task["partOf"] == [{"reference": f"Task/{first.rpartition('/')[2]}"}]
+    # The one that is left is no duplicate of what was merged.
+    await step(centre, first, "confirm")
+
+
+async def test_a_card_is_handed_over_to_where_the_person_lives(
+    county: Clinic, pages: Starlette
+) -> None:
+    where = await entered(county, await county.enter("dr-li", pages), person__area=BESIDE)
+    await step(await county.enter("pre-sun", pages), where, "check")
+    here, there = await county.enter("cdc-wu", pages), await county.enter("cdc-qi", pages)
+    assert (await there.get(where)).status_code == 404
+    await step(here, where, "hand_over")
+    task = await task_of(county, where)
+    assert state_of(task) == "handed_over"
+    page = await there.get("/infectious?state=handed_over")
+    assert where in page.text
+    await step(here, where, "take_over", status=422)
+    await step(there, where, "send_back", words="Lives elsewhere by now")
+    task = await task_of(county, where)
+    assert (state_of(task), task["owner"]["identifier"]["value"]) == ("reported", CODES["cdc-here"])
+    await step(here, where, "hand_over")
+    await step(there, where, "take_over")
+    await step(there, where, "confirm")
+    task = await task_of(county, where)
+    assert task["owner"]["identifier"]["value"] == CODES["cdc-beside"]
+
+
+async def test_a_card_of_a_port_goes_to_where_the_person_stays(
+    county: Clinic, pages: Starlette
+) -> None:
+    port = await county.enter("port-he", pages)
+    page = await port.get("/infectious/port")
+    assert page.status_code == 200, page.text
+    gender = "http://hl7.org/fhir/administrative-gender|female"
+    fields = {
+        **shown(page.text),
+        **answers(now_of(county), disease="dengue", person__area=BESIDE),
+        "person/name": "王芳",
+        "person/sex": gender,
+        "person/birth": "1990-01-01",
+        "person/document": "E12345678",
+        "abroad/imported": "true",
+        "abroad/country": "A country",
+        "abroad/port": "青市机场",
+        "abroad/arrived": f"{now_of(county):%Y-%m-%d}",
+    }
+    answer = await port.send("/infectious/port", **fields)
+    assert answer.status_code == 422  # without the flight
+    answer = await port.send("/infectious/port", **{**fields, "abroad/flight": "XX 123"})
+    assert answer.status_code == 303, answer.text
+    where = answer.headers["location"]
+    there = await county.enter("cdc-qi", pages)
+    page = await there.get(where)
+    assert "XX 123" in page.text
+    await step(there, where, "take_over")
+    await step(there, where, "confirm")
+    page = await port.get(where)
+    assert "Confirmed" in page.text
+
+
+async def test_an_hiv_card_is_seen_by_those_alone_who_process_it(
+    county: Clinic, pages: Starlette
+) -> None:
+    doctor = await county.enter("dr-li", pages)
+    where = await entered(
+        county, doctor, disease="aids", case__subtype=f"{SUBTYPE}|hiv", person__area=BESIDE
+    )
+    labels = {one["code"] for one in (await task_of(county, where))["meta"]["security"]}
+    assert "HIV" in labels
+    await step(await county.enter("pre-sun", pages), where, "check")
+    here, there = await county.enter("cdc-wu", pages), await county.enter("cdc-qi", pages)
+    await step(here, where, "hand_over")
+    await step(there, where, "take_over")
+    await step(there, where, "confirm")
+    other = Actor("cdc-mu", "public_health_worker", "木", "cdc-here")
+    await county.add(other)  # at the centre, without the duty
+    assert "AIDS" not in (await (await county.enter("cdc-mu", pages)).get("/infectious")).text
+
+
+async def test_a_diagnosis_prompts_a_card(county: Clinic, pages: Starlette) -> None:
+    patient = county.ids["hospital-a Patient"]
+    system = "http://hl7.org/fhir/sid/icd-10"
+    coded = {"coding": [{"system": system, "code": "B05.900", "display": "麻疹"}]}
+    body = {
+        "resourceType": "Condition",
+        "code": coded,
+        "subject": {"reference": f"Patient/{patient}"},
+        "recordedDate": now_of(county).isoformat(timespec="seconds"),
+    }
+    guarded = county.guard.records(
+        Actor("hospital-a", "institution", "a", "hospital-a"), purpose="TREAT", request_id="r"
+    )
+    stored = (await guarded.create("Condition", json.dumps(body).encode())).stored
+    doctor = await county.enter("dr-li", pages)
+    page = await doctor.get("/notifiable")
+    link = f"/infectious/of/{patient}?diagnosis={stored.id}"
+    assert link in page.text
+    page = await doctor.get(link)
+    fields = {**shown(page.text), **answers(now_of(county))}
+    assert shown(page.text)["case/icd10"] == "B05.900"
+    assert shown(page.text)["case/disease"].endswith("|measles")
+    answer = await doctor.send(link, **fields)
+    assert answer.status_code == 303, answer.text
+    page = await doctor.get("/notifiable")
+    assert link not in page.text
+    assert "Reported" in page.text

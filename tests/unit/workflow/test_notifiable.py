@@ -1,0 +1,194 @@
+"""The tables of notifiable diseases: how many there are by which law, what a code of ICD-10
+means on which day, and the hours and days at their limits.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, date, datetime
+
+import pytest
+
+from quanmin.workflow.notifiable import (
+    Card,
+    diagnosis,
+    diseases,
+    duplicate_days,
+    hours,
+    labels,
+    notifiable,
+    subtypes,
+    subtypes_of,
+    table_on,
+    tables,
+    until,
+)
+
+TODAY = date(2026, 3, 1)
+
+
+def test_the_table_of_2026_has_42_diseases_and_40_subtypes() -> None:
+    table = table_on(TODAY)
+    assert table is not None
+    assert Counter(table.classes.values()) == {"A": 2, "B": 29, "C": 11}
+    assert len(subtypes()) == 40
+    assert {one.of for one in subtypes().values()} <= table.classes.keys()
+    assert all(table.classes.keys() <= diseases().keys() for table in tables())
+
+
+@pytest.mark.parametrize(
+    ("day", "classes", "is_there"),
+    [
+        (date(2013, 6, 28), None, {}),
+        (date(2013, 6, 29), {"A": 2, "B": 25, "C": 11}, {"h7n9": False, "avian-influenza": True}),
+        (date(2013, 10, 31), {"A": 2, "B": 25, "C": 11}, {"h7n9": False}),
+        (date(2013, 11, 1), {"A": 2, "B": 26, "C": 11}, {"h7n9": True}),
+        (date(2020, 1, 19), {"A": 2, "B": 26, "C": 11}, {"covid-19": False}),
+        (date(2020, 1, 20), {"A": 2, "B": 27, "C": 11}, {"covid-19": True}),
+        (date(2023, 9, 19), {"A": 2, "B": 27, "C": 11}, {"mpox": False}),
+        (date(2023, 9, 20), {"A": 2, "B": 28, "C": 11}, {"mpox": True, "chikungunya": False}),
+        (date(2026, 1, 29), {"A": 2, "B": 28, "C": 11}, {"chikungunya": False}),
+        (date(2026, 1, 30), {"A": 2, "B": 29, "C": 11}, {"chikungunya": True, "sfts": True}),
+    ],
+)
+def test_the_table_in_force_is_that_of_the_day(
+    day: date, classes: dict[str, int] | None, is_there: dict[str, bool]
+) -> None:
+    table = table_on(day)
+    assert (None if table is None else dict(Counter(table.classes.values()))) == classes
+    assert table is None or {code: code in table.classes for code in is_there} == is_there
+
+
+@pytest.mark.parametrize(
+    ("disease", "subtype", "day", "is_as_a"),
+    [
+        ("plague", "", TODAY, True),
+        ("cholera", "", TODAY, True),
+        ("sars", "", TODAY, True),
+        ("anthrax", "pulmonary-anthrax", TODAY, True),
+        ("anthrax", "cutaneous-anthrax", TODAY, False),
+        ("measles", "", TODAY, False),
+        ("covid-19", "", date(2023, 1, 7), True),
+        ("covid-19", "", date(2023, 1, 8), False),
+        ("avian-influenza", "", date(2013, 10, 31), True),
+        ("avian-influenza", "", date(2013, 11, 1), False),
+    ],
+)
+def test_the_measures_of_class_a_are_taken(
+    disease: str, subtype: str, day: date, *, is_as_a: bool
+) -> None:
+    diagnosed = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
+    card = Card(disease=disease, subtype=subtype, diagnosed=diagnosed)
+    assert card.is_managed_as_a is is_as_a
+    assert card.hours == (2 if is_as_a else 24)
+
+
+def test_the_clock_is_of_hours_that_pass() -> None:
+    begin = datetime(2028, 2, 28, 23, 30, tzinfo=UTC)
+    assert until(begin, hours(is_managed_as_a=True).report) == datetime(
+        2028, 2, 29, 1, 30, tzinfo=UTC
+    )
+    assert until(begin, hours(is_managed_as_a=False).report) == datetime(
+        2028, 2, 29, 23, 30, tzinfo=UTC
+    )
+    assert hours(is_managed_as_a=True).review == 2
+    assert hours(is_managed_as_a=False).review == 24
+
+
+@pytest.mark.parametrize(
+    ("code", "means"),
+    [
+        ("B05.9", ("measles", "")),
+        ("b05900", ("measles", "")),
+        ("B05.900x001", ("measles", "")),
+        ("A22.1", ("anthrax", "pulmonary-anthrax")),
+        ("A22.7", ("anthrax", "anthrax-untyped")),
+        ("B17.1", ("viral-hepatitis", "hepatitis-c")),
+        ("B17.8", ("viral-hepatitis", "hepatitis-untyped")),
+        ("B16.0", ("viral-hepatitis", "hepatitis-d")),
+        ("B16.9", ("viral-hepatitis", "hepatitis-b")),
+        ("Z21", ("aids", "hiv")),
+        ("B20.1", ("aids", "")),
+        ("A16.0", ("tuberculosis", "tb-negative")),
+        ("A16.2", ("tuberculosis", "tb-untested")),
+        ("A50.0", ("syphilis", "syphilis-congenital")),
+        ("B08.4", ("hand-foot-mouth", "")),
+        ("A92.0", ("chikungunya", "")),
+        ("B08.5", None),
+        ("B0", None),
+        ("I10", None),
+        ("", None),
+    ],
+)
+def test_a_code_means_the_disease_of_its_longest_prefix(
+    code: str, means: tuple[str, str] | None
+) -> None:
+    assert notifiable(code, TODAY) == means
+
+
+def test_what_was_not_notifiable_then_is_not() -> None:
+    assert notifiable("A92.0", date(2026, 1, 29)) is None
+    assert notifiable("A22.1", date(2020, 1, 1)) == ("anthrax", "")
+    assert subtypes_of("anthrax", date(2020, 1, 1)) == frozenset()
+
+
+def test_every_mapped_disease_is_found_by_its_own_codes() -> None:
+    for one in (*diseases().values(), *subtypes().values()):
+        table = table_on(TODAY)
+        assert table is not None
+        if (one.of or one.code) not in table.classes:
+            continue
+        for prefix in one.icd10:
+            found = notifiable(prefix, TODAY)
+            assert found is not None
+            assert found[0] == (one.of or one.code), prefix
+
+
+def test_a_diagnosis_fills_in_what_it_says() -> None:
+    icd = "http://hl7.org/fhir/sid/icd-10"
+    made = diagnosis(
+        {
+            "code": {
+                "coding": [{"system": "urn:local", "code": "B05"}, {"system": icd, "code": "A22.1"}]
+            },
+            "recordedDate": "2026-03-01T10:00:00+08:00",
+            "onsetDateTime": "2026-02-28T07:00:00+08:00",
+        },
+        TODAY,
+    )
+    assert made["disease"]["code"] == "anthrax"
+    assert made["subtype"]["code"] == "pulmonary-anthrax"
+    assert (made["icd10"], made["onsetOf"]) == ("A22.1", "2026-02-28")
+    assert diagnosis({"code": {"coding": [{"system": "urn:local", "code": "B05"}]}}, TODAY) == {}
+
+
+@pytest.mark.parametrize(
+    ("disease", "subtype", "fits"),
+    [
+        ("measles", "", True),
+        ("malaria", "", False),
+        ("malaria", "malaria-vivax", True),
+        ("malaria", "hepatitis-a", False),
+        ("aids", "", True),
+        ("aids", "hiv", True),
+        ("measles", "hiv", False),
+    ],
+)
+def test_a_subtype_is_one_of_its_disease(disease: str, subtype: str, *, fits: bool) -> None:
+    card = Card(disease=disease, subtype=subtype, diagnosed=datetime(2026, 3, 1, tzinfo=UTC))
+    assert card.subtype_fits is fits
+
+
+def test_what_is_kept_apart_is_labelled() -> None:
+    assert [one["code"] for one in labels(Card(disease="aids"), ["x"])] == [
+        "infectious",
+        "HIV",
+        "x",
+    ]
+    assert [one["code"] for one in labels(Card(disease="syphilis"), [])] == ["infectious", "STD"]
+    assert [one["code"] for one in labels(Card(disease="measles"), [])] == ["infectious"]
+
+
+def test_of_a_chronic_infection_a_second_card_is_one_case_for_life() -> None:
+    assert duplicate_days("aids") >= 100 * 365
+    assert duplicate_days("measles") == 30
