@@ -12,7 +12,6 @@ from zoneinfo import ZoneInfo
 
 from books import ADDRESS, CREDIT, Books, organization
 from clinic import Browser, Clinic
-from ruling import brought_by, under
 from starlette.applications import Starlette
 
 from quanmin.demo.numbering import credit_code
@@ -66,7 +65,6 @@ async def settle(clinic: Clinic) -> Clinic:
         await clinic.add(actor)
         if actor.role == "public_health_worker":
             await books.appoint(actor.code, duties=DUTY)
-    clinic.guard = under(clinic.guard, brought=brought_by("quanmin.applications"))
     return clinic
 
 
