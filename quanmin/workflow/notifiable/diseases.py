@@ -143,6 +143,12 @@ def duplicate_days(disease: str) -> int:
     return days.get(disease, days["usual"])
 
 
+def observation_days(disease: str) -> int:
+    """For how many days after the last contact close contacts of a case are observed; 0: not."""
+    days: Mapping[str, int] = _raw("norm.toml")["observation_days"]
+    return days.get(disease, 0)
+
+
 def guardian_up_to() -> int:
     """Up to which age, in years, the name of a parent stands on a card."""
     age: int = _raw("norm.toml")["card"]["guardian_up_to"]
