@@ -22,7 +22,8 @@ PYTHON_IN := .venv/bin/python
 WORKERS ?= 2
 PEOPLE ?= 2000
 # The largest pieces first: what goes to one process whole must not be left for the end.
-QUICK := $(wildcard $(addprefix tests/,journeys contract property unit golden tidy))
+QUICK := $(wildcard $(addprefix tests/,journeys contract property unit golden tidy) \
+	tests/test_applications.py)
 
 help:
 	@grep -E '^#   make' Makefile | cut -c5-

@@ -28,6 +28,7 @@ from quanmin.trust.sign_in import Relying, SignIn, SignInLimits, cookie_name, pr
 from quanmin.trust.sign_in.external_settings import ExternalSettings
 from quanmin.trust.signatures.papers import Papers
 from quanmin.web import KitSettings, build
+from quanmin.web.application import Installed
 
 ADDRESS = "http://node.test"
 MAN, WOMAN = "580101198005030031", "580101197211120021"
@@ -102,11 +103,14 @@ class Clinic:
         secret = self.secrets[actor.code] = totp.new_secret()
         await totp.add(actor.code, secret, present_code(secret, periods_ago=1))
 
-    def pages(self, **settings: Any) -> Starlette:
-        """The pages as an application of their own."""
+    def pages(
+        self, *, installed: tuple[Installed, ...] | None = None, **settings: Any
+    ) -> Starlette:
+        """The pages as an application of their own, of all applications or of these."""
         usual = {"secret": b"p" * 32, "zone": ZoneInfo("Asia/Shanghai"), "is_fictional": True}
         kit = KitSettings(**{**usual, **settings})
-        return Starlette(routes=build(self.guard, self.sign_in, kit, papers=self.papers))
+        routes = build(self.guard, self.sign_in, kit, installed=installed, papers=self.papers)
+        return Starlette(routes=routes)
 
     async def session(self, code: str) -> str:
         """The cookie of a session in which this account has signed in with all it needs."""

@@ -37,6 +37,7 @@ SIDES: Final = Access(
         }
     )
 )
+KEEPERS: Final = Access((SIDES.roles or frozenset()) - {"supervisor"})
 _LIST: Final = "/posts"
 _DIGITS_MAX: Final = 18
 _DUTIES_MAX: Final = 3
@@ -93,7 +94,7 @@ async def posts(visit: Visit, records: DeclaredRecords) -> Table:
     )
 
 
-@page(f"{_LIST}/new", access=SIDES, methods=("GET", "POST"))
+@page(f"{_LIST}/new", access=KEEPERS, methods=("GET", "POST"))
 async def give(visit: Visit, records: DeclaredRecords) -> Response:
     """Give a post to an account's actor."""
     desk, say = records.desk(Registers), visit.say
@@ -137,7 +138,7 @@ async def give(visit: Visit, records: DeclaredRecords) -> Response:
     return form_page(visit, title, fields, button=button, back=_LIST, sent=sent)
 
 
-@page(f"{_LIST}/{{post}}/end", access=SIDES, methods=("GET", "POST"))
+@page(f"{_LIST}/{{post}}/end", access=KEEPERS, methods=("GET", "POST"))
 async def end(visit: Visit, records: DeclaredRecords) -> Response:
     """End a post, now or after a day to come."""
     desk, say = records.desk(Registers), visit.say

@@ -1,34 +1,14 @@
-"""Every rule of every application has an example of a yes and one of a no, and all of them hold."""
+"""Examples of rules that do not hold, or are missing, are noticed."""
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
-from typing import Any
 
 import pytest
 from trials.infection_card import rules
 
-from quanmin.web.application import Installed, discover
-from quanmin.workflow.states import faults_of_examples, rules_of
-
-
-def rules_in(installed: Installed, package: str) -> dict[str, Any]:
-    """The rules of an application, its workflow's or not."""
-    if not (installed.folder / "rules.py").is_file():
-        return {}
-    return rules_of(importlib.import_module(f"{package}.{installed.application.name}.rules"))
-
-
-@pytest.mark.parametrize(
-    ("package", "installed"),
-    [(package, one) for package in ("quanmin.applications", "trials") for one in discover(package)],
-    ids=lambda one: one.application.name if isinstance(one, Installed) else "",
-)
-def test_rules_have_examples_of_yes_and_no_that_hold(package: str, installed: Installed) -> None:
-    known, workflow = rules_in(installed, package), installed.application.workflow
-    assert faults_of_examples(installed.folder, known, workflow) == []
-
+from quanmin.web.application import discover
+from quanmin.workflow.states import faults_of_examples
 
 YES = """
 [[example]]
