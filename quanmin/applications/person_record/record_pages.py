@@ -20,6 +20,7 @@ from quanmin.web.emergency import in_emergency
 from quanmin.web.gist import flag_of, title_of, value_of
 from quanmin.web.heads import Person, read_person
 from quanmin.web.labels import tell_code, tell_type
+from quanmin.web.results import tell_result
 from quanmin.web.route import READERS
 
 _VERSIONS = 20
@@ -107,6 +108,7 @@ async def _record_page(visit: Visit, records: DeclaredRecords, stored: Stored) -
             (tell_moment(from_micros(one.at, zone), visit.language), one.words)
             for one in await records.desk(Petitions).statements(type_, id_)
         ],
+        is_result=type_ == "Observation" and tell_result(visit, stored) is not None,
         may_ask=visit.actor is not None and visit.actor.role in petition_rules().roles.asker,
     )
 

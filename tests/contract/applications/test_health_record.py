@@ -124,6 +124,16 @@ async def test_a_resident_is_led_to_their_own_record_and_to_no_other(clinic: Cli
     assert (await browser.get(f"/person/{other}")).status_code == 404
 
 
+SURVEY = [
+    {
+        "coding": [
+            {
+                "system": "http://terminology.hl7.org/CodeSystem/observation-category",
+                "code": "survey",
+            }
+        ]
+    }
+]
 RANGE = [{"low": {"value": 3.9, **MG}, "high": {"value": 6.1, **MG}}]
 
 
@@ -242,6 +252,10 @@ async def test_a_result_is_told_in_plain_words_with_its_range_and_its_trend(
         (await browser.get(f"/person/{clinic.ids['hospital-a man']}/results.csv")).text
     )
     assert len(every) == 1 + 6
+    assert f"/result/{high}" in (await browser.get(f"/record/Observation/{high}")).text
+    asked = await glucose(clinic, "hospital-a", 3, "2026-06-01", category=SURVEY)
+    assert "/result/" not in (await browser.get(f"/record/Observation/{asked}")).text
+    assert (await browser.get(f"/result/{asked}")).status_code == 404, "an answer is no result"
     condition = clinic.ids["hospital-a Condition"]
     assert (await browser.get(f"/result/{condition}")).status_code == 404
 

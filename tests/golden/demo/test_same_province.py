@@ -10,8 +10,8 @@ import hashlib
 from quanmin.demo.province import Province
 
 EXPECTED = {
-    (1, 40): "2dc3658550795c6fdd3b4ddf3cbb6f0d",
-    (58, 25): "24e8c437215386549fde21bee67b79fe",
+    (1, 40): "c043ed84db450bf2b2c4aa4e09928776",
+    (58, 25): "e66c47bb8caa0a6a8e72efdb32771204",
 }
 
 
