@@ -61,8 +61,8 @@ codes = { "hypertension" = "hypertension" }
 """
 
 
-def keepers() -> tuple[Keeper, ...]:
-    """The plans, as a node keeps lists by them."""
+def keepers(**more: Any) -> tuple[Keeper, ...]:
+    """The plans, as a node keeps lists by them, with what is told of them."""
     tables = {"immunization-2026": IMMUNIZATION, "hypertension-2017": HYPERTENSION}
     codes = {"immunization-2026": "immunization", "hypertension-2017": "chronic"}
     return tuple(
@@ -72,6 +72,7 @@ def keepers() -> tuple[Keeper, ...]:
                 shipped_text(f"{name}.json"),
                 tomllib.loads(_HEAD + table),
                 (shipped_text("activities.json"),),
+                **more,
             ),
             ZONE,
         )
@@ -98,11 +99,15 @@ class Lists:
     """A node with due lists, and what tests do with it."""
 
     def __init__(
-        self, pool: asyncpg.Pool[asyncpg.Record], folder: Path, today: date = date(2026, 6, 1)
+        self,
+        pool: asyncpg.Pool[asyncpg.Record],
+        folder: Path,
+        today: date = date(2026, 6, 1),
+        **more: Any,
     ) -> None:
         self.pool = pool
         self.calendar = Calendar(today)
-        self.plans = keepers()
+        self.plans = keepers(**more)
         self.guard: Guard = open_guard(
             pool, open_context(folder), plans=self.plans, now=self.calendar.now
         )
@@ -142,7 +147,8 @@ class Lists:
         assert isinstance(found, Explained)
         return found
 
-    async def _work(self, kind: Any, payload: Any = None) -> Any:
+    async def work(self, kind: Any, payload: Any = None) -> Any:
+        """What a job of a kind does, step by step."""
         position: Any = None
         done = 0
         while True:
@@ -157,7 +163,7 @@ class Lists:
             )
 
     async def look_again(self) -> Any:
-        return await self._work(again_kind(self.keeping, self.calendar.now))
+        return await self.work(again_kind(self.keeping, self.calendar.now))
 
     async def renew_all(self) -> Any:
         keys = sorted(self.keeping.plans)
@@ -166,7 +172,7 @@ class Lists:
                 "insert into plans.plan (plan) select unnest($1::bigint[]) on conflict do nothing",
                 keys,
             )
-        return await self._work(renew_kind(self.keeping, self.calendar.now), {"plans": keys})
+        return await self.work(renew_kind(self.keeping, self.calendar.now), {"plans": keys})
 
 
 def child(born: str, number: int | None = None, **more: Any) -> dict[str, Any]:

@@ -9,14 +9,13 @@ from quanmin.api.export import export_kind
 from quanmin.base.database import Connection
 from quanmin.base.jobs import Job, Kind
 from quanmin.node.importing import Importing
-from quanmin.node.server import Node
+from quanmin.node.server import Node, declared_notices
 from quanmin.records.reindexing import reindex_kind
 from quanmin.records.rewrapping import rewrap_kind
 from quanmin.records.rotating import rotate_kind
-from quanmin.trust import carry_on, is_errand
+from quanmin.trust import carry_on, due, is_errand
 from quanmin.trust.deciding.consents import ConsentIndex
 from quanmin.trust.deciding.regranting import regrant_kind
-from quanmin.trust.due import again_kind, renew_kind
 from quanmin.trust.lifecycle.deletions import delete_found, delete_kind
 from quanmin.trust.lifecycle.incidents import count_kind, tell_kind
 from quanmin.trust.lifecycle.retention import find_kind
@@ -58,5 +57,9 @@ def kinds_of(node: Node) -> tuple[Kind, ...]:
     own = (regranting, reindexing, rewrapping, rotating, finding, delete_kind(guard))
     stamping = stamp_kind(guard, node.actors, node.office)
     incidents = (count_kind(guard.now), tell_kind(guard.store.context, guard.now))
-    due = (renew_kind(guard.due, guard.now), again_kind(guard.due, guard.now))
-    return (importing.kind, exporting, *own, stamping, *incidents, *due)
+    lists = (
+        due.renew_kind(guard.due, guard.now),
+        due.again_kind(guard.due, guard.now),
+        due.tell_kind(guard.due, declared_notices(), guard.now),
+    )
+    return (importing.kind, exporting, *own, stamping, *incidents, *lists)

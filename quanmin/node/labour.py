@@ -24,7 +24,7 @@ from quanmin.node.memory import rest_the_collector
 from quanmin.node.server import Node, open_node
 from quanmin.node.settings import Settings
 from quanmin.node.worker import READY, Orders, carry_out
-from quanmin.trust.due import begin_renewals, put_again
+from quanmin.trust.due import begin_renewals, put_again, put_telling
 from quanmin.trust.log.keeping import adopt_all, check_in, drop_months, keep_ahead
 from quanmin.web.application import discover
 from quanmin.web.clocks import Clocks
@@ -135,8 +135,8 @@ async def sweep(node: Node) -> None:
 
 
 async def keep_due_lists(node: Node, pool: asyncpg.Pool[asyncpg.Record]) -> None:
-    """Have due lists made by plans that are new or say something else, and those looked at again
-    for whom it is another day.
+    """Have due lists made by plans that are new or say something else, those looked at again for
+    whom it is another day, and those told who are to be.
     """
     due = node.guard.due
     while True:
@@ -144,6 +144,7 @@ async def keep_due_lists(node: Node, pool: asyncpg.Pool[asyncpg.Record]) -> None
             async with pool.acquire() as connection, connection.transaction():
                 await begin_renewals(connection, due, "node")
                 await put_again(connection, due, node.guard.now())
+                await put_telling(connection, due)
         except UNAVAILABLE:
             log.warning("due lists: the database cannot be reached", exc_info=True)
         except asyncpg.PostgresError:

@@ -55,6 +55,7 @@ from quanmin.trust.clocks import TaskClocks
 from quanmin.trust.due import DueIndex, DueKeeping
 from quanmin.trust.lifecycle.petition_index import lifecycle_projections
 from quanmin.trust.log.restoring import count_restored
+from quanmin.trust.notices import NoticeKind, kinds_in
 from quanmin.trust.registers import InstitutionIndex, LicensedActs, PractitionerIndex
 from quanmin.trust.sign_in import Relying, SignIn, open_passwords
 from quanmin.trust.sign_in.id_tokens import ID_TOKEN_KEYS
@@ -184,6 +185,12 @@ def declared_plans(settings: Settings) -> tuple[Keeper, ...]:
     """The plans that applications have due lists kept by. Raises Unusable."""
     declared = (plan for one in discover() for plan in one.application.plans)
     return tuple(Keeper(plan, settings.zone) for plan in declared)
+
+
+def declared_notices() -> dict[str, NoticeKind]:
+    """The kinds of notice that applications declare, by code."""
+    several = (kinds_in(one.folder, one.application.name) for one in discover())
+    return {code: kind for kinds in several for code, kind in kinds.items()}
 
 
 def _open_context(settings: Settings, keys: KeyPort) -> Context:

@@ -14,6 +14,7 @@ import msgspec
 
 from quanmin.trust import Desk, Role
 from quanmin.trust.deciding import Bounds
+from quanmin.trust.notices import kinds_in
 from quanmin.web.route import Access, Page, checked
 from quanmin.web.sections import OTHER, section_codes
 from quanmin.web.text import Text
@@ -127,7 +128,8 @@ def _installed(module_name: str, folder_name: str) -> Installed:
         application = msgspec.structs.replace(
             application, workflow=_workflow(application, folder, module_name)
         )
-    plans = load_plans(folder, application.name, reads=application.reads)
+    kinds = kinds_in(folder, application.name)
+    plans = load_plans(folder, application.name, reads=application.reads, kinds=kinds)
     if plans:
         application = msgspec.structs.replace(application, plans=plans)
     return Installed(application, folder, _rules(application, folder))

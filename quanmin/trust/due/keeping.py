@@ -162,16 +162,20 @@ class DueKeeping:
         found = await self._groups(connection, groups, everyone)
         for statement in _FORGET:
             await connection.execute(statement, everyone)
+        await self.put(connection, found, today)
+        return len(everyone)
+
+    async def put(self, connection: Connection, groups: Sequence[Group], today: date) -> None:
+        """Work out where persons stand of whom nothing is kept, and keep it."""
         persons: list[tuple[Any, ...]] = []
         lines: list[tuple[Any, ...]] = []
-        for group, stood in zip(found, self._stand(found, today), strict=True):
+        for group, stood in zip(groups, self._stand(groups, today), strict=True):
             for patient in group.patients:
                 persons.append(self._person(group, patient, stood))
                 if patient.is_active:
                     lines += self._lines(group, patient, stood)
         await _put(connection, "person", _PERSON_COLUMNS, persons)
         await _put(connection, "due", _DUE_COLUMNS, lines)
-        return len(everyone)
 
     async def _linked(self, connection: Connection, patients: Sequence[int]) -> list[list[int]]:
         """All source Patients of the persons of these; who writes of one of them waits."""

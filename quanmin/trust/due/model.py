@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, Protocol, get_args
 import msgspec
 
 from quanmin.fhir.json import Json
+from quanmin.trust.actors import Role
 
 Status = Literal["planned", "due", "overdue", "escalated", "postponed", "excluded"]
 STATUSES: Final[tuple[Status, ...]] = get_args(Status)
@@ -63,6 +64,31 @@ class Known(msgspec.Struct, frozen=True):
     told: tuple[bytes, ...] = ()
 
 
+class Reminder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A notice to the person so many days after the day on which something is due; below zero:
+    before.
+    """
+
+    kind: str
+    days: int
+
+
+class Escalating(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A notice to staff when an escalation `to` them is reached: to those in `roles` at the
+    institution that registered the person; with `kinds` at the nearest institution of such a kind
+    in whose division that one is.
+    """
+
+    to: str
+    kind: str
+    roles: frozenset[Role]
+    kinds: frozenset[str] = frozenset()
+
+
+WORDS: Final = frozenset({"what", "due"})
+"""What the words of such notices may name: what is due, and the day."""
+
+
 class Planned(Protocol):
     """A plan, as due lists are kept by it. `stamp` is another whenever what it says is; `types` are
     those of the records that tell it something.
@@ -72,6 +98,14 @@ class Planned(Protocol):
     stamp: str
     types: frozenset[str]
     series: tuple[str, ...]
+    reminders: tuple[Reminder, ...]
+    escalations: tuple[Escalating, ...]
+
+    def title(self, line: Line) -> str:
+        """What is due, in the words of the plan."""
+
+    def told_to(self, line: Line) -> Sequence[str]:
+        """To whom it is told on each of the days on which the line escalates."""
 
     def told(self, type_: str, body: bytes) -> bytes | None:
         """What a record tells; None for nothing."""

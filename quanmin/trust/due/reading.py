@@ -9,7 +9,7 @@ or less is seen, it is worked out from just that (`_partly_seen`).
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any, Final
 
@@ -27,7 +27,7 @@ from quanmin.trust.due.keeping import OWN, WHOLE, DueKeeping, Group
 from quanmin.trust.due.model import EXCLUDED, HELD, POSTPONED, Asked, Line, Planned, Status
 from quanmin.trust.due.progress import Progress
 
-_COLUMNS: Final = (
+COLUMNS: Final = (
     "d.patient, d.sender, d.series, d.hold, d.turn, d.earliest, d.due, d.overdue, d.last,"
     " d.escalates"
 )
@@ -172,7 +172,7 @@ class DueReading:
             )
             text += f" and (d.due, d.patient, d.series) > ({bound})"
         rows = await self._connection.fetch(
-            f"select {_COLUMNS} {text} order by d.due, d.patient, d.series"
+            f"select {COLUMNS} {text} order by d.due, d.patient, d.series"
             f" limit {statement.bind(count)}",
             *statement.arguments,
         )
@@ -429,8 +429,9 @@ def _is_wanted(line: Line, asked: Asked, today: date) -> bool:
     )
 
 
-def _row(names: dict[int, str], row: Any) -> DueRow:
-    line = Line(
+def line_of(names: Mapping[int, str], row: Any) -> Line:
+    """The line of a row of these columns; `names` are those of series by their keys."""
+    return Line(
         series=names[row["series"]],
         turn=row["turn"],
         hold=row["hold"],
@@ -440,8 +441,11 @@ def _row(names: dict[int, str], row: Any) -> DueRow:
         last=row["last"],
         escalates=tuple(row["escalates"] or ()),
     )
+
+
+def _row(names: Mapping[int, str], row: Any) -> DueRow:
     place = _place(row["due"], row["patient"], row["series"])
-    return DueRow(row["patient"], row["sender"], line, place)
+    return DueRow(row["patient"], row["sender"], line_of(names, row), place)
 
 
 def _place(due: date, patient: int, series: int) -> str:

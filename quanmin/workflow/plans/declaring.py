@@ -7,15 +7,18 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
 
 from quanmin.base.problems import Invalid, Unusable
 from quanmin.fhir.json import decode
+from quanmin.trust.due import WORDS, Escalating, Reminder
+from quanmin.trust.notices import NoticeKind
 from quanmin.workflow.plans.compiling import compile_plan
 from quanmin.workflow.plans.mapping import FactTable, compile_facts
 from quanmin.workflow.plans.model import Plan
@@ -29,6 +32,8 @@ class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     definition: str
     facts: str
     activities: tuple[str, ...] = ()
+    reminder: tuple[Reminder, ...] = ()
+    escalation: tuple[Escalating, ...] = ()
 
 
 class _File(msgspec.Struct, frozen=True):
@@ -43,6 +48,8 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True):
     plan: Plan
     table: FactTable
     stamp: str
+    reminders: tuple[Reminder, ...] = ()
+    escalations: tuple[Escalating, ...] = ()
 
     @property
     def types(self) -> frozenset[str]:
@@ -50,9 +57,15 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True):
         return self.table.types | {"Patient"}
 
 
-def load_plans(folder: Path, owner: str, *, reads: frozenset[str]) -> tuple[Declared, ...]:
-    """The plans that the application in a folder declares; none without a file. Raises Unusable
-    with everything that is wrong.
+def load_plans(
+    folder: Path,
+    owner: str,
+    *,
+    reads: frozenset[str],
+    kinds: Mapping[str, NoticeKind] = MappingProxyType({}),
+) -> tuple[Declared, ...]:
+    """The plans that the application in a folder declares, which reads these types and has these
+    kinds of notice; none without a file. Raises Unusable with everything that is wrong.
     """
     path = folder / "definitions" / FILE
     if not path.is_file():
@@ -72,6 +85,7 @@ def load_plans(folder: Path, owner: str, *, reads: frozenset[str]) -> tuple[Decl
                 f"{entry.code}: {problem}"
             ]
     faults += _faults(owner, found, reads)
+    faults += [fault for one in found for fault in _untold(one, kinds)]
     if faults:
         where = f"{folder.name}/definitions/{FILE}"
         raise Unusable("\n".join([f"{where} has {len(faults)} faults:", *faults]))
@@ -83,6 +97,7 @@ def declare(
     definition: bytes,
     facts: Mapping[str, Any],
     activities: tuple[bytes, ...] = (),
+    **more: Any,
 ) -> Declared:
     """A plan out of a PlanDefinition, Bundles of ActivityDefinitions and a table of facts. Raises
     Invalid.
@@ -92,7 +107,7 @@ def declare(
     plan = compile_plan(decode(definition), inside)
     told = msgspec.json.encode(facts, order="deterministic", enc_hook=str)
     stamp = hashlib.sha256(b"\x00".join([definition, told])).hexdigest()[:32]
-    return Declared(code=code, plan=plan, table=compile_facts(facts), stamp=stamp)
+    return Declared(code=code, plan=plan, table=compile_facts(facts), stamp=stamp, **more)
 
 
 def _declared(folder: Path, entry: _Entry) -> Declared:
@@ -101,6 +116,8 @@ def _declared(folder: Path, entry: _Entry) -> Declared:
         _read(folder, f"{entry.definition}.json"),
         tomllib.loads(_read(folder, f"{entry.facts}.toml").decode()),
         tuple(_read(folder, f"{name}.json") for name in entry.activities),
+        reminders=entry.reminder,
+        escalations=entry.escalation,
     )
 
 
@@ -125,3 +142,26 @@ def _faults(owner: str, found: list[Declared], reads: frozenset[str]) -> list[st
         f"{code}: is declared twice" for code in sorted({c for c in codes if codes.count(c) > 1})
     ]
     return faults
+
+
+def _untold(one: Declared, kinds: Mapping[str, NoticeKind]) -> Iterator[str]:
+    """What is wrong with the notices of a plan."""
+    known = {
+        escalation.to
+        for series in one.plan.series
+        for urgency in (
+            series.urgency,
+            *(turn.urgency for turn in series.turns),
+            *(case.urgency for case in series.cases),
+        )
+        for escalation in urgency.escalations
+    }
+    for escalation in one.escalations:
+        if escalation.to not in known:
+            yield f"{one.code}: the plan escalates nothing to {escalation.to}"
+    for code in (*(each.kind for each in one.reminders), *(each.kind for each in one.escalations)):
+        kind = kinds.get(code)
+        if kind is None:
+            yield f"{one.code}: definitions/notices.toml has no kind {code}"
+        elif not kind.places <= WORDS:
+            yield f"{one.code}: the words of {code} may name {', '.join(sorted(WORDS))}"

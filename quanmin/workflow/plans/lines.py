@@ -55,6 +55,7 @@ class Keeper:
         self.declared = declared
         self.code, self.stamp = declared.code, declared.stamp
         self.types = declared.types
+        self.reminders, self.escalations = declared.reminders, declared.escalations
         self.series = tuple(one.id for one in declared.plan.series)
         self._zone = zone
         self._sought = {type_: _sought(declared, type_) for type_ in declared.types}
@@ -120,8 +121,13 @@ class Keeper:
             source=part.source if is_dated else series.source,
         )
 
+    def told_to(self, line: Line) -> Sequence[str]:
+        """See `Planned`."""
+        series = next(one for one in self.declared.plan.series if one.id == line.series)
+        return [one.to for one in parts_of(series)[line.turn - 1].urgency.escalations]
+
     def title(self, line: Line) -> str:
-        """What is due, in the words of the plan."""
+        """See `Planned`."""
         series = next(one for one in self.declared.plan.series if one.id == line.series)
         part = parts_of(series)[line.turn - 1]
         return (
