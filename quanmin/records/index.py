@@ -102,6 +102,11 @@ def value_param(type_: str) -> str | None:
 UNTOLD = math.nan
 """Beside a code: there is a value, or several, but not one number that says enough."""
 
+VALUELESS = -math.inf
+"""Beside a code: there is none. In a row with a null, and in its entry, eight bytes more would say
+which column is null; rows from before it have one.
+"""
+
 _COARSE_MIN, _COARSE_MAX = Decimal("1e-30"), Decimal("1e30")
 
 
@@ -125,14 +130,14 @@ class IndexEntry(msgspec.Struct):
     and not `several` (it has more than one extent; then the extents stand in `dated` and
     `low`/`high` only order the record). `keyed` are (key, system), `dated` (key, low, high),
     `ranged` (key, low, high or None for a point). `value` is what stands beside each code: the
-    number of the type's `value_param`, UNTOLD where it has not just one, None where it has none.
+    number of the type's `value_param`, UNTOLD where it has not just one, VALUELESS without any.
     """
 
     present: int = 0
     several: bool = False
     low: int | None = None
     high: int | None = None
-    value: float | None = None
+    value: float = VALUELESS
     tokens: set[int] = msgspec.field(default_factory=set)
     refs: set[int] = msgspec.field(default_factory=set)
     words: set[int] = msgspec.field(default_factory=set)

@@ -232,7 +232,9 @@ def value_beside(bounds: Bounds, keys: Iterable[int] = ()) -> Write:
             for sign, end in ((">=", least), ("<=", most))
             if end is not None
         ]
-        condition = " and ".join(conditions) or "s.value is not null"
+        if least is None:
+            conditions.append("s.value > '-Infinity'")  # where there is none
+        condition = " and ".join(conditions)
         if asked:
             condition += f" and {_stands(asked, bind)}"
         # To the database, what is no number is greater than all.
