@@ -60,11 +60,12 @@ _UNFIT: Final = """
 """
 
 # Under policies an index serves only what cannot tell of the rows that it looks at. These compare
-# numbers and say nothing of them in an error, but PostgreSQL does not promise it of arrays of any
-# type and of numeric.
+# or hash numbers and say nothing of them in an error, but PostgreSQL does not promise it of arrays
+# of any type, of numeric and of hashes.
 _SILENT: Final = (
     *("arraycontains(anyarray, anyarray)", "arrayoverlap(anyarray, anyarray)"),
     *(f"numeric_{name}(numeric, numeric)" for name in ("lt", "le", "eq", "ge", "gt")),
+    *("hashint8extended(bigint, bigint)", "int8(integer)"),
 )
 # What a query is told by an index alone it still is when the index holds what decides.
 _INDEXES: Final = {

@@ -229,6 +229,9 @@ class _Writer:
     def _atom(self, visibility: Visibility) -> tuple[str, str]:
         alias, bind = self._alias, self._bind
         match visibility:
+            case OfSender(senders) if len(senders) == 1:
+                # One alone by =, which leaves its index the order.
+                return "sender", f"{alias}.sender = {bind(min(senders))}::int"
             case OfSender(senders):
                 return "sender", f"{alias}.sender = any({bind(sorted(senders))}::int[])"
             case OfPatient(patients):

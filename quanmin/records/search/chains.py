@@ -33,6 +33,7 @@ from quanmin.records.search.term import (
     Walk,
     among_rids,
     any_rid,
+    either,
     is_present,
     never,
 )
@@ -56,7 +57,9 @@ PATIENTS_MAX: Final = 50_000
 
 
 class Select(Protocol):
-    """Makes the search at the other end of a reference ready, under the asker's visibility."""
+    """Makes the search at the other end of a reference ready, under the asker's visibility: in
+    parts, none of which has a record of another.
+    """
 
     def __call__(
         self,
@@ -65,7 +68,7 @@ class Select(Protocol):
         among: Write | None = None,
         *,
         is_few: bool = False,
-    ) -> Awaitable[Selected]:
+    ) -> Awaitable[tuple[Selected, ...]]:
         """Among all records of the type, or those for which `among` holds of the row `r`; `is_few`
         says that they are no more than the near records that are being decided.
         """
@@ -127,10 +130,10 @@ class _Referred:
             by_target = targets.get(end.type)
             if by_target:
                 among = any_rid(set(by_target))
-                selected = await self._select(end.type, end.condition, among, is_few=True)
-                rows = await selected.all(self._reader, len(by_target))
-                for rid in await _decided(self._reader, self._context, selected, rows):
-                    found |= by_target[rid]
+                for selected in await self._select(end.type, end.condition, among, is_few=True):
+                    rows = await selected.all(self._reader, len(by_target))
+                    for rid in await _decided(self._reader, self._context, selected, rows):
+                        found |= by_target[rid]
         return found
 
     def _targets(self, stored: Stored) -> Iterable[tuple[str, int]]:
@@ -144,8 +147,9 @@ class _Referred:
         """Everything at the far ends for which the condition holds; None when it is too much."""
         found: set[int] = set()
         for end in self._chain.ends:
-            if takes(self._chain.param, end.type):
-                selected = await self._select(end.type, end.condition)
+            if not takes(self._chain.param, end.type):
+                continue
+            for selected in await self._select(end.type, end.condition):
                 rids = await _few(self._reader, self._context, selected)
                 if rids is None or len(found) + len(rids) > KEYS_MAX:
                     return None
@@ -168,21 +172,23 @@ class _Referring:
         self._is_owner = self._near == "Patient" and is_owner(self._source, has.param)
         # Whether what is found is referred to indeed, and not another patient of the same record.
         self._is_certain = True
-        # The code by whose index the database looks up near records itself.
-        self._coded: Walk | None = None
+        # The codes by whose index the database looks up near records itself.
+        self._coded: list[Walk] = []
 
     async def term(self, *, is_driven: bool) -> Term:
         """See `link_term`."""
         if not takes(self._param, self._near):
             return Term((), row=never, drives=True)
         rids = None if is_driven else await self._all()
-        if rids is None and self._coded is None:
+        if rids is None:
             return Term((), is_exact=False, judges=(self,))
-        is_few = rids is not None and len(rids) <= DECIDED_MAX
-        among = _of_coded(self._coded) if self._coded is not None else among_rids(rids or set())
+        is_few = not self._coded and len(rids) <= DECIDED_MAX
+        ways = [_of_coded(walk) for walk in self._coded]
+        if rids or not ways:
+            ways.append(any_rid(rids) if is_few else among_rids(rids))
         return Term(
             (),
-            row=any_rid(rids) if rids is not None and is_few else among,
+            row=either(*ways),
             is_exact=self._is_certain,
             drives=is_few,
             judges=() if self._is_certain else (self,),
@@ -192,9 +198,14 @@ class _Referring:
         """Those of the records, by key, to which one refers for which the condition holds."""
         rids = {one.rid for one in stored}
         keys = _keys(self._context, self._source, self._param, rids)
-        selected = await self._among(keys)
-        if not selected.undecided and not selected.judges:
-            return await self._pointed_at(keys)
+        found: set[int] = set()
+        for selected in await self._among(keys):
+            if not selected.undecided and not selected.judges:
+                return await self._pointed_at(keys)
+            found |= await self._decided(selected)
+        return found & rids
+
+    async def _decided(self, selected: Selected) -> set[int]:
         limit = self._context.limits.sort_rows_max
         rows = await selected.all(self._reader, limit + 1)
         if len(rows) > limit:
@@ -202,9 +213,9 @@ class _Referring:
                 f"more than {limit} records that refer to a few others would have to be decided one"
                 f" by one: narrow the search, or what _has:{self._source.name} asks for"
             )
-        return await self._targets(selected, rows) & rids
+        return await self._targets(selected, rows)
 
-    async def _among(self, keys: dict[int, int]) -> Selected:
+    async def _among(self, keys: dict[int, int]) -> tuple[Selected, ...]:
         among = set(keys.values())
         if not self._is_owner:
             arm = keys_arm(self._source.number, "refs", among)
@@ -226,20 +237,31 @@ class _Referring:
         if self._is_owner:
             # By patient there is a B-tree; the key tells one reference to the patient from another.
             place = f"r.patient = n.rid and (case when {place} then true else false end)"
-        selected = await self._select(self._source.name, self._condition, lambda _: place)
+        parts = await self._select(self._source.name, self._condition, lambda _: place)
         statement = Statement()
-        conditions = " and ".join(write(statement.bind) for write in selected.reading)
         rids, values = statement.bind(list(keys)), statement.bind(list(keys.values()))
+        there = [
+            f"(select true from records.record r where {' and '.join(conditions)} limit 1)"
+            for conditions in ([one(statement.bind) for one in part.reading] for part in parts)
+        ]
         rows = await self._reader.rows(
             f"select n.rid from unnest({rids}::bigint[], {values}::bigint[]) as n (rid, key)"
-            f" where (select true from records.record r where {conditions} limit 1)",
+            f" where {' or '.join(there)}",
             statement,
         )
         return {row["rid"] for row in rows}
 
     async def _all(self) -> set[int] | None:
         """Everything that is referred to so; None when too much refers."""
-        selected = await self._select(self._source.name, self._condition)
+        found: set[int] = set()
+        for selected in await self._select(self._source.name, self._condition):
+            rids = await self._all_of(selected)
+            if rids is None:
+                return None
+            found |= rids
+        return found
+
+    async def _all_of(self, selected: Selected) -> set[int] | None:
         is_plain = not selected.uncounted and not selected.judges
         if is_plain and self._is_owner:
             return await self._patients(selected)
@@ -247,7 +269,9 @@ class _Referring:
         return None if len(rows) > DECIDED_MAX else await self._targets(selected, rows)
 
     async def _patients(self, selected: Selected) -> set[int] | None:
-        """The patients of the records, which no body must be opened for."""
+        """The patients of the records, which no body must be opened for; none where `_coded` tells
+        of them.
+        """
         is_sole = is_sole_owner(self._source, self._param)
         # Those of hidden records are found too, and decided against when they are met.
         walk = selected.only_walk if is_sole else selected.around
@@ -257,11 +281,11 @@ class _Referring:
         if expected > limit:
             return None
         if walk is not None and (is_sole or expected > READ_EASILY):
-            self._is_certain = is_sole
+            self._is_certain = self._is_certain and is_sole
             number, patients = await selected.patients(self._reader, SEEN_FIRST)
             if number == SEEN_FIRST and len(patients) >= SEEN_FIRST // 2:
-                self._coded = walk
-                return None
+                self._coded.append(walk)
+                return set()
             if number == SEEN_FIRST:
                 number, patients = await selected.patients(self._reader, limit + 1)
             return None if number > limit or len(patients) > PATIENTS_MAX else patients

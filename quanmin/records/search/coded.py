@@ -4,6 +4,8 @@ searched by time.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from quanmin.fhir.earth import cells_around
@@ -154,7 +156,8 @@ def _keyed_term(
     row = any_key("tokens", systems) if systems else None
     if not pairs:
         return Term((clause,), row=row or never)
-    walk = Walk(tuple(pairs))
+    walls = () if scope.lot is None else tuple(scope.lot.walls)
+    walk = Walk(tuple(pairs), walls=walls)
     return Term(
         (clause,),
         row=row,
@@ -166,12 +169,39 @@ def _keyed_term(
 
 
 def _codes(walk: Walk) -> Arm:
+    if walk.walls:
+        return Arm(
+            lambda bind: entries(walk, bind, "s.rid"),
+            lambda bind, limit: f"({entries(walk, bind, 's.rid', str(limit))})",
+        )
     keys = [key for key, _ in walk.pairs]
     return side_arm("keyed", keys, lambda bind: system_condition(walk, bind), BY_TIME)
 
 
+# So many codes are hashed each by itself, so that the planner knows how common they are.
+_APART_MAX = 16
 # As the index on codes is.
 BY_TIME = "s.low desc nulls last, s.rid"
+
+
+def entries(
+    walk: Walk,
+    bind: Bind,
+    columns: str,
+    limit: str = "",
+    *,
+    is_distinct: bool = False,
+    is_owned: bool = False,
+) -> str:
+    """A subselect of what the index on codes has for a walk, along that index: for each row `s`
+    these columns, at most `limit`; of each record once, of those of patients only, where that is
+    asked. Those of a sender are read by an index of their own, and come in no order.
+    """
+    where = of_walk(walk, bind) + (" and s.patient is not null" if is_owned else "")
+    distinct = "distinct on (s.low, s.rid) " if is_distinct else ""
+    order = f" order by {BY_TIME}" if is_distinct or not walk.walls else ""
+    text = f"select {distinct}{columns} from records.keyed s where {where}{order}"
+    return f"{text} limit {limit}" if limit else text
 
 
 def system_condition(walk: Walk, bind: Bind) -> str:
@@ -192,13 +222,36 @@ def system_condition(walk: Walk, bind: Bind) -> str:
 def of_walk(walk: Walk, bind: Bind) -> str:
     """A condition on a row `s` of `records.keyed`: it is one of the walk's."""
     keys = sorted({key for key, _ in walk.pairs})
-    one = f"s.key = {bind(keys[0])}::bigint" if len(keys) == 1 else ""
-    conditions = [one or f"s.key = any({bind(keys)}::bigint[])", system_condition(walk, bind)]
+    if walk.walls:
+        conditions = [_of_senders(keys, walk.walls, bind)]
+    elif len(keys) == 1:
+        conditions = [f"s.key = {bind(keys[0])}::bigint"]
+    else:
+        conditions = [f"s.key = any({bind(keys)}::bigint[])"]
+    conditions.append(system_condition(walk, bind))
     if walk.patients:
         conditions.append(of_patients("s", walk.patients, bind))
     if walk.value is not None:
         conditions.append(walk.value(bind))
     return " and ".join(conditions)
+
+
+def _of_senders(keys: Sequence[int], walls: Sequence[int], bind: Bind) -> str:
+    """By the index on codes and senders together, each of which is a hash."""
+    hashed = "hashint8extended(s.key, s.wall::bigint)"
+    if len(keys) > _APART_MAX:
+        of_all = (
+            f"select hashint8extended(k.key, w.wall) from unnest({bind(list(keys))}::bigint[])"
+            f" as k (key) cross join unnest({bind(list(walls))}::bigint[]) as w (wall)"
+        )
+        return f"{hashed} = any(array({of_all}))"
+    places = [f"{bind(wall)}::bigint" for wall in walls]
+    each = [
+        f"hashint8extended({key}, {wall})"
+        for key in [f"{bind(key)}::bigint" for key in keys]
+        for wall in places
+    ]
+    return f"{hashed} = any(array[{', '.join(each)}])"
 
 
 def _probe(walk: Walk) -> Write:

@@ -15,7 +15,7 @@ from quanmin.records.search.advising import advice
 from quanmin.records.search.including import included
 from quanmin.records.search.order import NEWEST_FIRST, Order, in_columns, order_of
 from quanmin.records.search.reader import Reader, Statement
-from quanmin.records.search.selecting import select
+from quanmin.records.search.selecting import select_in_lots
 from quanmin.records.search.selection import OfEach, Part, Selection
 from quanmin.records.search.slices import Slices
 from quanmin.records.search.sorting import TiedSlices, sorted_slice
@@ -88,11 +88,12 @@ async def _found(reader: Reader, context: Context, query: Query, visibility: Vis
         order = order_of(scope, part.sort[:given], clauses)
         # What is sorted after reading is read in no order.
         wanted = order if given or not part.sort else None
-        selected = await select(reader, scope, part, visibility, wanted)
-        parts.append(Part(scope.definitions[0].name, selected, order))
+        name = scope.definitions[0].name
+        lots = await select_in_lots(reader, scope, part, visibility, wanted)
+        parts += [Part(name, selected, order, lot) for lot, selected in lots]
     order = parts[0].order if parts else NEWEST_FIRST
     types = tuple(part.type for part in parts)
-    if query.type is not None:
+    if len(parts) == 1:
         return _Found(parts[0].selected, order, given, types)
     return _Found(OfEach(tuple(parts)), order, given, types)
 

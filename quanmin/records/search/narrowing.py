@@ -101,7 +101,8 @@ async def narrow(
     measured = [term for term in terms if term.found and not is_driven]
     # A lone code in time order is walked in any case, so that its size need not be known.
     is_walked = is_timed and is_met and len(terms) == 1 and terms[0].walk is not None
-    sizes_found = await _measure(reader, measured, FEW if is_walked else MANY)
+    number_max = FEW if is_walked else MANY
+    sizes_found = await _measure(reader, measured, number_max)
     sizes = dict(zip(map(id, measured), sizes_found, strict=True))
     # What is measured are the hidden records too: who does not see all is asked for nothing less,
     # so that the way a question is carried out does not tell of records that are hidden.
@@ -109,7 +110,7 @@ async def narrow(
         return Narrowed(is_empty=True)
     if not is_driven and not any(_is_few(term, sizes) for term in terms):
         terms = [await _sharpened(reader, term) for term in terms]
-    choice = _Choice(terms, sizes, is_driven=is_driven)
+    choice = _Choice(terms, sizes, is_driven=is_driven, number_max=number_max)
     if is_timed and is_met:
         await choice.look_beside(reader)
     huge = choice.huge()
@@ -151,7 +152,7 @@ async def _weighed(reader: Reader, always: Sequence[Write], terms: list[Term]) -
 
 
 def _within(walk: Walk | None, patients: frozenset[int]) -> Walk | None:
-    return None if walk is None else Walk(walk.pairs, patients)
+    return None if walk is None else msgspec.structs.replace(walk, patients=patients)
 
 
 def _is_beside(term: Term, code: Term) -> bool:
@@ -286,8 +287,11 @@ def _not(write: Write) -> Write:
 class _Choice:
     """Goes through the terms once, the most selective first."""
 
-    def __init__(self, terms: Sequence[Term], sizes: dict[int, Size], *, is_driven: bool) -> None:
+    def __init__(
+        self, terms: Sequence[Term], sizes: dict[int, Size], *, is_driven: bool, number_max: int
+    ) -> None:
         self._sizes = sizes
+        self._number_max = number_max
         self._many = MANY
         self._terms = sorted(terms, key=self._rank)
         self._is_led = is_driven
@@ -394,7 +398,7 @@ class _Choice:
 
     def _is_short(self, walked: Term) -> bool:
         has_patients = walked.walk is not None and bool(walked.walk.patients)
-        return has_patients or self._number(walked) <= MANY
+        return has_patients or self._number(walked) <= self._number_max
 
     def _only_set(self) -> tuple[Arm, ...]:
         """The side table's own answer, when the search asks for nothing else."""

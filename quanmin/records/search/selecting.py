@@ -5,17 +5,20 @@ What is asked of other records is selected here too, under the same visibility.
 
 from __future__ import annotations
 
-from quanmin.fhir.query import Condition, Query, query_of
+import msgspec
+
+from quanmin.fhir.query import Clause, Condition, Filtering, Query, query_of
 from quanmin.records.search.arm import Write
 from quanmin.records.search.chains import link_term
 from quanmin.records.search.filtered import filter_term
 from quanmin.records.search.linked import compartment_row
+from quanmin.records.search.lots import Lot, lots_of
 from quanmin.records.search.meaning import Meaning
-from quanmin.records.search.narrowing import leads, narrow
+from quanmin.records.search.narrowing import MANY, leads, narrow
 from quanmin.records.search.order import Order, can_walk
-from quanmin.records.search.reader import Reader
+from quanmin.records.search.reader import Reader, Statement
 from quanmin.records.search.selection import Selected
-from quanmin.records.search.term import Scope, never
+from quanmin.records.search.term import Scope, Term, never
 from quanmin.records.search.terms import terms_of
 from quanmin.records.search.told import told_of
 from quanmin.records.visibility import (
@@ -37,12 +40,36 @@ async def select(
     reader: Reader, scope: Scope, query: Query, visibility: Visibility, order: Order | None
 ) -> Selected:
     """The visible records of the one type of `scope` that a query is about."""
+    return await _selecting(reader, scope, query, visibility).whole(query, order)
+
+
+async def select_in_lots(
+    reader: Reader, scope: Scope, query: Query, visibility: Visibility, order: Order | None
+) -> tuple[tuple[Lot | None, Selected], ...]:
+    """The same in disjoint parts, each with its lot, where an index tells all of them and what is
+    asked does not leave few records in any case.
+    """
+    return await _selecting(reader, scope, query, visibility).in_lots(query, order)
+
+
+def _selecting(reader: Reader, scope: Scope, query: Query, visibility: Visibility) -> _Selecting:
     compartment = None
     if query.compartment is not None:
         compartment = compartment_row(scope, *query.compartment)
-    return await _Selecting(reader, scope, visibility, compartment, is_few=compartment is not None)(
-        query, order
-    )
+    return _Selecting(reader, scope, visibility, compartment, is_few=compartment is not None)
+
+
+class _Prepared(msgspec.Struct, frozen=True):
+    """What is asked, made ready for all lots alike."""
+
+    clauses: tuple[Clause, ...]
+    terms: tuple[Term, ...]
+    links: tuple[Term, ...]
+    filters: tuple[Filtering, ...]
+
+    def leads(self) -> bool:
+        """Whether it leaves few records, whosever they are."""
+        return any(term.drives and not term.is_negative for term in (*self.terms, *self.links))
 
 
 class _Selecting:
@@ -62,32 +89,72 @@ class _Selecting:
         self._visibility = visibility
         self._among = among
         self._is_few = is_few
+        lot = scope.lot
         self._seen = narrow_to_type(visibility, scope.definitions[0].name)
+        self._seen = self._seen if lot is None else lot.seen
 
-    async def __call__(self, query: Query, order: Order | None) -> Selected:
+    async def whole(self, query: Query, order: Order | None) -> Selected:
+        """All that is seen at once."""
+        return await self._selected(await self._prepared(query), order)
+
+    async def in_lots(
+        self, query: Query, order: Order | None
+    ) -> tuple[tuple[Lot | None, Selected], ...]:
+        """See `select_in_lots`."""
+        prepared = await self._prepared(query)
+        lots = () if self._among is not None or prepared.leads() else lots_of(self._seen)
+        is_measured = any(term.found for term in prepared.terms) or bool(prepared.filters)
+        if is_measured and not all([await self._is_little(lot) for lot in lots]):
+            lots = ()
+        if not lots:
+            return ((None, await self._selected(prepared, order)),)
+        return tuple([(lot, await self._in(lot, prepared, order)) for lot in lots])
+
+    async def _is_little(self, lot: Lot) -> bool:
+        """Whether each record of few patients may be asked; not of a sender, who has an index."""
+        if not lot.is_of_few:
+            return True
+        statement = Statement()
+        scope = msgspec.structs.replace(self._scope, lot=lot)
+        selecting = _Selecting(self._reader, scope, self._visibility, None, is_few=False)
+        where = " and ".join(write(statement.bind) for write in selecting._always())
+        rows = f"select 1 from records.record r where {where} limit {MANY + 1}"
+        number = (await self._reader.rows(f"select count(*) from ({rows}) c", statement))[0][0]
+        return bool(number <= MANY)
+
+    async def _in(self, lot: Lot, prepared: _Prepared, order: Order | None) -> Selected:
+        scope = msgspec.structs.replace(self._scope, lot=lot)
+        terms = await terms_of(self._reader, scope, prepared.clauses)
+        selecting = _Selecting(self._reader, scope, self._visibility, None, is_few=False)
+        return await selecting._selected(
+            msgspec.structs.replace(prepared, terms=tuple(terms)), order
+        )
+
+    async def _prepared(self, query: Query) -> _Prepared:
+        meaning = Meaning(self._reader, self._scope.context, self._visibility)
+        definition = self._scope.definitions[0]
+        clauses = await meaning.of_all(definition, query.clauses)
+        terms = await terms_of(self._reader, self._scope, clauses)
+        is_few = self._is_few or _is_of_patients(self._seen) or any(map(leads, terms))
+        links = [
+            await link_term(self._reader, self._scope, link, self._end, is_driven=is_few)
+            for link in query.links
+        ]
+        filters = [await meaning.of_filter(definition, asked) for asked in query.filters]
+        return _Prepared(clauses, tuple(terms), tuple(links), tuple(filters))
+
+    async def _selected(self, prepared: _Prepared, order: Order | None) -> Selected:
+        lot = self._scope.lot
         always = self._always()
         is_open = isinstance(self._seen, Everything) and self._among is None
-        is_met = self._among is None and not _may_lead(self._seen)
-        meaning = Meaning(self._reader, self._scope.context, self._visibility)
-        clauses = await meaning.of_all(self._scope.definitions[0], query.clauses)
-        terms = await terms_of(self._reader, self._scope, clauses)
+        # Along the index on senders nothing is met that is not seen.
+        is_whole = lot is not None and lot.is_whole
+        is_met = is_whole or (self._among is None and not _may_lead(self._seen))
+        terms = [*prepared.terms, *prepared.links]
         is_of_few = self._is_few or _is_of_patients(self._seen)
-        is_few = is_of_few or any(map(leads, terms))
-        for link in query.links:
-            terms.append(
-                await link_term(self._reader, self._scope, link, self._end, is_driven=is_few)
-            )
-        for asked in query.filters:
-            terms.append(
-                await filter_term(
-                    self._reader,
-                    self._scope,
-                    await meaning.of_filter(self._scope.definitions[0], asked),
-                    self._alternative,
-                    self._end,
-                    is_driven=is_few,
-                )
-            )
+        is_of_few = is_of_few or (lot is not None and lot.is_of_few)
+        is_few = is_of_few or any(map(leads, prepared.terms))
+        terms += [await self._filtered(asked, is_driven=is_few) for asked in prepared.filters]
         narrowed = await narrow(
             self._reader,
             always,
@@ -100,8 +167,9 @@ class _Selecting:
         if narrowed.is_empty:
             return Selected((*always, never), (*always, never))
         told = None
-        if is_met and not is_open:
+        if is_met and not is_open and lot is None:
             told = told_of(narrowed.only_walk, self._scope.numbers[0], self._seen)
+        is_all = is_open or (is_whole and narrowed.only_walk is not None)
         return Selected(
             (*always, *narrowed.reading),
             (*always, *narrowed.counting),
@@ -111,12 +179,17 @@ class _Selecting:
             walk=narrowed.walk,
             walked=(*always, *narrowed.walked),
             is_walk_alone=narrowed.is_walk_short
-            or (is_met and (not narrowed.walked or narrowed.is_walk_near)),
+            or (is_met and lot is None and (not narrowed.walked or narrowed.is_walk_near)),
             is_near=narrowed.is_walk_near,
-            only_set=narrowed.only_set if is_open else (),
-            only_walk=narrowed.only_walk if is_open else None,
+            only_set=narrowed.only_set if is_all else (),
+            only_walk=narrowed.only_walk if is_all else None,
             told=told,
             around=narrowed.only_walk,
+        )
+
+    async def _filtered(self, asked: Filtering, *, is_driven: bool) -> Term:
+        return await filter_term(
+            self._reader, self._scope, asked, self._alternative, self._end, is_driven=is_driven
         )
 
     def _always(self) -> list[Write]:
@@ -135,19 +208,20 @@ class _Selecting:
         among: Write | None = None,
         *,
         is_few: bool = False,
-    ) -> Selected:
+    ) -> tuple[Selected, ...]:
         """What is asked of records at the other end of a reference, of what the asker may see."""
         context = self._scope.context
         scope = Scope(context, (context.definition(type_),))
         selecting = _Selecting(self._reader, scope, self._visibility, among, is_few=is_few)
-        return await selecting(query_of(type_, condition), None)
+        parts = await selecting.in_lots(query_of(type_, condition), None)
+        return tuple(selected for _, selected in parts)
 
     async def _alternative(self, condition: Condition, *, is_few: bool) -> Selected:
         """What one alternative of a filter asks of the records that are selected here."""
         selecting = _Selecting(
             self._reader, self._scope, self._visibility, self._among, is_few=is_few
         )
-        return await selecting(query_of(self._scope.definitions[0].name, condition), None)
+        return await selecting.whole(query_of(self._scope.definitions[0].name, condition), None)
 
 
 def _may_lead(visibility: Visibility) -> bool:

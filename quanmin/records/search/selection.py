@@ -11,8 +11,9 @@ from quanmin.fhir.query import Clause
 from quanmin.records.context import ROW, SEVERAL, Context
 from quanmin.records.model import Stored
 from quanmin.records.search.arm import Arm, Write
-from quanmin.records.search.coded import BY_TIME, of_walk
+from quanmin.records.search.coded import entries, of_walk
 from quanmin.records.search.deciding import hits_among
+from quanmin.records.search.lots import Lot
 from quanmin.records.search.order import (
     Column,
     Order,
@@ -27,8 +28,10 @@ from quanmin.records.search.order import (
 from quanmin.records.search.reader import Reader, Statement
 from quanmin.records.search.term import Judge, Walk
 from quanmin.records.search.told import Told
+from quanmin.records.visibility_sql import Bind
 
 _OWN: dict[Column, str] = {"updated": "r.updated", "low": "r.low", "rid": "r.rid"}
+_SIDE: dict[Column, str] = {"updated": "r.updated", "low": "s.low", "rid": "s.rid"}
 _LAST: dict[Column, str] = {"updated": "r.updated", "low": "m.low", "rid": "r.rid"}
 # A row found by its code. Its time is the index's own, so that what is asked of it is a range
 # there.
@@ -114,8 +117,12 @@ class Selected(msgspec.Struct, frozen=True):
         text, statement = self._rows(phase, position, limit)
         if self.walk is not None and phase.order[0].column in {"low", "rid"}:
             by_walk = self._walked_rows(self.walk, phase, position, limit)
-            plain = (text, statement)
-            if self.is_walk_alone or await _is_cheaper(reader, by_walk, plain):
+            other = (text, statement)
+            if self.walk.walls and not self.is_walk_alone:
+                # Of very many it may take longer to sort them than to meet them among all.
+                among_all = msgspec.structs.replace(self.walk, walls=())
+                other = text, statement = self._walked_rows(among_all, phase, position, limit)
+            if self.is_walk_alone or await _is_cheaper(reader, by_walk, other):
                 text, statement = by_walk
         return await reader.rows(text, statement)
 
@@ -157,12 +164,8 @@ class Selected(msgspec.Struct, frozen=True):
         if self.around is None:
             return 0, set()
         statement = Statement()
-        where = of_walk(self.around, statement.bind)
-        text = (
-            "select count(*), array_agg(distinct c.patient) from (select s.patient"
-            f" from records.keyed s where {where} and s.patient is not null"
-            f" order by {BY_TIME} limit {limit}) c"
-        )
+        of_code = entries(self.around, statement.bind, "s.patient", str(limit), is_owned=True)
+        text = f"select count(*), array_agg(distinct c.patient) from ({of_code}) c"
         number, patients = (await reader.rows(text, statement))[0]
         return number, set(patients or ())
 
@@ -227,17 +230,8 @@ class Selected(msgspec.Struct, frozen=True):
         statement = Statement()
         parts = []
         for pair in walk.pairs:
-            keyed = of_walk(msgspec.structs.replace(walk, pairs=(pair,)), statement.bind)
-            conditions = [write(statement.bind) for write in self.walked]
-            conditions += _place(phase, position, _OWN, statement)
-            # A record can have a code twice, in two systems. The join leaves the bucket out: rids
-            # are unique, and the planner would multiply by its selectivity.
-            parts.append(
-                f"(select distinct on ({_columns(phase, _OWN)}) {ROW} from (select {_BY_CODE}"
-                f" from records.keyed s join records.record k on k.rid = s.rid where {keyed}) r"
-                f" where {_all(conditions)} order by {order_by(phase, _OWN)}"
-                f" limit {statement.bind(limit)}::bigint)"
-            )
+            of_pair = msgspec.structs.replace(walk, pairs=(pair,))
+            parts.append(self._walked_part(of_pair, phase, position, statement, limit))
         if len(parts) == 1:
             return parts[0], statement
         text = (
@@ -246,19 +240,53 @@ class Selected(msgspec.Struct, frozen=True):
         )
         return text, statement
 
+    def _walked_part(
+        self,
+        walk: Walk,
+        phase: Phase,
+        position: Position | None,
+        statement: Statement,
+        limit: int,
+    ) -> str:
+        bind = statement.bind
+        where = of_walk(walk, bind)
+        keyed = f"records.keyed s join records.record k on k.rid = s.rid where {where}"
+        if walk.walls:
+            # A sender's entries lie in no order: they are sorted before a record is looked up.
+            own = [where, *_entries_after(phase, position, bind)]
+            keyed = (
+                f"(select s.low, s.rid from records.keyed s where {_all(own)}"
+                f" order by {order_by(phase, _SIDE)} offset 0) s"
+                " join records.record k on k.rid = s.rid"
+            )
+        conditions = [write(bind) for write in self.walked]
+        conditions += _place(phase, position, _OWN, statement)
+        # A record can have a code twice, in two systems. The join leaves the bucket out: rids
+        # are unique, and the planner would multiply by its selectivity.
+        return (
+            f"(select distinct on ({_columns(phase, _OWN)}) {ROW} from (select {_BY_CODE}"
+            f" from {keyed}) r where {_all(conditions)} order by {order_by(phase, _OWN)}"
+            f" limit {bind(limit)}::bigint)"
+        )
+
 
 class Part(msgspec.Struct, frozen=True):
     """The selection of one type among those of several, and the order of all as it is of the type:
-    each has a main date of its own.
+    each has a main date of its own. Of what is seen of the type, those of one lot.
     """
 
     type: str
     selected: Selected
     order: Order
+    lot: Lot | None = None
+
+    def has(self, stored: Stored) -> bool:
+        """Whether a record that was selected is of this part."""
+        return stored.type == self.type and (self.lot is None or self.lot.may_have(stored.facts))
 
 
 class OfEach(msgspec.Struct, frozen=True):
-    """Selections of several types, each asked by itself and merged.
+    """Selections of several types or lots, each asked by itself and merged.
 
     Keys hold their type, so one question for all would ask each type's index for the keys of every
     other, and the planner would take the sum of what it does not know for a great deal.
@@ -290,7 +318,7 @@ class OfEach(msgspec.Struct, frozen=True):
         """See `Selection`. What is asked of a type is asked of its own records."""
         agreed: set[int] = set()
         for part in self.parts:
-            mine = [stored for stored in opened if stored.type == part.type]
+            mine = [stored for stored in opened if part.has(stored)]
             agreed.update(stored.rid for stored in await part.selected.hits(mine, context))
         return [stored for stored in opened if stored.rid in agreed]
 
@@ -337,9 +365,7 @@ def _counted(walk: Walk) -> tuple[str, Statement] | None:
         return None
     statement = Statement()
     is_told = len(walk.pairs) == 1 and walk.pairs[0][1] is not None
-    distinct = "" if is_told else "distinct on (s.low, s.rid) "
-    where = of_walk(walk, statement.bind)
-    return f"select {distinct}1 from records.keyed s where {where} order by {BY_TIME}", statement
+    return entries(walk, statement.bind, "1", is_distinct=not is_told), statement
 
 
 async def _is_cheaper(
@@ -354,6 +380,14 @@ def _place(
     conditions = part_condition(phase, columns)
     if position is not None:
         conditions += after(phase, position, columns, statement.bind)
+    return conditions
+
+
+def _entries_after(phase: Phase, position: Position | None, bind: Bind) -> list[str]:
+    """What the phase and the position say of entries of the index on codes."""
+    conditions = [] if position is None else after(phase, position, _SIDE, bind)
+    if phase.timed or not phase.mask:
+        conditions.append(f"s.low is {'not ' if phase.timed else ''}null")
     return conditions
 
 

@@ -15,16 +15,20 @@ from quanmin.fhir.values import GENERATION
 from quanmin.records.context import Context
 from quanmin.records.model import Stored
 from quanmin.records.search.arm import Arm, Write
+from quanmin.records.search.lots import Lot
 from quanmin.records.search.reader import Reader
 from quanmin.records.visibility_sql import Bind
 from quanmin.records.words import Needed
 
 
 class Scope(msgspec.Struct, frozen=True):
-    """The types a search is about; more than one only with parameters that every type has."""
+    """The types a search is about; more than one only with parameters that every type has. Of one,
+    only what is in the `lot` may be looked for, where there is one.
+    """
 
     context: Context
     definitions: tuple[TypeDefinition, ...]
+    lot: Lot | None = None
 
     @property
     def numbers(self) -> list[int]:
@@ -80,12 +84,13 @@ class Term(msgspec.Struct, frozen=True):
 
 class Walk(msgspec.Struct, frozen=True):
     """Codes of a keyed parameter, to be walked by time: (key, narrowed system or None for any);
-    with `patients` only in their records, with `value` only where that holds of what stands beside
-    the code.
+    with `patients` only in their records, with `walls` only in those beside which one of these
+    stands, with `value` only where that holds of what stands beside the code.
     """
 
     pairs: tuple[tuple[int, int | None], ...]
     patients: frozenset[int] = frozenset()
+    walls: tuple[int, ...] = ()
     value: Write | None = None
 
 

@@ -42,6 +42,7 @@ from quanmin.records.visibility import (
     narrow_to_type,
 )
 from quanmin.records.visibility_sql import allows, mentions_grants, visibility_sql
+from quanmin.records.walls import wall_of
 from quanmin.trust import Actor, Role
 from quanmin.trust.deciding import Deciding, Ground
 from quanmin.trust.deciding.grantees import ANY, Grantees
@@ -281,10 +282,13 @@ async def _filled(
             [_row(number, each) for number, each in enumerate(records)],
         )
         await connection.executemany(
-            "insert into records.keyed (key, low, rid, system, patient, type, bucket)"
-            " values ($1, $2, $3, $4, $5, 0, 0)",
+            "insert into records.keyed (key, low, rid, system, patient, type, bucket, wall)"
+            " values ($1, $2, $3, $4, $5, 0, 0, $6)",
             [
-                (key, each.time, number, system, each.patient)
+                (
+                    *(key, each.time, number, system, each.patient),
+                    wall_of(each.sender, each.patient),
+                )
                 for number, each in enumerate(records)
                 for key, system in each.codes
             ],

@@ -64,10 +64,11 @@ _RANGED = """
 """
 
 _KEYED = """
-    insert into records.keyed (key, low, rid, patient, system, value, type, bucket)
+    insert into records.keyed (key, low, rid, patient, system, value, type, bucket, wall)
     select case when n % 10000 = 0 then $3::bigint when n % 100 = 1 then $2 when n % 2 = 0 then $1
         else n end, n * 600000000, -n, ($6::bigint[])[n % 1000 + 1], 0,
-        case when n % 10000 <> 0 then n % 1000 + n % 2 * 1000 end, $4, 0
+        case when n % 10000 <> 0 then n % 1000 + n % 2 * 1000 end, $4, 0,
+        2 * case when n % 10000 = 7 then 999 when n % 2 = 0 then 1 else n % 50 + 2 end
     from generate_series(1, $5::bigint) n
 """
 
