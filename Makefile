@@ -5,6 +5,7 @@
 #   make check       format, lint, types, layers, tidiness, locks (under a minute)
 #   make format      lay out code; wrap comments and docstrings that are too wide
 #   make audit       known vulnerabilities of the locked packages
+#   make ui          every page in a browser: what is wrong with it, with pictures, in build/ui
 #   make bench       what is slower than at COMPARE, a commit (without: the one before)
 #   make figures     the numbers, against their targets
 #   make bench-search  searches of a node in FOLDER of SIZE 100k, 1m or 10m; filled when it is not
@@ -14,7 +15,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full check format audit bench figures bench-search bundle lock
+.PHONY: help demo test test-full ui check format audit bench figures bench-search bundle lock
 .PHONY: set-up browser
 
 PYTHON_IN := .venv/bin/python
@@ -47,6 +48,9 @@ test: set-up browser
 test-full: set-up browser
 	@echo "== all tests, the long ones too, $(WORKERS) at a time"
 	@QUANMIN_TESTS=full $(PYTHON_IN) -m pytest tests -n $(WORKERS) --dist loadgroup -q
+
+ui: set-up browser
+	@PYTHONPATH=tools $(PYTHON_IN) -m ui $(or $(FOLDER),build/ui) --looks $(or $(LOOKS),one) --timed
 
 check: set-up
 	@echo "== format" && .venv/bin/ruff format --check --quiet .
