@@ -200,7 +200,9 @@ def trend(visit: Visit, name: str, results: Sequence[Result], title: str) -> Fig
     """How the values of one examination went, the oldest first, as far as they are of one unit;
     None for fewer than two. `name` is unique on its page.
     """
-    dated = sorted((one for one in results if _is_day(one.day)), key=lambda one: one.time)
+    dated = sorted(
+        (one for one in results if _is_day(one.day)), key=lambda one: (one.day, one.time)
+    )
     if len(dated) < _POINTS_MIN or not dated[-1].parts:
         return None
     last = dated[-1].parts
@@ -240,7 +242,7 @@ def _measured(visit: Visit, body: dict[str, Any]) -> Measured:
     own = {key: one for key, one in body.items() if key != "component"}
     return Measured(
         name=_name(visit, body),
-        value=value_of(own, visit.reader),
+        value=value_of(own, visit.reader) or _told_value(visit, own),
         standing=standing,
         words=stands(visit, standing),
         range=_range(standing, visit, quantity),
@@ -248,6 +250,13 @@ def _measured(visit: Visit, body: dict[str, Any]) -> Measured:
         number=Decimal(value) if isinstance(value, int | Decimal) else None,
         unit=str(quantity.get("unit") or quantity.get("code") or ""),
     )
+
+
+def _told_value(visit: Visit, own: dict[str, Any]) -> str:
+    """A value that is neither measured, nor coded, nor text: as the record's own page tells it."""
+    values = {name: value for name, value in own.items() if name.startswith("value")}
+    told = [one.text for field in visit.reader.fields(values) for one in field.values]
+    return " ".join(told)
 
 
 def _range(standing: Standing, visit: Visit, quantity: dict[str, Any]) -> str:

@@ -260,6 +260,33 @@ async def test_a_result_is_told_in_plain_words_with_its_range_and_its_trend(
     assert (await browser.get(f"/result/{condition}")).status_code == 404
 
 
+async def test_values_of_any_zone_and_of_any_type_are_told_in_their_order(
+    clinic: Clinic, browser: Browser
+) -> None:
+    """By text the later moment would be the earlier one."""
+    await glucose(clinic, "hospital-a", 5.0, "2026-05-31T20:00:00Z")
+    made = await glucose(clinic, "hospital-a", 4.0, "2026-05-31T23:00:00+08:00")
+    page = (await browser.get(f"/result/{made}")).text
+    drawn = page[page.index("<figure") : page.index("</figure")]
+    assert drawn.rindex("2026-05-31") < drawn.rindex("2026-06-01")
+    told = {
+        "valueBoolean": (True, "Yes"),
+        "valueRange": (
+            {"low": {"value": 1, "unit": "g"}, "high": {"value": 2, "unit": "g"}},
+            "1 g",
+        ),
+        "valueDateTime": ("2026-05-01", "1 May 2026"),
+        "valueString": ("trace", "trace"),
+    }
+    for name, (value, words) in told.items():
+        code = {"coding": [{"system": "urn:lab", "code": name}], "text": name}
+        more = {"status": "final", "code": code, "effectiveDateTime": TODAY, name: value}
+        id_ = await send(clinic, "hospital-a", "Observation", **more)
+        answer = await browser.get(f"/result/{id_}")
+        assert (answer.status_code, words in answer.text) == (200, True), name
+        assert "no range came with it" in answer.text
+
+
 async def test_a_result_of_somebody_else_is_nobodys_to_read(clinic: Clinic) -> None:
     made = await glucose(clinic, "hospital-a", 5.0, "2026-06-01")
     other = await clinic.enter("hospital-b")
