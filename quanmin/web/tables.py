@@ -50,7 +50,7 @@ for what is no place."""
 class Table(msgspec.Struct, frozen=True, kw_only=True):
     """A list as a page shows it. `filters` are fields that the address answers; `order` is what it
     is sorted by, a heading's `sort` with `-` before it for the other way round. `empty` says what
-    to do where there is nothing.
+    to do where there is nothing, `warning` above the list what is wrong with what is listed.
     """
 
     title: str
@@ -59,6 +59,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     filters: Sequence[Field] = ()
     order: str = ""
     lead: str = ""
+    warning: str = ""
     fault: str = ""
     empty: str = ""
     actions: Sequence[tuple[str, str]] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quanmin.applications.processing_register import pages
+from quanmin.applications.processing_register import lists, pages
 from quanmin.trust.lifecycle.activities import ProcessingRegister
 from quanmin.web import Application, Text
 
@@ -14,7 +14,7 @@ APPLICATION = Application(
         en="What is done with personal data, why, on what ground, at what risk; and what lacks.",
     ),
     levels=frozenset({"county", "city", "province"}),
-    roles=pages.READERS.roles or frozenset(),
+    roles=lists.READERS.roles or frozenset(),
     reads=frozenset({"Organization"}),
     desks=frozenset({ProcessingRegister}),
     purpose="HOPERAT",

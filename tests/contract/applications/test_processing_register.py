@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from typing import Any
 
@@ -49,12 +50,17 @@ async def test_a_node_begins_with_entries_that_cover_its_applications_and_purpos
     browser = await keeper(clinic)
     listed = (await browser.get("/processing_register")).text
     assert "诊疗调阅健康档案" in listed
-    sheet = (await browser.get("/processing_register/uses?as=csv")).text.splitlines()
-    gaps = {line.split(",")[1] for line in sheet[1:] if line.endswith(",")}
+    sheet = (await browser.get("/processing_register/uses.csv")).text.splitlines()
+    gaps = {line.split(",")[1] for line in sheet[1:] if line.endswith(",none")}
     assert gaps == {"HRESCH", "CLINTRCH", "HMARKT", "HPAYMT", "COVERAGE"}
-    await browser.get("/processing_register/uses")
-    use = {"kind": "purpose", "name": "HPAYMT", "activity": "security"}
-    assert (await browser.send("/processing_register/assign", **use)).status_code == 303
+    page = (await browser.get("/processing_register/uses?lang=en")).text
+    (way,) = re.findall(r'href="([^"]+assign[^"]+HPAYMT)"', page)
+    way = way.replace("&amp;", "&")
+    assert "purpose" in (await browser.get(f"{way}&lang=en")).text.lower()
+    assert (await browser.send(way, activity="none such")).status_code == 422
+    odd = way.replace("purpose", "weather")
+    assert (await browser.send(odd, activity="security")).status_code == 422
+    assert (await browser.send(way, activity="security")).status_code == 303
     async with clinic.pool.acquire() as connection:
         assert await is_covered(connection, "purpose", "HPAYMT")
         assert not await is_covered(connection, "purpose", "HRESCH")
@@ -87,9 +93,11 @@ async def test_an_entry_is_checked_and_every_change_is_a_version(clinic: Clinic)
     assert page.count("purpose of it") == 2
     ended = ENTRY | {"seen": "2", "end": "1"}
     await browser.send("/processing_register/edit", **ended)
-    assert "ended" in (await browser.get("/processing_register.csv")).text
+    for state, is_there in (("ended", True), ("in-force", False), ("overdue", False)):
+        sheet = (await browser.get(f"/processing_register.csv?state={state}&sort=-version")).text
+        assert ("purpose of it" in sheet) is is_there, state
     assert (await browser.get("/processing_register/entry/nothing")).status_code == 404
-    printed = await browser.get("/processing_register?as=print&lang=zh")
+    printed = await browser.get("/processing_register/print?lang=zh")
     assert "合法性依据" in printed.text
     await browser.client.aclose()
 

@@ -77,7 +77,7 @@ def everywhere(page: Page, served: Any, filed: dict[str, str]) -> Iterator[str]:
         ("security", "entry", "/processing_register/entry/care"),
         ("security", "edit", "/processing_register/edit?code=care"),
         ("security", "uses", "/processing_register/uses"),
-        ("security", "print", "/processing_register?as=print"),
+        ("security", "print", "/processing_register/print"),
         ("security", "incidents", "/breaches"),
         ("security", "open", "/breaches/new"),
         ("security", "incident", incident),
