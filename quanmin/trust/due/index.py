@@ -20,12 +20,13 @@ _FORMER: Final = """
     select unnest(patients) as patient from plans.person where patient = any($1)
 """
 _PUT: Final = """
-    insert into plans.fact (bucket, rid, plan, type, patient, sender, version, updated, body)
+    insert into plans.fact
+        (bucket, rid, plan, type, patient, sender, version, updated, body, is_labelled)
     select * from unnest($1::smallint[], $2::bigint[], $3::bigint[], $4::smallint[], $5::bigint[],
-        $6::int[], $7::int[], $8::bigint[], $9::bytea[])
+        $6::int[], $7::int[], $8::bigint[], $9::bytea[], $10::boolean[])
     on conflict (rid, plan, bucket) do update set type = excluded.type, patient = excluded.patient,
         sender = excluded.sender, version = excluded.version, updated = excluded.updated,
-        body = excluded.body
+        body = excluded.body, is_labelled = excluded.is_labelled
 """
 
 
@@ -81,7 +82,8 @@ async def put_facts(
         number = context.definition(change.type).number
         sealed = keeping.seal(keys, change, told, -change.version)
         place = (change.bucket, change.rid, key, number, change.patient, change.sender)
-        rows.append((*place, -change.version, change.updated, sealed))
+        is_labelled = keeping.is_labelled(change.body or b"", change.resource)
+        rows.append((*place, -change.version, change.updated, sealed, is_labelled))
     if rows:
         await connection.execute(_PUT, *(list(column) for column in zip(*rows, strict=True)))
     return {change.patient for change, _, _ in found if change.patient is not None}

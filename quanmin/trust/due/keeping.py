@@ -7,8 +7,11 @@ and behind a claim for the whole node; who reads it is held to what they may see
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
+from functools import cache
+from importlib import resources
 from typing import Any, Final
 
 import msgspec
@@ -36,17 +39,22 @@ _PATIENTS: Final = f"""
     where r.type = $1 and r.rid = any($2) and r.flags & {DELETED} = 0
 """  # noqa: S608 - constants of this program
 _FACTS: Final = """
-    select rid, plan, type, patient, sender, version, updated, body from plans.fact
+    select rid, plan, type, patient, sender, version, updated, is_labelled, body from plans.fact
     where patient = any($1) and plan = any($2)
 """
 _FORGET: Final = (
     "delete from plans.due where patient = any($1)",
     "delete from plans.person where patient = any($1)",
 )
+_PUT_KINDS: Final = """
+    insert into plans.kind (kind) select k from unnest($1::bigint[]) k
+    where not exists (select from plans.kind o where o.kind = k)
+    order by k on conflict do nothing
+"""
 _PERSON_COLUMNS: Final = {
     "bucket": "smallint", "patient": "bigint", "sender": "int", "patients": "text",
     "is_shared": "boolean", "plans": "text", "sources": "text", "own_sources": "text",
-    "areas": "text", "again": "date",
+    "kinds": "text", "areas": "text", "again": "date",
 }  # fmt: skip
 _DUE_COLUMNS: Final = {
     "bucket": "smallint", "patient": "bigint", "plan": "bigint", "series": "bigint",
@@ -57,24 +65,28 @@ _DUE_COLUMNS: Final = {
 # Arrays of arrays must be of one length, so those within rows come as their text.
 _ARRAYS: Final = {
     "patients": "bigint[]", "plans": "bigint[]", "sources": "int[]", "own_sources": "int[]",
-    "areas": "bigint[]", "escalates": "date[]",
+    "kinds": "bigint[]", "areas": "bigint[]", "escalates": "date[]",
 }  # fmt: skip
 
 WHOLE, OWN = 1, 2
 """What a line rests on: all that is known of the person; what the institution of its Patient sent
 itself."""
+TYPES: Final = 256
+"""More than there are types of records."""
 ALL: Final = 0
 """In place of a sender: by what all have sent."""
 
 
 class Fact(msgspec.Struct, frozen=True):
-    """What a record tells a plan (its key)."""
+    """What a record of a type (its number) tells a plan (its key)."""
 
     rid: int
     plan: int
+    type: int
     sender: int
     patient: int
     told: bytes
+    is_labelled: bool = False
 
 
 class Registered(msgspec.Struct, frozen=True):
@@ -83,6 +95,7 @@ class Registered(msgspec.Struct, frozen=True):
     rid: int
     sender: int
     body: Json
+    is_labelled: bool = False
 
     @property
     def is_active(self) -> bool:
@@ -101,6 +114,12 @@ class Group(msgspec.Struct, frozen=True):
         """Whether several institutions have sent something of them."""
         senders = {one.sender for one in self.patients} | {one.sender for one in self.facts}
         return len(senders) > 1
+
+    def kinds(self, patient: int) -> list[int]:
+        """The kinds of what is known of them; `patient` is the number of Patients."""
+        known = {kind_of(one.sender, patient, one.is_labelled) for one in self.patients}
+        told = {kind_of(one.sender, one.type, one.is_labelled) for one in self.facts}
+        return sorted(known | told)
 
     def of(self, sender: int) -> Group:
         """What one institution sent of them."""
@@ -136,7 +155,9 @@ class DueKeeping:
 
     def key_of(self, plan: Planned) -> int:
         """The key under which lines of a plan stand, as it is now."""
-        return self.context.keying.code("PlanDefinition", plan.code, plan.stamp)
+        # By what the codes say it is told whose records are labelled, and so who sees them.
+        stamp = f"{plan.stamp} {_sensitivity()}"
+        return self.context.keying.code("PlanDefinition", plan.code, stamp)
 
     def series_key(self, plan: Planned, series: str) -> int:
         """The key of a series of a plan."""
@@ -174,6 +195,9 @@ class DueKeeping:
                 persons.append(self._person(group, patient, stood))
                 if patient.is_active:
                     lines += self._lines(group, patient, stood)
+        number = self.context.definition("Patient").number
+        kinds = sorted({kind for group in groups for kind in group.kinds(number)})
+        await connection.execute(_PUT_KINDS, kinds)
         await _put(connection, "person", _PERSON_COLUMNS, persons)
         await _put(connection, "due", _DUE_COLUMNS, lines)
 
@@ -207,7 +231,15 @@ class DueKeeping:
 
     def registration(self, patient: Stored) -> Registered:
         """A Patient as plans look at it."""
-        return Registered(patient.rid, patient.facts.sender, decode(patient.body or b"{}"))
+        raw = patient.body or b"{}"
+        body = decode(raw)
+        is_labelled = self.is_labelled(raw, body)
+        return Registered(patient.rid, patient.facts.sender, body, is_labelled)
+
+    def is_labelled(self, raw: bytes, resource: Json) -> bool:
+        """Whether a record has a security label, its own or for what its codes say."""
+        own = (resource.get("meta") or {}).get("security")
+        return bool(own) or bool(self.context.labels_given(raw, resource))
 
     async def facts(self, connection: Connection, patients: Sequence[int]) -> dict[int, list[Fact]]:
         """What the records of these Patients tell the plans."""
@@ -227,7 +259,9 @@ class DueKeeping:
                     row["type"], row["rid"], row["version"], row["patient"], row["updated"]
                 )
                 told = codec.open(keys[holder], place, row["body"])
-                found.append(Fact(row["rid"], row["plan"], row["sender"], row["patient"], told))
+                found.append(
+                    Fact(row["rid"], row["plan"], row["type"], row["sender"], row["patient"], told)
+                )
         return found
 
     def _stand(
@@ -266,6 +300,7 @@ class DueKeeping:
             _array(self.plans),
             _array(stood[key, ALL].sources for key in self.plans),
             _array(_own(stood, key, patient).sources for key in self.plans),
+            _array(group.kinds(self.context.definition("Patient").number)),
             _array(sorted(areas)) if areas else None,
             # Of several registrations one is enough to look at the person again.
             min(days, default=None) if patient is group.patients[0] else None,
@@ -309,6 +344,31 @@ class DueKeeping:
         return context.codec.seal(
             keys[holder], "PlanFact", place, told, updated_text=context.instant(fact.updated)
         )
+
+
+@cache
+def _sensitivity() -> str:
+    """A number for what codes are kept apart."""
+    file = resources.files("quanmin") / "definitions" / "sensitivity" / "kinds.toml"
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+
+
+def kind_of(sender: int, type_: int, is_labelled: bool) -> int:  # noqa: FBT001 - as it is kept
+    """A sender, a type of records, and whether they are labelled, as one number."""
+    return (sender * TYPES + type_) * 2 + is_labelled
+
+
+def read_kind(kind: int) -> tuple[int, int, bool]:
+    """The sender, the type and whether records are labelled."""
+    return kind // 2 // TYPES, kind // 2 % TYPES, bool(kind % 2)
+
+
+def _fact(row: Any, told: bytes) -> Fact:
+    return Fact(
+        *(row["rid"], row["plan"], row["type"], row["sender"], row["patient"]),
+        told=told,
+        is_labelled=row["is_labelled"],
+    )
 
 
 def _own(stood: Mapping[tuple[int, int], _Standing], key: int, patient: Registered) -> _Standing:

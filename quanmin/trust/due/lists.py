@@ -98,7 +98,11 @@ class DueLists:
         today = keeping.today(self._guard.now())
         try:
             async with self._guard.store.reading(rights.wall) as connection:
-                yield connection, DueReading(connection, keeping, rights.whole, today)
+                is_walled = rights.wall not in (None, self._guard.store.whole_node)
+                yield (
+                    connection,
+                    DueReading(connection, keeping, rights.whole, today, is_walled=is_walled),
+                )
         except Problem as problem:
             await self._notes.note(_LIST, "Patient", problem.code)
             raise

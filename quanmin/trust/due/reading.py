@@ -21,9 +21,10 @@ from quanmin.records.context import DELETED, ROW
 from quanmin.records.model import Stored
 from quanmin.records.reading import read
 from quanmin.records.search.reader import Statement
-from quanmin.records.visibility import Either, Everything, OfSender, Visibility, narrow_to_type
+from quanmin.records.visibility import Visibility, narrow_to_type
 from quanmin.records.visibility_sql import visibility_sql
-from quanmin.trust.due.keeping import OWN, WHOLE, DueKeeping, Group
+from quanmin.trust.due.keeping import OWN, TYPES, WHOLE, DueKeeping, Group, read_kind
+from quanmin.trust.due.kinds import Kinds, grantees_in, is_kind_seen
 from quanmin.trust.due.model import EXCLUDED, HELD, POSTPONED, Asked, Line, Planned, Status
 from quanmin.trust.due.progress import Progress
 
@@ -31,6 +32,7 @@ COLUMNS: Final = (
     "d.patient, d.sender, d.series, d.hold, d.turn, d.earliest, d.due, d.overdue, d.last,"
     " d.escalates"
 )
+_KINDS: Final = "select kind from plans.kind"
 _PLACE: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})~(-?[0-9]{1,19})~(-?[0-9]{1,19})")
 _KEY_END: Final = 1 << 63
 _ROWS: Final = f"""
@@ -84,13 +86,23 @@ class DueReading:
     """The lists in one snapshot, as `seen` lets them be seen on a day."""
 
     def __init__(
-        self, connection: Connection, keeping: DueKeeping, seen: Visibility, today: date
+        self,
+        connection: Connection,
+        keeping: DueKeeping,
+        seen: Visibility,
+        today: date,
+        *,
+        is_walled: bool = False,
     ) -> None:
+        """Who `is_walled` may be shown less by the database than `seen` says."""
         self._connection = connection
         self._keeping = keeping
         self._context = keeping.context
         self._seen = seen
         self.today = today
+        self._is_walled = is_walled
+        self._kinds = Kinds()
+        self._grantees: list[int] = []
 
     async def slice(
         self, plan: Planned, asked: Asked, *, count: int, after: str, institution: int | None
@@ -99,6 +111,7 @@ class DueReading:
         place.
         """
         place = _read_place(after)
+        await self._look(plan)
         rows = await self._listed(plan, asked, institution, place, count + 1)
         partly = await self._partly_lines(plan, asked, institution)
         rows += [row for row in partly if place is None or _order(row) > place]
@@ -110,6 +123,7 @@ class DueReading:
         self, plan: Planned, asked: Asked, *, institution: int | None
     ) -> dict[tuple[str, Status], int]:
         """How many lines a list has, by series and status."""
+        await self._look(plan)
         statement = Statement()
         text = self._selected(statement, plan, asked, institution)
         today = f"{statement.bind(self.today)}::date"
@@ -211,9 +225,28 @@ class DueReading:
                 or not exists ({self._earlier(statement, asked, institution)}))
         """
 
+    async def _look(self, plan: Planned) -> None:
+        """Find out what kinds of records are seen, and whose grants matter."""
+        types = {self._context.definition(type_).number: type_ for type_ in plan.types}
+        found: dict[bool | None, list[int]] = {True: [], False: [], None: []}
+        other = []
+        for row in await self._connection.fetch(_KINDS):
+            sender, number, is_labelled = read_kind(row["kind"])
+            type_ = types.get(number)
+            if type_ is None:
+                other.append(row["kind"])
+                continue
+            is_seen = is_kind_seen(self._seen, sender, type_, is_labelled=is_labelled)
+            found[is_seen].append(row["kind"])
+        several = (found[True], found[False], found[None], other)
+        self._kinds = Kinds(*(tuple(one) for one in several))
+        self._grantees = sorted(grantees_in(self._seen))
+
     @property
     def _is_all(self) -> bool:
-        return isinstance(self._seen, Everything)
+        """Whether all that the plan knows of anybody is seen."""
+        hidden = (*self._kinds.hidden, *self._kinds.unsure, *self._grantees)
+        return not hidden and not self._is_walled
 
     def _visible(self, statement: Statement, alias: str, type_: str | None = None) -> str:
         seen = self._seen if type_ is None else narrow_to_type(self._seen, type_)
@@ -228,7 +261,10 @@ class DueReading:
         """
         key = f"{statement.bind(self._keeping.key_of(plan))}::bigint"
         number = self._context.definition("Patient").number
-        sure = _surely_seen(self._seen)
+        of_plan = f"array_position(p.plans, {key})"
+        told = f"select p.sources[{of_plan}] as whole, p.own_sources[{of_plan}] as own"
+        if self._is_all:
+            return f"{told}, p.sources[{of_plan}] as seen, p.own_sources[{of_plan}] as seen_own"
         counted = f"""
             select count(*) as seen, count(*) filter (where t.sender = p.sender) as seen_own from (
                 select q.sender from records.record q
@@ -241,21 +277,45 @@ class DueReading:
                     and {self._visible(statement, "q")}
             ) t
         """  # noqa: S608 - composed of this program's own constants; every value is bound
-        of_plan = f"array_position(p.plans, {key})"
-        told = f"select p.sources[{of_plan}] as whole, p.own_sources[{of_plan}] as own"
-        if self._is_all:
-            return f"{told}, p.sources[{of_plan}] as seen, p.own_sources[{of_plan}] as seen_own"
-        senders = f"{statement.bind(sorted(sure))}::int[]"
-        # What one institution alone has sent, its own staff see without looking at each record.
         return f"""
-            select t.*, case when k.is_sure then t.whole else c.seen end as seen,
-                case when k.is_sure then t.own else c.seen_own end as seen_own
+            select t.*, case when k.is_so then c.seen when {self._is_whole(statement)} then t.whole
+                else t.own end as seen,
+                case when k.is_so then c.seen_own else t.own end as seen_own
             from ({told}) t
-            cross join lateral (
-                select p.sender = any({senders}) and not p.is_shared as is_sure
-            ) k
-            left join lateral ({counted}) c on not k.is_sure
+            cross join lateral (select {self._is_in_doubt(statement)} as is_so) k
+            left join lateral ({counted}) c on k.is_so
         """  # noqa: S608 - composed of this program's own constants; every value is bound
+
+    def _array(self, statement: Statement, kinds: Sequence[int]) -> str:
+        return f"{statement.bind([*kinds])}::bigint[]"
+
+    def _is_whole(self, statement: Statement) -> str:
+        kinds = self._kinds
+        return f"p.kinds <@ {self._array(statement, (*kinds.seen, *kinds.other))}"
+
+    def _granting(self, statement: Statement) -> str:
+        """Whether the person of a registration `p` has granted something that matters."""
+        return f"""
+            p.patient = any(array(select g.patient from records.granted g
+                where g.grantee = any({self._array(statement, self._grantees)})))
+        """  # noqa: S608 - composed of this program's own constants; every value is bound
+
+    def _is_in_doubt(self, statement: Statement) -> str:
+        """Whether it takes a look at the records to know what is seen of a registration `p`: of all
+        others it is everything, or what its institution sent and nothing else.
+        """
+        if self._is_walled:
+            return "true"
+        kinds = self._kinds
+        seen = self._array(statement, (*kinds.seen, *kinds.other))
+        hidden = self._array(statement, (*kinds.hidden, *kinds.other))
+        return f"""
+            (p.kinds && {self._array(statement, kinds.unsure)} or {self._granting(statement)}
+            or not ({self._is_whole(statement)} or not exists (
+                select from unnest(p.kinds) k where case
+                    when k / {2 * TYPES} = p.sender then k <> all({seen}) else k <> all({hidden})
+                    end)))
+        """
 
     def _earlier(self, statement: Statement, asked: Asked, institution: int | None) -> str:
         """The same line of another registration of the person that stands before it: of one person
@@ -310,7 +370,7 @@ class DueReading:
         self, plan: Planned, asked: Asked, institution: int | None
     ) -> list[DueRow]:
         """The lines of those who are seen in part, worked out from what is seen."""
-        if self._is_all or self._is_own_alone(plan):
+        if self._is_all:
             return []
         partly = await self._partly_seen(plan, asked, institution)
         key = self._keeping.key_of(plan)
@@ -324,24 +384,20 @@ class DueReading:
                     rows.append(DueRow(one.rid, one.sender, line, place))
         return rows
 
-    def _is_own_alone(self, plan: Planned) -> bool:
-        """Whether what is seen is what one institution sent, and nothing else."""
-        seen = {narrow_to_type(self._seen, type_) for type_ in plan.types}
-        return len(seen) == 1 and all(
-            isinstance(one, OfSender) and len(one.senders) == 1 for one in seen
-        )
-
     async def _partly_seen(
         self, plan: Planned, asked: Asked, institution: int | None
     ) -> list[_Partly]:
         statement = Statement()
         number = self._context.definition("Patient").number
         conditions = [f"r.flags & {DELETED} = 0", self._visible(statement, "r", "Patient")]
+        if not self._is_walled:
+            kinds = (*self._kinds.hidden, *self._kinds.unsure)
+            some = f"p.kinds && {self._array(statement, kinds)}"
+            conditions.append(f"({some} or {self._granting(statement)})")
         if institution is not None:
             conditions.append(f"p.sender = {statement.bind(institution)}::int")
         if asked.area:
             conditions.append(f"p.areas @> array[{self._area(statement, asked)}]")
-        sure = statement.bind(sorted(_surely_seen(self._seen)))
         rows = await self._connection.fetch(
             f"""
             select p.patient, p.sender, p.patients
@@ -349,7 +405,7 @@ class DueReading:
             join records.record r
                 on r.type = {number} and r.rid = p.patient and r.bucket = p.bucket
             cross join lateral ({self._sources(statement, plan)}) s
-            where (p.is_shared or not p.sender = any({sure}::int[])) and {" and ".join(conditions)}
+            where {" and ".join(conditions)} and {self._is_in_doubt(statement)}
                 and s.seen <> s.whole and not (s.seen = s.own and s.seen_own = s.own)
             order by p.patient
             """,  # noqa: S608 - composed of this program's own constants; every value is bound
@@ -409,15 +465,6 @@ class DueReading:
             *statement.arguments,
         )
         return await self._context.open(self._connection, rows)
-
-
-def _surely_seen(seen: Visibility) -> frozenset[int]:
-    """The senders of whom everything is seen whatever it is."""
-    if isinstance(seen, OfSender):
-        return seen.senders
-    if isinstance(seen, Either):
-        return frozenset().union(*(_surely_seen(part) for part in seen.parts))
-    return frozenset()
 
 
 def _is_wanted(line: Line, asked: Asked, today: date) -> bool:

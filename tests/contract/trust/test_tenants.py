@@ -63,6 +63,7 @@ OPEN = {
     "keys and signs, from which nobody is told of": (
         *("records.clock", "records.data_key", "records.place", "records.sender"),
         *("records.unit", "records.wording", "records.consumer", "records.cursor"),
+        "plans.kind",
     ),
     "sealed bodies, for the ledger file alone": ("records.ledger",),
     "who is one person is one question for the whole node: keyed tokens and record keys": (
