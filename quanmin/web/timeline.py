@@ -24,6 +24,7 @@ from quanmin.web.records import DeclaredRecords
 from quanmin.web.visit import Visit
 
 _DECEMBER: Final = 12
+_YEARS_OFFERED: Final = 60
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -173,6 +174,14 @@ def _month(day: str, stored: Stored, visit: Visit) -> tuple[int, int] | None:
         return None
     moment = from_micros(stored.facts.time, visit.house.settings.zone)
     return moment.year, moment.month
+
+
+def years_of(visit: Visit, visits: Visits) -> list[str]:
+    """The years from now back to the first visit that is known."""
+    this = visit.today.year
+    first = min((one.first[:4] for one in visits.contributions if one.first), default=str(this))
+    since = max(int(first), this - _YEARS_OFFERED)
+    return [str(year) for year in range(this, since - 1, -1)]
 
 
 def end_of(visit: Visit, text: str) -> int | None:

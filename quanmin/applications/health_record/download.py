@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Final
 
 from starlette.responses import Response
 
@@ -16,9 +15,7 @@ from quanmin.web import DeclaredRecords, Page, Visit, page
 from quanmin.web.kinds import event_types
 from quanmin.web.pdf import pdf_page
 from quanmin.web.taking_out import BATCH, bundle_of
-from quanmin.web.timeline import by_month, end_of, make_rows
-
-_YEARS_OFFERED: Final = 60
+from quanmin.web.timeline import by_month, end_of, make_rows, years_of
 
 
 @page("/person/{id}/download", access=OWNERS)
@@ -26,13 +23,10 @@ async def download(visit: Visit, records: DeclaredRecords) -> Response:
     """What there is to take away, and in which parts."""
     records = await for_page(visit, records, "Patient", visit.path("id"))
     record = await read_record(visit, records, visit.path("id"))
-    first = min((one.first[:4] for one in record.visits.contributions if one.first), default="")
-    this = visit.today.year
-    since = max(int(first or this), this - _YEARS_OFFERED)
     return visit.page(
         "health_record/download.html",
         person=record.person,
-        years=[str(year) for year in range(this, since - 1, -1)],
+        years=years_of(visit, record.visits),
         rows_max=visit.pen.number(visit.house.settings.pages.record_paper_rows_max),
     )
 

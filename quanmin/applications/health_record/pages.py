@@ -35,11 +35,10 @@ from quanmin.web.persons import mask
 from quanmin.web.reading import tell_address
 from quanmin.web.route import READERS
 from quanmin.web.sheet import sheet
-from quanmin.web.timeline import by_month, end_of, make_rows, sheet_heading, sheet_row
+from quanmin.web.timeline import by_month, end_of, make_rows, sheet_heading, sheet_row, years_of
 
 _FILE: Final = Path(__file__).parent / "definitions" / "identifiers.toml"
 _NEWEST, _ROWS, _SHEET_ROWS, _MEASURED = 15, 50, 500, 20
-_YEARS_OFFERED: Final = 60
 
 
 @cache
@@ -84,15 +83,19 @@ async def portray(
     diagnoses = Part(types=("Condition",), count=limits.record_diagnoses_max)
     lines = Part(types=event_types(), count=newest, **more)
     record = await read_record(visit, records, id_, diagnoses, lines)
+    if record.person.told.deceased:
+        return record, ()
     results: list[Stored] = []
-    # Apart, so that whoever is weighed daily keeps a height and a blood type.
+    # All at once where there are few; else apart, so that whoever is weighed daily keeps a height
+    # and a blood type.
     for codes in by.observation_codes:
         asked = (("patient", record.patient_ids), ("code", ",".join(codes)), ("_sort", "-date"))
         found = await records.find("Observation", *asked, count=_MEASURED)
+        is_whole = found.next is None and not results
         results += found.matches
+        if is_whole:
+            break
     patient = decode(record.parts[0].patients[0].body or b"{}")
-    if record.person.told.deceased:
-        return record, ()
     whose = Whose(str(patient.get("birthDate") or ""), str(patient.get("gender") or ""))
     facts = [_fact(visit, one) for one in (*record.parts[0].entries, *results)]
     return record, derive(by, whose, facts, visit.today)
@@ -180,15 +183,13 @@ async def timeline(visit: Visit, records: DeclaredRecords) -> Response:
     record = await read_record(visit, records, id_, part)
     (found,) = record.parts
     rows = await make_rows(visit, records, found.entries, record.visits)
-    first = min((one.first[:4] for one in record.visits.contributions if one.first), default="")
-    since = max(int(first or visit.today.year), visit.today.year - _YEARS_OFFERED)
     return visit.page(
         "health_record/timeline.html",
         months=by_month(visit, rows),
         kinds=kinds(),
         kind=kind.name if kind else "",
         until=visit.asked("until"),
-        years=[str(year) for year in range(visit.today.year, since - 1, -1)],
+        years=years_of(visit, record.visits),
         more=visit.keep({"cursor": found.next}) if found.next else None,
         is_first=part.cursor is None,
         **_head(visit, record),

@@ -90,15 +90,12 @@ class Definitions(msgspec.Struct, frozen=True):
 
     @property
     def observation_codes(self) -> tuple[tuple[str, ...], ...]:
-        """The codes of the Observations that identifiers are derived from: of each group the newest
-        few are enough.
+        """The codes of the Observations that identifiers are derived from: first all of them, then
+        by what the newest few of each are enough for.
         """
         weight = self.weight
-        return (
-            (*weight.weight_codes, *weight.bmi_codes),
-            weight.height_codes,
-            self.blood.codes,
-        )
+        weights, heights = (*weight.weight_codes, *weight.bmi_codes), weight.height_codes
+        return (*weights, *heights, *self.blood.codes), weights, heights, self.blood.codes
 
 
 class Fact(msgspec.Struct, frozen=True):

@@ -147,14 +147,27 @@ async def test_the_front_page_tells_identifiers_with_the_records_they_come_from(
         code={"coding": [{"system": LOINC, "code": "29463-7"}]}, valueQuantity=weight,
     )  # fmt: skip
     await send(
-        clinic, "hospital-b", "Observation", status="final", effectiveDateTime=TODAY,
+        clinic, "hospital-b", "Observation", status="final", effectiveDateTime="2025-05-05",
         code={"coding": [{"system": LOINC, "code": "8302-2"}]}, valueQuantity=height,
     )  # fmt: skip
+    blood = {"coding": [{"system": LOINC, "code": "883-9"}]}
+    await send(
+        clinic, "hospital-b", "Observation", status="final", effectiveDateTime="2001-01-01",
+        code=blood, valueCodeableConcept={"text": "O型"},
+    )  # fmt: skip
+    # More than are looked at in one go: the height and the blood type are found all the same.
+    for day in range(20):
+        await send(
+            clinic, "hospital-a", "Observation", status="final",
+            effectiveDateTime=f"2026-07-{day + 1:02}", valueQuantity={"value": 70, "unit": "kg"},
+            code={"coding": [{"system": LOINC, "code": "29463-7"}]},
+        )  # fmt: skip
     page = (await browser.get(f"/person/{clinic.ids['hospital-a man']}")).text
     identifiers = page[page.index("Personal health identifiers") : page.index("Basic information")]
     assert "Diabetes" in identifiers
     assert identifiers.count("/record/Condition/") == 2, "both hospitals have said so"
     assert "BMI 28.0" in identifiers
+    assert "<strong>O</strong>" in identifiers
     assert "Obesity" in identifiers
     assert f"/record/Observation/{weighed}" in identifiers
     assert "<form" not in identifiers
