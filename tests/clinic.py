@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -23,6 +24,7 @@ from quanmin.base.clock import Clock
 from quanmin.base.epoch import Epoch
 from quanmin.base.keys import FileKeys
 from quanmin.base.signing import suite_named
+from quanmin.records.operation import Projection
 from quanmin.trust import Actor, Actors, Guard
 from quanmin.trust.sign_in import Relying, SignIn, SignInLimits, cookie_name, present_code
 from quanmin.trust.sign_in.external_settings import ExternalSettings
@@ -56,10 +58,12 @@ class Clinic:
         folder: Path,
         origin: str = ADDRESS,
         external: ExternalSettings | None = None,
+        beside: Sequence[Projection] = (),
     ) -> None:
         self.pool = pool
         self.guard: Guard = under(
-            open_guard(pool, open_context(folder)), brought=brought_by("quanmin.applications")
+            open_guard(pool, open_context(folder), beside=beside),
+            brought=brought_by("quanmin.applications"),
         )
         self.actors = Actors(pool)
         self.revoked = Epoch()

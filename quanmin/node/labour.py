@@ -29,9 +29,11 @@ from quanmin.trust.log.keeping import adopt_all, check_in, drop_months, keep_ahe
 from quanmin.web.application import discover
 from quanmin.web.clocks import Clocks
 from quanmin.workflow.notices import Delivery, deliver, open_ports
+from quanmin.workflow.outgoing import Sending, open_port, send_outgoing
 
-# The steps under way have a connection each, of either kind; two look after the jobs.
-_CONNECTIONS_BESIDE = 2
+# The steps under way have a connection each, of either kind; two look after the jobs, and one reads
+# what is told outside while another holds its place in the queue.
+_CONNECTIONS_BESIDE = 3
 _SWEEP_SECONDS = 600.0
 # So long after midnight those are looked at again for whom that changes something.
 _DAY_PASSED_SECONDS = 60.0
@@ -59,6 +61,7 @@ async def _work(settings: Settings, orders: Orders) -> None:
         delivering = asyncio.create_task(deliver(delivery, settings.notices.poll_seconds))
         watching = asyncio.create_task(watch_clocks(node))
         listing = asyncio.create_task(keep_due_lists(node, pool))
+        telling = asyncio.create_task(tell_outside(node))
         worker = Worker(pool, kinds_of(node), settings.jobs)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -72,6 +75,7 @@ async def _work(settings: Settings, orders: Orders) -> None:
         delivering.cancel()
         watching.cancel()
         listing.cancel()
+        telling.cancel()
 
 
 @asynccontextmanager
@@ -112,6 +116,13 @@ async def watch_clocks(node: Node) -> None:
         except Exception:
             log.exception("workflows: a pass over the clocks failed and is tried again")
         await asyncio.sleep(node.settings.jobs.clock_seconds)
+
+
+async def tell_outside(node: Node) -> None:
+    """Have the system outside told of cases, until cancelled."""
+    settings = node.settings.outgoing
+    port = open_port(settings, node.places.reports)
+    await send_outgoing(Sending(node.pool, node.guard, port, settings), settings.poll_seconds)
 
 
 async def sweep(node: Node) -> None:

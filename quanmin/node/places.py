@@ -15,6 +15,7 @@ directory/
   imports/        0700: files that are being imported, encrypted
   exports/        0700: the files of bulk exports, encrypted, until they are removed
   notices/        0700: messages of channels that no server is set for, a file each
+  reports/        0700: report cards where no address for them is set, a file each
   restored.json   0600: that the database was put back, until the access log says so
   witness/        0700: what the access log had grown to, for whom the database says otherwise
   postgres/       the embedded database
@@ -87,6 +88,7 @@ class Places:
         self.imports = self.directory / "imports"
         self.exports = self.directory / "exports"
         self.notices = self.directory / "notices"
+        self.reports = self.directory / "reports"
         self.witness = self.directory / "witness"
         self.restored = self.directory / "restored.json"
         self.revoked = self.directory / "revoked"

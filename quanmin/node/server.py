@@ -56,6 +56,7 @@ from quanmin.trust.due import DueIndex, DueKeeping
 from quanmin.trust.lifecycle.petition_index import lifecycle_projections
 from quanmin.trust.log.restoring import count_restored
 from quanmin.trust.notices import NoticeKind, kinds_in
+from quanmin.trust.outgoing import Outgoing
 from quanmin.trust.registers import InstitutionIndex, LicensedActs, PractitionerIndex
 from quanmin.trust.sign_in import Relying, SignIn, open_passwords
 from quanmin.trust.sign_in.id_tokens import ID_TOKEN_KEYS
@@ -66,6 +67,7 @@ from quanmin.web import KitSettings, Text
 from quanmin.web import build as build_pages
 from quanmin.web.application import discover
 from quanmin.web.page_settings import load_boundaries
+from quanmin.workflow.outgoing import leaving_of
 from quanmin.workflow.plans import Keeper
 
 log = logging.getLogger("quanmin.node")
@@ -258,6 +260,8 @@ def _projections(
     now: Callable[[], int],
 ) -> tuple[Projection, ...]:
     """What is derived from records in the transaction that writes them."""
+    workflows = (one.application.workflow for one in discover())
+    leaving = leaving_of(one for one in workflows if one is not None)
     return (
         people,
         *grant_projections(people, context),
@@ -270,6 +274,7 @@ def _projections(
         *lifecycle_projections(context),
         DueIndex(due, now),
         TaskClocks(context),
+        Outgoing(settings.zone, leaving, now),
     )
 
 

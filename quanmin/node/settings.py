@@ -38,6 +38,7 @@ from quanmin.trust.sign_in.oauth_limits import OAuthLimits
 from quanmin.trust.signatures import SignatureSettings
 from quanmin.web.page_settings import PageSettings
 from quanmin.workflow.notices import NoticeSettings
+from quanmin.workflow.outgoing import OutgoingSettings
 
 PREFIX: Final = "QUANMIN_"
 _UNITS: Final = (
@@ -346,6 +347,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     reindex: ReindexLimits = msgspec.field(default_factory=ReindexLimits)
     retention: RetentionSettings = msgspec.field(default_factory=RetentionSettings)
     notices: NoticeSettings = msgspec.field(default_factory=NoticeSettings)
+    outgoing: OutgoingSettings = msgspec.field(default_factory=OutgoingSettings)
     keys: KeySettings = msgspec.field(default_factory=KeySettings)
     pages: PageSettings = msgspec.field(default_factory=PageSettings)
     signatures: SignatureSettings = msgspec.field(default_factory=SignatureSettings)

@@ -43,6 +43,7 @@ from quanmin.node.tls import open_tls
 from quanmin.node.workforce import LABOURING, Source, Workforce
 from quanmin.web.page_settings import load_boundaries
 from quanmin.workflow.notices import open_ports
+from quanmin.workflow.outgoing import open_port
 
 log = logging.getLogger("quanmin.node")
 
@@ -99,6 +100,7 @@ class Supervisor:
         rules_in_force(self._settings)
         load_boundaries(self._settings.pages)
         open_ports(self._settings.notices, self._places.notices)
+        open_port(self._settings.outgoing, self._places.reports)
         self._workforce = Workforce(self._settings, listening.fileno())
         if self._dsn:
             keys = open_keys(

@@ -44,11 +44,12 @@ class Words(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 class State(Words, frozen=True, kw_only=True):
     """Where a case may stand. `task` is the Task.status of R4 that it has meanwhile; a case in a
-    `final` state is ended.
+    `final` state is ended. A system outside is told of one that comes into a state that `leaves`.
     """
 
     task: str
     final: bool = False
+    leaves: bool = False
 
 
 class Step(Words, frozen=True, kw_only=True):

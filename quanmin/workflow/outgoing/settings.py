@@ -1,0 +1,49 @@
+"""What the operator sets of what the national direct-reporting system is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+
+class OutgoingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Report cards that go to the national direct-reporting system; without an address they are put
+    into files.
+    """
+
+    url: Annotated[
+        str,
+        Meta(
+            description="The address that takes report cards; empty: files.",
+            pattern=r"^(https?://[^\s?#]+)?$",
+        ),
+    ] = ""
+    secret_file: Annotated[
+        Path | None,
+        Meta(
+            description="The file whose first line is the secret by which the address knows what "
+            "is this node's; it needs it."
+        ),
+    ] = None
+    send_seconds_max: Annotated[
+        float, Meta(description="How long the other side may take to take a card.", gt=0)
+    ] = 20.0
+    attempts_max: Annotated[
+        int, Meta(description="After how many failures in a row a card counts as refused.", ge=1)
+    ] = 12
+    backoff_seconds: Annotated[
+        float,
+        Meta(
+            description="The pause before the second attempt; each further one is twice as long.",
+            gt=0,
+        ),
+    ] = 30.0
+    backoff_seconds_max: Annotated[
+        float, Meta(description="The longest pause between two attempts.", gt=0)
+    ] = 3600.0
+    poll_seconds: Annotated[
+        float, Meta(description="How often a job process looks for what is to be sent.", gt=0)
+    ] = 5.0

@@ -1,0 +1,158 @@
+"""Report cards that go to a system outside, over a real store and a real address: each once, with
+what it answered, and what was refused again when it is mended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from clinic import Clinic
+from reporting import ZONE, entered, pages_of, settle, step
+from stores import START
+
+from quanmin.base.problems import Unusable
+from quanmin.trust.outgoing import Outgoing
+from quanmin.web.application import discover
+from quanmin.workflow.outgoing import (
+    FilePort,
+    HttpPort,
+    OutgoingSettings,
+    Sending,
+    leaving_of,
+    open_port,
+)
+
+SECRET = b"shared"
+Answers = list[tuple[int, dict[str, str]]]
+Taken = list[tuple[dict[str, str], bytes]]
+
+
+@asynccontextmanager
+async def national(answers: Answers, taken: Taken) -> AsyncIterator[str]:
+    """An address that takes cards: it gives the answers in turn, then numbers."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")[1:]
+        pairs = (line.partition(": ") for line in lines if line)
+        headers = {name.lower(): value for name, _, value in pairs}
+        taken.append((headers, await reader.readexactly(int(headers["content-length"]))))
+        status, said = answers.pop(0) if answers else (200, {"number": f"N-{len(taken)}"})
+        body = json.dumps(said).encode()
+        head = f"HTTP/1.1 {status} said\r\nContent-Length: {len(body)}\r\n\r\n"
+        writer.write(head.encode() + body)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/cards"
+
+
+@pytest.fixture
+async def county(pool: asyncpg.Pool[asyncpg.Record], tmp_path: Path) -> Clinic:
+    """The clinic whose store keeps what leaves it."""
+    workflows = (one.application.workflow for one in discover())
+    leaving = leaving_of(one for one in workflows if one is not None)
+    clinic = Clinic(pool, tmp_path, beside=[Outgoing(ZONE, leaving, lambda: START)])
+    await clinic.fill()
+    return await settle(clinic)
+
+
+def sending(county: Clinic, port: Any, **settings: Any) -> Sending:
+    return Sending(county.pool, county.guard, port, OutgoingSettings(**settings))
+
+
+async def rows(county: Clinic) -> list[tuple[str, str]]:
+    found = await county.pool.fetch("select state, status from trust.outgoing order by message")
+    return [(row["state"], row["status"]) for row in found]
+
+
+async def test_a_card_is_told_once_with_what_was_answered(county: Clinic) -> None:
+    pages = pages_of(county)
+    taken: Taken = []
+    answers: Answers = [(503, {}), (422, {"reason": "the division is unknown"})]
+    where = await entered(county, await county.enter("dr-li", pages))
+    assert await rows(county) == []
+    checker = await county.enter("pre-sun", pages)
+    await step(checker, where, "check")
+    assert await rows(county) == [("reported", "waiting")]
+    async with national(answers, taken) as url:
+        port = sending(county, HttpPort(url, SECRET, 5.0), backoff_seconds=1e-6)
+        # Two processes at once: neither tells what the other tells.
+        await asyncio.gather(port.work(), port.work())
+        await port.work()
+        assert await rows(county) == [("reported", "refused")]
+        assert len(taken) == 2
+        assert taken[0][0]["idempotency-key"] == taken[1][0]["idempotency-key"]
+        headers, body = taken[0]
+        signed = hmac.new(SECRET, headers["x-quanmin-time"].encode() + b"." + body, hashlib.sha256)
+        assert headers["x-quanmin-signature"] == signed.hexdigest()
+        told = json.loads(body)
+        assert told["state"] == "reported"
+        assert told["disease"][0]["code"] == "measles"
+        assert told["card"]["resourceType"] == "QuestionnaireResponse"
+        # Those who see the card see the answer, mend it and send it again.
+        page = await checker.get("/direct-reporting?status=refused")
+        assert "the division is unknown" in page.text
+        link = page.text.split('href="/direct-reporting/')[1].split('"')[0]
+        beside = await county.enter("cdc-qi", pages)
+        assert "measles" not in (await beside.get("/direct-reporting")).text.lower()
+        assert (await beside.get(f"/direct-reporting/{link}")).status_code == 404
+        await checker.get(f"/direct-reporting/{link}")
+        answer = await checker.send(f"/direct-reporting/{link}")
+        assert answer.status_code == 303, answer.text
+        assert await port.work() == 1
+        assert await rows(county) == [("reported", "sent")]
+        assert (await checker.send(f"/direct-reporting/{link}")).status_code == 409
+        assert "N-3" in (await checker.get("/direct-reporting")).text
+        # Confirmed: told again, of the new state; a timer or a look tells nobody.
+        await step(await county.enter("cdc-wu", pages), where, "confirm")
+        assert await port.work() == 1
+        assert json.loads(taken[-1][1])["state"] == "confirmed"
+        assert await port.work() == 0
+
+
+async def test_what_ended_before_it_was_told_is_not_told(county: Clinic, tmp_path: Path) -> None:
+    pages = pages_of(county)
+    doctor, checker = await county.enter("dr-li", pages), await county.enter("pre-sun", pages)
+    gone = await entered(county, doctor)
+    await step(checker, gone, "return_inside", words="A mistake")
+    await step(doctor, gone, "withdraw", words="A mistake")
+    kept = await entered(county, doctor, disease="rubella")
+    await step(checker, kept, "check")
+    await step(await county.enter("cdc-wu", pages), kept, "confirm")
+    port = sending(county, FilePort(tmp_path / "reports"))
+    await port.work()
+    # Of a case that has gone on, the newest message tells all.
+    assert await rows(county) == [
+        ("withdrawn", "needless"), ("reported", "needless"), ("confirmed", "sent"),
+    ]  # fmt: skip
+    (file,) = (tmp_path / "reports").iterdir()
+    assert json.loads(file.read_text())["state"] == "confirmed"
+
+
+async def test_an_address_that_is_silent_is_tried_again_until_it_counts_as_refused(
+    county: Clinic,
+) -> None:
+    pages = pages_of(county)
+    where = await entered(county, await county.enter("dr-li", pages))
+    await step(await county.enter("pre-sun", pages), where, "check")
+    port = sending(
+        county, HttpPort("http://127.0.0.1:1/", SECRET, 1.0), attempts_max=3, backoff_seconds=1e-6
+    )
+    assert await port.work() == 3
+    assert await rows(county) == [("reported", "refused")]
+
+
+def test_a_port_that_is_set_by_halves_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Unusable, match="secret_file"):
+        open_port(OutgoingSettings(url="https://reports.test/cards"), tmp_path)
