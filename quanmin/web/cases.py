@@ -7,15 +7,17 @@ version that was read: of two who take a step at once one is answered that someb
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from starlette.responses import Response
 
+from quanmin.base.problems import Invalid
 from quanmin.fhir.json import Json, decode
-from quanmin.trust import EntryOutcome, Stored
+from quanmin.trust import EntryOutcome, Hits, Stored
 from quanmin.web.case_notices import over_by, told_by
 from quanmin.web.questionnaires import Answered, questionnaire_page
 from quanmin.web.records import DeclaredRecords
@@ -163,6 +165,18 @@ async def open_case(visit: Visit, records: DeclaredRecords, id_: str, **facts: A
     workflow = records.workflow
     case = read_case(workflow, task, asked.zone)
     return OpenCase(case, workflow, offers(workflow, case, asked), asked, records)
+
+
+def read_cases(hits: Hits, workflow: Workflow, zone: ZoneInfo) -> Iterator[tuple[Json, Case]]:
+    """The Tasks among the matches of a search that are cases, each with what it is; what others
+    wrote and is none is left out.
+    """
+    for stored in hits.matches:
+        task = decode(stored.body or b"{}")
+        try:
+            yield task, read_case(workflow, task, zone)
+        except Invalid:
+            continue
 
 
 async def refused(

@@ -26,7 +26,7 @@ from quanmin.web.forms import Cell, Field
 from quanmin.web.maps import Area, area_map
 from quanmin.web.route import Charge
 from quanmin.web.tables import Heading, Table, known, table
-from quanmin.workflow.notifiable import WORKFLOW, disease_of, diseases, fact
+from quanmin.workflow.notifiable import WORKFLOW, day_of, disease_of, diseases, fact, state_of
 
 STAFF: Final = Access(
     frozenset({"public_health_worker"}),
@@ -164,14 +164,13 @@ async def _cases(records: DeclaredRecords, asked: Asked) -> list[Case]:
 
 def _counted(tasks: Iterator[Json]) -> Iterator[Case]:
     for task in tasks:
-        state = task["businessStatus"]["coding"][0]["code"]
-        onset, sent, case_class = (fact(task, name) for name in ("onset", "sent", "class"))
-        disease = disease_of(task)
+        state, case_class, disease = state_of(task), fact(task, "class"), disease_of(task)
+        onset = day_of(task, "onset")
         # Carriers and positive tests are reported and are no cases of the disease.
-        if state in _OVER or case_class in _NOT_COUNTED or not onset or not disease:
+        if state in _OVER or case_class in _NOT_COUNTED or not onset or disease not in diseases():
             continue
-        reported = date.fromisoformat(sent[:10]) if sent else None
-        yield Case(task["id"], disease, date.fromisoformat(onset), reported,
+        reported = day_of(task, "sent")
+        yield Case(task["id"], disease, onset, reported,
                    fact(task, "area"), case_class, state)  # fmt: skip
 
 

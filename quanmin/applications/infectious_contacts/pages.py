@@ -14,7 +14,7 @@ from quanmin.base.problems import Malformed, NotFound
 from quanmin.fhir.json import Json, decode
 from quanmin.trust import Hits
 from quanmin.web import Access, DeclaredRecords, Visit, Work, page
-from quanmin.web.cases import asking, begin, open_case, refused
+from quanmin.web.cases import asking, begin, open_case, read_cases, refused
 from quanmin.web.forms import Cell, Field
 from quanmin.web.persons import tell_patient
 from quanmin.web.questionnaires import around, opened, questionnaire_page, taken, transaction
@@ -23,7 +23,6 @@ from quanmin.web.tables import Heading, Table, searched, table
 from quanmin.web.work_list import due_cell
 from quanmin.workflow.forms import Form, answers, compile_form, label, words_of
 from quanmin.workflow.notifiable import WORKFLOW, disease_of, fact, observation_days, told
-from quanmin.workflow.states import read_case
 
 _FOLDER: Final = Path(__file__).parent / "definitions"
 CONTACT: Final = compile_form(json.loads((_FOLDER / "contact.json").read_text("utf-8")))
@@ -52,11 +51,9 @@ async def contacts(visit: Visit, records: DeclaredRecords) -> Table:
 
     def rows(hits: Hits) -> Iterator[list[Cell]]:
         people = {f"{one.type}/{one.id}": decode(one.body or b"{}") for one in hits.included}
-        for task in (decode(stored.body or b"{}") for stored in hits.matches):
-            case = read_case(workflow, task, records.zone)
-            person = tell_patient(
-                people.get(task["for"]["reference"], {}), visit.language, visit.today
-            )
+        for task, case in read_cases(hits, workflow, records.zone):
+            subject = str((task.get("for") or {}).get("reference") or "")
+            person = tell_patient(people.get(subject, {}), visit.language, visit.today)
             is_open, end = case.state == "observed", case.clocks.get("observation")
             due = round(end.timestamp()) * 1_000_000 if is_open and end else None
             visits = [event for event in case.history if event.step == "visit"]
@@ -164,12 +161,13 @@ async def contact(visit: Visit, records: DeclaredRecords) -> Response:
         await case.take(visit.sent.get("step", ""), words=visit.sent.get("words", ""))
         return visit.go(f"/contacts/{id_}")
     visits = [
-        one["valueReference"]["reference"]
+        str((one.get("valueReference") or {}).get("reference") or "")
         for one in task.get("output") or ()
-        if one["type"]["coding"][0]["code"] == "visit"
+        if any(coding.get("code") == "visit" for coding in one["type"].get("coding") or ())
     ]
     found = [await records.resource(*one.split("/", 1)) for one in visits]
-    own = await records.resource(*task["focus"]["reference"].split("/", 1))
+    type_, _, own_id = str((task.get("focus") or {}).get("reference") or "").partition("/")
+    own = await records.resource(type_ or "Task", own_id)
     return visit.page(
         "infectious_contacts/contact.html",
         case=case,
@@ -188,7 +186,7 @@ async def visited(visit: Visit, records: DeclaredRecords) -> Response:
     """A visit of a day."""
     id_, known = visit.path("id"), around(visit)
     case = await open_case(visit, records, id_)
-    subject = {"subject": case.case.task["for"]}
+    subject = {"subject": case.case.task.get("for")}
     start = await opened(records, VISIT, known, subject)
     back = f"/contacts/{id_}"
     if visit.request.method == "GET":
@@ -219,8 +217,11 @@ def _cases(records: DeclaredRecords) -> tuple[str, str]:
 
 def _exposed(task: Json) -> date:
     """The last day of contact."""
-    said = next(one["valueDate"] for one in task["input"] if "valueDate" in one)
-    return date.fromisoformat(said)
+    said = (one.get("valueDate") for one in task.get("input") or ())
+    try:
+        return date.fromisoformat(str(next(filter(None, said), "")))
+    except ValueError:
+        raise NotFound("this Task is no contact who is observed") from None
 
 
 def _patient(said: Json) -> Json:

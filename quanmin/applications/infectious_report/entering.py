@@ -144,7 +144,7 @@ async def fill_in(visit: Visit, records: DeclaredRecords) -> Response:
     if step == "revise" and card.disease != notifiable.disease_of(task):
         notifiable.name_original(changed, notifiable.told(task, "zh"))
     case = await open_case(visit, records, id_, **facts)
-    sent, place = notifiable.fact(task, "sent"), task["focus"]["reference"]
+    sent, place = notifiable.fact(task, "sent"), notifiable.card_of(task)
     await case.take(
         step,
         recorded=transaction(answered.filling, changed)["entry"],
@@ -165,7 +165,8 @@ def within(visit: Visit, **variables: Any) -> Around:
 
 async def focus(records: DeclaredRecords, task: Json) -> Json:
     """The card of a case."""
-    return await records.resource(*task["focus"]["reference"].split("/", 1))
+    type_, _, id_ = notifiable.card_of(task).partition("/")
+    return await records.resource(type_ or "Task", id_)
 
 
 def refuse_foreign(task: Json, actor: Actor) -> None:

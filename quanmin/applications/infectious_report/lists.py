@@ -10,14 +10,13 @@ from quanmin.base.problems import Malformed
 from quanmin.fhir.json import decode
 from quanmin.trust import Hits
 from quanmin.web import DeclaredRecords, Visit, Work
-from quanmin.web.cases import asking
+from quanmin.web.cases import asking, read_cases
 from quanmin.web.forms import Cell, Field
 from quanmin.web.institutions import code_of
 from quanmin.web.tables import Heading, Table, searched, table
 from quanmin.web.work_list import due_cell
 from quanmin.workflow.forms import answers
-from quanmin.workflow.notifiable import ADDRESSED, fact, receipt_of, told
-from quanmin.workflow.states import read_case
+from quanmin.workflow.notifiable import ADDRESSED, card_of, fact, receipt_of, told
 
 _WAITING: Final = {
     "doctor": ("entered", "returned"),
@@ -55,11 +54,10 @@ async def cards(visit: Visit, records: DeclaredRecords) -> Table:
 
     def rows(hits: Hits) -> Iterator[list[Cell]]:
         said = {f"{one.type}/{one.id}": decode(one.body or b"{}") for one in hits.included}
-        for task in (decode(stored.body or b"{}") for stored in hits.matches):
-            case = read_case(workflow, task, records.zone)
+        for task, case in read_cases(hits, workflow, records.zone):
             end = case.clocks.get(_CLOCKS.get(case.state, ""))
             due = None if end is None else round(end.timestamp()) * 1_000_000
-            name = answers(said.get(task["focus"]["reference"], {})).get("name")
+            name = answers(said.get(card_of(task), {})).get("name")
             is_urgent = task.get("priority") == "stat"
             yield [
                 Cell(told(task, language), f"/infectious/{task['id']}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -103,13 +103,13 @@ async def _others(
     said = {f"{one.type}/{one.id}": decode(one.body or b"{}") for one in hits.included}
     found = []
     for other in (decode(stored.body or b"{}") for stored in hits.matches):
-        onset, state = notifiable.fact(other, "onset"), other["businessStatus"]["coding"][0]["code"]
+        began, state = notifiable.day_of(other, "onset"), notifiable.state_of(other)
         is_same = notifiable.disease_of(other) == card.disease and state not in _OVER
-        if other["id"] == task["id"] or not is_same or not onset or card.onset is None:
+        if other["id"] == task["id"] or not is_same or began is None or card.onset is None:
             continue
-        days, began = notifiable.duplicate_days(card.disease), date.fromisoformat(onset)
+        days = notifiable.duplicate_days(card.disease)
         if is_one_case(onset=card.onset, other_onset=began, days=days).allowed:
-            found.append((other, said.get(other["focus"]["reference"], {})))
+            found.append((other, said.get(notifiable.card_of(other), {})))
     return found
 
 
@@ -123,7 +123,7 @@ def _head(step: str, task: Json, actor: Actor, now: datetime, into: str) -> dict
         return {"identifier": [number], "input": [*(task.get("input") or ()), sent]}
     if step == "merge":
         return {"partOf": [{"reference": f"Task/{into}"}]}
-    return {"owner": task["requester"]} if step == "send_back" else {}
+    return {"owner": task.get("requester")} if step == "send_back" else {}
 
 
 def _shown(

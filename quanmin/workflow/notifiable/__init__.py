@@ -7,6 +7,8 @@ from quanmin.workflow.notifiable.cards import (
     WORKFLOW,
     Card,
     addressed_to,
+    card_of,
+    day_of,
     diagnosis,
     disease_of,
     fact,
@@ -19,6 +21,7 @@ from quanmin.workflow.notifiable.cards import (
     receipt,
     receipt_of,
     registration,
+    state_of,
     told,
 )
 from quanmin.workflow.notifiable.diseases import (
@@ -41,6 +44,8 @@ __all__ = [
     "WORKFLOW",
     "Card",
     "addressed_to",
+    "card_of",
+    "day_of",
     "diagnosis",
     "disease_of",
     "diseases",
@@ -60,6 +65,7 @@ __all__ = [
     "receipt",
     "receipt_of",
     "registration",
+    "state_of",
     "subtypes",
     "subtypes_of",
     "table_on",

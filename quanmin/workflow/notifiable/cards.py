@@ -79,9 +79,12 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_card(said: Mapping[str, Any], zone: tzinfo) -> Card:
-    """The card of which these are the answers, by link id."""
-    code = {name: str((said.get(name) or {}).get("code", "")) for name in
-            ("disease", "subtype", "class")}  # fmt: skip
+    """The card of which these are the answers, by link id; what is no day or code is none."""
+    coded = {name: said.get(name) for name in ("disease", "subtype", "class")}
+    code = {
+        name: str(one.get("code") or "") if isinstance(one, dict) else ""
+        for name, one in coded.items()
+    }
     return Card(
         disease=code["disease"],
         subtype=code["subtype"],
@@ -150,17 +153,33 @@ def fact(task: Json, code: str) -> str:
     return ""
 
 
+def day_of(task: Json, code: str) -> date | None:
+    """The day that a fact of a case is, or is of; None for none."""
+    return _day(fact(task, code))
+
+
+def state_of(task: Json) -> str:
+    """The code of the state in which a case is; "" for what is none."""
+    held = (task.get("businessStatus") or {}).get("coding") or [{}]
+    return str(held[0].get("code") or "")
+
+
+def card_of(task: Json) -> str:
+    """The reference to the card of a case; "" for what has none."""
+    return str((task.get("focus") or {}).get("reference") or "")
+
+
 def disease_of(task: Json) -> str:
     """The disease of a case, by its code; "" for none."""
     held = (task.get("reasonCode") or {}).get("coding") or ()
-    return next((one["code"] for one in held if one.get("system") == SYSTEM), "")
+    return next((str(one.get("code") or "") for one in held if one.get("system") == SYSTEM), "")
 
 
 def told(task: Json, language: str) -> str:
     """The disease and subtype of a case in words."""
     known = {SYSTEM: diseases(), SUBTYPES: subtypes()}
     found = [
-        known[one["system"]].get(one["code"])
+        known[one["system"]].get(one.get("code", ""))
         for one in (task.get("reasonCode") or {}).get("coding") or ()
         if one.get("system") in known
     ]
@@ -179,7 +198,7 @@ def receipt(place: str, moment: datetime) -> dict[str, str]:
 def receipt_of(task: Json) -> str:
     """The receipt of a case; "" for none yet."""
     held = task.get("identifier") or ()
-    return next((one["value"] for one in held if one.get("system") == _RECEIPT), "")
+    return next((str(one.get("value") or "") for one in held if one.get("system") == _RECEIPT), "")
 
 
 def registration(said: Mapping[str, Any]) -> Json:
@@ -237,11 +256,15 @@ def diagnosis(condition: Json, today: date) -> dict[str, Any]:
 
 
 def _day(text: Any) -> date | None:
-    return date.fromisoformat(str(text)[:10]) if text else None
+    try:
+        return date.fromisoformat(str(text or "")[:10])
+    except ValueError:
+        return None
 
 
 def _moment(text: Any, zone: tzinfo) -> datetime | None:
-    if not text:
+    try:
+        found = datetime.fromisoformat(str(text or ""))
+    except ValueError:
         return None
-    found = datetime.fromisoformat(str(text))
     return found if found.tzinfo else found.replace(tzinfo=zone)
