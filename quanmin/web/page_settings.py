@@ -76,7 +76,7 @@ class PageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     ] = 300
     record_paper_rows_max: Annotated[
         int, Meta(description="How many lines the PDF of a record may have.", ge=1, le=20_000)
-    ] = 2000
+    ] = 1000
     paper_days_max: Annotated[
         int,
         Meta(
