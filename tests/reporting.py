@@ -27,6 +27,7 @@ DUTY: Final = frozenset({"infection_report"})
 # Sender, credit code, level, kind (WS 218), name.
 INSTITUTIONS: Final = (
     ("hospital-a", credit_code(HERE, 11), "county", "A", "青县人民医院"),
+    ("hospital-b", credit_code(HERE, 16), "county", "A", "白市中心医院"),
     ("cdc-here", credit_code(HERE, 12), "county", "J", "青县疾控中心"),
     ("cdc-beside", credit_code(BESIDE, 13), "county", "J", "白县疾控中心"),
     ("cdc-city", credit_code("580100", 14), "city", "J", "青市疾控中心"),
@@ -37,6 +38,8 @@ DOCTOR: Final = Actor("dr-li", "doctor", "李医生", "hospital-a")
 STAFF: Final = (
     DOCTOR,
     Actor("pre-sun", "public_health_worker", "孙", "hospital-a"),
+    Actor("dr-bai", "doctor", "白医生", "hospital-b"),
+    Actor("pre-lin", "public_health_worker", "林", "hospital-b"),
     Actor("cdc-wu", "public_health_worker", "吴", "cdc-here"),
     Actor("cdc-qi", "public_health_worker", "齐", "cdc-beside"),
     Actor("cdc-gao", "public_health_worker", "高", "cdc-city"),
@@ -129,9 +132,11 @@ def shown(page: str) -> dict[str, str]:
     return {name: value for name, value in found.items() if name not in {"token", "do"}}
 
 
-async def entered(clinic: Clinic, browser: Browser, **more: str) -> str:
+async def entered(
+    clinic: Clinic, browser: Browser, hospital: str = "hospital-a", **more: str
+) -> str:
     """A card that the doctor enters of the man, with what his record fills in; where it is."""
-    where = f"/infectious/of/{clinic.ids['hospital-a Patient']}"
+    where = f"/infectious/of/{clinic.ids[f'{hospital} Patient']}"
     page = await browser.get(where)
     fields = {**shown(page.text), **answers(now_of(clinic), **more)}
     answer = await browser.send(where, **fields)

@@ -46,7 +46,8 @@ async def card(visit: Visit, records: DeclaredRecords) -> Response:
     refuse_foreign(task, actor)
     response = await focus(records, task)
     said = notifiable.read_card(answers(response), records.zone)
-    others = await _others(records, task, said) if STAFF.admits(actor.role) else []
+    mine = code_of(actor) if STAFF.admits(actor.role) else ""
+    others = await _others(records, task, said, mine) if mine else []
     to = {"pass_up": await above(records, actor),
           "hand_over": await nearest(records, CENTRE, said.area)}  # fmt: skip
     there = to["hand_over"]
@@ -88,15 +89,16 @@ async def card(visit: Visit, records: DeclaredRecords) -> Response:
 
 
 async def _others(
-    records: DeclaredRecords, task: Json, card: notifiable.Card
+    records: DeclaredRecords, task: Json, card: notifiable.Card, mine: str
 ) -> list[tuple[Json, Json]]:
     """The other cases of this person and disease that are one case by the days between, each with
-    its card, as far as the visitor sees them.
+    its card: those that are addressed to the visitor's institution as well.
     """
     of_person, workflow = task.get("groupIdentifier") or {}, records.workflow
     pairs = (
         ("code", f"{workflow.head.url}|{workflow.name}"),
         ("group-identifier", f"{of_person.get('system')}|{of_person.get('value')}"),
+        ("_security", f"{notifiable.ADDRESSED}|{mine}"),
         ("_include", "Task:focus"),
     )
     hits = await records.find("Task", *pairs, count=_CARDS_MAX)

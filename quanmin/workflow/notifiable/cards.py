@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, tzinfo
+from hashlib import sha256
 from typing import Any, Final
 from uuid import uuid4
 
@@ -51,8 +52,11 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def person(self) -> str:
-        """By what two cards are known to be of one person: the document, else name and birth."""
-        return self.document.upper() or f"{self.name}|{self.birth}"
+        """By what two cards are known to be of one person: the document, else name and birth. It is
+        a digest, so that what is searched for names nobody.
+        """
+        said = self.document.strip().upper() or f"{self.name.strip()} {self.birth}"
+        return sha256(said.encode()).hexdigest()
 
     @property
     def is_managed_as_a(self) -> bool:

@@ -218,6 +218,28 @@ async def test_a_second_card_of_the_same_case_is_kept_with_a_reason_or_merged(
     await step(centre, first, "confirm")
 
 
+async def test_duplicates_are_found_across_institutions_by_the_centre(
+    county: Clinic, pages: Starlette
+) -> None:
+    first = await entered(county, await county.enter("dr-li", pages))
+    second = await entered(county, await county.enter("dr-bai", pages), "hospital-b")
+    ours, theirs = await county.enter("pre-sun", pages), await county.enter("pre-lin", pages)
+    # A hospital is shown no card of another one, and sends its own.
+    assert second not in (await ours.get(first)).text
+    await step(ours, first, "check")
+    await step(theirs, second, "check")
+    centre = await county.enter("cdc-wu", pages)
+    page = await centre.get(second)
+    assert first in page.text
+    assert "青县人民医院" in page.text
+    assert "白市中心医院" in page.text
+    await step(centre, second, "confirm", status=422)
+    await step(centre, second, "merge", into=first.rpartition("/")[2], words="The same case")
+    await step(centre, first, "confirm")
+    task = await task_of(county, first)
+    assert "580101198005030" not in json.dumps(task)  # the number stands on the card alone
+
+
 async def test_a_card_is_handed_over_to_where_the_person_lives(
     county: Clinic, pages: Starlette
 ) -> None:
