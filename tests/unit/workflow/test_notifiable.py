@@ -17,6 +17,7 @@ from quanmin.workflow.notifiable import (
     hours,
     labels,
     notifiable,
+    read_card,
     subtypes,
     subtypes_of,
     table_on,
@@ -192,3 +193,11 @@ def test_what_is_kept_apart_is_labelled() -> None:
 def test_of_a_chronic_infection_a_second_card_is_one_case_for_life() -> None:
     assert duplicate_days("aids") >= 100 * 365
     assert duplicate_days("measles") == 30
+
+
+@pytest.mark.parametrize("onset", ["2026-09", "2026", "soon", None])
+def test_a_card_with_half_a_day_has_none(onset: str | None) -> None:
+    card = read_card({"onset": onset, "diagnosed": "2026-09", "disease": "measles"}, UTC)
+    assert card.onset is None
+    assert card.disease == ""
+    assert not card.is_notifiable

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC
+from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 from clinic import Clinic
 from reporting import CODES, entered, now_of, pages_of, settle
 
 from quanmin.trust import Actor
-from quanmin.workflow.notifiable import ADDRESSED, WORKFLOW, read_card
+from quanmin.workflow.notifiable import ADDRESSED, WORKFLOW
 
 REPORTABLE = {"system": "urn:quanmin:reportable", "code": "infectious"}
 
@@ -28,6 +29,13 @@ def task(**more: Any) -> dict[str, Any]:
         "meta": {"security": [label, REPORTABLE, *addressed]},
         **more,
     }
+
+
+@pytest.fixture
+async def clinic(pool: asyncpg.Pool[asyncpg.Record], tmp_path: Path) -> Clinic:
+    opened = Clinic(pool, tmp_path)
+    await opened.fill()
+    return opened
 
 
 async def test_what_is_no_case_is_left_out_of_lists_and_refused_by_itself(clinic: Clinic) -> None:
@@ -65,11 +73,3 @@ async def test_what_is_no_case_is_left_out_of_lists_and_refused_by_itself(clinic
                 answer = await browser.get(path)
                 assert 400 <= answer.status_code < 500, (path, answer.status_code)
     assert own in (await checker.get("/infectious")).text
-
-
-@pytest.mark.parametrize("onset", ["2026-09", "2026", "soon", None])
-def test_a_card_with_half_a_day_has_none(onset: str | None) -> None:
-    card = read_card({"onset": onset, "diagnosed": "2026-09", "disease": "measles"}, UTC)
-    assert card.onset is None
-    assert card.disease == ""
-    assert not card.is_notifiable
