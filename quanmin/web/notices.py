@@ -8,7 +8,7 @@ from typing import Final
 
 from starlette.responses import Response
 
-from quanmin.base.problems import Invalid
+from quanmin.base.problems import Invalid, Malformed
 from quanmin.fhir.grammar import parse_query
 from quanmin.fhir.json import decode
 from quanmin.trust.notices import CHANNELS, CLASSES, Channel, Class, Contact, Notice
@@ -17,11 +17,13 @@ from quanmin.web.entry import signed_in, taken
 from quanmin.web.forms import Field, Sent, form_page
 from quanmin.web.route import SIGNED_IN, Page, page
 from quanmin.web.sheet import sheet
+from quanmin.web.tables import refusal_of
 from quanmin.web.text import LANGUAGES
 from quanmin.web.visit import Visit
 
 NOTICES: Final = "/notices"
 CHOICES: Final = "/notices/choices"
+_OWN_NAMES: Final = frozenset({"as", "before"})
 _ROWS: Final = 50
 _SHEET_ROWS: Final = 500
 _NUMBER_LENGTH_MAX: Final = 18
@@ -39,12 +41,16 @@ async def notices(visit: Visit) -> Response:
     if visit.request.method == "POST":
         await entrance.notices.mark_seen(begun.account, _number(taken(visit, "up_to")))
         return visit.go(NOTICES)
+    words = _class_words(visit)
+    kind = Field("class", visit.say("Kind"), "select", choices=[(one, one) for one in words])
+    state = Field("unread", visit.say("State"), "select", choices=[("1", "")])
+    if refusal := refusal_of(visit, [kind, state], _OWN_NAMES):
+        raise Malformed(refusal)
     if visit.asked("as") == "csv":
         return _sheet(visit, begun.account)
     found = await _listed(visit, begun.account, _before(visit.asked("before")), _ROWS + 1)
     shown = found[:_ROWS]
     more = f"{shown[-1].at}.{shown[-1].id}" if len(found) > _ROWS else ""
-    words = _class_words(visit)
     return visit.page(
         "kit/notices.html",
         heading=_heading(visit),

@@ -19,6 +19,9 @@ from quanmin.web.route import Access, Page, page
 from quanmin.web.sheet import sheet
 from quanmin.web.visit import Visit
 
+_OF_LISTS: Final = frozenset({"after", "sort"})
+_OF_PAGES: Final = frozenset({"lang", "large"})
+_NAME_LENGTH_MAX: Final = 40
 _ROWS: Final = 50
 _SHEET_ROWS: Final = 500
 _DIGITS_MAX: Final = 18
@@ -81,7 +84,10 @@ def table(path: str, *, access: Access, name: str) -> Callable[[TableFunction], 
 
         @page(f"{path}.csv", access=access)
         async def downloaded(visit: Visit, records: DeclaredRecords) -> Response:
-            return await _sheet(name, await make(visit, records))
+            made = await make(visit, records)
+            if refusal := refusal_of(visit, made.filters) or made.fault:
+                raise Malformed(refusal)
+            return await _sheet(name, made)
 
         return listed, downloaded
 
@@ -165,14 +171,34 @@ def _no_place() -> Malformed:
     return Malformed("this is no place in the list: begin from its first page")
 
 
+def refusal_of(visit: Visit, filters: Sequence[Field], others: frozenset[str] = _OF_LISTS) -> str:
+    """What of the address a list with these filters does not answer, in words; "" for nothing: a
+    filter that it has not (`others` are no filters), or a choice that its filter has not. Who meant
+    to narrow a list must not take all of it for the answer.
+    """
+    known = {one.name for one in filters}
+    for name, value in visit.request.query_params.items():
+        if value and name not in known | others | _OF_PAGES:
+            said = visit.say("This list is not asked by “%(name)s”. It is asked by: %(known)s.")
+            asked_by = ", ".join(sorted(known | (others & {"sort"})))
+            return said % {"name": name[:_NAME_LENGTH_MAX], "known": asked_by}
+    for one in filters:
+        value = visit.asked(one.name)
+        if one.kind == "select" and value and value not in {code for code, _ in one.choices}:
+            return visit.say("“%(label)s”: choose one of the list.") % {"label": one.label}
+    return ""
+
+
 async def _shown(visit: Visit, table: Table) -> Response:
-    after = visit.asked("after")
-    found = await table.fetch(after, _ROWS + 1)
+    after, refusal = visit.asked("after"), refusal_of(visit, table.filters)
+    found = [] if refusal else await table.fetch(after, _ROWS + 1)
     rows, path = found[:_ROWS], visit.request.url.path
     more = visit.here_with(after=rows[-1].place) if len(found) > _ROWS else ""
     return visit.page(
         "kit/list.html",
+        status=Malformed.status if refusal or table.fault else 200,
         table=table,
+        fault=refusal or table.fault,
         headings=[
             (one.words, *_turned(visit, one, table.order))
             for one in _on(table, "page", table.headings)

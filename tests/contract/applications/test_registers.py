@@ -41,7 +41,7 @@ async def test_institutions_are_found_as_of_a_day(books: Books, browser: Browser
     none = await browser.get("/registers/institutions?day=2025-01-01")
     assert codes(none.text) == []
     wrong = await browser.get("/registers/institutions?day=soon")
-    assert (wrong.status_code, codes(wrong.text)) == (200, [OTHER])
+    assert (wrong.status_code, codes(wrong.text)) == (400, [OTHER])
     assert 'role="alert"' in wrong.text
     found = await browser.get("/registers/institutions?level=township&region=5801")
     assert codes(found.text) == [OTHER]

@@ -203,7 +203,15 @@ async def test_the_list_goes_on_by_key_is_narrowed_and_is_a_sheet(
     sheet = (await resident.get("/notices?lang=en&class=reminder&as=csv")).text
     rows = list(csv.reader(io.StringIO(sheet.lstrip("\ufeff"))))
     assert [row[1] for row in rows[1:]] == [f"dose {number} is due" for number in range(59, -1, -1)]
-    assert (await resident.get("/notices?before=x.y&class=none")).status_code == 200
+    for wrong, said in (
+        ("kind=zzz", "This list is not asked by “kind”. It is asked by: class, unread."),
+        ("class=none", "“Kind”: choose one of the list."),
+        ("unread=2", "“State”: choose one of the list."),
+    ):
+        for form in ("", "&as=csv"):
+            answer = await resident.get(f"/notices?{wrong}&lang=en{form}")
+            assert (answer.status_code, said in answer.text) == (400, True), wrong
+    assert (await resident.get("/notices?before=x.y&class=&unread=")).status_code == 200
     await resident.client.aclose()
 
 

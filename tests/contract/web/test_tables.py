@@ -53,7 +53,9 @@ async def stock(visit: Visit, records: DeclaredRecords) -> Table:
         order=order,
         filters=[
             Field("room", "Room", value=visit.asked("room")),
+            Field("kind", "Kind", "select", visit.asked("kind"), [("", "any"), ("a", "A")]),
         ],
+        fault="The day is none." if visit.asked("room") == "odd" else "",
         empty="Order some first.",
     )
 
@@ -151,6 +153,27 @@ async def test_the_sheet_has_all_that_the_address_asks_for_in_its_order(browser:
 )
 async def test_what_is_no_order_and_no_place_is_refused(browser: Browser, asked: str) -> None:
     assert (await browser.get(f"/stock?{asked}")).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("zzz=1", "This list is not asked by “zzz”. It is asked by: kind, room, sort."),
+        ("kind=zzz", "“Kind”: choose one of the list."),
+        ("room=odd", "The day is none."),
+    ],
+)
+async def test_what_a_list_does_not_answer_is_refused_in_words(
+    browser: Browser, asked: str, said: str
+) -> None:
+    answer = await browser.get(f"/stock?{asked}&lang=en")
+    assert answer.status_code == 400
+    assert said in answer.text
+    assert 'name="room"' in answer.text, "to be mended where it stands"
+    sheet = await browser.get(f"/stock.csv?{asked}")
+    assert (sheet.status_code, said in sheet.text) == (400, True)
+    assert sheet.headers["content-type"].startswith("text/html")
+    assert (await browser.get("/stock?kind=a&zzz=")).status_code == 200
 
 
 async def test_an_empty_list_says_what_to_do_and_a_failing_one_is_no_half_sheet(
