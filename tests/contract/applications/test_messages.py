@@ -27,17 +27,22 @@ async def test_a_refused_message_is_seen_with_its_reason_and_sent_again(
     assert "the mail server cannot be used" in html
     assert "zhang@example.org" not in html
     assert "重发" in (await browser.get("/messages?lang=zh")).text
-    sheet = (await browser.get("/messages?as=csv&lang=en")).text
+    sheet = (await browser.get("/messages.csv?lang=en")).text
     assert "resident,Mail,1,refused,1,the mail server cannot be used" in sheet
     number = str(await clinic.pool.fetchval("select message from trust.message"))
-    await browser.get("/messages?lang=en")
-    assert (await browser.send("/messages", message=number)).status_code == 303
-    assert "waiting" in (await browser.get("/messages?state=waiting&lang=en&as=csv")).text
-    again = await browser.send("/messages", message=number)
-    assert again.status_code == 409
-    assert 'role="alert"' in again.text
-    for wrong in ("", "0", "x", "9" * 30):
-        assert (await browser.send("/messages", message=wrong)).status_code == 409
+    way = f"/messages/{number}/again"
+    assert f'href="{way}"' in html
+    await browser.get(way)
+    assert (await browser.send(way)).status_code == 303
+    assert "waiting" in (await browser.get("/messages.csv?state=waiting&lang=en")).text
+    again = await browser.send(way)
+    assert again.status_code == 422
+    assert "is refused no more" in again.text
+    for wrong in ("0", "x", "9" * 30):
+        assert (await browser.send(f"/messages/{wrong}/again")).status_code == 422
+    assert (await browser.get("/messages?state=lost")).status_code == 400
+    rest = await browser.get(f"/messages?state=waiting&after={number}&lang=en")
+    assert "No message is in this state." in rest.text
     noted = "select count(*) from trust.access where action = 'resend-message'"
     assert await clinic.pool.fetchval(noted) == 1
     resident = await clinic.enter("resident")

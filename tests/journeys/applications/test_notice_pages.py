@@ -58,6 +58,8 @@ def of_resident(page: Page, served: Any) -> Iterator[str]:
 def of_operator(page: Page, served: Any) -> Iterator[str]:
     page.goto(f"{served.address}/messages")
     yield "messages"
+    press(page, "main td a")
+    yield "send again"
     press(page, "main form[method=post] button")
     yield "messages, sent again"
 
@@ -74,4 +76,4 @@ def test_nothing_scrolls_sideways_and_a_checker_finds_nothing(
                 seen += 1
                 faults += faults_on(page, name, axe)
     assert not faults, "\n".join(faults)
-    assert seen == 7
+    assert seen == 8
