@@ -47,8 +47,8 @@ WRITTEN_BY: Final = frozenset({"create", "create_all", "update"})
 _SOME: Final = 6
 """Of so many roles that a page is closed to one asks for it, where not all do."""
 _HAN: Final = re.compile(r"[㐀-䶿一-鿿]")
-# Three words in a row: codes, names of norms and of programs are shorter.
-_ENGLISH: Final = re.compile(r"\b[A-Za-z]{2,}[ ,]+[a-z]{2,}[ ,]+[a-z]{2,}\b")
+# Three words in a row: codes, names of norms and of programs are shorter. A command is no language.
+_ENGLISH: Final = re.compile(r"\b(?!quanmin )[A-Za-z]{2,}[ ,]+[a-z]{2,}[ ,]+[a-z]{2,}\b")
 _VOID: Final = frozenset(
     {
         *("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source"),
