@@ -24,8 +24,10 @@ from quanmin.base.clock import Clock
 from quanmin.base.epoch import Epoch
 from quanmin.base.keys import FileKeys
 from quanmin.base.signing import suite_named
+from quanmin.node.server import declared_plans
 from quanmin.records.operation import Projection
 from quanmin.trust import Actor, Actors, Guard
+from quanmin.trust.due import Planned
 from quanmin.trust.sign_in import Relying, SignIn, SignInLimits, cookie_name, present_code
 from quanmin.trust.sign_in.external_settings import ExternalSettings
 from quanmin.trust.signatures.papers import Papers
@@ -59,10 +61,14 @@ class Clinic:
         origin: str = ADDRESS,
         external: ExternalSettings | None = None,
         beside: Sequence[Projection] = (),
+        *,
+        plans: Sequence[Planned] | None = None,
     ) -> None:
+        """`plans` are those by which due lists are kept, None: those of all applications."""
         self.pool = pool
+        keepers = declared_plans(ZoneInfo("Asia/Shanghai")) if plans is None else plans
         self.guard: Guard = under(
-            open_guard(pool, open_context(folder), beside=beside),
+            open_guard(pool, open_context(folder), beside=beside, plans=keepers),
             brought=brought_by("quanmin.applications"),
         )
         self.actors = Actors(pool)

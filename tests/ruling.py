@@ -47,6 +47,7 @@ def under(guard: Guard, *texts: str, brought: Iterable[Bounds] = ()) -> Guard:
         guard.now,
         posts_required=guard.standings.posts_required,
         rules=read_rules(files, brought),
+        due=guard.due,
     )
 
 

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 import asyncpg
 import msgspec
@@ -131,7 +132,7 @@ def _assemble(
     is_owner: bool,
 ) -> Node:
     clock, context = Clock(), _open_context(settings, keys)
-    people, due = PersonIndex(context.keying), DueKeeping(context, declared_plans(settings))
+    people, due = PersonIndex(context.keying), DueKeeping(context, declared_plans(settings.zone))
     room = None if settings.postgres.dsn else Room(places.postgres, settings.disk.free_bytes_min)
     store = Store(
         pool,
@@ -183,10 +184,10 @@ def _assemble(
     )
 
 
-def declared_plans(settings: Settings) -> tuple[Keeper, ...]:
+def declared_plans(zone: ZoneInfo) -> tuple[Keeper, ...]:
     """The plans that applications have due lists kept by. Raises Unusable."""
     declared = (plan for one in discover() for plan in one.application.plans)
-    return tuple(Keeper(plan, settings.zone) for plan in declared)
+    return tuple(Keeper(plan, zone) for plan in declared)
 
 
 def declared_notices() -> dict[str, NoticeKind]:
