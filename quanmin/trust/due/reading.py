@@ -310,12 +310,14 @@ class DueReading:
         seen = self._array(statement, (*kinds.seen, *kinds.other))
         hidden = self._array(statement, (*kinds.hidden, *kinds.other))
         return f"""
-            (p.kinds && {self._array(statement, kinds.unsure)} or {self._granting(statement)}
+            (p.kinds && {self._array(statement, kinds.unsure)} or exists (
+                select from records.granted g where g.patient = p.patient
+                    and g.grantee = any({self._array(statement, self._grantees)}))
             or not ({self._is_whole(statement)} or not exists (
                 select from unnest(p.kinds) k where case
                     when k / {2 * TYPES} = p.sender then k <> all({seen}) else k <> all({hidden})
                     end)))
-        """
+        """  # noqa: S608 - composed of this program's own constants; every value is bound
 
     def _earlier(self, statement: Statement, asked: Asked, institution: int | None) -> str:
         """The same line of another registration of the person that stands before it: of one person
