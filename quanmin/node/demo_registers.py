@@ -45,7 +45,11 @@ _PARTIES: Final = (
         members=(("actor", "demo-pressure-gauge"),),
     ),
 )
-_POSTS: Final = (("demo-clerk", "registrar", False), ("demo-doctor", "family_doctor", True))
+_POSTS: Final = (
+    ("demo-clerk", ("registrar",), False),
+    ("demo-doctor", ("family_doctor",), True),
+    ("demo-prevention", ("immunization", "infection_report"), False),
+)
 
 
 async def fill_registers(node: Node, province: Province, console: Console) -> None:
@@ -66,7 +70,7 @@ async def fill_registers(node: Node, province: Province, console: Console) -> No
 async def fill_posts(node: Node, province: Province) -> None:
     """Give the accounts of staff their posts, one of them as a doctor of the register."""
     register, now = Posts(node.pool), node.guard.now()
-    for actor, duty, is_doctor in _POSTS:
+    for actor, duties, is_doctor in _POSTS:
         if await register.history(actor):
             continue
         practitioner = None
@@ -77,7 +81,7 @@ async def fill_posts(node: Node, province: Province) -> None:
             practitioner = None if found is None else found.rid
         since = now - 30 * _DAY
         await register.appoint(
-            actor, duties=(duty,), practitioner=practitioner, since=since, at=now, by=_BY
+            actor, duties=duties, practitioner=practitioner, since=since, at=now, by=_BY
         )
 
 

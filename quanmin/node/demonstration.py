@@ -110,9 +110,9 @@ async def _fill_registers(
 
 
 async def _open_accounts(settings: Settings, dsn: str, places: Places, province: Province) -> None:
-    """Accounts to sign in with, once, with their posts: of staff at the centre and at a hospital,
-    of a resident, of a mother who acts for her child, and of the security administrator. Whoever
-    can read the node's folder can sign in as any of them.
+    """Accounts to sign in with, once, with their posts: of staff at the centre and at hospitals, of
+    whom one vaccinates and checks reports, of a resident, of a mother who acts for her child, and
+    of the security administrator. Whoever can read the node's folder can sign in as any of them.
     """
     kept = [shown for shown in places.accounts() if shown.secret]
     known = {shown.code for shown in kept}
@@ -127,6 +127,9 @@ async def _open_accounts(settings: Settings, dsn: str, places: Places, province:
             Actor("demo-resident", "resident", "Resident", "", person),
             Actor("demo-security", "security_administrator", "安全管理员", "register"),
             Actor("demo-doctor", "doctor", HOSPITALS[0].name, HOSPITALS[0].sender),
+            Actor(
+                "demo-prevention", "public_health_worker", HOSPITALS[1].name, HOSPITALS[1].sender
+            ),
         ]
         if family is not None and mother is not None:
             actors.append(Actor("demo-mother", "resident", family.parent_name, "", str(mother)))

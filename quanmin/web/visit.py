@@ -176,6 +176,10 @@ class Visit:
         """Whether an application is switched on where the visitor acts."""
         return self.standing is None or self.standing.has(application)
 
+    def offers(self, application: str) -> bool:
+        """Whether the visitor's menu has it, so that a page of its may be linked to."""
+        return any(one.name == application for one in self.offered)
+
     def menu(self) -> list[tuple[Section, list[Application]]]:
         """The applications that the visitor is offered, by their field of work."""
         found = [

@@ -192,12 +192,13 @@ def _headings(visit: Visit) -> list[Heading]:
 
 
 def _row(visit: Visit, one: Post, *, may_change: bool) -> list[Cell]:
+    is_linked = visit.offers("registers")
     change = Cell(visit.say("End the post"), f"{_LIST}/{one.post}/end") if may_change else Cell("")
     return [
         Cell(one.name),
         Cell(one.actor),
         Cell(word_of(visit, roles().values(), one.role)),
-        Cell(one.institution, f"/registers/institutions/{one.institution}"),
+        Cell(one.institution, f"/registers/institutions/{one.institution}" if is_linked else ""),
         Cell("; ".join(word_of(visit, duties(), duty) for duty in one.duties)),
         Cell(visit.moment(one.since)[:10], is_number=True),
         Cell("" if one.until == OPEN_END else visit.moment(one.until - 1)[:10], is_number=True),
