@@ -44,7 +44,7 @@ async def queue(visit: Visit, records: DeclaredRecords) -> Table:
 async def again(visit: Visit, records: DeclaredRecords) -> Response:
     """Send a refused message again."""
     say, text = visit.say, visit.path("number")
-    title, sent = say("Send again"), Sent(visit)
+    title, sent = say("Send the message again"), Sent(visit)
     is_number = text.isascii() and text.isdigit() and len(text) <= _NUMBER_LENGTH_MAX
     if visit.request.method == "POST":
         try:
@@ -80,7 +80,7 @@ def _row(visit: Visit, one: Queued) -> list[Cell]:
         Cell(_states(visit)[one.state]),
         Cell(str(one.attempts), is_number=True),
         Cell(one.reason),
-        Cell(visit.say("Send again") if way else "", way),
+        Cell(visit.say("Send the message again") if way else "", way),
     ]
 
 
