@@ -90,7 +90,8 @@ async def counts(visit: Visit, records: DeclaredRecords) -> Table:
         for at, day in enumerate(days)
     ]
     headings = [Heading(say("Begin")), *(Heading(classes.get(one, one)) for one in found)]
-    return Table(title=say("Epidemic curve"), headings=headings, fetch=known(rows, headings, ""))
+    return Table(title=say("Epidemic curve"), headings=headings, fetch=known(rows, headings, ""),
+                 filters=_fields(visit, asked))  # fmt: skip
 
 
 @table("/epidemic/areas", access=STAFF, name="epidemic-areas")
@@ -107,9 +108,8 @@ async def by_area(visit: Visit, records: DeclaredRecords) -> Table:
         for code, number in sorted(counted.items())
     ]
     headings = [Heading(say("Area")), Heading(say("Centre")), Heading(say("Cases"))]
-    return Table(
-        title=say("Cases by area of residence"), headings=headings, fetch=known(rows, headings, "")
-    )
+    return Table(title=say("Cases by area of residence"), headings=headings,
+                 fetch=known(rows, headings, ""), filters=_fields(visit, asked))  # fmt: skip
 
 
 @table("/epidemic/cases", access=STAFF, name="epidemic-cases")
@@ -129,7 +129,8 @@ async def rows(visit: Visit, records: DeclaredRecords) -> Table:
     ]
     words = (say("Disease"), say("Onset"), say("Reported"), say("Area"), say("Class"))
     headings = [Heading(one) for one in words]
-    return Table(title=say("Cases"), headings=headings, fetch=known(cells, headings, ""))
+    return Table(title=say("Cases"), headings=headings, fetch=known(cells, headings, ""),
+                 filters=_fields(visit, asked))  # fmt: skip
 
 
 def _rows_of(asked: Asked, since: date, until: date, number: int) -> str:
