@@ -43,14 +43,19 @@ _REPEATED = 200
 class _Keys:
     """A key port for measuring: nothing it derives is of use to anyone."""
 
+    is_remote = False
+
     def wrap(self, key: bytes, place: bytes) -> bytes:
         return key + place
 
     def unwrap(self, wrapped: bytes, place: bytes) -> bytes:
         return wrapped.removesuffix(place)
 
-    def derive(self, purpose: str) -> bytes:
-        return derive(b"measured", purpose)
+    def derive(self, purpose: str, root: int = 1) -> bytes:
+        return derive(b"measured %d" % root, purpose)
+
+    def roots(self) -> tuple[int, ...]:
+        return (1,)
 
 
 def main() -> None:

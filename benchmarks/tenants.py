@@ -128,7 +128,7 @@ async def _sides(
     now = time.time_ns() // 1000
     await ensure_months(connection, now)
     await adopt_rules(connection)
-    await ensure_lanes(connection, Notary(context, "international", "bench"), now)
+    await ensure_lanes(connection, Notary(context.keys, "international", "bench"), now)
     await seal_walls(connection, _KEY)
     await admit_worker(connection, WORKER, cluster.worker_passfile)
     await connection.close()
@@ -172,7 +172,7 @@ def _guard(pool: asyncpg.Pool[Any], context: Context, walls: Walls | None) -> Gu
     clock = itertools.count(time.time_ns() // 1000, 1000)
     projections = [people, *grant_projections(people, context)]
     store = Store(pool, context, lambda: next(clock), projections, walls=walls)
-    log = AccessLog(pool, Notary(context, "international", "bench"), None)
+    log = AccessLog(pool, Notary(context.keys, "international", "bench"), None)
     return Guard(store, people, log, lambda: next(clock))
 
 

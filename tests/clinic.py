@@ -75,7 +75,7 @@ class Clinic:
         self.revoked = Epoch()
         self.sign_in = SignIn(
             pool,
-            lambda purpose: purpose.encode().ljust(32, b"-")[:32],
+            self.guard.store.context.keys,
             self.guard.log,
             Clock().now,
             limits=SignInLimits(),

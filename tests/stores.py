@@ -13,7 +13,7 @@ import asyncpg
 
 from quanmin.base.crypto import suite_named
 from quanmin.base.database import Connection
-from quanmin.base.keys import FileKeys
+from quanmin.base.keys import FileKeys, KeyPort
 from quanmin.fhir.table import load_table
 from quanmin.people import PersonIndex
 from quanmin.records.context import Context, StoreLimits
@@ -55,11 +55,11 @@ def open_context(
     )
 
 
-def reopen_context(folder: Path, of: Context) -> Context:
+def reopen_context(folder: Path, of: Context, keys: KeyPort | None = None) -> Context:
     """The context of another process of the same node."""
     return Context(
         of.table,
-        FileKeys(folder / "keys"),
+        keys or FileKeys(folder / "keys"),
         of.suite,
         prefix=of.prefix,
         zone=of.zone,
@@ -115,7 +115,7 @@ def open_guard(
 
 def open_notary(context: Context, suite: str = "international") -> Notary:
     """What the log of the node with these keys is signed with."""
-    return Notary(context, suite, "test")
+    return Notary(context.keys, suite, "test")
 
 
 def create(type_: str, body: bytes, **more: Any) -> Operation:

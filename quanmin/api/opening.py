@@ -32,6 +32,7 @@ from quanmin.base.epoch import Epoch
 from quanmin.base.logs import correlation_id
 from quanmin.base.problems import Forbidden, NotAllowed, NotFound, Overloaded, Problem
 from quanmin.base.quota import Pace, Quota
+from quanmin.base.rooted import Rooted
 from quanmin.fhir.table import Table, load_table
 from quanmin.terminology import TermLimits
 from quanmin.trust.sign_in.foreign_access import ForeignAccess
@@ -66,7 +67,7 @@ def build(
     actors: Actors,
     limits: DoorLimits | None = None,
     *,
-    link_key: bytes,
+    link_key: bytes | Rooted,
     zone: ZoneInfo,
     term_limits: TermLimits | None = None,
     base_url: str | None = None,

@@ -15,12 +15,14 @@ import zlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as NotBase64
 from collections.abc import Callable
+from contextlib import suppress
 
 import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from quanmin.base.problems import Forbidden, Malformed, TooCostly
+from quanmin.base.rooted import Rooted, rooted
 from quanmin.trust import Question
 
 _PURPOSE = b"quanmin page link 1"
@@ -63,14 +65,13 @@ class Seal:
 
     def __init__(
         self,
-        key: bytes,
+        key: bytes | Rooted,
         *,
         seconds_max: int,
         bytes_max: int,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._key = key
-        self._cipher = AESGCM(key)
+        self._key = rooted(key)
         self._seconds_max = seconds_max
         self._bytes_max = bytes_max
         self._now = now
@@ -105,11 +106,13 @@ class Seal:
 
     def _seal(self, plain: bytes, purpose: bytes) -> bytes:
         nonce = os.urandom(_NONCE_BYTES)
-        return nonce + self._cipher.encrypt(nonce, zlib.compress(plain, 6), purpose)
+        cipher = AESGCM(self._key.newest()[1])
+        return nonce + cipher.encrypt(nonce, zlib.compress(plain, 6), purpose)
 
     def _question(self, place: Place, actor: str) -> Question:
         plain = _ENCODER.encode(_Sealed(0, actor, place))
-        name = hashlib.blake2b(plain, digest_size=_NAME_BYTES, key=self._key, person=_NAMING)
+        key = self._key.newest()[1]
+        name = hashlib.blake2b(plain, digest_size=_NAME_BYTES, key=key, person=_NAMING)
         now, lasts = int(self._now() * 1000), self._seconds_max * 1000
         sealed = self._seal(plain, name.digest())
         return Question(name.digest(), sealed, now, now + lasts, now + 2 * lasts)
@@ -140,11 +143,18 @@ class Seal:
 
     def _unseal(self, raw: bytes, purpose: bytes) -> _Sealed:
         try:
-            packed = self._cipher.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], purpose)
+            packed = self._decrypted(raw, purpose)
             plain = zlib.decompressobj().decompress(packed, _OPEN_BYTES_MAX)
             return _DECODER.decode(plain)
         except (ValueError, InvalidTag, zlib.error, msgspec.DecodeError):
             raise _damaged() from None
+
+    def _decrypted(self, raw: bytes, purpose: bytes) -> bytes:
+        # A link that was given out under an older root works as long as that is there.
+        for key in self._key.all():
+            with suppress(InvalidTag):
+                return AESGCM(key).decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], purpose)
+        raise InvalidTag
 
 
 def _bytes_of(text: str) -> bytes:

@@ -3,16 +3,18 @@ modules of their own.
 
 The node's keys wrap the data keys that encrypt bodies; whoever has the database without them has
 nothing to read. Wrapping keys are numbered: the highest wraps, all unwrap, so that data keys can be
-wrapped anew while the node runs. The number stands in front of what was wrapped, two bytes.
+wrapped anew while the node runs. The number stands in front of what was wrapped, two bytes. Roots,
+from which secrets for purposes follow, are numbered likewise.
 """
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import os
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -24,8 +26,10 @@ from quanmin.base.signing_keys import Inside, signs_inside
 
 _SECRET_BYTES = 32
 _NUMBER_BYTES = 2
-_ROOT = "root.key"
+FIRST_ROOT = 1
+_NAME_BYTES = 16
 _NAME = re.compile(r"node-([1-9][0-9]*)\.key")
+_ROOT_NAME = re.compile(r"root(?:-([2-9]|[1-9][0-9]+))?\.key")
 
 
 class KeysUnreadable(Exception):  # noqa: N818 - names the finding
@@ -50,8 +54,19 @@ class KeyPort(Protocol):
     def unwrap(self, wrapped: Sequence[Keyed]) -> list[bytes]:
         """The keys again. Raises Tampered."""
 
-    def derive(self, purpose: str) -> bytes:
-        """32 bytes for this purpose, the same at every start of this node."""
+    def derive(self, purpose: str, root: int = FIRST_ROOT) -> bytes:
+        """32 bytes for this purpose from a root, the same at every start of this node. Raises
+        KeysUnreadable for a root that is not there.
+        """
+
+    def roots(self) -> tuple[int, ...]:
+        """The roots there are now, the newest last."""
+
+    def add_root(self, number: int) -> None:
+        """A new root of a number above all others."""
+
+    def remove_root(self, number: int) -> None:
+        """Destroy a root, which is not the last. What follows from it nobody derives any more."""
 
     def numbers(self) -> tuple[int, ...]:
         """The wrapping keys there are now, the one that wraps last."""
@@ -68,8 +83,8 @@ class KeyPort(Protocol):
 class FileKeys:
     """Keys as files of a folder that only its owner can enter.
 
-    `node-<n>.key` wrap data keys. `root.key` is what purposes are derived from and never changes
-    while data lives. With a passphrase all are sealed under it.
+    `node-<n>.key` wrap data keys; from `root.key`, then `root-2.key` and so on, purposes are
+    derived. With a passphrase all are sealed under it.
     """
 
     is_remote = False
@@ -92,7 +107,11 @@ class FileKeys:
             )
         for number in self.numbers():
             self._key(number)
-        self._root = _read(folder / _ROOT, passphrase)
+        self._roots: dict[int, bytes] = {}
+        if not self.roots():
+            raise KeysUnreadable(f"no root in {folder}: restore root*.key from the keys' backup")
+        for number in self.roots():
+            self._root(number)
 
     @classmethod
     def create(cls, folder: Path, passphrase: Passphrase | None = None) -> FileKeys:
@@ -100,8 +119,8 @@ class FileKeys:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not list(folder.glob("node-*.key")):
             _write(folder / _name(1), passphrase)
-        if not (folder / _ROOT).exists():
-            _write(folder / _ROOT, passphrase)
+        if not list(folder.glob("root*.key")):
+            _write(folder / _root_name(FIRST_ROOT), passphrase)
         return cls(folder, passphrase)
 
     def wrap(self, keys: Sequence[Keyed]) -> list[bytes]:
@@ -124,9 +143,28 @@ class FileKeys:
             raise Tampered from None
         return self._suite.open(key, sealed, place)
 
-    def derive(self, purpose: str) -> bytes:
+    def derive(self, purpose: str, root: int = FIRST_ROOT) -> bytes:
         """See `KeyPort`."""
-        return derive(self._root, purpose)
+        return derive(self._root(root)[:_SECRET_BYTES], purpose)
+
+    def roots(self) -> tuple[int, ...]:
+        """See `KeyPort`."""
+        found = (_ROOT_NAME.fullmatch(path.name) for path in self._folder.glob("root*.key"))
+        return tuple(sorted(int(match[1] or FIRST_ROOT) for match in found if match))
+
+    def add_root(self, number: int) -> None:
+        """See `KeyPort`. The file tells the node as well, so that keys of several times are known
+        to be of one node when they have no root in common.
+        """
+        newest = self.roots()[-1]
+        name = _node_name(newest, self._root(newest))
+        _write(self._folder / _root_name(number), self._passphrase, name)
+
+    def remove_root(self, number: int) -> None:
+        """See `KeyPort`."""
+        (self._folder / _root_name(number)).unlink()
+        sync_folder(self._folder)
+        self._roots.pop(number, None)
 
     def numbers(self) -> tuple[int, ...]:
         """See `KeyPort`."""
@@ -143,9 +181,15 @@ class FileKeys:
         sync_folder(self._folder)
         self._wrapping.pop(number, None)
 
-    def pseudorandom_key(self) -> bytes:
-        """What another port derives the same keys from (RFC 5869, 2.2): see `expand`."""
-        return hmac.digest(bytes(_SECRET_BYTES), self._root, "sha256")
+    def pseudorandom_key(self, root: int) -> bytes:
+        """What another port derives the same keys from (RFC 5869, 2.2): see `expand_input`."""
+        return hmac.digest(bytes(_SECRET_BYTES), self._root(root)[:_SECRET_BYTES], "sha256")
+
+    def _root(self, number: int) -> bytes:
+        if number not in self._roots:
+            path = self._folder / _root_name(number)
+            self._roots[number] = _read(path, self._passphrase)
+        return self._roots[number]
 
     def _key(self, number: int) -> bytes:
         if number not in self._wrapping:
@@ -195,9 +239,21 @@ class Keyring:
         }
         return [next(parts[self._old if old else self._new]) for old in is_old]
 
-    def derive(self, purpose: str) -> bytes:
+    def derive(self, purpose: str, root: int = FIRST_ROOT) -> bytes:
         """See `KeyPort`."""
-        return self._new.derive(purpose)
+        return self._new.derive(purpose, root)
+
+    def roots(self) -> tuple[int, ...]:
+        """See `KeyPort`."""
+        return self._new.roots()
+
+    def add_root(self, number: int) -> None:
+        """See `KeyPort`."""
+        self._new.add_root(number)
+
+    def remove_root(self, number: int) -> None:
+        """See `KeyPort`."""
+        self._new.remove_root(number)
 
     def numbers(self) -> tuple[int, ...]:
         """See `KeyPort`."""
@@ -229,8 +285,33 @@ def split_number(wrapped: bytes) -> tuple[int, bytes]:
     return int.from_bytes(wrapped[:_NUMBER_BYTES], "big"), wrapped[_NUMBER_BYTES:]
 
 
+def name_root(label: str, number: int) -> str:
+    """What a root is called: the first has no number, for there was only one once."""
+    return label if number == FIRST_ROOT else f"{label}-{number}"
+
+
+def root_numbers(label: str, names: Iterable[str]) -> tuple[int, ...]:
+    """The numbers of the roots among what is called so, in order."""
+    named = re.compile(re.escape(label) + r"(?:-([2-9]|[1-9][0-9]+))?")
+    found = (named.fullmatch(name) for name in names)
+    return tuple(sorted(int(match[1] or FIRST_ROOT) for match in found if match))
+
+
 def _name(number: int) -> str:
     return f"node-{number}.key"
+
+
+def _root_name(number: int) -> str:
+    return f"{name_root('root', number)}.key"
+
+
+def _node_name(number: int, content: bytes) -> bytes:
+    """What all roots of a node have in common, by what the file of one holds: what the first tells
+    of itself, and the others hold.
+    """
+    if number != FIRST_ROOT:
+        return content[_SECRET_BYTES:]
+    return hashlib.blake2b(derive(content, "fingerprint"), digest_size=_NAME_BYTES).digest()
 
 
 def reseal(folder: Path, old: Passphrase | None, new: Passphrase | None) -> int:
@@ -257,12 +338,12 @@ def bring_back(folder: Path, lines: Mapping[str, str], passphrase: Passphrase | 
     """Lay the keys of a copy (what each file holds, by its name) beside those of a folder; gives
     how many were missing. None is ever overwritten, and after a crash it may be done again.
 
-    Raises KeysUnreadable, with nothing changed, for a copy of another node's keys: with another
-    root than that of the folder, or another key of a number. Keys that are sealed open under the
-    passphrase.
+    Raises KeysUnreadable, with nothing changed, for a copy of another node's keys: with roots of
+    another node than those of the folder, or another key of a number. Keys that are sealed open
+    under the passphrase.
     """
     there = {path.name: _line(path) for path in folder.glob("*.key")}
-    if there and not (_ROOT in there and _ROOT in lines):
+    if there and not (any(map(_is_root, there)) and any(map(_is_root, lines))):
         raise KeysUnreadable(f"there are keys in {folder} already: move them away first")
     for name in sorted(there.keys() & lines.keys()):
         either = (None, passphrase)
@@ -274,7 +355,18 @@ def bring_back(folder: Path, lines: Mapping[str, str], passphrase: Passphrase | 
                 f"{path} is there already and another than the copy's: these are the keys of"
                 " another node, or of another time; move those of the folder away first"
             )
-    missing = sorted(lines.keys() - there.keys(), key=lambda name: (name != _ROOT, name))
+    nodes = {
+        _node_name_of(folder / name, line, passphrase)
+        for several in (there, lines)
+        for name, line in several.items()
+        if _is_root(name)
+    }
+    if len(nodes) > 1:
+        raise KeysUnreadable(
+            f"the roots in {folder} are those of another node than the copy's: move those of the"
+            " folder away first"
+        )
+    missing = sorted(lines.keys() - there.keys(), key=lambda name: (not _is_root(name), name))
     for name in missing:
         # Whole or not there, as when one is made.
         part = folder / f".{name}.part"
@@ -283,6 +375,15 @@ def bring_back(folder: Path, lines: Mapping[str, str], passphrase: Passphrase | 
         part.rename(folder / name)
     sync_folder(folder)
     return len(missing)
+
+
+def _is_root(name: str) -> bool:
+    return _ROOT_NAME.fullmatch(name) is not None
+
+
+def _node_name_of(path: Path, line: str, passphrase: Passphrase | None) -> bytes:
+    [number] = root_numbers("root", [path.stem])
+    return _node_name(number, _open(path, line, (None, passphrase)))
 
 
 def _read(path: Path, passphrase: Passphrase | None) -> bytes:
@@ -326,16 +427,19 @@ def _plain(path: Path, line: str) -> bytes:
         raise KeysUnreadable(
             f"{path} cannot be read: restore it from the backup of the keys"
         ) from error
-    if len(secret) != _SECRET_BYTES:
-        raise KeysUnreadable(f"{path} does not hold {_SECRET_BYTES} bytes in hexadecimal")
+    is_named = _is_root(path.name) and path.name != _root_name(FIRST_ROOT)
+    size = _SECRET_BYTES + (_NAME_BYTES if is_named else 0)
+    if len(secret) != size:
+        raise KeysUnreadable(f"{path} does not hold {size} bytes in hexadecimal")
     return secret
 
 
-def _write(path: Path, passphrase: Passphrase | None) -> None:
+def _write(path: Path, passphrase: Passphrase | None, more: bytes = b"") -> None:
+    """Make a key file of a new secret, with `more` behind it."""
     # Whole or not there: another process looks at the folder meanwhile.
     part = path.with_name(f".{path.name}.part")
     part.unlink(missing_ok=True)
-    line = _written(path, secrets.token_bytes(_SECRET_BYTES), passphrase)
+    line = _written(path, secrets.token_bytes(_SECRET_BYTES) + more, passphrase)
     make_on_disk(part, f"{line}\n".encode("ascii"))
     os.link(part, path)
     part.unlink()

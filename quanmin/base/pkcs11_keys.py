@@ -20,7 +20,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from quanmin.base.crypto import NONCE_BYTES, TAG_BYTES, Tampered
-from quanmin.base.keys import Keyed, KeysUnreadable, expand_input, pack_number, split_number
+from quanmin.base.keys import (
+    FIRST_ROOT,
+    Keyed,
+    KeysUnreadable,
+    expand_input,
+    name_root,
+    pack_number,
+    root_numbers,
+    split_number,
+)
 from quanmin.base.problems import Overloaded
 
 _TAG_BITS: Final = TAG_BYTES * 8
@@ -30,8 +39,8 @@ _ID_BYTES: Final = 16
 
 
 class Pkcs11Keys:
-    """The keys of one node in one token: `<label>-node-<n>` wrap, `<label>-root` derives, and
-    `<label>-sign-<name>` sign.
+    """The keys of one node in one token: `<label>-node-<n>` wrap, `<label>-root` and the
+    `<label>-root-<n>` after it derive, and `<label>-sign-<name>` sign.
     """
 
     is_remote = True
@@ -47,31 +56,17 @@ class Pkcs11Keys:
         self._lock = _LOCK
         self._found: dict[str, Any] = {}
 
-    @property
-    def has_root(self) -> bool:
-        """Whether purposes can be derived here."""
-        with self._using() as session:
-            return self._find(session, self._root_name) is not None
-
     def create(self) -> None:
         """Make the keys of a new node; those that are here stay."""
-        p11 = _library()
-        with self._using() as session:
-            if self._find(session, self._root_name) is None:
-                session.generate_key(
-                    p11.KeyType.GENERIC_SECRET,
-                    _KEY_BITS,
-                    label=self._root_name,
-                    store=True,
-                    template={**_kept(), p11.Attribute.SIGN: True},
-                    mechanism=p11.Mechanism.GENERIC_SECRET_KEY_GEN,
-                )
-            is_empty = not self._numbers(session)
-        if is_empty:
+        if not self.roots():
+            self.add_root(FIRST_ROOT)
+        if not self.numbers():
             self.add(1)
 
-    def take_root(self, pseudorandom_key: bytes) -> None:
-        """Derive from now on what another port has derived; there is no root here yet."""
+    def take_root(self, number: int, pseudorandom_key: bytes) -> None:
+        """Derive from now on what another port has derived from its root of a number, which is not
+        here yet.
+        """
         p11 = _library()
         with self._using() as session:
             session.create_object(
@@ -80,7 +75,7 @@ class Pkcs11Keys:
                     p11.Attribute.CLASS: p11.ObjectClass.SECRET_KEY,
                     p11.Attribute.KEY_TYPE: p11.KeyType.GENERIC_SECRET,
                     p11.Attribute.VALUE: pseudorandom_key,
-                    p11.Attribute.LABEL: self._root_name,
+                    p11.Attribute.LABEL: self._root_name(number),
                     p11.Attribute.TOKEN: True,
                     p11.Attribute.SIGN: True,
                 }
@@ -130,15 +125,37 @@ class Pkcs11Keys:
             # SoftHSM says of a wrong tag that something went wrong, and no more.
             raise Tampered from error
 
-    def derive(self, purpose: str) -> bytes:
+    def derive(self, purpose: str, root: int = FIRST_ROOT) -> bytes:
         """See `KeyPort`."""
         p11 = _library()
         with self._using() as session:
-            root = self._find(session, self._root_name)
-            if root is None:
-                raise KeysUnreadable(f"there is no key {self._root_name} in the module")
-            derived = root.sign(expand_input(purpose), mechanism=p11.Mechanism.SHA256_HMAC)
+            key = self._needed(session, self._root_name(root))
+            derived = key.sign(expand_input(purpose), mechanism=p11.Mechanism.SHA256_HMAC)
         return bytes(derived)
+
+    def roots(self) -> tuple[int, ...]:
+        """See `KeyPort`."""
+        with self._using() as session:
+            return root_numbers(self._root_name(FIRST_ROOT), self._labels(session))
+
+    def add_root(self, number: int) -> None:
+        """See `KeyPort`."""
+        p11 = _library()
+        with self._using() as session:
+            session.generate_key(
+                p11.KeyType.GENERIC_SECRET,
+                _KEY_BITS,
+                label=self._root_name(number),
+                store=True,
+                template={**_kept(), p11.Attribute.SIGN: True},
+                mechanism=p11.Mechanism.GENERIC_SECRET_KEY_GEN,
+            )
+
+    def remove_root(self, number: int) -> None:
+        """See `KeyPort`."""
+        with self._using() as session:
+            self._needed(session, self._root_name(number)).destroy()
+        self._found.pop(self._root_name(number), None)
 
     def public_key(self, name: str) -> bytes:
         """See `Inside`."""
@@ -207,24 +224,29 @@ class Pkcs11Keys:
             self._key(session, number).destroy()
         self._found.pop(self._name(number), None)
 
-    @property
-    def _root_name(self) -> str:
-        return f"{self._label}-root"
+    def _root_name(self, number: int) -> str:
+        return name_root(f"{self._label}-root", number)
 
     def _name(self, number: int) -> str:
         return f"{self._label}-node-{number}"
 
     def _numbers(self, session: Any) -> tuple[int, ...]:
-        p11 = _library()
         named = re.compile(re.escape(self._label) + r"-node-([1-9][0-9]*)")
-        secret = {p11.Attribute.CLASS: p11.ObjectClass.SECRET_KEY}
-        found = (named.fullmatch(key.label or "") for key in session.get_objects(secret))
+        found = (named.fullmatch(label) for label in self._labels(session))
         return tuple(sorted(int(match[1]) for match in found if match))
 
+    def _labels(self, session: Any) -> list[str]:
+        p11 = _library()
+        secret = {p11.Attribute.CLASS: p11.ObjectClass.SECRET_KEY}
+        return [key.label or "" for key in session.get_objects(secret)]
+
     def _key(self, session: Any, number: int) -> Any:
-        key = self._find(session, self._name(number))
+        return self._needed(session, self._name(number))
+
+    def _needed(self, session: Any, name: str) -> Any:
+        key = self._find(session, name)
         if key is None:
-            raise KeysUnreadable(f"there is no key {self._name(number)} in the module")
+            raise KeysUnreadable(f"there is no key {name} in the module")
         return key
 
     def _find(self, session: Any, name: str) -> Any:

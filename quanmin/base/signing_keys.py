@@ -19,10 +19,10 @@ _RETRY_SECONDS: Final = 5
 
 
 class Deriving(Protocol):
-    """What has secrets for purposes: the node's keys, or who passes them on."""
+    """What has secrets for purposes: the node's keys."""
 
-    def derive(self, purpose: str) -> bytes:
-        """32 bytes for this purpose, the same at every start of this node."""
+    def derive(self, purpose: str, root: int = ...) -> bytes:
+        """32 bytes for this purpose from a root, the same at every start of this node."""
 
 
 @runtime_checkable
@@ -60,12 +60,12 @@ def signs_inside(keys: Deriving) -> bool:
     return isinstance(keys, Inside) and keys.signs_inside
 
 
-def signing_key(keys: Deriving, purpose: str, algorithm: Algorithm) -> PrivateKey:
-    """The key that signs for a purpose. Raises Unusable where a module that signs by itself has not
-    this algorithm.
+def signing_key(keys: Deriving, purpose: str, algorithm: Algorithm, root: int = 1) -> PrivateKey:
+    """The key that signs for a purpose, from a root where no module signs by itself. Raises
+    Unusable where a module that signs by itself has not this algorithm.
     """
     if not isinstance(keys, Inside) or not keys.signs_inside:
-        return derived_key(keys, purpose, algorithm)
+        return derived_key(keys, purpose, algorithm, root)
     if algorithm is not ECDSA_P256:
         raise Unusable(
             f"A module signs by {ECDSA_P256.name} only, not by {algorithm.name}: set "
@@ -93,6 +93,6 @@ def _asked(question: Callable[[], bytes]) -> bytes:
         ) from error
 
 
-def derived_key(keys: Deriving, purpose: str, algorithm: Algorithm) -> PrivateKey:
-    """The key for a purpose that follows from the node's root."""
-    return algorithm.private_key(keys.derive(purpose))
+def derived_key(keys: Deriving, purpose: str, algorithm: Algorithm, root: int = 1) -> PrivateKey:
+    """The key for a purpose that follows from a root of the node."""
+    return algorithm.private_key(keys.derive(purpose, root))

@@ -1,7 +1,8 @@
 """Pieces that wait in a file until they are worked off: packed, encrypted, on disk when they are
 acknowledged, and read one by one from any place.
 
-    "QMSP1" | suite (1 byte) | pieces: length (4 bytes, big-endian) | nonce, ciphertext, tag
+    "QMSP1" | suite (1 byte), or suite + 64 and the root (3 bytes) | pieces: length (4 bytes,
+    big-endian) | nonce, ciphertext, tag
 
 Each piece is bound to its file and its place in it, and the last one is empty and says that it is
 the last: what was changed, moved or cut short is found when it is read.
@@ -13,6 +14,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Final, Self
 
@@ -20,10 +22,11 @@ import zstandard
 
 from quanmin.base.crypto import SUITES, Suite, Tampered, derive
 from quanmin.base.disk import sync_folder
+from quanmin.base.keys import KeysUnreadable
 from quanmin.base.problems import NotFound, StorageFull
+from quanmin.base.rooted import MARK_BYTES_MAX, Rooted, mark_root, rooted, split_mark
 
 _MAGIC: Final = b"QMSP1"
-_HEAD_BYTES: Final = len(_MAGIC) + 1
 _PART: Final = ".part"
 _ROOM_EVERY_BYTES: Final = 64 << 20
 
@@ -32,11 +35,11 @@ class Spool:
     """A folder of such files, each under a name that it gives out itself."""
 
     def __init__(
-        self, folder: Path, secret: bytes, suite: Suite, has_room: Callable[[], bool]
+        self, folder: Path, secret: bytes | Rooted, suite: Suite, has_room: Callable[[], bool]
     ) -> None:
         """`has_room` says whether the disk may be written to."""
         self._folder = folder
-        self._secret = secret
+        self._secret = rooted(secret)
         self._suite = suite
         self._has_room = has_room
 
@@ -44,7 +47,9 @@ class Spool:
         """A new file. Raises StorageFull."""
         self._folder.mkdir(mode=0o700, exist_ok=True)
         name = secrets.token_hex(16)
-        return SpoolFile(self._folder, name, self._key(name, self._suite), self._suite, self.refuse)
+        root, secret = self._secret.newest()
+        head, key = mark_root(self._suite.number, root), _key(secret, name, self._suite)
+        return SpoolFile(self._folder, name, key, self._suite, head, refuse=self.refuse)
 
     def refuse(self) -> None:
         """Raises StorageFull when there is no room for more."""
@@ -58,11 +63,8 @@ class Spool:
         """
         try:
             with (self._folder / name).open("rb") as file:
-                head = file.read(_HEAD_BYTES)
-                suite = SUITES.get(head[-1]) if len(head) == _HEAD_BYTES else None
-                if suite is None or not head.startswith(_MAGIC):
-                    raise _damaged()
-                begins = place or _HEAD_BYTES
+                suite, root, head_bytes = _read_head(file)
+                begins = place or head_bytes
                 file.seek(begins)
                 length = file.read(4)
                 sealed = file.read(int.from_bytes(length, "big"))
@@ -70,8 +72,9 @@ class Spool:
         except FileNotFoundError:
             raise NotFound("what was to be worked off is not on this disk any more") from None
         try:
-            packed = suite.open(self._key(name, suite), sealed, begins.to_bytes(8, "big"))
-        except Tampered as error:
+            key = _key(self._secret.of(root), name, suite)
+            packed = suite.open(key, sealed, begins.to_bytes(8, "big"))
+        except (Tampered, KeysUnreadable) as error:
             raise _damaged() from error
         return (zstandard.decompress(packed), follows) if packed else (None, follows)
 
@@ -88,16 +91,44 @@ class Spool:
             if is_old and path.name.removesuffix(_PART) not in kept:
                 path.unlink(missing_ok=True)
 
-    def _key(self, name: str, suite: Suite) -> bytes:
-        # A key for each file, whose name is random: nonces stay far from their limit.
-        return derive(self._secret, f"spool {name}", suite.key_bytes)
+
+def spool_roots(folder: Path) -> list[int]:
+    """The root that each file of a spool is under, also one that is being written."""
+    found = []
+    for path in folder.iterdir() if folder.is_dir() else ():
+        with suppress(FileNotFoundError, NotFound), path.open("rb") as file:
+            found.append(_read_head(file)[1])
+    return found
+
+
+def _key(secret: bytes, name: str, suite: Suite) -> bytes:
+    # A key for each file, whose name is random: nonces stay far from their limit.
+    return derive(secret, f"spool {name}", suite.key_bytes)
+
+
+def _read_head(file: IO[bytes]) -> tuple[Suite, int, int]:
+    """The suite of a file, its root, and where its pieces begin. Raises NotFound."""
+    head = file.read(len(_MAGIC) + MARK_BYTES_MAX)
+    if not head.startswith(_MAGIC) or len(head) == len(_MAGIC):
+        raise _damaged()
+    number, root, behind = split_mark(head[len(_MAGIC) :])
+    if number not in SUITES:
+        raise _damaged()
+    return SUITES[number], root, len(head) - len(behind)
 
 
 class SpoolFile:
     """A file being written, in a `with`: without `finish`, nothing stays of it."""
 
     def __init__(
-        self, folder: Path, name: str, key: bytes, suite: Suite, refuse: Callable[[], None]
+        self,
+        folder: Path,
+        name: str,
+        key: bytes,
+        suite: Suite,
+        head: bytes,
+        *,
+        refuse: Callable[[], None],
     ) -> None:
         self.name = name
         self._path = folder / name
@@ -110,7 +141,7 @@ class SpoolFile:
         refuse()
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
         self._file: IO[bytes] = os.fdopen(os.open(self._part, flags, 0o600), "wb")
-        self._file.write(_MAGIC + bytes([suite.number]))
+        self._file.write(_MAGIC + head)
 
     def add(self, piece: bytes) -> None:
         """Append a piece. Raises StorageFull."""

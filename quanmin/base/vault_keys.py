@@ -22,7 +22,16 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap_with_padding
 
 from quanmin.base.crypto import Tampered
-from quanmin.base.keys import Keyed, KeysUnreadable, expand_input, pack_number, split_number
+from quanmin.base.keys import (
+    FIRST_ROOT,
+    Keyed,
+    KeysUnreadable,
+    expand_input,
+    name_root,
+    pack_number,
+    root_numbers,
+    split_number,
+)
 from quanmin.base.problems import Overloaded
 from quanmin.base.signing import ECDSA_P256
 
@@ -33,8 +42,8 @@ _HERE: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class VaultKeys:
-    """The keys of one node in one engine: `<label>-node-<n>` wrap, `<label>-root` derives, and
-    `<label>-sign-<name>` sign.
+    """The keys of one node in one engine: `<label>-node-<n>` wrap, `<label>-root` and the
+    `<label>-root-<n>` after it derive, and `<label>-sign-<name>` sign.
     """
 
     is_remote = True
@@ -72,21 +81,16 @@ class VaultKeys:
         # A port lives as long as its process, and nobody is asked to close it.
         weakref.finalize(self, self._client.close)
 
-    @property
-    def has_root(self) -> bool:
-        """Whether purposes can be derived here."""
-        return self._root_name in self._names()
-
     def create(self) -> None:
         """Make the keys of a new node; those that are here stay."""
-        names = self._names()
-        if self._root_name not in names:
-            self._post(f"keys/{self._root_name}", {"type": "hmac", "key_size": 32})
+        if not self.roots():
+            self.add_root(FIRST_ROOT)
         if not self.numbers():
             self.add(1)
 
-    def take_root(self, pseudorandom_key: bytes) -> None:
-        """Derive from now on what another port has derived; there is no root here yet.
+    def take_root(self, number: int, pseudorandom_key: bytes) -> None:
+        """Derive from now on what another port has derived from its root of a number, which is not
+        here yet.
 
         It goes in wrapped for this Vault alone (RSA-OAEP and AES key wrap with padding, RFC 5649).
         """
@@ -99,7 +103,7 @@ class VaultKeys:
         sealed = public.encrypt(passing, oaep)
         sealed += aes_key_wrap_with_padding(passing, pseudorandom_key)
         self._post(
-            f"keys/{self._root_name}/import",
+            f"keys/{self._root_name(number)}/import",
             {"type": "hmac", "hash_function": "SHA256", "ciphertext": _text(sealed)},
         )
 
@@ -146,11 +150,23 @@ class VaultKeys:
             raise Tampered
         return [base64.b64decode(result["plaintext"]) for result in results]
 
-    def derive(self, purpose: str) -> bytes:
+    def derive(self, purpose: str, root: int = FIRST_ROOT) -> bytes:
         """See `KeyPort`."""
         asked = {"input": _text(expand_input(purpose))}
-        told = self._post(f"hmac/{self._root_name}/sha2-256", asked)
+        told = self._post(f"hmac/{self._root_name(root)}/sha2-256", asked)
         return base64.b64decode(str(told["hmac"]).rpartition(":")[2])
+
+    def roots(self) -> tuple[int, ...]:
+        """See `KeyPort`."""
+        return root_numbers(self._root_name(FIRST_ROOT), self._names())
+
+    def add_root(self, number: int) -> None:
+        """See `KeyPort`."""
+        self._post(f"keys/{self._root_name(number)}", {"type": "hmac", "key_size": 32})
+
+    def remove_root(self, number: int) -> None:
+        """See `KeyPort`."""
+        self._remove(self._root_name(number))
 
     def public_key(self, name: str) -> bytes:
         """See `Inside`."""
@@ -180,12 +196,14 @@ class VaultKeys:
 
     def remove(self, number: int) -> None:
         """See `KeyPort`."""
-        self._post(f"keys/{self._name(number)}/config", {"deletion_allowed": True})
-        self._ask("DELETE", f"keys/{self._name(number)}")
+        self._remove(self._name(number))
 
-    @property
-    def _root_name(self) -> str:
-        return f"{self._label}-root"
+    def _remove(self, name: str) -> None:
+        self._post(f"keys/{name}/config", {"deletion_allowed": True})
+        self._ask("DELETE", f"keys/{name}")
+
+    def _root_name(self, number: int) -> str:
+        return name_root(f"{self._label}-root", number)
 
     def _name(self, number: int) -> str:
         return f"{self._label}-node-{number}"

@@ -13,7 +13,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from quanmin.base.keys import KeyPort
 from quanmin.base.postgres import open_pool
 from quanmin.base.problems import Unusable
 from quanmin.node.first_actors import enrol_system
@@ -21,6 +20,7 @@ from quanmin.node.own_keys import open_keys
 from quanmin.node.places import Places
 from quanmin.node.reach import reached_database
 from quanmin.node.restoration import as_text
+from quanmin.node.roots import read_node_keys
 from quanmin.node.server import open_log, open_sign_in
 from quanmin.node.settings import Settings
 from quanmin.node.settings_in_force import load_settings
@@ -59,16 +59,16 @@ def _settings(directory: Path | None, file: Path | None) -> Settings:
 def _carry_out(settings: Settings, task: Callable[[SignIn], Awaitable[_Told]]) -> _Told:
     """Do it over the node's database, which is started for it when none runs."""
     with reached_database(settings) as dsn:
-        keys = open_keys(Places(settings.node.directory), settings.keys, is_new=False)
-        return asyncio.run(_over(settings, dsn, keys, task))
+        return asyncio.run(_over(settings, dsn, task))
 
 
-async def _over(
-    settings: Settings, dsn: str, keys: KeyPort, task: Callable[[SignIn], Awaitable[_Told]]
-) -> _Told:
+async def _over(settings: Settings, dsn: str, task: Callable[[SignIn], Awaitable[_Told]]) -> _Told:
+    places = Places(settings.node.directory)
+    port = open_keys(places, settings.keys, is_new=False)
     pool = await open_pool(dsn, name="quanmin account", connections_max=2)
-    log = open_log(settings, Places(settings.node.directory), keys, pool)
     try:
+        keys = await read_node_keys(pool, port)
+        log = open_log(settings, places, keys, pool)
         return await task(open_sign_in(settings, pool, keys, log))
     finally:
         await pool.close()

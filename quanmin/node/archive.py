@@ -21,7 +21,9 @@ from quanmin.base.account import Account
 from quanmin.base.cluster import Cluster
 from quanmin.base.crypto import Suite, suite_named
 from quanmin.base.keys import KeyPort
+from quanmin.base.node_keys import node_keys
 from quanmin.base.problems import Problem, Unusable
+from quanmin.base.rooted import Rooted
 from quanmin.node.places import Places
 from quanmin.node.sealed_file import SealedReader, sealed_file
 from quanmin.node.settings import BackupSettings
@@ -29,6 +31,8 @@ from quanmin.node.settings import BackupSettings
 log = logging.getLogger("quanmin.node")
 
 SUFFIX: Final = ".sealed"
+BACKUP: Final = "backup"
+"""What the secret is derived for that files of the backup folder are sealed under."""
 _POLL_SECONDS: Final = 0.05
 # Segments, timeline histories and backup labels, as PostgreSQL names them; nothing else is read or
 # written.
@@ -85,7 +89,7 @@ def _command(places: Places, script: str) -> str:
 class Archive:
     """The log's pieces in the backup folder, `wal/<name>.sealed`."""
 
-    def __init__(self, folder: Path, secret: bytes, suite: Suite, level: int) -> None:
+    def __init__(self, folder: Path, secret: bytes | Rooted, suite: Suite, level: int) -> None:
         self.folder = folder / "wal"
         self._secret = secret
         self._suite = suite
@@ -136,7 +140,7 @@ def open_archive(settings: BackupSettings, keys: KeyPort, suite_name: str) -> Ar
         )
     return Archive(
         settings.directory,
-        keys.derive("backup"),
+        node_keys(keys).rooted(BACKUP),
         suite_named(suite_name),
         settings.compression_level,
     )

@@ -30,10 +30,11 @@ from quanmin.base.cluster import OWNER, Cluster
 from quanmin.base.crypto import International, Tampered, suite_named
 from quanmin.base.disk import make_on_disk, replace_on_disk
 from quanmin.base.keys import KeyPort, KeysUnreadable, bring_back
+from quanmin.base.node_keys import node_keys
 from quanmin.base.passphrases import CHARACTERS_MIN, stretch
 from quanmin.base.postgres import connect
 from quanmin.base.problems import Unusable
-from quanmin.node.archive import SUFFIX
+from quanmin.node.archive import BACKUP, SUFFIX
 from quanmin.node.key_settings import KeySettings
 from quanmin.node.own_keys import passphrase_of
 from quanmin.node.places import Places
@@ -118,7 +119,7 @@ def back_up(
     clock = Clock()
     started_at = clock.now()
     name = datetime.fromtimestamp(started_at // 1_000_000, UTC).strftime("%Y%m%dT%H%M%SZ")
-    secret, suite = keys.derive("backup"), suite_named(settings.node.cipher_suite)
+    secret, suite = node_keys(keys).rooted(BACKUP), suite_named(settings.node.cipher_suite)
     level = settings.backup.compression_level
     path = folder / f"{name}{SUFFIX}"
     with sealed_file(path, secret, suite, level=level) as target:

@@ -24,8 +24,9 @@ from quanmin.base.migrations import (
 )
 from quanmin.base.postgres import connect, require_fitness
 from quanmin.base.problems import Unusable
-from quanmin.node.own_keys import fingerprint, open_notary
+from quanmin.node.own_keys import OTHER_KEYS, fingerprint, open_notary
 from quanmin.node.places import Places
+from quanmin.node.roots import ready_roots
 from quanmin.node.settings import PostgresSettings, Settings
 from quanmin.node.walls import WALLS, admit_worker, seal_walls
 from quanmin.records.adoption import adopt_rules
@@ -118,7 +119,7 @@ async def is_new(dsn: str) -> bool:
         await connection.close()
 
 
-async def make_ready(dsn: str, settings: Settings, keys: KeyPort) -> tuple[Migration, ...]:
+async def make_ready(dsn: str, settings: Settings, port: KeyPort) -> tuple[Migration, ...]:
     """Check the server, bring its tables up to date, make the months ahead; gives the steps taken.
 
     Raises Unusable with the reason and the way out.
@@ -127,15 +128,16 @@ async def make_ready(dsn: str, settings: Settings, keys: KeyPort) -> tuple[Migra
     try:
         await require_fitness(connection)
         applied = await migrate(connection, migrations())
+        places = Places(settings.node.directory)
+        if places.restored.exists():
+            await refuse_missing(connection, port.numbers())
+        keys = await ready_roots(connection, port, Clock().now())
         _refuse_others(await hold_constants(connection, _constants(settings, keys)))
         await ensure_months(connection, Clock().now())
         await adopt_rules(connection)
         async with connection.transaction():
             await enter_delivered(connection, Clock().now())
         notary = open_notary(settings, keys)
-        places = Places(settings.node.directory)
-        if places.restored.exists():
-            await refuse_missing(connection, keys.numbers())
         await _tell_restored(connection, notary, places)
         await ensure_lanes(connection, notary, Clock().now())
         await seal_walls(connection, keys.derive(WALLS))
@@ -176,10 +178,7 @@ def _constants(settings: Settings, keys: KeyPort) -> dict[str, str]:
 
 def _refuse_others(differing: dict[str, str]) -> None:
     if "keys" in differing:
-        raise Unusable(
-            "The keys in the node's folder are not those that this database was written with: "
-            "bring those back with `quanmin restore --keys FILE`."
-        )
+        raise Unusable(OTHER_KEYS)
     for name, kept in differing.items():
         raise Unusable(
             f"`{name}` cannot change any more: set it to {kept!r} as at the first start."

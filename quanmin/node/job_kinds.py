@@ -9,7 +9,9 @@ from quanmin.api.export import export_kind
 from quanmin.base.database import Connection
 from quanmin.base.jobs import Job, Kind
 from quanmin.node.importing import Importing
+from quanmin.node.resealing import reseal_kind
 from quanmin.node.server import Node, declared_notices
+from quanmin.records.ledger import ledger_file
 from quanmin.records.reindexing import reindex_kind
 from quanmin.records.rewrapping import rewrap_kind
 from quanmin.records.rotating import rotate_kind
@@ -45,6 +47,9 @@ def kinds_of(node: Node) -> tuple[Kind, ...]:
     reindexing = reindex_kind(node.guard.store.context, asked, node.settings.reindex)
     rewrapping = rewrap_kind(node.guard.store.context.codec)
     rotating = rotate_kind(node.guard.store.context)
+    resealing = reseal_kind(
+        node.guard.store.context, ledger_file(node.places.ledger, node.keys), node.settings.keys
+    )
     guard, is_automatic = node.guard, node.settings.retention.automatic
 
     async def found(connection: Connection) -> None:
@@ -54,7 +59,7 @@ def kinds_of(node: Node) -> tuple[Kind, ...]:
     finding = find_kind(guard.store.context, guard.now, found)
     consents = ConsentIndex(guard.people, guard.store.context)
     regranting = regrant_kind(consents, guard.store.context)
-    own = (regranting, reindexing, rewrapping, rotating, finding, delete_kind(guard))
+    own = (regranting, reindexing, rewrapping, rotating, resealing, finding, delete_kind(guard))
     stamping = stamp_kind(guard, node.actors, node.office)
     incidents = (count_kind(guard.now), tell_kind(guard.store.context, guard.now))
     lists = (

@@ -42,6 +42,20 @@ class KeySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
             pattern=r"^[a-z0-9][a-z0-9\-]{0,40}$",
         ),
     ] = "quanmin"
+    reseal_pages: Annotated[
+        int,
+        Meta(
+            description="How many pages of a table the job looks through in a step that seals anew "
+            "what is under an older root.",
+            ge=1,
+        ),
+    ] = 32
+    reseal_share: Annotated[
+        float,
+        Meta(
+            description="Which share of its time that job works; it rests the others.", gt=0, le=1
+        ),
+    ] = 0.5
     pkcs11_module: Annotated[
         Path | None,
         Meta(description="The library of the module, such as `/usr/lib/softhsm/libsofthsm2.so`."),

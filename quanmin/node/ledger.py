@@ -20,7 +20,8 @@ from quanmin.records.ledger import Ledger, ledger_file
 
 log = logging.getLogger("quanmin.node")
 
-_COPY: Final = "ledger"
+LEDGER_COPY: Final = "ledger"
+"""What the copy is called in the folder of backups."""
 
 
 def share_ledger(places: Places, keys: KeyPort, directory: Path | None) -> None:
@@ -30,7 +31,7 @@ def share_ledger(places: Places, keys: KeyPort, directory: Path | None) -> None:
     """
     if directory is None:
         return
-    own, copy = ledger_file(places.ledger, keys), ledger_file(directory / _COPY, keys)
+    own, copy = ledger_file(places.ledger, keys), ledger_file(directory / LEDGER_COPY, keys)
     try:
         gained = bring_together(own, copy)
     except Broken as error:

@@ -29,6 +29,7 @@ from quanmin.node.own_keys import open_keys, open_notary
 from quanmin.node.places import Places
 from quanmin.node.reach import reached_database
 from quanmin.node.restoration import as_text
+from quanmin.node.roots import read_node_keys
 from quanmin.node.server import open_node
 from quanmin.node.settings_in_force import load_settings
 from quanmin.trust import Notary, Witness
@@ -71,9 +72,10 @@ def _ask(directory: Path | None, settings_file: Path | None, question: _Question
 
     async def ask(dsn: str) -> _Told:
         places = Places(settings.node.directory)
-        notary = open_notary(settings, open_keys(places, settings.keys, is_new=False))
+        port = open_keys(places, settings.keys, is_new=False)
         connection = await connect(dsn, name="quanmin log")
         try:
+            notary = open_notary(settings, await read_node_keys(connection, port))
             return await question(connection, notary, Witness(places.witness))
         finally:
             await connection.close()
@@ -189,10 +191,11 @@ def key(directory: Directory = None, settings_file: SettingsFile = None) -> None
     """Write the public keys that proofs and heads are checked with, as PEM: the one that signs now,
     those before, and that each of them says so.
     """
-    given = {} if directory is None else {"node.directory": str(directory.absolute())}
-    settings = load_settings(file=settings_file, given=given)
-    keys = open_keys(Places(settings.node.directory), settings.keys, is_new=False)
-    sys.stdout.write(key_file(open_notary(settings, keys)))
+
+    async def question(_connection: Connection, notary: Notary, _witness: Witness) -> str:
+        return key_file(notary)
+
+    sys.stdout.write(_ask(directory, settings_file, question))
 
 
 @log.command("prove")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from quanmin.base.keys import FileKeys, KeyPort, Keyring, KeysUnreadable, reseal
 from quanmin.base.passphrases import CHARACTERS_MIN, Passphrase
@@ -18,6 +18,13 @@ from quanmin.trust import Notary
 
 if TYPE_CHECKING:
     from quanmin.base.vault_keys import VaultKeys
+
+FINGERPRINT: Final = "fingerprint"
+"""What tells these keys from others is derived for."""
+OTHER_KEYS: Final = (
+    "The keys in the node's folder are not those that this database was written with: bring those"
+    " back with `quanmin restore --keys FILE`."
+)
 
 
 def open_keys(places: Places, settings: KeySettings, *, is_new: bool) -> KeyPort:
@@ -47,9 +54,9 @@ def move_keys(places: Places, settings: KeySettings) -> int:
     try:
         files, port = FileKeys(places.keys, passphrase_of(settings)), _port(settings)
         highest = max(files.numbers())
-        if not port.has_root:
-            port.take_root(files.pseudorandom_key())
-        if port.derive("fingerprint") != files.derive("fingerprint"):
+        for root in set(files.roots()) - set(port.roots()):
+            port.take_root(root, files.pseudorandom_key(root))
+        if any(_other(port, files, root) for root in files.roots()):
             raise Unusable(
                 f"There are keys of another node named {settings.label!r}: set `keys.label`."
             )
@@ -61,9 +68,13 @@ def move_keys(places: Places, settings: KeySettings) -> int:
     return max(port.numbers())
 
 
+def _other(port: KeyPort, files: KeyPort, root: int) -> bool:
+    return port.derive(FINGERPRINT, root) != files.derive(FINGERPRINT, root)
+
+
 def fingerprint(keys: KeyPort) -> str:
     """Tells these keys from others, and nothing about them."""
-    return hashlib.blake2b(keys.derive("fingerprint"), digest_size=16).hexdigest()
+    return hashlib.blake2b(keys.derive(FINGERPRINT), digest_size=16).hexdigest()
 
 
 def open_notary(settings: Settings, keys: KeyPort) -> Notary:
@@ -83,7 +94,7 @@ def _open(places: Places, settings: KeySettings, *, is_new: bool) -> KeyPort:
     files = list(places.keys.glob("node-*.key")) if places.keys.is_dir() else []
     if is_new and not files:
         port.create()
-    if not (port.has_root and port.numbers()):
+    if not (port.roots() and port.numbers()):
         way_out = (
             "`quanmin keys move` brings those of the node's folder there"
             if files

@@ -8,6 +8,7 @@ directory/
   accounts.json   0600: the accounts of a demonstration, with what they sign in by
   fictional       there while the records are a demonstration's
   revoked         a number that workers share: it rises when a token is taken back
+  roots           another: it rises when a root of the keys is made or destroyed
   usage           what institutions have used of their quotas, counted by all processes
   metrics/        what the workers count, for whichever of them is asked
   keys/           0700: what the records are encrypted with
@@ -92,6 +93,7 @@ class Places:
         self.witness = self.directory / "witness"
         self.restored = self.directory / "restored.json"
         self.revoked = self.directory / "revoked"
+        self.roots = self.directory / "roots"
         self.usage = self.directory / "usage"
         self._lock_path = self.directory / "node.lock"
         self._state = self.directory / "state.json"

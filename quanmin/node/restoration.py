@@ -23,8 +23,11 @@ from quanmin.base.clock import Clock
 from quanmin.base.cluster import Cluster
 from quanmin.base.disk import replace_on_disk
 from quanmin.base.keys import KeyPort
+from quanmin.base.node_keys import node_keys
 from quanmin.base.problems import Unusable
+from quanmin.base.rooted import Rooted
 from quanmin.node.archive import (
+    BACKUP,
     SUFFIX,
     Archivist,
     archive_parameters,
@@ -92,7 +95,7 @@ def restore(
     archive = open_archive(settings.backup, keys, settings.node.cipher_suite)
     cluster = embedded(settings, places, _parameters(settings, places, moment))
     archivist = Archivist(archive, places, cluster)
-    secret = keys.derive("backup")
+    secret = node_keys(keys).rooted(BACKUP)
     folder = base_folder(directory)
     node_files = _read_node_files(folder / f"{base.name}.node{SUFFIX}", secret)
     progress(f"unpacking {base.plain_bytes / 1e6:,.0f} MB")
@@ -154,7 +157,7 @@ def _parameters(settings: Settings, places: Places, moment: int | None) -> dict[
     return archive | restore_parameters(places) | recovery | target
 
 
-def _unpack(path: Path, secret: bytes, cluster: Cluster) -> Path:
+def _unpack(path: Path, secret: Rooted, cluster: Cluster) -> Path:
     """The backup's data folder, unpacked beside the one in use, and verified."""
     cluster.prepare()
     part = cluster.home / "data.part"
@@ -176,7 +179,7 @@ def _verify(cluster: Cluster, folder: Path) -> None:
         raise Unusable(f"The backup is damaged: {done.stderr.strip()}. Choose an earlier one.")
 
 
-def _read_node_files(path: Path, secret: bytes) -> dict[str, bytes]:
+def _read_node_files(path: Path, secret: Rooted) -> dict[str, bytes]:
     if not path.is_file():
         raise Unusable(f"{path} is missing from the backup: choose an earlier one.")
     with SealedReader(path, secret) as source, tarfile.open(fileobj=source, mode="r|") as archive:

@@ -4,8 +4,8 @@ Used for all that leaves for the backup folder. A piece that was changed, moved,
 out, and a file cut short, are found when it is read; nothing of a piece is given out before it has
 been found whole.
 
-    "QMSF1" | suite (1 byte) | file id (16 bytes) | pieces: length (4 bytes, big-endian) | nonce,
-    ciphertext, tag
+    "QMSF1" | suite (1 byte), or suite + 64 and the root (3 bytes) | file id (16 bytes) | pieces:
+    length (4 bytes, big-endian) | nonce, ciphertext, tag
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ import zstandard
 
 from quanmin.base.crypto import SUITES, Suite, Tampered, derive
 from quanmin.base.disk import sync_folder
+from quanmin.base.keys import KeysUnreadable
 from quanmin.base.problems import Unusable
+from quanmin.base.rooted import Rooted, mark_root, mark_size, rooted, split_mark
 
 _MAGIC: Final = b"QMSF1"
 _ID_BYTES: Final = 16
-_HEAD_BYTES: Final = len(_MAGIC) + 1 + _ID_BYTES
 _PIECE_BYTES: Final = 1 << 20
 _SEALED_BYTES_MAX: Final = _PIECE_BYTES + (1 << 16)
 
@@ -43,14 +44,15 @@ def _file_key(secret: bytes, suite: Suite, file_id: bytes) -> bytes:
 class _Sealer(io.RawIOBase):
     """Takes compressed bytes and writes sealed pieces; the last says that it is the last."""
 
-    def __init__(self, target: IO[bytes], secret: bytes, suite: Suite) -> None:
+    def __init__(self, target: IO[bytes], secret: Rooted, suite: Suite) -> None:
         self._target = target
         self._suite = suite
         self._id = secrets.token_bytes(_ID_BYTES)
-        self._key = _file_key(secret, suite, self._id)
+        root, of_root = secret.newest()
+        self._key = _file_key(of_root, suite, self._id)
         self._held = bytearray()
         self._number = 0
-        target.write(_MAGIC + bytes([suite.number]) + self._id)
+        target.write(_MAGIC + mark_root(suite.number, root) + self._id)
 
     def writable(self) -> bool:
         return True
@@ -73,13 +75,15 @@ class _Sealer(io.RawIOBase):
 
 
 @contextmanager
-def sealed_file(path: Path, secret: bytes, suite: Suite, *, level: int) -> Iterator[IO[bytes]]:
+def sealed_file(
+    path: Path, secret: bytes | Rooted, suite: Suite, *, level: int
+) -> Iterator[IO[bytes]]:
     """Write `path` under `secret`: on disk and whole on leaving, or not there at all."""
     part = path.with_name(f".{path.name}.part")
     try:
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "wb") as target:
-            sealer = _Sealer(target, secret, suite)
+            sealer = _Sealer(target, rooted(secret), suite)
             packer = zstandard.ZstdCompressor(level=level, write_checksum=True)
             with packer.stream_writer(cast("IO[bytes]", sealer), closefd=False) as writer:
                 yield writer
@@ -95,16 +99,21 @@ def sealed_file(path: Path, secret: bytes, suite: Suite, *, level: int) -> Itera
 class _Opener(io.RawIOBase):
     """Gives out what `_Sealer` took."""
 
-    def __init__(self, source: IO[bytes], secret: bytes, name: str) -> None:
+    def __init__(self, source: IO[bytes], secret: Rooted, name: str) -> None:
         self._source = source
         self._name = name
-        head = source.read(_HEAD_BYTES)
-        suite = SUITES.get(head[len(_MAGIC)]) if len(head) > len(_MAGIC) else None
-        if not head.startswith(_MAGIC) or suite is None or len(head) != _HEAD_BYTES:
-            raise Unusable(f"{name} is no sealed file of this program: choose another backup.")
-        self._suite = suite
-        self._id = head[-_ID_BYTES:]
-        self._key = _file_key(secret, suite, self._id)
+        self._suite, root = _read_head(source, name)
+        self._id = source.read(_ID_BYTES)
+        if len(self._id) != _ID_BYTES:
+            raise _foreign(name)
+        try:
+            self._key = _file_key(secret.of(root), self._suite, self._id)
+        except KeysUnreadable as error:
+            raise Unusable(
+                f"{name} is sealed under root {root} of the node's keys, which is not there: bring"
+                " it back from the copy of the keys of that time with `quanmin restore --keys"
+                " FILE`; those that are there stay."
+            ) from error
         self._number = 0
         self._next = self._read_piece()
         if self._next is None:  # even an empty file has a last piece
@@ -148,12 +157,32 @@ class _Opener(io.RawIOBase):
         )
 
 
+def root_of_file(path: Path) -> int:
+    """The root that a file of `sealed_file` is under. Raises Unusable for another file."""
+    with path.open("rb") as file:
+        return _read_head(file, path.name)[1]
+
+
+def _read_head(source: IO[bytes], name: str) -> tuple[Suite, int]:
+    head = source.read(len(_MAGIC) + 1)
+    if len(head) <= len(_MAGIC) or not head.startswith(_MAGIC):
+        raise _foreign(name)
+    number, root, _ = split_mark(head[-1:] + source.read(mark_size(head[-1]) - 1))
+    if number not in SUITES:
+        raise _foreign(name)
+    return SUITES[number], root
+
+
+def _foreign(name: str) -> Unusable:
+    return Unusable(f"{name} is no sealed file of this program: choose another backup.")
+
+
 class SealedReader:
     """Reads what `sealed_file` wrote; raises Unusable when that is not whole or not ours."""
 
-    def __init__(self, path: Path, secret: bytes) -> None:
+    def __init__(self, path: Path, secret: bytes | Rooted) -> None:
         self._path = path
-        self._secret = secret
+        self._secret = rooted(secret)
 
     def __enter__(self) -> IO[bytes]:
         self._file = self._path.open("rb")

@@ -31,6 +31,7 @@ from quanmin.base.epoch import Epoch
 from quanmin.base.fetching import FetchPlaces
 from quanmin.base.jobs import tally
 from quanmin.base.keys import KeyPort
+from quanmin.base.node_keys import NodeKeys
 from quanmin.base.postgres import open_pool
 from quanmin.base.problems import Unusable
 from quanmin.base.spool import Spool
@@ -40,6 +41,7 @@ from quanmin.node.access_rules import rules_in_force
 from quanmin.node.database import Room
 from quanmin.node.own_keys import open_keys, open_notary
 from quanmin.node.places import HOST, Places
+from quanmin.node.roots import read_node_keys
 from quanmin.node.settings import Settings
 from quanmin.node.walls import WALLS
 from quanmin.people import PersonIndex
@@ -83,7 +85,7 @@ class Node(msgspec.Struct, frozen=True):
 
     settings: Settings
     places: Places
-    keys: KeyPort
+    keys: NodeKeys
     pool: Any
     guard: Guard
     actors: Actors
@@ -104,7 +106,7 @@ async def open_node(
     Who `is_owner` of the tables is bound by no walls; whatever answers requests is not.
     """
     places = Places(settings.node.directory)
-    keys = open_keys(places, settings.keys, is_new=False)
+    port = open_keys(places, settings.keys, is_new=False)
     limit = connections_max or settings.postgres.connections_per_worker_max
     async with AsyncExitStack() as opened:
         pool = await open_pool(dsn, name="quanmin worker", connections_min=2, connections_max=limit)
@@ -113,8 +115,9 @@ async def open_node(
             dsn, name="quanmin log", connections_max=_STEADY_CONNECTIONS, plans_once=True
         )
         opened.push_async_callback(steady.close)
-        node = _assemble(settings, places, keys, pool, steady, is_owner=is_owner)
         try:
+            keys = await read_node_keys(pool, port, Epoch(places.roots))
+            node = _assemble(settings, places, keys, pool, steady, is_owner=is_owner)
             node.guard.store.context.restores = await count_restored(pool)
         except UNAVAILABLE as error:
             message = f"PostgreSQL went away ({type(error).__name__}) while the node was opened."
@@ -125,7 +128,7 @@ async def open_node(
 def _assemble(
     settings: Settings,
     places: Places,
-    keys: KeyPort,
+    keys: NodeKeys,
     pool: asyncpg.Pool[asyncpg.Record],
     steady: asyncpg.Pool[asyncpg.Record],
     *,
@@ -160,7 +163,7 @@ def _assemble(
     # Files that arrive and leave stand in the node's folder, also when its database does not.
     disk = Room(places.directory, settings.disk.free_bytes_min)
     arrivals = Arrivals(
-        Spool(places.imports, keys.derive("spool"), context.suite, disk.is_enough),
+        Spool(places.imports, keys.rooted("spool"), context.suite, disk.is_enough),
         FetchPlaces(settings.imports.folder, settings.imports.origins),
         settings.imports,
     )
@@ -214,7 +217,7 @@ def _open_context(settings: Settings, keys: KeyPort) -> Context:
 def _open_authorization(
     settings: Settings,
     revoked: Epoch,
-    keys: KeyPort,
+    keys: NodeKeys,
     actors: Actors,
     pool: asyncpg.Pool[asyncpg.Record],
     *,
@@ -225,7 +228,7 @@ def _open_authorization(
         actors,
         settings.oauth,
         issuer_of(settings),
-        id_token_key=keys.derive(ID_TOKEN_KEYS),
+        id_token_key=keys.rooted(ID_TOKEN_KEYS),
         revoked=revoked,
         now=Clock().now,
         log=log,
@@ -307,7 +310,7 @@ def open_sign_in(
     host = urlsplit(origin).hostname or ""
     return SignIn(
         pool,
-        keys.derive,
+        keys,
         log,
         Clock().now,
         limits=settings.sign_in,
@@ -330,7 +333,7 @@ def build_application(node: Node, quotas: tuple[int, int, int] | None = None) ->
     settings = node.settings
     pace = open_pace(settings.door, quotas[:2] if quotas else None)
     kit = KitSettings(
-        secret=node.keys.derive("pages"),
+        secret=node.keys.rooted("pages"),
         zone=settings.zone,
         title=Text(zh=settings.node.title_zh, en=settings.node.title_en),
         level=settings.node.level,
@@ -352,7 +355,7 @@ def build_application(node: Node, quotas: tuple[int, int, int] | None = None) ->
         node.guard,
         node.actors,
         settings.door,
-        link_key=node.keys.derive("links"),
+        link_key=node.keys.rooted("links"),
         zone=settings.zone,
         term_limits=settings.terminology,
         is_ready=_readiness(node.pool),

@@ -14,12 +14,13 @@ from rich.console import Console
 
 from quanmin.base import signing
 from quanmin.base.authorities import read_folder
-from quanmin.base.postgres import open_pool
+from quanmin.base.postgres import connect, open_pool
 from quanmin.base.problems import NotFound, TooLarge, Unusable
 from quanmin.node.job_commands import Directory, SettingsFile
 from quanmin.node.own_keys import open_keys
 from quanmin.node.places import Places
 from quanmin.node.reach import reached_database
+from quanmin.node.roots import read_node_keys
 from quanmin.node.settings import Settings
 from quanmin.node.settings_in_force import load_settings
 from quanmin.trust import Actor, Actors
@@ -78,7 +79,9 @@ def authority(directory: Directory = None, settings_file: SettingsFile = None) -
     """Write the certificates of the node's own authority, one a suite, for others to lay into their
     folder.
     """
-    own = _own(_settings(directory, settings_file))
+    settings = _settings(directory, settings_file)
+    with reached_database(settings, may_make=False) as dsn:
+        own = asyncio.run(_own(settings, dsn))
     for each in own.roots():
         _write("CERTIFICATE", each.der)
 
@@ -97,7 +100,7 @@ def request(
     settings = _settings(directory, settings_file)
     with reached_database(settings, may_make=False) as dsn:
         who = asyncio.run(_actor(dsn, actor))
-    own = _own(settings)
+        own = asyncio.run(_own(settings, dsn))
     _write("CERTIFICATE REQUEST", own.request_of(who.code, who.name, who.sender or who.code))
 
 
@@ -125,8 +128,13 @@ def _settings(directory: Path | None, file: Path | None) -> Settings:
     return load_settings(file=file, given=given)
 
 
-def _own(settings: Settings) -> OwnAuthority:
-    keys = open_keys(Places(settings.node.directory), settings.keys, is_new=False)
+async def _own(settings: Settings, dsn: str) -> OwnAuthority:
+    port = open_keys(Places(settings.node.directory), settings.keys, is_new=False)
+    connection = await connect(dsn, name="quanmin signature")
+    try:
+        keys = await read_node_keys(connection, port)
+    finally:
+        await connection.close()
     return OwnAuthority(keys, signing.suite_named(settings.node.signature_suite))
 
 

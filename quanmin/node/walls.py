@@ -32,7 +32,8 @@ _SCHEMAS: Final = (
 # What decides of whose records a worker sees anything is not a worker's to change.
 _CLOSED: Final = ("trust.wall_key", "trust.opening")
 _ONLY_READ: Final = (
-    *("node.migration", "node.constant", "trust.wall", "trust.tenant", "trust.tenant_member"),
+    *("node.migration", "node.constant", "node.root", "node.secret"),
+    *("trust.wall", "trust.tenant", "trust.tenant_member"),
     *("trust.tenant_agreement", "trust.party_tenant"),
 )
 # By these the walls name whose a row is: a sender is entered, and stays what it is.

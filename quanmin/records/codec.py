@@ -264,6 +264,11 @@ class Codec:
         if any(used[holder].key != key.key for holder, key in now.items()):
             raise KeyChanged
 
+    @property
+    def port(self) -> KeyPort:
+        """The node's keys."""
+        return self._keys
+
     def wrapping_key(self) -> int:
         """The number of the node's key that wraps now."""
         return self._keys.numbers()[-1]

@@ -16,6 +16,7 @@ import msgspec
 from quanmin.base.crypto import Suite
 from quanmin.base.database import Connection, Database
 from quanmin.base.keys import KeyPort
+from quanmin.base.node_keys import node_keys
 from quanmin.base.problems import NotFound
 from quanmin.fhir.grammar import QueryLimits
 from quanmin.fhir.patch import Patch, read_patch
@@ -24,7 +25,7 @@ from quanmin.records.abridgement import Told
 from quanmin.records.catalogue import Catalogue, read_catalogue
 from quanmin.records.codec import PATIENT, SENDER, Codec, DataKey, Holder, Place
 from quanmin.records.index import Indexer
-from quanmin.records.keying import Keying
+from quanmin.records.keying import INDEX, Keying
 from quanmin.records.model import Stored
 from quanmin.records.profiles.judging import Profiles, ValidationLimits
 from quanmin.records.rid import BUCKETS, bucket_of, id_of, is_assigned, rid_of
@@ -114,9 +115,10 @@ class Context:
         self.base = f"{base_url.rstrip('/')}/" if base_url else ""
         self.terms = terms
         self.profiles = Profiles(validation or ValidationLimits())
-        self.derive = keys.derive
+        self.keys = node_keys(keys)
+        self.derive = self.keys.derive
         self.restores = 0
-        self.keying = Keying(keys.derive("index"))
+        self.keying = Keying(self.derive(INDEX))
         self.codec = Codec(keys, suite, seconds_max=limits.data_key_seconds_max)
         self.indexer = Indexer(self.keying, self.rid_of)
         self.patient_paths: dict[str, tuple[tuple[str, ...], ...]] = {}
@@ -133,6 +135,14 @@ class Context:
         before = self.catalogue.version
         self.catalogue = await read_catalogue(database, self._r4)
         return self.catalogue.version != before
+
+    def seal(self, purpose: str, plain: bytes, place: bytes) -> bytes:
+        """Content under a key of the node for a purpose; it opens at this place alone."""
+        return self.keys.rooted(purpose).seal(self.suite, plain, place)
+
+    def unseal(self, purpose: str, sealed: bytes, place: bytes) -> bytes:
+        """What was sealed, in whichever suite. Raises Tampered."""
+        return self.keys.rooted(purpose).open(sealed, place)
 
     def definition(self, type_: str) -> TypeDefinition:
         """The definition of a resource type. Raises NotFound for a name that is none."""

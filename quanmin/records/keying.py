@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 from functools import lru_cache
 
+INDEX = "index"
+"""What the index key is derived for."""
 _SEPARATOR = "\x00"
 
 

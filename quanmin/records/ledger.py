@@ -20,6 +20,7 @@ import msgspec
 from quanmin.base.chained_file import Broken, ChainedFile
 from quanmin.base.database import UNAVAILABLE, Connection
 from quanmin.base.keys import KeyPort
+from quanmin.base.node_keys import node_keys
 from quanmin.base.problems import Unusable
 from quanmin.fhir.table import load_table
 from quanmin.records.codec import PATIENT
@@ -85,7 +86,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 def ledger_file(path: Path, keys: KeyPort) -> ChainedFile:
     """A ledger's file, or a copy of it; only this node can read it."""
-    return ChainedFile(path, keys.derive("ledger"))
+    return ChainedFile(path, node_keys(keys).rooted("ledger"))
 
 
 class Placed(msgspec.Struct, frozen=True):

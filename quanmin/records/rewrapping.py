@@ -1,4 +1,5 @@
-"""Wraps every data key anew by the node's newest key, beside the requests.
+"""Wraps every data key, and the secrets that are kept, anew by the node's newest key, beside the
+requests.
 
 Nothing waits for it: a data key stays what it is, and whoever reads one unwraps it by the key whose
 number stands in front. A walk that has ended looks whether a process has meanwhile wrapped by an
@@ -16,6 +17,7 @@ from quanmin.base.crypto import Tampered
 from quanmin.base.database import Connection, Database
 from quanmin.base.jobs import Continue, Done, Job, Kind, put
 from quanmin.base.keys import KeyPort, pack_number
+from quanmin.base.node_keys import wrap_kept_again
 from quanmin.base.problems import Conflict, Unusable
 from quanmin.records.codec import Codec, Holder, KeyChanged
 
@@ -37,18 +39,21 @@ _COUNTS: Final = """
     select get_byte(wrapped, 0) * 256 + get_byte(wrapped, 1) as number, count(*) as count from (
         select wrapped from records.data_key where wrapped <> ''
         union all select former from records.data_key where former is not null
+        union all select wrapped from node.secret
     ) k group by 1
 """
 _OTHERS: Final = """
-    select count(*) from records.data_key
-    where wrapped <> '' and substring(wrapped from 1 for 2) <> $1
+    select (select count(*) from records.data_key
+            where wrapped <> '' and substring(wrapped from 1 for 2) <> $1)
+        + (select count(*) from node.secret where substring(wrapped from 1 for 2) <> $1)
 """
 _IS_USED: Final = """
     select exists (select from records.data_key
         where substring(wrapped from 1 for 2) = $1 or substring(former from 1 for 2) = $1)
+        or exists (select from node.secret where substring(wrapped from 1 for 2) = $1)
 """
 _ONE_AT_A_TIME: Final = "select pg_advisory_xact_lock(hashtextextended('keys of the node', 0))"
-_LOCK: Final = "lock table records.data_key in share row exclusive mode"
+_LOCK: Final = "lock table records.data_key, node.secret in share row exclusive mode"
 _START: Final = (-1, -1, -(2**63))
 _KEYS_A_STEP: Final = 2000
 
@@ -89,14 +94,14 @@ async def begin_rewrapping(connection: Connection, port: KeyPort, owner: str) ->
 
 
 async def count_wrapped(database: Database) -> dict[int, int]:
-    """How many data keys each of the node's keys wraps, by its number."""
+    """How many data keys and secrets each of the node's keys wraps, by its number."""
     rows = await database.fetch(_COUNTS)
     return {row["number"]: row["count"] for row in rows}
 
 
 async def refuse_used(connection: Connection, number: int) -> None:
-    """Raises Conflict while this key of the node wraps a data key; until the caller's transaction
-    ends none is wrapped at all, so that it holds until then.
+    """Raises Conflict while this key of the node wraps a data key or a secret; until the caller's
+    transaction ends none is wrapped at all, so that it holds until then.
     """
     await connection.execute(_ONE_AT_A_TIME)
     await connection.execute(_LOCK)
@@ -108,8 +113,8 @@ async def refuse_used(connection: Connection, number: int) -> None:
 
 
 async def refuse_missing(connection: Connection, numbers: Collection[int]) -> None:
-    """Raises Unusable when a data key is wrapped by a key of the node that is none of these. Reads
-    every data key.
+    """Raises Unusable when a data key or a secret is wrapped by a key of the node that is none of
+    these. Reads every data key.
     """
     counts = await count_wrapped(connection)
     missing = sorted(counts.keys() - set(numbers))
@@ -136,6 +141,8 @@ async def _step(connection: Connection, job: Job, codec: Codec) -> Continue | Do
         last = rows[-1]
         went = Place(last["bucket"], last["kind"], last["holder"], done)
         return Continue(msgspec.to_builtins(went), done)
+    if await wrap_kept_again(connection, codec.port):
+        return Continue(msgspec.to_builtins(place), place.done, None, "wraps what is kept")
     if await connection.fetchval(_OTHERS, newest):
         again = Place(*_START, place.done)
         return Continue(msgspec.to_builtins(again), place.done, None, "goes round again")

@@ -17,7 +17,8 @@ from quanmin.base.crypto import SUITES, Suite, Tampered, suite_keyed
 from quanmin.records.codec import GENERATIONS, DataKey, Holder, generation_of
 
 Derive = Callable[[str], bytes]
-_PURPOSE: Final = "succession"
+SUCCESSION: Final = "succession"
+"""What the key of the node in a link is derived for."""
 _PLACE: Final = struct.Struct(">HBqB")  # bucket, kind, holder, generation of the key in it
 
 
@@ -39,7 +40,7 @@ def add_link(
     old, new = keys
     place = _place(holder, new.generation)
     inner = suite_keyed(old.key).seal(old.key, new.key, place)
-    sealed = suite.seal(derive(_PURPOSE)[: suite.key_bytes], inner, place)
+    sealed = suite.seal(derive(SUCCESSION)[: suite.key_bytes], inner, place)
     links = [*_links(before), _Link(new.generation, suite.number, sealed)]
     # More would lead to generations that are told by the same number.
     return msgspec.msgpack.encode(links[-(GENERATIONS - 1) :])
@@ -58,7 +59,7 @@ def follow(
         if link is None or link.suite not in SUITES:
             raise Tampered
         suite, place = SUITES[link.suite], _place(holder, link.generation)
-        inner = suite.open(derive(_PURPOSE)[: suite.key_bytes], link.sealed, place)
+        inner = suite.open(derive(SUCCESSION)[: suite.key_bytes], link.sealed, place)
         key = DataKey(suite_keyed(key.key).open(key.key, inner, place), link.generation, key.key)
     return key
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from quanmin.base.crypto import SUITES, Suite
 from quanmin.base.database import Connection
 from quanmin.base.jobs import Job, Listed, count_open, dismiss, find, put
+from quanmin.base.node_keys import SealedColumn
 from quanmin.base.problems import Forbidden, NotFound, TooMany
 from quanmin.trust.actors import Acting
 from quanmin.trust.scopes import parse_scopes
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from quanmin.trust.log import Notes
 
 _RETRY_SECONDS: Final = 60
+_PURPOSE: Final = "errands"
 
 Prepare = Callable[[Connection, int], Awaitable[None]]
 """What else the beginning of a job of this number writes, in the same transaction."""
@@ -197,18 +198,23 @@ def _place(kind: str, owner: str) -> bytes:
 
 
 def _seal(context: Context, kind: str, owner: str, mandate: Mandate) -> str:
-    plain = msgspec.json.encode(mandate)
-    suite = context.suite
-    sealed = suite.seal(_key(context, suite), plain, _place(kind, owner))
-    return base64.b64encode(bytes([suite.number]) + sealed).decode()
+    sealed = context.seal(_PURPOSE, msgspec.json.encode(mandate), _place(kind, owner))
+    return base64.b64encode(sealed).decode()
 
 
 def _open(context: Context, kind: str, owner: str, payload: Any) -> Mandate:
     sealed = base64.b64decode(msgspec.convert(payload, _Payload).mandate)
-    suite = SUITES[sealed[0]]
-    plain = suite.open(_key(context, suite), sealed[1:], _place(kind, owner))
+    plain = context.unseal(_PURPOSE, sealed, _place(kind, owner))
     return msgspec.json.decode(plain, type=Mandate)
 
 
-def _key(context: Context, suite: Suite) -> bytes:
-    return context.derive("errands")[: suite.key_bytes]
+SEALED: Final = (
+    SealedColumn(
+        "jobs.job",
+        "mandate",
+        _PURPOSE,
+        lambda row: _place(row["kind"], row["owner"]),
+        by=("kind", "owner"),
+        encoding="base64",
+    ),
+)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from quanmin.base.crypto import SUITES
 from quanmin.base.database import Connection, Database
+from quanmin.base.node_keys import SealedColumn
 from quanmin.base.problems import NotFound
 from quanmin.fhir.ndjson import LineCutter, Lines
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from quanmin.records.store import Store
 
 KIND: Final = "import"
+_PURPOSE: Final = "imports"
 _FILE_OUTCOMES: Final = 10_000
 _PIECE_BYTES: Final = 1 << 20
 
@@ -304,12 +305,19 @@ def _place(job: int, input_: int) -> bytes:
 
 
 def _seal(context: Context, one: Input, plain: bytes) -> bytes:
-    suite = context.suite
-    key = context.derive("imports")[: suite.key_bytes]
-    return bytes([suite.number]) + suite.seal(key, plain, _place(one.job, one.input))
+    return context.seal(_PURPOSE, plain, _place(one.job, one.input))
 
 
 def _open(context: Context, job: int, input_: int, sealed: bytes) -> bytes:
-    suite = SUITES[sealed[0]]
-    key = context.derive("imports")[: suite.key_bytes]
-    return suite.open(key, sealed[1:], _place(job, input_))
+    return context.unseal(_PURPOSE, sealed, _place(job, input_))
+
+
+SEALED: Final = (
+    SealedColumn(
+        "imports.refusal",
+        "sealed",
+        _PURPOSE,
+        lambda row: _place(row["job"], row["input"]),
+        by=("job", "input"),
+    ),
+)

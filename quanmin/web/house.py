@@ -15,6 +15,7 @@ import jinja2
 import msgspec
 from markupsafe import Markup, escape
 
+from quanmin.base.rooted import Rooted
 from quanmin.trust import Actor, Guard
 from quanmin.trust.notices import NoticeKind, kernel_kinds
 from quanmin.trust.registers import Standing
@@ -48,7 +49,7 @@ class KitSettings(msgspec.Struct, frozen=True, kw_only=True):
     `boundaries` are those that maps are drawn by; None: as squares.
     """
 
-    secret: bytes
+    secret: bytes | Rooted
     zone: ZoneInfo
     title: Text = Text(zh="全民健康信息平台", en="Population Health Platform")
     level: Level = "county"

@@ -12,8 +12,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from quanmin.base.crypto import SUITES, Suite
 from quanmin.base.database import Connection
+from quanmin.base.node_keys import SealedColumn
 from quanmin.base.plain_text import count_letters, legible
 from quanmin.base.problems import Conflict, Forbidden, Invalid, NotFound
 from quanmin.people import PersonIndex
@@ -27,6 +27,7 @@ _MINUTE: Final = 60_000_000
 _HOUR: Final = 60 * _MINUTE
 _DAY: Final = 24 * _HOUR
 _EVER: Final = (1 << 63) - 1
+_PURPOSE: Final = "glass"
 _INSERT: Final = """
     insert into trust.glass (at, until, actor, sender, patient, request, reason)
     values ($1, $2, $3, $4, $5, $6, $7) returning glass
@@ -364,15 +365,10 @@ class Glasses:
         return Opened(**told)
 
     def _seal(self, text: str, place: bytes) -> bytes:
-        suite = self._context.suite
-        return bytes([suite.number]) + suite.seal(self._key(suite), text.encode(), place)
+        return self._context.seal(_PURPOSE, text.encode(), place)
 
     def _open(self, sealed: bytes, place: bytes) -> str:
-        suite = SUITES[sealed[0]]
-        return suite.open(self._key(suite), sealed[1:], place).decode()
-
-    def _key(self, suite: Suite) -> bytes:
-        return self._context.derive("glass")[: suite.key_bytes]
+        return self._context.unseal(_PURPOSE, sealed, place).decode()
 
 
 def _said(text: str, letters_min: int, length_max: int, readers: str) -> str:
@@ -394,3 +390,21 @@ def _place(actor: str, at: int) -> bytes:
 
 def _place_of_opinion(glass: int) -> bytes:
     return f"glass opinion {glass}".encode()
+
+
+SEALED: Final = (
+    SealedColumn(
+        "trust.glass",
+        "reason",
+        _PURPOSE,
+        lambda row: _place(row["actor"], row["at"]),
+        by=("actor", "at"),
+    ),
+    SealedColumn(
+        "trust.glass",
+        "opinion",
+        _PURPOSE,
+        lambda row: _place_of_opinion(row["glass"]),
+        by=("glass",),
+    ),
+)

@@ -19,6 +19,7 @@ import msgspec
 from quanmin.base.database import Connection
 from quanmin.base.jobs import Continue, Done, Job, Kind, put
 from quanmin.base.merkle import Tree, leaf_hash
+from quanmin.base.node_keys import kept_for
 from quanmin.base.problems import Conflict, Forbidden, Invalid, NotFound
 from quanmin.base.signing import PublicKey
 from quanmin.records.context import ERASED
@@ -253,7 +254,8 @@ async def certify(guard: Guarding, connection: Connection, deletion: uuid.UUID) 
         raise NotFound("there is no such deletion")
     if row["content"] is not None:
         return msgspec.json.decode(row["content"], type=Certificate)
-    root, records = await _root(guard, connection, deletion)
+    secret = guard.store.context.keys.rooted(deletion_purpose(deletion)).newest()[1]
+    root, records = await _root(guard, connection, deletion, secret)
     items = await connection.fetch(
         "select clock, count(*) as patients, sum(records) as records from trust.deletion_item"
         " where deletion = $1 and state = 'deleted' group by clock order by clock",
@@ -343,8 +345,13 @@ async def verify(guard: Guarding, connection: Connection) -> tuple[int, list[Fin
         told = msgspec.json.decode(row["content"], type=Certificate)
         if told.deletion != name:
             found.append(Finding(name, "the certificate is of another deletion"))
-        root, records = await _root(guard, connection, row["deletion"])
-        if (root.hex(), records) != (told.root, told.records):
+        secrets = await kept_for(
+            connection, guard.store.context.keys, deletion_purpose(row["deletion"])
+        )
+        trees = [
+            await _root(guard, connection, row["deletion"], secret) for secret in secrets.values()
+        ]
+        if (told.root, told.records) not in {(root.hex(), count) for root, count in trees}:
             found.append(Finding(name, "what lies erased is not what was certified"))
         left = await connection.fetchrow(_LEFT, row["deletion"])
         found += [
@@ -360,10 +367,16 @@ async def verify(guard: Guarding, connection: Connection) -> tuple[int, list[Fin
     return len(rows), found
 
 
-async def _root(guard: Guarding, connection: Connection, deletion: uuid.UUID) -> tuple[bytes, int]:
+def deletion_purpose(deletion: uuid.UUID) -> str:
+    """What the key of the salts in a deletion's tree is derived for."""
+    return f"deletion {deletion}"
+
+
+async def _root(
+    guard: Guarding, connection: Connection, deletion: uuid.UUID, key: bytes
+) -> tuple[bytes, int]:
     """The tree over the erased records of a deletion: its root and how many leaves."""
     hash_ = guard.log.notary.hash
-    key = guard.store.context.derive(f"deletion {deletion}")
     tree, count = Tree(hash_), 0
     async for row in connection.cursor(_ERASED_ROWS, deletion, prefetch=_ROWS_A_TIME):
         named = f"{row['type']}/{row['rid']}".encode()

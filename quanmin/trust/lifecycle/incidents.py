@@ -15,9 +15,9 @@ from typing import Any, Final
 
 import msgspec
 
-from quanmin.base.crypto import SUITES
 from quanmin.base.database import Connection
 from quanmin.base.jobs import Continue, Done, Job, Kind, put
+from quanmin.base.node_keys import SealedColumn
 from quanmin.base.problems import Conflict, Forbidden, Invalid, NotFound
 from quanmin.records.context import Context
 from quanmin.trust.desk import Desk
@@ -28,6 +28,8 @@ COUNT: Final = "count-incident"
 TELL: Final = "tell-incident"
 PATIENTS_A_STEP: Final = 5000
 ENTRIES_A_STEP: Final = 500_000
+_PURPOSE: Final = "incident"
+_PLACE: Final = b"incident"
 _HOUR: Final = 3_600_000_000
 _SCOPE: Final = """
     from trust.access a, trust.incident i
@@ -474,16 +476,19 @@ def tell_kind(context: Context, now: Any) -> Kind:
 
 def seal(context: Context, words: str) -> bytes:
     """Words as they are kept."""
-    suite = context.suite
-    key = context.derive("incident")[: suite.key_bytes]
-    return bytes([suite.number]) + suite.seal(key, words.encode(), b"incident")
+    return context.seal(_PURPOSE, words.encode(), _PLACE)
 
 
 def unsealed(context: Context, content: bytes) -> str:
     """What was sealed."""
-    suite = SUITES[content[0]]
-    key = context.derive("incident")[: suite.key_bytes]
-    return suite.open(key, content[1:], b"incident").decode()
+    return context.unseal(_PURPOSE, content, _PLACE).decode()
+
+
+SEALED: Final = (
+    SealedColumn("trust.incident", "told", _PURPOSE, lambda _: _PLACE),
+    SealedColumn("trust.incident_step", "words", _PURPOSE, lambda _: _PLACE),
+    SealedColumn("jobs.job", "words", _PURPOSE, lambda _: _PLACE, encoding="hex", kind=TELL),
+)
 
 
 def _sane(words: str) -> str:

@@ -11,13 +11,14 @@ import hashlib
 import struct
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import cached_property
 from typing import Final
 
 import msgspec
 
 from quanmin.base.crypto import Tampered
+from quanmin.base.keys import KeyPort
 from quanmin.base.merkle import Hash, leaf_hash, sha256
+from quanmin.base.node_keys import node_keys
 from quanmin.base.problems import Unusable
 from quanmin.base.signing import (
     SHA256,
@@ -28,15 +29,17 @@ from quanmin.base.signing import (
     SignatureSuite,
     suite_named,
 )
-from quanmin.base.signing_keys import Deriving, derived_key, signing_key, signs_inside
+from quanmin.base.signing_keys import derived_key, signing_key, signs_inside
 from quanmin.trust.log.entry import Access, Place, personal_bytes
 
+MARKS: Final = "access log marks"
+SIGNING: Final = "access log signing"
+"""What the keys of the log are derived for."""
 _MARK_BYTES: Final = 8
 _PLACE: Final = struct.Struct(">iq")
 # What the log signs begins with a bracket.
 _OTHER: Final = b"quanmin certificate\0"
 _HEAD: Final = "quanmin access log head 1"
-_PURPOSE: Final = "access log signing"
 _CHECKPOINT: Final = "quanmin access log checkpoint 1"
 _KEYS: Final = "quanmin access log keys 1"
 _RESTORED: Final = "quanmin access log restored 1"
@@ -103,14 +106,26 @@ class Notary:
     take its time where it `is_slow`, and raises Overloaded where it cannot be done.
     """
 
-    def __init__(self, keys: Deriving, suite: str, node: str) -> None:
+    def __init__(self, keys: KeyPort, suite: str, node: str) -> None:
         self.suite: SignatureSuite = suite_named(suite)
         self.node = node
-        self._keys = keys
-        self.is_slow = signs_inside(keys)
-        self._mark_key = keys.derive("access log marks")
+        self._keys = node_keys(keys)
+        self.is_slow = signs_inside(self._keys)
+        self._mark_key = self._keys.derive(MARKS)
         self.hash = hash_of(suite)
-        self._key = signing_key(keys, _PURPOSE, self.suite.algorithm)
+        self._root = self._keys.roots()[-1]
+        self._signing = signing_key(self._keys, SIGNING, self.suite.algorithm, self._root)
+        # At once: a root may be gone from this process' sight when somebody asks for its key.
+        self._publics = {key.public.key_id: key.public for key in self._signers()}
+
+    @property
+    def _key(self) -> PrivateKey:
+        """The key that signs now: that of the newest root."""
+        newest = self._keys.roots()[-1]
+        if newest != self._root:
+            self._signing = signing_key(self._keys, SIGNING, self.suite.algorithm, newest)
+            self._root = newest
+        return self._signing
 
     @property
     def public(self) -> PublicKey:
@@ -118,19 +133,22 @@ class Notary:
         return self._key.public
 
     def _signers(self) -> list[PrivateKey]:
-        """Of every suite, and those that follow from the root: the log may have been signed by them
-        before. The one that signs now comes first. Made each time, for where a module signs none of
-        them is to stay in memory.
+        """Of every suite, and those that follow from any root, also one that is gone: the log may
+        have been signed by them before. The one that signs now comes first. Made each time, for
+        where a module signs none of them is to stay in memory.
         """
         keys = [self._key]
-        for one in SUITES.values():
-            with suppress(Unusable):
-                keys.append(derived_key(self._keys, _PURPOSE, one.algorithm))
+        for root in reversed(self._keys.roots_of(SIGNING)):
+            for one in SUITES.values():
+                with suppress(Unusable):
+                    keys.append(derived_key(self._keys, SIGNING, one.algorithm, root))
         return list({key.public.key_id: key for key in keys}.values())
 
-    @cached_property
-    def _publics(self) -> dict[bytes, PublicKey]:
-        return {key.public.key_id: key.public for key in self._signers()}
+    def _public_of(self, key_id: bytes) -> PublicKey | None:
+        if key_id not in self._publics:
+            # Another process may sign with the key of a root that was made since.
+            self._publics |= {key.public.key_id: key.public for key in self._signers()}
+        return self._publics.get(key_id)
 
     def hand_over(self) -> list[tuple[PublicKey, bytes]]:
         """Every key that this node signs or may have signed its log with, each with its signature
@@ -159,7 +177,7 @@ class Notary:
         """Whether this node signed it."""
         try:
             signature = Signature.unpack(one.signature)
-            key = self._publics.get(signature.key_id)
+            key = self._public_of(signature.key_id)
             if key is None:
                 return False
             key.verify(one.message(self.node), signature)
@@ -173,8 +191,11 @@ class Notary:
 
     def has_signed(self, content: bytes, signature: bytes) -> bool:
         """Whether `sign` made this signature of this content, here."""
-        keys = self._publics.values()
-        return any(is_signed_by(key, content, signature) for key in keys)
+        try:
+            key = self._public_of(Signature.unpack(signature).key_id)
+        except Tampered:
+            return False
+        return key is not None and is_signed_by(key, content, signature)
 
     def mark(self, hash_: Hash, place: Place, leaf: bytes) -> int:
         """What shows this node alone that it put this leaf at this place."""

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from quanmin.base.crypto import SUITES
+from quanmin.base.node_keys import SealedColumn
 from quanmin.records.context import Context
 
-_KEY: Final = "notices"
+_PURPOSE: Final = "notices"
+
+SEALED: Final = (
+    SealedColumn("trust.notice", "words", _PURPOSE, lambda _: b"words"),
+    SealedColumn("trust.outgoing", "said", _PURPOSE, lambda _: b"words"),
+    SealedColumn("trust.contact", "address", _PURPOSE, lambda _: b"address"),
+)
 
 
 def seal(context: Context, what: Literal["words", "address"], content: bytes) -> bytes:
     """Content as it is kept."""
-    suite = context.suite
-    key = context.derive(_KEY)[: suite.key_bytes]
-    return bytes([suite.number]) + suite.seal(key, content, what.encode())
+    return context.seal(_PURPOSE, content, what.encode())
 
 
 def unseal(context: Context, what: Literal["words", "address"], sealed: bytes) -> bytes:
     """What was sealed."""
-    suite = SUITES[sealed[0]]
-    key = context.derive(_KEY)[: suite.key_bytes]
-    return suite.open(key, sealed[1:], what.encode())
+    return context.unseal(_PURPOSE, sealed, what.encode())

@@ -6,11 +6,12 @@ from quanmin.trust.sign_in.measures import Measures, load_measures
 from quanmin.trust.sign_in.passkeys import CHALLENGE_SECONDS, Passkey, Relying
 from quanmin.trust.sign_in.passwords import Passwords, UnfitPassword, open_passwords
 from quanmin.trust.sign_in.sessions import Begun, Listed, Session, Sessions, cookie_name
-from quanmin.trust.sign_in.signing_in import From, SignIn, Step
+from quanmin.trust.sign_in.signing_in import SIGN_IN, From, SignIn, Step
 from quanmin.trust.sign_in.totp import present_code
 
 __all__ = [
     "CHALLENGE_SECONDS",
+    "SIGN_IN",
     "Account",
     "Accounts",
     "Begun",

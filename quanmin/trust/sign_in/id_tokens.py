@@ -29,6 +29,8 @@ from cryptography.hazmat.primitives.serialization import (
 from quanmin.base.crypto import International
 from quanmin.base.database import Connection
 from quanmin.base.epoch import Epoch
+from quanmin.base.node_keys import SealedColumn
+from quanmin.base.rooted import Rooted, rooted
 
 ALGORITHM: Final = "RS256"
 ID_TOKEN_KEYS: Final = "id token keys"  # noqa: S105 - the name of a purpose
@@ -42,6 +44,8 @@ _AFTER: Final = _DAY
 _BELIEVED: Final = 60 * _SECOND
 _PLACE: Final = b"id token key"
 _LOCK: Final = 7_205_103
+
+SEALED: Final = (SealedColumn("trust.id_token_key", "sealed", ID_TOKEN_KEYS, lambda _: _PLACE),)
 _LISTED: Final = "select sealed, made_at from trust.id_token_key order by made_at, number"
 
 
@@ -59,7 +63,7 @@ class IdTokens:
     def __init__(
         self,
         pool: asyncpg.Pool[asyncpg.Record],
-        key: bytes,
+        key: bytes | Rooted,
         now: Callable[[], int],
         *,
         days_max: int,
@@ -69,7 +73,7 @@ class IdTokens:
         known before `revoked` was advanced is looked up again.
         """
         self._pool = pool
-        self._key = key
+        self._key = rooted(key)
         self._now = now
         self._days_max = days_max
         self._revoked = revoked
@@ -120,7 +124,7 @@ class IdTokens:
         for row in rows:
             if row["made_at"] < since:
                 continue
-            plain = International().open(self._key, row["sealed"], _PLACE)
+            plain = self._key.open(row["sealed"], _PLACE)
             private = load_der_private_key(plain, password=None)
             if not isinstance(private, RSAPrivateKey):
                 raise TypeError("id tokens are signed with an RSA key")
@@ -128,7 +132,7 @@ class IdTokens:
         return tuple(opened)
 
 
-async def replace_key(connection: Connection, key: bytes, now: int) -> None:
+async def replace_key(connection: Connection, key: bytes | Rooted, now: int) -> None:
     """Forget the keys of id tokens and make another, sealed under `key`: for one that somebody else
     may have. What they have signed is believed no more; a process knows it once its number of what
     was revoked has advanced.
@@ -136,15 +140,15 @@ async def replace_key(connection: Connection, key: bytes, now: int) -> None:
     async with connection.transaction():
         await connection.execute("select pg_advisory_xact_lock($1)", _LOCK)
         await connection.execute("delete from trust.id_token_key")
-        await _make(connection, key, now)
+        await _make(connection, rooted(key), now)
 
 
-async def _make(connection: Connection, key: bytes, now: int) -> None:
+async def _make(connection: Connection, key: Rooted, now: int) -> None:
     made = await asyncio.to_thread(generate_private_key, _EXPONENT, _BITS)
     plain = made.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     await connection.execute(
         "insert into trust.id_token_key (sealed, made_at) values ($1, $2)",
-        International().seal(key, plain, _PLACE),
+        key.seal(International(), plain, _PLACE),
         now,
     )
 

@@ -18,6 +18,7 @@ from quanmin.base.epoch import Epoch
 from quanmin.base.fetching import FetchPlaces
 from quanmin.base.logs import correlation_id
 from quanmin.base.problems import GrantRefused
+from quanmin.base.rooted import Rooted
 from quanmin.trust.actors import Actor, Actors
 from quanmin.trust.log import Access, AccessLog
 from quanmin.trust.log.noting import ACTING
@@ -80,7 +81,7 @@ class AuthorizationServer:
         limits: OAuthLimits,
         issuer: Issuer,
         *,
-        id_token_key: bytes,
+        id_token_key: bytes | Rooted,
         revoked: Epoch,
         now: Callable[[], int],
         log: AccessLog | None = None,

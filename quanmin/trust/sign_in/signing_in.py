@@ -13,8 +13,10 @@ import asyncpg
 import msgspec
 
 from quanmin.base.epoch import Epoch
+from quanmin.base.keys import KeyPort
+from quanmin.base.node_keys import node_keys
 from quanmin.base.problems import Forbidden, TooMany, Unauthenticated
-from quanmin.records.keying import Keying
+from quanmin.records.keying import INDEX, Keying
 from quanmin.trust.actors import Actor, Actors
 from quanmin.trust.log import Access, AccessLog
 from quanmin.trust.log.noting import ACTING, note_of
@@ -31,7 +33,7 @@ from quanmin.trust.sign_in.passkeys import Passkeys, Relying
 from quanmin.trust.sign_in.passwords import Passwords
 from quanmin.trust.sign_in.recovery import Recovery
 from quanmin.trust.sign_in.sessions import Begun, Sessions, Stage
-from quanmin.trust.sign_in.totp import Totp
+from quanmin.trust.sign_in.totp import ONE_TIME_CODES, Totp
 
 # What the access log calls what happens here (DICOM PS3.15 A.5.3.12, user authentication).
 Action = Literal[
@@ -49,6 +51,8 @@ Action = Literal[
     "acting-end",
 ]
 
+SIGN_IN: Final = "sign in"
+"""What the key of keyed hashes is derived for."""
 _PURPOSE: Final = "HSYSADMIN"
 _REFUSED: Final = "the name or what was to prove it is wrong"
 _NAME_LENGTH_MAX: Final = 63
@@ -79,7 +83,7 @@ class SignIn:
     def __init__(
         self,
         pool: asyncpg.Pool[asyncpg.Record],
-        derive: Callable[[str], bytes],
+        keys: KeyPort,
         log: AccessLog,
         now: Callable[[], int],
         *,
@@ -89,22 +93,23 @@ class SignIn:
         external: ExternalSettings | None = None,
         revoked: Epoch | None = None,
     ) -> None:
-        """`derive` makes keys of the node's own; `now` gives microseconds since 1970. By `external`
+        """`keys` are the node's own; `now` gives microseconds since 1970. By `external`
         people sign in as well, if it names an issuer. `revoked` is what all processes believe of
         tokens up to.
         """
         revoked = revoked or Epoch()
-        key, measures = derive("sign in"), load_measures()
+        own, measures = node_keys(keys), load_measures()
+        key = own.derive(SIGN_IN)
         self.limits = limits
         self.passwords = passwords
         self.actors = Actors(pool)
-        register = Keying(derive("index"))
+        register = Keying(own.derive(INDEX))
         self.accounts = Accounts(
             pool, key, limits, passwords, now, keying=register, revoked=revoked
         )
         self.sessions = Sessions(pool, limits, now, revoked)
         self.attempts = Attempts(pool, key, limits, now)
-        self.totp = Totp(pool, derive("one-time codes"), measures.totp, now)
+        self.totp = Totp(pool, own.rooted(ONE_TIME_CODES), measures.totp, now)
         self.passkeys = Passkeys(pool, key, relying, now)
         self.recovery = Recovery(pool, measures.recovery)
         self.factors = Factors(pool)

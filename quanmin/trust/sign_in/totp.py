@@ -11,9 +11,23 @@ import asyncpg
 import pyotp
 
 from quanmin.base.crypto import International
+from quanmin.base.node_keys import SealedColumn
+from quanmin.base.rooted import Rooted, rooted
 from quanmin.trust.sign_in.measures import TotpRule, load_measures
 
 _SECOND: Final = 1_000_000
+ONE_TIME_CODES: Final = "one-time codes"
+"""What the key that seals their secrets is derived for."""
+
+SEALED: Final = (
+    SealedColumn(
+        "trust.totp",
+        "sealed",
+        ONE_TIME_CODES,
+        lambda row: str(row["account"]).encode(),
+        by=("account",),
+    ),
+)
 
 
 class Totp:
@@ -22,13 +36,13 @@ class Totp:
     def __init__(
         self,
         pool: asyncpg.Pool[asyncpg.Record],
-        key: bytes,
+        key: bytes | Rooted,
         rule: TotpRule,
         now: Callable[[], int],
     ) -> None:
         """`key` seals; `now` gives microseconds since 1970-01-01T00:00Z."""
         self._pool = pool
-        self._key = key
+        self._key = rooted(key)
         self._rule = rule
         self._now = now
         self._suite = International()
@@ -61,7 +75,7 @@ class Totp:
             " last_step = greatest(trust.totp.last_step, excluded.last_step),"
             " made_at = excluded.made_at",
             account,
-            self._suite.seal(self._key, secret.encode(), account.encode()),
+            self._key.seal(self._suite, secret.encode(), account.encode()),
             step,
             self._now(),
         )
@@ -76,7 +90,7 @@ class Totp:
         )
         if sealed is None:
             return False
-        secret = self._suite.open(self._key, sealed, account.encode()).decode()
+        secret = self._key.open(sealed, account.encode()).decode()
         step = self._step_of(secret, code)
         if step is None:
             return False

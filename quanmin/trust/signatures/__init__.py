@@ -9,12 +9,13 @@ from quanmin.trust.signatures.office import (
     judge_record,
     sign_record,
 )
-from quanmin.trust.signatures.own import OwnAuthority
+from quanmin.trust.signatures.own import AUTHORITY, OwnAuthority
 from quanmin.trust.signatures.provenance import AUTHOR
 from quanmin.trust.signatures.stamping_later import STAMP, put_stamping, stamp_kind
 
 __all__ = [
     "AUTHOR",
+    "AUTHORITY",
     "STAMP",
     "Found",
     "Judgement",

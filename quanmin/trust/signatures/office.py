@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from quanmin.base.authorities import Authorities, read_folder
+from quanmin.base.certificates import Certificate
 from quanmin.base.problems import Gone, Invalid, NotFound, Overloaded, Unusable
 from quanmin.base.stamping import StampServer
 from quanmin.base.timestamps import StampUnreadable, read_stamp
@@ -115,11 +116,17 @@ class Office:
         self.own = own
         self.settings = settings
         self._lock = threading.Lock()
-        self._seen: object = None
-        self._roots = own.roots()
-        self._authorities = Authorities(self._roots)
+        self._seen: object
+        self._roots: tuple[Certificate, ...] = ()
+        self._begin()
         if settings.folder is not None:
             self._read(settings.folder, _look(settings.folder))
+
+    def _begin(self) -> None:
+        # Of a root that is gone by now too, which this process has seen.
+        known = {each.key_id: each for each in (*self.own.roots(), *self._roots)}
+        self._number, self._roots = self.own.number, tuple(known.values())
+        self._authorities, self._seen = Authorities(self._roots), None
 
     def judging(self) -> Judging:
         """What signatures are judged by at this moment."""
@@ -198,9 +205,11 @@ class Office:
 
     def _believed(self) -> Authorities:
         folder = self.settings.folder
-        if folder is None:
-            return self._authorities
         with self._lock:
+            if self.own.number != self._number:
+                self._begin()
+            if folder is None:
+                return self._authorities
             # A certificate may be taken back at any time, so the folder is looked at each time and
             # read when anything in it is not as it was.
             seen = _look(folder)

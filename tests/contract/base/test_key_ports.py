@@ -15,9 +15,11 @@ from vault import Vault, running_vault
 
 from quanmin.base import keys as base_keys
 from quanmin.base.authorities import Authorities
-from quanmin.base.crypto import Tampered, derive
+from quanmin.base.crypto import International, Tampered, derive
 from quanmin.base.disk import replace_on_disk
+from quanmin.base.epoch import Epoch
 from quanmin.base.keys import FileKeys, KeyPort, Keyring, KeysUnreadable, expand_input
+from quanmin.base.node_keys import NodeKeys
 from quanmin.base.pkcs11_keys import Pkcs11Keys
 from quanmin.base.problems import Overloaded, Unusable
 from quanmin.base.signing import ECDSA_P256, SM2_SM3, SUITES
@@ -139,12 +141,63 @@ def test_a_key_that_is_added_wraps_in_every_process_and_the_old_one_goes(
     assert other.unwrap([(new, b"place")]) == [b"k" * 32]
 
 
+def test_a_root_that_is_added_is_the_newest_in_every_process_and_the_old_one_goes(
+    port: KeyPort, places: Places, settings: KeySettings
+) -> None:
+    other, first = again(places, settings), port.derive("index")
+    assert other.roots() == (1,)
+    port.add_root(2)
+    assert other.roots() == (1, 2)
+    second = other.derive("index", 2)
+    assert (other.derive("index"), port.derive("index", 2)) == (first, second)
+    assert first != second
+    # Opened by a process of the time before, sealed by either.
+    own = NodeKeys(other)
+    sealed = NodeKeys(port).rooted("x").seal(International(), b"content", b"place")
+    assert sealed[:3] == b"\x41\0\2"
+    assert own.rooted("x").open(sealed, b"place") == b"content"
+    port.add_root(10)
+    port.remove_root(1)
+    assert again(places, settings).roots() == (2, 10)
+    with pytest.raises(KeysUnreadable):
+        again(places, settings).derive("index")
+    assert again(places, settings).derive("index", 2) == second
+    with pytest.raises(Tampered):
+        NodeKeys(again(places, settings)).rooted("x").open(b"\1" + sealed[3:], b"place")
+
+
+def test_while_a_vault_is_away_its_roots_are_those_it_had(
+    vault: Vault, request: pytest.FixtureRequest, places: Places, tmp_path: Path
+) -> None:
+    port = open_keys(places, settings_of("vault", request, tmp_path), is_new=True)
+    epoch = Epoch()
+    keys = NodeKeys(port, epoch=epoch)
+    sealed = keys.rooted("x").seal(International(), b"content", b"place")
+    vault.asked.clear()
+    assert keys.rooted("x").open(sealed, b"place") == b"content"
+    assert keys.roots() == (1,)
+    assert vault.asked == []
+    epoch.advance()
+    vault.is_sealed = True
+    try:
+        assert keys.rooted("x").open(sealed, b"place") == b"content"
+        assert keys.roots() == (1,)
+        with pytest.raises(Overloaded):
+            NodeKeys(port).roots()
+    finally:
+        vault.is_sealed = False
+    port.add_root(2)
+    assert keys.roots() == (1, 2)
+    assert NodeKeys(port).rooted("x").open(sealed, b"place") == b"content"
+
+
 @pytest.mark.parametrize("kind", ["pkcs11", "vault"])
 def test_keys_move_from_files_and_nothing_that_was_derived_changes(
     kind: str, request: pytest.FixtureRequest, places: Places, tmp_path: Path
 ) -> None:
     files = open_keys(places, KeySettings(), is_new=True)
     [old] = files.wrap([(b"k" * 32, b"place")])
+    files.add_root(2)
     settings = settings_of(kind, request, tmp_path)
     with pytest.raises(Unusable, match="quanmin keys move"):
         again(places, settings)
@@ -153,8 +206,10 @@ def test_keys_move_from_files_and_nothing_that_was_derived_changes(
     moved = again(places, settings)
     assert isinstance(moved, Keyring)
     assert moved.numbers() == (1, 2)
+    assert moved.roots() == (1, 2)
     for purpose in ("index", "fingerprint", "backup"):
         assert moved.derive(purpose) == files.derive(purpose)
+        assert moved.derive(purpose, 2) == files.derive(purpose, 2)
     [new] = moved.wrap([(b"k" * 32, b"place")])
     assert new[:2] == b"\0\2"
     assert moved.unwrap([(new, b"place"), (old, b"place")]) == [b"k" * 32] * 2

@@ -160,3 +160,36 @@ def test_new_keys_are_not_made_beside_old_data(tmp_path: Path) -> None:
     with pytest.raises(Unusable, match="keys cannot be used"):
         open_keys(Places(tmp_path / "node"), KeySettings(), is_new=False)
     assert not (tmp_path / "node" / "keys").exists()
+
+
+@pytest.mark.usefixtures("quick")
+def test_keys_that_have_nothing_in_common_any_more_are_known_to_be_of_one_node(
+    places: Places, tmp_path: Path
+) -> None:
+    back_up_keys(places, tmp_path / "copy", PASSPHRASE)
+    keys = FileKeys(places.keys)
+    old = keys.derive("x")
+    for number in (2, 3):
+        keys.add_root(number)
+        keys.add(number)
+        keys.remove_root(number - 1)
+        keys.remove(number - 1)
+    assert {path.name for path in places.keys.iterdir()} == {"node-3.key", "root-3.key"}
+    back_up_keys(places, tmp_path / "later", PASSPHRASE)
+    assert restore_keys(places, tmp_path / "copy", PASSPHRASE) == 2
+    assert FileKeys(places.keys).roots() == (1, 3)
+    assert FileKeys(places.keys).derive("x") == old
+    other = Places(tmp_path / "other")
+    restore_keys(other, tmp_path / "later", PASSPHRASE)
+    restore_keys(other, tmp_path / "copy", PASSPHRASE)
+    assert FileKeys(other.keys).derive("x", 3) == FileKeys(places.keys).derive("x", 3)
+    stranger = Places(tmp_path / "stranger")
+    stranger.prepare()
+    strange = FileKeys.create(stranger.keys)
+    strange.add_root(4)
+    strange.add(9)
+    strange.remove_root(1)
+    strange.remove(1)
+    with pytest.raises(Unusable, match="another node than the copy's"):
+        restore_keys(stranger, tmp_path / "later", PASSPHRASE)
+    assert FileKeys(stranger.keys).roots() == (4,)
