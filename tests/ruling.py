@@ -37,8 +37,8 @@ def written(id_: str, when: str = "", among: str = '"everything"', **more: str) 
 
 def under(guard: Guard, *texts: str, brought: Iterable[Bounds] = ()) -> Guard:
     """The same node under further rules, and those that applications bring."""
-    shipped = Path(rules.__file__).parents[2] / "definitions" / "consent_policies" / "base.toml"
-    files = [("base.toml", shipped.read_bytes())]
+    shipped = Path(rules.__file__).parents[2] / "definitions" / "consent_policies"
+    files = [(one.name, one.read_bytes()) for one in sorted(shipped.glob("*.toml"))]
     files += [(f"{number}.toml", text.encode()) for number, text in enumerate(texts)]
     return Guard(
         guard.store,
