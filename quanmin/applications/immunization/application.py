@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quanmin.applications.immunization import certificates, children, doses
+from quanmin.applications.immunization import certificates, children, doses, due
 from quanmin.web import Application, Text
 
 APPLICATION = Application(
@@ -24,5 +24,6 @@ APPLICATION = Application(
     may_state=frozenset({"PATRQT", "FAMRQT"}),
     section="public_health",
     home="/vaccination",
-    pages=(*children.PAGES, *doses.PAGES, *certificates.PAGES),
+    work=due.work,
+    pages=(*due.PAGES, *children.PAGES, *doses.PAGES, *certificates.PAGES),
 )

@@ -160,3 +160,22 @@ async def test_a_lot_is_traced_to_persons_and_recalled_everywhere(point: Clinic)
     assert (refused.status_code, "the lot was recalled" in said(refused)) == (422, True)
     for browser in (worker, there):
         await browser.client.aclose()
+
+
+async def test_who_is_late_stands_in_the_due_list_until_the_dose_is_recorded(
+    point: Clinic,
+) -> None:
+    worker, there = await point.enter(WORKER.code), await point.enter(OTHER_WORKER.code)
+    child = await registered(worker, "王小明", BORN)
+    late = "/vaccination/due?status=overdue&series=mmr"
+    listed = await worker.get(late)
+    assert f'href="/vaccination/of/{child}"' in listed.text, said(listed)
+    assert "Measles, mumps, rubella 1" in said(listed)
+    assert "王小明" in (await worker.get(late.replace("?", ".csv?"))).text
+    assert "doses that are late" in said(await worker.get("/"))
+    assert "王小明" not in (await there.get("/vaccination/due")).text
+    await received(worker, await store(worker))
+    assert (await give(worker, child, moment(point))).status_code == 303
+    assert "王小明" not in (await worker.get(late)).text
+    for browser in (worker, there):
+        await browser.client.aclose()

@@ -1,0 +1,48 @@
+"""Who is due, and who is late, among those whom the institution has registered."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from quanmin.applications.immunization.children import STAFF
+from quanmin.trust.due import Asked
+from quanmin.web import DeclaredRecords, Page, Visit, Work
+from quanmin.web.due_lists import due_table
+from quanmin.web.tables import Table, table
+from quanmin.workflow.vaccination import word
+
+DUE: Final = "/vaccination/due"
+PLAN: Final = "immunization"
+
+
+@table(DUE, access=STAFF, name="vaccination-due")
+async def due(visit: Visit, records: DeclaredRecords) -> Table:
+    """Who is to be vaccinated; with `status=overdue` who has missed it."""
+
+    def said(series: str, turn: str) -> str:
+        words = word("series", series, visit.language)
+        return f"{words} {turn.rpartition('-')[2]}" if turn else words
+
+    return await due_table(
+        visit,
+        records,
+        PLAN,
+        visit.say("Who is due"),
+        lambda one: f"/vaccination/of/{one.patient.id}",
+        institution=visit.actor.sender if visit.actor else "",
+        words=said,
+    )
+
+
+async def work(visit: Visit, records: DeclaredRecords) -> list[Work]:
+    """Doses that are late."""
+    if visit.actor is None or not visit.standing or not STAFF.opens_to(visit.actor, visit.standing):
+        return []
+    most = visit.house.settings.work_count_max + 1
+    asked = Asked(plan=PLAN, statuses=("overdue", "escalated"), institution=visit.actor.sender)
+    found = await records.due(asked, count=most, after="")
+    words = visit.say("doses that are late")
+    return [Work(words=words, link=f"{DUE}?status=overdue", number=len(found.rows))]
+
+
+PAGES: Final[tuple[Page, ...]] = due
