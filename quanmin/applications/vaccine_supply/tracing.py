@@ -87,10 +87,10 @@ async def persons(visit: Visit, records: DeclaredRecords) -> Table:
         return list(await _rows(visit, records, found))
 
     recalled = await recall_of(records, product, number)
-    fault = ""
+    lead = ""
     if recalled is not None:
         reason = recalled.get("code", {}).get("text", "")
-        fault = say("Recalled on %(day)s: %(reason)s") % {
+        lead = say("Recalled on %(day)s: %(reason)s") % {
             "day": recalled.get("created", ""), "reason": reason
         }  # fmt: skip
     again = f"{TRACE}/recall?{urlencode({'product': product, 'lot': number})}"
@@ -98,7 +98,13 @@ async def persons(visit: Visit, records: DeclaredRecords) -> Table:
         title=f"{name_of(visit, product)} {number}",
         headings=_headings(visit),
         fetch=searched(visit, records, "Immunization", asked, made),
-        fault=fault,
+        lead=lead,
+        filters=[
+            Field(
+                "product", say("Vaccine"), "select", product, choices(visit, products().values())
+            ),
+            Field("lot", say("Lot"), value=number),
+        ],
         empty=say("Nobody was given this lot."),
         actions=[] if recalled else [(say("Recall this lot"), again)],
     )
