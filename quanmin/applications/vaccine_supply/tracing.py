@@ -87,10 +87,10 @@ async def persons(visit: Visit, records: DeclaredRecords) -> Table:
         return list(await _rows(visit, records, found))
 
     recalled = await recall_of(records, product, number)
-    lead = ""
+    warning = ""
     if recalled is not None:
         reason = recalled.get("code", {}).get("text", "")
-        lead = say("Recalled on %(day)s: %(reason)s") % {
+        warning = say("Recalled on %(day)s: %(reason)s") % {
             "day": recalled.get("created", ""), "reason": reason
         }  # fmt: skip
     again = f"{TRACE}/recall?{urlencode({'product': product, 'lot': number})}"
@@ -98,10 +98,14 @@ async def persons(visit: Visit, records: DeclaredRecords) -> Table:
         title=f"{name_of(visit, product)} {number}",
         headings=_headings(visit),
         fetch=searched(visit, records, "Immunization", asked, made),
-        lead=lead,
+        warning=warning,
         filters=[
             Field(
-                "product", say("Vaccine"), "select", product, choices(visit, products().values())
+                "product",
+                say("Vaccine"),
+                "select",
+                product,
+                [(code, name_of(visit, code)) for code in products()],
             ),
             Field("lot", say("Lot"), value=number),
         ],
