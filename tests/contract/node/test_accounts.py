@@ -14,6 +14,8 @@ import pytest
 from entrance import PASSWORD
 from running import RunningNode
 
+from quanmin.trust.sign_in import present_code
+
 CODE = re.compile(r"^([2-9A-Z]{5}(?:-[2-9A-Z]{5}){3})$", re.MULTILINE)
 
 
@@ -43,7 +45,9 @@ def test_an_account_is_made_invited_listed_and_locked(fresh: RunningNode) -> Non
     invitation = CODE.findall(made.stdout)[0]
     with httpx.Client(base_url=fresh.address, trust_env=False) as client:
         told = {"code": invitation, "password": PASSWORD, "again": PASSWORD}
-        assert send(client, "/invitation", **told).status_code == 303
+        assert send(client, "/invitation", **told).headers["location"] == "/account/factors"
+        assert client.get("/account").headers["location"] == "/sign-in", "no second factor yet"
+        assert add_authenticator(client) == 200
         assert client.get("/account").status_code == 200
         assert "active" in fresh.run("account", "list").stdout
         assert fresh.run("account", "lock", "zhang").returncode == 0
@@ -133,6 +137,15 @@ def send(client: httpx.Client, path: str, **fields: str) -> httpx.Response:
     token = re.findall(r'name="token" value="([^"]+)"', page)[0]
     origin = {"Origin": str(client.base_url).rstrip("/")}
     return client.post(path, data={"token": token, **fields}, headers=origin)
+
+
+def add_authenticator(client: httpx.Client) -> int:
+    """Give the account that has just chosen its password the first second factor."""
+    page = client.get("/account/factors").text
+    kept = re.findall(r'name="secret" value="([^"]+)"', page)[0]
+    code = present_code(re.findall(r"<code>([A-Z2-7]{32})</code>", page)[0])
+    told = {"what": "authenticator", "secret": kept, "code": code}
+    return send(client, "/account/factors", **told).status_code
 
 
 def test_an_institution_has_the_quota_that_its_operator_gives_it(fresh: RunningNode) -> None:

@@ -13,6 +13,7 @@ REFERENCE_TABLES = {"sender", "unit", "wording", "consumer", "ledger"}
 # Schemas of the node, which a distributed database keeps whole on one machine.
 NODE_WIDE = {
     *("node", "people", "trust", "jobs", "terminology", "profiles", "imports", "indexing"),
+    "plans",
 }
 
 UNIQUE_KEYS = """

@@ -63,7 +63,7 @@ OPEN = {
     "keys and signs, from which nobody is told of": (
         *("records.clock", "records.data_key", "records.place", "records.sender"),
         *("records.unit", "records.wording", "records.consumer", "records.cursor"),
-        "plans.kind",
+        *("plans.kind", "node.secret"),
     ),
     "sealed bodies, for the ledger file alone": ("records.ledger",),
     "who is one person is one question for the whole node: keyed tokens and record keys": (
@@ -73,7 +73,7 @@ OPEN = {
         *("terminology.resource", "terminology.concept", "terminology.ancestor"),
         *("terminology.property", "terminology.mapping", "profiles.structure"),
         *("profiles.edition", "indexing.catalogue", "indexing.parameter", "indexing.rule"),
-        *("node.migration", "node.constant", "plans.plan"),
+        *("node.migration", "node.constant", "node.root", "plans.plan"),
     ),
     "work under way, by keys; what is asked and refused is sealed": (
         *("jobs.job", "imports.input", "imports.refusal", "trust.question"),
@@ -105,8 +105,8 @@ OPEN = {
     "what an account is told, by keys; its words are sealed": (
         *("trust.notice", "trust.pending_notice"),
     ),
-    "when cases run out of time, by keys: the node's own work over all tenants": (
-        "trust.task_clock",
+    "when cases run out of time and what is told of them, by keys; what is answered is sealed": (
+        *("trust.task_clock", "trust.outgoing"),
     ),
     "what is due for deletion or held, by keys: the node's own work over all tenants": (
         *("trust.retention_due", "trust.hold", "trust.deletion", "trust.deletion_item"),
