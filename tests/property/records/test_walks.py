@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -125,7 +126,7 @@ def _check_changed(kind: str, seen: list[str], changed: set[str]) -> None:
 
 
 @settings(
-    max_examples=80,
+    max_examples=80 if os.environ.get("QUANMIN_TESTS") == "full" else 40,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
