@@ -52,9 +52,9 @@ def _paper(visit: Visit, child: Child) -> Paper:
     number = len(decision.reasons)
     name = f"{told.name[:1]}{'*' * (len(told.name) - 1)}"
     result = (
-        Text(zh="齐全", en="complete")
+        Text(zh="无逾期未种", en="no course is overdue")
         if decision.allowed
-        else Text(zh=f"缺 {number} 种", en=f"{number} courses are missing")
+        else Text(zh=f"逾期 {number} 种", en=f"{number} courses are overdue")
     )
     by = visit.house.settings.title
     return Paper(
@@ -63,7 +63,7 @@ def _paper(visit: Visit, child: Child) -> Paper:
         facts=(
             Fact(Text(zh="姓名", en="Name"), Text(zh=name, en=name)),
             Fact(Text(zh="出生日期", en="Born"), Text(zh=told.birth, en=told.birth)),
-            Fact(Text(zh="应种疫苗", en="What was due by then"), result),
+            Fact(Text(zh="接种情况", en="How it stood"), result),
             Fact(Text(zh="签发", en="By"), by),
         ),
     )
