@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from looking import acting, faults_on
+from looking import LANGUAGES, acting, faults_on
 from playwright.sync_api import Browser, expect
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.mark.parametrize("large", [0, 1])
-@pytest.mark.parametrize("lang", ["zh", "en"])
+@pytest.mark.parametrize("lang", LANGUAGES)
 def test_first_pages_fit_and_are_accessible(
     chromium: Browser, served: Any, axe: str, lang: str, large: int
 ) -> None:
