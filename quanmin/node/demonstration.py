@@ -110,7 +110,7 @@ async def _fill_registers(
 
 
 async def _open_accounts(settings: Settings, dsn: str, places: Places, province: Province) -> None:
-    """Accounts to sign in with, once, with their posts: of staff at the centre and at hospitals, of
+    """Accounts to sign in with, once, with their posts: of staff at the centre and a hospital, of
     whom one vaccinates and checks reports, of a resident, of a mother who acts for her child, and
     of the security administrator. Whoever can read the node's folder can sign in as any of them.
     """
@@ -128,7 +128,7 @@ async def _open_accounts(settings: Settings, dsn: str, places: Places, province:
             Actor("demo-security", "security_administrator", "安全管理员", "register"),
             Actor("demo-doctor", "doctor", HOSPITALS[0].name, HOSPITALS[0].sender),
             Actor(
-                "demo-prevention", "public_health_worker", HOSPITALS[1].name, HOSPITALS[1].sender
+                "demo-prevention", "public_health_worker", HOSPITALS[0].name, HOSPITALS[0].sender
             ),
         ]
         if family is not None and mother is not None:
