@@ -21,13 +21,13 @@ import uvicorn
 from clinic import Clinic
 from databases import administer
 from playwright.sync_api import Browser, sync_playwright
+from ui.axe import AXE, axe_source
 
 from quanmin.base.cluster import Cluster
 from quanmin.base.postgres import open_pool
 from quanmin.trust.sign_in import cookie_name
 
 T = TypeVar("T")
-AXE = "axe-core@4.14.1"
 _FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync"
     " --disable-background-networking --disable-component-update --disable-dev-shm-usage"
@@ -112,27 +112,7 @@ def chromium(served: Served) -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def axe() -> str:
     """The source of axe-core, fetched once into the user's cache; skips where it cannot be had."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "quanmin-tests"
-    script = cache / AXE / "package" / "axe.min.js"
-    if not script.exists():
-        script.parent.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            _fetch(script.parent.parent)
-        except (OSError, subprocess.SubprocessError) as error:
-            pytest.skip(f"no {AXE}: npm could not fetch it ({type(error).__name__})")
-    return script.read_text(encoding="utf-8")
-
-
-def _fetch(folder: Path) -> None:
-    npm = shutil.which("npm")
-    if npm is None:
-        raise FileNotFoundError
-    packed = subprocess.run(
-        [npm, "pack", "--silent", AXE],
-        cwd=folder,
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    shutil.unpack_archive(folder / packed.stdout.split()[-1], folder, filter="data")
+    try:
+        return axe_source()
+    except (OSError, subprocess.SubprocessError) as error:
+        pytest.skip(f"no {AXE}: npm could not fetch it ({type(error).__name__})")
