@@ -33,11 +33,15 @@ class Found(msgspec.Struct, frozen=True):
 
 @cache
 def declared() -> tuple[Page, ...]:
-    """Every page that is opened by GET, of the kit and of all applications."""
+    """Every page that is opened by GET, of the kit and of all applications; sheets and papers are
+    handed out and not seen.
+    """
     pages = [*KIT_PAGES]
     for installed in discover():
         pages += installed.application.pages
-    return tuple(page for page in pages if "GET" in page.methods)
+    return tuple(
+        page for page in pages if "GET" in page.methods and not _NOT_FOLLOWED.search(page.path)
+    )
 
 
 def path_of(address: str) -> str:

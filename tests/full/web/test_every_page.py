@@ -15,7 +15,7 @@ from ui.walk import declared
 
 # What links lead to only once something was done by a form, or from outside. Each is opened by a
 # test of its own: those of the journeys, and of the application.
-NOT_BY_LINKS_MAX = 45
+NOT_BY_LINKS_MAX = 40
 
 
 def test_every_page_keeps_the_bar_in_every_look(passable_folder: Path) -> None:
