@@ -125,6 +125,8 @@ def _is_about(rule: Mapping[str, Any], asker: Asker) -> bool:
     }
     if any(not set(when[name]) & set(has) for name, has in asked.items() if name in when):
         return False
+    if set(when.get("without_duties", ())) & asker.duties:
+        return False
     return "regions" not in when or any(_lies_in(asker.region, one) for one in when["regions"])
 
 
@@ -324,6 +326,7 @@ def _some_rule(chance: random.Random, number: int) -> str:
         "roles": ROLES,
         "purposes": PURPOSES,
         "duties": DUTIES,
+        "without_duties": DUTIES[:3],
         "institutions": ("code-1", "sender-1", "code-2"),
         "levels": ("province", "city", "county"),
         "grades": ("3", "2"),

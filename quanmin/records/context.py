@@ -26,6 +26,7 @@ from quanmin.records.catalogue import Catalogue, read_catalogue
 from quanmin.records.codec import PATIENT, SENDER, Codec, DataKey, Holder, Place
 from quanmin.records.index import Indexer
 from quanmin.records.keying import INDEX, Keying
+from quanmin.records.label_sets import LabelSets
 from quanmin.records.model import Stored
 from quanmin.records.profiles.judging import Profiles, ValidationLimits
 from quanmin.records.rid import BUCKETS, bucket_of, id_of, is_assigned, rid_of
@@ -37,6 +38,9 @@ DELETED, CHOSEN, SEVERAL, ERASED = 1, 2, 4, 8
 
 # A record has fewer versions between one restore and the next.
 _VERSIONS_PASSED = 1_000_000
+
+# `records.nobody` has it, which is read in the place of a record that is not there.
+NOBODY = 0
 
 ROW = "r.rid, r.type, r.version, r.updated, r.sender, r.patient, r.low, r.labels, r.flags, r.body"
 
@@ -121,6 +125,7 @@ class Context:
         self.keying = Keying(self.derive(INDEX))
         self.codec = Codec(keys, suite, seconds_max=limits.data_key_seconds_max)
         self.indexer = Indexer(self.keying, self.rid_of)
+        self.label_sets = LabelSets()
         self.patient_paths: dict[str, tuple[tuple[str, ...], ...]] = {}
         self._names = {definition.number: name for name, definition in table.types.items()}
         self._identified = msgspec.json.Decoder(_Identified)

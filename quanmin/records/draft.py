@@ -21,6 +21,7 @@ from quanmin.fhir.values import SearchParameter
 from quanmin.records.compartment import patient_of
 from quanmin.records.context import CHOSEN, DELETED, SEVERAL, Context
 from quanmin.records.index import IN_COLUMNS, IndexEntry
+from quanmin.records.label_sets import UNLABELLED
 from quanmin.records.model import Stored
 from quanmin.records.rid import is_assigned
 
@@ -39,9 +40,9 @@ class Current(msgspec.Struct, frozen=True):
 
 class Draft(msgspec.Struct):
     """A version about to be written. `is_claiming` says that it, or a record within it, claims
-    profiles. `body` is sealed by then; `seq` is its place in its bucket's
-    changes. Of the decoded body nothing is kept: a bundle's would not stay in the processor's
-    cache.
+    profiles. `body` is sealed by then; `seq` is its place in its bucket's changes, `apart` the
+    number of its set of labels. Of the decoded body nothing is kept: a bundle's would not stay in
+    the processor's cache.
     """
 
     definition: TypeDefinition
@@ -60,6 +61,7 @@ class Draft(msgspec.Struct):
     is_claiming: bool = False
     sealed: bytes = b""
     seq: int = 0
+    apart: int = UNLABELLED
 
     @property
     def is_deletion(self) -> bool:

@@ -45,7 +45,7 @@ _EMPTY = f"""
     update records.record r set seq = t.seq, version = t.version, updated = t.updated,
         flags = r.flags & {CHOSEN} | {DELETED | ERASED}, present = 0,
         low = null, high = null, body = null, labels = null, tokens = null, refs = null,
-        words = null
+        words = null, apart = null
     from unnest($1::smallint[], $2::bigint[], $3::int[], $4::int[], $5::bigint[])
         as t (type, rid, seq, version, updated)
     where r.type = t.type and r.rid = t.rid

@@ -30,7 +30,7 @@ class Entry(msgspec.Struct, frozen=True):
     is_deletion: bool
 
 
-# The indexes hold blocks of 16 places (`seq >> 4`): they lead to the block of the cursor, and what
+# The indexes hold blocks of 128 places (`seq >> 7`): they lead to the block of the cursor, and what
 # is in a block is sorted.
 _NEXT = """
     with behind as (
@@ -44,12 +44,12 @@ _NEXT = """
     select v.* from behind b cross join share s cross join lateral (
         select * from (
             (select bucket, seq, rid, type, version, flags from records.record
-             where bucket = b.bucket and seq >> 4 >= b.seq >> 4 and seq > b.seq
-             order by seq >> 4, seq limit s.size)
+             where bucket = b.bucket and seq >> 7 >= b.seq >> 7 and seq > b.seq
+             order by seq >> 7, seq limit s.size)
             union all
             (select bucket, seq, rid, type, version, flags from records.history
-             where bucket = b.bucket and seq >> 4 >= b.seq >> 4 and seq > b.seq
-             order by seq >> 4, seq limit s.size)
+             where bucket = b.bucket and seq >> 7 >= b.seq >> 7 and seq > b.seq
+             order by seq >> 7, seq limit s.size)
         ) both_tables order by seq limit s.size
     ) v order by v.bucket, v.seq
 """

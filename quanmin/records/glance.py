@@ -19,8 +19,11 @@ from quanmin.records.rid import bucket_of
 from quanmin.records.walls import Wall, WalledPool
 
 _ROWS = f"""
-    select {ROW} from records.record r
-    where r.type = $1 and r.rid = any($2) and r.bucket = any($3)
+    select a.rid as asked, r.* from unnest($2::bigint[]) a (rid) cross join lateral (
+        (select {ROW} from records.record r
+            where r.type = $1 and r.rid = a.rid and r.bucket = any($3))
+        union all (select {ROW} from records.nobody r) limit 1
+    ) r
 """
 _BATCH_MAX = 256
 
@@ -37,8 +40,8 @@ class Glances:
         self._readers: dict[_Shared, asyncio.Task[None]] = {}
 
     async def row(self, type_number: int, rid: int, wall: Wall | None = None) -> Any:
-        """The row with the columns of ROW as it is now, None when there is none, or none on this
-        side of the wall.
+        """The row with the columns of ROW as it is now; nobody's when there is none, or none on
+        this side of the wall.
 
         `rid` is one that this node assigned: its bucket stands in it.
         """
@@ -69,7 +72,7 @@ class Glances:
                 for found in _each(batch):
                     found.set_exception(error)
             else:
-                by_rid = {row["rid"]: row for row in rows}
+                by_rid = {row["asked"]: row for row in rows}
                 for rid, waiting in batch.items():
                     for found in waiting:
                         if not found.done():

@@ -6,44 +6,56 @@ import base64
 import binascii
 from collections.abc import Sequence
 from functools import cache
-from typing import Any, Final
+from typing import Any
 
 import asyncpg
 import msgspec
 
 from quanmin.base.database import Connection, Database, Reader
 from quanmin.base.problems import Gone, Malformed, NotFound
-from quanmin.fhir.table import load_table
+from quanmin.fhir.table import TypeDefinition, load_table
 from quanmin.records.codec import ERASED as ERASED_TEXT
-from quanmin.records.context import DELETED, ERASED, ROW, Context
+from quanmin.records.context import DELETED, ERASED, NOBODY, ROW, Context
 from quanmin.records.glance import Glances
 from quanmin.records.model import Batch, Stored
 from quanmin.records.rid import bucket_of, is_assigned
-from quanmin.records.visibility import Facts, Grant, Having, Visibility, of_versions
-from quanmin.records.visibility_sql import (
-    allows,
-    having_in,
-    is_surely_allowed,
-    mentions_grants,
-    visibility_sql,
+from quanmin.records.simplifying import left_of, permitting
+from quanmin.records.visibility import (
+    Everything,
+    Facts,
+    Grant,
+    Having,
+    Nothing,
+    Visibility,
+    of_versions,
 )
+from quanmin.records.visibility_sql import allows, having_in, mentions_grants, visibility_sql
 from quanmin.records.walls import Wall, WalledPool
 
+# Each gives a row, and reads as many where there is no record.
 _ASSIGNED = f"""
-    select {ROW} from records.record r where r.type = $1 and r.rid = $2 and r.bucket = $3
+    (select {ROW} from records.record r where r.type = $1 and r.rid = $2 and r.bucket = $3)
+    union all (select {ROW} from records.nobody r) limit 1
+"""
+_CHOSEN = f"""
+    select r.* from (
+        (select p.bucket from records.place p where p.home = $3 and p.rid = $2)
+        union all (select n.bucket from records.nobody n) limit 1
+    ) p cross join lateral (
+        (select {ROW} from records.record r
+            where r.type = $1 and r.rid = $2 and r.bucket = p.bucket)
+        union all (select {ROW} from records.nobody r) limit 1
+    ) r
 """
 
 _GRANTS = """
     select grantee, type, since, until, source, part, rank, low, high, keys, systems, rids
     from records.granted where patient = $1
 """
-
-# The key of no record, and the number of no sender.
-_NOBODY: Final = 0
-_CHOSEN = f"""
-    select {ROW} from records.record r
-    where r.type = $1 and r.rid = $2
-        and r.bucket = (select p.bucket from records.place p where p.home = $3 and p.rid = $2)
+# All of it, where there is anything that permits.
+_GRANTS_IF = f"""
+    {_GRANTS} and (select exists (
+        select from records.granted g where g.patient = $1 and g.grantee = any($2::bigint[])))
 """
 
 
@@ -110,12 +122,10 @@ async def read_patient(
     connection: Connection, context: Context, visibility: Visibility, rid: int
 ) -> Stored:
     """The current version of the Patient with this record key. Raises NotFound, Gone."""
-    number = context.definition("Patient").number
-    row = await connection.fetchrow(_ASSIGNED, number, rid, bucket_of(rid))
-    if row is None or row["flags"] & DELETED:
-        raise NotFound("there is no Patient with this key")
-    facts = await _seen(connection, context, visibility, row)
-    if facts is None:
+    definition = context.definition("Patient")
+    row = await connection.fetchrow(_ASSIGNED, definition.number, rid, bucket_of(rid))
+    facts = await _seen_or_not(connection, context, visibility, definition, row)
+    if row is None or facts is None or row["flags"] & DELETED:
         raise NotFound("there is no Patient with this key")
     return await _open_one(connection, context, row, facts)
 
@@ -142,22 +152,47 @@ async def _current_row(
 ) -> tuple[Any, Facts]:
     definition = context.definition(type_)
     rid = context.rid_of(type_, id_)
-    row = None
-    if rid is not None:
-        if glances is not None and is_assigned(rid):
-            row = await glances.row(definition.number, rid, wall)
-        else:
-            statement = _ASSIGNED if is_assigned(rid) else _CHOSEN
-            row = await database.fetchrow(statement, definition.number, rid, bucket_of(rid))
-    if row is None:
-        # What is hidden may take a statement more to be found so; the time must not tell.
-        is_of_patients = type_ == "Patient" or bool(definition.patient_params)
-        patient = _NOBODY if is_of_patients else None
-        await seen(database, visibility, Facts(_NOBODY, patient, type_, frozenset(), None), _NOBODY)
-    facts = None if row is None else await _seen(database, context, visibility, row)
+    if rid is None:
+        row, facts = None, None
+    elif glances is not None and is_assigned(rid):
+        row = await glances.row(definition.number, rid, wall)
+        facts = await _seen_or_not(database, context, visibility, definition, row)
+    else:
+        statement = _ASSIGNED if is_assigned(rid) else _CHOSEN
+        row = await database.fetchrow(statement, definition.number, rid, bucket_of(rid))
+        facts = await _seen_or_not(database, context, visibility, definition, row)
     if facts is None:
         raise NotFound(f"there is no {type_} with this id")
     return row, facts
+
+
+async def is_visible(
+    reader: Reader, context: Context, visibility: Visibility, type_: str, rid: int
+) -> bool:
+    """Whether a record of this type and key is there and visible: as many rows are read to find
+    that it is hidden as to find that it is not there.
+    """
+    definition = context.definition(type_)
+    statement = _ASSIGNED if is_assigned(rid) else _CHOSEN
+    row = await reader.fetchrow(statement, definition.number, rid, bucket_of(rid))
+    return await _seen_or_not(reader, context, visibility, definition, row) is not None
+
+
+async def _seen_or_not(
+    database: Reader, context: Context, visibility: Visibility, definition: TypeDefinition, row: Any
+) -> Facts | None:
+    """The facts by which the record in a row is visible. What is not there is asked about as what
+    is hidden.
+    """
+    if row is not None and row["type"] != NOBODY:
+        known = context.facts(row)
+        if not isinstance(left_of(visibility, known), Nothing):
+            return await seen(database, visibility, known, row["rid"])
+    is_of_patients = definition.name == "Patient" or bool(definition.patient_params)
+    patient = NOBODY if is_of_patients else None
+    nobody = Facts(NOBODY, patient, definition.name, frozenset(), None)
+    await seen(database, visibility, nobody, NOBODY)
+    return None
 
 
 async def _open_current(database: Database, context: Context, row: Any, facts: Facts) -> Stored:
@@ -190,12 +225,14 @@ async def seen(connection: Reader, visibility: Visibility, facts: Facts, rid: in
     """The facts by which the record of this key, of which a row tells these, is visible: what else
     decides it is fetched. None when it is not.
     """
-    if is_surely_allowed(visibility, facts):
-        return facts
-    if facts.patient is not None and mentions_grants(visibility):
-        facts = msgspec.structs.replace(facts, grants=await grants_of(connection, facts.patient))
-    facts = await with_codes(connection, facts, rid, having_in(visibility))
-    return facts if allows(visibility, facts) else None
+    left = left_of(visibility, facts)
+    if isinstance(left, Everything | Nothing):
+        return facts if isinstance(left, Everything) else None
+    if facts.patient is not None and mentions_grants(left):
+        grants = await grants_of(connection, facts.patient, permitting(left))
+        facts = msgspec.structs.replace(facts, grants=grants)
+    facts = await with_codes(connection, facts, rid, having_in(left))
+    return facts if allows(left, facts) else None
 
 
 async def with_codes(
@@ -211,9 +248,16 @@ async def with_codes(
     return await _with_codes(connection, facts, rid, having) if having else facts
 
 
-async def grants_of(connection: Reader, patient: int) -> frozenset[Grant]:
-    """What a source Patient grants, holding or not."""
-    rows = await connection.fetch(_GRANTS, patient)
+async def grants_of(
+    connection: Reader, patient: int, permitting: frozenset[int] | None = None
+) -> frozenset[Grant]:
+    """What a source Patient grants, holding or not; nothing where nothing is granted to those that
+    are `permitting`, so that no row is read of whoever permits nothing.
+    """
+    if permitting is None:
+        rows = await connection.fetch(_GRANTS, patient)
+    else:
+        rows = await connection.fetch(_GRANTS_IF, patient, sorted(permitting))
     return frozenset(map(_grant, rows))
 
 

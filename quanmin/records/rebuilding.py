@@ -17,6 +17,7 @@ from quanmin.fhir.values import SearchParameter, Value
 from quanmin.records.catalogue import Catalogue
 from quanmin.records.context import SEVERAL, Context
 from quanmin.records.index import IN_COLUMNS, IndexEntry, ranges_key
+from quanmin.records.label_sets import UNLABELLED
 from quanmin.records.model import Stored
 from quanmin.records.walls import wall_of
 
@@ -33,7 +34,7 @@ _LOCK: Final = """
 """
 _UPDATE: Final = """
     update records.record set present = $4, low = $5, high = $6, flags = $7, labels = $8,
-        tokens = $9, refs = $10, words = $11
+        tokens = $9, refs = $10, words = $11, apart = $12
     where type = $1 and rid = $2 and bucket = $3
 """
 # LIMIT keeps the planner from reading the whole table for a batch, which it would do for each.
@@ -102,6 +103,7 @@ class _Renewed(msgspec.Struct):
 
     row: Any
     entry: IndexEntry
+    apart: int = UNLABELLED
 
 
 async def index_rows(
@@ -136,7 +138,12 @@ async def index_rows(
         return Indexed(0, tuple(failed))
     same = await _lock(connection, renewed)
     renewed = [one for one in renewed if one.row["rid"] in same]
-    changed = {one.row["rid"] for one in renewed if _is_new(one.row, one.entry)}
+    await _number_labels(connection, context, renewed)
+    changed = {
+        one.row["rid"]
+        for one in renewed
+        if _is_new(one.row, one.entry) or one.row["apart"] != (one.apart or None)
+    }
     await connection.executemany(
         _UPDATE, [_columns(one) for one in renewed if one.row["rid"] in changed]
     )
@@ -232,7 +239,19 @@ def _columns(one: _Renewed) -> tuple[object, ...]:
         entry.high,
         flags,
         *(list(keys) or None for keys in (entry.labels, entry.tokens, entry.refs, entry.words)),
+        one.apart or None,
     )
+
+
+async def _number_labels(
+    connection: Connection, context: Context, renewed: Sequence[_Renewed]
+) -> None:
+    await context.label_sets.all(connection.fetch)
+    numbers = await context.label_sets.numbers(
+        connection, (frozenset(one.entry.labels) for one in renewed)
+    )
+    for one in renewed:
+        one.apart = numbers[frozenset(one.entry.labels)]
 
 
 async def _add_units(connection: Connection, renewed: Sequence[_Renewed]) -> None:

@@ -70,14 +70,14 @@ _BATCH: Final = f"""
     select * from (
         select r.*, sum(octet_length(r.body)) over (order by r.rid) - octet_length(r.body) as before
         from (
-            select {ROW}, r.bucket, r.seq, r.high, r.present, r.tokens, r.refs, r.words
+            select {ROW}, r.bucket, r.seq, r.high, r.present, r.tokens, r.refs, r.words, r.apart
             from records.record r
             where r.type = $1 and r.rid > $2 and r.flags & 1 <> 1 order by r.rid limit $3
         ) r
     ) b where b.before < $4 order by b.rid
 """
 _ONE: Final = f"""
-    select {ROW}, r.bucket, r.seq, r.high, r.present, r.tokens, r.refs, r.words
+    select {ROW}, r.bucket, r.seq, r.high, r.present, r.tokens, r.refs, r.words, r.apart
     from records.record r where r.type = $1 and r.rid = $2 and r.flags & 1 <> 1
 """
 _EXPECTED: Final = """

@@ -13,6 +13,7 @@ from quanmin.base.database import Connection
 from quanmin.base.problems import Outdated
 from quanmin.records.draft import Draft
 from quanmin.records.index import IndexEntry, Unit
+from quanmin.records.label_sets import LabelSets
 from quanmin.records.walls import wall_of
 
 _COLUMNS = [
@@ -33,6 +34,7 @@ _COLUMNS = [
     "tokens",
     "refs",
     "words",
+    "apart",
 ]
 
 # Each in the order of its table.
@@ -63,10 +65,14 @@ _REMEMBERED_MAX: Final = 200_000
 
 
 class Shared(msgspec.Struct):
-    """What many records share and is written once: units in use, and texts and addresses by key."""
+    """What many records share and is written once: units in use, texts and addresses by key, and
+    sets of labels, of which `numbered` were seen.
+    """
 
     units: set[tuple[int, Unit]] = msgspec.field(default_factory=set)
     wordings: set[int] = msgspec.field(default_factory=set)
+    label_sets: LabelSets = msgspec.field(default_factory=LabelSets)
+    numbered: Mapping[frozenset[int], int] = {}
 
     def learn(self, other: Shared) -> None:
         """Remember what has been committed."""
@@ -74,6 +80,7 @@ class Shared(msgspec.Struct):
         if len(self.wordings) > _REMEMBERED_MAX:
             self.wordings.clear()
         self.wordings |= other.wordings
+        self.label_sets.learn(other.numbered)
 
 
 async def write_drafts(
@@ -85,6 +92,7 @@ async def write_drafts(
     put = _insert if is_walled else _copy
     if not drafts:
         return Shared()
+    numbered = await _number_labels(connection, drafts, known.label_sets)
     replaced = [draft for draft in drafts if draft.current is not None]
     if replaced:
         await _replace(connection, replaced)
@@ -93,7 +101,19 @@ async def write_drafts(
         await put(connection, "record", _COLUMNS, fresh)
     await _write_side(connection, drafts, put)
     units = await _write_units(connection, drafts, known.units)
-    return Shared(units, await _write_wordings(connection, drafts, known.wordings))
+    wordings = await _write_wordings(connection, drafts, known.wordings)
+    return Shared(units, wordings, numbered=numbered)
+
+
+async def _number_labels(
+    connection: Connection, drafts: Sequence[Draft], label_sets: LabelSets
+) -> Mapping[frozenset[int], int]:
+    labelled = [draft for draft in drafts if draft.entry.labels]
+    sets = [frozenset(draft.entry.labels) for draft in labelled]
+    numbered = await label_sets.numbers(connection, sets) if sets else {}
+    for draft, labels in zip(labelled, sets, strict=True):
+        draft.apart = numbered[labels]
+    return numbered
 
 
 def _by_place(draft: Draft) -> tuple[int, int, int]:
@@ -223,6 +243,7 @@ def _row(draft: Draft) -> tuple[object, ...]:
         _array(entry.tokens),
         _array(entry.refs),
         _array(entry.words),
+        draft.apart or None,
     )
 
 

@@ -14,7 +14,9 @@ from quanmin.records.visibility import (
     Either,
     Everything,
     Except,
+    Facts,
     Granted,
+    Having,
     Labelled,
     Nothing,
     OfNobody,
@@ -22,6 +24,7 @@ from quanmin.records.visibility import (
     OfSender,
     Visibility,
 )
+from quanmin.records.visibility_sql import allows
 
 _ROUNDS_MAX = 4
 
@@ -34,6 +37,52 @@ def simplified(visibility: Visibility) -> Visibility:
             break
         visibility = shorter
     return visibility
+
+
+def left_of(visibility: Visibility, facts: Facts) -> Visibility:
+    """What is left to be asked of a record of which the row tells these facts: words about what is
+    granted and about codes, or whether it is visible.
+    """
+    match visibility:
+        case Both(parts):
+            return both(left_of(part, facts) for part in parts)
+        case Either(parts):
+            return either(left_of(part, facts) for part in parts)
+        case Except(part):
+            return without(left_of(part, facts))
+        case Granted() if facts.patient is not None:
+            return visibility
+        case Having() if visibility.type == facts.type:
+            return visibility
+        case _:
+            return Everything() if allows(visibility, facts) else Nothing()
+
+
+def permitting(left: Visibility) -> frozenset[int] | None:
+    """Some grantees to one of whom something must be granted that a record is visible of which this
+    is left; None where it may be though nothing is granted.
+    """
+    needed = _needed(left, is_wanted=True)
+    return min(needed, key=len) if needed else None
+
+
+def _needed(visibility: Visibility, *, is_wanted: bool) -> list[frozenset[int]]:
+    """Sets of grantees, one of each of which must have a grant that this holds, or with `is_wanted`
+    false that it does not.
+    """
+    match visibility:
+        case Granted() if is_wanted:
+            return [visibility.grantees | visibility.parts]
+        case Except(part):
+            return _needed(part, is_wanted=not is_wanted)
+        case Both(parts) | Either(parts):
+            several = [_needed(part, is_wanted=is_wanted) for part in parts]
+            if isinstance(visibility, Both) is is_wanted:
+                return [one for needed in several for one in needed]
+            if all(several):
+                least = (min(needed, key=len) for needed in several)
+                return [frozenset[int]().union(*least)]
+    return []
 
 
 def either(parts: Iterable[Visibility]) -> Visibility:

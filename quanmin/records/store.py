@@ -83,7 +83,7 @@ class Store:
         self._may_write = may_write
         self._glances = Glances(pool)
         self._numbers = Numbers()
-        self._shared = Shared()
+        self._shared = Shared(label_sets=context.label_sets)
         self._senders: dict[str, int] = {}
 
     @property

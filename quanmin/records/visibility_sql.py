@@ -75,21 +75,6 @@ def having_in(visibility: Visibility) -> tuple[Having, ...]:
             return ()
 
 
-def is_surely_allowed(visibility: Visibility, facts: Facts) -> bool:
-    """Whether a record is visible whatever its Patient has granted. False may mean that it is not
-    known without the grants.
-    """
-    match visibility:
-        case Either(parts):
-            return any(is_surely_allowed(part, facts) for part in parts)
-        case _:
-            return (
-                not mentions_grants(visibility)
-                and not having_in(visibility)
-                and allows(visibility, facts)
-            )
-
-
 def allows(visibility: Visibility, facts: Facts) -> bool:  # noqa: C901, PLR0911 - an arm a kind
     """Whether a record with these facts is visible."""
     match visibility:

@@ -193,17 +193,22 @@ class GuardedRecords(GuardedReading):
         return number
 
     async def bundle(
-        self, body: bytes, *, is_strict: bool = True, telling: Tellings | None = None
+        self,
+        body: bytes,
+        *,
+        is_strict: bool = True,
+        telling: Tellings | None = None,
+        also: Callable[[Connection], Awaitable[None]] | None = None,
     ) -> tuple[Literal["transaction", "batch"], list[EntryOutcome]]:
         """Carry out a Bundle of requests: a transaction as one, a batch entry by entry; answers in
         its order. `is_strict` refuses searches with a parameter nobody knows. What a transaction
-        is `telling` is left in it.
+        is `telling` is left in it, and `also` is done in it: both or neither.
         """
         self._notes.begin_anew()
         await self._guard.look_again()  # its searches may name what was defined a moment ago
         requests = read_requests(self.context, body, is_strict=is_strict)
         if requests.kind == "transaction":
-            return "transaction", _told(await self._transaction(requests, telling=telling))
+            return "transaction", _told(await self._transaction(requests, also, telling=telling))
         async with self._notes.gathering():
             return "batch", _told([await self._batch_entry(entry) for entry in requests.entries])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Self
 
 import msgspec
@@ -97,6 +97,12 @@ class GuardedReading:
     def stating(self, purpose: str) -> Self:
         """The same for another purpose, in the same request."""
         return type(self)(self._guard, self.actor, purpose, self.request_id)
+
+    def gathering(self) -> AbstractAsyncContextManager[None]:
+        """While it lasts, what is read is noted in the end, as one access, before anything of it is
+        answered.
+        """
+        return self._notes.gathering()
 
     @property
     def errands(self) -> Errands:

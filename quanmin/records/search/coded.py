@@ -41,7 +41,9 @@ def id_term(scope: Scope, clause: Clause) -> Term:
         for definition in scope.definitions
         for id_ in ids
     }
-    return Term((clause,), row=any_rid({rid for rid in rids if rid is not None}), drives=True)
+    found = {rid for rid in rids if rid is not None}
+    alone = next(iter(found)) if len(found) == 1 else None
+    return Term((clause,), row=any_rid(found), drives=True, rid=alone)
 
 
 def token_term(scope: Scope, clause: Clause) -> Term:

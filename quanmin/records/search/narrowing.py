@@ -17,7 +17,7 @@ import msgspec
 from quanmin.fhir.query import Clause
 from quanmin.records.search.arm import SAMPLED, Arm, Write, record_arm
 from quanmin.records.search.reader import Reader, Statement
-from quanmin.records.search.term import Judge, Term, Walk, any_rid, both, either
+from quanmin.records.search.term import NOBODY, Judge, Term, Walk, any_rid, both, either
 from quanmin.records.visibility_sql import Bind
 
 # Fetched by key and handed back as an array.
@@ -38,8 +38,6 @@ STEPS: Final = 32
 _DECIDING_COST = 25
 # The planner takes values for independent of the code that they are of, and so far too many for it.
 _MISTAKEN = 10
-# The key of no record: what is asked of none is asked as of one, lest the plan tell.
-_NOBODY: Final = frozenset({0})
 # A large slice, as a walk must fill it.
 _SHOWN = 50
 
@@ -439,7 +437,7 @@ class _Choice:
     def _add_set(self, term: Term) -> None:
         size = self._sizes.get(id(term))
         if size is not None and size.rids is not None:
-            self._ask(any_rid(set(size.rids or _NOBODY)), walked=term is not self._walked)
+            self._ask(any_rid(set(size.rids or NOBODY)), walked=term is not self._walked)
         elif term.is_point:
             # Of one identifier the planner knows how few records have it; of thousands it would
             # multiply what it does not know.

@@ -61,6 +61,17 @@ class Reader:
         except TimeoutError:
             raise self._too_long() from None
 
+    async def fetch(self, text: str, *values: object) -> list[Any]:
+        """The same for values that the text counts itself."""
+        statement = Statement()
+        statement.arguments = list(values)
+        return await self.rows(text, statement)
+
+    async def fetchrow(self, text: str, *values: object) -> Any:
+        """The first of these rows; None without one."""
+        rows = await self.fetch(text, *values)
+        return rows[0] if rows else None
+
     async def open(self, rows: Sequence[Any]) -> list[Stored]:
         """The records in rows; those of erased persons are left out."""
         return await self._context.open(self._connection, rows) if rows else []

@@ -8,17 +8,18 @@ from __future__ import annotations
 import msgspec
 
 from quanmin.fhir.query import Clause, Condition, Filtering, Query, query_of
+from quanmin.records.reading import is_visible
 from quanmin.records.search.arm import Write
 from quanmin.records.search.chains import link_term
 from quanmin.records.search.filtered import filter_term
 from quanmin.records.search.linked import compartment_row
-from quanmin.records.search.lots import Lot, lots_of
+from quanmin.records.search.lots import Lot, asks_labels, lots_of, told_apart
 from quanmin.records.search.meaning import Meaning
 from quanmin.records.search.narrowing import MANY, leads, narrow
 from quanmin.records.search.order import Order, can_walk
 from quanmin.records.search.reader import Reader, Statement
 from quanmin.records.search.selection import Selected
-from quanmin.records.search.term import Scope, Term, never
+from quanmin.records.search.term import NOBODY, Scope, Term, any_rid, never
 from quanmin.records.search.terms import terms_of
 from quanmin.records.search.told import told_of
 from quanmin.records.visibility import (
@@ -67,9 +68,14 @@ class _Prepared(msgspec.Struct, frozen=True):
     links: tuple[Term, ...]
     filters: tuple[Filtering, ...]
 
-    def leads(self) -> bool:
-        """Whether it leaves few records, whosever they are."""
-        return any(term.drives and not term.is_negative for term in (*self.terms, *self.links))
+    def leads(self, *, but_by_patient: bool = False) -> bool:
+        """Whether it leaves few records, whosever they are; or otherwise than by naming patients,
+        whose records an index tells apart.
+        """
+        return any(
+            term.drives and not term.is_negative and not (but_by_patient and term.owned)
+            for term in (*self.terms, *self.links)
+        )
 
 
 class _Selecting:
@@ -102,13 +108,22 @@ class _Selecting:
     ) -> tuple[tuple[Lot | None, Selected], ...]:
         """See `select_in_lots`."""
         prepared = await self._prepared(query)
-        lots = () if self._among is not None or prepared.leads() else lots_of(self._seen)
+        is_apart = self._among is None and not prepared.leads(but_by_patient=True)
+        lots = lots_of(self._seen) if is_apart else ()
+        if any(asks_labels(lot.seen) for lot in lots):
+            lots = await self._told_apart(lots)
         is_measured = any(term.found for term in prepared.terms) or bool(prepared.filters)
+        is_measured = is_measured and not prepared.leads()
         if is_measured and not all([await self._is_little(lot) for lot in lots]):
             lots = ()
         if not lots:
             return ((None, await self._selected(prepared, order)),)
         return tuple([(lot, await self._in(lot, prepared, order)) for lot in lots])
+
+    async def _told_apart(self, lots: tuple[Lot, ...]) -> tuple[Lot, ...]:
+        sets = self._scope.context.label_sets
+        of = await sets.all(lambda text: self._reader.rows(text, Statement()))
+        return told_apart(lots, of, is_full=sets.is_full)
 
     async def _is_little(self, lot: Lot) -> bool:
         """Whether each record of few patients may be asked; not of a sender, who has an index."""
@@ -134,7 +149,9 @@ class _Selecting:
         meaning = Meaning(self._reader, self._scope.context, self._visibility)
         definition = self._scope.definitions[0]
         clauses = await meaning.of_all(definition, query.clauses)
-        terms = await terms_of(self._reader, self._scope, clauses)
+        terms = [
+            await self._by_id(term) for term in await terms_of(self._reader, self._scope, clauses)
+        ]
         is_few = self._is_few or _is_of_patients(self._seen) or any(map(leads, terms))
         links = [
             await link_term(self._reader, self._scope, link, self._end, is_driven=is_few)
@@ -142,6 +159,16 @@ class _Selecting:
         ]
         filters = [await meaning.of_filter(definition, asked) for asked in query.filters]
         return _Prepared(clauses, tuple(terms), tuple(links), tuple(filters))
+
+    async def _by_id(self, term: Term) -> Term:
+        """What is asked of one record by its id is asked of nobody where it is not seen: so as many
+        rows are read whether it is hidden or not there.
+        """
+        if term.rid is None or term.is_negative or isinstance(self._seen, Everything):
+            return term
+        of = self._scope.definitions[0].name
+        is_seen = await is_visible(self._reader, self._scope.context, self._seen, of, term.rid)
+        return term if is_seen else msgspec.structs.replace(term, row=any_rid(set(NOBODY)))
 
     async def _selected(self, prepared: _Prepared, order: Order | None) -> Selected:
         lot = self._scope.lot
@@ -193,12 +220,14 @@ class _Selecting:
         )
 
     def _always(self) -> list[Write]:
-        number, seen = self._scope.numbers[0], self._seen
+        number, seen, lot = self._scope.numbers[0], self._seen, self._scope.lot
         always: list[Write] = [
             lambda bind: f"r.type = {bind(number)}::smallint",
             lambda _: "r.flags & 1 <> 1",
             lambda bind: visibility_sql(seen, bind, "r"),
         ]
+        if lot is not None and lot.apart is not None:
+            always.append(lot.apart.write)
         return always if self._among is None else [*always, self._among]
 
     async def _end(

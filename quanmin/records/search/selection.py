@@ -37,7 +37,7 @@ _LAST: dict[Column, str] = {"updated": "r.updated", "low": "m.low", "rid": "r.ri
 # there.
 _BY_CODE = (
     "s.low, s.rid, k.high, k.updated, k.patient, k.present, k.version, k.sender, k.bucket, k.type,"
-    " k.flags, k.body, k.labels, k.tokens, k.refs, k.words"
+    " k.flags, k.body, k.labels, k.tokens, k.refs, k.words, k.apart"
 )
 
 

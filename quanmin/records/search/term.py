@@ -58,7 +58,8 @@ class Term(msgspec.Struct, frozen=True):
     nearly all that `found` gives; of the rows by which the index on codes answers those, `beside`
     tells which it finds, and hardly any others. `judges` must agree beside, whatever else holds;
     `deciders` stand for the clauses where there are none, and decide what is not asked in SQL. All
-    that it finds are records of the patients `owned`, where it names any.
+    that it finds are records of the patients `owned`, where it names any; of an `id_term` that is
+    for one record, `rid` is its key.
     """
 
     clauses: tuple[Clause, ...]
@@ -75,11 +76,16 @@ class Term(msgspec.Struct, frozen=True):
     judges: tuple[Judge, ...] = ()
     deciders: tuple[Judge, ...] = ()
     owned: frozenset[int] = frozenset()
+    rid: int | None = None
 
     @property
     def is_negative(self) -> bool:
         """Whether records are wanted for which the operands do not hold."""
         return bool(self.clauses) and self.clauses[0].modifier == "not"
+
+
+# The key of no record: what is asked of none is asked as of one, lest the plan tell.
+NOBODY: Final = frozenset({0})
 
 
 class Walk(msgspec.Struct, frozen=True):

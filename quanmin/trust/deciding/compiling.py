@@ -332,7 +332,7 @@ class Deciding:
     def opens_by_post(self) -> bool:
         """Whether it depends on the register who may open records in an emergency."""
         return any(
-            rule.when.asks_place or rule.when.duties is not None
+            rule.when.asks_place or rule.when.asks_duties
             for rule in self.rules
             if rule.effect == "permit" and "glass-opened" in rule.reach.among
         )
@@ -415,6 +415,7 @@ def _concerns(rule: Rule, actor: Actor, purpose: str) -> bool:
         and (when.roles is None or actor.role in when.roles)
         and (when.purposes is None or purpose in when.purposes)
         and (when.duties is None or bool(when.duties & actor.duties))
+        and (when.without_duties is None or when.without_duties.isdisjoint(actor.duties))
         and _is_placed(rule, actor)
     )
 
@@ -457,15 +458,29 @@ def _as_it_is(visibility: Visibility) -> Visibility:
 
 
 def _seen(groups: Iterable[Group]) -> Visibility:
-    return either(
+    """What is taken away from every group stands once, around all of them: so a search still finds
+    beneath it the lots that indexes tell apart (`records/search/lots.py`).
+    """
+    several = tuple(groups)
+    shared = _shared(several)
+    permitted = either(
         both(
             (
                 either(part for _, part in group.permits),
-                *(without(extent) for _, extent in group.against),
+                *(without(extent) for rule, extent in group.against if rule.id not in shared),
             )
         )
-        for group in groups
+        for group in several
     )
+    return both((permitted, *(without(extent) for extent in shared.values())))
+
+
+def _shared(groups: Sequence[Group]) -> dict[str, Visibility]:
+    """The extents of the rules that stand against each of several groups, by id."""
+    if len(groups) < 2:
+        return {}
+    ids = frozenset.intersection(*(frozenset(r.id for r, _ in one.against) for one in groups))
+    return {rule.id: extent for rule, extent in groups[0].against if rule.id in ids}
 
 
 def _decision(rules: Sequence[Rule]) -> Decision:

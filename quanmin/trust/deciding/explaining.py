@@ -264,6 +264,12 @@ def _unconcerned(rule: Rule, case: Case) -> Iterator[Finding]:
         if wanted is not None and wanted.isdisjoint(given):
             values = {"wanted": ", ".join(sorted(wanted)), "given": ", ".join(sorted(given))}
             yield Finding("when", code, values)
+    if when.without_duties is not None and not when.without_duties.isdisjoint(actor.duties):
+        values = {
+            "wanted": ", ".join(sorted(when.without_duties)),
+            "given": ", ".join(sorted(actor.duties)),
+        }
+        yield Finding("when", "without-duty", values)
     if rule.application not in {"", actor.application}:
         values = {"those": rule.application, "own": actor.application or "–"}
         yield Finding("when", "application", values)

@@ -61,12 +61,13 @@ _DIVISION: Final = re.compile(r"[0-9]{6}")
 class When(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whom a rule concerns; None says any. `institutions` are credit codes or codes of senders, the
     others what the register says of the asker's institution; `regions` are divisions (GB/T 2260)
-    with those below them.
+    with those below them. `without_duties`: whose post has none of these.
     """
 
     roles: frozenset[str] | None = None
     purposes: frozenset[str] | None = None
     duties: frozenset[str] | None = None
+    without_duties: frozenset[str] | None = None
     institutions: frozenset[str] | None = None
     levels: frozenset[str] | None = None
     grades: frozenset[str] | None = None
@@ -78,6 +79,11 @@ class When(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Whether it is about where the asker acts."""
         places = (self.institutions, self.levels, self.grades, self.kinds, self.regions)
         return any(wanted is not None for wanted in places)
+
+    @property
+    def asks_duties(self) -> bool:
+        """Whether it is about the duties of the asker's post."""
+        return self.duties is not None or self.without_duties is not None
 
     def unmet_of(self, sender: str, place: Place) -> list[tuple[str, frozenset[str], str]]:
         """What of the asker's place is not as it has to be: a word for it, what is wanted, and what
@@ -293,14 +299,15 @@ def _refuse_words(rule: Rule, where: str) -> None:
         (when.roles, _ROLES, "no such role"),
         (when.purposes, purposes_of_use(), "no such purpose of use"),
         (when.duties, _codes(duties()), "no such duty"),
+        (when.without_duties, _codes(duties()), "no such duty"),
         (when.levels, _codes(places.level), "no such level of an institution"),
         (when.grades, _codes(places.grade), "no such grade of an institution"),
         (when.kinds, _codes(places.kind), "no such kind of institution"),
         (reach.types, load_table().types.keys(), "no such type"),
     ):
         _refuse_unknown(named, known, f"{where}: {said}")
-    for name in ("roles", "purposes", "duties", "institutions", "levels", "grades", "kinds",
-                 "regions"):  # fmt: skip
+    for name in ("roles", "purposes", "duties", "without_duties", "institutions", "levels",
+                 "grades", "kinds", "regions"):  # fmt: skip
         if getattr(when, name) == frozenset():
             raise Unusable(
                 f"{where}: `{name}` names none, so it would concern nobody; leave it out"

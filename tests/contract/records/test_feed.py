@@ -91,7 +91,7 @@ async def test_what_was_written_before_the_blocks_is_heard_after_the_migration(
     store: Store, sender: Sender, pool: asyncpg.Pool[asyncpg.Record]
 ) -> None:
     steps = read_migrations(resources.files("quanmin.node") / "migrations")
-    [blocks] = [step for step in steps if step.name == "smaller_feed"]
+    [blocks] = [step for step in steps if step.name == "longer_blocks_of_the_feed"]
     async with pool.acquire() as connection:
         await feed.enrol(connection, "mirror", from_start=True)
         for table in ("record", "history"):
@@ -111,7 +111,7 @@ async def test_the_feed_is_read_along_its_indexes(pool: asyncpg.Pool[asyncpg.Rec
         rows = await connection.fetch(f"explain {feed._NEXT}", "mirror", 100)
         await connection.execute("reset enable_seqscan")
     plan = "\n".join(row[0] for row in rows)
-    condition = "Index Cond: ((bucket = b.bucket) AND ((seq >> 4) >= (b.seq >> 4)))"
+    condition = "Index Cond: ((bucket = b.bucket) AND ((seq >> 7) >= (b.seq >> 7)))"
     partitions = await pool.fetchval(
         "select count(*) from pg_inherits"
         " where inhparent in ('records.record'::regclass, 'records.history'::regclass)"

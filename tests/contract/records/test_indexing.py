@@ -5,27 +5,29 @@ when it is stopped, and what a newer program does to an older store.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
 from definitions import definition, found, index_all, nation, of_nation, packed
-from shelf import put_away, valued
-from stores import create, delete, reopen_context, update
+from shelf import put_away, query_of, valued
+from stores import coded, create, delete, of, reopen_context, update
 
 from quanmin.base.jobs import cancel, list_jobs, retry
 from quanmin.base.migrations import read_migrations
 from quanmin.base.problems import NotSupported, Overloaded
 from quanmin.fhir.grammar import QueryLimits, parse_query
-from quanmin.records import adoption, catalogue, reindexing
+from quanmin.records import adoption, catalogue, label_sets, reindexing
 from quanmin.records.adoption import adopt_rules
 from quanmin.records.catalogue import IndexRule, index_rules
-from quanmin.records.operation import Sender
+from quanmin.records.operation import Operation, Sender
 from quanmin.records.readiness import parameter_states
 from quanmin.records.search import search
 from quanmin.records.store import Store
-from quanmin.records.visibility import Everything
+from quanmin.records.visibility import Both, Everything, Except, Labelled, OfSender
 
 OURS = resources.files("quanmin.node") / "migrations"
 NEGATED = IndexRule("negated", 1, kinds=("token",), modifiers=("not",))
@@ -218,3 +220,65 @@ async def test_an_older_store_is_given_the_values_that_writing_gives(
     await pool.execute("update records.keyed set value = 1")
     await pool.execute(step.sql)
     assert await pool.fetch(rows) == written
+
+
+LABELLED = [[], ["closed"], ["open"], ["open", "closed"], ["closed", "open"], ["shut"]]
+SETS = "select number, labels from records.label_set"
+NUMBERS = """
+    select r.rid, r.apart, s.labels from records.record r
+    left join records.label_set s on s.number = r.apart order by r.rid
+"""
+
+
+def labelled(shift: int = 0) -> Iterator[Operation]:
+    for number in range(len(LABELLED)):
+        codes = LABELLED[(number + shift) % len(LABELLED)]
+        labels = [{"system": "urn:labels", "code": code} for code in codes]
+        more: dict[str, Any] = {"meta": {"security": labels}} if labels else {}
+        yield of("Observation", f"o{number}", status="final", code=coded("A"), **more)
+
+
+async def test_sets_of_labels_have_numbers_that_follow_what_is_written(
+    store: Store, pool: asyncpg.Pool[asyncpg.Record]
+) -> None:
+    for shift in (1, 0):
+        await put_away(store, list(labelled(shift)))
+        rows = await pool.fetch("select apart, labels from records.record")
+        known = {tuple(row["labels"]): row["number"] for row in await pool.fetch(SETS)}
+        assert len(known) == await pool.fetchval("select last from records.label_count") == 4
+        assert [row["apart"] for row in rows] == [
+            known[tuple(sorted(row["labels"]))] if row["labels"] else None for row in rows
+        ]
+
+
+async def test_sets_beyond_those_that_are_numbered_are_found_all_the_same(
+    store: Store, pool: asyncpg.Pool[asyncpg.Record], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(label_sets, "_SETS_MAX", 2)
+    await put_away(store, list(labelled()))
+    rows = await pool.fetch("select apart, count(*) from records.record group by 1 order by 1")
+    assert [row["apart"] for row in rows] == [-1, 1, 2, None]
+    own = OfSender(frozenset({await store.sender("hospital-a")}))
+    opened = Labelled(frozenset({store.context.keying.label("urn:labels", "open")}))
+    for seen, number in ((Except(opened), 3), (opened, 3)):
+        async with store.reading() as connection:
+            query = query_of("Observation", ("code", "A"))
+            hits = await search(connection, store.context, query, Both((own, seen)))
+        assert len(hits.matches) == number
+
+
+async def test_an_older_store_is_given_the_numbers_that_writing_gives(
+    store: Store, pool: asyncpg.Pool[asyncpg.Record]
+) -> None:
+    await put_away(store, list(labelled()))
+    written = {row["rid"]: row["labels"] for row in await pool.fetch(NUMBERS)}
+    await pool.execute(
+        "drop table records.label_set, records.label_count;"
+        " alter table records.record drop column apart;"
+        " create index record_by_patient on records.record (patient);"
+        " create index record_by_sender on records.record (sender)"
+    )
+    (step,) = (one for one in read_migrations(OURS) if one.name == "label_sets")
+    await pool.execute(step.sql)
+    assert {row["rid"]: row["labels"] for row in await pool.fetch(NUMBERS)} == written
+    assert await pool.fetchval("select last from records.label_count") == 4

@@ -8,7 +8,7 @@ from quanmin.records.months import ensure_months
 
 # Small tables that a distributed database keeps a copy of on every machine.
 # The ledger of erasures and refusals is one sequence, as its file is.
-REFERENCE_TABLES = {"sender", "unit", "wording", "consumer", "ledger"}
+REFERENCE_TABLES = {"sender", "unit", "wording", "consumer", "ledger", "label_set"}
 
 # Schemas of the node, which a distributed database keeps whole on one machine.
 NODE_WIDE = {

@@ -16,7 +16,7 @@ from persons import consent, query, to_institution
 
 from quanmin.fhir.json import decode
 from quanmin.trust import GuardedRecords
-from quanmin.trust.due import STATUSES
+from quanmin.trust.due import STATUSES, reading
 from quanmin.workflow.plans import Item, Keeper, due_items, facts_of
 from quanmin.workflow.plans.lines import died
 
@@ -143,9 +143,11 @@ class Model:
             found += self._lines(keeper, bodies, told)
         return sorted(found, key=str)
 
-    async def listed(self, records: GuardedRecords, plan: int) -> list[Line]:
+    async def listed(self, records: GuardedRecords, plan: int, institution: str = "") -> list[Line]:
         keeper = self.lists.plans[plan]
-        rows = await self.lists.listed(records, keeper.code, statuses=STATUSES)
+        rows = await self.lists.listed(
+            records, keeper.code, statuses=STATUSES, institution=institution
+        )
         orders = [(row.line.due, row.rid) for row in rows]
         assert orders == sorted(orders)
         today = self.lists.calendar.today
@@ -170,8 +172,12 @@ class Model:
         body = json.dumps(consent(id_, **provision)).encode()
         await self.lists.asking("operator").create("Consent", body)
 
-    async def expected_of(self, records: GuardedRecords, plan: int) -> list[Line]:
-        """Every line of whoever sees these records, by what a search finds."""
+    async def expected_of(
+        self, records: GuardedRecords, plan: int, institution: str = ""
+    ) -> list[Line]:
+        """Every line of whoever sees these records, by what a search finds; with `institution` of
+        those whom it has registered.
+        """
         keeper, found = self.lists.plans[plan], []
         seen = [
             decode(one.body or b"")
@@ -185,6 +191,9 @@ class Model:
                 persons.setdefault(number, []).append(body)
         for bodies in persons.values():
             ids = {one["id"] for one in bodies}
+            open_at = {self.patients[one["id"]][1] for one in bodies if one.get("active", True)}
+            if institution and institution not in open_at:
+                continue
             told = [one for one in seen if one["resourceType"] != "Patient" and _about(one) in ids]
             found += self._lines(keeper, bodies, told)
         return sorted(found, key=str)
@@ -214,7 +223,11 @@ def _line(item: Item) -> Line:
 
 
 @pytest.mark.parametrize("seed", range(1))
-async def test_lists_follow_whatever_happens(lists: Lists, seed: int) -> None:
+async def test_lists_follow_whatever_happens(
+    lists: Lists, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # So that the lines of an institution are walked in several goes.
+    monkeypatch.setattr(reading, "_BESIDE", -5)
     model = Model(lists, random.Random(seed))  # noqa: S311 - no secret
     for person in range(4):
         for sender in SENDERS[: 1 + person % 3]:
@@ -236,6 +249,9 @@ async def test_lists_follow_whatever_happens(lists: Lists, seed: int) -> None:
         for plan in (0, 1):
             seen = await model.listed(some, plan)
             assert seen == await model.expected_of(some, plan)
+            for one in SENDERS:
+                expected = await model.expected_of(some, plan, one)
+                assert await model.listed(some, plan, one) == expected
             partly += seen not in (model.expected(sender, plan), model.expected(SENDERS, plan))
     assert partly or seed, "somebody sees more than one institution sent, and not all"
     before = [await model.listed(lists.asking("operator"), plan) for plan in (0, 1)]

@@ -29,7 +29,7 @@ class County:
 
     async def settle(self) -> County:
         for code in (CODE, OTHER, OF_CITY, BESIDE):
-            await self.books.enter(organization(code))
+            await self.books.enter(organization(code, kind="J"))
         return self
 
     async def finding(self, code: str, hospital: str) -> Stored:
@@ -72,6 +72,15 @@ async def test_what_is_reportable_is_seen_in_the_region_and_not_beyond(county: C
     ]
     unknown = asking(county.guard, "public_health_worker", "nowhere", purpose="PUBHLTH")
     assert not await is_seen(unknown, here)
+
+
+async def test_a_hospital_does_not_see_what_others_report(county: County) -> None:
+    hospital = credit_code("580101", 11)
+    await county.books.enter(organization(hospital, kind="A"))
+    found, own = [await county.finding(CHOLERA, one) for one in (CODE, hospital)]
+    assert not await is_seen(county.worker(hospital), found)
+    assert await is_seen(county.worker(hospital), own)
+    assert await is_seen(county.worker(CODE), own)
 
 
 async def test_what_is_not_reportable_is_closed_and_hiv_is_open_by_duty(county: County) -> None:

@@ -231,8 +231,8 @@ async def test_no_refusal_and_no_withdrawal_stops_a_statutory_report_on_any_path
 ) -> None:
     guard = open_guard(pool, open_context(tmp_path), plans=[reports()])
     city = credit_code("580100", 9)
-    for code in (HOSPITAL, city):
-        await Books(guard, pool).enter(organization(code))
+    for code, kind in ((HOSPITAL, "A"), (city, "J")):
+        await Books(guard, pool).enter(organization(code, kind=kind))
     there = await registered(guard, f"sender-{HOSPITAL}")
     wanted = await result(guard, f"sender-{HOSPITAL}", there.id, code=coded(CODE, SYSTEM))
     case = Case(guard, there, there, wanted)

@@ -134,6 +134,20 @@ async def test_a_list_is_noted_with_whom_it_shows(lists: Lists) -> None:
     assert (row["type"], row["outcome"], list(row["patients"])) == ("Patient", "ok", [rid])
 
 
+async def test_how_many_are_late_is_noted_without_whose_they_are(lists: Lists) -> None:
+    await lists.send("a", child("2026-04-20"))
+    ours = lists.asking("institution", "a")
+    asked = Asked(plan="immunization", institution="a")
+    rows = await lists.listed(ours, "immunization", institution="a")
+    statuses = [row.line.status(lists.calendar.today) for row in rows]
+    await lists.pool.execute("delete from trust.access")
+    assert len(statuses) > 1
+    assert await ours.due.statuses(asked, most=100) == statuses
+    assert await ours.due.statuses(asked, most=1) == statuses[:1]
+    noted = await lists.pool.fetch("select action, patients from trust.access")
+    assert [(row["action"], row["patients"]) for row in noted] == [("due-list", None)] * 2
+
+
 async def test_what_there_is_not_is_refused_in_words(lists: Lists) -> None:
     ours = lists.asking("institution", "a").due
     with pytest.raises(NotFound, match="no application declares"):

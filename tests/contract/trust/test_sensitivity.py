@@ -47,7 +47,7 @@ async def test_records_stored_before_are_labelled_when_they_are_indexed_again(
     here, there = await registered(guard, "a"), await registered(guard, "b")
     await asking(guard, "institution", "a").create("Encounter", visit(here.id))
     secret = await diagnosis(guard, "b", there.id, "F20.0")
-    await pool.execute("update records.record set labels = null")
+    await pool.execute("update records.record set labels = null, apart = null")
     doctor, context = asking(guard, "doctor", "a"), guard.store.context
     assert await is_seen(doctor, secret)
     async with pool.acquire() as connection, connection.transaction():

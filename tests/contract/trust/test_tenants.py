@@ -63,7 +63,8 @@ OPEN = {
     "keys and signs, from which nobody is told of": (
         *("records.clock", "records.data_key", "records.place", "records.sender"),
         *("records.unit", "records.wording", "records.consumer", "records.cursor"),
-        *("plans.kind", "node.secret"),
+        *("plans.kind", "node.secret", "records.label_set", "records.label_count"),
+        "records.nobody",
     ),
     "sealed bodies, for the ledger file alone": ("records.ledger",),
     "who is one person is one question for the whole node: keyed tokens and record keys": (
@@ -75,6 +76,7 @@ OPEN = {
         *("profiles.edition", "indexing.catalogue", "indexing.parameter", "indexing.rule"),
         *("node.migration", "node.constant", "node.root", "plans.plan"),
     ),
+    "that something was received, by a number of the sender's": ("trust.receipt",),
     "work under way, by keys; what is asked and refused is sealed": (
         *("jobs.job", "imports.input", "imports.refusal", "trust.question"),
     ),
@@ -94,7 +96,7 @@ OPEN = {
         *("trust.enrolment", "trust.approval", "trust.recipient", "trust.transfer"),
         *("trust.activity", "trust.activity_use", "trust.restored", "trust.id_token_key"),
         *("trust.tenant_application", "trust.tenant_agreement", "trust.party_tenant"),
-        "trust.wall",
+        *("trust.wall", "trust.device"),
     ),
     "whose turn a petition is, by keys: residents are of no tenant, what is said is a record": (
         *("trust.petition", "trust.statement"),
@@ -107,6 +109,7 @@ OPEN = {
     ),
     "when cases run out of time and what is told of them, by keys; what is answered is sealed": (
         *("trust.task_clock", "trust.outgoing"),
+        *("trust.outgoing_place", "trust.outgoing_answer"),
     ),
     "what is due for deletion or held, by keys: the node's own work over all tenants": (
         *("trust.retention_due", "trust.hold", "trust.deletion", "trust.deletion_item"),

@@ -24,6 +24,7 @@ from ruling_by_number import actor_of, facts_of, grants_of, ground_of
 
 from quanmin.fhir.table import load_table
 from quanmin.records.keying import Keying
+from quanmin.records.label_sets import OTHERS
 from quanmin.records.search.reader import Statement
 from quanmin.records.sensitivity import load_kinds
 from quanmin.records.visibility import Facts, Grant, Visibility, narrow_to_type
@@ -192,8 +193,8 @@ async def _store(
     )
     await pool.executemany(
         "insert into records.record (rid, seq, updated, patient, low, present, version, sender,"
-        " bucket, type, flags, labels, tokens)"
-        " values ($1, 0, 0, $2, $3, 0, 1, $4, 0, $5, 0, $6, $7)",
+        " bucket, type, flags, labels, tokens, apart)"
+        " values ($1, 0, 0, $2, $3, 0, 1, $4, 0, $5, 0, $6, $7, $8)",
         [
             (
                 rid,
@@ -203,6 +204,7 @@ async def _store(
                 numbers[facts.type],
                 sorted(facts.labels) or None,
                 sorted(facts.keys),
+                OTHERS if facts.labels else None,
             )
             for rid, facts in enumerate(records)
         ],

@@ -17,11 +17,13 @@ from ruling import TIMELESS
 from quanmin.base.postgres import connect
 from quanmin.fhir.table import load_table
 from quanmin.records.keying import Keying
+from quanmin.records.label_sets import OTHERS
+from quanmin.records.search.lots import Lot, told_apart
 from quanmin.records.search.reader import Reader, Statement
 from quanmin.records.search.term import Walk
 from quanmin.records.search.told import Told, told_of
 from quanmin.records.sensitivity import load_kinds
-from quanmin.records.simplifying import simplified
+from quanmin.records.simplifying import left_of, permitting, simplified
 from quanmin.records.visibility import (
     Both,
     Either,
@@ -277,8 +279,8 @@ async def _filled(
         )
         await connection.executemany(
             "insert into records.record (rid, seq, updated, patient, low, present, version, sender,"
-            " bucket, type, flags, labels, tokens)"
-            " values ($1, 0, 0, $2, $3, 0, 1, $4, 0, $5, 0, $6, $7)",
+            " bucket, type, flags, labels, tokens, apart)"
+            " values ($1, 0, 0, $2, $3, 0, 1, $4, 0, $5, 0, $6, $7, $8)",
             [_row(number, each) for number, each in enumerate(records)],
         )
         await connection.executemany(
@@ -317,7 +319,8 @@ def _row(number: int, each: Facts) -> tuple[object, ...]:
     type_number = load_table().types[each.type].number
     labels = sorted(each.labels) or None
     keys = sorted(each.keys) or None
-    return number, each.patient, each.time, each.sender, type_number, labels, keys
+    apart = None if labels is None else OTHERS
+    return number, each.patient, each.time, each.sender, type_number, labels, keys, apart
 
 
 @given(visibility=visibilities, each=facts, granted=grants)
@@ -326,6 +329,43 @@ def test_a_visibility_in_fewer_words_shows_the_same_records(
 ) -> None:
     full = _with_grants(each, granted)
     assert allows(simplified(visibility), full) is allows(visibility, full)
+
+
+@given(visibility=visibilities, each=facts, granted=grants)
+def test_grants_are_read_only_where_they_can_show_something(
+    visibility: Visibility, each: Facts, granted: list[tuple[int, Grant]]
+) -> None:
+    full, bare = _with_grants(each, granted), _with_grants(each, [])
+    left = left_of(visibility, bare)
+    assert allows(left, full) is allows(visibility, full)
+    wanted = permitting(left)
+    if wanted is not None and not any(one.grantee in wanted for one in full.grants):
+        assert not allows(visibility, full)
+        assert not allows(left, bare)
+
+
+@given(
+    visibility=visibilities,
+    each=facts,
+    granted=grants,
+    sets=st.sets(st.frozensets(SMALL, max_size=2)),
+    is_full=st.booleans(),
+)
+def test_what_is_told_apart_by_labels_is_seen_in_one_part(
+    visibility: Visibility,
+    each: Facts,
+    granted: list[tuple[int, Grant]],
+    sets: set[frozenset[int]],
+    *,
+    is_full: bool,
+) -> None:
+    full = _with_grants(each, granted)
+    known = {frozenset(), *sets} | (set() if is_full else {full.labels})
+    of = {labels: number for number, labels in enumerate(sorted(known, key=sorted))}
+    parts = told_apart([Lot(visibility)], of, is_full=is_full)
+    mine = [part for part in parts if part.may_have(full)]
+    assert len(mine) <= 1
+    assert any(allows(part.seen, full) for part in mine) is allows(visibility, full)
 
 
 coded = st.builds(

@@ -468,7 +468,9 @@ async def test_what_is_seen_of_a_code_by_grants_is_counted_in_its_index(
     """All but a fiftieth have granted it, a fiftieth has refused; some sent it themselves."""
     connection, context = shelves
     await connection.execute(_GRANTED)
-    await connection.execute("update records.record set labels = '{5}' where rid = -50002")
+    await connection.execute(
+        "update records.record set labels = '{5}', apart = -1 where rid = -50002"
+    )
     await connection.execute("vacuum analyze records.record, records.keyed, records.granted")
     refused = Granted(frozenset({8}), 1)
     permitted = Both(
