@@ -1,5 +1,6 @@
 """A Vault for tests: the part of the transit engine's documented interface that the node uses,
-which really encrypts. It is no Vault: what one does beyond its documentation it does not show.
+which really encrypts; or a real one, where `QUANMIN_VAULT` names the program (`vault_program`).
+What a Vault does beyond its documentation the first does not show; the long tests ask the second.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ import hmac
 import json
 import os
 import secrets
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import httpx
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
@@ -47,6 +50,9 @@ class Vault:
         if parts[0] in {"keys", "keys?list=true", "wrapping_key"}:
             return self._of_keys(method, parts, body)
         return self._work(parts, body)
+
+    def close(self) -> None:
+        """Nothing of it is left when this returns."""
 
     def _of_keys(self, method: str, parts: list[str], body: dict[str, Any]) -> Answer:
         match (method, parts):
@@ -126,10 +132,54 @@ class Vault:
         return aes_key_unwrap_with_padding(passing, sealed[512:])
 
 
+class RealVault(Vault):
+    """A program that is a Vault, behind a door at which what it is asked is counted."""
+
+    def __init__(self, program: str) -> None:
+        self._process = subprocess.Popen([program], stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        place = self._process.stdout.readline().strip()
+        self._client = httpx.Client(base_url=f"http://{place}", timeout=30)
+        shares = {"secret_shares": 1, "secret_threshold": 1}
+        made = self._client.put("/v1/sys/init", json=shares).raise_for_status().json()
+        [self._unsealing] = made["keys_base64"]
+        self._root = {"X-Vault-Token": made["root_token"]}
+        super().__init__()
+        self.token = made["root_token"]
+        mount = self._client.post(
+            "/v1/sys/mounts/transit", json={"type": "transit"}, headers=self._root
+        )
+        mount.raise_for_status()
+
+    @property
+    def is_sealed(self) -> bool:
+        return bool(self._client.get("/v1/sys/seal-status").json()["sealed"])
+
+    @is_sealed.setter
+    def is_sealed(self, wanted: bool) -> None:
+        if wanted:
+            told = self._client.put("/v1/sys/seal", headers=self._root)
+        else:
+            told = self._client.put("/v1/sys/unseal", json={"key": self._unsealing})
+        told.raise_for_status()
+
+    def answer(self, method: str, path: str, token: str | None, body: dict[str, Any]) -> Answer:
+        self.asked.append(f"{method} {path}")
+        headers = {} if token is None else {"X-Vault-Token": token}
+        told = self._client.request(method, path, json=body or None, headers=headers)
+        return told.status_code, told.json() if told.content else None
+
+    def close(self) -> None:
+        self._client.close()
+        self._process.kill()
+        self._process.communicate()
+
+
 @contextmanager
 def running_vault() -> Iterator[Vault]:
     """A Vault on a port of its own, ended on leaving."""
-    vault = Vault()
+    program = os.environ.get("QUANMIN_VAULT")
+    vault = RealVault(program) if program else Vault()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -161,3 +211,4 @@ def running_vault() -> Iterator[Vault]:
         finally:
             server.shutdown()
             thread.join()
+            vault.close()

@@ -111,6 +111,18 @@ class Gone(Problem):
     status, code = 410, "deleted"
 
 
+class NotEnrolled(NotFound):
+    """A device asks that nobody has enrolled."""
+
+
+class OthersDevice(Forbidden):
+    """A device asks that somebody else has enrolled, or the same in another post."""
+
+
+class Revoked(Gone):
+    """A device asks that was revoked: it is to destroy what it holds."""
+
+
 class NotAllowed(Problem):
     """The address exists and does not take this method: 405."""
 

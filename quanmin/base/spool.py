@@ -91,6 +91,14 @@ class Spool:
             if is_old and path.name.removesuffix(_PART) not in kept:
                 path.unlink(missing_ok=True)
 
+    def size(self) -> int:
+        """How many bytes its files have on the disk."""
+        found = 0
+        for path in self._folder.iterdir() if self._folder.is_dir() else ():
+            with suppress(FileNotFoundError):
+                found += path.stat().st_size
+        return found
+
 
 def spool_roots(folder: Path) -> list[int]:
     """The root that each file of a spool is under, also one that is being written."""

@@ -15,11 +15,9 @@ from functools import cache, lru_cache, wraps
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
-from pypinyin import Style, pinyin
-from pypinyin.constants import PHRASES_DICT, PINYIN_DICT
 
 _DEFINITIONS = Path(__file__).resolve().parent.parent / "definitions"
 
@@ -163,6 +161,11 @@ def readings(run: str) -> tuple[tuple[str, ...], ...]:
     return tuple(found)
 
 
+def load_dictionaries() -> None:
+    """Read what the readings come from, so that the first who asks does not wait for it."""
+    _toned("\u4e00", errors="ignore")
+
+
 def surname_readings(run: str) -> tuple[str, ...]:
     """How the surname is read that a Chinese run begins with, syllable by syllable; empty where it
     is read as the word.
@@ -171,8 +174,16 @@ def surname_readings(run: str) -> tuple[str, ...]:
     return tuple(several[0].split())
 
 
+def _toned(text: str, **options: Any) -> list[list[str]]:
+    # Loaded where it is first needed: its dictionaries take a quarter of a second, which every
+    # command would wait for. A process that serves loads them when it starts.
+    from pypinyin import Style, pinyin  # noqa: PLC0415 - see above
+
+    return pinyin(text, style=Style.TONE3, neutral_tone_with_five=True, **options)
+
+
 def _syllables(run: str) -> list[str]:
-    found = pinyin(run, style=Style.TONE3, neutral_tone_with_five=True, errors=_unread)
+    found = _toned(run, errors=_unread)
     syllables = [_plain(syllable[0]) for syllable in found]
     # A dictionary entry of another length than its characters would shift all that follow.
     return syllables if len(syllables) == len(run) else ["" for _ in run]
@@ -180,13 +191,7 @@ def _syllables(run: str) -> list[str]:
 
 @cache
 def _alone(character: str) -> tuple[str, ...]:
-    found = pinyin(
-        character,
-        style=Style.TONE3,
-        heteronym=True,
-        neutral_tone_with_five=True,
-        errors="ignore",
-    )
+    found = _toned(character, heteronym=True, errors="ignore")
     return _ordered([_plain(reading) for reading in found[0]] if found else [])[:_READINGS_MAX]
 
 
@@ -206,9 +211,11 @@ def common_syllables(character: str) -> tuple[str, ...]:
 
 @cache
 def _syllables_in_phrases() -> dict[str, Counter[str]]:
+    from pypinyin import constants as dictionaries  # noqa: PLC0415 - see `_toned`
+
     bare = cache(lambda reading: _untoned(reading)[0])
     found: dict[str, Counter[str]] = {}
-    for phrase, syllables in PHRASES_DICT.items():
+    for phrase, syllables in dictionaries.PHRASES_DICT.items():
         if len(phrase) == len(syllables):
             for character, readings_ in zip(phrase, syllables, strict=True):
                 found.setdefault(character, Counter())[bare(readings_[0])] += 1
@@ -238,8 +245,10 @@ def _surnames() -> dict[str, tuple[str, ...]]:
 @cache
 def _all_syllables() -> frozenset[str]:
     """Every syllable some character has, without tones, `v` for ü."""
+    from pypinyin import constants as dictionaries  # noqa: PLC0415 - see `_toned`
+
     found = set()
-    for row in PINYIN_DICT.values():
+    for row in dictionaries.PINYIN_DICT.values():
         for reading in row.split(","):
             letters, _ = _untoned(reading)
             if letters.isascii() and letters.isalpha():

@@ -36,6 +36,7 @@ from quanmin.trust import Notary, Witness
 from quanmin.trust.lifecycle.activities import enter_delivered
 from quanmin.trust.log.lanes import ensure_lanes
 from quanmin.trust.log.restoring import Restoring, note_restored
+from quanmin.web.application import discover
 
 _SHARED_BUFFERS_MEBIBYTES_MAX: Final = 8192
 _MEBIBYTE: Final = 1 << 20
@@ -136,7 +137,8 @@ async def make_ready(dsn: str, settings: Settings, port: KeyPort) -> tuple[Migra
         await ensure_months(connection, Clock().now())
         await adopt_rules(connection)
         async with connection.transaction():
-            await enter_delivered(connection, Clock().now())
+            declared = [one.activity for one in discover() if one.activity is not None]
+            await enter_delivered(connection, Clock().now(), declared)
         notary = open_notary(settings, keys)
         await _tell_restored(connection, notary, places)
         await ensure_lanes(connection, notary, Clock().now())

@@ -20,7 +20,7 @@ from quanmin.base.jobs import Listed, Worker, find
 from quanmin.base.postgres import open_pool
 from quanmin.base.problems import NotFound
 from quanmin.node.job_kinds import kinds_of
-from quanmin.node.memory import rest_the_collector
+from quanmin.node.memory import settle
 from quanmin.node.server import Node, open_node
 from quanmin.node.settings import Settings
 from quanmin.node.worker import READY, Orders, carry_out
@@ -28,12 +28,13 @@ from quanmin.trust.due import begin_renewals, put_again, put_telling
 from quanmin.trust.log.keeping import adopt_all, check_in, drop_months, keep_ahead
 from quanmin.web.application import discover
 from quanmin.web.clocks import Clocks
+from quanmin.web.national import National, answered_applications, read_answers
 from quanmin.workflow.notices import Delivery, deliver, open_ports
 from quanmin.workflow.outgoing import Sending, open_port, send_outgoing
 
-# The steps under way have a connection each, of either kind; two look after the jobs, and one reads
-# what is told outside while another holds its place in the queue.
-_CONNECTIONS_BESIDE = 3
+# The steps under way have a connection each, of either kind; two look after the jobs, and two read
+# what is told outside, and what is answered, while two others hold their places in the queues.
+_CONNECTIONS_BESIDE = 5
 _SWEEP_SECONDS = 600.0
 # So long after midnight those are looked at again for whom that changes something.
 _DAY_PASSED_SECONDS = 60.0
@@ -62,11 +63,12 @@ async def _work(settings: Settings, orders: Orders) -> None:
         watching = asyncio.create_task(watch_clocks(node))
         listing = asyncio.create_task(keep_due_lists(node, pool))
         telling = asyncio.create_task(tell_outside(node))
+        hearing = asyncio.create_task(hear_outside(node))
         worker = Worker(pool, kinds_of(node), settings.jobs)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, worker.stop)
-        rest_the_collector()
+        settle()
         os.write(orders.report, READY)
         os.close(orders.report)
         await worker.run()
@@ -76,6 +78,7 @@ async def _work(settings: Settings, orders: Orders) -> None:
         watching.cancel()
         listing.cancel()
         telling.cancel()
+        hearing.cancel()
 
 
 @asynccontextmanager
@@ -123,6 +126,15 @@ async def tell_outside(node: Node) -> None:
     settings = node.settings.outgoing
     port = open_port(settings, node.places.reports)
     await send_outgoing(Sending(node.pool, node.guard, port, settings), settings.poll_seconds)
+
+
+async def hear_outside(node: Node) -> None:
+    """Have what the system outside answers of cases carried out, until cancelled."""
+    settings, level = node.settings.outgoing, node.settings.node.level
+    port = open_port(settings, node.places.reports)
+    at_level = [one for one in discover() if level in one.application.levels]
+    reading = [National(node.guard, port, one) for one in answered_applications(at_level)]
+    await asyncio.gather(*(read_answers(one, settings.answers_seconds) for one in reading))
 
 
 async def sweep(node: Node) -> None:

@@ -31,7 +31,7 @@ from quanmin.base.logs import write_logs
 from quanmin.base.problems import Issue, Problem, Unusable
 from quanmin.fhir.ndjson import LineCutter, Lines
 from quanmin.fhir.table import load_table
-from quanmin.node.memory import rest_the_collector
+from quanmin.node.memory import settle
 from quanmin.node.pieces import NO_RESOURCE, Piece, as_bundle, as_requests, head_of
 from quanmin.node.server import Node, open_node
 from quanmin.node.settings import LoadSettings, Settings, pack, unpack
@@ -292,7 +292,7 @@ def _open_process(parent: int, settings: bytes, dsn: str, actor: Actor) -> None:
     opened = open_node(unpack(settings), dsn, connections_max=3)
     node = process.runner.run(process.stack.enter_async_context(opened))
     process.writer = Writer(node, actor)
-    rest_the_collector()
+    settle()
 
 
 def _is_open() -> None:

@@ -1,19 +1,16 @@
-"""How a process that writes records looks after its memory."""
+"""How a process of the node looks after its memory."""
 
 from __future__ import annotations
 
 import gc
 
-_NEW_OBJECTS = 100_000
-_YOUNG_ROUNDS, _OLD_ROUNDS = 50, 100
+from quanmin.base.text import load_dictionaries
 
 
-def rest_the_collector() -> None:
-    """Let the cycle collector run seldom: records make trees, not cycles.
-
-    A bundle makes some hundred thousand objects that all die with it; looking through them at the
-    default thresholds took a tenth of an import. What was loaded at start is never looked at again.
+def settle() -> None:
+    """Load what the first request would wait for, and let the collector pass over all that is there
+    when a process begins to serve: it lives as long as the process.
     """
+    load_dictionaries()
     gc.collect()
     gc.freeze()
-    gc.set_threshold(_NEW_OBJECTS, _YOUNG_ROUNDS, _OLD_ROUNDS)

@@ -6,6 +6,7 @@ directory/
   state.json      what `node status` shows
   tokens.json     0600: the tokens of systems
   accounts.json   0600: the accounts of a demonstration, with what they sign in by
+  played.json     0600: what these accounts have done on pages
   fictional       there while the records are a demonstration's
   revoked         a number that workers share: it rises when a token is taken back
   roots           another: it rises when a root of the keys is made or destroyed
@@ -14,6 +15,7 @@ directory/
   keys/           0700: what the records are encrypted with
   ledger          0600: erasures and consents that a restore must not undo, encrypted
   imports/        0700: files that are being imported, encrypted
+  uploads/        0700: files sent with forms that are not kept yet, encrypted; for hours
   exports/        0700: the files of bulk exports, encrypted, until they are removed
   notices/        0700: messages of channels that no server is set for, a file each
   reports/        0700: report cards where no address for them is set, a file each
@@ -76,6 +78,16 @@ class Shown(msgspec.Struct, frozen=True):
     secret: str
 
 
+class Played(msgspec.Struct):
+    """What accounts of a demonstration have done: scenes by name, what these kept by name, and what
+    pages had against them.
+    """
+
+    scenes: list[str] = []
+    kept: dict[str, str] = {}
+    refused: list[str] = []
+
+
 class Places:
     """The files of one node."""
 
@@ -87,6 +99,7 @@ class Places:
         self.metrics = self.directory / "metrics"
         self.ledger = self.directory / "ledger"
         self.imports = self.directory / "imports"
+        self.uploads = self.directory / "uploads"
         self.exports = self.directory / "exports"
         self.notices = self.directory / "notices"
         self.reports = self.directory / "reports"
@@ -99,6 +112,7 @@ class Places:
         self._state = self.directory / "state.json"
         self._tokens = self.directory / "tokens.json"
         self._accounts = self.directory / "accounts.json"
+        self._played = self.directory / "played.json"
         self._fictional = self.directory / "fictional"
 
     def prepare(self) -> None:
@@ -160,6 +174,14 @@ class Places:
     def keep_accounts(self, shown: tuple[Shown, ...]) -> None:
         """Keep them, readable by the owner only."""
         replace_on_disk(self._accounts, msgspec.json.format(msgspec.json.encode(shown)))
+
+    def played(self) -> Played:
+        """What the accounts of the demonstration have done on pages."""
+        return _read(self._played, Played) or Played()
+
+    def keep_played(self, played: Played) -> None:
+        """Keep it, so that a second run goes on from there."""
+        replace_on_disk(self._played, msgspec.json.encode(played))
 
     @property
     def holds_fictional_data(self) -> bool:

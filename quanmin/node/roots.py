@@ -153,6 +153,12 @@ def refuse_used_outside(keys: KeyPort, settings: Settings, number: int) -> None:
     waiting = spool_roots(places.imports).count(number)
     if waiting:
         raise Conflict(f"{waiting:,} files that wait to be imported are under root {number}")
+    sent = spool_roots(places.uploads).count(number)
+    if sent:
+        raise Conflict(
+            f"{sent:,} files sent with forms are under root {number}: they are forgotten after"
+            " node.link_hours_max, when another is sent or a worker starts"
+        )
     backups = [] if folder is None else _backups_under(folder, number)
     if backups:
         raise Conflict(

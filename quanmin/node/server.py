@@ -325,6 +325,15 @@ def _always() -> bool:
     return True
 
 
+def _open_uploads(node: Node) -> Spool:
+    """Where files wait that were sent with forms; those that nobody can send any more are gone."""
+    places, context = node.places, node.guard.store.context
+    disk = Room(places.directory, node.settings.disk.free_bytes_min)
+    spool = Spool(places.uploads, node.keys.rooted("spool"), context.suite, disk.is_enough)
+    spool.sweep((), node.settings.node.link_hours_max * 3600)
+    return spool
+
+
 def build_application(node: Node, quotas: tuple[int, int, int] | None = None) -> Any:
     """The ASGI application: the door in front, the pages behind it.
 
@@ -348,6 +357,8 @@ def build_application(node: Node, quotas: tuple[int, int, int] | None = None) ->
         form_fields_max=settings.node.form_fields_max,
         boundaries=load_boundaries(settings.pages),
         pages=settings.pages,
+        term_limits=settings.terminology,
+        uploads=_open_uploads(node),
         work_seconds_max=settings.first_page.work_seconds_max,
         work_count_max=settings.first_page.work_count_max,
     )

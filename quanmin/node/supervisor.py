@@ -34,7 +34,6 @@ from quanmin.node.database import (
     make_ready,
     worker_source,
 )
-from quanmin.node.first_actors import enrol_first_actors
 from quanmin.node.ledger import catch_up, share_ledger
 from quanmin.node.own_keys import open_keys
 from quanmin.node.places import HOST, Places, State
@@ -117,6 +116,9 @@ class Supervisor:
         self._keys = keys
         asyncio.run(catch_up(self._settings, self._dsn, keys))
         if self._places.holds_fictional_data:
+            # Loaded only here: its invented province is a second that no other node should wait.
+            from quanmin.node.demo_actors import enrol_first_actors  # noqa: PLC0415 - see above
+
             asyncio.run(enrol_first_actors(self._dsn, self._places))
         source = Source(self._dsn, worker_source(self._settings, self._places))
         self._workforce.start(source, self._is_asked_to_end)

@@ -33,7 +33,7 @@ _SCHEMAS: Final = (
 _CLOSED: Final = ("trust.wall_key", "trust.opening")
 _ONLY_READ: Final = (
     *("node.migration", "node.constant", "node.root", "node.secret"),
-    *("trust.wall", "trust.tenant", "trust.tenant_member"),
+    *("trust.wall", "trust.tenant", "trust.tenant_member", "records.nobody"),
     *("trust.tenant_agreement", "trust.party_tenant"),
 )
 # By these the walls name whose a row is: a sender is entered, and stays what it is.

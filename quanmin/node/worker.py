@@ -22,7 +22,7 @@ import uvloop
 from quanmin.base.lifetime import end_with
 from quanmin.base.logs import SEVERITIES, write_logs
 from quanmin.base.problems import Problem
-from quanmin.node.memory import rest_the_collector
+from quanmin.node.memory import settle
 from quanmin.node.server import build_application, open_node
 from quanmin.node.settings import Settings, unpack
 from quanmin.node.tls import HEADERS, open_tls
@@ -94,7 +94,7 @@ async def _serve(settings: Settings, orders: Orders) -> None:
     tls = open_tls(settings.node)
     wire = WireLimits(settings.door.head_seconds_max, settings.door.head_bytes_max)
     async with open_node(settings, orders.dsn, is_owner=False) as node:
-        rest_the_collector()
+        settle()
         watching = None if tls is None else asyncio.create_task(tls.watch())
         config = uvicorn.Config(
             build_application(node, orders.quotas),

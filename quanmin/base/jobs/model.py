@@ -9,11 +9,12 @@ import msgspec
 from msgspec import Meta
 
 from quanmin.base.database import Connection
+from quanmin.base.retries import Attempts, LongestPause, Pause, Retries
 
 State = Literal["waiting", "running", "done", "dead", "cancelled"]
 
 
-class JobLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class JobLimits(Retries, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Background jobs; how many run, for how long, and when they are given up."""
 
     processes: Annotated[
@@ -44,19 +45,9 @@ class JobLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             gt=0,
         ),
     ] = 30.0
-    attempts_max: Annotated[
-        int, Meta(description="After how many failures in a row a job is dead.", ge=1)
-    ] = 5
-    backoff_seconds: Annotated[
-        float,
-        Meta(
-            description="The pause before the second attempt; each further one is twice as long.",
-            ge=0,
-        ),
-    ] = 2.0
-    backoff_seconds_max: Annotated[
-        float, Meta(description="The longest pause between two attempts.", ge=0)
-    ] = 600.0
+    attempts_max: Attempts = 5
+    backoff_seconds: Pause = 2.0
+    backoff_seconds_max: LongestPause = 600.0
     poll_seconds: Annotated[
         float,
         Meta(description="How often a process looks for jobs that nobody told it of.", gt=0),

@@ -6,6 +6,7 @@ keycloak-quarkus-dist, 26 runs on Java 17) and `java` is there; else the tests s
 
 from __future__ import annotations
 
+import base64
 import html
 import json
 import os
@@ -21,6 +22,7 @@ from zoneinfo import ZoneInfo
 import asyncpg
 import httpx
 import msgspec
+import pyotp
 import pytest
 from clients import bearing, caller, open_server
 from clinic import Clinic
@@ -36,6 +38,16 @@ from quanmin.trust.sign_in.external_settings import ExternalSettings
 _FOLDER = os.environ.get("QUANMIN_KEYCLOAK", "")
 _START_SECONDS_MAX = 600
 _PASSWORD = "a Heron stands in 3 rivers"
+_PASSWORDS = ({"type": "password", "value": _PASSWORD},)
+# Who has a second factor is asked for it at every way in (the flows that a realm begins with).
+_CODE_KEY = "a key that both keep"
+_CODES = {
+    "type": "otp",
+    "secretData": json.dumps({"value": _CODE_KEY}),
+    "credentialData": json.dumps(
+        {"subType": "totp", "digits": 6, "period": 30, "counter": 0, "algorithm": "HmacSHA1"}
+    ),
+}
 _RECORDS = "https://node.test/fhir"
 _CLERK = Actor("clerk", "institution", "hospital-a desk", "hospital-a")
 
@@ -46,7 +58,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def _mappers() -> tuple[dict[str, Any], ...]:
-    """Who it is, what they are called, for what a token is, and when they proved themselves."""
+    """Who it is, what they are called, for what a token is, when they proved themselves and how."""
     audience = {
         "name": "records",
         "protocol": "openid-connect",
@@ -80,12 +92,30 @@ def _mappers() -> tuple[dict[str, Any], ...]:
             "id.token.claim": "true",
         },
     }
-    return subject, username, audience, moment
+    level = {
+        "name": "level",
+        "protocol": "openid-connect",
+        "protocolMapper": "oidc-acr-mapper",
+        "config": {"access.token.claim": "true"},
+    }
+    return subject, username, audience, moment, level
+
+
+def _person(name: str, *credentials: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "username": name,
+        "enabled": True,
+        "email": f"{name}@hospital.example",
+        "emailVerified": True,
+        "firstName": "Li",
+        "lastName": "Ming",
+        "credentials": credentials,
+    }
 
 
 def _realm() -> dict[str, Any]:
     # A realm that names scopes of its own has none of the usual, which tell these.
-    subject, username, audience, moment = _mappers()
+    subject, username, audience, moment, level = _mappers()
     usual = {"enabled": True, "protocol": "openid-connect"}
     return {
         "realm": "health",
@@ -116,21 +146,11 @@ def _realm() -> dict[str, Any]:
                 "publicClient": True,
                 "directAccessGrantsEnabled": True,
                 "redirectUris": ["https://app.example/back"],
-                "protocolMappers": [subject, audience],
+                "protocolMappers": [subject, audience, level],
                 "optionalClientScopes": ["user/Patient.rs"],
             },
         ],
-        "users": [
-            {
-                "username": "clerk",
-                "enabled": True,
-                "email": "clerk@hospital.example",
-                "emailVerified": True,
-                "firstName": "Li",
-                "lastName": "Ming",
-                "credentials": [{"type": "password", "value": _PASSWORD}],
-            }
-        ],
+        "users": [_person("clerk", *_PASSWORDS), _person("nurse", *_PASSWORDS, _CODES)],
     }
 
 
@@ -229,7 +249,7 @@ async def test_people_sign_in_and_out_by_a_keycloak(
 async def test_an_access_token_of_a_keycloak_opens_what_the_account_may_see(
     keycloak: str, pool: asyncpg.Pool[asyncpg.Record], tmp_path: Path
 ) -> None:
-    # A realm without levels of its own calls every sign-in 1.
+    # A realm without levels of its own calls every sign-in 1, and asks this person for a code.
     settings = msgspec.structs.replace(_settings(keycloak, tmp_path), second_factors="1")
     clinic = Clinic(pool, tmp_path, ORIGIN, settings)
     await clinic.fill()
@@ -260,18 +280,22 @@ async def test_an_access_token_of_a_keycloak_opens_what_the_account_may_see(
     form = {
         "grant_type": "password",
         "client_id": "desktop",
-        "username": "clerk",
+        "username": "nurse",
         "password": _PASSWORD,
         "scope": "openid user/Patient.rs",
     }
+    code = pyotp.TOTP(base64.b32encode(_CODE_KEY.encode()).decode()).now()
     async with httpx.AsyncClient(timeout=60) as client:
-        given = await client.post(f"{keycloak}/protocol/openid-connect/token", data=form)
+        tokens = f"{keycloak}/protocol/openid-connect/token"
+        assert (await client.post(tokens, data=form)).status_code == 401, "without a code"
+        given = await client.post(tokens, data={**form, "totp": code})
     assert given.status_code == 200, given.text
     told = given.json()
     mine = bearing(told["access_token"])
     assert (await api.get("/fhir/Patient", headers=mine)).status_code == 401, "nobody's yet"
     claims = await external.prove(told["access_token"], _RECORDS, ("JWT",))
     await external.link(claims["sub"], "clerk")
+    assert claims["acr"] == "1"
     found = await api.get("/fhir/Patient", headers=mine)
     assert found.status_code == 200, found.text
     assert len(found.json()["entry"]) > 1
