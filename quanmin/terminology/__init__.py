@@ -6,6 +6,7 @@ here opens a connection: whoever asks hands one over.
 
 from quanmin.terminology.catalogue import Canonical, Entry, Kind, Pins
 from quanmin.terminology.checking import Check, Verdict
+from quanmin.terminology.choosing import Choice, Choices
 from quanmin.terminology.expanding import Wanted
 from quanmin.terminology.index import TerminologyIndex
 from quanmin.terminology.limits import TermLimits
@@ -16,6 +17,8 @@ __all__ = [
     "Asked",
     "Canonical",
     "Check",
+    "Choice",
+    "Choices",
     "Entry",
     "Kind",
     "Match",

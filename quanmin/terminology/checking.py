@@ -137,7 +137,7 @@ async def _member(
         "select m.shown, m.matched, m.code, c.display, c.is_abstract, c.more"
         f" from ({select}) m left join terminology.concept c"
         " on c.resource = m.resource and c.concept = m.concept"
-        f" where m.url = {bind(code.system)} and m.matched = any({bind(_forms(composer, code))})"
+        f" where m.url = {bind(code.system)} and m.matched = any({bind(forms_of(composer, code))})"
         " order by m.part limit 1"
     )
     try:
@@ -146,7 +146,7 @@ async def _member(
         raise Invalid("a filter of the ValueSet holds no regular expression") from error
 
 
-def _forms(composer: Composer, code: Check) -> list[str]:
+def forms_of(composer: Composer, code: Check) -> list[str]:
     """The code as it is compared: folded where its system does not tell upper from lower case."""
     entries = [e for e in composer.used.systems.values() if e.url == code.system]
     if entries and not all(entry.is_case_sensitive for entry in entries):

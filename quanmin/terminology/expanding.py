@@ -57,12 +57,12 @@ async def expand(
     rows, total = await _fetch(connection, limits, composer, select, wanted)
     codes = [_contained(row) for row in rows]
     if wanted.include_designations or wanted.display_language is not None:
-        given = await _supplemented(connection, rows)
+        given = await supplemented(connection, rows)
         for row, code in zip(rows, codes, strict=True):
             pair = row["url"], row["matched"]
             designations = [
                 *composer.given.get(pair, ()),
-                *_designations(row),
+                *own_designations(row),
                 *given.get(pair, ()),
             ]
             _speak(code, designations, wanted)
@@ -89,16 +89,9 @@ async def _fetch(
 ) -> tuple[list[asyncpg.Record], int]:
     bind = composer.binding.bind
     conditions = [*_conditions(composer, wanted)] or ["true"]
-    # A code is listed where it stands first.
-    each_once = (
-        select
-        if " union all " not in select and "unnest" not in select
-        else f"select distinct on (u.url, u.matched) u.* from ({select}) u"
-        " order by u.url, u.matched, u.part, u.place"
-    )
     asked = limits.expansion_codes_max if wanted.count is None else wanted.count
     chosen = (
-        f"from ({each_once}) m left join terminology.concept c"
+        f"from ({each_once(select)}) m left join terminology.concept c"
         " on c.resource = m.resource and c.concept = m.concept"
         f" where {' and '.join(conditions)}"
     )
@@ -126,6 +119,16 @@ async def _fetch(
     return rows, total
 
 
+def each_once(select: str) -> str:
+    """The select of a composition with each code once, where it stands first."""
+    if " union all " not in select and "unnest" not in select:
+        return select
+    return (
+        f"select distinct on (u.url, u.matched) u.* from ({select}) u"
+        " order by u.url, u.matched, u.part, u.place"
+    )
+
+
 def _conditions(composer: Composer, wanted: Wanted) -> list[str]:
     bind = composer.binding.bind
     conditions = []
@@ -135,8 +138,12 @@ def _conditions(composer: Composer, wanted: Wanted) -> list[str]:
         conditions.append("c.is_abstract is not true")
     if wanted.excluded_systems:
         conditions.append(f"m.url <> all({bind(list(wanted.excluded_systems))}::text[])")
-    conditions += [_found(bind, word) for word in _looked_for(wanted.filter or "")]
-    return conditions
+    return [*conditions, *found_by_words(composer, wanted.filter or "")]
+
+
+def found_by_words(composer: Composer, text: str) -> list[str]:
+    """The conditions of a text filter: every word of it is found."""
+    return [_found(composer.binding.bind, word) for word in _looked_for(text)]
 
 
 def _looked_for(text: str) -> list[str]:
@@ -177,12 +184,13 @@ def _contained(row: Any) -> dict[str, Any]:
     return code
 
 
-def _designations(row: Any) -> list[dict[str, Any]]:
+def own_designations(row: Any) -> list[dict[str, Any]]:
+    """What a code system calls a concept, beside its display."""
     more = msgspec.json.decode(row["more"]) if row["more"] else {}
     return list(more.get("designation", ()))
 
 
-async def _supplemented(
+async def supplemented(
     connection: Connection, rows: Sequence[Any]
 ) -> dict[tuple[str, str], list[dict[str, Any]]]:
     """What supplements add, by system and code."""

@@ -16,6 +16,7 @@ from quanmin.terminology.checking import (
     concept_row,
     member,
 )
+from quanmin.terminology.choosing import Choice, Choices, choose, chosen
 from quanmin.terminology.concepts import Described, Relation, look_up, relate
 from quanmin.terminology.expanding import Wanted, expand
 from quanmin.terminology.limits import TermLimits
@@ -90,6 +91,34 @@ class Terms:
             row["concept"],
         )
         return frozenset({(entry.url, row["code"])} | {(entry.url, each["code"]) for each in rows})
+
+    # ---- for people who choose -----------------------------------------------------------------
+
+    async def choose(
+        self,
+        head: Mapping[str, Any],
+        *,
+        words: str = "",
+        after: str = "",
+        count: int,
+        language: str | None = None,
+    ) -> Choices:
+        """See `choosing.choose`."""
+        return await choose(
+            self._connection,
+            self._limits,
+            head,
+            words=words,
+            after=after,
+            count=count,
+            language=language,
+        )
+
+    async def chosen(
+        self, head: Mapping[str, Any], codes: Sequence[Check], language: str | None = None
+    ) -> dict[Pair, Choice]:
+        """See `choosing.chosen`."""
+        return await chosen(self._connection, self._limits, head, codes, language)
 
     # ---- the operations -----------------------------------------------------------------------
 

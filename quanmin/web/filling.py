@@ -9,6 +9,7 @@ from pathlib import Path
 from starlette.responses import Response
 
 from quanmin.fhir.json import Json, decode
+from quanmin.web.pickers import with_codes
 from quanmin.web.questionnaires import (
     Answered,
     around,
@@ -18,6 +19,7 @@ from quanmin.web.questionnaires import (
     transaction,
 )
 from quanmin.web.records import DeclaredRecords
+from quanmin.web.uploads import with_files
 from quanmin.web.visit import Visit
 from quanmin.workflow.forms import Form, compile_form
 
@@ -31,18 +33,20 @@ def form_in(folder: Path, name: str) -> Form:
 async def answered(
     visit: Visit, records: DeclaredRecords, form: Form, patient: str, *, back: str
 ) -> tuple[Answered | None, Response]:
-    """What was sent of a form about a Patient, None unless it may be stored; and the page that
-    shows it, with what is wrong with it.
+    """What was sent of a form about a Patient, None unless it may be stored; and the answer: the
+    page that shows it, with what is wrong with it, or else the way back.
     """
     subject = {"reference": f"Patient/{patient}"}
     head: dict[str, Json] = {"status": "in-progress", "subject": subject}
-    within = around(visit)
-    begun = await opened(records, form, within, head)
+    begun = await opened(records, form, around(visit), head)
+    await with_files(visit, begun)
+    within = await with_codes(visit, records, begun)
     if visit.request.method == "GET":
         return None, questionnaire_page(visit, begun, back=back)
     sent = taken(visit, form, within, begun.response())
-    shown = questionnaire_page(visit, sent.filling, back=back, found=sent.faults)
-    return (sent if sent.may_be_sent else None), shown
+    if sent.may_be_sent:
+        return sent, visit.go(back)
+    return None, questionnaire_page(visit, sent.filling, back=back, found=sent.faults)
 
 
 def entries_of(sent: Answered, labels: Sequence[Json] = ()) -> list[Json]:

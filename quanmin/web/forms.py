@@ -4,14 +4,14 @@ that stands before what stops people.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any, Literal
 
 import msgspec
 from starlette.responses import Response
 
-from quanmin.base.problems import Problem
+from quanmin.base.problems import Conflict, Invalid, Problem
 from quanmin.web.visit import Visit
 
 _CONFIRMED = "confirmed"
@@ -71,7 +71,7 @@ class Sent:
         """Whether nothing is wrong so far."""
         return not (self.faults or self.general)
 
-    def blame(self, problem: Problem, fields: dict[str, str]) -> None:
+    def blame(self, problem: Problem, fields: Mapping[str, str]) -> None:
         """Say beside its field what a problem tells of it: `fields` gives the field for what an
         issue's expression ends with. What belongs to none is said above the form.
         """
@@ -85,6 +85,12 @@ class Sent:
         if self.exact:
             self.general = self._visit.say("The register does not take this.")
 
+    def blaming(self, fields: Mapping[str, str] | None = None, *also: type[Problem]) -> Blaming:
+        """Tell on the form, as `blame` does, why what is done within is refused as invalid or as in
+        conflict, or as `also`; then it goes on after it. What does more within ends with a return.
+        """
+        return Blaming(self, fields or {}, (Invalid, Conflict, *also))
+
     def shown(self, fields: Iterable[Field]) -> list[Field]:
         """The fields with what was filled in and what is wrong with it."""
         sent = self._visit.sent
@@ -96,6 +102,25 @@ class Sent:
             )
             for field in fields
         ]
+
+
+class Blaming:
+    """What `Sent.blaming` gives."""
+
+    def __init__(
+        self, sent: Sent, fields: Mapping[str, str], told: tuple[type[Problem], ...]
+    ) -> None:
+        self._sent, self._fields, self._told = sent, fields, told
+
+    def __enter__(self) -> None:
+        """Nothing was refused yet."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> bool:
+        """Whether it was refused in a way that is told on the form."""
+        if not isinstance(error, self._told):
+            return False
+        self._sent.blame(error, self._fields)
+        return True
 
 
 def form_page(

@@ -15,17 +15,21 @@ from urllib.parse import unquote
 import msgspec
 from starlette.responses import Response
 
-from quanmin.base.problems import Malformed
 from quanmin.fhir.json import Json, decode
 from quanmin.fhir.path import Terminology
+from quanmin.web.buttons import ADD, DRAFT, DROP, SEND, pressed
 from quanmin.web.forms import Cell
+from quanmin.web.pickers import Pick, chosen_of, pick_of, settled
 from quanmin.web.records import DeclaredRecords
+from quanmin.web.uploads import FileShown, shown_files
 from quanmin.web.visit import Visit
 from quanmin.workflow.forms import (
     Around,
     Fault,
     Filling,
     Form,
+    Item,
+    documents,
     extract,
     fill,
     label,
@@ -39,12 +43,13 @@ from quanmin.workflow.forms.filling import Place
 from quanmin.workflow.forms.model import FaultCode, Option
 from quanmin.workflow.forms.sending import offered
 
-ACTION: Final = "do"
-SEND, DRAFT, LOOK, ADD, DROP = "send", "draft", "look", "add", "drop"
-_OURS: Final = frozenset({"token", "lang", "large", ACTION})
 # Beyond so many options a list is easier to use than buttons beside each other.
 _BUTTONS_MAX: Final = 6
 _HITS_MAX: Final = 200
+# What is wrong with a draft as well: it would be lost.
+_UNREAD: Final = frozenset(
+    {"unreadable", "unchosen", "no-list", "file-empty", "file-size", "file-kind", "file-gone"}
+)
 
 
 class Field(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +70,10 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     faults: tuple[str, ...] = ()
     is_needed: bool = False
     length_max: int = 4000
+    pick: Pick | None = None
+    is_many: bool = False
+    files: tuple[FileShown, ...] = ()
+    accepts: str = ""
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,6 +117,13 @@ async def opened(
     """A new response, filled in from the records that the form asks for; `head` gives its subject
     and what else stands beside the answers. A query that finds more than 200 records is cut.
     """
+    return prefill(form, await recalled(records, form, within), head)
+
+
+async def recalled(records: DeclaredRecords, form: Form, within: Around) -> Around:
+    """The same with what the form asks of the records: what is calculated from it needs it as well
+    when a draft is opened again.
+    """
     found: dict[str, Json] = dict(within.variables)
     for name, search in questions(form, within).items():
         type_, _, asked = search.partition("?")
@@ -119,7 +135,7 @@ async def opened(
         hits = await records.find(type_, *_plain(pairs), count=_count(asked))
         entries = [{"resource": decode(hit.body)} for hit in hits.matches if hit.body]
         found[name] = {"resourceType": "Bundle", "type": "searchset", "entry": entries}
-    return prefill(form, msgspec.structs.replace(within, variables=found), head)
+    return msgspec.structs.replace(within, variables=found)
 
 
 def reopened(form: Form, within: Around, response: Json) -> Filling:
@@ -128,35 +144,36 @@ def reopened(form: Form, within: Around, response: Json) -> Filling:
 
 
 def taken(visit: Visit, form: Form, within: Around, start: Json) -> Answered:
-    """What was sent of a form's fields, over the response it began with.
+    """What was sent of a form's fields, over the response it began with. A form that asks for codes
+    of a terminology needs `with_codes` first.
 
     Raises Malformed for a button that the page did not have.
     """
-    action, _, where = visit.sent.get(ACTION, SEND).partition(" ")
-    if action not in {SEND, DRAFT, LOOK, ADD, DROP}:
-        raise Malformed("this page has no such button: open it again")
-    fields: dict[str, Sequence[str]] = {
-        name: texts for name, texts in visit.sent_all.items() if name not in _OURS
-    }
-    if action == ADD:
-        fields[f"{where}.{_after(fields, where)}/"] = ("",)
-    elif action == DROP:
-        fields = _without(fields, where)
+    button = pressed(visit)
+    action = button.action
+    fields = settled(form, within, button)
     filling = fill(form, within, fields, start)
     found = tuple(faults(filling)) if action in {SEND, DRAFT} else ()
     if action == DRAFT:  # what is missing may still come
-        found = tuple(one for one in found if one.code == "unreadable")
+        found = tuple(one for one in found if one.code in _UNREAD)
     return Answered(filling, action, found)
 
 
 def transaction(filling: Filling, response: Json) -> Json:
-    """A transaction Bundle of the finished response and all that is made of it."""
-    bundle = extract(filling)
+    """A transaction Bundle of the finished response, all that is made of it, and its files."""
+    bundle = kept_as_it_is(filling, response)
+    own, *files = bundle["entry"]
+    return {**bundle, "entry": [own, *extract(filling)["entry"], *files]}
+
+
+def kept_as_it_is(filling: Filling, response: Json) -> Json:
+    """A transaction Bundle of a response, such as a draft, and of its files."""
     request = {"method": "POST", "url": "QuestionnaireResponse"}
     if response.get("id"):
         request = {"method": "PUT", "url": f"QuestionnaireResponse/{response['id']}"}
     own = {"resource": response, "request": request}
-    return {**bundle, "entry": [own, *bundle["entry"]]}
+    entries = [own, *documents(filling)]
+    return {"resourceType": "Bundle", "type": "transaction", "entry": entries}
 
 
 def questionnaire_page(
@@ -174,16 +191,23 @@ def questionnaire_page(
     `template` may extend the kit's, `values` are what it needs beyond.
     """
     shown = _Showing(visit, filling, found)
+    sections = shown.sections(filling.places)
     stops = [fault for fault in found if not fault.is_warning]
     return visit.page(
         template,
         status=422 if stops else 200,
         title=filling.form.title.told(visit.language),
-        sections=shown.sections(filling.places),
-        faults=[(one.place, shown.label(one), shown.told(one)) for one in found],
+        sections=sections,
+        faults=[
+            (one.place, label_of(filling.form, one, visit.language), told_fault(visit, one))
+            for one in found
+        ],
         back=back,
         may_draft=may_draft,
-        has_more=_changes(filling.form),
+        has_more=_changes(filling.form) or shown.has_picks,
+        has_picks=shown.has_picks,
+        has_script=shown.has_picks,
+        has_files=shown.has_files,
         **values,
     )
 
@@ -205,6 +229,7 @@ def side_by_side(
 class _Showing:
     def __init__(self, visit: Visit, filling: Filling, found: Sequence[Fault]) -> None:
         self._visit, self._filling, self._found = visit, filling, found
+        self.has_picks = self.has_files = False
 
     def sections(self, places: Sequence[Place]) -> tuple[Section, ...]:
         counts: dict[str, int] = {}
@@ -219,18 +244,6 @@ class _Showing:
             )
             shown.append(self._section(place, counts[place.item.link_id], is_last=is_last))
         return tuple(shown)
-
-    def label(self, fault: Fault) -> str:
-        """The words of the item that a fault is of; of the form's own rules none."""
-        item = self._filling.form.by_link.get(fault.link_id)
-        return item.words.told(self._visit.language) if item else ""
-
-    def told(self, fault: Fault) -> str:
-        """What is wrong, in the language of the page."""
-        said = fault.words.told(self._visit.language) if fault.words else ""
-        if said:
-            return said
-        return _wrong(self._visit.say, fault.code).replace("{limit}", fault.limit)
 
     def _section(self, place: Place, count: int, *, is_last: bool) -> Section:
         item = place.item
@@ -250,11 +263,15 @@ class _Showing:
         )
 
     def _faults_of(self, place: Place) -> tuple[str, ...]:
-        return tuple(self.told(one) for one in self._found if one.place == place.key)
+        return tuple(told_fault(self._visit, one) for one in self._found if one.place == place.key)
 
     def _field(self, place: Place, label: str) -> Field:
         item, language = place.item, self._visit.language
-        options = offered(place, self._filling.around)
+        within = self._filling.around
+        pick = pick_of(self._visit, self._filling.form, place, within)
+        self.has_picks |= pick is not None
+        options = offered(place, within)
+        self.has_files |= item.kind == "attachment"
         typed = [value for one in place.answers for name, value in one.items()
                  if name == "valueString"]  # fmt: skip
         is_open_choice = item.kind == "open-choice"
@@ -262,13 +279,10 @@ class _Showing:
         return Field(
             key=place.key,
             label=label,
-            kind=_kind(place, options),
-            texts=place.unread or tuple(_texts(place)),
-            choices=tuple((one.code, one.words.told(language)) for one in options)
-            if item.kind != "boolean"
-            else (("true", self._visit.say("Yes")), ("false", self._visit.say("No"))),
-            chosen=frozenset(str(code).lower() if code in {"True", "False"} else code
-                             for code in place.codes),
+            kind=control_of(item, options) if pick is None or item.is_fixed else "pick",
+            texts=place.unread or tuple(texts_of(place)),
+            choices=self._choices(place, options, is_picked=pick is not None),
+            chosen=self._chosen(place, is_picked=pick is not None),
             units=tuple((one.code, one.words.told(language)) for one in item.units),
             unit=next((one.code for one in item.units if one.value.get("code") == unit), ""),
             other=(typed[0] if typed else "") if is_open_choice and options else None,
@@ -276,7 +290,43 @@ class _Showing:
             faults=self._faults_of(place),
             is_needed=item.is_needed,
             length_max=item.length_max or 4000,
+            pick=pick,
+            is_many=item.repeats,
+            files=shown_files(within.files, _attachments(place)),
+            accepts=",".join(self._visit.house.settings.pages.upload_kinds),
         )  # fmt: skip
+
+    def _chosen(self, place: Place, *, is_picked: bool) -> frozenset[str]:
+        if is_picked:
+            return frozenset(chosen_of(place, self._filling.around))
+        return frozenset(
+            str(code).lower() if code in {"True", "False"} else code for code in place.codes
+        )
+
+    def _choices(
+        self, place: Place, options: Sequence[Option], *, is_picked: bool
+    ) -> tuple[tuple[str, str], ...]:
+        """What may be chosen (code, words); of what is looked for by typing what is chosen."""
+        say = self._visit.say
+        if place.item.kind == "boolean":
+            return ("true", say("Yes")), ("false", say("No"))
+        if is_picked:
+            return tuple(chosen_of(place, self._filling.around).items())
+        return tuple((one.code, one.words.told(self._visit.language)) for one in options)
+
+
+def label_of(form: Form, fault: Fault, language: str) -> str:
+    """The words of the item that a fault is of; of the form's own rules none."""
+    item = form.by_link.get(fault.link_id)
+    return item.words.told(language) if item else ""
+
+
+def told_fault(visit: Visit, fault: Fault) -> str:
+    """What is wrong, in the language of the page."""
+    said = fault.words.told(visit.language) if fault.words else ""
+    if said:
+        return said
+    return _wrong(visit.say, fault.code).replace("{limit}", fault.limit)
 
 
 _KINDS: Final[Mapping[str, str]] = {
@@ -288,6 +338,7 @@ _KINDS: Final[Mapping[str, str]] = {
     "decimal": "number",
     "quantity": "number",
     "boolean": "buttons",
+    "attachment": "files",
 }
 
 
@@ -306,11 +357,21 @@ def _wrong(say: Callable[[str], str], code: FaultCode) -> str:
         "alone": say("One of these excludes the others."),
         "unit": say("The unit is one of {limit}."),
         "rule": say("This does not fit the other answers."),
+        "file-empty": say("This file is empty."),
+        "file-size": say("A file has at most {limit}."),
+        "file-kind": say("A file is one of {limit}, whole and nothing else."),
+        "file-gone": say("This file is not here any more: choose it again."),
+        "unchosen": say("Choose one of what is found, or empty the box."),
+        "unknown-code": say("The code {limit} is not one of the list: look for another."),
+        "no-list": say(
+            "The list of codes is not on this node: leave this empty, and tell whoever"
+            " runs the node."
+        ),
     }[code]
 
 
-def _kind(place: Place, options: Sequence[Option]) -> str:
-    item = place.item
+def control_of(item: Item, options: Sequence[Option]) -> str:
+    """By what an item of these options is answered on a page."""
     if item.is_fixed or item.calculated is not None:
         return "fixed"
     if options:
@@ -321,7 +382,13 @@ def _kind(place: Place, options: Sequence[Option]) -> str:
     return _KINDS.get(item.kind, "text")
 
 
-def _texts(place: Place) -> list[str]:
+def _attachments(place: Place) -> dict[str, Json]:
+    """The files of a question by their address."""
+    found = (one.get("valueAttachment") for one in place.answers)
+    return {str(one.get("url", "")): one for one in found if one is not None}
+
+
+def texts_of(place: Place) -> list[str]:
     """What stands in a field: a number, a day, the words of a code."""
     found = []
     for answer in place.answers:
@@ -334,30 +401,6 @@ def _texts(place: Place) -> list[str]:
             else:
                 found.append(str(value))
     return found
-
-
-def _after(fields: Mapping[str, Sequence[str]], stem: str) -> int:
-    """The index after the last occurrence of a group."""
-    pattern = re.compile(re.escape(stem) + r"\.(\d{1,3})/")
-    found = [int(match[1]) for name in fields if (match := pattern.match(name))]
-    return max(found, default=-1) + 1
-
-
-def _without(fields: Mapping[str, Sequence[str]], key: str) -> dict[str, Sequence[str]]:
-    """The fields without those of one occurrence; those after it move up."""
-    stem, _, gone = key.rpartition(".")
-    if not gone.isdecimal():
-        raise Malformed("this page has no such button: open it again")
-    pattern = re.compile(re.escape(stem) + r"\.(\d{1,3})(/.*)")
-    kept: dict[str, Sequence[str]] = {}
-    for name, texts in fields.items():
-        match = pattern.fullmatch(name)
-        at = int(match[1]) if match else -1
-        if match and at == int(gone):
-            continue
-        moved = f"{stem}.{at - 1}{match[2]}" if match and at > int(gone) else name
-        kept[moved] = texts
-    return kept
 
 
 def _changes(form: Form) -> bool:

@@ -38,8 +38,8 @@ Shaped = Any
 Truth = Callable[[Any], bool | None]
 Items = Callable[[Any], list[Any]]
 
-# Dates that compare as texts do: both of one form, and in one zone if they have any.
-_COMPARABLE = re.compile(r"[0-9-]+(?:T[0-9:]+)?(?P<zone>Z|[+-]\d\d:\d\d)?\Z")
+# Dates that compare as texts do: both of one length, and in one zone if they have any.
+_COMPARABLE = re.compile(r"[0-9-]+(?:T[0-9:]+(?:\.[0-9]+)?)?(?P<zone>Z|[+-]\d\d:\d\d)?\Z")
 _COMPARING: dict[str, Callable[[Any, Any], Any]] = {
     "<": operator.lt,
     "<=": operator.le,

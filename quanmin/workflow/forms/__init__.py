@@ -5,6 +5,7 @@ Nothing here reads or writes: what a form is filled from is handed in, what come
 
 from quanmin.workflow.forms.answers import answers, label, words_of
 from quanmin.workflow.forms.compiling import compile_form
+from quanmin.workflow.forms.documents import documents
 from quanmin.workflow.forms.extracting import extract
 from quanmin.workflow.forms.filling import Filling, open_response
 from quanmin.workflow.forms.model import Around, Fault, Form, Item, Option, Words
@@ -21,6 +22,7 @@ __all__ = [
     "Words",
     "answers",
     "compile_form",
+    "documents",
     "extract",
     "fill",
     "label",

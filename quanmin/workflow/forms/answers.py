@@ -6,7 +6,7 @@ from typing import Any
 
 from quanmin.fhir.json import Json
 from quanmin.workflow.forms.compiling import option_words
-from quanmin.workflow.forms.model import Form
+from quanmin.workflow.forms.model import Form, Item
 
 
 def answers(response: Json) -> dict[str, Any]:
@@ -28,7 +28,8 @@ def answers(response: Json) -> dict[str, Any]:
 def words_of(form: Form, response: Json, language: str) -> dict[str, str]:
     """The answers in words, by link id in the order of the form; none for what was not answered."""
     said = answers(response)
-    return {link: _words(said[link], language) for link in form.by_link if link in said}
+    asked = {link: item for link, item in form.by_link.items() if link in said}
+    return {link: _told(item, said[link], language) for link, item in asked.items()}
 
 
 def label(form: Form, link: str, language: str) -> str:
@@ -37,12 +38,21 @@ def label(form: Form, link: str, language: str) -> str:
     return item.words.told(language) if item else link
 
 
+def _told(item: Item, value: Any, language: str) -> str:
+    """An answer in words; of one that is looked for by its code the code as well."""
+    words = _words(value, language)
+    code = value.get("code", "") if isinstance(value, dict) and item.is_looked_for else ""
+    return f"{code} {words}" if code and code != words else words
+
+
 def _words(value: Any, language: str) -> str:
     if isinstance(value, bool):
         zh, en = ("是", "Yes") if value else ("否", "No")
         return zh if language == "zh" else en
     if isinstance(value, dict) and "value" in value:
         return f"{value['value']} {value.get('unit') or ''}".strip()
+    if isinstance(value, dict) and "contentType" in value:
+        return str(value.get("title") or value["contentType"])
     if isinstance(value, dict):
         return option_words(value).told(language)
     text = str(value)

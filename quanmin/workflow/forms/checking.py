@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
+from typing import Final
 
 from quanmin.fhir.json import Json
 from quanmin.fhir.path import PathProblem, compile_path
 from quanmin.workflow.forms.filling import Filling, Place, Seen
 from quanmin.workflow.forms.model import Constraint, Fault, FaultCode, code_of
 from quanmin.workflow.forms.sending import offered
+
+_OF_FILES: Final[tuple[FaultCode, ...]] = ("file-empty", "file-size", "file-kind")
 
 
 def faults(filling: Filling) -> list[Fault]:
@@ -37,7 +40,7 @@ def _of_place(filling: Filling, place: Place) -> Iterator[Fault]:
             yield fault("needed")
         return
     if place.unread:
-        yield fault("unreadable")
+        yield from (fault(*one) for one in _unread(filling, place))
         return
     if item.is_needed and not place.answers:
         yield fault("needed")
@@ -55,12 +58,26 @@ def _of_place(filling: Filling, place: Place) -> Iterator[Fault]:
             yield from (fault(*one) for one in _of_value(filling, place, element, value))
 
 
+def _unread(filling: Filling, place: Place) -> Iterator[tuple[FaultCode, str]]:
+    """Why what was typed or sent is no answer."""
+    codes = filling.around.codes
+    if place.item.kind == "attachment":
+        for text in place.unread:
+            code, _, limit = text.partition(" ")
+            yield next((one for one in _OF_FILES if one == code), "file-gone"), limit
+    elif not place.item.is_coded or codes is None:
+        yield "unreadable", ""
+    else:
+        yield ("unchosen" if codes.is_here(place.item.value_set) else "no-list"), ""
+
+
 def _of_value(
     filling: Filling, place: Place, element: str, value: Json
 ) -> Iterator[tuple[FaultCode, str]]:
     item = place.item
     if (item.options or item.value_set) and not _is_option(filling, place, element, value):
-        yield "not-an-option", ""
+        is_code = item.is_coded and isinstance(value, dict) and filling.around.codes is not None
+        yield ("unknown-code", str(value.get("code"))) if is_code else ("not-an-option", "")
     if item.kind == "quantity" and item.units:
         if value.get("code") not in {one.value.get("code") for one in item.units}:
             yield "unit", ", ".join(one.words.text for one in item.units)
@@ -95,7 +112,9 @@ def _is_option(filling: Filling, place: Place, element: str, value: Json) -> boo
     options = offered(place, filling.around)
     if options:
         return code_of(value) in {option.code for option in options}
-    terminology = filling.around.terminology
+    codes, terminology = filling.around.codes, filling.around.terminology
+    if codes is not None:
+        return isinstance(value, dict) and codes.coding(item.value_set, code_of(value)) is not None
     if terminology is None or not isinstance(value, dict):
         return False
     code = str(value.get("code", ""))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from typing import Any, get_args
 
 import msgspec
@@ -31,6 +32,7 @@ _KINDS: frozenset[str] = frozenset(get_args(Kind))
 _OPERATORS: frozenset[str] = frozenset(get_args(Operator))
 _HOLE = re.compile(r"\{\{(.*?)\}\}")
 _DEPTH_MAX = 12
+_IS_NAME = re.compile(r"[^/~\s]{1,255}")
 
 
 def compile_form(questionnaire: Json) -> Form:
@@ -100,6 +102,11 @@ class _Compiler:
         if not link or link in self._by_link:
             self._blame("an item needs a linkId of its own", f"{place}.linkId")
             return None
+        if not _IS_NAME.fullmatch(link):
+            self._blame(
+                "a linkId has neither / nor ~ nor blanks: it names a field", f"{place}.linkId"
+            )
+            return None
         if kind not in _KINDS:
             self._blame(f"items of type {kind} are not carried out", f"{place}.type")
             return None
@@ -121,7 +128,7 @@ class _Compiler:
             control=_control(one),
             options=tuple(self._options(one, kind, place)),
             value_set=str(one.get("answerValueSet", "")),
-            units=_units(one),
+            units=tuple(self._unit_options(one, place)),
             conditions=tuple(self._conditions(one, place)),
             is_any=one.get("enableBehavior") == "any",
             enabled=self._extension_path(one, known.ENABLED, place),
@@ -138,6 +145,8 @@ class _Compiler:
             pattern=self._pattern(one, place),
             count_min=_whole(valued(one, known.COUNT_MIN)),
             count_max=_whole(valued(one, known.COUNT_MAX)),
+            bytes_max=_bytes(valued(one, known.BYTES_MAX)),
+            media_types=tuple(str(value_of(e)) for e in extensions(one, known.MEDIA_TYPE)),
             templates=self._templates(one, place),
             allocated=_allocated(one),
         )
@@ -158,6 +167,8 @@ class _Compiler:
         is_choice = item.kind in {"choice", "open-choice"}
         if is_choice and not (item.options or item.value_set):
             self._blame("a choice needs answerOption or answerValueSet", place)
+        if item.value_set and not is_choice:
+            self._blame("an answerValueSet is of a choice or an open-choice (que-5)", place)
         if item.kind == "reference" and not item.options:
             self._blame("a reference is chosen of answerOption: list them", place)
         if item.calculated is not None and not item.is_fixed:
@@ -173,6 +184,34 @@ class _Compiler:
             value = option[element]
             is_alone = valued(option, known.ALONE) is True
             yield Option(element, value, option_words(value), is_alone)
+        yield from self._contained_options(str(one.get("answerValueSet", "")), place)
+
+    def _contained_options(self, reference: str, place: str) -> Iterator[Option]:
+        """The codes that a ValueSet within the form names one by one; none of one that is composed
+        by rules, whose codes are the terminology's matter, nor of one that stands elsewhere.
+        """
+        if not reference.startswith("#"):
+            return
+        held = self._contained.get(reference[1:], {})
+        compose = held.get("compose") or {}
+        parts = compose.get("include") or []
+        if held.get("resourceType") != "ValueSet" or not parts:
+            self._blame(f"the form contains no ValueSet {reference} with a compose", place)
+            return
+        if compose.get("exclude") or not all(_names_codes(one) for one in parts):
+            return
+        for part in parts:
+            for concept in part["concept"]:
+                coding = {"system": part["system"], "code": concept["code"]}
+                said = {"display": concept["display"]} if concept.get("display") else {}
+                yield Option("valueCoding", coding | said, _called(concept))
+
+    def _unit_options(self, one: Json, place: str) -> Iterator[Option]:
+        named = str(valued(one, known.UNIT_SET) or "")
+        found = tuple(self._contained_options(named, place))
+        if named and not found:
+            self._blame("the units of a ValueSet are named one by one within the form", place)
+        yield from (*_units(one), *found)
 
     def _conditions(self, one: Json, place: str) -> Iterator[Condition]:
         listed = one.get("enableWhen", [])
@@ -373,6 +412,22 @@ def _control(one: Json) -> str:
     return str(codings[0].get("code", "")) if codings else ""
 
 
+def _names_codes(include: Json) -> bool:
+    """Whether a part of a composition is a list of codes."""
+    listed = include.get("concept") or ()
+    is_listed = include.get("system") and listed and not include.get("valueSet")
+    return bool(is_listed) and all(one.get("code") for one in listed)
+
+
+def _called(concept: Json) -> Words:
+    """What a value set calls a code, and its designations by language."""
+    given = concept.get("designation") or ()
+    translations = {
+        str(one["language"]): str(one.get("value", "")) for one in given if one.get("language")
+    }
+    return Words(str(concept.get("display") or concept["code"]), translations)
+
+
 def _units(one: Json) -> tuple[Option, ...]:
     listed = [value_of(found) for found in extensions(one, known.UNIT_OPTION)]
     single = valued(one, known.UNIT)
@@ -393,6 +448,11 @@ def _initial(one: Json) -> Iterator[tuple[str, Json]]:
 
 def _allocated(element: Json) -> tuple[str, ...]:
     return tuple(str(value_of(one)) for one in extensions(element, known.ALLOCATED))
+
+
+def _bytes(megabytes: Json) -> int | None:
+    """How large a file may be (R4 extension maxSize)."""
+    return int(megabytes * 1_000_000) if isinstance(megabytes, Decimal | int) else None
 
 
 def _whole(value: Json) -> int | None:

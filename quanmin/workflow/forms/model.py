@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, tzinfo
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -14,6 +14,7 @@ from quanmin.fhir.path import Environment, Path, Terminology
 Kind = Literal[
     "group", "display", "boolean", "decimal", "integer", "date", "dateTime", "time", "string",
     "text", "url", "choice", "open-choice", "quantity", "reference",
+    "attachment",
 ]  # fmt: skip
 Operator = Literal["exists", "=", "!=", ">", "<", ">=", "<="]
 
@@ -32,6 +33,7 @@ VALUE_OF: Mapping[str, str] = {
     "open-choice": "valueCoding",
     "quantity": "valueQuantity",
     "reference": "valueReference",
+    "attachment": "valueAttachment",
 }
 
 
@@ -128,9 +130,21 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     pattern: str = ""
     count_min: int | None = None
     count_max: int | None = None
+    bytes_max: int | None = None
+    media_types: tuple[str, ...] = ()
     templates: tuple[Template, ...] = ()
     allocated: tuple[str, ...] = ()
     items: tuple[Item, ...] = ()
+
+    @property
+    def is_coded(self) -> bool:
+        """Whether it is answered by codes of a value set that the form does not list itself."""
+        return bool(self.value_set) and self.kind in {"choice", "open-choice"} and not self.options
+
+    @property
+    def is_looked_for(self) -> bool:
+        """Whether its code is looked for by typing however few there are."""
+        return self.is_coded and self.control in {"autocomplete", "lookup"}
 
 
 class Template(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,11 +191,40 @@ class Form(msgspec.Struct, frozen=True, kw_only=True):
         """What a response names as its Questionnaire."""
         return f"{self.url}|{self.version}" if self.version else self.url
 
+    def contained(self, reference: str) -> Json | None:
+        """The resource that the form holds under a reference (`#id`); None for none."""
+        held = self.source.get("contained") or ()
+        return next((one for one in held if f"#{one.get('id')}" == reference), None)
+
+
+class Codes(Protocol):
+    """What was asked of a terminology before a form is filled in: it answers of nothing else."""
+
+    def is_here(self, value_set: str) -> bool:
+        """Whether the codes of a value set are known."""
+
+    def listed(self, value_set: str) -> Sequence[Option] | None:
+        """The options of a value set; None for one that is too large to list."""
+
+    def coding(self, value_set: str, code: str) -> Json | None:
+        """A code (`system|code`) as the value set has it; None where it has it not."""
+
+
+class Files(Protocol):
+    """The files that a form is answered with."""
+
+    def attachment(self, token: str) -> Json | None:
+        """The Attachment that a field stands for; None for none that is here."""
+
+    def content(self, url: str) -> bytes | None:
+        """What is in a file that is to be stored; None for one that is stored."""
+
 
 class Around(msgspec.Struct, frozen=True, kw_only=True):
     """What the expressions of a form may ask: the moment, what launched it, what was read for it.
 
-    `members` gives the options of a value set, None for one that is too large to list.
+    `members` gives the options of a value set that the application knows itself, None for others;
+    `codes` knows those of the node's terminology.
     """
 
     now: datetime
@@ -189,6 +232,8 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
     variables: Mapping[str, Any] = {}
     terminology: Terminology | None = None
     members: Callable[[str], Sequence[Option] | None] | None = None
+    codes: Codes | None = None
+    files: Files | None = None
 
     def environment(self, more: Mapping[str, Any]) -> Environment:
         """The environment of one evaluation."""
@@ -202,7 +247,8 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
 
 FaultCode = Literal[
     "needed", "unreadable", "not-an-option", "too-low", "too-high", "too-long", "wrong-form",
-    "too-few", "too-many", "too-precise", "alone", "unit", "rule",
+    "too-few", "too-many", "too-precise", "alone", "unit", "rule", "unchosen", "unknown-code",
+    "no-list", "file-empty", "file-size", "file-kind", "file-gone",
 ]  # fmt: skip
 
 

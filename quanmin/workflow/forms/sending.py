@@ -1,7 +1,9 @@
 """Reads what was sent of a form's fields back into answers.
 
 A field is named by the key of its place; beside it `~unit` holds the unit of a quantity, `~other`
-what was typed where an open choice allows it.
+what was typed where an open choice allows it, `~find` what was typed to look for a code and led to
+none, `~refused` why a file was not taken. Of a value set that is not listed a code stands as
+`system|code`, other words behind `~`.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from quanmin.fhir.json import Json
 from quanmin.workflow.forms.filling import GROUPS_MAX, Filling, Place, open_response, quantity
 from quanmin.workflow.forms.model import VALUE_OF, Around, Form, Item, Option
 
-UNIT, OTHER = "~unit", "~other"
+UNIT, OTHER, TYPED, REFUSED, AS_TYPED = "~unit", "~other", "~find", "~refused", "~"
 _NUMBER: Final = re.compile(r"[+-]?\d{1,30}(\.\d{1,30})?")
 _FULL_WIDTH: Final = str.maketrans("０１２３４５６７８９．－＋", "0123456789.-+")
 
@@ -86,6 +88,10 @@ def _take(place: Place, sent: Sent, around: Around) -> None:
     other = next(iter(sent.get(place.key + OTHER, ())), "").strip()
     if other and place.item.kind == "open-choice":
         answers.append({"valueString": other})
+    if place.item.is_coded:
+        unread += [text for text in sent.get(place.key + TYPED, ()) if text.strip()]
+    if place.item.kind == "attachment":
+        unread = ["file-gone" for _ in unread] + [*sent.get(place.key + REFUSED, ())]
     place.answers = answers
     place.unread = tuple(unread)
 
@@ -96,7 +102,10 @@ def _read(place: Place, text: str, sent: Sent, around: Around) -> dict[str, Json
         option = next((one for one in offered(place, around) if one.code == text), None)
         if option is not None:
             return {option.element: option.value}
-        return _typed_code(item, text)
+        return _typed_code(item, text, around)
+    if item.kind == "attachment":
+        attachment = around.files.attachment(text) if around.files else None
+        return None if attachment is None else {"valueAttachment": attachment}
     if item.kind == "quantity":
         number = _decimal(text)
         code = next(iter(sent.get(place.key + UNIT, ())), "")
@@ -112,16 +121,30 @@ def _read(place: Place, text: str, sent: Sent, around: Around) -> dict[str, Json
 def offered(place: Place, around: Around) -> Sequence[Option]:
     """The options of a place: its own, or the members of its value set where they can be listed."""
     item = place.item
-    if item.options or not item.value_set or around.members is None:
+    if item.options or not item.value_set:
         return item.options
-    return around.members(item.value_set) or ()
+    listed = around.members(item.value_set) if around.members else None
+    if listed is None and around.codes is not None:
+        listed = around.codes.listed(item.value_set)
+    return listed or ()
 
 
-def _typed_code(item: Item, text: str) -> dict[str, Json] | None:
-    """A code out of a value set too large to list: `system|code`."""
-    system, bar, code = text.rpartition("|")
-    if not item.value_set or not bar or not code:
+def _typed_code(item: Item, text: str, around: Around) -> dict[str, Json] | None:
+    """A code out of a value set too large to list, `system|code`: as the value set has it, else as
+    it was sent, to be told of. An open choice takes other words; those with a bar stand behind a
+    mark that no address begins with.
+    """
+    if not item.value_set:
         return None
+    system, bar, code = text.removeprefix(AS_TYPED).rpartition("|")
+    if item.kind == "open-choice" and (text.startswith(AS_TYPED) or not bar):
+        words = text.removeprefix(AS_TYPED).strip()
+        return {"valueString": words} if words else None
+    if not bar or not code or text.startswith(AS_TYPED):
+        return None
+    known = around.codes.coding(item.value_set, text) if around.codes else None
+    if known is not None:
+        return {"valueCoding": known}
     return {"valueCoding": {"system": system, "code": code} if system else {"code": code}}
 
 

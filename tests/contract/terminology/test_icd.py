@@ -77,12 +77,17 @@ async def test_icd_10_is_loaded_and_answers_at_once(
         count = await connection.fetchval("select count(*) from terminology.concept")
         terms = Terms(connection)
         entry = await terms.entry("CodeSystem", Canonical(ICD))
-        filtering, relating = [], []
+        filtering, choosing, relating = [], [], []
         for text in ("霍乱", "huoluan", "hl", "糖尿病", "tangniaobing", "E11", "肺炎 病毒") * 4:
             began = time.perf_counter()
             found = await terms.expand(every, Wanted(filter=text, count=20))
             filtering.append(time.perf_counter() - began)
             assert found["expansion"]["total"] > 0
+        for text in ("霍乱", "hl", "E11", "肺炎 病毒", "I10") * 4:
+            began = time.perf_counter()
+            chosen = await terms.choose(every, words=text, count=20, language="zh")
+            choosing.append(time.perf_counter() - began)
+            assert chosen.listed
         for number in range(200):
             began = time.perf_counter()
             relation = await terms.relate(entry, "A00", "A00.000x001" if number % 2 else "B01")
@@ -93,6 +98,7 @@ async def test_icd_10_is_loaded_and_answers_at_once(
         ("concepts", count),
         ("loading seconds", round(loading, 2)),
         ("expand with filter, p95 ms", round(p95(filtering) * 1000, 1)),
+        ("choose by words, p95 ms", round(p95(choosing) * 1000, 1)),
         ("subsumes, p95 ms", round(p95(relating) * 1000, 2)),
     ):
         record_property(name, value)
@@ -101,4 +107,5 @@ async def test_icd_10_is_loaded_and_answers_at_once(
     # Ten times what was measured on two cores, so that a busy machine does not fail it.
     assert loading < 60
     assert p95(filtering) < 1.0
+    assert p95(choosing) < 1.0
     assert p95(relating) < 0.05

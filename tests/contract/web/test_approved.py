@@ -29,16 +29,17 @@ async def test_what_was_approved_is_listed_logged_and_taken_back_at_once(clinic:
     assert "not yet" not in (await resident.get("/account/applications")).text
     sheet = (await resident.get("/account/applications.csv")).text
     assert "Growth chart" in sheet
-    (family,) = re.findall(r'name="withdraw" value="(\d+)"', page.text)
+    (way,) = re.findall(r'href="(/account/applications/\d+)"', page.text)
     other = await clinic.enter("hospital-a", stage.pages)
     await other.get("/account/applications")
-    for wrong in (family, "1", "x", "9" * 30, ""):
-        answer = await other.send("/account/applications", withdraw=wrong)
-        assert answer.status_code == 404, "another's"
+    for wrong in (way, *(f"/account/applications/{one}" for one in ("1", "x", "9" * 19, "9" * 30))):
+        assert (await other.get(wrong)).status_code == 404, "another's"
+        assert (await other.send(wrong)).status_code == 404, "another's"
     assert (await stage.api.get("/fhir/Patient", headers=mine)).status_code == 200
-    await resident.get("/account/applications")
-    done = await resident.send("/account/applications", withdraw=family)
+    assert "Growth chart" in (await resident.get(way)).text
+    done = await resident.send(way)
     assert done.status_code == 303
+    assert (await resident.get(way)).status_code == 404, "taken back before"
     assert (await stage.api.get("/fhir/Patient", headers=mine)).status_code == 401
     assert (await stage.renew(told["refresh_token"])).status_code == 400
     assert "None works for you" in (await resident.get("/account/applications")).text
@@ -55,6 +56,36 @@ async def test_what_was_approved_is_listed_logged_and_taken_back_at_once(clinic:
     assert {row["client"] for row in rows if row["action"] == "token"} == {"app"}
     await resident.client.aclose()
     await other.client.aclose()
+
+
+async def test_more_than_a_page_of_them_is_gone_through_to_the_end(clinic: Clinic) -> None:
+    stage = Stage(clinic)
+    await stage.server.clients.add(app())
+    resident = await clinic.enter("resident", stage.pages)
+    await stage.tokens(resident)
+    # Several of one moment, so that the place needs the number as well.
+    await clinic.pool.execute(
+        "insert into trust.approval (family, client, actor, scopes, given_at)"
+        " select n, client, actor, scopes, given_at + n / 7 from trust.approval,"
+        " generate_series(1, 229) as n"
+    )
+    await clinic.pool.execute(
+        "insert into trust.token (hash, kind, family, client, actor, scopes, issued, expires)"
+        " select sha256(n::text::bytea), kind, n, client, actor, scopes, issued, expires"
+        " from (select * from trust.token where used is null limit 1) t,"
+        " generate_series(1, 229) as n"
+    )
+    seen: list[str] = []
+    page, link = "", "/account/applications?lang=en"
+    while link:
+        page = (await resident.get(link)).text
+        seen += re.findall(r'href="/account/applications/(\d+)"', page)
+        following = re.search(r'<a href="([^"]+)">Next<', page)
+        link = following[1].replace("&amp;", "&") if following else ""
+    assert len(seen) == len(set(seen)) == 230
+    sheet = (await resident.get("/account/applications.csv")).text
+    assert sheet.count("Growth chart") == 230
+    await resident.client.aclose()
 
 
 async def test_smart_standalone_launch_the_person_chooses_a_visit(clinic: Clinic) -> None:

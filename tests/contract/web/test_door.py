@@ -152,6 +152,42 @@ async def test_no_page_runs_or_fetches_anything_from_elsewhere(browser: Browser)
     assert not re.findall(r'(?:src|href|action)="(?:https?:)?//', page)
 
 
+async def test_a_table_of_a_page_is_a_sheet_for_whom_the_page_is_open_to(
+    clinic: Clinic, browser: Browser
+) -> None:
+    sheet = await browser.get("/account?sheet=sessions")
+    assert sheet.headers["content-type"].startswith("text/csv")
+    assert sheet.text.startswith("\ufeffBrowser,Since,Last used,\r\n")
+    assert "<" not in sheet.text
+    assert (await browser.get("/account?sheet=nothing")).status_code == 404
+    stranger = Browser(clinic.pages())
+    assert (await stranger.get("/account?sheet=sessions")).headers["location"] == "/sign-in"
+    assert (await browser.get("/person/nobody?sheet=due")).status_code == 404
+
+
+async def test_a_page_refuses_what_it_is_not_asked_by(clinic: Clinic, browser: Browser) -> None:
+    for path in ("/", "/account", "/patterns", "/applications?section=node", "/decisions"):
+        plain = await browser.get(f"{path}{'&' if '?' in path else '?'}lang=en&large=0&x=")
+        assert plain.status_code == 200, path
+        refused = await browser.get(f"{path}{'&' if '?' in path else '?'}lang=en&colour=<red>")
+        assert refused.status_code == 400, path
+        assert "This page is not asked by “colour”" in refused.text
+        assert "<red>" not in refused.text
+    told = (await browser.get("/applications?lang=en&colour=red")).text
+    assert "It is asked by: section, sheet." in told
+    assert "此页面不接受参数" in (await browser.get("/?lang=zh&colour=red")).text
+    stranger = Browser(clinic.pages())
+    assert (await stranger.get("/sign-in?colour=red")).status_code == 400
+    assert (await stranger.get("/account?colour=red")).headers["location"] == "/sign-in"
+    sheet = await browser.get("/account?sheet=sessions&colour=red")
+    assert sheet.status_code == 400
+
+
+async def test_a_form_that_was_sent_is_not_refused_for_its_address(browser: Browser) -> None:
+    await browser.get("/")
+    assert (await browser.send("/notices/read?colour=red", up_to="0")).status_code == 303
+
+
 async def test_the_language_is_the_browsers_until_one_is_chosen(browser: Browser) -> None:
     assert '<html lang="en"' in (await browser.get("/")).text
     chinese = await browser.get("/", **{"Accept-Language": "zh-CN"})

@@ -195,12 +195,12 @@ async def test_the_list_goes_on_by_key_is_narrowed_and_is_a_sheet(
     assert "dose 59 is due" in first
     assert "There is a task" not in first
     assert "dose 9 is due" not in first
-    link = re.search(r'href="([^"]*before=[^"]*)"', first)
+    link = re.search(r'href="([^"]*after=[^"]*)"', first)
     assert link is not None
     following = (await resident.get(link[1].replace("&amp;", "&"))).text
     assert "dose 9 is due" in following
     assert "dose 10 is due" not in following
-    sheet = (await resident.get("/notices?lang=en&class=reminder&as=csv")).text
+    sheet = (await resident.get("/notices.csv?lang=en&class=reminder")).text
     rows = list(csv.reader(io.StringIO(sheet.lstrip("\ufeff"))))
     assert [row[1] for row in rows[1:]] == [f"dose {number} is due" for number in range(59, -1, -1)]
     for wrong, said in (
@@ -208,10 +208,11 @@ async def test_the_list_goes_on_by_key_is_narrowed_and_is_a_sheet(
         ("class=none", "“Kind”: choose one of the list."),
         ("unread=2", "“State”: choose one of the list."),
     ):
-        for form in ("", "&as=csv"):
-            answer = await resident.get(f"/notices?{wrong}&lang=en{form}")
+        for form in ("", ".csv"):
+            answer = await resident.get(f"/notices{form}?{wrong}&lang=en")
             assert (answer.status_code, said in answer.text) == (400, True), wrong
-    assert (await resident.get("/notices?before=x.y&class=&unread=")).status_code == 200
+    for place in ("x.y", "1", "1.", ".1", "1.2.3", "-1.2"):
+        assert (await resident.get(f"/notices?after={place}&class=&unread=")).status_code == 400
     await resident.client.aclose()
 
 
@@ -224,14 +225,14 @@ async def test_what_was_read_is_counted_no_more_and_is_still_there(
     shown = re.search(r'name="up_to" value="(\d+)"', html)
     assert shown is not None
     await records.transact(put_in(task(clinic)), tell=[Tell(kind="trial.assigned")])
-    assert (await resident.send("/notices", up_to=shown[1])).status_code == 303
+    assert (await resident.send("/notices/read", up_to=shown[1])).status_code == 303
     html = re.sub(r"\s+", " ", (await resident.get("/notices?lang=en")).text)
     assert "Notices (1 new)" in html, "what came meanwhile was not read"
     assert html.count("There is a task for you") == 2
     unread = (await resident.get("/notices?lang=en&unread=1")).text
     assert unread.count("There is a task for you") == 1
     for wrong in ("", "-1", "9" * 40, "²"):
-        assert (await resident.send("/notices", up_to=wrong)).status_code == 303
+        assert (await resident.send("/notices/read", up_to=wrong)).status_code == 303
     await resident.client.aclose()
 
 
@@ -241,7 +242,7 @@ async def test_nobody_reads_the_notices_of_another(
     await records.transact(put_in(task(clinic)), tell=[Tell(kind="trial.assigned")])
     other = await clinic.enter("hospital-b", pages)
     assert "There is a task" not in (await other.get("/notices?lang=en")).text
-    await other.send("/notices", up_to="999999")
+    await other.send("/notices/read", up_to="999999")
     seen = await clinic.pool.fetchval("select seen_at from trust.notice")
     assert seen is None
     nobody = Browser(pages)

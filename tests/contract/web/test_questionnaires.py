@@ -29,12 +29,13 @@ from quanmin.fhir.json import decode, encode
 from quanmin.trust import Actor
 from quanmin.web import Application, DeclaredRecords, Text, Visit, build, page
 from quanmin.web.application import Installed
+from quanmin.web.buttons import DRAFT
 from quanmin.web.house import KitSettings
 from quanmin.web.questionnaires import (
-    DRAFT,
     around,
     opened,
     questionnaire_page,
+    recalled,
     reopened,
     taken,
     transaction,
@@ -97,6 +98,7 @@ def trial() -> Form:
             "packs", "decimal", calculated("%cigarettes / 20"), readOnly=True, text="Packs a day",
             enableWhen=[when("smokes", answerBoolean=True)],
         ),
+        item("ever", "integer", calculated("%visits.entry.count()"), readOnly=True, text="Ever"),
         item("course", "choice", answerOption=options("better", "same", "worse"), text="Course"),
         item(
             "medicine",
@@ -133,11 +135,11 @@ async def fill_in(visit: Visit, records: DeclaredRecords) -> Response:
     begun = (
         await opened(records, FORM, within, subject)
         if draft is None
-        else reopened(FORM, within, draft)
+        else reopened(FORM, await recalled(records, FORM, within), draft)
     )
     if visit.request.method == "GET":
         return questionnaire_page(visit, begun, back="/", may_draft=True)
-    answered = taken(visit, FORM, within, begun.response())
+    answered = taken(visit, FORM, begun.around, begun.response())
     if answered.may_be_sent:
         response = {**answered.filling.response(), "status": "completed"}
         await records.transact(transaction(answered.filling, response)["entry"])
@@ -260,7 +262,13 @@ async def test_a_draft_is_kept_and_goes_on(clinic: Clinic, browser: Browser) -> 
     await browser.send(where, systolic="130", smokes="false", do="send")
     (response,) = await stored(clinic, "QuestionnaireResponse")
     assert response["status"] == "completed"
-    assert {one["linkId"] for one in response["item"]} == {"born", "visits", "systolic", "smokes"}
+    assert {one["linkId"] for one in response["item"]} == {
+        "born",
+        "visits",
+        "systolic",
+        "smokes",
+        "ever",
+    }
 
 
 @pytest.mark.parametrize("button", ["erase", "drop medicine", "drop medicine.x", "add", ""])

@@ -138,6 +138,10 @@ def test_periods_are_compared_fast_where_their_texts_tell() -> None:
 
     assert is_fast(period("2020-01-01T10:00:00+08:00", "2020-01-01T11:00:00+08:00"))
     assert is_fast(period("2020", "2020"))
+    # As workflows write them; one without a fraction beside one with it may be the same moment.
+    assert is_fast(period("2020-01-01T10:00:00.007+08:00", "2020-01-01T10:00:00.010+08:00"))
+    assert told(period("2020-01-01T10:00:00.010+08:00", "2020-01-01T10:00:00.007+08:00"))
+    assert not is_fast(period("2020-01-01T10:00:00.000+08:00", "2020-01-01T10:00:00+08:00"))
     # The other zone makes the end an hour later than it looks.
     other = period("2020-01-01T10:00:00+08:00", "2020-01-01T09:30:00+07:00")
     assert not is_fast(other)

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 from questionnaires import (
+    CORE,
     SDC,
+    UCUM,
     calculated,
     extension,
     form,
@@ -23,12 +25,14 @@ from quanmin.base.problems import Invalid, Issue
 from quanmin.fhir.json import decode
 from quanmin.workflow.forms import compile_form
 
+UNITS = f"{CORE}questionnaire-unitValueSet"
+
 
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
         ((item("a"), item("a")), "linkId of its own"),
-        ((item("a", "attachment"),), "type attachment are not carried out"),
+        ((item("a", "question"),), "type question are not carried out"),
         ((item("a", "group"),), "a group has items"),
         ((item("a", "choice"),), "answerOption or answerValueSet"),
         ((item("a", enableWhen=[when("b", answerBoolean=True)]),), "names the question b"),
@@ -45,6 +49,11 @@ from quanmin.workflow.forms import compile_form
         ((item("a", "string", extension(f"{SDC}answerExpression", **path("1"))),), "not carried"),
         ((item("a", modifierExtension=[{"url": "urn:x"}]),), "modifierExtension"),
         ((item("a", "display", required=True),), "que-6"),
+        ((item("a/b"),), "names a field"),
+        ((item("a~b"),), "names a field"),
+        ((item("a", answerValueSet="http://example.org/set"),), "que-5"),
+        ((item("a", "choice", answerValueSet="#none"),), "contains no ValueSet #none"),
+        ((item("a", "quantity", extension(UNITS, valueCanonical="urn:u")),), "one by one"),
     ],
 )
 def test_what_is_wrong_with_a_form_is_told(asked: tuple[Any, ...], said: str) -> None:
@@ -55,9 +64,28 @@ def test_what_is_wrong_with_a_form_is_told(asked: tuple[Any, ...], said: str) ->
 
 def test_all_faults_are_told_at_once_with_their_places() -> None:
     with pytest.raises(Invalid) as caught:
-        form(item("a", "choice"), item("b", "attachment"))
+        form(item("a", "choice"), item("b", "question"))
     places = {issue.expression for issue in caught.value.issues}
     assert places == {"Questionnaire.item[0]", "Questionnaire.item[1].type"}
+
+
+def test_codes_that_a_contained_value_set_names_are_the_options_of_the_form() -> None:
+    named = {"code": "kg", "display": "kg", "designation": [{"language": "zh", "value": "千克"}]}
+    include = [{"system": UCUM, "concept": [named, {"code": "g"}]}]
+    units = {"resourceType": "ValueSet", "id": "units", "compose": {"include": include}}
+    composed = {"resourceType": "ValueSet", "id": "all", "compose": {"include": [{"system": UCUM}]}}
+    made = form(
+        item("a", "choice", answerValueSet="#units"),
+        item("b", "quantity", extension(UNITS, valueCanonical="#units")),
+        item("c", "choice", answerValueSet="#all"),
+        contained=[units, composed],
+    )
+    asked = made.by_link
+    assert [one.code for one in asked["a"].options] == [f"{UCUM}|kg", f"{UCUM}|g"]
+    assert asked["a"].options[0].words.told("zh") == "千克"
+    assert asked["b"].units == asked["a"].options
+    assert (asked["a"].is_coded, asked["c"].is_coded) == (False, True)
+    assert made.contained("#all") == composed
 
 
 def test_a_template_that_is_not_there_is_told() -> None:
