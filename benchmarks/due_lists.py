@@ -9,7 +9,7 @@ projection does for several persons at once. Then the lists of both plans are go
 beginning to the end, 5,000 lines at a time, by the node's own account, by a vaccinator who sees
 every dose, by other staff who see what their institution sent, and by a doctor whom a tenth of all
 persons have permitted; every slice with its entry in the access log. Times are of the clock, of a
-shared machine of two cores; in brackets the processor time of this process.
+shared machine of two cores; in brackets the processor time of this process and of PostgreSQL.
 """
 
 from __future__ import annotations
@@ -29,8 +29,10 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import asyncpg
+import figures
 import msgspec
 import numpy as np
+import processes
 from plans import CODES, RESULTS, TODAY, county
 
 from quanmin.base.cluster import Cluster
@@ -98,7 +100,8 @@ async def _measure(persons: int) -> None:
         pool = await open_pool(cluster.dsn("postgres"), name="bench", connections_max=4)
         guard = _open_guard(pool, folder)
         await _fill(connection, guard, persons)
-        await _ask(guard)
+        started = (folder / "postgres" / "data" / "postmaster.pid").read_text()
+        await _ask(guard, int(started.split()[0]))
         await pool.close()
         await connection.close()
     finally:
@@ -124,7 +127,7 @@ def _open_guard(pool: asyncpg.Pool[asyncpg.Record], folder: Path) -> Guard:
     now = ticks.__next__
     people, due = PersonIndex(context.keying), DueKeeping(context, _plans())
     store = Store(pool, context, now, [people])
-    log = AccessLog(pool, Notary(context, "international", "bench"), None)
+    log = AccessLog(pool, Notary(context.keys, "international", "bench"), None)
     return Guard(store, people, log, now, posts_required=False, due=due)
 
 
@@ -224,7 +227,9 @@ async def _put_records(connection: Any, groups: Sequence[Group]) -> None:
 # ---- asking ----
 
 
-async def _ask(guard: Guard) -> None:
+async def _ask(guard: Guard, postgres: int) -> None:
+    bound = figures.targets()["due_lists.all"].value
+    print(f"load {processes.load()}; all of a county's list is to take {bound:g} s at most")
     own = Actor("w", "public_health_worker", "Worker", "i7")
     doctor = Actor("d", "doctor", "Doctor", "i1")
     vaccinator = msgspec.structs.replace(own, duties=frozenset({"immunization"}))
@@ -259,14 +264,17 @@ async def _ask(guard: Guard) -> None:
 
             print(f"{name}: {plan}")
             for what, work in (("first 50", first), ("all", whole), ("counts", counted)):
-                await _timed(what, work)
+                await _timed(what, work, postgres)
+    print(f"load {processes.load()}")
 
 
-async def _timed(what: str, work: Callable[[], Any]) -> None:
+async def _timed(what: str, work: Callable[[], Any], postgres: int) -> None:
+    before = processes.used(postgres).postgres
     wall, spent = time.perf_counter(), time.process_time()
     rows = await work()
     spent, wall = time.process_time() - spent, time.perf_counter() - wall
-    print(f"  {what}: {rows} in {wall:.2f} s ({spent:.2f} s)")
+    there = processes.used(postgres).postgres - before
+    print(f"  {what}: {rows} in {wall:.2f} s ({spent:.2f} and {there:.2f} s)")
 
 
 if __name__ == "__main__":

@@ -22,10 +22,12 @@ SITE = "http://terminology.hl7.org/CodeSystem/v3-ActSite|LD"
 ROUTE = "http://terminology.hl7.org/CodeSystem/v3-RouteOfAdministration|IM"
 
 
-async def points(clinic: Clinic) -> Clinic:
-    """Two vaccination points, each with a worker whose post charges them with vaccination."""
+async def points(clinic: Clinic, *workers: tuple[Actor, str]) -> Clinic:
+    """Vaccination points, each with a worker whose post charges them with vaccination: these, or
+    two of two counties.
+    """
     books = Books(clinic.guard, clinic.pool)
-    for actor, code in ((WORKER, CODE), (OTHER_WORKER, OTHER)):
+    for actor, code in workers or ((WORKER, CODE), (OTHER_WORKER, OTHER)):
         await books.enter(organization(code))
         who = await books.enter(practitioner(qualification("vaccinator", None)))
         await clinic.add(actor)

@@ -4,7 +4,8 @@ brings a case into a state of which it is told, so that none is forgotten and no
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
 
@@ -17,6 +18,7 @@ from quanmin.records.context import Context
 from quanmin.records.operation import Change
 from quanmin.records.rid import id_of, is_assigned
 from quanmin.trust.desk import Desk
+from quanmin.trust.guarding import Guarding
 from quanmin.trust.notices.sealing import unseal
 
 Status = Literal["waiting", "sent", "refused", "needless"]
@@ -25,7 +27,21 @@ _PUT: Final = """
     insert into trust.outgoing (task, code, state, since, due, made_at)
     values ($1, $2, $3, $4, $5, $5) on conflict (task, since) do nothing
 """
-_FORGET: Final = "delete from trust.outgoing where task = $1"
+_FORGET: Final = """
+    with gone as (delete from trust.outgoing_answer where task = $1)
+    delete from trust.outgoing where task = $1
+"""
+_HOLD: Final = "select place from trust.outgoing_place for update skip locked"
+_MOVE: Final = "update trust.outgoing_place set place = $1"
+_IS_KNOWN: Final = "select exists (select from trust.outgoing_answer where reference = $1)"
+_NOTE: Final = """
+    insert into trust.outgoing_answer (reference, task, code, kind, status, why, at)
+    values ($1, $2, $3, $4, $5, $6, $7) on conflict (reference) do nothing
+"""
+_ANSWERED: Final = """
+    select answer, task, kind, status, why, at from trust.outgoing_answer
+    where code = $1 and task > 0 and answer < $2 order by answer desc limit $3
+"""
 _LISTED: Final = """
     select message, task, state, status, attempts, said, made_at, ended_at from trust.outgoing
     where code = $1 and ($2::text is null or status = $2) and message < $3
@@ -134,6 +150,58 @@ class Sent(msgspec.Struct, frozen=True):
     ended_at: int | None
 
 
+class Answered(msgspec.Struct, frozen=True):
+    """What the other side answered later: the Task by id, the kind of answer, what became of it,
+    and why where it was not carried out. `at` is microseconds.
+    """
+
+    number: int
+    task: str
+    kind: str
+    status: Literal["taken", "needless", "refused"]
+    why: str
+    at: int
+
+
+class Inbox:
+    """Answers as one process reads them: `place` is up to where. What is noted and where it has
+    moved to commit together at the end.
+    """
+
+    def __init__(self, connection: Connection, context: Context, now: int, place: str) -> None:
+        self._connection = connection
+        self._context = context
+        self._now = now
+        self.place = place
+
+    async def knows(self, reference: str) -> bool:
+        """Whether an answer was met before."""
+        return bool(await self._connection.fetchval(_IS_KNOWN, reference))
+
+    async def note(
+        self, reference: str, case: str, label: str, kind: str, *, status: str, why: str
+    ) -> None:
+        """Note what became of an answer."""
+        rid = self._context.rid_of("Task", case) or 0
+        noted = (reference, rid, label, kind, status, why, self._now)
+        await self._connection.execute(_NOTE, *noted)
+
+    async def move(self, place: str) -> None:
+        """All up to here are done with."""
+        await self._connection.execute(_MOVE, place)
+
+
+@asynccontextmanager
+async def inbox(guard: Guarding) -> AsyncIterator[Inbox | None]:
+    """The answers to read; None where another process reads them now. For the node itself: it asks
+    for no rights.
+    """
+    async with guard.store.glancing() as connection, connection.transaction():
+        row = await connection.fetchrow(_HOLD)
+        context = guard.store.context
+        yield None if row is None else Inbox(connection, context, guard.now(), row["place"])
+
+
 class OutgoingMessages(Desk):
     """The messages of a workflow. They say which cases there are and nothing of them: whoever shows
     one asks the guard for its Task first.
@@ -148,6 +216,17 @@ class OutgoingMessages(Desk):
         async with self._guard.store.glancing() as connection:
             rows = await connection.fetch(_LISTED, label, status, before, count)
         return [_read(context, row) for row in rows]
+
+    async def answered(self, label: str, *, before: int = _EVER, count: int) -> Sequence[Answered]:
+        """What was answered later, the newest before a number. Raises Forbidden."""
+        context = self._guard.store.context
+        self._refuse_others()
+        async with self._guard.store.glancing() as connection:
+            rows = await connection.fetch(_ANSWERED, label, before, count)
+        return [
+            Answered(row["answer"], id_of(row["task"], context.prefix), *list(row.values())[2:])
+            for row in rows
+        ]
 
     async def resend(self, number: int) -> None:
         """Try a refused message anew. Raises Forbidden, NotFound, Conflict."""

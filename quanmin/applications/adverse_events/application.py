@@ -15,8 +15,8 @@ APPLICATION = Application(
     levels=frozenset({"county", "city", "province"}),
     roles=pages.VACCINATORS,
     reads=frozenset({"Patient", "Immunization", "AdverseEvent", "Task"})
-    | {"QuestionnaireResponse", "Organization", "AllergyIntolerance"},
-    writes=frozenset({"AdverseEvent", "Task", "QuestionnaireResponse"}),
+    | {"QuestionnaireResponse", "Organization", "AllergyIntolerance", "DocumentReference"},
+    writes=frozenset({"AdverseEvent", "Task", "QuestionnaireResponse", "DocumentReference"}),
     purpose="PUBHLTH",
     section="public_health",
     home=pages.EVENTS,

@@ -11,7 +11,7 @@ from typing import Final
 
 from starlette.responses import Response
 
-from quanmin.base.problems import Invalid
+from quanmin.base.problems import Invalid, NotFound
 from quanmin.fhir.json import Json, decode
 from quanmin.trust import Role, Stored
 from quanmin.web import Access, DeclaredRecords, Page, Visit, Work, page
@@ -24,6 +24,8 @@ from quanmin.web.route import Charge
 from quanmin.web.searches import searched
 from quanmin.web.stocks import name_of
 from quanmin.web.tables import Heading, Table, table
+from quanmin.web.uploads import file_page
+from quanmin.workflow.forms.compiling import option_words
 from quanmin.workflow.vaccination import LABEL, product_of
 
 VACCINATORS: Final[frozenset[Role]] = frozenset({"doctor", "nurse", "public_health_worker"})
@@ -95,7 +97,7 @@ def _state(task: Json) -> str:
     return str(codings[0].get("code", "")) if codings else ""
 
 
-@page(f"{EVENTS}/of/{{patient}}", access=STAFF, methods=("GET", "POST"))
+@page(f"{EVENTS}/of/{{patient}}", access=STAFF, methods=("GET", "POST"), takes_files=True)
 async def report(visit: Visit, records: DeclaredRecords) -> Response:
     """Report one of a person who was vaccinated."""
     patient = visit.path("patient")
@@ -132,10 +134,19 @@ async def report(visit: Visit, records: DeclaredRecords) -> Response:
 
 async def _event(records: DeclaredRecords, task: Json) -> tuple[Json, int]:
     """The AdverseEvent of a case, and its version."""
-    outputs = (one.get("valueReference", {}).get("reference", "") for one in task.get("output", []))
-    name = next((one for one in outputs if one.startswith("AdverseEvent/")), "")
-    stored = await records.read("AdverseEvent", name.split("/")[1] if name else "none")
+    names = _recorded(task, "AdverseEvent")
+    stored = await records.read("AdverseEvent", names[0] if names else "none")
     return decode(stored.body or b"{}"), stored.version
+
+
+def _recorded(task: Json, type_: str) -> list[str]:
+    """The ids of what a case has recorded of a type."""
+    outputs = (one.get("valueReference", {}).get("reference", "") for one in task.get("output", []))
+    return [one.partition("/")[2] for one in outputs if one.startswith(f"{type_}/")]
+
+
+def _chosen(visit: Visit, concept: Json) -> str:
+    return option_words(((concept or {}).get("coding") or [{}])[0]).told(visit.language)
 
 
 def _grade(event: Json) -> str:
@@ -165,17 +176,15 @@ async def case(visit: Visit, records: DeclaredRecords) -> Response:
         for entity in event.get("suspectEntity", [])
         if (id_ := entity["instance"]["reference"].removeprefix("Immunization/"))
     ]
-    read = visit.reader
     return visit.page(
         "adverse_events/case.html",
         person=await read_person(visit, records, patient),
         case=one,
-        what=read.concept(event.get("event")).text,
+        what=_chosen(visit, event.get("event")),
         said=event.get("event", {}).get("text", ""),
-        began=short_fhir(event.get("date", ""), records.zone),
-        doses=[
-            (name_of(visit, product_of(dose)), str(dose.get("lotNumber", ""))) for dose in doses
-        ],
+        began=visit.reader.date(event.get("date", "")),
+        doses=[(name_of(visit, product_of(dose)), dose.get("lotNumber", "")) for dose in doses],
+        papers=_recorded(task, "DocumentReference"),
         grade=words()["cause"].get(grade, {}).get(visit.language, ""),
         outcome=words()["outcome"].get(outcome, {}).get(visit.language, ""),
     )
@@ -213,6 +222,15 @@ async def grade(visit: Visit, records: DeclaredRecords) -> Response:
     return visit.go(back)
 
 
+@page(f"{EVENTS}/{{id}}/papers/{{paper}}", access=STAFF)
+async def paper(visit: Visit, records: DeclaredRecords) -> Response:
+    """One of the pictures and papers of a case, to be saved."""
+    task = await records.resource("Task", visit.path("id"))
+    if visit.path("paper") not in _recorded(task, "DocumentReference"):
+        raise NotFound("the case has no such paper")
+    return await file_page(records, visit.path("paper"))
+
+
 async def work(visit: Visit, records: DeclaredRecords) -> list[Work]:
     """Cases that are to be investigated."""
     most = visit.house.settings.work_count_max + 1
@@ -228,4 +246,4 @@ async def work(visit: Visit, records: DeclaredRecords) -> list[Work]:
     ]  # fmt: skip
 
 
-PAGES: Final[tuple[Page, ...]] = (*cases, report, grade, case)
+PAGES: Final[tuple[Page, ...]] = (*cases, report, grade, paper, case)

@@ -131,7 +131,7 @@ async def one_store(visit: Visit, records: DeclaredRecords) -> Response:
         "temperature",
         say("Temperature"),
         [_moment(visit, at) for at, _ in readings],
-        [Series(called(device), [float(celsius) for _, celsius in readings])],
+        [Series(say("Temperature"), [float(celsius) for _, celsius in readings])],
         unit="°C",
         band=Band(say("limits"), float(kind.least), float(kind.most)),
         at=[at.timestamp() for at, _ in readings],

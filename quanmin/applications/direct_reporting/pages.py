@@ -55,6 +55,44 @@ async def messages(visit: Visit, records: DeclaredRecords) -> Table:
         fetch=fetch,
         filters=[Field("status", say("State"), "select", asked, choices)],
         empty=say("Nothing was told."),
+        actions=[(say("What it has answered since"), "/direct-reporting/answers")],
+    )
+
+
+@table("/direct-reporting/answers", access=STAFF, name="direct-reporting-answers")
+async def answers(visit: Visit, records: DeclaredRecords) -> Table:
+    """What the national system has done with cards since, of those that the visitor sees."""
+    say, desk = visit.say, records.desk(OutgoingMessages)
+    kinds, stands = _kinds(visit), _outcomes(visit)
+
+    async def fetch(after: str, count: int) -> list[Row]:
+        found: list[Row] = []
+        more: dict[str, Any] = {"before": _number(after)} if after else {}
+        while len(found) < count:
+            listed = list(await desk.answered(_LABEL, count=_PORTION, **more))
+            cases = await _cases(records, listed)
+            for one in listed:
+                if one.task in cases:
+                    task, is_refused = cases[one.task], one.status == "refused"
+                    cells = [
+                        Cell(told(task, visit.language), f"/infectious/{one.task}"),
+                        Cell(receipt_of(task)),
+                        Cell(visit.moment(one.at), is_number=True),
+                        Cell(kinds.get(one.kind, one.kind)),
+                        Cell(stands.get(one.why or one.status, one.why), is_warning=is_refused),
+                    ]
+                    found.append(Row(cells, str(one.number)))
+            if len(listed) < _PORTION:
+                break
+            more = {"before": listed[-1].number}
+        return found[:count]
+
+    headings = (say("Disease"), say("Receipt"), say("When"), say("Done there"), say("Done here"))
+    return Table(
+        title=say("Answered by the national direct-reporting system"),
+        headings=[Heading(one) for one in headings],
+        fetch=fetch,
+        empty=say("Nothing was answered."),
     )
 
 
@@ -117,6 +155,29 @@ def _number(text: str) -> int:
     return int(text)
 
 
+def _kinds(visit: Visit) -> dict[str, str]:
+    say = visit.say
+    return {
+        "confirmed": say("confirmed"),
+        "returned": say("returned"),
+        "revised": say("revised"),
+        "void": say("declared void"),
+    }
+
+
+def _outcomes(visit: Visit) -> dict[str, str]:
+    say = visit.say
+    return {
+        "taken": say("done"),
+        "state": say("nothing to do: the card has gone on"),
+        "same": say("nothing to do: the card says so already"),
+        "unknown-kind": say("not done: an answer of a kind that is not known here"),
+        "unknown-case": say("not done: there is no such card"),
+        "not-as-it-should-be": say("not done: a card may not say this"),
+        "taken-by-others": say("not done: others were at work on the card"),
+    }
+
+
 def _words(visit: Visit) -> dict[str, str]:
     say = visit.say
     return {
@@ -127,4 +188,4 @@ def _words(visit: Visit) -> dict[str, str]:
     }
 
 
-PAGES: Final[tuple[Any, ...]] = (*messages, message)
+PAGES: Final[tuple[Any, ...]] = (*messages, *answers, message)

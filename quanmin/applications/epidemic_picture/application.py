@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quanmin.applications.epidemic_picture import pages
+from quanmin.applications.epidemic_picture import pages, signals
 from quanmin.web import Application, Text
 
 APPLICATION = Application(
@@ -15,5 +15,5 @@ APPLICATION = Application(
     purpose="PUBHLTH",
     section="public_health",
     home="/epidemic",
-    pages=pages.PAGES,
+    pages=(*pages.PAGES, *signals.PAGES),
 )

@@ -45,14 +45,14 @@ _NOT_COUNTED: Final = frozenset({"carrier", "positive"})
 async def picture(visit: Visit, records: DeclaredRecords) -> Response:
     """The curve and the map, each number with a link to its cases."""
     asked, say = _asked(visit), visit.say
-    cases = await _cases(records, asked)
+    cases = await cases_of(records, asked)
     days = spans(asked.since, asked.until, asked.span)
     classes = _classes(visit)
     lines = [
         Series(classes.get(one, one), numbers)
         for one, numbers in curve(cases, days, asked.span, asked.by).items()
     ]
-    names = await _names(visit, records)
+    names = await names_of(visit, records)
     counted = areas(cases)
     tiles = [Area(code, names.get(code, code), counted.get(code, 0))
              for code in sorted(names.keys() | counted.keys()) if code]  # fmt: skip
@@ -61,6 +61,7 @@ async def picture(visit: Visit, records: DeclaredRecords) -> Response:
         fields=_fields(visit, asked),
         total=len(cases),
         cases=asked.address("/epidemic/cases"),
+        signals="/epidemic/signals",
         figures=[
             (bar_chart(visit.pen, "curve", say("Epidemic curve"), [f"{day:%m-%d}" for day in days],
                        lines, label_heading=say("Begin")),
@@ -77,7 +78,7 @@ async def counts(visit: Visit, records: DeclaredRecords) -> Table:
     """The numbers of the curve, by class of case."""
     asked, say = _asked(visit), visit.say
     days = spans(asked.since, asked.until, asked.span)
-    found = curve(await _cases(records, asked), days, asked.span, asked.by)
+    found = curve(await cases_of(records, asked), days, asked.span, asked.by)
     step, classes = timedelta(days=0 if asked.span == "day" else 6), _classes(visit)
     rows = [
         [
@@ -98,7 +99,7 @@ async def counts(visit: Visit, records: DeclaredRecords) -> Table:
 async def by_area(visit: Visit, records: DeclaredRecords) -> Table:
     """The numbers of the map."""
     asked, say = _asked(visit), visit.say
-    counted, names = areas(await _cases(records, asked)), await _names(visit, records)
+    counted, names = areas(await cases_of(records, asked)), await names_of(visit, records)
     rows = [
         [
             Cell(code),
@@ -116,7 +117,7 @@ async def by_area(visit: Visit, records: DeclaredRecords) -> Table:
 async def rows(visit: Visit, records: DeclaredRecords) -> Table:
     """The cases behind a number."""
     asked, say, classes = _asked(visit), visit.say, _classes(visit)
-    found = await _cases(records, asked)
+    found = await cases_of(records, asked)
     cells = [
         [
             Cell(diseases()[one.disease].told(visit.language), f"/infectious/{one.id}"),
@@ -138,7 +139,7 @@ def _rows_of(asked: Asked, since: date, until: date, number: int) -> str:
     return asked.address("/epidemic/cases", **changes) if number else ""
 
 
-async def _cases(records: DeclaredRecords, asked: Asked) -> list[Case]:
+async def cases_of(records: DeclaredRecords, asked: Asked) -> list[Case]:
     """The cases that the address asks for, as far as the visitor sees them. Raises Malformed for
     more than a picture is made of.
     """
@@ -175,7 +176,7 @@ def _counted(tasks: Iterator[Json]) -> Iterator[Case]:
                    fact(task, "area"), case_class, state)  # fmt: skip
 
 
-async def _names(visit: Visit, records: DeclaredRecords) -> Mapping[str, str]:
+async def names_of(visit: Visit, records: DeclaredRecords) -> Mapping[str, str]:
     """The counties of the visitor's area, by division, named by their centres."""
     region = (await asking(visit)).actor.place.region
     while region.endswith("00"):  # a city or a province has all below it
@@ -187,8 +188,8 @@ async def _names(visit: Visit, records: DeclaredRecords) -> Mapping[str, str]:
 
 def _asked(visit: Visit) -> Asked:
     """What the address asks for. Raises Malformed for what it may not ask."""
-    until = _day(visit, "until", visit.today)
-    since = _day(visit, "since", until - timedelta(days=_DAYS - 1))
+    until = day_asked(visit, "until", visit.today)
+    since = day_asked(visit, "since", until - timedelta(days=_DAYS - 1))
     by, span = visit.asked("by") or "onset", visit.asked("span") or "day"
     disease, area = visit.asked("disease"), visit.asked("area")
     if not timedelta(0) <= until - since < timedelta(days=_DAYS_MAX):
@@ -203,7 +204,8 @@ def _asked(visit: Visit) -> Asked:
                  "day" if span == "day" else "week", since, until)  # fmt: skip
 
 
-def _day(visit: Visit, name: str, usual: date) -> date:
+def day_asked(visit: Visit, name: str, usual: date) -> date:
+    """A day of the address. Raises Malformed for what is none."""
     try:
         return date.fromisoformat(visit.asked(name)) if visit.asked(name) else usual
     except ValueError:

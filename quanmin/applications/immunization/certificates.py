@@ -10,7 +10,6 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from quanmin.applications.immunization.children import (
-    IDENTITY,
     READING,
     VACCINATORS,
     Child,
@@ -23,6 +22,7 @@ from quanmin.base.problems import Invalid, Malformed
 from quanmin.web import Access, DeclaredRecords, Page, Text, Visit, page
 from quanmin.web.dates import tell_date
 from quanmin.web.pdf import pdf_page
+from quanmin.web.person_box import IDENTITY
 from quanmin.web.qr import qr_code
 from quanmin.web.route import Charge
 from quanmin.web.sheet import sheet
@@ -77,6 +77,7 @@ async def _told(visit: Visit, records: DeclaredRecords) -> dict[str, Any]:
     language = visit.language
     doses = given(child.known, child.doses, visit.today, records.zone, language=language)
     decision = _entry(visit, child)
+    verified_at = address_of(visit, _paper(visit, child))
     return {
         "person": child.person,
         "day": tell_date(visit.today, language),
@@ -85,7 +86,8 @@ async def _told(visit: Visit, records: DeclaredRecords) -> dict[str, Any]:
             for one in doses
         ],
         "missing": [word("reason", one, language) for one in decision.reasons],
-        "code": qr_code(address_of(visit, _paper(visit, child)), visit.say("Verify")),
+        "code": qr_code(verified_at, visit.say("Verify")),
+        "verified_at": verified_at,
     }
 
 

@@ -15,6 +15,7 @@ from quanmin.fhir.json import Json, decode
 from quanmin.trust import Role
 from quanmin.web import Access, DeclaredRecords, Page, Visit, page
 from quanmin.web.heads import Person, read_person
+from quanmin.web.person_box import person_box
 from quanmin.web.route import Charge
 from quanmin.web.stocks import name_of
 from quanmin.workflow.plans import Facts, FactTable, compile_facts, facts_of
@@ -35,7 +36,6 @@ FINDING: Final = Access(
     VACCINATORS | OWN, Charge(frozenset({"immunization", "school_entry"}), VACCINATORS)
 )
 READING: Final = Access(VACCINATORS | OWN, Charge(frozenset({"immunization"}), VACCINATORS))
-IDENTITY: Final = "urn:oid:2.16.156.10011.1.3"
 _PORTION: Final = 200
 _PURPOSES: Final = {"resident": "PATRQT", "guardian": "FAMRQT"}
 
@@ -107,26 +107,14 @@ async def find(visit: Visit, records: DeclaredRecords) -> Response:
     """The box for staff; residents and guardians go on to their own page, schools to theirs."""
     if visit.actor and visit.standing and not READING.opens_to(visit.actor, visit.standing):
         return visit.go("/school-entry")
-    records, number = stating(visit, records), visit.sent.get("term", "").strip().upper()
-    is_asked = visit.request.method == "POST"
-    fault = visit.say("Nobody is registered under this identity number.") if is_asked else ""
-    if not is_staff(visit):
-        own = await records.find("Patient", count=1)
-        if own.matches:
-            return visit.go(f"/vaccination/of/{own.matches[0].id}")
-    elif is_asked and number.isascii() and number.isalnum():
-        hits = await records.find("Patient", ("identifier", f"{IDENTITY}|{number}"), count=_PORTION)
-        if hits.matches:
-            senders = await records.senders(hits.matches)
-            sender = visit.actor.sender if visit.actor else ""
-            here = [one for one in hits.matches if senders.get(one.facts.sender) == sender]
-            return visit.go(f"/vaccination/of/{(here or list(hits.matches))[0].id}")
-    return visit.page(
-        "immunization/find.html",
-        status=422 if fault else 200,
-        fault=fault,
-        is_own=not is_staff(visit),
-    )
+    say, records = visit.say, stating(visit, records)
+    links = [
+        (say("Who is due"), "/vaccination/due"),
+        (say("Check on entry to school"), "/school-entry"),
+        (say("Register a person here"), "/registration"),
+    ]
+    title, is_own = say("Vaccination"), not is_staff(visit)
+    return await person_box(visit, records, title, "/vaccination/of/{}", links, is_own=is_own)
 
 
 @page("/vaccination/of/{patient}", access=READING)

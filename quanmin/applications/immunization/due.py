@@ -7,17 +7,22 @@ from typing import Final
 from quanmin.applications.immunization.children import STAFF
 from quanmin.trust.due import Asked
 from quanmin.web import DeclaredRecords, Page, Visit, Work
+from quanmin.web.cases import asking
 from quanmin.web.due_lists import due_table
 from quanmin.web.tables import Table, table
 from quanmin.workflow.vaccination import word
 
 DUE: Final = "/vaccination/due"
 PLAN: Final = "immunization"
+_CENTRE: Final = "J"  # disease control (WS 218), which is told of who stays late
 
 
 @table(DUE, access=STAFF, name="vaccination-due")
 async def due(visit: Visit, records: DeclaredRecords) -> Table:
-    """Who is to be vaccinated; with `status=overdue` who has missed it."""
+    """Who is to be vaccinated; with `status=overdue` who has missed it. A vaccination point looks
+    after those whom it has registered, a centre after all whom it sees.
+    """
+    actor = (await asking(visit)).actor
 
     def said(series: str, turn: str) -> str:
         words = word("series", series, visit.language)
@@ -29,7 +34,7 @@ async def due(visit: Visit, records: DeclaredRecords) -> Table:
         PLAN,
         visit.say("Who is due"),
         lambda one: f"/vaccination/of/{one.patient.id}",
-        institution=visit.actor.sender if visit.actor else "",
+        institution="" if actor.place.kind == _CENTRE else actor.sender,
         words=said,
     )
 
@@ -40,9 +45,9 @@ async def work(visit: Visit, records: DeclaredRecords) -> list[Work]:
         return []
     most = visit.house.settings.work_count_max + 1
     asked = Asked(plan=PLAN, statuses=("overdue", "escalated"), institution=visit.actor.sender)
-    found = await records.due(asked, count=most, after="")
+    found = await records.due_statuses(asked, most=most)
     words = visit.say("doses that are late")
-    return [Work(words=words, link=f"{DUE}?status=overdue", number=len(found.rows))]
+    return [Work(words=words, link=f"{DUE}?status=overdue", number=len(found))]
 
 
 PAGES: Final[tuple[Page, ...]] = due

@@ -18,17 +18,11 @@ from quanmin.trust.registers import Institution
 from quanmin.web import Access, DeclaredRecords, Visit, page
 from quanmin.web.cases import asking, begin, labelled, open_case, refused
 from quanmin.web.institutions import as_owner, code_of, nearest, own_name
-from quanmin.web.questionnaires import (
-    around,
-    opened,
-    questionnaire_page,
-    reopened,
-    taken,
-    transaction,
-)
+from quanmin.web.pickers import with_codes
+from quanmin.web.questionnaires import around, opened, questionnaire_page, taken, transaction
 from quanmin.web.route import Charge
 from quanmin.workflow import notifiable
-from quanmin.workflow.forms import Around, Filling, answers, compile_form
+from quanmin.workflow.forms import Around, Filling, answers, compile_form, open_response
 
 # A public-health worker looks after reports by a duty of the post, and otherwise sees none.
 _DUTY: Final = Charge(frozenset({"infection_report", "head"}), frozenset({"public_health_worker"}))
@@ -89,6 +83,7 @@ async def _begun(  # noqa: PLR0917 - a page, its form, and the case that it begi
 ) -> Response:
     """The page of a new card; once it is filled in soundly the case begins."""
     start = await opened(records, FORM, known, {"subject": head["for"]})
+    known = await with_codes(visit, records, start)
     if visit.request.method == "GET":
         return questionnaire_page(visit, start, back="/infectious")
     answered = taken(visit, FORM, known, start.response())
@@ -129,9 +124,10 @@ async def fill_in(visit: Visit, records: DeclaredRecords) -> Response:
     task, back = case.case.task, f"/infectious/{id_}"
     refuse_foreign(task, (await asking(visit)).actor)
     response = await focus(records, task)
-    known = within(visit)
+    start = open_response(FORM, within(visit), response)
+    known = await with_codes(visit, records, start)
     if visit.request.method == "GET":
-        return questionnaire_page(visit, reopened(FORM, known, response), back=back)
+        return questionnaire_page(visit, start, back=back)
     answered = taken(visit, FORM, known, response)
     changed = {**answered.filling.response(), "status": "amended", "id": response["id"]}
     card = notifiable.read_card(answers(changed), records.zone)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from quanmin.applications.infectious_report.entering import EVERYBODY, STAFF
+from quanmin.applications.infectious_report.entering import CENTRE, EVERYBODY, STAFF
 from quanmin.base.problems import Malformed
 from quanmin.fhir.json import decode
 from quanmin.trust import Hits
@@ -21,8 +21,10 @@ from quanmin.workflow.notifiable import ADDRESSED, card_of, fact, receipt_of, to
 _WAITING: Final = {
     "doctor": ("entered", "returned"),
     "nurse": ("entered",),
-    "public_health_worker": ("entered", "reported", "handed_over"),
+    "public_health_worker": ("entered",),
 }
+# A centre does not check what hospitals have entered.
+_REVIEWS: Final = ("reported", "handed_over")
 _CLOCKS: Final = {"entered": "report", "returned": "report", "reported": "review"}
 
 
@@ -85,12 +87,12 @@ async def cards(visit: Visit, records: DeclaredRecords) -> Table:
 
 async def work(visit: Visit, records: DeclaredRecords) -> list[Work]:
     """Cards that wait for somebody at the visitor's institution, by state."""
-    role, found = visit.actor.role if visit.actor else "", []
-    most = visit.house.settings.work_count_max + 1
-    for state in _WAITING.get(role, ()):
+    actor, found = (await asking(visit)).actor, []
+    most, title = visit.house.settings.work_count_max + 1, visit.say("Report cards")
+    waiting = _REVIEWS if actor.place.kind == CENTRE else _WAITING.get(actor.role, ())
+    for state in waiting:
         hits = await records.find("Task", *await _cases(visit, records, state), count=most)
-        words = records.workflow.states[state].told(visit.language)
-        said = f"{visit.say('Report cards')}: {words}"
+        said = f"{title}: {records.workflow.states[state].told(visit.language)}"
         found.append(Work(words=said, link=f"/infectious?state={state}", number=len(hits.matches)))
     return found
 

@@ -31,7 +31,7 @@ from quanmin.workflow.forms import answers, label, words_of
 _CARDS_MAX: Final = 50
 _COLUMNS_MAX: Final = 4
 _OVER: Final = frozenset({"merged", "withdrawn"})
-_REVIEWED: Final = frozenset({"check", "pass_up", "take_over", "send_back"})
+_REVIEWED: Final = frozenset({"check", "pass_up", "take_over", "send_back", "exclude"})
 # What tells whether two cards are of one case.
 _COMPARED: Final = ("name", "sex", "birth", "document", "disease", "subtype", "class", "onset",
                     "diagnosed", "area", "address", "institution", "doctor")  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quanmin.applications.notifiable_diagnoses import pages
+from quanmin.applications.notifiable_diagnoses import pages, suspected
 from quanmin.web import Application, Text
 
 APPLICATION = Application(
@@ -11,9 +11,9 @@ APPLICATION = Application(
     summary=Text(zh="依法应报告的诊断及其报告卡", en="Notifiable diagnoses and their cards"),
     levels=frozenset({"county", "city", "province"}),
     roles=frozenset({"doctor"}),
-    reads=frozenset({"Condition", "Patient", "Task"}),
+    reads=frozenset({"Condition", "Encounter", "Patient", "Task"}),
     purpose="PUBHLTH",
     section="public_health",
     home="/notifiable",
-    pages=pages.PAGES,
+    pages=(*pages.PAGES, *suspected.PAGES),
 )

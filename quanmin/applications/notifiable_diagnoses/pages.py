@@ -65,6 +65,7 @@ async def diagnoses(visit: Visit, records: DeclaredRecords) -> Table:
         headings=[Heading(one) for one in words],
         fetch=searched(find, rows),
         empty=say("No diagnosis waits for a card."),
+        actions=[(say("Suspected cases"), "/notifiable/suspected")],
     )
 
 

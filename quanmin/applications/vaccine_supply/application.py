@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quanmin.applications.vaccine_supply import lots, pages, tracing
+from quanmin.applications.vaccine_supply import lots, pages, recalling, tracing
 from quanmin.web import Application, Text
 
 APPLICATION = Application(
@@ -23,5 +23,5 @@ APPLICATION = Application(
     section="public_health",
     home="/vaccine-stock",
     work=pages.work,
-    pages=(*lots.PAGES, *pages.PAGES, *tracing.PAGES),
+    pages=(*lots.PAGES, *pages.PAGES, *tracing.PAGES, *recalling.PAGES),
 )

@@ -1,4 +1,4 @@
-"""Where a lot and a package went: to whom, and what recalls it."""
+"""Where a lot and a package went: to whom; and from which lot a package is."""
 
 from __future__ import annotations
 
@@ -10,23 +10,18 @@ from starlette.responses import Response
 
 from quanmin.applications.vaccine_supply.pages import STAFF, STOCK
 from quanmin.base.problems import Invalid
-from quanmin.fhir.json import Json, decode, encode
+from quanmin.fhir.json import Json, decode
 from quanmin.trust import Stored
 from quanmin.web import DeclaredRecords, Page, Visit, page
 from quanmin.web.dates import short_fhir
-from quanmin.web.forms import Cell, Field, Sent, choices, confirm_page, form_page, is_confirmed
+from quanmin.web.forms import Cell, Field, Sent, choices, form_page
 from quanmin.web.persons import tell_patient
 from quanmin.web.searches import searched
-from quanmin.web.stocks import (
-    RECALL_SYSTEM,
-    name_of,
-    now_of,
-    recall_of,
-)
+from quanmin.web.stocks import is_recalled, lifted, name_of, recalls_of
 from quanmin.web.tables import Heading, Table, table
 from quanmin.workflow.stock import PRODUCT_SYSTEM, products
 from quanmin.workflow.stock.lots import criteria_of
-from quanmin.workflow.vaccination import LABEL, PACKAGE_SYSTEM, package_of
+from quanmin.workflow.vaccination import PACKAGE_SYSTEM, package_of, product_of
 
 TRACE: Final = "/vaccine-trace"
 LOT: Final = f"{TRACE}/lot"
@@ -75,7 +70,7 @@ async def _of_package(visit: Visit, records: DeclaredRecords, package: str) -> R
 @table(LOT, access=STAFF, name="lot")
 async def persons(visit: Visit, records: DeclaredRecords) -> Table:
     """To whom a lot was given, over all institutions; the sheet is the list for a recall."""
-    say, (product, number) = visit.say, _asked(visit)
+    say, (product, number) = visit.say, asked_lot(visit)
     asked = [
         ("vaccine-code", criteria_of(PRODUCT_SYSTEM, product)),
         ("lot-number:exact", number),
@@ -86,19 +81,18 @@ async def persons(visit: Visit, records: DeclaredRecords) -> Table:
     async def made(found: Sequence[Stored]) -> list[list[Cell] | None]:
         return list(await _rows(visit, records, found))
 
-    recalled = await recall_of(records, product, number)
-    warning = ""
-    if recalled is not None:
-        reason = recalled.get("code", {}).get("text", "")
-        warning = say("Recalled on %(day)s: %(reason)s") % {
-            "day": recalled.get("created", ""), "reason": reason
-        }  # fmt: skip
-    again = f"{TRACE}/recall?{urlencode({'product': product, 'lot': number})}"
+    recalls = await recalls_of(records, product, number)
+    open_ = next((one for one in recalls if is_recalled(one)), None)
+    told = [tell_recall(visit, one) for one in recalls]
+    asked_of = urlencode({"product": product, "lot": number})
+    recall = (say("Recall this lot"), f"{TRACE}/recall?{asked_of}")
+    lift = (say("Lift the recall"), f"{TRACE}/lift?{asked_of}")
     return Table(
         title=f"{name_of(visit, product)} {number}",
         headings=_headings(visit),
         fetch=searched(visit, records, "Immunization", asked, made),
-        warning=warning,
+        warning="" if open_ is None else tell_recall(visit, open_),
+        lead="" if open_ else " ".join(told),
         filters=[
             Field(
                 "product",
@@ -110,11 +104,23 @@ async def persons(visit: Visit, records: DeclaredRecords) -> Table:
             Field("lot", say("Lot"), value=number),
         ],
         empty=say("Nobody was given this lot."),
-        actions=[] if recalled else [(say("Recall this lot"), again)],
+        actions=[recall if open_ is None else lift],
     )
 
 
-def _asked(visit: Visit) -> tuple[str, str]:
+def tell_recall(visit: Visit, recall: Json) -> str:
+    """A recall in words: since when and why, and when and why it was lifted."""
+    values = {"day": recall.get("created", ""), "reason": recall.get("code", {}).get("text", "")}
+    told = visit.say("Recalled on %(day)s: %(reason)s") % values
+    if is_recalled(recall):
+        return told
+    day, reason = lifted(recall)
+    ended = visit.say("Lifted on %(day)s: %(reason)s") % {"day": day, "reason": reason}
+    return f"{told} {ended}"
+
+
+def asked_lot(visit: Visit) -> tuple[str, str]:
+    """The product and lot that the address names. Raises Invalid."""
     product, number = visit.asked("product"), visit.asked("lot").strip()
     if product not in products() or not number:
         raise Invalid("name product and lot in the address: begin from the page that traces")
@@ -123,7 +129,7 @@ def _asked(visit: Visit) -> tuple[str, str]:
 
 def _headings(visit: Visit) -> list[Heading]:
     say = visit.say
-    words = (say("Person"), say("Born"), say("Day"), say("Institution"), say("Package"))
+    words = (say("Person"), say("Born"), say("Day"), say("Institution"), say("Lot"), say("Package"))
     return [Heading(one) for one in words]
 
 
@@ -147,43 +153,21 @@ async def _rows(
                 Cell(told.birth, is_number=True),
                 Cell(short_fhir(str(dose.get("occurrenceDateTime", "")), zone), is_number=True),
                 Cell(senders.get(stored.facts.sender, "")),
+                _lot_cell(visit, dose),
                 Cell(package_of(dose), is_number=True),
             ]
         )
     return rows
 
 
+def _lot_cell(visit: Visit, dose: Json) -> Cell:
+    product, number = product_of(dose), str(dose.get("lotNumber", ""))
+    link = lot_address(product, number) if product in products() and number else ""
+    return Cell(f"{name_of(visit, product)} {number}".strip(), link)
+
+
 def _patient(dose: Json) -> str:
     return str(dose.get("patient", {}).get("reference", "")).removeprefix("Patient/")
 
 
-@page(f"{TRACE}/recall", access=STAFF, methods=("GET", "POST"))
-async def recall(visit: Visit, records: DeclaredRecords) -> Response:
-    """Recall a lot, with the reason: from then on nobody records a dose of it, wherever it is."""
-    say, sent, (product, number) = visit.say, Sent(visit), _asked(visit)
-    title = say("Recall %(lot)s") % {"lot": f"{name_of(visit, product)} {number}"}
-    fields = [Field("why", say("Why it is recalled"), is_needed=True, length_max=500)]
-    back = lot_address(product, number)
-    if visit.request.method == "GET":
-        return form_page(visit, title, fields, button=say("Recall this lot"), back=back)
-    why = sent.text("why", is_needed=True, length_max=500)
-    if not sent.is_sound:
-        return form_page(visit, title, fields, button=say("Recall this lot"), back=back, sent=sent)
-    if not is_confirmed(visit):
-        sentences = [say("No dose of it can be recorded any more, at any institution.")]
-        return confirm_page(visit, title, sentences, back=back)
-    value = f"{product}|{number}"
-    body = {
-        "resourceType": "Basic",
-        "meta": {"security": [LABEL]},
-        "identifier": [{"system": RECALL_SYSTEM, "value": value}],
-        "code": {"coding": [{"system": PRODUCT_SYSTEM, "code": product}], "text": why},
-        "created": now_of(visit).date().isoformat(),
-    }
-    once = f"identifier={criteria_of(RECALL_SYSTEM, value)}"
-    request = {"method": "POST", "url": "Basic", "ifNoneExist": once}
-    await records.transact([{"resource": decode(encode(body)), "request": request}])
-    return visit.go(back)
-
-
-PAGES: Final[tuple[Page, ...]] = (trace, *persons, recall)
+PAGES: Final[tuple[Page, ...]] = (trace, *persons)

@@ -74,15 +74,16 @@ class Reminder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Escalating(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A notice to staff when an escalation `to` them is reached: to those in `roles` at the
-    institution that registered the person; with `kinds` at the nearest institution of such a kind
-    in whose division that one is.
+    """A notice to staff when an escalation `to` them is reached: to those in `roles`, with one of
+    these `duties` where any are named, at the institution that registered the person; with `kinds`
+    at the nearest institution of such a kind in whose division that one is.
     """
 
     to: str
     kind: str
     roles: frozenset[Role]
     kinds: frozenset[str] = frozenset()
+    duties: frozenset[str] = frozenset()
 
 
 WORDS: Final = frozenset({"what", "due"})

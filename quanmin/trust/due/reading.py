@@ -23,7 +23,8 @@ from quanmin.records.reading import read
 from quanmin.records.search.reader import Statement
 from quanmin.records.visibility import Visibility, narrow_to_type
 from quanmin.records.visibility_sql import visibility_sql
-from quanmin.trust.due.keeping import OWN, TYPES, WHOLE, DueKeeping, Group, read_kind
+from quanmin.trust.due.doubts import Doubts
+from quanmin.trust.due.keeping import OWN, WHOLE, DueKeeping, Group, read_kind
 from quanmin.trust.due.kinds import Kinds, grantees_in, is_kind_seen
 from quanmin.trust.due.model import EXCLUDED, HELD, POSTPONED, Asked, Line, Planned, Status
 from quanmin.trust.due.progress import Progress
@@ -35,6 +36,9 @@ COLUMNS: Final = (
 _KINDS: Final = "select kind from plans.kind"
 _PLACE: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})~(-?[0-9]{1,19})~(-?[0-9]{1,19})")
 _KEY_END: Final = 1 << 63
+# So many lines more than are wanted are walked at first, and never more than so many at once.
+_BESIDE: Final = 50
+_WALKED_MAX: Final = 10_000
 _ROWS: Final = f"""
     select {ROW} from records.record r where r.type = $1 and r.rid = any($2)
 """  # noqa: S608 - constants of this program
@@ -82,6 +86,17 @@ class _Partly(msgspec.Struct, frozen=True):
     group: Group
 
 
+Place = tuple[date, int, int]
+"""Of a line: the day it is due, the Patient, the series."""
+
+
+class _Within(msgspec.Struct, frozen=True):
+    """Lines that were walked: up to which place, and of which Patients."""
+
+    last: Place
+    patients: list[int]
+
+
 class DueReading:
     """The lists in one snapshot, as `seen` lets them be seen on a day."""
 
@@ -101,8 +116,7 @@ class DueReading:
         self._seen = seen
         self.today = today
         self._is_walled = is_walled
-        self._kinds = Kinds()
-        self._grantees: list[int] = []
+        self._doubts = Doubts(is_walled=is_walled)
 
     async def slice(
         self, plan: Planned, asked: Asked, *, count: int, after: str, institution: int | None
@@ -112,7 +126,8 @@ class DueReading:
         """
         place = _read_place(after)
         await self._look(plan)
-        rows = await self._listed(plan, asked, institution, place, count + 1)
+        listed = self._listed if institution is None else self._walked
+        rows = await listed(plan, asked, institution, place, count + 1)
         partly = await self._partly_lines(plan, asked, institution)
         rows += [row for row in partly if place is None or _order(row) > place]
         rows.sort(key=_order)
@@ -169,22 +184,58 @@ class DueReading:
 
     # ---- what is kept --------------------------------------------------------------------------
 
-    async def _listed(
+    async def _walked(
         self,
         plan: Planned,
         asked: Asked,
         institution: int | None,
-        place: tuple[date, int, int] | None,
+        place: Place | None,
         count: int,
+    ) -> list[DueRow]:
+        """The lines of one institution: walked in the order of their index, a few more each time,
+        and those of them looked at that may be shown. How many lines the institution has besides
+        makes no difference to a page.
+        """
+        found: list[DueRow] = []
+        most = count + _BESIDE
+        while True:
+            statement = Statement()
+            key = statement.bind(self._keeping.key_of(plan))
+            conditions = [
+                f"d.plan = {key}::bigint",
+                f"d.sender = {statement.bind(institution)}::int",
+                *self._wanted(statement, plan, asked),
+                *_after(statement, place),
+            ]
+            walked = await self._connection.fetch(
+                f"select d.due, d.patient, d.series from plans.due d"  # noqa: S608 - as below
+                f" where {' and '.join(conditions)}"
+                f" order by d.due, d.patient, d.series limit {statement.bind(most)}",
+                *statement.arguments,
+            )
+            if not walked:
+                return found[:count]
+            within = _Within(tuple(walked[-1]), sorted({row["patient"] for row in walked}))
+            found += await self._listed(plan, asked, institution, place, count, within)
+            if len(walked) < most or len(found) >= count:
+                return found[:count]
+            place, most = within.last, min(most * 4, _WALKED_MAX)
+
+    async def _listed(  # noqa: PLR0917 - what is asked, and between which places
+        self,
+        plan: Planned,
+        asked: Asked,
+        institution: int | None,
+        place: Place | None,
+        count: int,
+        within: _Within | None = None,
     ) -> list[DueRow]:
         statement = Statement()
         text = self._selected(statement, plan, asked, institution)
-        if place is not None:
-            bound = ", ".join(
-                f"{statement.bind(one)}::{kind}"
-                for one, kind in zip(place, ("date", "bigint", "bigint"), strict=True)
-            )
-            text += f" and (d.due, d.patient, d.series) > ({bound})"
+        text += "".join(f" and {one}" for one in _after(statement, place))
+        if within is not None:
+            text += f" and d.patient = any({statement.bind(within.patients)}::bigint[])"
+            text += f" and (d.due, d.patient, d.series) <= ({_bound(statement, within.last)})"
         rows = await self._connection.fetch(
             f"select {COLUMNS} {text} order by d.due, d.patient, d.series"
             f" limit {statement.bind(count)}",
@@ -239,14 +290,14 @@ class DueReading:
             is_seen = is_kind_seen(self._seen, sender, type_, is_labelled=is_labelled)
             found[is_seen].append(row["kind"])
         several = (found[True], found[False], found[None], other)
-        self._kinds = Kinds(*(tuple(one) for one in several))
-        self._grantees = sorted(grantees_in(self._seen))
+        kinds = Kinds(*(tuple(one) for one in several))
+        grantees = tuple(sorted(grantees_in(self._seen)))
+        self._doubts = Doubts(kinds, grantees, is_walled=self._is_walled)
 
     @property
     def _is_all(self) -> bool:
         """Whether all that the plan knows of anybody is seen."""
-        hidden = (*self._kinds.hidden, *self._kinds.unsure, *self._grantees)
-        return not hidden and not self._is_walled
+        return not self._doubts.hidden and not self._doubts.grantees and not self._is_walled
 
     def _visible(self, statement: Statement, alias: str, type_: str | None = None) -> str:
         seen = self._seen if type_ is None else narrow_to_type(self._seen, type_)
@@ -275,48 +326,17 @@ class DueReading:
                 join records.record q on q.type = f.type and q.rid = f.rid and q.bucket = f.bucket
                 where f.patient = any(p.patients) and f.plan = {key}
                     and {self._visible(statement, "q")}
-            ) t
+            ) t where k.is_so
         """  # noqa: S608 - composed of this program's own constants; every value is bound
+        doubts = self._doubts
         return f"""
-            select t.*, case when k.is_so then c.seen when {self._is_whole(statement)} then t.whole
-                else t.own end as seen,
+            select t.*, case when k.is_so then c.seen
+                when {doubts.is_whole(statement)} then t.whole else t.own end as seen,
                 case when k.is_so then c.seen_own else t.own end as seen_own
             from ({told}) t
-            cross join lateral (select {self._is_in_doubt(statement)} as is_so) k
-            left join lateral ({counted}) c on k.is_so
-        """  # noqa: S608 - composed of this program's own constants; every value is bound
-
-    def _array(self, statement: Statement, kinds: Sequence[int]) -> str:
-        return f"{statement.bind([*kinds])}::bigint[]"
-
-    def _is_whole(self, statement: Statement) -> str:
-        kinds = self._kinds
-        return f"p.kinds <@ {self._array(statement, (*kinds.seen, *kinds.other))}"
-
-    def _granting(self, statement: Statement) -> str:
-        """Whether the person of a registration `p` has granted something that matters."""
-        return f"""
-            p.patient = any(array(select g.patient from records.granted g
-                where g.grantee = any({self._array(statement, self._grantees)})))
-        """  # noqa: S608 - composed of this program's own constants; every value is bound
-
-    def _is_in_doubt(self, statement: Statement) -> str:
-        """Whether it takes a look at the records to know what is seen of a registration `p`: of all
-        others it is everything, or what its institution sent and nothing else.
-        """
-        if self._is_walled:
-            return "true"
-        kinds = self._kinds
-        seen = self._array(statement, (*kinds.seen, *kinds.other))
-        hidden = self._array(statement, (*kinds.hidden, *kinds.other))
-        return f"""
-            (p.kinds && {self._array(statement, kinds.unsure)} or exists (
-                select from records.granted g where g.patient = p.patient
-                    and g.grantee = any({self._array(statement, self._grantees)}))
-            or not ({self._is_whole(statement)} or not exists (
-                select from unnest(p.kinds) k where case
-                    when k / {2 * TYPES} = p.sender then k <> all({seen}) else k <> all({hidden})
-                    end)))
+            cross join lateral (
+                select {doubts.is_in_doubt(statement, _is_one)} as is_so offset 0) k
+            cross join lateral ({counted}) c
         """  # noqa: S608 - composed of this program's own constants; every value is bound
 
     def _earlier(self, statement: Statement, asked: Asked, institution: int | None) -> str:
@@ -391,24 +411,34 @@ class DueReading:
     ) -> list[_Partly]:
         statement = Statement()
         number = self._context.definition("Patient").number
-        conditions = [f"r.flags & {DELETED} = 0", self._visible(statement, "r", "Patient")]
-        if not self._is_walled:
-            kinds = (*self._kinds.hidden, *self._kinds.unsure)
-            some = f"p.kinds && {self._array(statement, kinds)}"
-            conditions.append(f"({some} or {self._granting(statement)})")
-        if institution is not None:
-            conditions.append(f"p.sender = {statement.bind(institution)}::int")
+        if institution is None:
+            conditions = [self._doubts.is_in_doubt(statement, _is_among)]
+            if not self._is_walled:
+                # By these an index leads to them.
+                hidden = self._doubts.overlaps(statement, self._doubts.hidden)
+                granting = _is_among(self._doubts.granting(statement))
+                conditions.append(f"({hidden} or {granting})")
+        else:
+            conditions = [
+                f"p.sender = {statement.bind(institution)}::int",
+                self._doubts.is_of_one_in_doubt(statement, institution),
+            ]
         if asked.area:
             conditions.append(f"p.areas @> array[{self._area(statement, asked)}]")
+        # Who of an institution is in doubt is found first: they are fewer than are registered. Of
+        # each the Patient is then read by its key.
+        fence = "" if institution is None else "offset 0"
         rows = await self._connection.fetch(
             f"""
             select p.patient, p.sender, p.patients
-            from plans.person p
-            join records.record r
-                on r.type = {number} and r.rid = p.patient and r.bucket = p.bucket
+            from (select * from plans.person p where {" and ".join(conditions)} {fence}) p
+            cross join lateral (
+                select from records.record r
+                where r.type = {number} and r.rid = p.patient and r.bucket = p.bucket
+                    and r.flags & {DELETED} = 0 and {self._visible(statement, "r", "Patient")}
+                offset 0) r
             cross join lateral ({self._sources(statement, plan)}) s
-            where {" and ".join(conditions)} and {self._is_in_doubt(statement)}
-                and s.seen <> s.whole and not (s.seen = s.own and s.seen_own = s.own)
+            where s.seen <> s.whole and not (s.seen = s.own and s.seen_own = s.own)
             order by p.patient
             """,  # noqa: S608 - composed of this program's own constants; every value is bound
             *statement.arguments,
@@ -469,6 +499,28 @@ class DueReading:
         return await self._context.open(self._connection, rows)
 
 
+def _is_among(granting: str) -> str:
+    return f"p.patient = any(array({granting}))"
+
+
+def _is_one(granting: str) -> str:
+    return f"exists ({granting} and g.patient = p.patient)"
+
+
+def _after(statement: Statement, place: Place | None) -> list[str]:
+    """The condition that a line `d` stands after a place, if there is one."""
+    if place is None:
+        return []
+    return [f"(d.due, d.patient, d.series) > ({_bound(statement, place)})"]
+
+
+def _bound(statement: Statement, place: Place) -> str:
+    return ", ".join(
+        f"{statement.bind(one)}::{kind}"
+        for one, kind in zip(place, ("date", "bigint", "bigint"), strict=True)
+    )
+
+
 def _is_wanted(line: Line, asked: Asked, today: date) -> bool:
     return (
         (not asked.series or line.series in asked.series)
@@ -501,14 +553,14 @@ def _place(due: date, patient: int, series: int) -> str:
     return f"{due.isoformat()}~{patient}~{series}"
 
 
-def _order(row: DueRow) -> tuple[date, int, int]:
+def _order(row: DueRow) -> Place:
     place = _read_place(row.place)
     if place is None:
         raise ValueError("a row has a place")
     return place
 
 
-def _read_place(text: str) -> tuple[date, int, int] | None:
+def _read_place(text: str) -> Place | None:
     """Where a place is in the order of a list. Raises Malformed for what is none."""
     if not text:
         return None

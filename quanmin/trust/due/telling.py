@@ -156,7 +156,10 @@ class _Telling:
             institution = str(found)
         about = self._about(plan, what, line, f"{what.to} {row['patient']}")
         kind = self._kinds[what.kind]
-        return await tell_staff(connection, institution, what.roles, self._now(), kind, about=about)
+        now, duties = self._now(), what.duties
+        return await tell_staff(
+            connection, institution, what.roles, now, kind, duties=duties, about=about
+        )
 
     def _about(self, plan: Planned, what: Reminder | Escalating, line: Line, more: str) -> About:
         context, kind = self._keeping.context, self._kinds[what.kind]

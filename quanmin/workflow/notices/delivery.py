@@ -17,11 +17,12 @@ from typing import Any, Final
 import asyncpg
 
 from quanmin.base.database import UNAVAILABLE, Connection
+from quanmin.base.posting import Unsent
 from quanmin.trust import Guard
 from quanmin.trust.notices import Channel, outside
 from quanmin.trust.notices.kinds import fill
 from quanmin.trust.notices.sealing import unseal
-from quanmin.workflow.notices.ports import Message, Port, Unsent
+from quanmin.workflow.notices.ports import Message, Port
 from quanmin.workflow.notices.quiet import QuietHours, read_clock
 from quanmin.workflow.notices.settings import NoticeSettings
 
@@ -179,12 +180,10 @@ class Delivery:
         """A message was not taken: it is tried later, or refused."""
         settings, now = self._settings, self._now()
         log.warning("a message was not taken: %s", unsent.reason)
-        if unsent.is_final or attempts >= settings.attempts_max:
+        if unsent.is_final or settings.gives_up(attempts):
             await connection.execute(_END, number, "refused", now, unsent.reason, attempts)
             return
-        # The exponent is bounded: a float has an end, and the pause has one long before.
-        pause = settings.backoff_seconds * 2.0 ** min(attempts - 1, 60)
-        due = now + round(min(pause, settings.backoff_seconds_max) * _SECOND)
+        due = settings.after(attempts, now)
         await connection.execute(_LATER, number, due, unsent.reason, attempts)
 
     def _message(self, row: Any) -> Message:

@@ -8,27 +8,23 @@ same key: at least once, and once where the other side knows the key again.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 import smtplib
 import ssl
-import time
 from collections.abc import Mapping
 from email.message import EmailMessage
 from email.utils import formatdate
 from pathlib import Path
 from typing import Final, Protocol
 
-import httpx
 import msgspec
 
 from quanmin.base.disk import replace_on_disk
+from quanmin.base.posting import Posting, Unsent, is_taken, unsent
 from quanmin.base.problems import Unusable
 from quanmin.trust.notices import CHANNELS, Channel
 from quanmin.workflow.notices.settings import NoticeSettings
 
-# What another attempt may mend: too early, too many, and all that is the other side's own trouble.
-_PASSING: Final = frozenset({408, 425, 429})
+# From here on the mail server means it: trying again is in vain.
 _FAILURE: Final = 500
 
 
@@ -41,17 +37,6 @@ class Message(msgspec.Struct, frozen=True):
     language: str
     subject: str
     words: str
-
-
-class Unsent(Exception):  # noqa: N818 - what happened to a message, told in the queue
-    """The other side did not take a message. `reason` names no person; `is_final` says that trying
-    again is in vain.
-    """
-
-    def __init__(self, reason: str, *, is_final: bool) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.is_final = is_final
 
 
 class Port(Protocol):
@@ -81,43 +66,16 @@ class FilePort:
 
 
 class HttpPort:
-    """An address that takes messages as JSON, signed with a secret that it shares with the node.
-
-    `X-Quanmin-Signature` is HMAC-SHA256, in hexadecimal, of `X-Quanmin-Time` (seconds since 1970),
-    a full stop and the body; `Idempotency-Key` is the message's key.
-    """
+    """An address that takes messages as JSON."""
 
     def __init__(self, url: str, secret: bytes, seconds_max: float) -> None:
-        self._url = url
-        self._secret = secret
-        self._seconds_max = seconds_max
-        self._secure = ssl.create_default_context()  # made once: it costs more than a message
+        self._posting = Posting(url, secret, seconds_max)
 
     async def send(self, message: Message) -> None:
         """Post it; a status of 2xx says that it was taken."""
-        body, now = msgspec.json.encode(message), str(int(time.time()))
-        signed = hmac.new(self._secret, now.encode() + b"." + body, hashlib.sha256)
-        headers = {
-            "Content-Type": "application/json",
-            "Idempotency-Key": message.key,
-            "X-Quanmin-Time": now,
-            "X-Quanmin-Signature": signed.hexdigest(),
-        }
-        try:
-            async with (
-                asyncio.timeout(self._seconds_max),
-                httpx.AsyncClient(
-                    verify=self._secure, timeout=self._seconds_max, trust_env=False
-                ) as client,
-                client.stream("POST", self._url, content=body, headers=headers) as answer,
-            ):
-                status = answer.status_code
-        except (httpx.HTTPError, TimeoutError) as error:
-            reason = f"the address does not answer ({type(error).__name__})"
-            raise Unsent(reason, is_final=False) from error
-        if not 200 <= status < 300:
-            is_final = status < _FAILURE and status not in _PASSING
-            raise Unsent(f"the address answered {status}", is_final=is_final)
+        status, _ = await self._posting.post(message.key, msgspec.json.encode(message))
+        if not is_taken(status):
+            raise unsent(status)
 
 
 class MailPort:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-import msgspec
 from msgspec import Meta
+
+from quanmin.base.retries import Retries
 
 _CLOCK = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
 _ADDRESS = r"^(https?://[^\s?#]+)?$"
 
 
-class NoticeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class NoticeSettings(Retries, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Notices that leave the node; without a server, messages of a channel are put into files."""
 
     quiet_from: Annotated[
@@ -74,19 +75,6 @@ class NoticeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     send_seconds_max: Annotated[
         float, Meta(description="How long the other side may take to take a message.", gt=0)
     ] = 10.0
-    attempts_max: Annotated[
-        int, Meta(description="After how many failures in a row a message is refused.", ge=1)
-    ] = 8
-    backoff_seconds: Annotated[
-        float,
-        Meta(
-            description="The pause before the second attempt; each further one is twice as long.",
-            gt=0,
-        ),
-    ] = 30.0
-    backoff_seconds_max: Annotated[
-        float, Meta(description="The longest pause between two attempts.", gt=0)
-    ] = 3600.0
     poll_seconds: Annotated[
         float, Meta(description="How often a job process looks for what is to be sent.", gt=0)
     ] = 2.0

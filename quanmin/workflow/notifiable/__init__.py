@@ -21,6 +21,7 @@ from quanmin.workflow.notifiable.cards import (
     receipt,
     receipt_of,
     registration,
+    revised,
     state_of,
     told,
 )
@@ -65,6 +66,7 @@ __all__ = [
     "receipt",
     "receipt_of",
     "registration",
+    "revised",
     "state_of",
     "subtypes",
     "subtypes_of",

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import msgspec
 
+from quanmin.base.problems import Invalid
 from quanmin.fhir.json import Json
 from quanmin.workflow.forms import Option, Words
 from quanmin.workflow.notifiable.diseases import (
@@ -29,8 +30,12 @@ ADDRESSED: Final = "https://quanmin.example/fhir/addressed-to"
 _FACT: Final = f"{WORKFLOW}/fact"
 _PERSON: Final = f"{WORKFLOW}/person"
 _RECEIPT: Final = "https://quanmin.example/fhir/sid/infectious-receipt"
+_CLASS: Final = "https://quanmin.example/fhir/CodeSystem/infection-case-class"
+CLASSES: Final = frozenset({"suspected", "clinical", "confirmed", "carrier", "positive"})
+"""Which cases there are: two are no cases of the disease."""
 _CODE: Final = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 _REPORTABLE: Final = {"system": "urn:quanmin:reportable", "code": "infectious"}
+_CODING: Final = ("system", "code", "display")
 # Kept apart by law from all who need not know, whoever codes them how (sensitivity/kinds.toml).
 _KEPT_APART: Final = {"aids": "HIV", "syphilis": "STD", "gonorrhoea": "STD"}
 
@@ -222,6 +227,46 @@ def registration(said: Mapping[str, Any]) -> Json:
     return patient
 
 
+def revised(response: Json, changes: Mapping[str, str]) -> Json:
+    """A card with new values of the fields by which a system outside revises cases: the disease,
+    its subtype, the class of the case, the days of onset and death. Raises Invalid for another
+    field, and for a value that the field may not have.
+    """
+    made: dict[str, Json | None] = {}
+    for name, text in changes.items():
+        made[name] = _answer_of(name, text)
+    if "disease" in made and "subtype" not in made:
+        made["subtype"] = None  # that of another disease says nothing
+    group = next(one for one in response["item"] if one["linkId"] == "case")
+    items = [one for one in group["item"] if one["linkId"] not in made]
+    items += [{"linkId": name, "answer": [value]} for name, value in made.items() if value]
+    if {_told(one) for one in items} == {_told(one) for one in group["item"]}:
+        return response
+    new = {**group, "item": items}
+    return {**response, "item": [new if one is group else one for one in response["item"]]}
+
+
+def _answer_of(name: str, text: str) -> Json | None:
+    """A value of a field as an answer; None for "", which says that there is none."""
+    if name in {"onset", "death"} and (_day(text) is not None or (not text and name == "death")):
+        return {"valueDate": text} if text else None
+    known = {"disease": diseases(), "subtype": subtypes()}.get(name, {})
+    if text in known:
+        return {"valueCoding": known[text].coding()}
+    if name == "class" and text in CLASSES:
+        return {"valueCoding": {"system": _CLASS, "code": text}}
+    if name == "subtype" and not text:
+        return None
+    raise Invalid(f"{name} of a card is not revised like this")
+
+
+def _told(item: Json) -> tuple[str, str]:
+    """A field and what it says, however it is displayed."""
+    value = next(iter(item.get("answer") or [{}]))
+    said = value.get("valueCoding", {}).get("code") or next(iter(value.values()), "")
+    return item["linkId"], str(said)
+
+
 def name_original(response: Json, words: str) -> None:
     """Say on a revised card which disease it was of before."""
     group = next(one for one in response["item"] if one["linkId"] == "case")
@@ -229,13 +274,18 @@ def name_original(response: Json, words: str) -> None:
     group["item"] = [*rest, {"linkId": "original", "answer": [{"valueString": words}]}]
 
 
-def options(url: str, day: date) -> list[Option]:
-    """What may be chosen on a card of a day: of the value set of diseases, or of subtypes."""
+def options(url: str, day: date) -> list[Option] | None:
+    """What may be chosen on a card of a day: of the value set of diseases, or of subtypes; None of
+    any other.
+    """
     table = table_on(day)
-    listed = subtypes() if url.endswith("subtype") else diseases()
+    known = {"notifiable-disease": diseases, "notifiable-subtype": subtypes}
+    listing = known.get(url.rpartition("/")[2])
+    if listing is None:
+        return None
     return [
         Option("valueCoding", one.coding(), Words(one.zh, {"en": one.en}))
-        for one in listed.values()
+        for one in listing().values()
         if table is not None and (one.of or one.code) in table.classes
     ]
 
@@ -252,7 +302,7 @@ def diagnosis(condition: Json, today: date) -> dict[str, Any]:
             return {
                 "disease": diseases()[disease].coding(),
                 "subtype": subtypes()[subtype].coding() if subtype else [],
-                "icd10": code,
+                "icd10": {name: coding[name] for name in _CODING if coding.get(name)},
                 "diagnosedAt": condition.get("recordedDate") or [],
                 "onsetOf": str(condition.get("onsetDateTime") or "")[:10] or [],
             }

@@ -3,42 +3,69 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 import json
-import ssl
-import time
+import logging
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Annotated, Final, Protocol
 
-import httpx
+import msgspec
+from msgspec import Meta
 
 from quanmin.base.disk import replace_on_disk
+from quanmin.base.posting import Posting, Unsent, is_taken, unsent
 from quanmin.base.problems import Unusable
 from quanmin.workflow.outgoing.settings import OutgoingSettings
 
-# What another attempt may mend: too early, too many, and all that is the other side's own trouble.
-_PASSING: Final = frozenset({408, 425, 429})
-_FAILURE: Final = 500
-_ANSWER_BYTES_MAX: Final = 10_000
+log = logging.getLogger("quanmin.outgoing")
+
+_NO_ANSWERS: Final = frozenset({404, 405, 501})
+_ANSWERS_MAX: Final = 200
 _SAID_MAX: Final = 500
 
 
-class Unsent(Exception):  # noqa: N818 - what happened to a message, told in the queue
-    """The other side did not take a message; `is_final` says that trying again is in vain."""
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What the other side has done later with a case that it was told of: `reference` is its own
+    name of the answer, `case` the case as the message named it. `kind` is one that a step of the
+    workflow takes; `changes` are new values by the names of fields.
+    """
 
-    def __init__(self, reason: str, *, is_final: bool) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.is_final = is_final
+    reference: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
+    case: Annotated[str, Meta(pattern=r"^[A-Za-z0-9.-]{1,64}$")]
+    kind: Annotated[str, Meta(pattern=r"^[a-z_]{1,40}$")]
+    reason: Annotated[str, Meta(max_length=500)] = ""
+    changes: Annotated[
+        dict[
+            Annotated[str, Meta(max_length=40)],
+            Annotated[str, Meta(max_length=200)],
+        ],
+        Meta(max_length=20),
+    ] = {}
+
+
+class Answers(msgspec.Struct, frozen=True):
+    """A portion of answers in their order, and up to where it goes."""
+
+    answers: tuple[Answer, ...]
+    next: str
+
+
+class _Portion(msgspec.Struct, frozen=True):
+    answers: Annotated[list[msgspec.Raw], Meta(max_length=_ANSWERS_MAX)]
+    next: Annotated[str, Meta(max_length=200)]
 
 
 class Port(Protocol):
-    """A way out."""
+    """A way out, and back."""
 
     async def send(self, key: str, body: bytes) -> str:
         """The other side has taken the message when this returns; gives the number that it has
         given it, "" for none. Raises Unsent.
+        """
+
+    async def answers(self, after: str) -> Answers:
+        """What the other side has answered after a place; the place again where there is nothing.
+        Raises Unsent.
         """
 
 
@@ -56,6 +83,21 @@ class FilePort:
             raise Unsent(f"the folder takes no file ({error.errno})", is_final=False) from error
         return ""
 
+    async def answers(self, after: str) -> Answers:
+        """The files that somebody has put into `answers`, one answer each, in the order of their
+        names.
+        """
+        try:
+            return await asyncio.to_thread(self._read, after)
+        except OSError as error:
+            raise Unsent(f"the folder cannot be read ({error.errno})", is_final=False) from error
+
+    def _read(self, after: str) -> Answers:
+        folder = self._folder / "answers"
+        names = sorted(one.name for one in folder.glob("*.json") if one.name > after)
+        now = names[:_ANSWERS_MAX]
+        return _understood([(folder / one).read_bytes() for one in now], now[-1] if now else after)
+
     def _put(self, key: str, body: bytes) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         replace_on_disk(self._folder / f"{key}.json", body)
@@ -67,49 +109,50 @@ class HttpPort:
     """
 
     def __init__(self, url: str, secret: bytes, seconds_max: float) -> None:
-        self._url = url
-        self._secret = secret
-        self._seconds_max = seconds_max
-        self._secure = ssl.create_default_context()
+        self._posting = Posting(url, secret, seconds_max)
 
     async def send(self, key: str, body: bytes) -> str:
         """Post it; a status of 2xx says that it was taken."""
-        now = str(int(time.time()))
-        signed = hmac.new(self._secret, now.encode() + b"." + body, hashlib.sha256)
-        headers = {
-            "Content-Type": "application/json",
-            "Idempotency-Key": key,
-            "X-Quanmin-Time": now,
-            "X-Quanmin-Signature": signed.hexdigest(),
-        }
+        status, said = await self._posting.post(key, body)
+        told = _texts(said)
+        if not is_taken(status):
+            raise unsent(status, told.get("reason", ""))
+        return told.get("number", "")
+
+    async def answers(self, after: str) -> Answers:
+        """Get what it answers after a place; an address that has no answers to get has none."""
+        status, said = await self._posting.get(after)
+        if status in _NO_ANSWERS:
+            return Answers((), after)
+        if not is_taken(status):
+            raise Unsent(f"the address answered {status}", is_final=False)
         try:
-            async with (
-                asyncio.timeout(self._seconds_max),
-                httpx.AsyncClient(
-                    verify=self._secure, timeout=self._seconds_max, trust_env=False
-                ) as client,
-                client.stream("POST", self._url, content=body, headers=headers) as answer,
-            ):
-                status, told = answer.status_code, await _told(answer)
-        except (httpx.HTTPError, TimeoutError) as error:
-            reason = f"the address does not answer ({type(error).__name__})"
+            portion = msgspec.json.decode(said, type=_Portion)
+        except msgspec.MsgspecError as error:
+            reason = "what it answered is no portion of answers"
             raise Unsent(reason, is_final=False) from error
-        if 200 <= status < 300:
-            return told.get("number", "")
-        is_final = status < _FAILURE and status not in _PASSING
-        reason = told.get("reason") or f"the address answered {status}"
-        raise Unsent(reason, is_final=is_final)
+        return _understood(map(bytes, portion.answers), portion.next)
 
 
-async def _told(answer: httpx.Response) -> dict[str, str]:
-    """What of the answer is text, as far as it is read: what is no JSON says nothing."""
-    body = b""
-    async for chunk in answer.aiter_bytes():
-        body += chunk
-        if len(body) > _ANSWER_BYTES_MAX:
-            return {}
+def _understood(bodies: Iterable[bytes], place: str) -> Answers:
+    """The answers among these: one that is not as it should be is told in the log, and holds up no
+    other.
+    """
+    found, unread = [], 0
+    for body in bodies:
+        try:
+            found.append(msgspec.json.decode(body, type=Answer))
+        except msgspec.MsgspecError:
+            unread += 1
+    if unread:
+        log.warning("answers are not as they should be", extra={"count": unread})
+    return Answers(tuple(found), place)
+
+
+def _texts(answer: bytes) -> dict[str, str]:
+    """What of an answer is text: what is no JSON says nothing."""
     try:
-        found = json.loads(body)
+        found = json.loads(answer)
     except ValueError:
         return {}
     held = found.items() if isinstance(found, dict) else ()

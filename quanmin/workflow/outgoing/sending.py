@@ -16,12 +16,13 @@ from uuid import uuid4
 import asyncpg
 
 from quanmin.base.database import UNAVAILABLE, Connection
+from quanmin.base.posting import Unsent
 from quanmin.base.problems import Problem
 from quanmin.fhir.json import Json, decode, encode
 from quanmin.trust import Actor, Guard
 from quanmin.trust.notices.sealing import seal
 from quanmin.trust.outgoing import Waiting, claim
-from quanmin.workflow.outgoing.ports import Port, Unsent
+from quanmin.workflow.outgoing.ports import Port
 from quanmin.workflow.outgoing.settings import OutgoingSettings
 from quanmin.workflow.states import Workflow
 
@@ -29,7 +30,6 @@ log = logging.getLogger("quanmin.outgoing")
 
 NODE: Final = Actor("node", "operator", "Node", "node")
 _PURPOSE: Final = "PUBHLTH"
-_SECOND: Final = 1_000_000
 _END: Final = """
     update trust.outgoing set status = $2, ended_at = $3, said = $4, attempts = $5
     where message = $1
@@ -96,11 +96,10 @@ class Sending:
         settings, now = self._settings, self._guard.now()
         log.warning("a card was not taken", extra={"is_final": unsent.is_final})
         sealed = seal(self._context, "words", unsent.reason.encode())
-        if unsent.is_final or attempts >= settings.attempts_max:
+        if unsent.is_final or settings.gives_up(attempts):
             await connection.execute(_END, number, "refused", now, sealed, attempts)
             return
-        pause = settings.backoff_seconds * 2.0 ** min(attempts - 1, 60)
-        due = now + round(min(pause, settings.backoff_seconds_max) * _SECOND)
+        due = settings.after(attempts, now)
         await connection.execute(_LATER, number, due, sealed, attempts)
 
     async def _body(self, waiting: Waiting) -> bytes | None:

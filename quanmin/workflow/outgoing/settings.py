@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 from msgspec import Meta
 
+from quanmin.base.retries import Attempts, Retries
 
-class OutgoingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+
+class OutgoingSettings(Retries, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Report cards that go to the national direct-reporting system; without an address they are put
     into files.
     """
@@ -31,19 +32,15 @@ class OutgoingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     send_seconds_max: Annotated[
         float, Meta(description="How long the other side may take to take a card.", gt=0)
     ] = 20.0
-    attempts_max: Annotated[
-        int, Meta(description="After how many failures in a row a card counts as refused.", ge=1)
-    ] = 12
-    backoff_seconds: Annotated[
+    attempts_max: Attempts = 12
+    answers_seconds: Annotated[
         float,
         Meta(
-            description="The pause before the second attempt; each further one is twice as long.",
+            description="How often a job process asks the other side what it has done with cards "
+            "since.",
             gt=0,
         ),
-    ] = 30.0
-    backoff_seconds_max: Annotated[
-        float, Meta(description="The longest pause between two attempts.", gt=0)
-    ] = 3600.0
+    ] = 60.0
     poll_seconds: Annotated[
         float, Meta(description="How often a job process looks for what is to be sent.", gt=0)
     ] = 5.0

@@ -9,6 +9,9 @@ from quanmin.workflow.plans.spans import Span
 
 # Longer than the years between anybody's birth and the last day that follows from it.
 _TABLE_DAYS_MAX = 500_000
+# A table pays when a column has one day for so many of it, or more: the same months are added to a
+# handful of columns. The few dozen persons of one transaction may be born ninety years apart.
+_TABLE_SHARE = 8
 
 
 class Calendar:
@@ -32,7 +35,8 @@ class Calendar:
             return np.where(days == EVER, EVER, late).astype(np.int32)
         at = days - np.int64(self._low)
         is_listed = (at >= 0) & (at < self._length)
-        if self._length > _TABLE_DAYS_MAX or not (is_listed | (days == EVER)).all():
+        is_short = self._length <= min(_TABLE_DAYS_MAX, _TABLE_SHARE * len(days))
+        if not is_short or not (is_listed | (days == EVER)).all():
             return np.where(days == EVER, EVER, _shifted(days, span.months)).astype(np.int32)
         table = self._tables.get(span.months)
         if table is None:

@@ -131,7 +131,7 @@ class _Compiler(Elements):
         common = _Common(
             id=self._id(one, place),
             counts=self.codes(one, known.COUNTS, place),
-            urgency=self._urgency(one, place) or Urgency(),
+            urgency=self._urgency(one, place, Urgency()),
             source=self._source_of(one) or self._source_of(self._source),
         )
         at = len(self._series)
@@ -208,7 +208,7 @@ class _Compiler(Elements):
             is_skipped=self.choice(one, known.LAPSE, {"skip", "stop"}, "stop", place) == "skip",
             relations=relations,
             counts=own,
-            urgency=self._urgency(one, place) or common.urgency,
+            urgency=self._urgency(one, place, common.urgency),
             measure=self._measure(one),
             definition=self._definition(one, place),
             source=self._source_of(one) or common.source,
@@ -246,7 +246,7 @@ class _Compiler(Elements):
             title=self._title(one, place),
             condition=self._condition(one, OF_PERSON | OF_VISITS, place),
             span=(spans[0] if spans else None) or Span(),
-            urgency=self._urgency(one, place) or common.urgency,
+            urgency=self._urgency(one, place, common.urgency),
             measure=self._measure(one),
             definition=self._definition(one, place),
             source=self._source_of(one) or common.source,
@@ -293,12 +293,16 @@ class _Compiler(Elements):
                 continue
             yield Contraindication(state, _EFFECTS[effect])
 
-    def _urgency(self, one: Json, place: str) -> Urgency | None:
-        """When what is due is overdue; None where that is not said."""
+    def _urgency(self, one: Json, place: str, above: Urgency) -> Urgency:
+        """When what is due is overdue, and to whom that is told; what it does not say itself is as
+        the series says.
+        """
         age = self.span(one, known.OVERDUE_AGE, place)
         span = self.span(one, known.OVERDUE_AFTER, place)
         if age is not None and span is not None:
             self.blame("overdue from an age, or so long after it was due: not both", place)
+        if age is None and span is None:
+            age, span = above.age, above.span
         escalations: list[Escalation] = []
         for rule, at in pick(one, known.ESCALATION, place=place):
             later, to = self.span(rule, "after", at), self.code(rule, "to", at)
@@ -310,11 +314,10 @@ class _Compiler(Elements):
             escalations.append(Escalation(later, to))
         if len(escalations) > _PARTS_MAX:
             self.blame(f"it escalates at most {_PARTS_MAX} times", place)
-        if escalations and age is None and span is None:
+        told = tuple(escalations) or above.escalations
+        if told and age is None and span is None and not one.get("action"):
             self.blame("what is never overdue is never escalated", place)
-        if age is None and span is None:
-            return None
-        return Urgency(age=age, span=span, escalations=tuple(escalations))
+        return Urgency(age=age, span=span, escalations=told)
 
     def _condition(self, one: Json, variables: frozenset[str], place: str) -> Condition | None:
         held = list(listed(one, "condition", place))

@@ -34,7 +34,7 @@ from quanmin.workflow.plans.spans import Span, after
 
 _DAY = timedelta(days=1)
 # Above, one pass over columns costs less than as many persons one by one.
-_SINGLY_MAX = 24
+_SINGLY_MAX = 90
 
 
 class Explained(msgspec.Struct, frozen=True):

@@ -65,7 +65,7 @@ def table(workflow: Workflow, language: str) -> list[tuple[str, str, str, str]]:
         )
         timers = [one for one in workflow.timers.values() if one.step == step.code]
         who = sorted(step.roles) + [workflow.limit(one, language) for one in timers]
-        to = workflow.states[step.to].told(language)
+        to = workflow.states[step.to].told(language) if step.to else before
         rows.append((step.told(language), before, to, ", ".join(who)))
     return rows
 
@@ -79,7 +79,7 @@ def layers(workflow: Workflow) -> list[list[str]]:
         ring = {
             step.to
             for step in workflow.steps.values()
-            if step.begins_in & ring and step.to not in far
+            if step.to and step.begins_in & ring and step.to not in far
         }
     found: dict[int, list[str]] = defaultdict(list)
     for code in workflow.states:
@@ -136,7 +136,7 @@ class _Picture:
             words = step.told(self._language) + (f" ({clock})" if clock else "")
             starts = [code for code in self._workflow.states if code in step.begins_in]
             found += [
-                _Line(start, step.to, words, is_timed=not step.roles)
+                _Line(start, step.leads(start), words, is_timed=not step.roles)
                 for start in (starts or [_BEGIN])
             ]
         return found

@@ -29,6 +29,8 @@ from quanmin.workflow.states.model import (
 )
 
 FILE: Final = "workflow.toml"
+_NODE: Final = "operator"
+"""Whose role a step is that the node takes itself."""
 _KINDS: Final[Mapping[str, type[Words]]] = {
     "state": State,
     "step": Step,
@@ -178,11 +180,16 @@ class _Loading:
         for step in self._steps.values():
             place = f"step {step.code}"
             self._unknown(place, "from", step.begins_in, self._states)
-            self._unknown(place, "to", frozenset({step.to}), self._states)
+            self._unknown(place, "to", frozenset({step.to} - {""}), self._states)
+            if step.begins and not step.to:
+                self._blame(place, "to: a step that begins a case leads to a state")
             for state in sorted(step.begins_in):
                 if state in self._states and self._states[state].final:
                     self._blame(place, f"from {state}: that is final, nothing follows it")
-            self._unknown(place, "role", step.roles, self._roles)
+            is_nodes = _NODE in step.roles
+            if is_nodes is not bool(step.answer) or (is_nodes and step.roles != {_NODE}):
+                self._blame(place, f"with an answer, and with no other, roles is {_NODE} alone")
+            self._unknown(place, "role", step.roles - {_NODE}, self._roles)
             self._unknown(place, "duty", step.duties, duties_known())
             self._unknown(place, "notice", frozenset(step.notices), self._notices)
             self._unknown(place, "not_after", step.not_after, self._steps)
@@ -253,6 +260,8 @@ class _Loading:
         """A timer's step is taken when nobody is there to answer, fill in or explain."""
         if timer.state not in step.begins_in:
             self._blame(place, f"cannot fire: step {step.code} does not begin in {timer.state}")
+        if not step.to:
+            self._blame(place, f"cannot fire: step {step.code} leaves the case where it is")
         for what, is_asked in (
             ("a rule", step.rule),
             ("records", step.records),
@@ -294,7 +303,9 @@ class _Loading:
         begun = {step.to for step in self._steps.values() if step.begins}
         if not begun:
             self._blame("the workflow", "no step begins a case: leave out from in one of them")
-        follow = [(state, step.to) for step in self._steps.values() for state in step.begins_in]
+        follow = [
+            (state, step.leads(state)) for step in self._steps.values() for state in step.begins_in
+        ]
         reached = _spread(begun, lambda at: {to for before, to in follow if before == at})
         finals = {state.code for state in self._states.values() if state.final}
         ending = _spread(finals, lambda at: {before for before, to in follow if to == at})

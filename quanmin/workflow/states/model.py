@@ -53,16 +53,18 @@ class State(Words, frozen=True, kw_only=True):
 
 
 class Step(Words, frozen=True, kw_only=True):
-    """What brings a case from a state to another; one without `begins_in` begins a case.
+    """What brings a case from a state to another; one without `begins_in` begins a case, one
+    without `to` leaves it in its state, whose clock goes on.
 
     Taken by these `roles`, with one of these `duties` where any are named, and by nobody who took
     one of the steps `not_after` in this case; without roles by timers alone. `rule` must allow it.
     Resources of the types `records`, and a response to `form`, are written with it. `notices` go
-    out with it. `needs_words`: a reason must be given.
+    out with it. `needs_words`: a reason must be given. One with an `answer` is the node's own: it
+    is taken when a system outside that was told of the case answers so.
     """
 
     begins_in: frozenset[str] = msgspec.field(name="from", default=frozenset())
-    to: str
+    to: str = ""
     roles: frozenset[str] = frozenset()
     duties: frozenset[str] = frozenset()
     not_after: frozenset[str] = frozenset()
@@ -71,11 +73,16 @@ class Step(Words, frozen=True, kw_only=True):
     form: str = ""
     notices: tuple[str, ...] = ()
     needs_words: bool = False
+    answer: str = ""
 
     @property
     def begins(self) -> bool:
         """Whether it begins a case."""
         return not self.begins_in
+
+    def leads(self, state: str) -> str:
+        """Where a case is after it that was in a state; "" for one that began."""
+        return self.to or state
 
 
 class Duration(msgspec.Struct, frozen=True):

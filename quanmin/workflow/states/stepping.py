@@ -7,8 +7,9 @@ note for each step, are its history.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import cache
 from typing import Any, Final
 
 import msgspec
@@ -190,6 +191,14 @@ def _unentitled(step: Step, case: Case | None, actor: Actor) -> list[str]:
     return reasons
 
 
+# A page asks every step of its case, and to read a signature takes longer than to ask its rule.
+@cache
+def _wanted(rule: Callable[..., Decision]) -> Mapping[str, bool]:
+    """The facts that a rule is handed by name, and whether it cannot do without."""
+    parameters = inspect.signature(rule).parameters
+    return {name: one.default is inspect.Parameter.empty for name, one in parameters.items()}
+
+
 def _against(
     workflow: Workflow, step: Step, case: Case | None, asking: Asking
 ) -> tuple[str, ...] | list[str]:
@@ -201,12 +210,8 @@ def _against(
         "since": case and case.since,
         "begun": case and case.begun,
     }
-    wanted = inspect.signature(rule).parameters
-    missing = [
-        name
-        for name, parameter in wanted.items()
-        if name not in facts and parameter.default is inspect.Parameter.empty
-    ]
+    wanted = _wanted(rule)
+    missing = [name for name, is_needed in wanted.items() if is_needed and name not in facts]
     if missing:
         return [f"not-known:{name}" for name in missing]
     decision = rule(**{name: facts[name] for name in wanted if name in facts})
@@ -284,7 +289,10 @@ def take(
         task["output"] = [*(task.get("output") or ()), *outputs]
     _set_clocks(workflow, task, wound, asking.zone)
     author = {"identifier": {"value": asking.actor.code}, "display": asking.actor.name}
-    _enter(workflow, task, step, asking, words)
+    if step.to or case is None:
+        _enter(workflow, task, step, asking, words)
+    else:
+        _stay(workflow, task, case, asking)
     _note(workflow, task, step, at=_instant(asking.moment, asking.zone), by=author, words=words)
     notices = tuple(workflow.notices[one] for one in step.notices)
     _label(workflow, task)
@@ -339,6 +347,12 @@ def _enter(workflow: Workflow, task: Json, step: Step, asking: Asking, words: st
     period = {"start": task["executionPeriod"]["start"]}
     task["executionPeriod"] = {**period, "end": now} if state.final else period
     _set_clock(workflow, task, state.code, asking.moment, zone, fired=frozenset())
+
+
+def _stay(workflow: Workflow, task: Json, case: Case, asking: Asking) -> None:
+    """Leave the Task in its state, with the time limits that run there."""
+    task["lastModified"] = _instant(asking.moment, asking.zone)
+    _set_clock(workflow, task, case.state, case.since, asking.zone, fired=_fired(case))
 
 
 def _set_clock(

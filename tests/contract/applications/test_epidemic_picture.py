@@ -54,3 +54,16 @@ async def test_each_number_opens_its_cases(clinic: Clinic) -> None:
         answer = await centre.get(f"/epidemic?{asked}")
         assert answer.status_code == 400, asked
     assert (await doctor.get("/epidemic")).status_code == 403
+    # One case of measles is nothing unusual, one of cholera is.
+    today = f"until={now:%Y-%m-%d}&lang=en"
+    assert "Nowhere more than usual." in (await centre.get(f"/epidemic/signals?{today}")).text
+    await step(checker, await entered(county, doctor, disease="cholera"), "check")
+    told = await centre.get(f"/epidemic/signals?{today}")
+    (link,) = re.findall(r'href="(/epidemic/cases\?[^"]+)">1</a>', told.text)
+    assert "any case is one" in told.text
+    cases = (await centre.get(link.replace("&amp;", "&"))).text
+    assert cases.count('href="/infectious/') == 1
+    assert "Cholera" in cases
+    assert "Cholera" in (await centre.get(f"/epidemic/signals.csv?{today}")).text
+    assert "Cholera" not in (await beside.get(f"/epidemic/signals?{today}")).text
+    assert (await centre.get("/epidemic/signals?until=soon")).status_code == 400

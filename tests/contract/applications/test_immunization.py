@@ -5,6 +5,7 @@ it is seen.
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 
 import pytest
 from clinic import Clinic
@@ -21,7 +22,10 @@ from vaccinating import (
     store,
 )
 
+from quanmin.base.jobs import Done, Job
+from quanmin.node.server import declared_notices
 from quanmin.trust import Actor
+from quanmin.trust.due import tell_kind
 
 BORN = "2025-01-01"
 TRACED = "/vaccine-trace/lot?product=MMR&lot=M2601"
@@ -145,6 +149,7 @@ async def test_a_lot_is_traced_to_persons_and_recalled_everywhere(point: Clinic)
     await there.get("/vaccine-trace")
     package = await there.send("/vaccine-trace", package="81234567890000000001")
     assert "王小明" in package.text
+    assert TRACED.replace("&", "&amp;") in package.text, "from a package to its lot"
     nothing = await there.send("/vaccine-trace", package="", product="", lot="")
     assert nothing.status_code == 422
     recall = "/vaccine-trace/recall?product=MMR&lot=M2601"
@@ -158,6 +163,29 @@ async def test_a_lot_is_traced_to_persons_and_recalled_everywhere(point: Clinic)
     other = await registered(worker, "王小红", "2025-02-01", "004")
     refused = await give(worker, other, moment(point), trace="81234567890000000002")
     assert (refused.status_code, "the lot was recalled" in said(refused)) == (422, True)
+    lift = recall.replace("/recall?", "/lift?")
+    await worker.get(lift)
+    foreign = await worker.send(lift, why="mistaken", confirmed="1")
+    assert foreign.status_code == 403, said(foreign)
+    await worker.get(recall)
+    assert (await worker.send(recall, why="again", confirmed="1")).status_code == 303
+    assert "again" not in said(await worker.get(TRACED)), "it is recalled already"
+    await there.get(lift)
+    assert (await there.send(lift, why="")).status_code == 422
+    assert "can be recorded again" in said(await there.send(lift, why="harmless fibres"))
+    assert (await there.send(lift, why="harmless fibres", confirmed="1")).status_code == 303
+    assert (await there.send(lift, why="twice", confirmed="1")).status_code == 409
+    told = said(await there.get(TRACED))
+    assert "particles seen Lifted on" in told
+    assert "harmless fibres" in told
+    again = await give(worker, other, moment(point), trace="81234567890000000002")
+    assert again.status_code == 303, said(again)
+    await there.get(recall)
+    assert (await there.send(recall, why="a second lot", confirmed="1")).status_code == 303
+    assert "Lift the recall" in said(await worker.get(TRACED))
+    third = await registered(worker, "王小亮", "2025-03-01", "006")
+    late = await give(worker, third, moment(point), trace="81234567890000000003")
+    assert "the lot was recalled" in said(late)
     for browser in (worker, there):
         await browser.client.aclose()
 
@@ -177,5 +205,50 @@ async def test_who_is_late_stands_in_the_due_list_until_the_dose_is_recorded(
     await received(worker, await store(worker))
     assert (await give(worker, child, moment(point))).status_code == 303
     assert "王小明" not in (await worker.get(late)).text
+    for browser in (worker, there):
+        await browser.client.aclose()
+
+
+async def tell(point: Clinic, day: str) -> None:
+    """Have those told who are to be, as if it were a day."""
+    at = round(datetime.fromisoformat(f"{day}T09:00+08:00").timestamp()) * 1_000_000
+    kind = tell_kind(point.guard.due, declared_notices(), lambda: at)
+    position = None
+    while True:
+        async with point.pool.acquire() as connection, connection.transaction():
+            job = Job(1, kind.name, "node", None, position, 0, None, 1)
+            outcome = await kind.step(connection, job)
+        if isinstance(outcome, Done):
+            return
+        position = outcome.position
+
+
+async def test_who_is_due_soon_is_reminded_and_who_stays_late_is_told_of_once(
+    point: Clinic,
+) -> None:
+    worker, there = await point.enter(WORKER.code), await point.enter(OTHER_WORKER.code)
+    await registered(worker, "王小明", "2025-09-10")
+    baby = await registered(worker, "王小红", "2026-07-25", "004")
+    person = await point.pool.fetchval(
+        "select person from people.link where patient = $1",
+        point.guard.store.context.rid_of("Patient", baby),
+    )
+    await point.add(Actor("parent", "resident", "王小红", "", str(person)))
+    soon = (
+        "select count(*) from trust.notice where account = 'parent' and kind = 'immunization.due'"
+    )
+    late = "A vaccination that was due on 2026-05-10 has not been given"
+    # Measles and encephalitis vaccine are overdue at a year, told of a week later.
+    await tell(point, "2026-09-16")
+    assert late not in said(await worker.get("/notices"))
+    for _ in range(2):
+        await tell(point, "2026-09-17")
+    assert said(await worker.get("/notices")).count(late) == 2
+    assert late not in said(await there.get("/notices"))
+    # Polio and DTaP are due at two months, told of a week before.
+    assert await point.pool.fetchval(soon) == 0
+    for _ in range(2):
+        await tell(point, "2026-09-18")
+    assert await point.pool.fetchval(soon) == 2
     for browser in (worker, there):
         await browser.client.aclose()

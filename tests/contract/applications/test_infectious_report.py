@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from clinic import Clinic
+from persons import visit
 from reporting import (
     BESIDE,
     CODES,
@@ -29,6 +30,8 @@ from starlette.applications import Starlette
 
 from quanmin.fhir.json import decode
 from quanmin.trust import Actor
+
+CLASS = "https://quanmin.example/fhir/CodeSystem/infection-case-class"
 
 
 @pytest.fixture
@@ -62,13 +65,19 @@ async def test_a_card_goes_its_whole_way(county: Clinic, pages: Starlette) -> No
     # The hour was written down in whole minutes, and some seconds have gone by since.
     assert timedelta() <= now_of(county) - begun - timedelta(hours=1) < timedelta(minutes=2)
     assert "not receive" not in page.text
-    checker = await county.enter("pre-sun", pages)
+    checker, centre = await county.enter("pre-sun", pages), await county.enter("cdc-wu", pages)
+    for browser, language, words in (
+        (checker, "en", "Report cards: "),
+        (checker, "zh", "报告卡: "),
+    ):
+        assert words in (await browser.get(f"/?lang={language}")).text
+    assert "Report cards" not in (await centre.get("/")).text, "the hospital checks it first"
     await step(checker, where, "check")
     task = await task_of(county, where)
     assert state_of(task) == "reported"
     receipt = task["identifier"][0]["value"]
     assert receipt.startswith("580101-")
-    centre = await county.enter("cdc-wu", pages)
+    assert "Report cards" in (await centre.get("/")).text
     page = await centre.get("/infectious?state=reported")
     assert receipt in page.text
     assert "Measles" in page.text
@@ -334,10 +343,44 @@ async def test_a_diagnosis_prompts_a_card(county: Clinic, pages: Starlette) -> N
     assert link in page.text
     page = await doctor.get(link)
     fields = {**shown(page.text), **answers(now_of(county))}
-    assert shown(page.text)["case/icd10"] == "B05.900"
+    assert shown(page.text)["case/icd10"].endswith("|B05.900")
     assert shown(page.text)["case/disease"].endswith("|measles")
     answer = await doctor.send(link, **fields)
     assert answer.status_code == 303, answer.text
     page = await doctor.get("/notifiable")
     assert link not in page.text
     assert "Reported" in page.text
+
+
+async def test_a_suspected_case_that_comes_again_is_to_be_confirmed_or_excluded(
+    county: Clinic, pages: Starlette
+) -> None:
+    doctor, checker = await county.enter("dr-li", pages), await county.enter("pre-sun", pages)
+    here = await county.enter("cdc-wu", pages)
+    suspicion = f"{CLASS}|suspected"
+    where = await entered(county, doctor, case__class=suspicion)
+    certain = await entered(county, doctor, disease="mumps")
+    for one in (where, certain):
+        await step(checker, one, "check")
+        await step(here, one, "confirm")
+    listed = (await doctor.get("/notifiable/suspected")).text
+    assert where in listed
+    assert certain not in listed
+    assert "confirm or exclude" not in listed
+    guarded = county.guard.records(
+        Actor("hospital-a", "institution", "a", "hospital-a"), purpose="TREAT", request_id="r"
+    )
+    later = (now_of(county) + timedelta(minutes=5)).isoformat(timespec="seconds")
+    await guarded.create("Encounter", visit(county.ids["hospital-a Patient"], start=later))
+    assert "confirm or exclude" in (await doctor.get("/notifiable/suspected")).text
+    await step(doctor, where, "exclude", 422)
+    shown_then = await step(doctor, where, "exclude", words="The laboratory found no virus")
+    assert shown_then == ""
+    assert state_of(await task_of(county, where)) == "reported"
+    assert "The laboratory found no virus" in (await here.get(where)).text
+    await step(here, where, "void", words="Excluded")
+    assert where not in (await doctor.get("/notifiable/suspected")).text
+    other = await county.enter("dr-bai", pages)
+    assert where not in (await other.get("/notifiable/suspected")).text
+    for browser in (doctor, checker, here, other):
+        await browser.client.aclose()

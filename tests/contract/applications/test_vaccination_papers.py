@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 from books import Books
 from clinic import Browser, Clinic
+from sent_files import PICTURE
 from vaccinating import (
     HERE,
     WORKER,
@@ -23,6 +24,7 @@ from vaccinating import (
 
 from quanmin.trust import Actor
 from quanmin.web import Visit
+from quanmin.web.qr import qr_code
 from quanmin.web.verifying import Paper, address_of
 
 TEACHER = Actor("teacher", "public_health_worker", "校医", HERE)
@@ -55,8 +57,13 @@ async def test_whoever_holds_a_certificate_sees_that_it_is_true_and_no_dose(
     assert page.status_code == 200, said(page)
     assert "M2601" in said(page)
     assert "missing Hepatitis B" in said(page)
-    path = urlsplit(told[0]).path
+    assert qr_code(told[0], "Verify") in page.text, "the code is that address"
+    paper = await worker.get(f"/vaccination/of/{child}/certificate.pdf")
+    assert (paper.status_code, paper.content[:5]) == (200, b"%PDF-"), paper.headers
+    assert len(told) == 2
+    path = urlsplit(told[1]).path
     nobody = Browser(point.pages())
+    assert (await nobody.get(urlsplit(told[0]).path)).status_code == 200
     shown = await nobody.get(path)
     assert shown.status_code == 200, said(shown)
     assert "王**" in said(shown)
@@ -119,12 +126,22 @@ async def test_an_adverse_event_is_reported_investigated_graded_by_another_and_c
     early = await worker.send(page, **{**fields, "began": "2025-12-01T09:00:00"})
     assert early.status_code == 422
     assert "before the dose" in said(early)
-    sent = await worker.send(page, **fields)
+    picture = [("papers~file", ("rash.png", PICTURE, "image/png"))]
+    sent = await worker.client.post(page, data={"token": worker.token, **fields}, files=picture)
     assert sent.status_code == 303, said(sent)
     case = sent.headers["location"]
-    told = said(await worker.get(case))
-    assert "Reported as urgent" in told
-    assert "M2601" in told
+    shown = await worker.get(case)
+    told = said(shown) + said(await worker.get(case, **{"Accept-Language": "zh"}))
+    (paper,) = re.findall(rf'href="({case}/papers/[^"]+)"', shown.text)
+    for browser in (worker, grader):  # the centre of the region sees it as well
+        assert (await browser.get(paper)).content == PICTURE
+    assert (await worker.get(f"{case}/papers/1")).status_code == 404
+    record = f"/record/DocumentReference/{paper.rpartition('/')[2]}"
+    assert "Save the file" in said(await worker.get(record))
+    assert (await worker.get(f"{record}/file")).content == PICTURE
+    assert (await worker.get(f"/record/Patient/{child}/file")).status_code == 404
+    words = ("Reported as urgent", "What it is Fever When", "主要表现 发热 ", "M2601")
+    assert [one for one in (*words, fields["began"][11:16]) if one not in told] == [], told
     assert case in (await grader.get("/adverse-events?state=urgent")).text
     await worker.get(case)
     await worker.send(case, step="investigate", words="seen at home")

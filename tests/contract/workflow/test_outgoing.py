@@ -8,7 +8,8 @@ import asyncio
 import hashlib
 import hmac
 import json
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,14 @@ from typing import Any
 import asyncpg
 import pytest
 from clinic import Clinic
-from reporting import ZONE, entered, pages_of, settle, step
+from reporting import ZONE, entered, pages_of, settle, step, task_of
 from stores import START
 
+from quanmin.base.posting import Unsent
 from quanmin.base.problems import Unusable
 from quanmin.trust.outgoing import Outgoing
 from quanmin.web.application import discover
+from quanmin.web.national import National, answered_applications
 from quanmin.workflow.outgoing import (
     FilePort,
     HttpPort,
@@ -37,15 +40,28 @@ Taken = list[tuple[dict[str, str], bytes]]
 
 
 @asynccontextmanager
-async def national(answers: Answers, taken: Taken) -> AsyncIterator[str]:
-    """An address that takes cards: it gives the answers in turn, then numbers."""
+async def national(
+    answers: Answers, taken: Taken, portions: Mapping[str, Any] | None = None
+) -> AsyncIterator[str]:
+    """An address that takes cards: it gives the answers in turn, then numbers; and what it has done
+    with them since, by the place after which it is asked.
+    """
+    portions = portions or {}
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")[1:]
+        first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         pairs = (line.partition(": ") for line in lines if line)
         headers = {name.lower(): value for name, _, value in pairs}
-        taken.append((headers, await reader.readexactly(int(headers["content-length"]))))
-        status, said = answers.pop(0) if answers else (200, {"number": f"N-{len(taken)}"})
+        said: Any
+        if first.startswith("GET "):
+            place = first.split("?after=")[1].partition(" ")[0]
+            now = headers["x-quanmin-time"].encode()
+            made = hmac.new(SECRET, now + b"." + place.encode(), hashlib.sha256).hexdigest()
+            assert headers["x-quanmin-signature"] == made
+            status, said = (200, portions[place]) if place in portions else (404, {})
+        else:
+            taken.append((headers, await reader.readexactly(int(headers["content-length"]))))
+            status, said = answers.pop(0) if answers else (200, {"number": f"N-{len(taken)}"})
         body = json.dumps(said).encode()
         head = f"HTTP/1.1 {status} said\r\nContent-Length: {len(body)}\r\n\r\n"
         writer.write(head.encode() + body)
@@ -103,7 +119,7 @@ async def test_a_card_is_told_once_with_what_was_answered(county: Clinic) -> Non
         # Those who see the card see the answer, mend it and send it again.
         page = await checker.get("/direct-reporting?status=refused")
         assert "the division is unknown" in page.text
-        link = page.text.split('href="/direct-reporting/')[1].split('"')[0]
+        (link,) = re.findall(r'href="/direct-reporting/(\d+)"', page.text)
         beside = await county.enter("cdc-qi", pages)
         assert "measles" not in (await beside.get("/direct-reporting")).text.lower()
         assert (await beside.get(f"/direct-reporting/{link}")).status_code == 404
@@ -156,3 +172,91 @@ async def test_an_address_that_is_silent_is_tried_again_until_it_counts_as_refus
 def test_a_port_that_is_set_by_halves_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Unusable, match="secret_file"):
         open_port(OutgoingSettings(url="https://reports.test/cards"), tmp_path)
+
+
+def hearing(county: Clinic, port: Any) -> National:
+    (found,) = answered_applications(discover())
+    return National(county.guard, port, found)
+
+
+async def test_what_was_decided_in_the_national_system_is_carried_out_here(county: Clinic) -> None:
+    pages = pages_of(county)
+    doctor, checker = await county.enter("dr-li", pages), await county.enter("pre-sun", pages)
+    first, second = await entered(county, doctor), await entered(county, doctor, disease="mumps")
+    for where in (first, second):
+        await step(checker, where, "check")
+    case, other = (one.rpartition("/")[2] for one in (first, second))
+    rubella = {"disease": "rubella", "class": "suspected"}
+
+    def told(name: str, case: str, kind: str, **more: Any) -> dict[str, Any]:
+        return {"reference": name, "case": case, "kind": kind, **more}
+
+    portions = {
+        "": {"next": "2", "answers": [
+            told("a-1", case, "revised", changes=rubella, reason="laboratory"),
+            told("a-2", other, "returned", reason="the address is missing"),
+            {"reference": "no kind and no case"},
+        ]},
+        "2": {"next": "3", "answers": [
+            told("a-1", case, "revised", changes=rubella),
+            told("a-3", case, "revised", changes=rubella),
+            told("a-4", case, "revised", changes={"name": "somebody else"}),
+            told("a-5", case, "revised", changes={"disease": "viral-hepatitis"}),
+            told("a-6", other, "returned", reason="again"),
+            told("a-7", "0" * 14, "confirmed"),
+            told("a-8", case, "burnt"),
+            told("a-9", case, "confirmed"),
+        ]},
+    }  # fmt: skip
+    async with national([], [], portions) as url:
+        port = HttpPort(url, SECRET, 5.0)
+        # Two processes at once: one reads.
+        assert sum(await asyncio.gather(*(hearing(county, port).work() for _ in "ab"))) == 9
+        assert await hearing(county, port).work() == 0
+    shown = (await doctor.get(first)).text
+    assert "Rubella" in shown
+    assert "laboratory" in shown
+    assert "Confirmed" in shown
+    assert "the address is missing" in (await doctor.get(second)).text
+    assert "was returned and is to be corrected" in (await doctor.get("/notices")).text
+    assert (await task_of(county, first))["businessStatus"]["coding"][0]["code"] == "confirmed"
+    found = await county.pool.fetch(
+        "select reference, status, why from trust.outgoing_answer order by answer"
+    )
+    assert [tuple(one) for one in found] == [
+        ("a-1", "taken", ""), ("a-2", "taken", ""), ("a-3", "needless", "same"),
+        ("a-4", "refused", "not-as-it-should-be"), ("a-5", "refused", "not-as-it-should-be"),
+        ("a-6", "needless", "state"), ("a-7", "refused", "unknown-case"),
+        ("a-8", "refused", "unknown-kind"), ("a-9", "taken", ""),
+    ]  # fmt: skip
+    listed = (await checker.get("/direct-reporting/answers")).text
+    assert listed.count("a card may not say this") == 2
+    assert "Rubella" in listed
+    beside = await county.enter("cdc-qi", pages)
+    assert "Rubella" not in (await beside.get("/direct-reporting/answers")).text
+    for browser in (doctor, checker, beside):
+        await browser.client.aclose()
+
+
+async def test_answers_may_come_as_files_and_nobody_else_takes_a_step_of_the_node(
+    county: Clinic, tmp_path: Path
+) -> None:
+    pages = pages_of(county)
+    doctor, checker = await county.enter("dr-li", pages), await county.enter("pre-sun", pages)
+    where = await entered(county, doctor)
+    await step(checker, where, "check")
+    await checker.get(where)
+    assert (await checker.send(where, step="national_confirm")).status_code == 403
+    folder = tmp_path / "reports" / "answers"
+    folder.mkdir(parents=True)
+    said = {"reference": "f-1", "case": where.rpartition("/")[2], "kind": "void", "reason": "twice"}
+    (folder / "1.json").write_text(json.dumps(said))
+    port = FilePort(tmp_path / "reports")
+    assert await hearing(county, port).work() == 1
+    assert await hearing(county, port).work() == 0
+    assert (await task_of(county, where))["businessStatus"]["coding"][0]["code"] == "withdrawn"
+    silent = HttpPort("http://127.0.0.1:1/", SECRET, 1.0)
+    with pytest.raises(Unsent):
+        await hearing(county, silent).work()
+    for browser in (doctor, checker):
+        await browser.client.aclose()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
+from math import exp, factorial
+
+import pytest
 
 from quanmin.applications.epidemic_picture.counting import (
     Case,
@@ -12,6 +15,7 @@ from quanmin.applications.epidemic_picture.counting import (
     spans,
     within,
 )
+from quanmin.applications.epidemic_picture.signals import chance_of, numbers, signals_of
 
 
 def case(onset: date, reported: date | None = None, area: str = "580101", kind: str = "x") -> Case:
@@ -47,3 +51,56 @@ def test_areas_are_those_of_residence() -> None:
     assert areas([case(date(2026, 3, 1)), case(date(2026, 3, 1), area="580102")]) == {
         "580101": 1, "580102": 1,
     }  # fmt: skip
+
+
+# ---- more than usual -----------------------------------------------------------------------------
+
+TODAY, DAY = date(2026, 3, 31), timedelta(days=1)
+
+
+def reported(*days_ago: int, disease: str = "measles", area: str = "580101") -> list[Case]:
+    return [
+        Case("t", disease, TODAY, TODAY - one * DAY, area, "confirmed", "confirmed")
+        for one in days_ago
+    ]
+
+
+def test_the_chance_is_that_of_the_binomial_distribution() -> None:
+    assert chance_of(0, 5, 8) == pytest.approx(1)
+    assert chance_of(1, 0, 8) == pytest.approx(1 / 9)
+    assert chance_of(2, 1, 8) == pytest.approx(3 * (1 / 9) ** 2 * 8 / 9 + (1 / 9) ** 3)
+    assert chance_of(3000, 24000, 8) == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5, 1.0, 3.0])
+def test_there_is_no_more_false_alarm_than_is_said(rate: float) -> None:
+    by = numbers()
+
+    def poisson(mean: float, n: int) -> float:
+        return exp(-mean) * mean**n / factorial(n)
+
+    alarms = sum(
+        poisson(rate, now) * poisson(rate * by.times, before)
+        for now in range(1, 25)
+        for before in range(70)
+        if chance_of(now, before, by.times) <= by.false_alarms
+    )
+    assert 0 < alarms <= by.false_alarms
+
+
+def test_the_days_that_are_compared_are_the_last_week_and_eight_before_the_one_between() -> None:
+    by = numbers()
+    found, compared = signals_of(reported(0, 3, 6), TODAY, by)
+    assert [(one.number, one.usual, compared) for one in found] == [(3, 0.0, 1)]
+    for elsewhere in (7, 13, 70):  # the week between, and before all that is compared
+        assert signals_of(reported(0, 3, elsewhere), TODAY, by) == ([], 1)
+    for usual in (14, 69):
+        (one,), _ = signals_of(reported(0, 1, 3, 6, usual), TODAY, by)
+        assert (one.number, one.usual) == (4, 1 / 8)
+    two = [*reported(0, 3, 6), *reported(0, 3, area="580102")]
+    assert [one.area for one in signals_of(two, TODAY, by)[0]] == ["580101"]
+
+
+def test_one_case_under_the_measures_of_class_a_is_a_signal() -> None:
+    found, _ = signals_of([*reported(0), *reported(6, disease="cholera")], TODAY, numbers())
+    assert [(one.disease, one.chance) for one in found] == [("cholera", 0.0)]

@@ -5,30 +5,23 @@ before, on the day, the day after.
 from __future__ import annotations
 
 import tomllib
-from datetime import date, timedelta
+from datetime import date
 from importlib.resources import files
 from typing import Any
 
 import pytest
 from planning import facts
+from schedules import DAY, is_dated, known
 
 from quanmin.fhir.json import decode
 from quanmin.fhir.validation import validate
 from quanmin.workflow.forms import compile_form
-from quanmin.workflow.plans import Facts
 from quanmin.workflow.stock import products
-from quanmin.workflow.vaccination import against, turn_of, word
+from quanmin.workflow.vaccination import against, schedule, turn_of, word
 
 FOLDER = files("quanmin").joinpath("applications", "immunization")
-DOSES = tomllib.loads(FOLDER.joinpath("examples", "schedule.toml").read_text("utf-8"))["dose"]
-DAY = timedelta(days=1)
-
-
-def known(example: dict[str, Any]) -> Facts:
-    told = [one.split() for one in example.get("before", [])]
-    events = [f"{products()[code].plan} {on}" for code, on in told]
-    more = {name: example[name] for name in ("sex", "groups", "states") if name in example}
-    return facts(example["born"].isoformat(), *events, **more)
+EXAMPLES = tomllib.loads(FOLDER.joinpath("examples", "schedule.toml").read_text("utf-8"))
+DOSES, LATE = EXAMPLES["dose"], EXAMPLES["late"]
 
 
 @pytest.mark.parametrize("example", DOSES, ids=lambda one: one["title"])
@@ -37,8 +30,11 @@ def test_a_dose_is_taken_from_its_first_day_to_its_last(example: dict[str, Any])
 
     def taken(on: date) -> bool:
         said = against(someone, product, on)
-        assert (turn_of(someone, product, on) is None) is bool(said)
-        return not said
+        turn = turn_of(someone, product, on)
+        assert (turn is None) is bool(said)
+        return turn is not None and example.get("turn", f"{turn[0]}-{turn[1]}") == (
+            f"{turn[0]}-{turn[1]}"
+        )
 
     if "first" in example:
         first: date = example["first"]
@@ -51,6 +47,11 @@ def test_a_dose_is_taken_from_its_first_day_to_its_last(example: dict[str, Any])
         said = against(someone, product, example["on"])
         assert [one.partition(":")[0] for one in said] == [example["reason"]]
         assert not word("reason", said[0], "zh").startswith(example["reason"])
+
+
+@pytest.mark.parametrize("example", LATE, ids=lambda one: one["title"])
+def test_a_dose_is_due_on_its_day_and_late_on_its_day(example: dict[str, Any]) -> None:
+    assert is_dated(schedule(), example)
 
 
 def test_what_stands_against_a_dose_says_the_first_day() -> None:

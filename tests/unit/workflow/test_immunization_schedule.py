@@ -132,7 +132,7 @@ def test_ac_is_a_year_after_a() -> None:
 
 def test_a_is_not_given_from_two_years_on_and_ac_follows_at_once() -> None:
     born = "2025-01-01"
-    assert item_of(PLAN, "mpsv-a", facts(born), "2026-12-31").status == "overdue"
+    assert item_of(PLAN, "mpsv-a", facts(born), "2026-12-31").status == "escalated"
     assert item_of(PLAN, "mpsv-a", facts(born), "2027-01-01").status == "complete"
     assert item_of(PLAN, "mpsv-ac", facts(born), "2028-01-01").status == "due"
 
@@ -172,7 +172,7 @@ def test_injected_live_vaccines_wait_three_months_after_immunoglobulin(
 
 def test_bcg_and_oral_vaccine_do_not_wait_for_immunoglobulin() -> None:
     someone = facts("2025-01-01", "immunoglobulin 2025-04-30", "ipv 2025-03-01", "ipv 2025-04-01")
-    assert item_of(PLAN, "bcg", someone, "2025-05-01").status == "overdue"
+    assert item_of(PLAN, "bcg", someone, "2025-05-01").status == "escalated"
     assert item_of(PLAN, "polio", someone, "2025-05-01").status == "due"
 
 
@@ -190,7 +190,7 @@ def test_what_was_given_today_hinders_tomorrow_and_not_today() -> None:
 def test_an_interrupted_course_goes_on_where_it_was() -> None:
     someone = facts("2020-01-01", "dtap 2020-03-01", "dtap 2020-05-01")
     item = item_of(PLAN, "dtap", someone, "2024-07-01")
-    assert (item.turn, item.status) == ("dtap-3", "overdue")
+    assert (item.turn, item.status) == ("dtap-3", "escalated")
     someone = facts("2020-01-01", "dtap 2020-03-01", "dtap 2020-05-01", "dtap 2024-07-01")
     item = item_of(PLAN, "dtap", someone, "2024-07-02")
     assert (item.turn, item.due, item.because) == ("dtap-4", day("2025-01-01"), "distance")
@@ -261,7 +261,8 @@ def test_who_weighed_less_than_two_kilograms_has_doses_at_one_two_and_seven_mont
 
 def test_girls_have_their_first_papilloma_vaccine_from_13_and_before_14() -> None:
     born = "2024-02-29"
-    for on, status in (("2037-02-27", "planned"), ("2037-02-28", "due"), ("2038-02-27", "due"),
+    for on, status in (("2037-02-27", "planned"), ("2037-02-28", "due"), ("2037-08-28", "due"),
+                       ("2037-08-29", "overdue"), ("2038-02-27", "escalated"),
                        ("2038-02-28", "lapsed")):  # fmt: skip
         assert item_of(PLAN, "hpv", facts(born, sex="female"), on).status == status
     for on, turn in (("2038-02-27", "hpv-2"), ("2038-02-28", "hpv-1")):
@@ -283,7 +284,7 @@ def test_what_holds_until_a_day_postpones_to_the_day_after() -> None:
 
 
 def test_nobody_is_due_from_eighteen_on() -> None:
-    assert item_of(PLAN, "mmr", facts("2008-02-29"), "2026-02-27").status == "overdue"
+    assert item_of(PLAN, "mmr", facts("2008-02-29"), "2026-02-27").status == "escalated"
     assert item_of(PLAN, "mmr", facts("2008-02-29"), "2026-02-28").status == "lapsed"
 
 
@@ -293,3 +294,24 @@ def test_every_item_says_where_its_rule_is_from() -> None:
     assert item.definition.endswith("/vaccination|1")
     rules = {one.rule for one in item.reasons}
     assert {"due-age", "least-age"} <= rules
+
+
+# ---- who stays late ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("on", "to"), [
+    ("2025-12-31", ""), ("2026-01-01", ""), ("2026-01-07", ""), ("2026-01-08", "vaccination-point"),
+    ("2026-03-31", "vaccination-point"), ("2026-04-01", "county-cdc"),
+])  # fmt: skip
+def test_the_point_is_told_after_a_week_and_the_centre_after_three_months(on: str, to: str) -> None:
+    item = item_of(PLAN, "mmr", facts("2025-01-01"), on)
+    assert (item.overdue, item.escalated_to) == (day("2026-01-01"), to)
+
+
+def test_no_course_stays_late_untold() -> None:
+    for series in PLAN.series:
+        for turn in series.turns:
+            told = [(one.after, one.to) for one in turn.urgency.escalations]
+            assert told == [
+                (Span(days=7), "vaccination-point"), (Span(months=3), "county-cdc"),
+            ], turn.id  # fmt: skip

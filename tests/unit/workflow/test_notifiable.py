@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
+from quanmin.records.sensitivity import load_kinds
 from quanmin.workflow.notifiable import (
     Card,
     diagnosis,
@@ -159,7 +160,7 @@ def test_a_diagnosis_fills_in_what_it_says() -> None:
     )
     assert made["disease"]["code"] == "anthrax"
     assert made["subtype"]["code"] == "pulmonary-anthrax"
-    assert (made["icd10"], made["onsetOf"]) == ("A22.1", "2026-02-28")
+    assert (made["icd10"]["code"], made["onsetOf"]) == ("A22.1", "2026-02-28")
     assert diagnosis({"code": {"coding": [{"system": "urn:local", "code": "B05"}]}}, TODAY) == {}
 
 
@@ -201,3 +202,12 @@ def test_a_card_with_half_a_day_has_none(onset: str | None) -> None:
     assert card.onset is None
     assert card.disease == ""
     assert not card.is_notifiable
+
+
+def test_what_is_reportable_is_what_the_table_names_and_nothing_else() -> None:
+    tables_of = (*diseases().values(), *subtypes().values())
+    named = {code for one in tables_of for code in one.icd10}
+    (kind,) = (one for one in load_kinds() if one.label.code == "infectious")
+    prefixes = kind.prefixes["icd10"]
+    assert [one for one in sorted(named) if not one.startswith(prefixes)] == []
+    assert [one for one in prefixes if one not in named] == []

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 from trials.infection_card.application import FORM
 
@@ -24,7 +25,7 @@ from quanmin.workflow.states import (
     read_case,
     take,
 )
-from quanmin.workflow.states.model import Workflow, parse_duration
+from quanmin.workflow.states.model import Step, Workflow, parse_duration
 
 ZONE = ZoneInfo("Asia/Shanghai")
 NOON = datetime(2026, 11, 22, 12, tzinfo=ZONE)
@@ -350,6 +351,21 @@ def test_a_clock_begins_anew_with_the_state() -> None:
     case = stored(take(FLOW, "correct", case, asking(hours=4), recorded=[card()]).task)
     assert due(FLOW, case, later(6) - timedelta(minutes=1), ZONE) == ()
     assert [one.timer.code for one in due(FLOW, case, later(6), ZONE)] == ["reminder"]
+
+
+def test_a_step_that_leads_nowhere_leaves_the_case_its_state_and_its_time_limit() -> None:
+    noting = Step(code="note", zh="备注", en="Note", begins_in=frozenset({"entered"}),
+                  roles=frozenset({"doctor"}), needs_words=True)  # fmt: skip
+    flow = msgspec.structs.replace(FLOW, steps={**FLOW.steps, "note": noting})
+    reminded = stored(fire(FLOW, entered(), "reminder", later(2), ZONE).task)
+    taken = take(flow, "note", reminded, asking(hours=3), words="the mother was called")
+    case = stored(taken.task)
+    assert (case.state, case.since, case.due) == ("entered", NOON, later(24))
+    assert [(one.step, one.words) for one in case.history[2:]] == [
+        ("note", "the mother was called")
+    ]
+    assert due(flow, case, later(23.9), ZONE) == (), "the reminder went out before"
+    assert "statusReason" not in taken.task, "it is no reason for the state"
 
 
 def test_a_timer_takes_its_step_in_the_name_of_the_node() -> None:
