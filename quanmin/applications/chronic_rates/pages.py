@@ -1,0 +1,129 @@
+"""The rates of a year, and the cases behind each number."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from typing import Final
+from urllib.parse import urlencode
+
+from quanmin.base.problems import Malformed
+from quanmin.fhir.json import Json, decode
+from quanmin.web import DeclaredRecords, Visit
+from quanmin.web.cases import asking
+from quanmin.web.chronic import (
+    HOME,
+    STAFF,
+    asked_disease,
+    case_cells,
+    case_headings,
+    disease_pair,
+    diseases,
+)
+from quanmin.web.forms import Cell, Field
+from quanmin.web.tables import Heading, Table, known, table
+from quanmin.workflow.chronic import CODE, Counted, Disease, counted, rates
+
+_RATES: Final = f"{HOME}/rates"
+_PORTION: Final = 500
+# More than a rate is made of while somebody waits; an institution follows up some thousands.
+_CASES_MAX: Final = 20_000
+_FIRST_YEAR: Final = 2009
+_GROUPS: Final = ("managed", "standard", "controlled")
+
+
+@table(_RATES, access=STAFF, name="chronic-rates")
+async def yearly(visit: Visit, records: DeclaredRecords) -> Table:
+    """The rates of a year, recomputed from the cases; each number leads to them."""
+    say, year = visit.say, _year(visit)
+    rows = []
+    for disease, name in diseases(visit):
+        found = rates([one for _, one in await _counted(visit, records, disease, year)])
+        numbers = (found.managed, found.standard, found.controlled)
+        links = [
+            f"{_RATES}/rows?{urlencode({'disease': disease, 'year': year, 'group': one})}"
+            for one in _GROUPS
+        ]
+        cells = [Cell(str(n), link if n else "", is_number=True)
+                 for n, link in zip(numbers, links, strict=True)]  # fmt: skip
+        shares = [_share(found.share(one)) for one in numbers[1:]]
+        rows.append([Cell(name), *cells, *shares])
+    words = (say("Disease"), say("Followed up"), say("To the norm"), say("On target"),
+             say("Rate of standard management"), say("Rate of control"))  # fmt: skip
+    headings = [Heading(one) for one in words]
+    return Table(
+        title=say("Rates of a year"),
+        headings=headings,
+        fetch=known(rows, headings, ""),
+        filters=[Field("year", say("Year"), value=str(year), length_max=4)],
+        lead=say("To the norm: 4 visits or more in the year. On target: the last visit of the "
+                 "year below the target."),
+    )  # fmt: skip
+
+
+def _share(share: Decimal | None) -> Cell:
+    return Cell("–" if share is None else f"{share} %", is_number=True)
+
+
+@table(f"{_RATES}/rows", access=STAFF, name="chronic-rates-rows")
+async def rows_of_rate(visit: Visit, records: DeclaredRecords) -> Table:
+    """The cases behind a number of the rates."""
+    say, group, disease = visit.say, visit.asked("group") or "managed", asked_disease(visit)
+    if group not in _GROUPS:
+        raise Malformed(f"group is one of {', '.join(_GROUPS)}")
+    found = await _counted(visit, records, disease, _year(visit))
+    rows = [[*case_cells(visit, task), Cell(str(one.visits), is_number=True)]
+            for task, one in found if _is_in(one, group)]  # fmt: skip
+    headings = [Heading(one) for one in (*case_headings(visit), say("Visits of the year"))]
+    groups = [("managed", say("Followed up")), ("standard", say("To the norm")),
+              ("controlled", say("On target"))]  # fmt: skip
+    return Table(
+        title=say("The cases behind a number"),
+        headings=headings,
+        fetch=known(rows, headings, ""),
+        filters=[
+            Field("disease", say("Disease"), "select", disease, diseases(visit)),
+            Field("year", say("Year"), value=str(_year(visit)), length_max=4),
+            Field("group", say("Number"), "select", group, groups),
+        ],
+        empty=say("There is no such case."),
+    )
+
+
+def _is_in(one: Counted, group: str) -> bool:
+    in_groups = {"managed": one.is_managed, "standard": one.is_standard,
+                 "controlled": one.is_controlled}  # fmt: skip
+    return in_groups[group]
+
+
+def _year(visit: Visit) -> int:
+    asked = visit.asked("year") or str(visit.today.year)
+    if not (asked.isascii() and asked.isdigit()) or not _FIRST_YEAR <= int(asked) <= date.max.year:
+        raise Malformed(f"year is a year from {_FIRST_YEAR} on, such as {visit.today.year}")
+    return int(asked)
+
+
+async def _counted(
+    visit: Visit, records: DeclaredRecords, disease: Disease, year: int
+) -> list[tuple[Json, Counted]]:
+    """The cases that the visitor's institution follows up, as they count in a year. Raises
+    Malformed for more than a rate is made of.
+    """
+    sender = (await asking(visit)).actor.sender
+    found: list[tuple[Json, Counted]] = []
+    cursor: str | None = None
+    pairs = (("code", CODE), disease_pair(disease))
+    while True:
+        hits = await records.find("Task", *pairs, count=_PORTION, cursor=cursor)
+        senders = await records.senders(hits.matches)
+        own = [one for one in hits.matches if senders.get(one.facts.sender) == sender]
+        tasks = [decode(one.body or b"{}") for one in own]
+        found += [(task, counted(task, year, visit.today)) for task in tasks]
+        cursor = hits.next
+        if cursor is None:
+            return found
+        if len(found) >= _CASES_MAX:
+            raise Malformed(f"there are more than {_CASES_MAX} cases: ask of one institution")
+
+
+PAGES: Final = (*yearly, *rows_of_rate)
