@@ -1,0 +1,179 @@
+"""Severe mental disorders by the norm: the clocks to the day, what a visit comes to, the forms, and
+counts that give nobody away.
+"""
+
+from __future__ import annotations
+
+import itertools
+from datetime import date
+from importlib.resources import files
+
+import pytest
+from planning import facts, item_of
+
+from quanmin.applications.mental_health.keeping import judged
+from quanmin.applications.mental_register.counting import counted, suppressed
+from quanmin.fhir.json import decode
+from quanmin.fhir.validation import validate
+from quanmin.web.application import discover
+from quanmin.workflow.forms import compile_form
+from quanmin.workflow.mental import norm
+from quanmin.workflow.plans import Item
+
+FOLDER = files("quanmin").joinpath("applications", "mental_health", "definitions")
+FORMS = ("mental-registration", "mental-visit", "mental-end")
+PLAN = next(
+    one.application.plans[0].plan for one in discover() if one.application.name == "mental_register"
+)
+VISIT = {
+    "grade": "0",
+    "symptoms": "gone",
+    "insight": "whole",
+    "reaction": "none",
+    "illness": "none",
+    "settled": "no",
+    **dict.fromkeys(("care", "housework", "work", "learning", "contact"), "good"),
+}
+
+
+def item(series: str, today: str, *events: str) -> Item:
+    someone = facts("1980-01-01", *events, states=["mental-disorder 2026-01-01 -"])
+    return item_of(PLAN, series, someone, today)
+
+
+@pytest.mark.parametrize(
+    ("visits", "due"),
+    [
+        (["2026-03-01 unstable"], "2026-03-15"),
+        (["2026-03-01 basic"], "2026-03-15"),
+        (["2026-02-01 unstable", "2026-03-01 basic"], "2026-03-15"),
+        (["2026-02-01 basic", "2026-03-01 basic"], "2026-04-01"),
+        (["2026-01-15 basic", "2026-01-31 basic"], "2026-02-28"),
+        (["2026-03-01 basic-settled"], "2026-06-01"),
+        (["2026-02-01 basic-settled", "2026-03-01 basic"], "2026-03-15"),
+        (["2026-03-01 stable"], "2026-06-01"),
+        (["2026-11-30 stable"], "2027-02-28"),
+        (["2027-11-30 stable"], "2028-02-29"),
+        (["2026-05-31 stable"], "2026-08-31"),
+        (["2026-03-01"], "2026-03-15"),
+    ],
+)
+def test_the_next_visit_is_due_by_what_the_last_ones_found(visits: list[str], due: str) -> None:
+    events = [f"mental-visit {one}" for one in visits]
+    day = date.fromisoformat(due)
+    said = {
+        shift: item("mental-follow-up", str(day.fromordinal(day.toordinal() + shift)), *events)
+        for shift in (-1, 0, 1)
+    }
+    assert {str(one.due) for one in said.values()} == {due}
+    assert [one.status for one in said.values()] == ["planned", "due", "overdue"]
+
+
+@pytest.mark.parametrize(
+    ("late", "to"),
+    [(7, ""), (8, "township-hospital"), (31, "township-hospital"), (32, "county-cdc")],
+)
+def test_what_stays_overdue_is_told_on(late: int, to: str) -> None:
+    day = date(2026, 3, 15)
+    on = day.fromordinal(day.toordinal() + late)
+    found = item("mental-follow-up", str(on), "mental-visit 2026-03-01 unstable")
+    assert (found.status, found.escalated_to) == ("escalated" if to else "overdue", to)
+
+
+def test_who_is_registered_is_visited_at_once_and_examined_every_year() -> None:
+    assert str(item("mental-follow-up", "2026-01-01").due) == "2026-01-01"
+    done = item("mental-examination", "2026-06-01", "health-examination 2026-02-28")
+    assert str(done.due) == "2027-02-28"
+
+
+@pytest.mark.parametrize(
+    ("found", "class_"),
+    [
+        ({}, "stable"),
+        ({"grade": "1"}, "basic"),
+        ({"grade": "2"}, "basic"),
+        ({"grade": "2", "settled": "yes"}, "basic-settled"),
+        ({"grade": "3", "settled": "yes"}, "unstable"),
+        ({"grade": "5"}, "unstable"),
+        ({"symptoms": "some"}, "basic"),
+        ({"symptoms": "marked"}, "unstable"),
+        ({"insight": "part"}, "basic"),
+        ({"insight": "none"}, "unstable"),
+        ({"learning": "poor"}, "basic"),
+        ({"learning": "fair"}, "stable"),
+        ({"reaction": "mild"}, "stable"),
+        ({"reaction": "severe"}, "unstable"),
+        ({"illness": "severe"}, "unstable"),
+    ],
+)
+def test_a_visit_comes_to_a_class(found: dict[str, str], class_: str) -> None:
+    said = {link: {"code": code} for link, code in {**VISIT, **found}.items()}
+    assert judged(said).class_ == class_
+
+
+@pytest.mark.parametrize(
+    ("acts", "is_harm"),
+    [({}, False), ({"trouble": 9}, False), ({"self-harm": 1}, True), ({"suicide": 1}, True)],
+)
+def test_harm_to_oneself_is_known(acts: dict[str, int], *, is_harm: bool) -> None:
+    said = {link: {"code": code} for link, code in VISIT.items()}
+    assert judged({**said, **acts}).self_harm is is_harm
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_forms_are_questionnaires_of_r4(name: str) -> None:
+    body = FOLDER.joinpath(f"{name}.json").read_bytes()
+    assert validate("Questionnaire", body) == []
+    assert compile_form(decode(body)).by_link
+
+
+def test_the_plan_is_a_plan_definition_of_r4() -> None:
+    folder = files("quanmin").joinpath("applications", "mental_register", "definitions")
+    assert validate("PlanDefinition", folder.joinpath("mental-2017.json").read_bytes()) == []
+
+
+@pytest.mark.parametrize(
+    ("form", "link", "kind"),
+    [
+        ("mental-visit", "grade", "grade"),
+        ("mental-registration", "disorder", "disorder"),
+        ("mental-end", "end", "end"),
+    ],
+)
+def test_forms_offer_what_the_norm_has_in_its_words(form: str, link: str, kind: str) -> None:
+    whole = decode(FOLDER.joinpath(f"{form}.json").read_bytes())
+    (asked,) = [one for one in whole["item"] if one["linkId"] == link]
+    offered = {}
+    for one in asked["answerOption"]:
+        coding = one["valueCoding"]
+        english = coding["_display"]["extension"][0]["extension"][1]["valueString"]
+        offered[coding["code"]] = (coding["display"], english)
+    assert offered == {code: (one["zh"], one["en"]) for code, one in norm()[kind].items()}
+
+
+def test_the_clocks_of_the_workflow_are_those_of_the_norm() -> None:
+    workflow = next(
+        one.application.workflow for one in discover() if one.application.name == "mental_health"
+    )
+    assert workflow is not None
+    assert {one.after for one in workflow.timers.values() if one.after} == {"P14D"}
+
+
+def test_no_small_group_is_told_nor_can_be_worked_out() -> None:
+    assert suppressed([0, 5, 6], 5) == ([0, 5, 6], 11)
+    assert suppressed([0, 4, 0], 5) == ([0, None, 0], None)
+    assert suppressed([0, 4, 6, 9], 5) == ([0, None, None, 9], 19)
+    assert suppressed([1, 1, 6, 9], 5) == ([None, None, None, 9], 17)
+    for numbers in itertools.product(range(8), repeat=3):
+        shown, total = suppressed(numbers, 5)
+        hidden = [held for held, one in zip(numbers, shown, strict=True) if one is None]
+        assert all(one is None or one == 0 or one >= 5 for one in shown)
+        assert total in {None, sum(numbers)}
+        if hidden and total is not None:
+            assert len(hidden) > 1
+            assert sum(hidden) >= 5
+
+
+def test_counts_are_by_township_and_grade() -> None:
+    told = [("青镇", "0"), ("青镇", ""), ("白镇", "3"), ("青镇", "0")]
+    assert counted(told, ["", "0", "3"]) == {"白镇": [0, 0, 1], "青镇": [1, 2, 0]}
