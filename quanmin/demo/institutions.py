@@ -47,7 +47,7 @@ class Institution(msgspec.Struct, frozen=True):
 
 
 class Sender(msgspec.Struct, frozen=True):
-    """Who sends records: the platform of a prefecture, or a hospital under its own name."""
+    """Who sends records: the platform of a prefecture, or an institution under its own name."""
 
     code: str
     name: str
@@ -70,6 +70,13 @@ def tertiary(prefecture: str) -> Institution:
     """The central hospital of a prefecture."""
     name = next(place.name for place in PLACES.prefectures if place.code == prefecture)
     return _institution("tertiary", prefecture, name, (name,), 1)
+
+
+@cache
+def city_cdc(prefecture: str) -> Institution:
+    """The centre for disease control of a prefecture."""
+    name = next(place.name for place in PLACES.prefectures if place.code == prefecture)
+    return _institution("city-cdc", prefecture, name, (name,), 4)
 
 
 @cache
@@ -109,6 +116,11 @@ def clinic(township: Township, village: int) -> Institution:
     return msgspec.structs.replace(made, parent=centre(township).code)
 
 
+def of_prefecture(prefecture: str) -> list[Institution]:
+    """The institutions that serve a whole prefecture: its central hospital and its CDC."""
+    return [tertiary(prefecture), city_cdc(prefecture)]
+
+
 def of_county(county: str) -> list[Institution]:
     """The institutions that serve a whole county: its hospital and its CDC."""
     return [secondary(county), cdc(county)]
@@ -123,7 +135,7 @@ def of_township(township: Township) -> list[Institution]:
 
 
 def _own_institution(kind: str, division: str) -> Institution:
-    return tertiary(division) if kind == "tertiary" else secondary(division)
+    return {"tertiary": tertiary, "secondary": secondary, "city-cdc": city_cdc}[kind](division)
 
 
 def _platform(division: str) -> str:

@@ -82,7 +82,9 @@ class Province:
 
     @staticmethod
     def senders() -> tuple[Sender, ...]:
-        """Who sends: a platform for each prefecture, and two hospitals under their own name."""
+        """Who sends: a platform for each prefecture, then a centre for disease control and two
+        hospitals under their own name.
+        """
         return institutions.senders()
 
     def townships(self) -> list[Township]:
@@ -96,14 +98,14 @@ class Province:
         return [lived_in[code] for code in sorted(lived_in)]
 
     def places(self) -> dict[str, list[Institution]]:
-        """The institutions where somebody lives and the capital's great hospital, by the key of
+        """The institutions where somebody lives and those of the capital as a whole, by the key of
         the bundle that registers them; each bundle is of one sender.
         """
         townships = self.townships()
         counties = sorted({township.county.code for township in townships})
         prefectures = {CAPITAL.code, *(COUNTIES[county].prefecture for county in counties)}
         groups = [
-            *([institutions.tertiary(prefecture)] for prefecture in sorted(prefectures)),
+            *(institutions.of_prefecture(prefecture) for prefecture in sorted(prefectures)),
             *(institutions.of_county(county) for county in counties),
             *(institutions.of_township(township) for township in townships),
         ]

@@ -50,20 +50,24 @@ def institution_sheet(province: Province) -> str:
 
 
 def staff_sheet(province: Province) -> str:
-    """The staff of the institutions, each with a licence."""
+    """The staff of the institutions, each with a licence, some with one to vaccinate beside it."""
     lines = [line(_STAFF)]
     for one in _institutions(province):
         for staff in one.staff:
             said = one.kind.registered
             scope = said.scopes.get(staff.department, said.scope)
             days = (_SINCE, _UNTIL, one.credit_code)
-            lines.append(line((staff.number, staff.name.text, said.licence, scope, *days)))
+            who = (staff.number, staff.name.text)
+            lines.append(line((*who, said.licence, scope, *days)))
+            if staff.department in said.vaccinators:
+                lines.append(line((*who, "vaccinator", "", *days)))
     return "".join(lines)
 
 
-def first_of_staff(province: Province, sender: str) -> Staff:
-    """The first doctor of the hospital that sends under this code."""
-    return next(one for one in _institutions(province) if one.sender == sender).staff[0]
+def first_of_staff(province: Province, sender: str, department: str) -> Staff:
+    """The first doctor of a department of the hospital that sends under this code."""
+    hospital = next(one for one in _institutions(province) if one.sender == sender)
+    return next(one for one in hospital.staff if one.department == department)
 
 
 def parent_and_child(province: Province) -> ParentAndChild | None:

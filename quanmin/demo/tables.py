@@ -144,7 +144,8 @@ class Numbering(Source, frozen=True, kw_only=True):
 
 class Registered(msgspec.Struct, frozen=True):
     """What a node's registers say of institutions of a kind: their kind, level and grade, and as
-    what their staff are licensed, in departments that `scopes` does not name as `scope`.
+    what their staff are licensed, in departments that `scopes` does not name as `scope`; those of
+    the departments `vaccinators` vaccinate as well.
     """
 
     kind: str
@@ -153,6 +154,7 @@ class Registered(msgspec.Struct, frozen=True):
     scope: str
     grade: str = ""
     scopes: dict[str, str] = msgspec.field(default_factory=dict)
+    vaccinators: tuple[str, ...] = ()
 
 
 class InstitutionKind(msgspec.Struct, frozen=True):

@@ -1,5 +1,6 @@
 """Fills the registers of a demonstration: the invented institutions and their staff, posts of its
-accounts, an application and a device that are admitted, and a mother who acts for her child.
+accounts, an application and a device that are admitted, a mother who acts for her child, and the
+codes that its forms have chosen.
 """
 
 from __future__ import annotations
@@ -18,11 +19,16 @@ from quanmin.demo.register_sheets import (
     institution_sheet,
     staff_sheet,
 )
+from quanmin.demo.vocabulary import terminology
 from quanmin.fhir.grammar import parse_query
-from quanmin.node.first_actors import HOSPITALS, OPERATOR
+from quanmin.fhir.json import encode
+from quanmin.node.demo_actors import HOSPITALS
+from quanmin.node.first_actors import OPERATOR
 from quanmin.node.register_loading import load_parcels
 from quanmin.node.server import Node
+from quanmin.node.settings import Settings
 from quanmin.records.model import Stored
+from quanmin.trust import Guard
 from quanmin.trust.registers import Admissions, Application, Posts, Proxies
 from quanmin.trust.registers.licensing import licence_rule
 from quanmin.trust.registers.sheets import institutions, practitioners
@@ -45,11 +51,17 @@ _PARTIES: Final = (
         members=(("actor", "demo-pressure-gauge"),),
     ),
 )
+# Account, duties, and the department whose first doctor of the register it is.
 _POSTS: Final = (
-    ("demo-clerk", ("registrar",), False),
-    ("demo-doctor", ("family_doctor",), True),
-    ("demo-prevention", ("immunization", "infection_report"), False),
+    ("demo-clerk", ("registrar",), ""),
+    ("demo-doctor", ("family_doctor",), "心血管内科"),
+    ("demo-prevention", ("immunization", "infection_report"), "儿科"),
+    ("demo-mental", ("mental_health",), ""),
+    ("demo-cdc", ("immunization", "infection_report"), ""),
 )
+
+
+ACCOUNTS_WITH_POSTS: Final = frozenset(account for account, *_ in _POSTS)
 
 
 async def fill_registers(node: Node, province: Province, console: Console) -> None:
@@ -64,18 +76,28 @@ async def fill_registers(node: Node, province: Province, console: Console) -> No
     for party in _PARTIES:
         with suppress(Conflict):
             await _admit(node, party)
+    await fill_terminology(node.guard, node.settings)
     console.print(f"{len(files[0])} institutions and {len(files[1])} staff are registered.")
 
 
+async def fill_terminology(guard: Guard, settings: Settings) -> None:
+    """Store the codes of the province; what is there stays."""
+    records = guard.records(OPERATOR, purpose="HOPERAT", request_id="demo")
+    for resource in terminology():
+        type_, asked = resource["resourceType"], [("url", resource["url"])]
+        unless = parse_query(type_, asked, strict=True, zone=settings.zone, limits=settings.search)
+        await records.create(type_, encode(resource), if_none_exist=unless)
+
+
 async def fill_posts(node: Node, province: Province) -> None:
-    """Give the accounts of staff their posts, one of them as a doctor of the register."""
+    """Give the accounts of staff their posts, some as doctors of the register."""
     register, now = Posts(node.pool), node.guard.now()
-    for actor, duties, is_doctor in _POSTS:
+    for actor, duties, department in _POSTS:
         if await register.history(actor):
             continue
         practitioner = None
-        if is_doctor:
-            staff = first_of_staff(province, HOSPITALS[0].sender)
+        if department:
+            staff = first_of_staff(province, HOSPITALS[0].sender, department)
             system = licence_rule().address.staff
             found = await _found(node, "Practitioner", f"{system}|{staff.number}")
             practitioner = None if found is None else found.rid

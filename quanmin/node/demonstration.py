@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -15,23 +15,32 @@ from quanmin.base.postgres import open_pool
 from quanmin.base.problems import Unusable
 from quanmin.demo.guide import find_hints
 from quanmin.demo.province import Province
-from quanmin.demo.register_sheets import parent_and_child
+from quanmin.demo.register_sheets import first_of_staff, parent_and_child
 from quanmin.demo.show import fill
+from quanmin.node.demo_actors import CENTRE, HOSPITALS, RESIDENT, enrol_first_actors
+from quanmin.node.demo_followups import enter_followups
 from quanmin.node.demo_registers import (
     enter_parent,
     fill_posts,
     fill_registers,
     person_with,
 )
-from quanmin.node.first_actors import HOSPITALS, OPERATOR, RESIDENT, enrol_first_actors, keep
+from quanmin.node.demo_scenes import play_scenes
+from quanmin.node.first_actors import OPERATOR, keep
 from quanmin.node.places import Enrolled, Places, Shown
 from quanmin.node.reach import reached_database
 from quanmin.node.server import open_node
 from quanmin.node.settings import Settings
 from quanmin.node.starting import renew_workers
-from quanmin.trust import Actor, Actors
+from quanmin.trust import Actor, Actors, Role
 from quanmin.trust.sign_in import SignIn, present_code
 
+_STAFF: Final[tuple[tuple[str, Role, Actor, str], ...]] = (
+    ("demo-doctor", "doctor", HOSPITALS[0], "心血管内科"),
+    ("demo-prevention", "public_health_worker", HOSPITALS[0], "儿科"),
+    ("demo-mental", "public_health_worker", HOSPITALS[0], "神经内科"),
+    ("demo-cdc", "public_health_worker", CENTRE, "传染病防制科"),
+)
 _IDENTITY_NUMBER: Final = re.compile(r"\d{17}[\dX]")
 
 
@@ -63,7 +72,8 @@ def demonstrate(
         fill(state.address, tokens, province, console)
         asyncio.run(_embody_resident(settings, dsn, province))
         asyncio.run(_fill_registers(settings, dsn, province, console))
-        asyncio.run(_open_accounts(settings, dsn, places, province))
+        actors = asyncio.run(_open_accounts(settings, dsn, places, province))
+        asyncio.run(_work(settings, dsn, state.address, actors, console))
     if truth is not None:
         with console.status("writing the truth ..."):
             count = province.write_truth(truth)
@@ -109,10 +119,25 @@ async def _fill_registers(
         await fill_registers(node, province, console)
 
 
-async def _open_accounts(settings: Settings, dsn: str, places: Places, province: Province) -> None:
+async def _work(
+    settings: Settings, dsn: str, address: str, actors: Sequence[Actor], console: Console
+) -> None:
+    places = Places(settings.node.directory)
+    async with open_node(settings, dsn, connections_max=2) as node:
+        await play_scenes(node, places, address, actors, console)
+        doctor = next(actor for actor in actors if actor.code == "demo-doctor")
+        kept = places.played().kept
+        beside = [kept[name] for name in sorted(kept) if name.startswith("chronic_")]
+        await enter_followups(node.guard, doctor, node.settings.zone, beside)
+
+
+async def _open_accounts(
+    settings: Settings, dsn: str, places: Places, province: Province
+) -> Sequence[Actor]:
     """Accounts to sign in with, once, with their posts: of staff at the centre and a hospital, of
-    whom one vaccinates and checks reports, of a resident, of a mother who acts for her child, and
-    of the security administrator. Whoever can read the node's folder can sign in as any of them.
+    whom one vaccinates and checks reports and one looks after severe mental disorders, of the
+    centre for disease control, of a resident, of a mother who acts for her child, and of the
+    security administrator. Whoever can read the node's folder can sign in as any of them.
     """
     kept = [shown for shown in places.accounts() if shown.secret]
     known = {shown.code for shown in kept}
@@ -126,10 +151,7 @@ async def _open_accounts(settings: Settings, dsn: str, places: Places, province:
             Actor("demo-clerk", "institution", HOSPITALS[0].name, HOSPITALS[0].sender),
             Actor("demo-resident", "resident", "Resident", "", person),
             Actor("demo-security", "security_administrator", "安全管理员", "register"),
-            Actor("demo-doctor", "doctor", HOSPITALS[0].name, HOSPITALS[0].sender),
-            Actor(
-                "demo-prevention", "public_health_worker", HOSPITALS[0].name, HOSPITALS[0].sender
-            ),
+            *_staff(province),
         ]
         if family is not None and mother is not None:
             actors.append(Actor("demo-mother", "resident", family.parent_name, "", str(mother)))
@@ -139,6 +161,14 @@ async def _open_accounts(settings: Settings, dsn: str, places: Places, province:
         if family is not None:
             await enter_parent(node, family)
     places.keep_accounts((*kept, *made))
+    return actors
+
+
+def _staff(province: Province) -> Iterator[Actor]:
+    """Those who work at an institution, each by the name of somebody of its register there."""
+    for code, role, place, department in _STAFF:
+        name = first_of_staff(province, place.sender, department).name.text
+        yield Actor(code, role, f"{name}（{place.name}）", place.sender)
 
 
 async def open_account(entrance: SignIn, actor: Actor) -> Shown:

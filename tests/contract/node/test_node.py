@@ -21,7 +21,7 @@ from running import RunningNode, free_port, wait_until
 from quanmin.base.cluster import Cluster
 from quanmin.base.jobs import put
 from quanmin.base.postgres import connect
-from quanmin.node.first_actors import HOSPITALS
+from quanmin.node.demo_actors import HOSPITALS
 
 pytestmark = pytest.mark.slow
 

@@ -12,7 +12,7 @@ from running import RunningNode, wait_until
 from stores import observation
 
 from quanmin.demo.numbering import credit_code
-from quanmin.node.first_actors import HOSPITALS
+from quanmin.node.demo_actors import HOSPITALS
 
 HOSPITAL, CENTRE = credit_code("580101", 7), credit_code("580101", 8)
 INSTITUTIONS = f"""credit_code,name,kind,level,grade,sender,parent,state,from,until

@@ -10,8 +10,8 @@ import hashlib
 from quanmin.demo.province import Province
 
 EXPECTED = {
-    (1, 40): "c043ed84db450bf2b2c4aa4e09928776",
-    (58, 25): "e66c47bb8caa0a6a8e72efdb32771204",
+    (1, 40): "fdd3ac83e8c253a0ddf40341bf539021",
+    (58, 25): "abaadd4491098a53b3fcce37ccd9a314",
 }
 
 

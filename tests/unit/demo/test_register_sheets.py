@@ -30,8 +30,12 @@ def test_institutions_and_staff_are_files_without_a_fault() -> None:
 
 
 def test_the_hospital_of_the_first_accounts_is_among_them() -> None:
-    doctor = first_of_staff(PROVINCE, "demo-hospital-1")
-    assert f"{doctor.number},{doctor.name.text},physician,clinical" in staff_sheet(PROVINCE)
+    sheet = staff_sheet(PROVINCE)
+    doctor = first_of_staff(PROVINCE, "demo-hospital-1", "心血管内科")
+    assert f"{doctor.number},{doctor.name.text},physician,clinical" in sheet
+    assert f"{doctor.number},{doctor.name.text},vaccinator" not in sheet
+    nurse = first_of_staff(PROVINCE, "demo-hospital-1", "儿科")
+    assert f"{nurse.number},{nurse.name.text},vaccinator," in sheet
     assert ",demo-hospital-1," in institution_sheet(PROVINCE)
 
 
