@@ -14,6 +14,7 @@ import msgspec
 
 from quanmin.trust import Desk, Role
 from quanmin.trust.deciding import Bounds
+from quanmin.trust.lifecycle.declared_activities import DeclaredActivity, declared_activity
 from quanmin.trust.notices import kinds_in
 from quanmin.web.route import Access, Page, checked
 from quanmin.web.sections import OTHER, section_codes
@@ -80,20 +81,23 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Installed(msgspec.Struct, frozen=True):
-    """An application, the folder it was found in, and the rules of access that it brings, as they
-    are written there; None without any.
+    """An application, the folder it was found in, the rules of access that it brings, as they are
+    written there (None without any), and of which entry of the processing register it is part; None
+    only for one that no folder declares.
     """
 
     application: Application
     folder: Path
     rules: Bounds | None = None
+    activity: DeclaredActivity | None = None
 
 
 def discover(package: str = "quanmin.applications") -> tuple[Installed, ...]:
     """Every application in the folders of a package, by name: adding a folder adds one.
 
     Raises TypeError, naming the folder, when one has no `application.APPLICATION` or declares what
-    it may not; Unusable when its workflow or its plans have faults.
+    it may not; Unusable when its workflow, its plans or its entry of the processing register have
+    faults.
     """
     root = importlib.import_module(package)
     found = [
@@ -132,7 +136,8 @@ def _installed(module_name: str, folder_name: str) -> Installed:
     plans = load_plans(folder, application.name, reads=application.reads, kinds=kinds)
     if plans:
         application = msgspec.structs.replace(application, plans=plans)
-    return Installed(application, folder, _rules(application, folder))
+    activity = declared_activity(folder, application.name)
+    return Installed(application, folder, _rules(application, folder), activity)
 
 
 def _rules(application: Application, folder: Path) -> Bounds | None:

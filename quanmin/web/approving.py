@@ -83,7 +83,7 @@ async def authorize(visit: Visit) -> Response:
     try:
         if visit.request.method == "POST":
             return await _decide(visit, server)
-        wish, client = await read_wish(server, visit.request.query_params.multi_items())
+        wish, client = await read_wish(server, visit.asked_all())
         if visit.actor is None or _must_prove(visit, wish):
             return _sign_in_first(visit, server, wish)
         launch = await _launched(visit, server, wish)
@@ -118,7 +118,7 @@ def _sign_in_first(visit: Visit, server: AuthorizationServer, wish: Wish) -> Res
     if wish.is_silent:
         raise refuse(server.issuer, wish, "login_required", "nobody is signed in")
     # Whoever has signed in anew because of it is not asked to again when they come back.
-    asked = {**visit.request.query_params}
+    asked = dict(visit.asked_all())
     asked.pop("prompt", None)
     if wish.max_age_seconds is not None:
         asked["max_age"] = str(max(wish.max_age_seconds, _WAY_BACK_SECONDS))

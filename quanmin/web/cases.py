@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 from starlette.responses import Response
 
 from quanmin.base.problems import Invalid
@@ -29,6 +30,7 @@ from quanmin.workflow.states import (
     Case,
     Event,
     Offer,
+    Step,
     Taken,
     Words,
     Workflow,
@@ -54,6 +56,30 @@ class OpenCase:
     def state(self) -> str:
         """The code of the state it is in."""
         return self.case.state
+
+    def way(self, language: str) -> tuple[list[str], int, list[str]]:
+        """In words: the states that it has been in, in the order in which it first came into them,
+        and then its own; how many come before that; and where a step leads from here, whoever takes
+        it.
+        """
+        workflow, here = self.workflow, self.state
+        steps = [self._step_of(event) for event in self.case.history]
+        leading = [one for one in workflow.steps.values() if here in one.begins_in]
+        # A step may leave a case in its state.
+        passed, following = (
+            dict.fromkeys(one.to for one in some if one is not None and one.to not in {"", here})
+            for some in (steps, leading)
+        )
+        been, then = (
+            [workflow.states[code].told(language) for code in codes]
+            for codes in ((*passed, here), following)
+        )
+        return been, len(passed), then
+
+    def _step_of(self, event: Event) -> Step | None:
+        """The step that was taken, by somebody or a timer; None for one that there is no more."""
+        timer = self.workflow.timers.get(event.timer)
+        return self.workflow.steps.get(timer.step if timer else event.step)
 
     @property
     def open_steps(self) -> tuple[Offer, ...]:
@@ -89,6 +115,14 @@ class OpenCase:
     def _told(self, at: datetime) -> str:
         return f"{at.astimezone(self._asking.zone):%Y-%m-%d %H:%M}"
 
+    def knowing(self, **facts: Any) -> OpenCase:
+        """The same case, as it was read, with these facts for its rules: what was worked out of it
+        meanwhile is stored on top of that version or not at all.
+        """
+        asked = msgspec.structs.replace(self._asking, facts=facts)
+        found = offers(self.workflow, self.case, asked)
+        return OpenCase(self.case, self.workflow, found, asked, self._records)
+
     async def take(
         self,
         step: str,
@@ -111,7 +145,8 @@ class OpenCase:
             head=head,
             clocks=clocks,
         )
-        await _store(self._records, taken)
+        is_over = bool(self.workflow.steps[step].to)
+        await _store(self._records, taken, is_over=is_over)
         return taken
 
 
@@ -194,14 +229,30 @@ async def refused(
     """
     found = list(answered.faults)
     if answered.may_be_sent:
-        workflow, asked = records.workflow, await asking(visit, **facts)
-        reasons = next(
-            one.decision.reasons for one in offers(workflow, case, asked) if one.step.code == step
-        )
-        if not reasons or not set(reasons) <= workflow.reasons.keys():
+        found = await faults_of_step(visit, records, step, facts, case=case)
+        if not found:
             return None
-        found = [_fault(workflow.reasons[reason]) for reason in reasons]
     return questionnaire_page(visit, answered.filling, back=back, found=found)
+
+
+async def faults_of_step(
+    visit: Visit,
+    records: DeclaredRecords,
+    step: str,
+    facts: Mapping[str, Any],
+    *,
+    case: Case | None = None,
+) -> list[Fault]:
+    """What the rule of a step has against it, as faults of a form; none where it may be taken, or
+    is not this visitor's, which taking it tells.
+    """
+    workflow, asked = records.workflow, await asking(visit, **facts)
+    reasons = next(
+        one.decision.reasons for one in offers(workflow, case, asked) if one.step.code == step
+    )
+    if not set(reasons) <= workflow.reasons.keys():
+        return []
+    return [_fault(workflow.reasons[reason]) for reason in reasons]
 
 
 def _fault(reason: Words) -> Fault:
@@ -249,12 +300,15 @@ async def fire_due(
         yield timer.code, taken
 
 
-async def _store(records: DeclaredRecords, taken: Taken) -> list[EntryOutcome]:
-    """Store what a step makes, and tell whom it tells: the notices of the state before are over."""
+async def _store(
+    records: DeclaredRecords, taken: Taken, *, is_over: bool = True
+) -> list[EntryOutcome]:
+    """Store what a step makes, and tell whom it tells: the notices of the state before are over,
+    unless the step leaves the case there.
+    """
     workflow = records.workflow
-    return await records.transact(
-        taken.entries, tell=[*told_by(workflow, taken)], over=over_by(workflow)
-    )
+    over = over_by(workflow) if is_over else ()
+    return await records.transact(taken.entries, tell=[*told_by(workflow, taken)], over=over)
 
 
 def _task(stored: Stored) -> Json:

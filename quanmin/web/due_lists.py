@@ -18,6 +18,7 @@ from quanmin.web.tables import Heading, Row, Table
 from quanmin.web.visit import Visit
 
 _LATE: Final[tuple[Status, ...]] = ("due", "overdue", "escalated")
+_OVERDUE: Final[tuple[Status, ...]] = ("overdue", "escalated")
 _WARNED: Final = frozenset({"overdue", "escalated"})
 
 
@@ -93,6 +94,8 @@ def _asked(visit: Visit, plan: str) -> Asked:
     chosen = tuple(one for one in STATUSES if one == status)
     if status and not chosen:
         raise Malformed(f"status is one of {', '.join(STATUSES)}, or left out")
+    if status == "overdue":  # what was told on is overdue all the same
+        chosen = _OVERDUE
     return Asked(
         plan=plan,
         statuses=chosen or _LATE,

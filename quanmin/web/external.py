@@ -87,7 +87,7 @@ async def go_out(visit: Visit) -> Response:
 
 def _once(visit: Visit) -> dict[str, str]:
     """What the address says, each once (RFC 6749 section 3.1). Raises Malformed."""
-    pairs = visit.request.query_params.multi_items()
+    pairs = visit.asked_all()
     if len(dict(pairs)) != len(pairs):
         raise Malformed("a parameter is there twice")
     return dict(pairs)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, datetime
-from gettext import NullTranslations
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -16,6 +15,8 @@ import msgspec
 from markupsafe import Markup, escape
 
 from quanmin.base.rooted import Rooted
+from quanmin.base.spool import Spool
+from quanmin.terminology import TermLimits
 from quanmin.trust import Actor, Guard
 from quanmin.trust.notices import NoticeKind, kernel_kinds
 from quanmin.trust.registers import Standing
@@ -26,7 +27,7 @@ from quanmin.web.application import Application, Installed, Level
 from quanmin.web.assets import Assets
 from quanmin.web.case_notices import notice_kinds
 from quanmin.web.labels import Label
-from quanmin.web.languages import KIT_FOLDER, translations
+from quanmin.web.languages import KIT, KIT_FOLDER, Words
 from quanmin.web.maps import Boundaries
 from quanmin.web.page_settings import PageSettings
 from quanmin.web.pdf import PdfMaker
@@ -46,6 +47,7 @@ class KitSettings(msgspec.Struct, frozen=True, kw_only=True):
     An application has `work_seconds_max` to tell the first page its work, and what there is more of
     than `work_count_max` is told as that.
     `address_header` is the header in which whoever stands in front says who asked; "": nobody does.
+    `uploads` is where files wait that were sent with a form which is not kept yet.
     `boundaries` are those that maps are drawn by; None: as squares.
     """
 
@@ -64,6 +66,8 @@ class KitSettings(msgspec.Struct, frozen=True, kw_only=True):
     link_hours_max: int = 24
     boundaries: Boundaries | None = None
     pages: PageSettings = PageSettings()
+    term_limits: TermLimits = TermLimits()
+    uploads: Spool | None = None
     work_seconds_max: float = 1.0
     work_count_max: int = 99
 
@@ -93,18 +97,15 @@ class House:
             one.application for one in installed if settings.level in one.application.levels
         )
         self._kinds = {one.application.name: notice_kinds(one) for one in installed}
-        folders = {"kit": KIT_FOLDER} | {one.application.name: one.folder for one in installed}
-        said = translations(folders.values())
-        loader = jinja2.PrefixLoader(
+        folders = {KIT: KIT_FOLDER} | {one.application.name: one.folder for one in installed}
+        loader = _Folders(
             {
                 name: jinja2.FileSystemLoader(folder / "templates")
                 for name, folder in folders.items()
             }
         )
-        self._translations = said
-        self._templates = {
-            language: self._environment(language, loader, said[language]) for language in LANGUAGES
-        }
+        self._words = Words(folders)
+        self._templates = {language: self._environment(language, loader) for language in LANGUAGES}
 
     def render(self, template: str, language: Language, values: Mapping[str, Any]) -> str:
         """The page as HTML.
@@ -113,9 +114,11 @@ class House:
         """
         return self._templates[language].get_template(template).render(values)
 
-    def say(self, message: str, language: Language) -> str:
-        """A message of the sources in a language."""
-        return self._translations[language].gettext(message)
+    def say(self, message: str, language: Language, *owners: str) -> str:
+        """A message of the sources in a language, as the first of these says it that does: an
+        application by its name, or `KIT`; else as the kit does.
+        """
+        return self._words.say(message, language, *owners)
 
     def offered(
         self, actor: Actor, standing: Standing, lacking: frozenset[str]
@@ -153,12 +156,10 @@ class House:
         return own.get(code) or kernel_kinds().get(code)
 
     def today(self) -> date:
-        """The day it is where the node stands."""
-        return datetime.now(self.settings.zone).date()
+        """The day it is where the node stands, by the clock that records and cases go by."""
+        return datetime.fromtimestamp(self.guard.now() / 1e6, self.settings.zone).date()
 
-    def _environment(
-        self, language: Language, loader: jinja2.BaseLoader, said: NullTranslations
-    ) -> jinja2.Environment:
+    def _environment(self, language: Language, loader: jinja2.BaseLoader) -> jinja2.Environment:
         environment = jinja2.Environment(
             loader=loader,
             autoescape=True,
@@ -168,13 +169,37 @@ class House:
             extensions=["jinja2.ext.i18n"],
         )
         environment.policies["ext.i18n.trimmed"] = True
+        words = self._words
+
+        # A template speaks as its folder does; one that extends another, for both.
+        @jinja2.pass_context
+        def say(context: jinja2.runtime.Context, message: str) -> str:
+            return words.say(message, language, _folder_of(context))
+
+        @jinja2.pass_context
+        def count(context: jinja2.runtime.Context, one: str, several: str, n: int) -> str:
+            return words.count(one, several, n, language, _folder_of(context))
+
         # Newstyle formats with `%` after translating, so no message may hold a bare one; a test
         # keeps it.
-        install = environment.install_gettext_translations  # type: ignore[attr-defined]  # by i18n
-        install(said, newstyle=True)
+        install = environment.install_gettext_callables  # type: ignore[attr-defined]  # by i18n
+        install(say, count, newstyle=True)
         environment.globals["asset"] = self.assets.address
         environment.filters["spoken"] = lambda words: spoken(words, language)
+        environment.filters["marked"] = lambda words: marked(words, language)
         return environment
+
+
+class _Folders(jinja2.PrefixLoader):
+    """Templates by the name of their folder, of which a PrefixLoader of its own makes nothing known
+    to what it loads.
+    """
+
+    load = jinja2.BaseLoader.load
+
+
+def _folder_of(context: jinja2.runtime.Context) -> str:
+    return (context.name or "").partition("/")[0]
 
 
 def spoken(words: str | Label, page_language: Language) -> Markup:
@@ -183,10 +208,19 @@ def spoken(words: str | Label, page_language: Language) -> Markup:
     Digits and signs belong to every language and are left alone.
     """
     text = words.text if isinstance(words, Label) else words
-    if page_language == "en" and any(ord(character) >= _HAN_FIRST for character in text):
-        return Markup('<span lang="zh">{}</span>').format(text)
-    is_english = any(character.isascii() and character.isalpha() for character in text)
+    other = _other_language(text, page_language)
+    return Markup('<span lang="{}">{}</span>').format(other, text) if other else escape(text)
+
+
+def marked(words: str, page_language: Language) -> Markup:
+    """The same as an attribute, of an element that holds the words and no other element."""
+    other = _other_language(words, page_language)
+    return Markup(' lang="{}"').format(other) if other else Markup()
+
+
+def _other_language(text: str, page_language: Language) -> Language | None:
     has_chinese = any(ord(character) >= _HAN_FIRST for character in text)
-    if page_language == "zh" and is_english and not has_chinese:
-        return Markup('<span lang="en">{}</span>').format(text)
-    return escape(text)
+    if page_language == "en":
+        return "zh" if has_chinese else None
+    is_english = any(character.isascii() and character.isalpha() for character in text)
+    return "en" if is_english and not has_chinese else None

@@ -1,4 +1,4 @@
-"""The catalogues of the pages: the kit's own and each application's, made one per language.
+"""The catalogues of the pages: the kit's own and each application's.
 
 English is the language of the sources, so only the other one has a catalogue. Catalogues are
 compiled in memory at start (a few milliseconds), so there is no compiled file that could be older
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gettext
 import io
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from babel.messages.catalog import Catalog
@@ -19,6 +19,7 @@ from babel.messages.pofile import read_po
 from quanmin.web.text import LANGUAGES, Language
 
 SOURCE_LANGUAGE: Language = "en"
+KIT = "kit"
 KIT_FOLDER = Path(__file__).parent
 
 
@@ -36,23 +37,47 @@ def read_catalogue(folder: Path, language: Language) -> Catalog:
         return read_po(file, locale=language, abort_invalid=True)
 
 
-def translations(folders: Iterable[Path]) -> dict[Language, gettext.NullTranslations]:
-    """For each language the translations of all folders together."""
-    kept: dict[Language, gettext.NullTranslations] = {SOURCE_LANGUAGE: gettext.NullTranslations()}
-    places = tuple(folders)
-    for language in LANGUAGES:
-        if language != SOURCE_LANGUAGE:
-            kept[language] = _compiled(places, language)
-    return kept
+class Words:
+    """What a node says, message by message, as the folder says it whose code or template does. So
+    two applications say the same English in other words, and the kit neither's.
+    """
+
+    def __init__(self, folders: Mapping[str, Path]) -> None:
+        """Of the kit's folder, `KIT`, and of those of applications, by their names."""
+        self._said = {
+            language: {name: _compiled(folder, language) for name, folder in folders.items()}
+            for language in LANGUAGES
+            if language != SOURCE_LANGUAGE
+        }
+
+    def say(self, message: str, language: Language, *owners: str) -> str:
+        """A message in a language, as the first of these folders that has it says it; else as the
+        kit does.
+        """
+        for one in self._of(language, owners):
+            said = one.gettext(message)
+            if said is not message:
+                return said
+        return message
+
+    def count(self, one: str, several: str, n: int, language: Language, *owners: str) -> str:
+        """The same of a message that depends on a number."""
+        message = one if n == 1 else several
+        for some in self._of(language, owners):
+            said = some.ngettext(one, several, n)
+            if said is not message:
+                return said
+        return message
+
+    def _of(
+        self, language: Language, owners: tuple[str, ...]
+    ) -> Iterator[gettext.NullTranslations]:
+        said = self._said.get(language, {})
+        return (said[owner] for owner in (*owners, KIT) if owner in said)
 
 
-def _compiled(folders: tuple[Path, ...], language: Language) -> gettext.NullTranslations:
-    whole = Catalog(locale=language)
-    for folder in folders:
-        for message in read_catalogue(folder, language):
-            if message.id:  # the first, empty one is the header
-                whole.add(message.id, message.string, context=message.context)
+def _compiled(folder: Path, language: Language) -> gettext.NullTranslations:
     compiled = io.BytesIO()
-    write_mo(compiled, whole)
+    write_mo(compiled, read_catalogue(folder, language))
     compiled.seek(0)
     return gettext.GNUTranslations(compiled)

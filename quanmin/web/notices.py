@@ -3,100 +3,89 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from starlette.responses import Response
 
-from quanmin.base.problems import Invalid, Malformed
 from quanmin.fhir.grammar import parse_query
 from quanmin.fhir.json import decode
 from quanmin.trust.notices import CHANNELS, CLASSES, Channel, Class, Contact, Notice
 from quanmin.trust.notices.reading import is_address
 from quanmin.web.entry import signed_in, taken
-from quanmin.web.forms import Field, Sent, form_page
+from quanmin.web.forms import Cell, Field, Sent, form_page
 from quanmin.web.route import SIGNED_IN, Page, page
-from quanmin.web.sheet import sheet
-from quanmin.web.tables import refusal_of
+from quanmin.web.tables import Heading, Press, Row, Table, place_numbers, table
 from quanmin.web.text import LANGUAGES
 from quanmin.web.visit import Visit
 
 NOTICES: Final = "/notices"
+READ: Final = "/notices/read"
 CHOICES: Final = "/notices/choices"
-_OWN_NAMES: Final = frozenset({"as", "before"})
-_ROWS: Final = 50
-_SHEET_ROWS: Final = 500
 _NUMBER_LENGTH_MAX: Final = 18
-_EVER: Final = (1 << 63) - 1
 _ADDRESS_LENGTH_MAX: Final = 254
 _OWN: Final = "PATRQT"
 _REGISTRATIONS_MAX: Final = 10
 _CHANNEL_OF: Final[dict[str, Channel]] = {"phone": "sms", "sms": "sms", "email": "mail"}
 
 
-@page(NOTICES, access=SIGNED_IN, methods=("GET", "POST"))
-async def notices(visit: Visit) -> Response:
-    """What there is to know, the newest first; by POST: what was shown has been read."""
-    entrance, begun = visit.house.sign_in, signed_in(visit)
-    if visit.request.method == "POST":
-        await entrance.notices.mark_seen(begun.account, _number(taken(visit, "up_to")))
-        return visit.go(NOTICES)
-    words = _class_words(visit)
-    kind = Field("class", visit.say("Kind"), "select", choices=[(one, one) for one in words])
-    state = Field("unread", visit.say("State"), "select", choices=[("1", "")])
-    if refusal := refusal_of(visit, [kind, state], _OWN_NAMES):
-        raise Malformed(refusal)
-    if visit.asked("as") == "csv":
-        return _sheet(visit, begun.account)
-    found = await _listed(visit, begun.account, _before(visit.asked("before")), _ROWS + 1)
-    shown = found[:_ROWS]
-    more = f"{shown[-1].at}.{shown[-1].id}" if len(found) > _ROWS else ""
-    return visit.page(
-        "kit/notices.html",
-        heading=_heading(visit),
-        rows=[_row(visit, one) for one in shown],
-        has_unread=any(one.seen_at is None for one in shown),
-        up_to=max((one.id for one in shown), default=0),
-        classes=[("", visit.say("All")), *words.items()],
-        asked_class=_class(visit) or "",
-        is_unread=_is_unread(visit),
-        more=visit.here_with(before=more) if more else "",
-        csv=visit.here_with(**{"as": "csv", "before": ""}),
-    )
+@table(NOTICES, access=SIGNED_IN, name="notices")
+async def notices(visit: Visit) -> Table:
+    """What there is to know, the newest first."""
+    register, account, say = visit.house.sign_in.notices, signed_in(visit).account, visit.say
+    words, class_, is_unread = _class_words(visit), visit.asked("class"), visit.asked("unread")
+
+    async def listed(after: str, count: int) -> Sequence[Notice]:
+        return await register.listed(
+            account,
+            class_=class_ if class_ in CLASSES else None,
+            is_unread=is_unread == "1",
+            before=place_numbers(after),
+            count=count,
+        )
+
+    async def fetch(after: str, count: int) -> list[Row]:
+        return [Row(_cells(visit, one), f"{one.at}.{one.id}") for one in await listed(after, count)]
+
+    any_, has_unread = ("", say("All")), visit.begun is not None and visit.begun.unread > 0
+    newest = await listed("", 1) if has_unread and not visit.asked("after") else ()
+    read = [Press(say("I have read these"), READ, {"up_to": str(one.id)}) for one in newest]
+    return Table(
+        title=say("My notices"),
+        headings=[Heading(say("When")), Heading(say("What there is to know")),
+                  Heading(say("Kind")), Heading(say("State"))],
+        fetch=fetch,
+        filters=[
+            Field("class", say("Kind"), "select", class_, [any_, *words.items()]),
+            Field("unread", say("State"), "select", is_unread, [any_, ("1", say("new"))]),
+        ],
+        actions=[(say("How I am told that there is news"), CHOICES)],
+        press=read[0] if read else None,
+    )  # fmt: skip
 
 
-def _sheet(visit: Visit, account: str) -> Response:
-    async def rows() -> AsyncIterator[list[str]]:
-        before = (_EVER, _EVER)
-        while found := await _listed(visit, account, before, _SHEET_ROWS):
-            for one in found:
-                yield [cell if isinstance(cell, str) else cell[0] for cell in _row(visit, one)]
-            before = (found[-1].at, found[-1].id)
-
-    return sheet("notices", _heading(visit), rows())
-
-
-async def _listed(
-    visit: Visit, account: str, before: tuple[int, int], count: int
-) -> Sequence[Notice]:
-    return await visit.house.sign_in.notices.listed(
-        account, class_=_class(visit), is_unread=_is_unread(visit), before=before, count=count
-    )
+@page(READ, access=SIGNED_IN, methods=("POST",))
+async def read(visit: Visit) -> Response:
+    """What was shown has been read."""
+    up_to = taken(visit, "up_to")
+    is_number = up_to.isascii() and up_to.isdigit() and len(up_to) <= _NUMBER_LENGTH_MAX
+    if is_number:
+        await visit.house.sign_in.notices.mark_seen(signed_in(visit).account, int(up_to))
+    return visit.go(NOTICES)
 
 
-def _heading(visit: Visit) -> list[str]:
-    say = visit.say
-    return [say("When"), say("What there is to know"), say("Kind"), say("State")]
-
-
-def _row(visit: Visit, notice: Notice) -> list[str | tuple[str, str]]:
+def _cells(visit: Visit, notice: Notice) -> list[Cell]:
     kind = visit.house.notice_kind(notice.kind)
     words = notice.told(kind, visit.language, visit.house.guard.store.context)
     if notice.detail:
         words = f"{words}: {notice.detail}"
     state = visit.say("new") if notice.seen_at is None else visit.say("read")
-    path = kind.path if kind else ""
-    return [visit.moment(notice.at), (words, path), _class_words(visit)[notice.class_], state]
+    return [
+        Cell(visit.moment(notice.at)),
+        Cell(words, kind.path if kind else ""),
+        Cell(_class_words(visit)[notice.class_]),
+        Cell(state),
+    ]
 
 
 def _class_words(visit: Visit) -> dict[Class, str]:
@@ -106,25 +95,6 @@ def _class_words(visit: Visit) -> dict[Class, str]:
         "result": visit.say("Result"),
         "task": visit.say("Task"),
     }
-
-
-def _class(visit: Visit) -> Class | None:
-    asked = visit.asked("class")
-    return asked if asked in CLASSES else None
-
-
-def _is_unread(visit: Visit) -> bool:
-    return visit.asked("unread") == "1"
-
-
-def _before(text: str) -> tuple[int, int]:
-    at, _, number = text.partition(".")
-    return (_number(at) or _EVER, _number(number) or _EVER)
-
-
-def _number(text: str) -> int:
-    is_number = text.isascii() and text.isdigit() and len(text) <= _NUMBER_LENGTH_MAX
-    return int(text) if is_number else 0
 
 
 @page(CHOICES, access=SIGNED_IN, methods=("GET", "POST"))
@@ -147,11 +117,8 @@ async def choices(visit: Visit) -> Response:
     if quiet is None and (begins is not None or ends is not None):
         sent.faults.setdefault("ends", visit.say("Give both, or neither."))
     if sent.is_sound:
-        try:
+        with sent.blaming({channel: channel for channel in CHANNELS}):
             await register.choose(begun.account, chosen, quiet, context)
-        except Invalid as problem:
-            sent.blame(problem, {channel: channel for channel in CHANNELS})
-        else:
             return visit.go(NOTICES)
     return _ask(visit, chosen, quiet, sent)
 
@@ -237,4 +204,4 @@ def _clock(minute: int) -> str:
     return f"{minute // 60:02}:{minute % 60:02}"
 
 
-PAGES: tuple[Page, ...] = (notices, choices)
+PAGES: tuple[Page, ...] = (*notices, read, choices)

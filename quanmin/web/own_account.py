@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -16,7 +15,7 @@ from starlette.responses import Response
 from quanmin.base.problems import Invalid, NotFound, Problem, TooMany, Unauthenticated
 from quanmin.trust.sign_in import Begun
 from quanmin.trust.sign_in.acting import real_name
-from quanmin.trust.sign_in.approvals import ApprovalDesk
+from quanmin.trust.sign_in.approvals import Approval, ApprovalDesk
 from quanmin.trust.sign_in.approving import words_of
 from quanmin.trust.sign_in.external import METHOD
 from quanmin.web.approving import goes_on
@@ -40,14 +39,15 @@ from quanmin.web.entry import (
     taken,
     title_of_external,
 )
+from quanmin.web.forms import Cell, form_page
 from quanmin.web.qr import qr_code
 from quanmin.web.route import ANYBODY, SIGNED_IN, Page, page
-from quanmin.web.sheet import sheet
+from quanmin.web.tables import Heading, Row, Table, place_numbers, table
 from quanmin.web.visit import Visit
 
 ANEW: Final = "/sign-in/external?again=1"
 APPLICATIONS: Final = "/account/applications"
-_FAMILY_END: Final = 1 << 63
+_FAMILY_MAX: Final = (1 << 63) - 1
 _PURPOSE: Final = "HSYSADMIN"
 RECOVERY: Final = "/account/recovery-codes"
 _RETURNS: Final = (FACTORS, PASSWORD, RECOVERY)
@@ -87,38 +87,58 @@ def _real_name(visit: Visit, level: int) -> str:
     return ""
 
 
-@page(APPLICATIONS, access=SIGNED_IN, methods=("GET", "POST"))
-async def applications(visit: Visit) -> Response:
-    """What one has let applications do; by POST: take one back."""
-    desk, server = _approvals(visit), visit.house.authorization
-    if visit.request.method == "POST":
-        family = taken(visit, "withdraw")
-        is_number = family.isascii() and family.isdigit() and int(family[:20]) < _FAMILY_END
-        if server is None or not is_number:
-            raise NotFound("there is no such approval, or it was taken back before")
-        await desk.withdraw(server, int(family))
-        return visit.go(APPLICATIONS)
-    rows = [
-        (one, [words for _, words in words_of(one.parsed, visit.language)])
-        for one in await desk.listed()
+@table(APPLICATIONS, access=SIGNED_IN, name="applications")
+async def applications(visit: Visit) -> Table:
+    """What one has let applications do."""
+    say, desk = visit.say, _approvals(visit)
+
+    async def fetch(after: str, count: int) -> list[Row]:
+        found = await desk.listed(place_numbers(after), count)
+        return [Row(_approval_cells(visit, one), f"{one.given_at}.{one.family}") for one in found]
+
+    return Table(
+        title=say("Applications that you have allowed"),
+        lead=say(
+            "What is taken back works nowhere any more at once. When one was used last is known to"
+            " the quarter of an hour."
+        ),
+        headings=[
+            *(Heading(say("Application")), Heading(say("What it may do"))),
+            *(Heading(say("Allowed")), Heading(say("Last used"))),
+            Heading(say("Take it back"), where="page"),
+        ],
+        fetch=fetch,
+        empty=say("None works for you."),
+        actions=[(say("My account"), ACCOUNT)],
+    )
+
+
+def _approval_cells(visit: Visit, one: Approval) -> list[Cell]:
+    say, may = visit.say, [words for _, words in words_of(one.parsed, visit.language)]
+    return [
+        Cell(one.client, tag=say("for another person") if one.proxy else ""),
+        Cell("; ".join(may)),
+        Cell(visit.moment(one.given_at), is_number=True),
+        Cell(visit.moment(one.used_at) if one.used_at else say("not yet"), is_number=True),
+        Cell(say("Take it back"), f"{APPLICATIONS}/{one.family}"),
     ]
-    return visit.page("kit/applications.html", rows=rows, moment=visit.moment)
 
 
-@page(f"{APPLICATIONS}.csv", access=SIGNED_IN)
-async def applications_sheet(visit: Visit) -> Response:
-    """The same as a sheet."""
-    approvals = await _approvals(visit).listed()
-
-    async def rows() -> AsyncIterator[list[str]]:
-        for one in approvals:
-            words = [said for _, said in words_of(one.parsed, visit.language)]
-            used = "" if one.used_at is None else visit.moment(one.used_at)
-            yield [one.client, "; ".join(words), visit.moment(one.given_at), used]
-
-    say = visit.say
-    heading = [say("Application"), say("What it may do"), say("Allowed"), say("Last used")]
-    return sheet("applications", heading, rows())
+@page(f"{APPLICATIONS}/{{family}}", access=SIGNED_IN, methods=("GET", "POST"))
+async def take_back(visit: Visit) -> Response:
+    """Let an application work no more."""
+    desk, server, family = _approvals(visit), visit.house.authorization, visit.path("family")
+    if server is None or not (family.isascii() and family.isdigit() and len(family) < 20):
+        raise NotFound("there is no such approval, or it was taken back before")
+    number = min(int(family), _FAMILY_MAX)
+    if visit.request.method == "POST":
+        await desk.withdraw(server, number)
+        return visit.go(APPLICATIONS)
+    held, say = await desk.one(number), visit.say
+    button = say("Take it back")
+    title = f"{button}: {held.client}"
+    lead = say("What is taken back works nowhere any more at once.")
+    return form_page(visit, title, [], button=button, back=APPLICATIONS, lead=lead)
 
 
 def _approvals(visit: Visit) -> ApprovalDesk:
@@ -333,8 +353,8 @@ def _show_codes(visit: Visit, begun: Begun, codes: tuple[str, ...], onward: str)
 
 PAGES: tuple[Page, ...] = (
     account,
-    applications,
-    applications_sheet,
+    *applications,
+    take_back,
     prove_again,
     password,
     factors,

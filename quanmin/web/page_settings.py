@@ -5,7 +5,7 @@ one record a page shows.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -77,6 +77,32 @@ class PageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     record_paper_rows_max: Annotated[
         int, Meta(description="How many lines the PDF of a record may have.", ge=1, le=20_000)
     ] = 1000
+    offline_hours_max: Annotated[
+        int,
+        Meta(
+            description="For how many hours the people that a worker takes along to where there is"
+            " no line stay on the device: the device deletes them then, and the node takes what"
+            " was filled in only after the worker has seen what is recorded since.",
+            ge=1,
+            le=720,
+        ),
+    ] = 72
+    offline_persons_max: Annotated[
+        int,
+        Meta(description="How many people a worker takes along at most.", ge=1, le=500),
+    ] = 100
+    offline_days_ahead: Annotated[
+        int,
+        Meta(
+            description="Taken along is who is due within so many days.",
+            ge=0,
+            le=366,
+        ),
+    ] = 14
+    offline_devices_max: Annotated[
+        int,
+        Meta(description="How many devices somebody may take people along on.", ge=1, le=20),
+    ] = 3
     paper_days_max: Annotated[
         int,
         Meta(
@@ -85,6 +111,41 @@ class PageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             ge=1,
         ),
     ] = 366
+    codes_listed_max: Annotated[
+        int,
+        Meta(
+            description="Of how many codes a value set may be to be listed in a form as a whole; of"
+            " a larger one people choose by typing.",
+            ge=1,
+            le=500,
+        ),
+    ] = 30
+    codes_found_max: Annotated[
+        int,
+        Meta(
+            description="How many codes are shown at a time to who looks for one by typing.",
+            ge=1,
+            le=200,
+        ),
+    ] = 20
+    upload_bytes_max: Annotated[
+        int, Meta(description="How large one file sent with a form may be, in bytes.", ge=1)
+    ] = 5_000_000
+    uploads_bytes_max: Annotated[
+        int,
+        Meta(description="How large all files may be that are sent with a form at once.", ge=1),
+    ] = 16_000_000
+    uploads_max: Annotated[
+        int, Meta(description="How many files may be sent with a form at once.", ge=1)
+    ] = 20
+    uploads_kept_bytes_max: Annotated[
+        int,
+        Meta(description="How large all files may be that wait for their forms.", ge=1),
+    ] = 2_000_000_000
+    upload_kinds: Annotated[
+        tuple[Literal["image/jpeg", "image/png", "application/pdf"], ...],
+        Meta(description="Of which kinds files sent with a form may be, told by their content."),
+    ] = ("image/jpeg", "image/png", "application/pdf")
 
 
 def load_boundaries(settings: PageSettings) -> Boundaries | None:

@@ -22,9 +22,12 @@ from quanmin.web.forms import Cell, Field
 from quanmin.web.maps import Area, area_map
 from quanmin.web.pdf import pdf_page
 from quanmin.web.persons import tell_patient
+from quanmin.web.pickers import Pick
 from quanmin.web.qr import qr_code
+from quanmin.web.questionnaires import Field as Question
 from quanmin.web.route import WORKERS, Page, page
 from quanmin.web.text import Text
+from quanmin.web.uploads import FileShown
 from quanmin.web.visit import Visit
 
 _PATH: Final = "/patterns"
@@ -125,6 +128,35 @@ def _fields(visit: Visit) -> list[Field]:
             value="1200",
             hint=hint,
             fault=visit.say("Choose one of the list."),
+        ),
+    ]
+
+
+def _questions(visit: Visit) -> list[Question]:
+    diagnosis, papers, code, name = _told(
+        visit,
+        ("诊断", "Diagnosis"),
+        ("图片与资料", "Pictures and papers"),
+        ("I10 原发性高血压", "I10 Essential hypertension"),
+        ("皮疹.png", "rash.png"),
+    )
+    chosen = "urn:invented|I10"
+    return [
+        Question(
+            key="pattern-code",
+            label=diagnosis,
+            kind="pick",
+            choices=((chosen, code),),
+            chosen=frozenset({chosen}),
+            pick=Pick(words="i9", said=visit.say("No code has these words.")),
+        ),
+        Question(
+            key="pattern-papers",
+            label=papers,
+            kind="files",
+            files=(FileShown("invented", name, "0.2 MB"),),
+            accepts="image/png",
+            is_many=True,
         ),
     ]
 
@@ -302,6 +334,7 @@ SECTIONS: Final[tuple[Section, ...]] = (
     Section("person", Text(zh="患者信息栏", en="Person banner"), _person),
     Section("buttons", Text(zh="按钮与链接", en="Buttons and links"), _nothing),
     Section("fields", Text(zh="表单与错误提示", en="A form with a fault"), _fields),
+    Section("questions", Text(zh="编码与文件", en="Codes and files"), _questions),
     Section("tiles", Text(zh="数字卡片", en="Numbers in tiles"), _tiles),
     Section("rows", Text(zh="表格", en="Tables"), _rows),
     Section("timeline", Text(zh="时间线", en="Timeline"), _entries),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from copy import copy
 from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
@@ -12,6 +14,7 @@ from quanmin.base.problems import Forbidden
 from quanmin.fhir.grammar import parse_query
 from quanmin.fhir.json import Json, decode, encode
 from quanmin.fhir.query import Query
+from quanmin.terminology import TermLimits, Terms
 from quanmin.trust import (
     Batch,
     EntryOutcome,
@@ -23,6 +26,7 @@ from quanmin.trust import (
     Timeline,
 )
 from quanmin.trust.desk import Kind
+from quanmin.trust.devices import Receiving
 from quanmin.trust.due import Asked, Progress, Status
 from quanmin.trust.notices import NoticeKind
 from quanmin.trust.notices.tellings import Tell, Tellings
@@ -71,6 +75,7 @@ class DeclaredRecords:
         self._application = application
         self._zone = zone
         self._kinds = kinds
+        self._also: Receiving | None = None
 
     async def read(self, type_: str, id_: str) -> Stored:
         """The current version. Raises NotFound or Gone."""
@@ -170,6 +175,13 @@ class DeclaredRecords:
         )
         return DueList(rows, found.next, found.progress)
 
+    async def due_statuses(self, asked: Asked, *, most: int) -> list[Status]:
+        """Of the first so many lines of a due list the status of each, for who needs to know how
+        many there are and not whose. Raises as `due`.
+        """
+        self._keeper(asked.plan)
+        return await self._records.due.statuses(asked, most=most)
+
     async def due_counts(self, asked: Asked) -> dict[tuple[str, Status], int]:
         """How many lines a due list has, by series and status. Raises as `due`."""
         self._keeper(asked.plan)
@@ -238,7 +250,8 @@ class DeclaredRecords:
         self, entries: Sequence[Json], telling: Tellings | None = None
     ) -> list[EntryOutcome]:
         bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
-        _, outcomes = await self._records.bundle(encode(bundle), telling=telling)
+        also = self._also
+        _, outcomes = await self._records.bundle(encode(bundle), telling=telling, also=also)
         return outcomes
 
     async def update(
@@ -258,6 +271,22 @@ class DeclaredRecords:
         """All states of an institution of the register, oldest first."""
         self._readable("Organization")
         return await self._records.institution_history(code)
+
+    @asynccontextmanager
+    async def terminology(self, limits: TermLimits) -> AsyncIterator[Terms]:
+        """What codes mean. It is of the node and names nobody, so no application declares it."""
+        async with self._records.terminology(limits) as terms:
+            yield terms
+
+    def gathering(self) -> AbstractAsyncContextManager[None]:
+        """While it lasts, what is read is noted as one access."""
+        return self._records.gathering()
+
+    def also(self, done: Receiving) -> DeclaredRecords:
+        """The same, in whose transactions this is done besides: both or neither."""
+        other = copy(self)
+        other._also = done  # noqa: SLF001 - of its own kind
+        return other
 
     def stating(self, purpose: str) -> DeclaredRecords:
         """The same for a purpose that the application has declared."""

@@ -81,7 +81,8 @@ WORKERS = Access(ROLES - {"resident", "guardian"})
 class Page(msgspec.Struct, frozen=True):
     """One declared page. `path` is a Starlette path; `call` makes the answer. With
     `is_asked_by_post` other sites may post what they could have put into its address, where the
-    browser is then sent: a form of theirs never does anything.
+    browser is then sent: a form of theirs never does anything. A page that `takes_files` reads
+    forms that files are sent with.
     """
 
     path: str
@@ -90,6 +91,7 @@ class Page(msgspec.Struct, frozen=True):
     call: PageFunction
     name: str
     is_asked_by_post: bool = False
+    takes_files: bool = False
 
 
 def page(
@@ -98,6 +100,7 @@ def page(
     access: Access,
     methods: tuple[Method, ...] = ("GET",),
     is_asked_by_post: bool = False,
+    takes_files: bool = False,
 ) -> Callable[[PageFunction], Page]:
     """Declare the function below as a page; raises TypeError when the access is not an `Access`."""
     # Python would accept any truthy thing here and the mistake would show as an open page.
@@ -107,7 +110,7 @@ def page(
 
     def declared(call: PageFunction) -> Page:
         name = getattr(call, "__name__", path)
-        return Page(path, access, methods, call, name, is_asked_by_post)
+        return Page(path, access, methods, call, name, is_asked_by_post, takes_files)
 
     return declared
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Final
 
-from quanmin.fhir.json import Json, decode
+from quanmin.fhir.json import Json, decode, encode
 from quanmin.trust import Stored
 from quanmin.web.dates import from_micros
 from quanmin.web.records import DeclaredRecords
@@ -23,12 +23,16 @@ from quanmin.workflow.stock import (
     stores,
 )
 from quanmin.workflow.stock.lots import criteria_of
+from quanmin.workflow.vaccination import LABEL
 
 RECALL_SYSTEM: Final = "https://quanmin.example/fhir/NamingSystem/lot-recall"
+_NUMBERED: Final = "https://quanmin.example/fhir/NamingSystem/lot-recall-number"
+_LIFTED: Final = "https://quanmin.example/fhir/StructureDefinition/recall-lifted"
 TEMPERATURE: Final = ("https://quanmin.example/fhir/CodeSystem/measure", "storage-temperature")
 STORE_SYSTEM: Final = "https://quanmin.example/fhir/CodeSystem/store"
 LOTS_MAX: Final = 200
 _STORES_MAX: Final = 200
+_RECALLS_MAX: Final = 50
 
 
 def now_of(visit: Visit) -> datetime:
@@ -73,11 +77,57 @@ def lots_in(found: Sequence[Stored]) -> list[Lot]:
     return [one for one in read if one is not None]
 
 
-async def recall_of(records: DeclaredRecords, product: str, number: str) -> Json | None:
-    """What recalls a lot, wherever it is; None for one that is not recalled."""
+async def recalls_of(records: DeclaredRecords, product: str, number: str) -> list[Json]:
+    """The recalls of a lot, wherever it is, those that were lifted among them, newest first."""
     asked = ("identifier", criteria_of(RECALL_SYSTEM, f"{product}|{number}"))
-    hits = await records.find("Basic", asked, count=1)
-    return decode(hits.matches[0].body or b"{}") if hits.matches else None
+    hits = await records.find("Basic", asked, ("_sort", "-created"), count=_RECALLS_MAX)
+    return [decode(one.body or b"{}") for one in hits.matches]
+
+
+def is_recalled(recall: Json) -> bool:
+    """Whether a recall holds: it does until it is lifted."""
+    return not any(one.get("period", {}).get("end") for one in recall.get("identifier", []))
+
+
+def recalling(product: str, number: str, earlier: int, day: date, reason: str) -> Json:
+    """The entry that recalls a lot which was recalled so many times before: of two who do so at
+    once there is one.
+    """
+    value = f"{product}|{number}"
+    numbered = f"{value}|{earlier}"
+    body = {
+        "resourceType": "Basic",
+        "meta": {"security": [LABEL]},
+        "identifier": [
+            {"system": RECALL_SYSTEM, "value": value},
+            {"system": _NUMBERED, "value": numbered},
+        ],
+        "code": {"coding": [{"system": PRODUCT_SYSTEM, "code": product}], "text": reason},
+        "created": day.isoformat(),
+    }
+    once = f"identifier={criteria_of(_NUMBERED, numbered)}"
+    request = {"method": "POST", "url": "Basic", "ifNoneExist": once}
+    return {"resource": decode(encode(body)), "request": request}
+
+
+def lifting(recall: Json, day: date, reason: str) -> Json:
+    """The entry that lifts a recall, on top of the version that was read."""
+    names = [
+        {**one, "period": {"end": day.isoformat()}} if one.get("system") == RECALL_SYSTEM else one
+        for one in recall["identifier"]
+    ]
+    why = {"url": _LIFTED, "valueString": reason}
+    body = {**recall, "identifier": names, "extension": [*recall.get("extension", []), why]}
+    version = recall.get("meta", {}).get("versionId")
+    request = {"method": "PUT", "url": f"Basic/{recall['id']}", "ifMatch": f'W/"{version}"'}
+    return {"resource": body, "request": request}
+
+
+def lifted(recall: Json) -> tuple[str, str]:
+    """When a recall was lifted, and why."""
+    ends = [one["period"]["end"] for one in recall["identifier"] if "period" in one]
+    why = [one["valueString"] for one in recall.get("extension", []) if one["url"] == _LIFTED]
+    return next(iter(ends), ""), next(iter(why), "")
 
 
 def kind_of_store(device: Json) -> Store | None:
@@ -117,7 +167,7 @@ async def unfit(records: DeclaredRecords, lot: Lot, moment: datetime) -> tuple[s
     limits of its store since it is there and was judged last. Nothing says that it may be.
     """
     reasons = list(lot_unfit(lot, moment.astimezone(records.zone).date()))
-    if await recall_of(records, lot.product, lot.number) is not None:
+    if any(map(is_recalled, await recalls_of(records, lot.product, lot.number))):
         reasons.append("recalled")
     device = decode((await records.read("Device", lot.store)).body or b"{}")
     kind = kind_of_store(device)

@@ -19,12 +19,13 @@ from quanmin.web.route import Access, Page, page
 from quanmin.web.sheet import sheet
 from quanmin.web.visit import Visit
 
-_OF_LISTS: Final = frozenset({"after", "sort"})
+_OF_LISTS: Final = frozenset({"after"})
 _OF_PAGES: Final = frozenset({"lang", "large"})
 _NAME_LENGTH_MAX: Final = 40
 _ROWS: Final = 50
 _SHEET_ROWS: Final = 500
-_DIGITS_MAX: Final = 18
+_DIGITS_MAX: Final = 19
+_HIGHEST: Final = (1 << 63) - 1
 
 
 class Heading(msgspec.Struct, frozen=True):
@@ -50,10 +51,19 @@ Fetch = Callable[[str, int], Awaitable[Sequence[Row]]]
 for what is no place."""
 
 
+class Press(msgspec.Struct, frozen=True):
+    """A button below a list, and the page that it sends these fields to."""
+
+    words: str
+    path: str
+    fields: dict[str, str]
+
+
 class Table(msgspec.Struct, frozen=True, kw_only=True):
     """A list as a page shows it. `filters` are fields that the address answers; `order` is what it
     is sorted by, a heading's `sort` with `-` before it for the other way round. `empty` says what
-    to do where there is nothing, `warning` above the list what is wrong with what is listed.
+    to do where there is nothing, `warning` above the list what is wrong with what is listed;
+    `press` is done with the list as a whole.
     """
 
     title: str
@@ -66,9 +76,11 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     fault: str = ""
     empty: str = ""
     actions: Sequence[tuple[str, str]] = ()
+    press: Press | None = None
 
 
-TableFunction = Callable[[Visit, DeclaredRecords], Awaitable[Table]]
+TableFunction = Callable[..., Awaitable[Table]]
+"""From a visit, and in an application the records that it has declared, to the list."""
 
 
 def table(path: str, *, access: Access, name: str) -> Callable[[TableFunction], tuple[Page, Page]]:
@@ -79,13 +91,13 @@ def table(path: str, *, access: Access, name: str) -> Callable[[TableFunction], 
 
     def declared(make: TableFunction) -> tuple[Page, Page]:
         @page(path, access=access)
-        async def listed(visit: Visit, records: DeclaredRecords) -> Response:
-            return await _shown(visit, await make(visit, records))
+        async def listed(visit: Visit, *records: DeclaredRecords) -> Response:
+            return await _shown(visit, await make(visit, *records))
 
         @page(f"{path}.csv", access=access)
-        async def downloaded(visit: Visit, records: DeclaredRecords) -> Response:
-            made = await make(visit, records)
-            if refusal := refusal_of(visit, made.filters) or made.fault:
+        async def downloaded(visit: Visit, *records: DeclaredRecords) -> Response:
+            made = await make(visit, *records)
+            if refusal := _refusal(visit, made) or made.fault:
                 raise Malformed(refusal)
             return await _sheet(name, made)
 
@@ -164,25 +176,38 @@ def place_number(after: str) -> int:
         return 0
     if not (after.isascii() and after.isdigit() and len(after) <= _DIGITS_MAX):
         raise _no_place()
-    return int(after)
+    return min(int(after), _HIGHEST)
+
+
+def place_numbers(after: str) -> tuple[int, int]:
+    """The two numbers, such as a moment and a number, that a place is (`12.3`); for the beginning
+    those after which everything comes that is listed downwards. Raises Malformed for what is none.
+    """
+    if not after:
+        return _HIGHEST, _HIGHEST
+    first, point, second = after.partition(".")
+    if not (first and point and second):
+        raise _no_place()
+    return place_number(first), place_number(second)
 
 
 def _no_place() -> Malformed:
     return Malformed("this is no place in the list: begin from its first page")
 
 
-def refusal_of(visit: Visit, filters: Sequence[Field], others: frozenset[str] = _OF_LISTS) -> str:
-    """What of the address a list with these filters does not answer, in words; "" for nothing: a
-    filter that it has not (`others` are no filters), or a choice that its filter has not. Who meant
-    to narrow a list must not take all of it for the answer.
+def _refusal(visit: Visit, table: Table) -> str:
+    """What of the address a list does not answer, in words; "" for nothing: a filter that it has
+    not, a choice that its filter has not, an order where none of its columns has any. Who meant to
+    narrow a list must not take all of it for the answer.
     """
-    known = {one.name for one in filters}
-    for name, value in visit.request.query_params.items():
-        if value and name not in known | others | _OF_PAGES:
+    sorts = {"sort"} if any(one.sort for one in table.headings) else set()
+    known = {one.name for one in table.filters} | sorts
+    for name, value in visit.asked_all():
+        if value and name not in known | _OF_LISTS | _OF_PAGES:
             said = visit.say("This list is not asked by “%(name)s”. It is asked by: %(known)s.")
-            asked_by = ", ".join(sorted(known | (others & {"sort"})))
-            return said % {"name": name[:_NAME_LENGTH_MAX], "known": asked_by}
-    for one in filters:
+            told = ", ".join(sorted(known)) or visit.say("nothing")
+            return said % {"name": name[:_NAME_LENGTH_MAX], "known": told}
+    for one in table.filters:
         value = visit.asked(one.name)
         if one.kind == "select" and value and value not in {code for code, _ in one.choices}:
             return visit.say("“%(label)s”: choose one of the list.") % {"label": one.label}
@@ -190,7 +215,7 @@ def refusal_of(visit: Visit, filters: Sequence[Field], others: frozenset[str] = 
 
 
 async def _shown(visit: Visit, table: Table) -> Response:
-    after, refusal = visit.asked("after"), refusal_of(visit, table.filters)
+    after, refusal = visit.asked("after"), _refusal(visit, table)
     found = [] if refusal else await table.fetch(after, _ROWS + 1)
     rows, path = found[:_ROWS], visit.request.url.path
     more = visit.here_with(after=rows[-1].place) if len(found) > _ROWS else ""

@@ -6,6 +6,7 @@ Who asks, in which language, what was sent, and how to answer.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
@@ -26,13 +27,18 @@ from quanmin.web.application import Application
 from quanmin.web.drawing import Pen
 from quanmin.web.house import House
 from quanmin.web.labels import Label
+from quanmin.web.languages import KIT
+from quanmin.web.multipart import SentFile, is_multipart, parse_multipart
 from quanmin.web.policy import WITH_SCRIPT
 from quanmin.web.reading import Reader
 from quanmin.web.sections import Section, sections
 from quanmin.web.text import Language
 
 _FORM, _STATE = "form", "state"
+_OWN_PACKAGE = __package__
 _NUL = "\x00"
+_NAME_LENGTH_MAX = 40
+_OF_ALL_PAGES = frozenset({"lang", "large"})
 _HOUR_SECONDS = 3600
 
 
@@ -54,8 +60,9 @@ class Visit:
     for whom a guardian acts. `holder` is what sealed values are bound to: they open in the same
     session (or browser, before there is one) only. `standing` is what the registers say of the
     actor, `offered` the applications whose first page is open to them, `application` the one that
-    the page is of. `emergency` is the one in which the page is read. `sent` has the last value of
-    each field, `sent_all` all of them.
+    the page is of. `answered` are the names by which the page has let itself be asked so far.
+    `emergency` is the one in which the page is read. `sent` has the last value of each field,
+    `sent_all` all of them, `files` the files.
     """
 
     request: Request
@@ -72,6 +79,8 @@ class Visit:
     standing: Standing | None = None
     emergency: Emergency | None = None
     sent_all: dict[str, list[str]] = field(default_factory=dict)
+    files: list[SentFile] = field(default_factory=list)
+    answered: set[str] = field(default_factory=set)
     application: Application | None = None
     offered: tuple[Application, ...] = ()
 
@@ -127,7 +136,27 @@ class Visit:
         """What the address says after the question mark; empty when nothing, and without the
         character that no database takes as text.
         """
+        self.answered.add(name)
         return self.request.query_params.get(name, "").replace(_NUL, "")
+
+    def asked_all(self) -> list[tuple[str, str]]:
+        """All that the address says, for a page that judges it whole."""
+        pairs = self.request.query_params.multi_items()
+        self.answered.update(name for name, _ in pairs)
+        return pairs
+
+    @property
+    def unanswered(self) -> str:
+        """What of the address the page did not look at, in words; "" for nothing. Who meant to ask
+        for less than all must not take all for the answer; a value left empty asks for nothing.
+        """
+        known = self.answered
+        for name, value in self.request.query_params.items():
+            if value and name not in known | _OF_ALL_PAGES:
+                said = self.say("This page is not asked by “%(name)s”. It is asked by: %(known)s.")
+                told = ", ".join(sorted(known)) or self.say("nothing")
+                return said % {"name": name[:_NAME_LENGTH_MAX], "known": told}
+        return ""
 
     def here_with(self, **changes: str) -> str:
         """The address of this page with some of what stands after its question mark changed."""
@@ -135,8 +164,16 @@ class Visit:
         return f"{self.request.url.path}?{urlencode(asked)}"
 
     def say(self, message: str) -> str:
-        """A message of the sources in the language of the page."""
-        return self.house.say(message, self.language)
+        """A message of the sources in the language of the page, in the words of the folder whose
+        code says it; else of the application that the page is of; else of the kit.
+        """
+        # Where it is said is where tools/build_translations.py has found it.
+        said_by = inspect.currentframe()
+        asking = said_by.f_back if said_by else None
+        package = str(asking.f_globals.get("__package__") or "") if asking else ""
+        owner = KIT if package == _OWN_PACKAGE else package.rpartition(".")[2]
+        here = self.application.name if self.application else ""
+        return self.house.say(message, self.language, owner, here)
 
     def keep(self, state: dict[str, Any]) -> str:
         """State of a page as text that a form or link carries for this visitor and nobody reads."""
@@ -238,14 +275,39 @@ def check_form(visit: Visit) -> None:
 
 
 async def read_form(
-    request: Request, *, bytes_max: int, fields_max: int, seconds_max: float
-) -> list[tuple[str, str]]:
-    """The fields of a form. Raises TooLarge, Malformed, and Overloaded for one that does not arrive
-    in time.
+    request: Request, *, bytes_max: int, files_bytes_max: int, fields_max: int, seconds_max: float
+) -> tuple[list[tuple[str, str]], list[SentFile]]:
+    """The fields of a form, and the files that were sent with it where a page takes any: then it
+    may be `files_bytes_max` larger. Raises TooLarge, Malformed, and Overloaded for one that does
+    not arrive in time.
     """
-    if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+    kind = request.headers.get("content-type", "")
+    has_files = files_bytes_max > 0 and is_multipart(kind)
+    if not has_files and not kind.startswith("application/x-www-form-urlencoded"):
         raise Malformed("this page takes its own form only")
-    body = b""
+    most = bytes_max + files_bytes_max if has_files else bytes_max
+    body = await _body(request, bytes_max=most, seconds_max=seconds_max)
+    files: list[SentFile] = []
+    if has_files:
+        pairs, files = parse_multipart(kind, body, fields_max=fields_max)
+    else:
+        pairs = _parse(body, fields_max)
+    if any(_NUL in part for pair in pairs for part in pair):
+        raise Malformed("the form holds the character U+0000, which is no text")
+    return pairs, files
+
+
+def _parse(body: bytes, fields_max: int) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=fields_max)
+    except ValueError as error:
+        raise Malformed(
+            f"the form is not UTF-8 text, or has more than {fields_max} fields"
+        ) from error
+
+
+async def _body(request: Request, *, bytes_max: int, seconds_max: float) -> bytes:
+    body = bytearray()
     try:
         async with asyncio.timeout(seconds_max):
             async for chunk in request.stream():
@@ -254,15 +316,7 @@ async def read_form(
                     raise TooLarge(f"a form may have {bytes_max} bytes")
     except TimeoutError:
         raise Overloaded("the form did not arrive in time", retry_after_seconds=1) from None
-    try:
-        pairs = parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=fields_max)
-    except ValueError as error:
-        raise Malformed(
-            f"the form is not UTF-8 text, or has more than {fields_max} fields"
-        ) from error
-    if any(_NUL in part for pair in pairs for part in pair):
-        raise Malformed("the form holds the character U+0000, which is no text")
-    return pairs
+    return bytes(body)
 
 
 def told(label: Label | None) -> str:

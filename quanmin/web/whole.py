@@ -18,7 +18,15 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Mount, Route
 
 from quanmin.base.logs import correlation_id
-from quanmin.base.problems import Forbidden, NotAllowed, NotFound, Overloaded, Problem, Stopped
+from quanmin.base.problems import (
+    Forbidden,
+    Malformed,
+    NotAllowed,
+    NotFound,
+    Overloaded,
+    Problem,
+    Stopped,
+)
 from quanmin.base.quota import Pace
 from quanmin.trust import Guard
 from quanmin.trust.sign_in import SignIn
@@ -27,12 +35,16 @@ from quanmin.trust.signatures.papers import Papers
 from quanmin.web import (
     acting,
     approving,
+    devices,
     entry,
     external,
     first_page,
     notices,
+    offline_shell,
     own_account,
+    page_sheets,
     patterns,
+    pickers,
     verifying,
 )
 from quanmin.web.application import Application, Installed, discover
@@ -59,10 +71,13 @@ KIT_PAGES: tuple[Page, ...] = (
     *external.PAGES,
     *acting.PAGES,
     *own_account.PAGES,
+    *devices.PAGES,
+    *offline_shell.PAGES,
     *notices.PAGES,
     *approving.PAGES,
     *patterns.PAGES,
     *verifying.PAGES,
+    *pickers.PAGES,
 )
 
 
@@ -197,9 +212,11 @@ class Door:
             is_asked_by_post = page is not None and page.is_asked_by_post
             if not is_asked_by_post:
                 _check_origin(visit.request)
-            pairs = await read_form(
+            takes_files = page is not None and page.takes_files
+            pairs, visit.files = await read_form(
                 visit.request,
                 bytes_max=settings.form_bytes_max,
+                files_bytes_max=settings.pages.uploads_bytes_max if takes_files else 0,
                 fields_max=settings.form_fields_max,
                 seconds_max=settings.form_seconds_max,
             )
@@ -217,7 +234,16 @@ class Door:
             if visit.actor is None:
                 return visit.go(entry.SIGN_IN)
             raise Forbidden("this page is not open to you")
-        return await call(visit)
+        response = await call(visit)
+        if response.status_code != 200 or visit.request.method == "POST":
+            return response
+        wanted = visit.asked(page_sheets.ASKED)
+        # Only now: what a page is asked by is what it has looked at, which need not be said twice.
+        if refusal := visit.unanswered:
+            raise Malformed(refusal)
+        if wanted and response.media_type == "text/html":
+            return page_sheets.sheet_of(response, wanted)
+        return response
 
     def _visit(self, request: Request) -> Visit:
         asked = request.query_params

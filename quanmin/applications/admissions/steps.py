@@ -9,13 +9,12 @@ from typing import Any, Final, get_args
 from starlette.responses import Response
 
 from quanmin.applications.admissions.pages import KEEPING, LIST, found_one, number_of
-from quanmin.base.problems import Conflict, Forbidden, Invalid
+from quanmin.base.problems import Forbidden
 from quanmin.trust.registers import Application, Registers
 from quanmin.trust.registers.admissions import MemberKind, party_kinds
 from quanmin.web import DeclaredRecords, Page, Visit, page
 from quanmin.web.forms import Field, Sent, choices, confirm_page, form_page, is_confirmed
 
-_REFUSALS: Final = (Invalid, Conflict, Forbidden)
 # Marks what the register refuses with for the catalogue.
 _marked: Callable[[str], str] = str
 
@@ -74,13 +73,10 @@ async def apply(visit: Visit, records: DeclaredRecords) -> Response:
     members = ((chosen, sent.text("member", is_needed=True)),)
     country = sent.text("country").upper()
     if sent.is_sound:
-        try:
+        with sent.blaming({}, Forbidden):
             made = await desk.apply(
                 Application(kind=kind, members=members, country=country, **values)
             )
-        except _REFUSALS as problem:
-            sent.blame(problem, {})
-        else:
             return visit.go(f"{LIST}/{made.admission}")
     return form_page(visit, title, fields, button=button, back=LIST, sent=sent)
 
@@ -101,13 +97,10 @@ async def review(visit: Visit, records: DeclaredRecords) -> Response:
     opinion = sent.text("opinion", is_needed=True)
     result = sent.choice("result", ("yes", "no"), is_needed=True)
     if sent.is_sound:
-        try:
+        with sent.blaming({}, Forbidden):
             await records.desk(Registers).review(
                 one.admission, is_recommended=result == "yes", opinion=opinion
             )
-        except _REFUSALS as problem:
-            sent.blame(problem, {})
-        else:
             return visit.go(back)
     return form_page(visit, title, fields, button=button, back=back, sent=sent)
 
@@ -129,13 +122,10 @@ async def admit(visit: Visit, records: DeclaredRecords) -> Response:
     first, last = sent.day("from", is_needed=True), sent.day("until", is_needed=True)
     if sent.is_sound and first is not None and last is not None:
         since, until = visit.midnight(first), visit.midnight(last + timedelta(days=1))
-        try:
+        with sent.blaming({"until": "until"}, Forbidden):
             await records.desk(Registers).admit(
                 one.admission, agreement=agreement, since=since, until=until
             )
-        except _REFUSALS as problem:
-            sent.blame(problem, {"until": "until"})
-        else:
             return visit.go(back)
     return form_page(visit, title, fields, button=button, back=back, sent=sent)
 
@@ -154,11 +144,8 @@ async def withdraw(visit: Visit, records: DeclaredRecords) -> Response:
         if not is_confirmed(visit):
             after = say("Nobody of the party is let in any more, from the next request on.")
             return confirm_page(visit, title, [f"{one.name}: {reason}", after], back=back)
-        try:
+        with sent.blaming({}, Forbidden):
             await records.desk(Registers).withdraw(one.admission, reason=reason)
-        except _REFUSALS as problem:
-            sent.blame(problem, {})
-        else:
             return visit.go(back)
     return form_page(visit, title, fields, button=button, back=back, sent=sent)
 

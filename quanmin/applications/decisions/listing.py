@@ -45,6 +45,9 @@ def _whom(rule: Rule, say: Say, language: Language) -> str:
     if when.duties is not None:
         heading = say("Duties")
         parts.append(f"{heading}: {_listed(when.duties, language)}")
+    if when.without_duties is not None:
+        heading = say("Without the duties")
+        parts.append(f"{heading}: {_listed(when.without_duties, language)}")
     for heading, codes in (
         (say("Institutions"), when.institutions),
         (say("Levels of institution"), when.levels),
@@ -82,4 +85,4 @@ def matrix_rows(say: Say, language: Language) -> tuple[list[str], list[list[str]
 
 
 def _up_to(say: Say, level: int) -> str:
-    return f"{say('Level')} {level}" if level else say("Nothing of others")
+    return say("Level %(level)s") % {"level": level} if level else say("Nothing of others")

@@ -9,7 +9,7 @@ from typing import Final
 from starlette.responses import Response
 
 from quanmin.applications.enrolment.told import COUNTER, told
-from quanmin.base.problems import Conflict, Forbidden, Invalid, NotFound
+from quanmin.base.problems import Forbidden, NotFound
 from quanmin.trust import Stored
 from quanmin.trust.registers.entry import OPEN_END
 from quanmin.trust.registers.proxies import evidence_of_proxies, proxy_kinds
@@ -118,11 +118,8 @@ async def enter(visit: Visit, records: DeclaredRecords) -> Response:
             until=end,
         )
         entrance = visit.house.sign_in
-        try:
+        with sent.blaming({}, NotFound, Forbidden):
             await desk.enter(entrance.accounts, entrance.notices, wished)
-        except (Invalid, Conflict, NotFound, Forbidden) as problem:
-            sent.blame(problem, {})
-        else:
             return visit.go(_LIST)
     return form_page(visit, title, fields, button=button, back=_LIST, lead=lead, sent=sent)
 
@@ -145,7 +142,7 @@ async def end(visit: Visit, records: DeclaredRecords) -> Response:
 
 def _fields(visit: Visit) -> list[Field]:
     say = visit.say
-    nothing = [("", say("Choose"))]
+    nothing = [("", say("Choose one"))]
     kinds = [*nothing, *choices(visit, proxy_kinds().values())]
     seen = [*nothing, *choices(visit, evidence_of_proxies())]
     length = _NUMBER_MAX

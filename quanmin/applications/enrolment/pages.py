@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Final
 
 from starlette.responses import Response
@@ -12,8 +11,9 @@ from quanmin.base.problems import Conflict, Forbidden, Invalid
 from quanmin.trust.sign_in.acting import real_name
 from quanmin.trust.sign_in.enrolling import Enrolment, EnrolmentDesk
 from quanmin.web import DeclaredRecords, Page, Visit, page
+from quanmin.web.forms import Cell
 from quanmin.web.qr import qr_code
-from quanmin.web.sheet import sheet
+from quanmin.web.tables import Heading, Row, Table, place_numbers, table
 
 _HITS: Final = 10
 _TERM_LENGTH_MAX: Final = 100
@@ -30,24 +30,25 @@ async def find(visit: Visit, records: DeclaredRecords) -> Response:
         by = "identifier" if any(sign.isdigit() for sign in term) else "name"
         found = await records.find("Patient", (by, term), count=_HITS)
         hits = [(visit.keep({"patient": one.id}), told(visit, one)) for one in found.matches]
-    latest = [(one, _evidence(visit, one.evidence)) for one in await desk.latest()]
-    return visit.page(
-        "enrolment/find.html", term=term, hits=hits, latest=latest, moment=visit.moment
+    return visit.page("enrolment/find.html", term=term, hits=hits)
+
+
+@table("/enrolment/list", access=COUNTER, name="enrolments")
+async def enrolled(visit: Visit, records: DeclaredRecords) -> Table:
+    """Whom the institution has enrolled, the latest first."""
+    desk, say = records.desk(EnrolmentDesk), visit.say
+
+    async def fetch(after: str, count: int) -> list[Row]:
+        found = await desk.latest(place_numbers(after), count)
+        return [Row(_line(visit, one), f"{one.at}.{one.number}") for one in found]
+
+    words = (say("Account"), say("When"), say("Document"), say("Level"), say("By"))
+    return Table(
+        title=say("Enrolled here"),
+        headings=[Heading(one) for one in words],
+        fetch=fetch,
+        actions=[(say("Enrol residents"), "/enrolment")],
     )
-
-
-@page("/enrolment.csv", access=COUNTER)
-async def latest_sheet(visit: Visit, records: DeclaredRecords) -> Response:
-    """The list of the counter as a sheet."""
-    lines = await records.desk(EnrolmentDesk).latest()
-
-    async def rows() -> AsyncIterator[list[str]]:
-        for one in lines:
-            yield _line(visit, one)
-
-    say = visit.say
-    heading = [say("Account"), say("When"), say("Document"), say("Level"), say("By")]
-    return sheet("enrolments", heading, rows())
 
 
 @page("/enrolment/document", access=COUNTER, methods=("POST",))
@@ -105,15 +106,14 @@ async def _open(visit: Visit, records: DeclaredRecords, patient_id: str, number:
     )
 
 
-def _line(visit: Visit, one: Enrolment) -> list[str]:
+def _line(visit: Visit, one: Enrolment) -> list[Cell]:
     words = {known.level: known for known in real_name().level}[one.level]
-    level = words.zh if visit.language == "zh" else words.en
     return [
-        one.account,
-        visit.moment(one.at),
-        _evidence(visit, one.evidence),
-        level,
-        one.decided_by,
+        Cell(one.account),
+        Cell(visit.moment(one.at), is_number=True),
+        Cell(_evidence(visit, one.evidence)),
+        Cell(words.zh if visit.language == "zh" else words.en),
+        Cell(one.decided_by),
     ]
 
 
@@ -124,4 +124,4 @@ def _evidence(visit: Visit, code: str) -> str:
     return code
 
 
-PAGES: tuple[Page, ...] = (find, latest_sheet, check)
+PAGES: tuple[Page, ...] = (find, *enrolled, check)

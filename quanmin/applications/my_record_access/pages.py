@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import date, datetime, time, timedelta
+from datetime import date, timedelta
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -16,9 +16,10 @@ from quanmin.applications.my_record_access.choices import (
     say_types,
 )
 from quanmin.applications.my_record_access.consents import institutions_named, tell_provision
+from quanmin.base.problems import Malformed
 from quanmin.fhir.json import decode
 from quanmin.trust.deciding.reasons import sentences
-from quanmin.trust.record_access import Looked, RecordAccess, Wanted
+from quanmin.trust.record_access import Looked, RecordAccess, Slice, Wanted
 from quanmin.web import Access, DeclaredRecords, Page, Visit, page
 from quanmin.web.institutions import institution_names
 from quanmin.web.sheet import sheet
@@ -133,18 +134,21 @@ def _effect(visit: Visit, line: dict[str, Any]) -> str:
 @page("/my-record-access/looked", access=ASKERS)
 async def who_looked(visit: Visit, records: DeclaredRecords) -> Response:
     """Every access to the record, the newest first."""
-    wanted, is_day = _wanted(visit)
+    wanted, fault = _wanted(visit)
     after = visit.kept(visit.asked("from"))["after"] if visit.asked("from") else None
-    found = await records.desk(RecordAccess).looked(wanted, count=_ROWS, after=after)
+    found = Slice((), None)
+    if not fault:
+        found = await records.desk(RecordAccess).looked(wanted, count=_ROWS, after=after)
     more = None
     if found.next is not None:
         more = visit.here_with(**{"from": visit.keep({"after": found.next})})
     rows = [_row(visit, one) for one in found.rows]
     return visit.page(
         "my_record_access/looked.html",
+        status=Malformed.status if fault else 200,
         rows=rows,
         more=more,
-        is_day=is_day,
+        fault=fault,
         csv=visit.here_with(**{"from": ""}).replace("/looked?", "/looked.csv?", 1),
         asked={name: visit.asked(name) for name in ("since", "until", "institution", "own")},
         institutions=sorted({(one.code, one.institution) for one in found.rows if one.code}),
@@ -154,7 +158,9 @@ async def who_looked(visit: Visit, records: DeclaredRecords) -> Response:
 @page("/my-record-access/looked.csv", access=ASKERS)
 async def who_looked_sheet(visit: Visit, records: DeclaredRecords) -> Response:
     """All of it as a sheet."""
-    desk, (wanted, _) = records.desk(RecordAccess), _wanted(visit)
+    desk, (wanted, fault) = records.desk(RecordAccess), _wanted(visit)
+    if fault:
+        raise Malformed(fault)
     first = await desk.looked(wanted, count=_SHEET_ROWS)
 
     async def rows() -> AsyncIterator[list[str]]:
@@ -176,26 +182,19 @@ async def who_looked_sheet(visit: Visit, records: DeclaredRecords) -> Response:
     return sheet("who-looked", heading, rows())
 
 
-def _wanted(visit: Visit) -> tuple[Wanted, bool]:
-    """What is asked for, and whether the days are days."""
+def _wanted(visit: Visit) -> tuple[Wanted, str]:
+    """What is asked for, and what is wrong with it: who meant to narrow it must not take all of it
+    for the answer.
+    """
+    since, until, institution, own = map(visit.asked, ("since", "until", "institution", "own"))
     try:
-        since, until = (_midnight(visit, visit.asked(name)) for name in ("since", "until"))
-    except ValueError:
-        since = until = None
-        return Wanted(institution=visit.asked("institution") or None), False
-    return Wanted(
-        since,
-        None if until is None else until + int(_DAY.total_seconds()) * 1_000_000,
-        visit.asked("institution") or None,
-        visit.asked("own") == "1",
-    ), True
-
-
-def _midnight(visit: Visit, text: str) -> int | None:
-    if not text:
-        return None
-    moment = datetime.combine(date.fromisoformat(text), time(), visit.house.settings.zone)
-    return int(moment.timestamp()) * 1_000_000
+        first = visit.midnight(date.fromisoformat(since)) if since else None
+        before = visit.midnight(date.fromisoformat(until) + _DAY) if until else None
+    except (ValueError, OverflowError):
+        return Wanted(), visit.say("A day is written as 2026-01-31.")
+    if own not in {"", "1"}:
+        return Wanted(), visit.say("Choose one of the list.")
+    return Wanted(first, before, institution or None, own == "1"), ""
 
 
 def _row(visit: Visit, one: Looked) -> dict[str, Any]:

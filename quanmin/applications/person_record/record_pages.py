@@ -20,8 +20,10 @@ from quanmin.web.emergency import in_emergency
 from quanmin.web.gist import flag_of, title_of, value_of
 from quanmin.web.heads import Person, read_person
 from quanmin.web.labels import tell_code, tell_type
+from quanmin.web.reading import without_files
 from quanmin.web.results import tell_result
 from quanmin.web.route import READERS
+from quanmin.web.uploads import file_page, has_file
 
 _VERSIONS = 20
 _PATIENT = re.compile(r"Patient/([A-Za-z0-9\-.]{1,64})")
@@ -33,6 +35,15 @@ async def record(visit: Visit, records: DeclaredRecords) -> Response:
     records = await in_emergency(visit, records, visit.path("type"), visit.path("id"))
     stored = await records.read(_type(visit, records), visit.path("id"))
     return await _record_page(visit, records, stored)
+
+
+@page("/record/{type}/{id}/file", access=READERS)
+async def file(visit: Visit, records: DeclaredRecords) -> Response:
+    """The file of a document, to be saved."""
+    type_, id_ = _type(visit, records), visit.path("id")
+    if type_ != "DocumentReference":
+        raise NotFound("only documents have a file")
+    return await file_page(await in_emergency(visit, records, type_, id_), id_)
 
 
 @page("/record/{type}/{id}/version/{version:int}", access=READERS)
@@ -102,12 +113,13 @@ async def _record_page(visit: Visit, records: DeclaredRecords, stored: Stored) -
         when=tell_moment(moment, visit.language),
         fields=visit.reader.fields(resource),
         address=address,
-        raw=msgspec.json.format(body, indent=2).decode(),
+        raw=msgspec.json.format(without_files(body), indent=2).decode(),
         person=await _person_of(visit, records, type_, id_, resource),
         statements=[
             (tell_moment(from_micros(one.at, zone), visit.language), one.words)
             for one in await records.desk(Petitions).statements(type_, id_)
         ],
+        has_file=type_ == "DocumentReference" and has_file(resource),
         is_result=type_ == "Observation" and tell_result(visit, stored) is not None,
         may_ask=visit.actor is not None and visit.actor.role in petition_rules().roles.asker,
     )
@@ -137,4 +149,4 @@ def _type(visit: Visit, records: DeclaredRecords) -> str:
     return type_
 
 
-RECORD_PAGES: tuple[Page, ...] = (record, version, history)
+RECORD_PAGES: tuple[Page, ...] = (record, file, version, history)

@@ -13,14 +13,13 @@ from quanmin.trust import Role
 from quanmin.web import Access, DeclaredRecords, Page, Visit, page
 from quanmin.web.forms import Field, Sent, form_page
 from quanmin.web.labels import tell_code
+from quanmin.web.person_box import IDENTITY, registrations
 
 STAFF: Final[frozenset[Role]] = frozenset({"doctor", "nurse", "public_health_worker"})
 REGISTERING: Final = Access(STAFF)
 NEW: Final = "/registration"
-IDENTITY: Final = "urn:oid:2.16.156.10011.1.3"
 _SEXES: Final = ("female", "male", "unknown")
 _NUMBER: Final = re.compile(r"\d{17}[\dX]")
-_FOUND_MAX: Final = 50
 
 
 @page(NEW, access=REGISTERING, methods=("GET", "POST"))
@@ -73,11 +72,8 @@ def _check(visit: Visit, sent: Sent, born: date, sex: str, number: str) -> None:
 
 async def _here(visit: Visit, records: DeclaredRecords, number: str) -> str:
     """The registration that the asker's institution has under a number; "" for none."""
-    hits = await records.find("Patient", ("identifier", f"{IDENTITY}|{number}"), count=_FOUND_MAX)
-    senders = await records.senders(hits.matches)
-    sender = visit.actor.sender if visit.actor else ""
-    own = [one.id for one in hits.matches if senders.get(one.facts.sender) == sender]
-    return own[0] if own else ""
+    here, _ = await registrations(visit, records, number)
+    return here[0].id if here else ""
 
 
 @page(f"{NEW}/{{id}}", access=REGISTERING)

@@ -8,7 +8,7 @@ from typing import Final
 
 from starlette.responses import Response
 
-from quanmin.base.problems import Conflict, Forbidden, Invalid, NotFound
+from quanmin.base.problems import Forbidden, NotFound
 from quanmin.trust.registers import Post, Registers
 from quanmin.trust.registers.definitions import duties, roles
 from quanmin.trust.registers.entry import OPEN_END
@@ -100,12 +100,12 @@ async def give(visit: Visit, records: DeclaredRecords) -> Response:
     desk, say = records.desk(Registers), visit.say
     if not (await desk.posts_reach()).may_change:
         raise Forbidden("you may see posts, not give them")
-    title, button = say("Give a post"), say("Give it")
+    title, button, duty = say("Give a post"), say("Give it"), say("Duty")
     offered = [("", say("none")), *choices(visit, duties())]
     fields = [
         Field("actor", say("Account"), is_needed=True, length_max=63),
         *(
-            Field(f"duty{at}", f"{say('Duty')} {at}", "select", choices=offered)
+            Field(f"duty{at}", f"{duty} {at}", "select", choices=offered)
             for at in range(1, _DUTIES_MAX + 1)
         ),
         Field("staff", say("Staff number in the register of practitioners"), length_max=64),
@@ -129,11 +129,8 @@ async def give(visit: Visit, records: DeclaredRecords) -> Response:
             visit.midnight(first),
             OPEN_END if last is None else visit.midnight(last + timedelta(days=1)),
         )
-        try:
+        with sent.blaming(_BLAMED, NotFound, Forbidden):
             await desk.appoint(wished)
-        except (Invalid, Conflict, NotFound, Forbidden) as problem:
-            sent.blame(problem, _BLAMED)
-        else:
             return visit.go(_LIST)
     return form_page(visit, title, fields, button=button, back=_LIST, sent=sent)
 
@@ -157,11 +154,8 @@ async def end(visit: Visit, records: DeclaredRecords) -> Response:
             after = say("Then they do nothing any more in this post, wherever they are signed in.")
             return confirm_page(visit, title, [f"{lead}: {when}", after], back=_LIST)
         at = None if last is None else visit.midnight(last + timedelta(days=1))
-        try:
+        with sent.blaming({}, Forbidden):
             await desk.end_post(held.post, at=at)
-        except (Invalid, Conflict, Forbidden) as problem:
-            sent.blame(problem, {})
-        else:
             return visit.go(_LIST)
     return form_page(visit, title, fields, button=button, back=_LIST, sent=sent)
 

@@ -9,7 +9,7 @@ import msgspec
 from starlette.responses import Response
 
 from quanmin.applications.practitioners.pages import KEEPING, LIST, body_of, name_of, state_words
-from quanmin.base.problems import Conflict, Invalid, Problem
+from quanmin.base.problems import Problem
 from quanmin.trust.registers import Registers
 from quanmin.trust.registers.drafting import (
     ended_practice,
@@ -54,11 +54,8 @@ async def enter(visit: Visit, records: DeclaredRecords) -> Response:
             sent.faults["number"] = say("Somebody of the register has this staff number.")
         else:
             body = practitioner_body(number, name)
-            try:
+            with sent.blaming(_BLAMED_MORE):
                 made = await records.create("Practitioner", msgspec.json.encode(body))
-            except (Invalid, Conflict) as problem:
-                sent.blame(problem, _BLAMED_MORE)
-            else:
                 return visit.go(f"{LIST}/{made.stored.id}")
     return form_page(visit, title, fields, button=button, back=LIST, sent=sent)
 
@@ -139,11 +136,8 @@ async def enter_place(visit: Visit, records: DeclaredRecords) -> Response:
         sent.faults["institution"] = say("No institution of the register has this code.")
     if sent.is_sound and first is not None and place is not None:
         body = practice_body(id_, place.id, first, last)
-        try:
+        with sent.blaming(_BLAMED_MORE):
             await records.create("PractitionerRole", msgspec.json.encode(body))
-        except (Invalid, Conflict) as problem:
-            sent.blame(problem, _BLAMED_MORE)
-        else:
             return visit.go(back)
     return form_page(visit, title, fields, button=button, back=back, sent=sent)
 
@@ -176,14 +170,11 @@ async def end_place(visit: Visit, records: DeclaredRecords) -> Response:
             told = f"{dict(numbers)[role]}: {last.isoformat()}"
             return confirm_page(visit, title, [told, after], back=back)
         stored, body = roles[role]
-        try:
+        with sent.blaming(_BLAMED_MORE):
             draft = ended_practice(body, last)
             await records.update(
                 "PractitionerRole", role, msgspec.json.encode(draft), if_match=stored.version
             )
-        except (Invalid, Conflict) as problem:
-            sent.blame(problem, _BLAMED_MORE)
-        else:
             return visit.go(back)
     return form_page(visit, title, fields, button=button, back=back, sent=sent)
 
@@ -209,7 +200,7 @@ async def _change(visit: Visit, records: DeclaredRecords, form: _Form) -> Respon
             visit, form.title, form.fields, button=button, back=back, lead=name_of(body)
         )
     sent = Sent(visit)
-    try:
+    with sent.blaming(_BLAMED_MORE):
         drafted = form.draft(sent, body)
         if drafted is not None and form.asked and not is_confirmed(visit):
             return confirm_page(visit, form.title, form.asked, back=back)
@@ -217,8 +208,6 @@ async def _change(visit: Visit, records: DeclaredRecords, form: _Form) -> Respon
             raw = msgspec.json.encode(drafted)
             await records.update("Practitioner", id_, raw, if_match=stored.version)
             return visit.go(back)
-    except (Invalid, Conflict) as problem:
-        sent.blame(problem, _BLAMED_MORE)
     return form_page(visit, form.title, form.fields, button=button, back=back, sent=sent)
 
 

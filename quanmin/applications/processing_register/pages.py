@@ -38,10 +38,8 @@ async def assign(visit: Visit, records: DeclaredRecords) -> Response:
     lead = f"{kinds(visit).get(kind, kind)}: {name}"
     if visit.request.method == "POST":
         sent = Sent(visit)
-        try:
+        with sent.blaming({}, NotFound):
             await desk.assign(kind, name, sent.choice("activity", dict(codes), is_needed=True))
-        except (Invalid, NotFound) as problem:
-            sent.blame(problem, {})
         if sent.is_sound:
             return visit.go(USES)
     return form_page(visit, title, fields, button=button, back=USES, lead=lead, sent=sent)

@@ -10,7 +10,7 @@ from quanmin.web import Visit
 
 TEXTS: Final = (
     *("title", "purpose", "data", "persons", "recipients", "source", "retention", "measures"),
-    *("owner", "country"),
+    *("risks", "owner", "country"),
 )
 ASSESSED: Final = ("on", "by", "result", "next")
 
@@ -59,6 +59,7 @@ def labels(visit: Visit) -> list[tuple[str, str]]:
         ("source", say("Where it comes from")),
         ("retention", say("Kept for")),
         ("measures", say("Protective measures")),
+        ("risks", say("Risks to be weighed")),
         ("country", say("Country outside China (code; empty: none)")),
         ("owner", say("Who answers for it")),
         ("assessed_on", say("Risks assessed on")),

@@ -9,7 +9,7 @@ import msgspec
 from starlette.responses import Response
 
 from quanmin.applications.registers.pages import KEEPERS, KEEPING, headings, told_row
-from quanmin.base.problems import Conflict, Invalid, NotFound
+from quanmin.base.problems import NotFound
 from quanmin.trust.registers import Institution
 from quanmin.trust.registers.definitions import acting_states, institution_rule
 from quanmin.trust.registers.drafting import institution_body, with_state
@@ -41,13 +41,10 @@ async def enter(visit: Visit, records: DeclaredRecords) -> Response:
     values = _values(sent, is_new=True)
     parent = await _parent(visit, records, sent, values)
     if sent.is_sound:
-        try:
+        with sent.blaming(_BLAMED):
             await records.create(
                 "Organization", msgspec.json.encode(institution_body(values, parent))
             )
-        except (Invalid, Conflict) as problem:
-            sent.blame(problem, _BLAMED)
-        else:
             return visit.go(f"{_LIST}/{values['credit_code'].upper()}")
     return form_page(visit, title, fields, button=button, back=_LIST, sent=sent)
 
@@ -69,14 +66,11 @@ async def change(visit: Visit, records: DeclaredRecords) -> Response:
         sent.faults["parent"] = visit.say("An institution is no part of itself.")
     if sent.is_sound:
         stored, body = await _stored(records, now.id)
-        try:
+        with sent.blaming(_BLAMED):
             draft = institution_body(values, parent, body)
             await records.update(
                 "Organization", now.id, msgspec.json.encode(draft), if_match=stored.version
             )
-        except (Invalid, Conflict) as problem:
-            sent.blame(problem, _BLAMED)
-        else:
             return visit.go(back)
     return form_page(visit, title, fields, button=button, back=back, sent=sent)
 
@@ -109,13 +103,10 @@ async def put_into_state(visit: Visit, records: DeclaredRecords) -> Response:
             return confirm_page(visit, title, sentences, back=back)
         stored, body = await _stored(records, now.id)
         draft = with_state(body, history, state, first, visit.house.settings.zone)
-        try:
+        with sent.blaming(_BLAMED):
             await records.update(
                 "Organization", now.id, msgspec.json.encode(draft), if_match=stored.version
             )
-        except (Invalid, Conflict) as problem:
-            sent.blame(problem, _BLAMED)
-        else:
             return visit.go(back)
     return form_page(visit, title, fields, button=button, back=back, sent=sent)
 

@@ -9,7 +9,7 @@ import msgspec
 from starlette.responses import Response
 
 from quanmin.applications.registers.pages import KEEPERS, KEEPING
-from quanmin.base.problems import Conflict, Invalid, NotFound
+from quanmin.base.problems import NotFound
 from quanmin.trust.registers import Institution
 from quanmin.trust.registers.drafting import ended_site, site_body, site_period
 from quanmin.web import DeclaredRecords, Page, Visit, page
@@ -73,11 +73,8 @@ async def enter_site(visit: Visit, records: DeclaredRecords) -> Response:
     first = sent.day("from", is_needed=True)
     if sent.is_sound and first is not None:
         body = site_body(now.id, name, address, first)
-        try:
+        with sent.blaming({"name": "name", "address": "address"}):
             await records.create("Location", msgspec.json.encode(body))
-        except Invalid as problem:
-            sent.blame(problem, {"name": "name", "address": "address"})
-        else:
             return visit.go(back)
     return form_page(visit, title, fields, button=button, back=back, sent=sent)
 
@@ -102,14 +99,11 @@ async def end_site(visit: Visit, records: DeclaredRecords) -> Response:
             said = f"{body.get('name', '')}: {last.isoformat()}"
             after = visit.say("After that day it is no site of the institution any more.")
             return confirm_page(visit, title, [said, after], back=back)
-        try:
+        with sent.blaming({"until": "until"}):
             draft = ended_site(body, last)
             await records.update(
                 "Location", stored.id, msgspec.json.encode(draft), if_match=stored.version
             )
-        except (Invalid, Conflict) as problem:
-            sent.blame(problem, {"until": "until"})
-        else:
             return visit.go(back)
     return form_page(visit, title, fields, button=button, back=back, sent=sent)
 

@@ -11,13 +11,13 @@ from starlette.responses import Response
 
 from quanmin.applications.retention import lists
 from quanmin.applications.retention.lists import DELETIONS, HOLDS, KEEPERS, LIST
-from quanmin.base.problems import Conflict, Forbidden, Invalid, NotFound
+from quanmin.base.problems import Forbidden, NotFound
 from quanmin.trust.lifecycle.retention_desk import RetentionDesk
 from quanmin.web import DeclaredRecords, Page, Visit, Work, page
 from quanmin.web.forms import Field, Sent, form_page
 
 _DIGITS_MAX: Final = 18
-_REFUSALS: Final = (Conflict, Forbidden, Invalid, NotFound)
+_MORE: Final = (Forbidden, NotFound)
 
 
 @page(f"{DELETIONS}/{{deletion}}/certificate", access=KEEPERS)
@@ -97,10 +97,8 @@ async def _asked(
     if visit.request.method == "GET":
         return form_page(visit, title, fields, button=title, back=back, lead=lead)
     sent = sent or Sent(visit)
-    try:
+    with sent.blaming({}, *_MORE):
         await work()
-    except _REFUSALS as problem:
-        sent.blame(problem, {})
     if sent.is_sound:
         return visit.go(back)
     return form_page(visit, title, fields, button=title, back=back, lead=lead, sent=sent)

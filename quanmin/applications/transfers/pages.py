@@ -7,7 +7,7 @@ from typing import Final, get_args
 
 from starlette.responses import Response
 
-from quanmin.base.problems import Conflict, Invalid, NotFound
+from quanmin.base.problems import NotFound
 from quanmin.trust.lifecycle.transfer_desk import TransferDesk
 from quanmin.trust.lifecycle.transfers import Approval, Listed, MemberKind, transfer_rules
 from quanmin.web import Access, DeclaredRecords, Page, Visit, page
@@ -29,7 +29,6 @@ READERS: Final = Access(
 WRITERS: Final = Access(frozenset({"security_administrator"}))
 LIST: Final = "/transfers"
 _DIGITS_MAX: Final = 18
-_REFUSALS: Final = (Conflict, Invalid, NotFound)
 
 
 @table(LIST, access=READERS, name="transfers")
@@ -70,11 +69,8 @@ async def declare(visit: Visit, records: DeclaredRecords) -> Response:
     kind, member = _sent_recipient(sent)
     country = sent.text("country", is_needed=True).upper()
     if sent.is_sound:
-        try:
+        with sent.blaming({}, NotFound):
             await records.desk(TransferDesk).declare(kind, member, country)
-        except _REFUSALS as problem:
-            sent.blame(problem, {})
-        else:
             return visit.go(LIST)
     return form_page(visit, title, fields, button=button, back=LIST, sent=sent)
 
@@ -116,11 +112,8 @@ async def approve(visit: Visit, records: DeclaredRecords) -> Response:
             since=since,
             until=until,
         )
-        try:
+        with sent.blaming({}, NotFound):
             await records.desk(TransferDesk).approve(kind, member, approval)
-        except _REFUSALS as problem:
-            sent.blame(problem, {})
-        else:
             return visit.go(LIST)
     return form_page(visit, title, fields, button=button, back=LIST, sent=sent)
 
@@ -144,11 +137,8 @@ async def withdraw(visit: Visit, records: DeclaredRecords) -> Response:
         if not is_confirmed(visit):
             after = say("Nothing more goes out under it, from the next request on.")
             return confirm_page(visit, title, [f"{named}: {reason}", after], back=LIST)
-        try:
+        with sent.blaming({}, NotFound):
             await desk.withdraw(number, reason)
-        except _REFUSALS as problem:
-            sent.blame(problem, {})
-        else:
             return visit.go(LIST)
     return form_page(visit, title, fields, button=button, back=LIST, sent=sent)
 

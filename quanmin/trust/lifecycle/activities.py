@@ -4,7 +4,7 @@ ground, and what of the node is part of which entry. A change is a new version o
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final, Literal, get_args
 
 import msgspec
@@ -14,6 +14,7 @@ from quanmin.base.problems import Conflict, Forbidden, Invalid, NotFound
 from quanmin.trust.deciding.rules import purposes_of_use
 from quanmin.trust.desk import Desk
 from quanmin.trust.lifecycle.activity_rules import Activity, activity_rules, check_activity
+from quanmin.trust.lifecycle.declared_activities import DeclaredActivity, delivered_activities
 
 UseKind = Literal["application", "purpose", "client", "export"]
 
@@ -43,9 +44,14 @@ _USE: Final = """
     on conflict (kind, name) do update set activity = excluded.activity, at = excluded.at,
         by = excluded.by
 """
-_FIRST_USE: Final = """
-    insert into trust.activity_use (kind, name, activity, at, by) values ($1, $2, $3, $4, $5)
-    on conflict do nothing
+# What the program assigned follows its later versions, unless somebody has taken the matter into
+# their own hands: by assigning it, or by changing or ending the entry that it was part of.
+_DELIVER_USE: Final = """
+    insert into trust.activity_use as u (kind, name, activity, at, by) values ($1, $2, $3, $4, $5)
+    on conflict (kind, name) do update set activity = excluded.activity, at = excluded.at
+    where u.by = excluded.by and u.activity <> excluded.activity and (
+        select a.is_delivered and a.is_in_force from trust.activity a
+        where a.activity = u.activity order by a.version desc limit 1)
 """
 _COVERED: Final = """
     select u.kind, u.name, u.activity from trust.activity_use u
@@ -75,12 +81,15 @@ class Use(msgspec.Struct, frozen=True, order=True):
     activity: str = ""
 
 
-async def enter_delivered(connection: Connection, now: int) -> int:
-    """Enter what the program delivers, in the caller's transaction; gives how many versions are
-    new. An entry that somebody has changed or ended is left as it is.
+async def enter_delivered(
+    connection: Connection, now: int, declared: Iterable[DeclaredActivity] = ()
+) -> int:
+    """Enter what the program delivers and what its applications declare, in the caller's
+    transaction; gives how many versions are new. An entry that somebody has changed or ended is
+    left as it is, and so is what is part of it. Raises Unusable as `delivered_activities`.
     """
     entered = 0
-    for one in activity_rules().activity:
+    for one in delivered_activities(declared):
         await connection.execute(_LOCK, one.code)
         content = _content(one)
         row = await connection.fetchrow(f"{_VERSIONS} limit 1", one.code)
@@ -90,7 +99,7 @@ async def enter_delivered(connection: Connection, now: int) -> int:
             entered += 1
         for use in one.uses:
             kind, _, name = use.partition(":")
-            await connection.execute(_FIRST_USE, kind, name, one.code, now, _NODE)
+            await connection.execute(_DELIVER_USE, kind, name, one.code, now, _NODE)
     return entered
 
 

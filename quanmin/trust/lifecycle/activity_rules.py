@@ -27,7 +27,7 @@ class Assessment(msgspec.Struct, frozen=True):
 
 class Activity(msgspec.Struct, frozen=True, kw_only=True):
     """One processing activity as it is described. `country` is where it is transferred to, "" for
-    nowhere.
+    nowhere; `risks` are those that an assessment has to weigh.
     """
 
     title: str
@@ -42,6 +42,7 @@ class Activity(msgspec.Struct, frozen=True, kw_only=True):
     owner: str = ""
     is_sensitive: bool = False
     country: str = ""
+    risks: str = ""
     assessment: Assessment = Assessment()
 
     @property
@@ -99,12 +100,23 @@ def activity_rules() -> ActivityRules:
 
 def check_activity(code: str, activity: Activity) -> None:
     """Raises Invalid with a fault for every element that is missing or wrong."""
+    faults = faults_of_activity(code, activity)
+    if not activity.owner.strip():
+        faults.append(("owner", "say who answers for it"))
+    if faults:
+        told = "; ".join(f"{name}: {text}" for name, text in faults)
+        issues = tuple(Issue("error", "value", text, name) for name, text in faults)
+        raise Invalid(f"the register does not take this: {told}", issues=issues)
+
+
+def faults_of_activity(code: str, activity: Activity) -> list[tuple[str, str]]:
+    """What is missing or wrong, element by element, but for who answers for it."""
     rules, faults = activity_rules(), []
     if not 0 < len(code) <= _CODE_LENGTH_MAX or not set(code) <= _CODE:
         faults.append(("code", "has 1 to 64 small letters, digits and -"))
     for name in _TEXTS:
-        length = len(getattr(activity, name).strip())
-        if not 0 < length <= rules.definition.letters_max:
+        text = getattr(activity, name).strip()
+        if len(text) > rules.definition.letters_max or not (text or name in _OPTIONAL):
             faults.append((name, f"say it in at most {rules.definition.letters_max} letters"))
     known = {one.code for one in rules.basis}
     if not activity.bases or not set(activity.bases) <= known:
@@ -123,16 +135,14 @@ def check_activity(code: str, activity: Activity) -> None:
     done = msgspec.structs.astuple(activity.assessment)
     if any(done) and not all(done):
         faults.append(("assessment", "say when, by whom, with which result, and when the next is"))
-    if faults:
-        told = "; ".join(f"{name}: {text}" for name, text in faults)
-        issues = tuple(Issue("error", "value", text, name) for name, text in faults)
-        raise Invalid(f"the register does not take this: {told}", issues=issues)
+    return faults
 
 
 _TEXTS: Final = (
     *("title", "purpose", "data", "persons", "recipients", "source", "retention", "measures"),
-    "owner",
+    *("owner", "risks"),
 )
+_OPTIONAL: Final = frozenset({"owner", "risks"})
 
 
 def _is_day(text: str) -> bool:

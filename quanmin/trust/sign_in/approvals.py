@@ -15,20 +15,23 @@ from quanmin.trust.scopes import Scopes, parse_scopes
 if TYPE_CHECKING:
     from quanmin.trust.sign_in.server import AuthorizationServer
 
-_LISTED_MAX: Final = 200
 _PRACTITIONER: Final = f"""
     select {ROW} from trust.post p join records.record r on r.rid = p.practitioner and r.type = $3
     where p.actor = $1 and p.since <= $2 and p.until > $2 and r.flags & {DELETED} = 0
 """  # noqa: S608 - constants of this program
-_LISTED: Final = """
+_HELD: Final = """
     select a.family, c.name, a.scopes, a.proxy, a.given_at, a.used_at
     from trust.approval a join trust.client c on c.code = a.client
     where a.actor = $1 and a.withdrawn_at is null and c.is_active
         and exists (
             select from trust.token t
             where t.family = a.family and t.expires > $2 and t.used is null)
-    order by a.given_at desc, a.family limit $3
 """
+_LISTED: Final = f"""{_HELD}
+        and (a.given_at, a.family) < ($3, $4)
+    order by a.given_at desc, a.family desc limit $5
+"""
+_ONE: Final = f"{_HELD} and a.family = $3"
 _WITHDRAW: Final = """
     update trust.approval set withdrawn_at = $3
     where family = $1 and actor = $2 and withdrawn_at is null returning client
@@ -61,12 +64,23 @@ class ApprovalDesk(Desk):
         keys = [] if patient is None else [(patient, patient)]
         await self._notes.put(self._notes.entry_of_keys("approve", None, "ok", keys))
 
-    async def listed(self) -> Sequence[Approval]:
-        """Those that hold, the latest first."""
+    async def listed(self, before: tuple[int, int], count: int) -> Sequence[Approval]:
+        """So many of those that hold, the latest first, given before a moment and number."""
         self._refuse_applications()
         async with self._guard.store.glancing() as connection:
-            rows = await connection.fetch(_LISTED, self._actor.code, self._guard.now(), _LISTED_MAX)
+            rows = await connection.fetch(
+                _LISTED, self._actor.code, self._guard.now(), *before, count
+            )
         return [Approval(*row) for row in rows]
+
+    async def one(self, family: int) -> Approval:
+        """One that holds. Raises NotFound for one that is not the asker's, or not any more."""
+        self._refuse_applications()
+        async with self._guard.store.glancing() as connection:
+            row = await connection.fetchrow(_ONE, self._actor.code, self._guard.now(), family)
+        if row is None:
+            raise NotFound("there is no such approval, or it was taken back before")
+        return Approval(*row)
 
     async def own_practitioner(self) -> str | None:
         """The id of the Practitioner of the register whom the asker is in the post they hold now;

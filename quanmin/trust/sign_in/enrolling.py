@@ -21,7 +21,6 @@ from quanmin.trust.sign_in.accounts import Accounts
 from quanmin.trust.sign_in.acting import Evidence, real_name
 
 _ACTION: Final = "enrol"
-_LISTED_MAX: Final = 200
 
 
 class Enrolled(msgspec.Struct, frozen=True):
@@ -38,6 +37,7 @@ class Enrolled(msgspec.Struct, frozen=True):
 class Enrolment(msgspec.Struct, frozen=True):
     """A line of the counter's own list."""
 
+    number: int
     account: str
     level: int
     evidence: str
@@ -142,15 +142,19 @@ class EnrolmentDesk(Desk):
             await self._notes.put_in(connection, [entry])
         return Enrolled(code, invitation, is_new)
 
-    async def latest(self) -> Sequence[Enrolment]:
-        """Whom the asker's institution has enrolled, by their accounts, the latest first."""
+    async def latest(self, before: tuple[int, int], count: int) -> Sequence[Enrolment]:
+        """So many whom the asker's institution has enrolled, by their accounts, the latest first,
+        before a moment and number.
+        """
         await self.refuse_unless_counter()
         async with self._guard.store.glancing() as connection:
             rows = await connection.fetch(
-                "select account, level, evidence, at, decided_by from trust.enrolment"
-                " where sender = $1 order by at desc, enrolment desc limit $2",
+                "select enrolment, account, level, evidence, at, decided_by from trust.enrolment"
+                " where sender = $1 and (at, enrolment) < ($2, $3)"
+                " order by at desc, enrolment desc limit $4",
                 self._actor.sender,
-                _LISTED_MAX,
+                *before,
+                count,
             )
         return [Enrolment(*row) for row in rows]
 
