@@ -9,14 +9,15 @@
 #   make bench       what is slower than at COMPARE, a commit (without: the one before)
 #   make figures     the numbers, against their targets
 #   make bench-search  searches of a node in FOLDER of SIZE 100k, 1m or 10m; filled when it is not
+#   make bench-pages  pages and forms of the same node with a county's persons in it
 #   make bundle      everything needed to install without a network, in dist/
 #   make lock        renew the lock files (make lock UPGRADE=1: with the newest versions)
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full ui check format audit bench figures bench-search bundle lock
-.PHONY: set-up browser
+.PHONY: help demo test test-full ui check format audit bench figures bench-search bench-pages
+.PHONY: bundle lock set-up browser
 
 PYTHON_IN := .venv/bin/python
 # Measured: see docs/how-to/develop.md.
@@ -75,6 +76,9 @@ figures: set-up
 
 bench-search: set-up
 	@PYTHONPATH=benchmarks $(PYTHON_IN) -m search.run --folder $(FOLDER) --size $(SIZE)
+
+bench-pages: set-up
+	@PYTHONPATH=benchmarks $(PYTHON_IN) -m pages.run --folder $(FOLDER) --size $(SIZE)
 
 bundle: set-up
 	@$(PYTHON_IN) tools/bundle/bundle.py

@@ -26,9 +26,11 @@ def as_(guard: Guard, role: Role, sender: str, code: str | None = None) -> Guard
     return guard.records(actor, purpose="TREAT", request_id="r-1")
 
 
-def organization(code: str = CODE, level: str = "county", **more: Any) -> dict[str, Any]:
+def organization(
+    code: str = CODE, level: str = "county", *, kind: str = "A", **more: Any
+) -> dict[str, Any]:
     """An institution whose actors send as `sender-<its code>`; None takes a member out."""
-    types = {ADDRESS.kind: "A", ADDRESS.level: level, ADDRESS.grade: "2"}
+    types = {ADDRESS.kind: kind, ADDRESS.level: level, ADDRESS.grade: "2"}
     body = {
         "resourceType": "Organization",
         "identifier": [

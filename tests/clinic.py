@@ -24,6 +24,7 @@ from quanmin.base.clock import Clock
 from quanmin.base.epoch import Epoch
 from quanmin.base.keys import FileKeys
 from quanmin.base.signing import suite_named
+from quanmin.base.spool import Spool
 from quanmin.node.server import declared_plans
 from quanmin.records.operation import Projection
 from quanmin.trust import Actor, Actors, Guard
@@ -65,7 +66,7 @@ class Clinic:
         plans: Sequence[Planned] | None = None,
     ) -> None:
         """`plans` are those by which due lists are kept, None: those of all applications."""
-        self.pool = pool
+        self.pool, self.folder = pool, folder
         keepers = declared_plans(ZoneInfo("Asia/Shanghai")) if plans is None else plans
         self.guard: Guard = under(
             open_guard(pool, open_context(folder), beside=beside, plans=keepers),
@@ -117,7 +118,13 @@ class Clinic:
         self, *, installed: tuple[Installed, ...] | None = None, **settings: Any
     ) -> Starlette:
         """The pages as an application of their own, of all applications or of these."""
-        usual = {"secret": b"p" * 32, "zone": ZoneInfo("Asia/Shanghai"), "is_fictional": True}
+        usual: dict[str, Any] = {
+            "secret": b"p" * 32,
+            "zone": ZoneInfo("Asia/Shanghai"),
+            "is_fictional": True,
+        }
+        suite = self.guard.store.context.suite
+        usual["uploads"] = Spool(self.folder / "uploads", b"s" * 32, suite, lambda: True)
         kit = KitSettings(**{**usual, **settings})
         routes = build(self.guard, self.sign_in, kit, installed=installed, papers=self.papers)
         return Starlette(routes=routes)

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from html.parser import HTMLParser
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
@@ -159,6 +160,9 @@ def faults_of_definitions(installed: Installed) -> list[str]:
 def _uncompiled(name: str, type_: str, resource: Any, folder: Path) -> Iterator[str]:
     beside = [json.loads(path.read_bytes()) for path in folder.glob("*.json")]
     activities = [one for one in beside if one.get("resourceType") == "ActivityDefinition"]
+    # What all plans share, which an application names in its plans.toml.
+    shared = files("quanmin").joinpath("definitions", "plans", "activities.json")
+    activities += [one["resource"] for one in json.loads(shared.read_bytes())["entry"]]
     try:
         if type_ == "Questionnaire":
             compile_form(resource)

@@ -11,3 +11,15 @@ def press(page: Page, what: str) -> None:
     """
     with page.expect_navigation():
         page.click(what)
+
+
+def fill_in(page: Page, fields: dict[str, str]) -> None:
+    """Fill a form in as a person does."""
+    for name, value in fields.items():
+        field = page.locator(f'[name="{name}"]')
+        if field.first.get_attribute("type") in {"radio", "checkbox"}:
+            page.check(f'[name="{name}"][value="{value}"]')
+        elif field.first.evaluate("one => one.tagName") == "SELECT":
+            field.select_option(value)
+        else:
+            field.fill(value)

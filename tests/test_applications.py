@@ -93,6 +93,13 @@ async def test_pages_answer_their_roles_in_both_languages_and_refuse_others(
     assert_clean(f"the log holds {one}" for one in PERSONAL if one in log.getvalue())
 
 
+ACTIVITY = """
+source = "a law"
+owner = "tests"
+version = "1"
+effective = 2026-11-23
+part_of = "care"
+"""
 BAD = {
     "__init__.py": '"""Blood."""\n',
     "application.py": """
@@ -119,6 +126,7 @@ def may_give(units: int) -> Decision:
     return Decision(units > 0)
 """,
     "notes.txt": "not of the shape",
+    "definitions/activity.toml": ACTIVITY,
     "definitions/groups.toml": 'group = ["A"]\n',
     "definitions/form.json": '{"resourceType": "Questionnaire", "status": "nonsense"}',
     "definitions/plan.json": '{"resourceType": "PlanDefinition", "status": "draft"}',

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from quanmin.trust import Role
 from quanmin.trust.deciding.rules import read_rules
+from quanmin.trust.lifecycle.declared_activities import FILE as ENTRY
 from quanmin.trust.registers.definitions import duties, roles
 from quanmin.web.application import Installed, discover
 from quanmin.web.case_notices import notice_kinds
@@ -66,8 +67,11 @@ def _declared(installed: Installed) -> Iterator[tuple[str, str]]:
     yield "writes", ", ".join(sorted(one.writes)) or "no records"
     if one.desks:
         yield "desks", ", ".join(sorted(desk.__name__ for desk in one.desks))
+    if installed.activity is not None:
+        yield "processing register", f"`{installed.activity.code}`"
     folder = installed.folder / "definitions"
-    names = sorted(path.name for path in folder.glob("*.*") if path.is_file())
+    entry = Path(ENTRY).name
+    names = sorted(path.name for path in folder.glob("*.*") if path.name != entry)
     if names:
         yield "definitions", ", ".join(f"`{name}`" for name in names)
 

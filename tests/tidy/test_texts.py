@@ -191,3 +191,20 @@ def test_a_silent_suppression_is_noticed() -> None:
 def test_a_code_list_is_noticed() -> None:
     assert code_lists([Source("quanmin/a.py", 'X = {"A00", "A01", "B20", "A20"}')])
     assert code_lists([Source("quanmin/a.py", 'X = ("A00", "A01")')]) == []
+
+
+def hidden_words(file: Source) -> Iterable[str]:
+    """Words that are said within a formatted text: the catalogues are made without them."""
+    texts = (node for node in ast.walk(file.tree()) if isinstance(node, ast.JoinedStr))
+    for text in texts:
+        for call in ast.walk(text):
+            named = getattr(call, "func", None)
+            if getattr(named, "attr", getattr(named, "id", "")) == "say":
+                place = f"{file.path}:{text.lineno}"
+                yield f"{place}: say it before the formatted text, or nobody translates it"
+
+
+def test_no_words_hide_from_the_catalogues() -> None:
+    assert_clean(one for file in sources(".py", under="quanmin/") for one in hidden_words(file))
+    sample = Source("sample.py", 'a = f"{visit.say(\'Cards\')}: {n}"; b = f"{say(words)}"')
+    assert len(list(hidden_words(sample))) == 2

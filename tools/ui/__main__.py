@@ -6,22 +6,16 @@ import argparse
 import os
 import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from playwright.sync_api import Browser, sync_playwright
-from rich.progress import Progress
+from playwright.sync_api import sync_playwright
+from rich.progress import track
 
-from ui.axe import axe_source
-from ui.judge import judging
-from ui.looks import ALL, pairwise
-from ui.node import demonstration, signed_in
-from ui.report import Report, Seen
-from ui.slow import timed
-from ui.walk import Found, declared, walk
-
-FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage")
+from ui.looking import Eyes
+from ui.node import demonstration
+from ui.report import Report
+from ui.tour import Tour
+from ui.walk import looked_at
 
 
 def main() -> int:
@@ -36,6 +30,7 @@ def main() -> int:
     )
     parser.add_argument("--timed", action="store_true", help="measure on a slow line too")
     parser.add_argument("--account", action="append", help="of these accounts only")
+    parser.add_argument("--page", action="append", help="of these declared paths only")
     asked = parser.parse_args()
     program = os.environ.get("QUANMIN_CHROMIUM") or shutil.which("chromium")
     if program is None:
@@ -43,64 +38,25 @@ def main() -> int:
         return 2
     report = Report(asked.folder / "report")
     with demonstration(asked.folder / "node") as base, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
-        accounts = signed_in(browser, base, asked.folder / "node")
-        for account, cookies in accounts.items():
-            if not asked.account or account in asked.account:
-                seen = look_around(browser, base, (account, cookies), asked.looks, report)
-                if asked.timed:
-                    time_each(browser, base, (account, cookies), seen, report)
-        browser.close()
-    if not asked.account:
-        report.never_seen = sorted({page.path for page in declared()} - report.paths())
+        eyes = Eyes(playwright, program, base)
+        tour = Tour(asked.folder / "node", base)
+        report.lost = tour.faults
+        for code, visitor, found in tour.accounts(each_max=2):
+            if asked.account and code not in asked.account:
+                continue
+            pages = [one for one in found if not asked.page or one.path in asked.page]
+            looks = eyes.look(code, visitor.cookies(), pages, asked.looks, report.picture)
+            for seen in track(looks, code or "nobody"):
+                report.seen.append(seen)
+            for page in pages if asked.timed else ():
+                report.slow[code, page] = eyes.time(page.address, visitor.cookies())
+        tour.close()
+        eyes.close()
+    if not asked.account and not asked.page:
+        report.never_seen = sorted(looked_at() - report.paths())
     report.write()
     print(f"{report.folder / 'index.html'}: {report.summary()}")
-    return 1 if report.fault_count else 0
-
-
-def look_around(
-    browser: Browser,
-    base: str,
-    account: tuple[str, list[Any]],
-    looks: str,
-    report: Report,
-    *,
-    is_new: Callable[[Found], bool] = lambda _: True,
-) -> list[Found]:
-    """Every page that is new of those to which links lead this account, seen in one look (another
-    for each page), in looks in which all pairs of choices meet, or in all.
-    """
-    code, cookies = account
-    axe, pairs = axe_source(), pairwise()
-    with judging(browser, base, pairs[0], cookies, axe) as judge:
-        pages = [found for found in walk(judge.page, base) if is_new(found)]
-    with Progress() as progress:
-        task = progress.add_task(
-            code, total=len(pages) * {"one": 1, "pairs": len(pairs)}.get(looks, len(ALL))
-        )
-        for number, look in enumerate(ALL if looks == "all" else pairs):
-            chosen = pages[number :: len(pairs)] if looks == "one" else pages
-            with judging(browser, base, look, cookies, axe) as judge:
-                for found in chosen:
-                    is_whole = looks != "all" or look in pairs
-                    faults = judge.all_faults(base + found.address, is_whole=is_whole)
-                    picture = report.picture(code, found, look)
-                    judge.page.screenshot(path=picture, full_page=True)
-                    report.seen.append(Seen(code, found, look, tuple(faults), picture.name))
-                    progress.advance(task)
-    return pages
-
-
-def time_each(
-    browser: Browser,
-    base: str,
-    account: tuple[str, list[Any]],
-    pages: list[Found],
-    report: Report,
-) -> None:
-    """How each page comes on a slow line."""
-    for found in pages:
-        report.slow[account[0], found] = timed(browser, base + found.address, account[1])
+    return 1 if report.fault_count or report.never_seen or report.lost else 0
 
 
 if __name__ == "__main__":

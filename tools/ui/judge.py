@@ -1,9 +1,9 @@
-"""Holds an open page against the bar: one list of faults, empty when there are none."""
+"""Holds a page against the bar: a list of faults for each look, empty when there are none."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -14,38 +14,29 @@ from playwright.sync_api import Browser, BrowserContext, CDPSession, Page
 from ui.looks import Look
 
 BYTES_MAX: Final = 100 * 1024
-TABS_MAX: Final = 250
-_HEIGHT = 800
-_BAR: Final = (Path(__file__).parent / "bar.js").read_text(encoding="utf-8")
+TABS_MAX: Final = 2000
+RING_CONTRAST_MIN: Final = 3.0
+_HEIGHT: Final = 800
+# Up to which widths the style sheets lay out for one hand, and fold the menu.
+_TELEPHONE, _TABLET = 640, 768
+# A4 upright between margins of a centimetre, in pixels of CSS.
+_PAPER: Final = {"width": 718, "height": 1047}
+_HERE: Final = Path(__file__).parent
+_BAR, _FOCUS, _TOUCH, _PRINT = (
+    (_HERE / f"{name}.js").read_text(encoding="utf-8")
+    for name in ("bar", "focus", "touch", "print")
+)
 _RULES: Final = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-# What has the focus, and whether one sees that: a ring, a shadow, or another ground than before.
-_FOCUSED: Final = """() => {
-  const one = document.activeElement;
-  if (!one || one === document.body) return null;
-  const style = getComputedStyle(one);
-  const ring = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0;
-  const box = one.getBoundingClientRect();
-  const words = (one.getAttribute("aria-label") || one.textContent || one.name || "").trim();
-  window.quanminSeen = window.quanminSeen || new Set();
-  const same = window.quanminLast === one;  // the parts of a date are stops of their own
-  const again = window.quanminSeen.has(one);
-  window.quanminLast = one;
-  window.quanminSeen.add(one);
-  return {again, same, ring: ring || style.boxShadow !== "none", isSkip: one.matches("a.skip"),
-          isIn: box.bottom > 0 && box.top < innerHeight,
-          name: `${one.tagName} ${words.slice(0, 40)}`};
-}"""
-# Opens what opens, and tells where the first of what can be pointed at is to be seen.
-_OPENED: Final = """() => {
-  document.querySelectorAll("details:not([open]) > summary").forEach(one => one.click());
-  return [...document.querySelectorAll("main a, main button, figure svg *")].map(
-    one => one.getBoundingClientRect()).filter(box => box.width && box.top > 0
-    && box.bottom < innerHeight).slice(0, 12).map(box => ({
-    x: box.left + box.width / 2, y: box.top + box.height / 2}));
-}"""
-_TABBED: Final = """() => [...document.querySelectorAll(
+_OPEN: Final = (
+    'document.querySelectorAll("details:not([open])").forEach(one => { one.open = true; })'
+)
+# The document as it stands, but for what is made anew each time it is asked for.
+_MARKUP: Final = (
+    'document.documentElement.outerHTML.replace(/name="(token|state)" value="[^"]*"/g, "")'
+)
+_TABBED: Final = """[...document.querySelectorAll(
   "a[href], button:not([disabled]), input:not([type=hidden]):not([disabled]), select, textarea,"
-  + " summary, [tabindex='0']")].filter(one => one.getClientRects().length
+  + " summary, [tabindex='0']")].filter(one => one.tabIndex >= 0 && one.getClientRects().length
   && getComputedStyle(one).visibility !== 'hidden'
   && (one.type !== 'radio' || one.checked || !document.querySelector(
       `input[type=radio][name="${CSS.escape(one.name)}"]:checked`)
@@ -54,7 +45,9 @@ _TABBED: Final = """() => [...document.querySelectorAll(
 
 
 class Judge:
-    """One browser page, and what happens on it that nobody should have to look for."""
+    """One browser page in one language, size of text, with script or none, and what happens on it
+    that nobody should have to look for.
+    """
 
     def __init__(self, context: BrowserContext, base: str, look: Look, axe: str) -> None:
         self._look, self._axe, self._base = look, axe, urlsplit(base).netloc
@@ -68,6 +61,29 @@ class Judge:
         self._cdp.on("Network.requestWillBeSent", self._asked)
         self.page.on("console", lambda message: self._said.append(f"console: {message.text}"))
         self.page.on("pageerror", lambda error: self._said.append(f"script: {error}"))
+
+    def views(
+        self, address: str, looks: Sequence[Look], held: set[Any], *, is_brief: bool = False
+    ) -> Iterator[tuple[Look, list[str]]]:
+        """What is wrong with the page at this address in each of these looks, which differ by
+        width alone. What the accessibility checker and the keyboard have found nothing wrong with
+        is in `held`: they are not asked again of the same document, as large and as wide. Nor where
+        the style lays a page out as for a look before: telephones differ in width alone, and the
+        tab key meets a folded menu up to a small tablet. If brief, nothing is touched nor printed.
+        """
+        mark = "&" if "?" in address else "?"
+        query = "&".join(f"{name}={value}" for name, value in self._look.query.items())
+        once = [*self.open(address + mark + query)]
+        if self._look.has_script and not is_brief:
+            once += self.when_touched()
+            self.open(address + mark + query)
+        once += [] if is_brief else self.when_printed()
+        laid_out: set[tuple[str, ...]] = set()
+        for look in looks:
+            self.page.set_viewport_size({"width": look.width, "height": _HEIGHT})
+            found = [*once, *self._seen(look), *self._asked_of(look, laid_out, held)]
+            yield look, [*found, *self._said]
+            once, self._said = [], []
 
     def open(self, address: str) -> list[str]:
         """Go there; what is wrong with the way there."""
@@ -83,33 +99,53 @@ class Judge:
             faults.append(f"its first view takes {self._bytes:,} bytes")
         return faults
 
-    def all_faults(self, address: str, *, is_whole: bool = True) -> list[str]:
-        """What is wrong with the page at this address, in this look; if not whole, without the
-        accessibility checker and the keyboard, to which fewer choices make a difference.
-        """
-        mark = "&" if "?" in address else "?"
-        query = "&".join(f"{name}={value}" for name, value in self._look.query.items())
-        found = [*self.open(address + mark + query), *self.seen()]
-        return [*found, *self._accessibility(), *self.by_keyboard()] if is_whole else found
+    def _seen(self, look: Look) -> list[str]:
+        """What is wrong once everything on the page that opens is open."""
+        self._run(_OPEN)
+        return self.by_bar(look)
 
-    def seen(self) -> Iterator[str]:
-        """What one sees to be wrong, once everything on the page that opens is open."""
-        self._press()
-        for each in self._run(f"({_BAR})({json.dumps(self._kind())})"):
-            yield str(each)
-        yield from self._said
+    def _asked_of(
+        self, look: Look, laid_out: set[tuple[str, ...]], held: set[Any]
+    ) -> Iterator[str]:
+        """What the checker and the keyboard find, where they were not asked already."""
+        is_folded = look.width <= _TABLET
+        checks = {
+            self.accessibility: "telephone" if look.width <= _TELEPHONE else str(look.width),
+            self.by_keyboard: "folded" if is_folded else "open",
+        }
+        markup = hash(self._run(_MARKUP))
+        for check, layout in checks.items():
+            name = check.__name__
+            key = (name, layout, look.is_large, markup)
+            if (name, layout) in laid_out or key in held:
+                continue
+            found = [*check()]
+            laid_out.add((name, layout))
+            if not found:
+                held.add(key)
+            yield from found
+
+    def by_bar(self, look: Look) -> list[str]:
+        """What one sees to be wrong."""
+        kind = {"elder": look.is_large, "zh": look.language == "zh", "width": look.width}
+        return [str(each) for each in self._run(f"({_BAR})({json.dumps(kind)})")]
+
+    def accessibility(self) -> Iterator[str]:
+        """What the checker finds."""
+        self._run(f"window.axe || eval({json.dumps(self._axe)})")
+        asked = f"axe.run({{runOnly: {json.dumps(_RULES)}, resultTypes: ['violations']}})"
+        for one in self._run(asked)["violations"]:
+            for node in one["nodes"]:
+                yield f"{one['id']}: {node['target']} {node['failureSummary']}"
 
     def by_keyboard(self) -> Iterator[str]:
         """What cannot be reached by the tab key, or be seen to be."""
-        expected = int(self._run(f"({_TABBED})()"))
-        self._run(
-            "document.activeElement?.blur(); scrollTo(0, 0);"
-            " delete window.quanminSeen; delete window.quanminLast"
-        )
-        reached, left = 0, 3 * min(expected, TABS_MAX) + 5
-        while reached < min(expected, TABS_MAX) and (left := left - 1):
+        expected = min(int(self._run(_TABBED)), TABS_MAX)
+        self._run("document.activeElement?.blur(); scrollTo(0, 0); delete window.quanminFocus")
+        reached, left = 0, 3 * expected + 5
+        while reached < expected and (left := left - 1):
             self.page.keyboard.press("Tab")
-            found = self._run(f"({_FOCUSED})()")
+            found = self._run(f"({_FOCUS})()")
             if found is None or (found["again"] and not found["same"]):
                 break
             if found["same"]:
@@ -117,27 +153,27 @@ class Judge:
             reached += 1
             if reached == 1 and not found["isSkip"]:
                 yield f"the first stop is {found['name']} and not the link to the content"
-            if not found["ring"]:
-                yield f"one does not see that {found['name']} has the focus"
-            if not found["isIn"]:
-                yield f"{found['name']} has the focus out of sight"
-        if reached < min(expected, TABS_MAX):
+            yield from _faults_of_focus(found)
+        if reached < expected:
             yield f"the tab key reaches {reached} of {expected}"
 
-    def _press(self) -> None:
-        """Open what opens on the page itself, and pass over what may say something."""
-        for place in self._run(f"({_OPENED})()"):
-            self.page.mouse.move(place["x"], place["y"])
+    def when_printed(self) -> list[str]:
+        """What is wrong with it on paper."""
+        before = self.page.viewport_size
+        self.page.emulate_media(media="print")
+        self.page.set_viewport_size(_PAPER)  # type: ignore[arg-type] # playwright's own shape
+        faults = [str(each) for each in self._run(f"({_PRINT})()")]
+        self.page.emulate_media(media="screen")
+        if before:
+            self.page.set_viewport_size(before)
+        return faults
 
-    def _accessibility(self) -> Iterator[str]:
-        self._run(self._axe)
-        asked = f"axe.run({{runOnly: {json.dumps(_RULES)}}})"
-        for one in self._run(asked)["violations"]:
-            for node in one["nodes"]:
-                yield f"{one['id']}: {node['target']} {node['failureSummary']}"
-
-    def _kind(self) -> dict[str, bool]:
-        return {"elder": self._look.is_large, "zh": self._look.language == "zh"}
+    def when_touched(self) -> list[str]:
+        """What it says when one points at what is on it, and clicks."""
+        for place in self._run(f"({_TOUCH})()"):
+            self._run(f"scrollTo(0, {place['y'] - _HEIGHT / 2})")
+            self.page.mouse.move(place["x"], min(place["y"], _HEIGHT / 2))
+        return self._said
 
     def _run(self, expression: str) -> Any:
         # Past the page's own rules on scripts, which stay in force for the page itself.
@@ -156,6 +192,16 @@ class Judge:
         there = urlsplit(event["request"]["url"])
         if there.scheme in {"http", "https"} and there.netloc != self._base:
             self._said.append(f"it asks {there.netloc}")
+
+
+def _faults_of_focus(found: dict[str, Any]) -> Iterator[str]:
+    name = found["name"]
+    if not found["ring"] or found["contrast"] < RING_CONTRAST_MIN:
+        yield f"one does not see that {name} has the focus ({found['contrast']} to 1)"
+    if not found["isIn"]:
+        yield f"{name} has the focus out of sight"
+    if found["isCovered"]:
+        yield f"{name} has the focus behind something else"
 
 
 @contextmanager

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import zlib
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -37,6 +39,11 @@ ALL: Final = tuple(
 )
 
 
+def _pairs(look: Look) -> set[tuple[tuple[int, object], tuple[int, object]]]:
+    choices = enumerate((look.language, look.is_large, look.has_script, look.width))
+    return set(itertools.combinations(choices, 2))
+
+
 def pairwise() -> tuple[Look, ...]:
     """So few looks that any two of their four choices still meet: the next is always the one in
     which the most pairs meet that have not yet.
@@ -50,6 +57,25 @@ def pairwise() -> tuple[Look, ...]:
     return tuple(chosen)
 
 
-def _pairs(look: Look) -> set[tuple[tuple[int, object], tuple[int, object]]]:
-    choices = enumerate((look.language, look.is_large, look.has_script, look.width))
-    return set(itertools.combinations(choices, 2))
+PAIRS: Final = pairwise()
+
+
+def looks_at(path: str, wanted: str) -> tuple[Look, ...]:
+    """The looks in which a page is seen: "all"; "zh" or "en", all in that language; "pairs", in
+    which all pairs of choices meet; "one" of these, by the page's path the same on every day.
+    """
+    if wanted == "one":
+        return (PAIRS[zlib.crc32(path.encode()) % len(PAIRS)],)
+    if wanted == "pairs":
+        return PAIRS
+    return tuple(look for look in ALL if wanted in {"all", look.language})
+
+
+def openings(looks: Iterable[Look]) -> list[tuple[Look, ...]]:
+    """Looks that differ by width alone together: a page is opened once for them, with script first,
+    since it is the same without where it brings none.
+    """
+    groups: dict[tuple[str, bool, bool], list[Look]] = {}
+    for look in looks:
+        groups.setdefault((look.language, look.is_large, not look.has_script), []).append(look)
+    return [tuple(groups[key]) for key in sorted(groups)]

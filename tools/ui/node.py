@@ -1,4 +1,4 @@
-"""A node with the invented province, and its accounts signed in, in a folder."""
+"""A node with the invented province, in a folder, and who signs in to it."""
 
 from __future__ import annotations
 
@@ -10,26 +10,32 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from playwright.sync_api import Browser
-
-from quanmin.node.places import Places
+from quanmin.node.places import Places, Shown
 from quanmin.trust.sign_in import present_code
+from ui.visitor import Visitor
 
 PEOPLE: Final = 60
+SEED: Final = 1
 _COMMAND = (sys.executable, "-m", "quanmin.node.commands")
 
 
 @contextmanager
-def demonstration(folder: Path, people: int = PEOPLE) -> Iterator[str]:
+def demonstration(folder: Path) -> Iterator[str]:
     """The address of a node in this folder, filled; it is stopped afterwards."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    named = {"QUANMIN_NODE_DIRECTORY": str(folder), "QUANMIN_NODE_PORT": str(port)}
+    named = {
+        "QUANMIN_NODE_DIRECTORY": str(folder),
+        "QUANMIN_NODE_PORT": str(port),
+        # Each account waits for its turn while others are looked at.
+        "QUANMIN_SIGN_IN_ADMINISTRATOR_IDLE_MINUTES_MAX": "60",
+        "QUANMIN_SIGN_IN_IDLE_MINUTES_MAX": "60",
+    }
     environment = {**os.environ, **named}
     filled = subprocess.run(
-        [*_COMMAND, "demo", "--people", str(people)],
+        [*_COMMAND, "demo", "--people", str(PEOPLE), "--seed", str(SEED)],
         env=environment,
         check=False,
         capture_output=True,
@@ -46,30 +52,21 @@ def demonstration(folder: Path, people: int = PEOPLE) -> Iterator[str]:
         )
 
 
-def signed_in(browser: Browser, base: str, folder: Path) -> dict[str, list[Any]]:
-    """The cookies of a session of every account of the demonstration, by account."""
-    return {shown.code: _cookies(browser, base, shown) for shown in Places(folder).accounts()}
+def visiting(base: str, shown: Shown) -> Visitor:
+    """A visitor who has signed in to this account of the demonstration."""
+    visitor = Visitor(base)
+    visitor.get("/sign-in")
+    visitor.send({"name": shown.code, "password": shown.password})
+    for _ in range(2):
+        if not _asks(visitor, "code"):
+            break
+        visitor.send({"code": present_code(shown.secret)})
+        if _asks(visitor, "code"):
+            time.sleep(31)  # the code was taken already: the next one
+    if _asks(visitor, "password") or _asks(visitor, "code"):
+        raise RuntimeError(f"{shown.code} cannot sign in: {visitor.page.address}")
+    return visitor
 
 
-def _cookies(browser: Browser, base: str, shown: Any) -> list[Any]:
-    context = browser.new_context()
-    try:
-        tab = context.new_page()
-        tab.goto(f"{base}/sign-in")
-        tab.fill("input[name=name]", shown.code)
-        tab.fill("input[name=password]", shown.password)
-        with tab.expect_navigation():
-            tab.locator("form:has(input[name=password]) button").first.click()
-        for _ in range(2):
-            if not tab.query_selector("input[name=code]"):
-                break
-            tab.fill("input[name=code]", present_code(shown.secret))
-            with tab.expect_navigation():
-                tab.locator("form:has(input[name=code]) button").first.click()
-            if tab.query_selector("input[name=code]"):
-                time.sleep(31)  # the code was taken already: the next one
-        if tab.query_selector("input[name=password], input[name=code]"):
-            raise RuntimeError(f"{shown.code} cannot sign in: {tab.title()}")
-        return list(context.cookies())
-    finally:
-        context.close()
+def _asks(visitor: Visitor, name: str) -> bool:
+    return any(name in form.fields for form in visitor.page.forms)

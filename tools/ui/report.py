@@ -6,8 +6,7 @@ import re
 from html import escape
 from pathlib import Path
 
-import msgspec
-
+from ui.looking import Seen
 from ui.looks import Look
 from ui.slow import Slow
 from ui.walk import Found
@@ -16,16 +15,6 @@ _STYLE = (
     "body{font:16px sans-serif;margin:2rem;max-width:90rem}img{height:12rem;border:1px solid #999;"
     "margin:.2rem}li{color:#a00}summary{cursor:pointer}code{background:#eee}"
 )
-
-
-class Seen(msgspec.Struct, frozen=True):
-    """One page in one look."""
-
-    account: str
-    found: Found
-    look: Look
-    faults: tuple[str, ...]
-    picture: str
 
 
 class Report:
@@ -37,13 +26,7 @@ class Report:
         self.seen: list[Seen] = []
         self.slow: dict[tuple[str, Found], Slow] = {}
         self.never_seen: list[str] = []
-        self.taken: set[str] = set()
-
-    def is_new(self, found: Found) -> bool:
-        """Whether no address of this page was taken yet; it is from now on."""
-        is_new = found.path not in self.taken
-        self.taken.add(found.path)
-        return is_new
+        self.lost: list[str] = []
 
     def paths(self) -> set[str]:
         """The declared paths of all pages that were seen."""
@@ -66,14 +49,15 @@ class Report:
         """One line."""
         return (
             f"{len(self.paths())} pages, {len(self.seen)} views, {self.fault_count} faults,"
-            f" {len(self.never_seen)} pages not reached by links"
+            f" {len(self.never_seen)} pages never seen"
         )
 
     def write(self) -> None:
         """`index.html`: the faults first, then every page."""
         parts = [f"<!doctype html><meta charset=utf-8><style>{_STYLE}</style>"]
         parts.append(f"<h1>Pages</h1><p>{self.summary()}</p>")
-        parts += [f"<p>not reached: <code>{escape(path)}</code></p>" for path in self.never_seen]
+        parts += [f"<p>never seen: <code>{escape(path)}</code></p>" for path in self.never_seen]
+        parts += [f"<p>{escape(fault)}</p>" for fault in self.lost]
         groups: dict[tuple[str, Found], list[Seen]] = {}
         for one in self.seen:
             groups.setdefault((one.account, one.found), []).append(one)

@@ -1,27 +1,30 @@
-"""Finds the pages: every account follows the links from its first page, one address for each
-declared page.
+"""Finds the pages: every account follows the links from its first page and the ways that are told
+of in `ways.toml`, to a few addresses of each declared page.
 """
 
 from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
-from urllib.parse import urljoin, urlsplit
+from typing import Final
+from urllib.parse import urlsplit
 
 import msgspec
-from playwright.sync_api import Error
-from playwright.sync_api import Page as Tab
 from starlette.routing import compile_path
 
 from quanmin.web.application import discover
 from quanmin.web.route import Page
 from quanmin.web.whole import KIT_PAGES
+from ui.visitor import Visitor
 
 # Leads away from the session, or is no page.
-_NOT_FOLLOWED = re.compile(r"^/(sign-out|static|fhir|oauth)\b|\.(csv|pdf|json|svg|png)$")
-_ADDRESSES_OF_A_PAGE_MAX = 2
+_NOT_FOLLOWED = re.compile(
+    r"^/(sign-out|static|fhir|oauth)\b|^/offline/contact$|\.(csv|pdf|json|svg|png|js|webmanifest)$"
+)
+OPENED_MAX: Final = 4
+"""So many addresses of a page are opened for what they lead to."""
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -44,39 +47,61 @@ def declared() -> tuple[Page, ...]:
     )
 
 
+# Pages to which no account of a demonstration comes, each with what it wants.
+_ELSEWHERE: Final = {
+    "/sign-in/external": "leads on to the other issuer, which a demonstration has not",
+    "/sign-in/external/back": "leads on to the first page, from another issuer",
+    "/sign-in/external/out": "leads on, and asks only whoever came from another issuer",
+    "/adverse-events/{id}/papers/{paper}": "hands out a file",
+    "/record/{type}/{id}/file": "hands out a file",
+    "/account/applications/{family}": "an application that somebody has allowed",
+    "/offline-devices/{device}/revocation": "a device that somebody has taken along",
+    "/my-record": "leads on to one's own /person/{id}",
+    "/post": "asks whoever has several posts; no account of a demonstration has",
+    "/messages/{number}/again": "a channel that refused a message",
+    "/tenants/{code}": "a node that is divided, in which institutions see less of each other",
+    "/transfers/{number}/withdraw": "an approval of the authorities for a transfer abroad",
+    "/retention/deletions/{deletion}/certificate": "records older than all of a demonstration",
+    "/retention/deletions/{deletion}/confirm": "records older than all of a demonstration",
+}
+
+
+def looked_at() -> set[str]:
+    """The paths of all pages that are to be seen."""
+    return {page.path for page in declared()} - _ELSEWHERE.keys()
+
+
+@cache
+def _patterns() -> tuple[tuple[re.Pattern[str], str], ...]:
+    return tuple((compile_path(page.path)[0], page.path) for page in declared())
+
+
 def path_of(address: str) -> str:
     """The path under which the page at an address is declared; "" where none is."""
     path = urlsplit(address).path
-    for page in declared():
-        if compile_path(page.path)[0].match(path):
-            return page.path
-    return ""
+    return next((declared for pattern, declared in _patterns() if pattern.match(path)), "")
 
 
-def walk(tab: Tab, base: str) -> Iterator[Found]:
-    """The pages to which links lead from the first, nearest first; a page has a few addresses at
-    most, since a list and the same list sorted are one page.
+def walk(visitor: Visitor, begins: Sequence[str] = ("/",)) -> Iterator[Found]:
+    """The pages to which links lead from those where the walk begins, nearest first; a page has
+    few addresses, since a list and the same list sorted are one page.
     """
-    waiting, met, counts = deque(["/"]), {"/"}, dict[str, int]()
+    waiting, met, counts = deque(begins), set(begins), dict[str, int]()
     while waiting:
         address = waiting.popleft()
         path = path_of(address)
-        if not path or counts.get(path, 0) >= _ADDRESSES_OF_A_PAGE_MAX:
+        if not path or counts.get(path, 0) >= OPENED_MAX:
             continue
-        try:
-            answer = tab.goto(base + address, wait_until="load")
-        except Error:  # what is downloaded is no page
-            continue
-        kind = answer.headers.get("content-type", "") if answer else ""
-        if not kind.startswith("text/html"):
+        opened = visitor.get(address)
+        if opened is None or visitor.status != 200 or path_of(opened.address) != path:
             continue
         counts[path] = counts.get(path, 0) + 1
         yield Found(path, address)
-        for href in tab.eval_on_selector_all("a[href]", "all => all.map(one => one.href)"):
-            here = urlsplit(urljoin(base, href))
-            if here.netloc != urlsplit(base).netloc or _NOT_FOLLOWED.search(here.path):
+        for link in opened.links:
+            here = urlsplit(link)
+            if here.netloc != urlsplit(visitor.base).netloc or _NOT_FOLLOWED.search(here.path):
                 continue
             next_address = here.path + (f"?{here.query}" if here.query else "")
-            if next_address not in met and not re.search(r"[?&](lang|large)=", next_address):
+            if next_address not in met and not re.search(r"[?&](lang|large|sheet)=", next_address):
                 met.add(next_address)
                 waiting.append(next_address)

@@ -71,10 +71,23 @@ async def test_a_resident_is_enrolled_and_sees_their_record(clinic: Clinic, desk
     assert "Your identity was checked at a counter" in (await resident.get("/notices")).text
     _, again = await accept(clinic, invitation)
     assert again == 404, "used once"
-    assert code in (await desk.get("/enrolment")).text
-    sheet = (await desk.get("/enrolment.csv")).text
+    assert code in (await desk.get("/enrolment/list")).text
+    sheet = (await desk.get("/enrolment/list.csv")).text
     assert code in sheet
     assert NUMBER not in sheet
+    await clinic.pool.execute(
+        "insert into trust.enrolment (account, person, level, evidence, at, decided_by, sender)"
+        " select account, person, level, evidence, at - n / 3, decided_by, sender"
+        " from trust.enrolment, generate_series(1, 219) as n"
+    )
+    assert (await desk.get("/enrolment/list.csv")).text.count(code) == 220
+    listed, link = 0, "/enrolment/list?lang=en"
+    while link:
+        shown = (await desk.get(link)).text
+        listed += shown.count(f'scope="row">{code}')
+        following = re.search(r'<a href="([^"]+)">Next<', shown)
+        link = following[1].replace("&amp;", "&") if following else ""
+    assert listed == 220
 
 
 async def test_who_has_lost_the_way_in_gets_it_back_and_nobody_else_keeps_it(
@@ -142,7 +155,7 @@ async def test_only_whom_the_institution_sees_is_found_and_only_by_its_counter(
     for code in ("centre", "resident"):
         stranger = await clinic.enter(code)
         assert (await stranger.get("/enrolment")).status_code == 403
-        assert (await stranger.get("/enrolment.csv")).status_code == 403
+        assert (await stranger.get("/enrolment/list.csv")).status_code == 403
         await stranger.client.aclose()
     await clinic.add(Actor("nurse", "nurse", "A nurse", "hospital-a"))
     nurse = await clinic.enter("nurse")

@@ -13,13 +13,14 @@ import asyncpg
 import pytest
 from clinic import Browser, Clinic
 from persons import asking, visit
+from stores import START
 
 from quanmin.trust import Actor
 from quanmin.web.page_settings import PageSettings
 
 ICD = "http://hl7.org/fhir/sid/icd-10"
 LOINC = "http://loinc.org"
-TODAY = datetime.now(UTC).date().isoformat()
+TODAY = datetime.fromtimestamp(START / 1_000_000, UTC).date().isoformat()
 MG = {"unit": "mmol/L", "system": "http://unitsofmeasure.org", "code": "mmol/L"}
 
 

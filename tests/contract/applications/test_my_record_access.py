@@ -173,8 +173,12 @@ async def test_every_access_is_told_in_words_and_can_be_complained_of(
     assert {row["Institution"] for row in rows} == {"hospital-a"}
     none = (await resident.get(f"{HOME}/looked?since=2031-01-01")).text
     assert "Nobody has looked" in none
-    wrong = await resident.get(f"{HOME}/looked?since=soon")
-    assert 'role="alert"' in wrong.text
+    for asked in ("since=soon", "until=2026-02-30", "own=2", "colour=red"):
+        wrong = await resident.get(f"{HOME}/looked?{asked}")
+        assert wrong.status_code == 400, asked
+        assert "hospital-a" not in wrong.text[wrong.text.index("<main") :], asked
+        assert (await resident.get(f"{HOME}/looked.csv?{asked}")).status_code == 400, asked
+    assert 'role="alert"' in (await resident.get(f"{HOME}/looked?since=soon")).text
     link = re.search(r'"(/petitions/new\?kind=complaint[^"]+)"', page)
     assert link
     assert (await resident.get(link[1].replace("&amp;", "&"))).status_code == 200

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
@@ -14,7 +15,9 @@ from quanmin.base.problems import Conflict, Forbidden, Stopped
 from quanmin.trust import Actor
 from quanmin.trust.lifecycle.activities import ProcessingRegister, enter_delivered, is_covered
 from quanmin.trust.lifecycle.activity_rules import activity_rules
+from quanmin.trust.lifecycle.declared_activities import DeclaredActivity
 from quanmin.trust.lifecycle.registered import Registered
+from quanmin.web.application import discover
 
 ENTRY = {
     "code": "research",
@@ -32,9 +35,12 @@ ENTRY = {
 KEEPER = Actor("keeper", "security_administrator", "Keeper", "register")
 
 
-async def delivered(clinic: Clinic) -> int:
+DECLARED = [one.activity for one in discover() if one.activity is not None]
+
+
+async def delivered(clinic: Clinic, declared: Sequence[DeclaredActivity] = DECLARED) -> int:
     async with clinic.pool.acquire() as connection, connection.transaction():
-        return await enter_delivered(connection, clinic.guard.now())
+        return await enter_delivered(connection, clinic.guard.now(), declared)
 
 
 async def keeper(clinic: Clinic) -> Browser:
@@ -45,7 +51,9 @@ async def keeper(clinic: Clinic) -> Browser:
 async def test_a_node_begins_with_entries_that_cover_its_applications_and_purposes(
     clinic: Clinic,
 ) -> None:
-    assert await delivered(clinic) == len(activity_rules().activity)
+    described = [one for one in DECLARED if one.activity is not None]
+    assert described
+    assert await delivered(clinic) == len(activity_rules().activity) + len(described)
     assert await delivered(clinic) == 0
     browser = await keeper(clinic)
     listed = (await browser.get("/processing_register")).text
@@ -115,6 +123,29 @@ async def test_an_entry_that_was_changed_here_is_not_overwritten_by_the_program(
         await desk.write("care", own, seen=1)
     assert (await desk.versions("care"))[0].activity.owner == "the commission"
     assert own.is_overdue(date(2026, 1, 1))
+
+
+async def test_what_the_program_assigned_follows_it_unless_somebody_has_decided(
+    clinic: Clinic,
+) -> None:
+    names = ("changed", "ended", "moved", "left")
+    await delivered(clinic, [DeclaredActivity(one, "care") for one in names])
+    desk = clinic.guard.records(KEEPER, purpose="HOPERAT", request_id="r").desk(ProcessingRegister)
+    await desk.assign("application", "moved", "own-access")
+    await delivered(clinic, [DeclaredActivity("left", "public-health")])
+    assert await parts(desk, names) == ["care", "care", "own-access", "public-health"]
+    own = msgspec.structs.replace((await desk.versions("care"))[0].activity, owner="somebody")
+    await desk.write("care", own, seen=1)
+    await delivered(clinic, [DeclaredActivity("changed", "public-health")])
+    await desk.write("care", own, seen=2, is_in_force=False)
+    await delivered(clinic, [DeclaredActivity("ended", "public-health")])
+    assert await parts(desk, names) == ["", "", "own-access", "public-health"]
+
+
+async def parts(desk: ProcessingRegister, names: Sequence[str]) -> list[str]:
+    """Of which entry in force each of the applications is a part."""
+    found = {one.name: one.activity for one in await desk.uses(names, ())}
+    return [found[one] for one in names]
 
 
 async def test_what_the_register_does_not_hold_is_refused_with_the_next_request(

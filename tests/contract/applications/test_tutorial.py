@@ -19,6 +19,8 @@ from tidy.tree import ROOT
 
 import quanmin.applications
 from quanmin.trust import Actor, Role
+from quanmin.trust.lifecycle.activities import enter_delivered, is_covered
+from quanmin.trust.lifecycle.registered import Registered
 from quanmin.web.application import Installed, discover
 
 PAGE = ROOT / "docs" / "how-to" / "add-an-application.md"
@@ -48,11 +50,12 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Installed:
 async def test_the_application_of_the_page_does_what_the_page_says(
     clinic: Clinic, installed: Installed
 ) -> None:
+    await registered(clinic, installed)
     pages = clinic.pages(installed=(installed,))
     browsers: dict[str, Browser] = {}
     talk = ""
     rows = ROW.findall(PAGE.read_text("utf-8"))
-    assert len(rows) == PAGE.read_text("utf-8").partition("## 7.")[2].count("\n| ") - 1
+    assert len(rows) == PAGE.read_text("utf-8").partition("## 8.")[2].count("\n| ") - 1
     for role, does, where, given, sees in rows:
         if role not in browsers:
             named: Role = role
@@ -68,6 +71,17 @@ async def test_the_application_of_the_page_does_what_the_page_says(
                 talk = answer.headers["location"]
                 answer = await browser.get(talk)
         assert sees in answer.text, (role, does, where, given, answer.text)
+
+
+async def registered(clinic: Clinic, installed: Installed) -> None:
+    """Have its entry in the processing register as a start does, and refuse what is in none."""
+    declared = [one.activity for one in discover() if one.activity is not None]
+    assert installed.activity in declared
+    async with clinic.pool.acquire() as connection, connection.transaction():
+        await enter_delivered(connection, clinic.guard.now(), declared)
+        assert await is_covered(connection, "application", NAME)
+    guard = clinic.guard
+    guard.registered = Registered(guard.store.looking_up(), guard.revoked, "refuse")
 
 
 def test_the_application_of_the_page_keeps_the_contract(installed: Installed) -> None:

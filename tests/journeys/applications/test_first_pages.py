@@ -5,24 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from looking import LANGUAGES, acting, faults_on
+from looking import acting
 from playwright.sync_api import Browser, expect
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.mark.parametrize("large", [0, 1])
-@pytest.mark.parametrize("lang", LANGUAGES)
-def test_first_pages_fit_and_are_accessible(
-    chromium: Browser, served: Any, axe: str, lang: str, large: int
-) -> None:
-    faults: list[str] = []
-    for actor in ("centre", "hospital-a", "resident"):
-        with acting(chromium, served, actor, lang) as page:
-            for path in ("/", "/applications"):
-                page.goto(f"{served.address}{path}?lang={lang}&large={large}")
-                faults += faults_on(page, f"{actor} {path}", axe)
-    assert faults == []
 
 
 def test_on_a_phone_the_menu_opens_and_closes_by_keyboard_and_without_script(

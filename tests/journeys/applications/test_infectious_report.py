@@ -4,15 +4,20 @@ at the centre, in a real browser; and the pages on the way have nothing that a c
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from looking import acting, faults_on
 from playwright.sync_api import Browser, Page
-from pressing import press
+from pressing import fill_in, press
 from reporting import answers, now_of, settle
+
+from quanmin.node.demo_registers import fill_terminology
+from quanmin.node.settings import Settings
 
 pytestmark = pytest.mark.browser
 
@@ -23,21 +28,26 @@ def county(served: Any) -> Any:
     return served
 
 
-def fill(page: Page, fields: dict[str, str]) -> None:
-    """Fill a form in as a person does."""
-    for name, value in fields.items():
-        field = page.locator(f'[name="{name}"]')
-        if field.first.get_attribute("type") == "radio":
-            page.check(f'[name="{name}"][value="{value}"]')
-        elif field.first.evaluate("one => one.tagName") == "SELECT":
-            field.select_option(value)
-        else:
-            field.fill(value)
+def picture(page: Page, name: str) -> None:
+    """A picture of the page on a phone, where pictures are asked for."""
+    if folder := os.environ.get("QUANMIN_PICTURES"):
+        page.set_viewport_size({"width": 360, "height": 800})
+        page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
 
 
 def taken(page: Page, where: str, step: str) -> None:
     page.goto(where)
     press(page, f'form:has(input[value="{step}"]) button')
+
+
+def steps_of(page: Page) -> tuple[list[str], str]:
+    """The states that a case has been in, in order, and the one that is marked as where it is."""
+    shown = page.locator(".steps li:not(.then)").evaluate_all(
+        "all => all.map(one => one.firstChild.textContent.trim())"
+    )
+    here = page.locator(".steps [aria-current=step]")
+    assert here.count() == 1
+    return shown, here.inner_text().strip()
 
 
 def test_a_measles_case_is_reported_within_its_clock_and_reviewed(
@@ -56,24 +66,65 @@ def test_a_measles_case_is_reported_within_its_clock_and_reviewed(
         found += look(page, "card to fill in")
         fields = answers(county.ask(now))
         fields.pop("do")
-        fill(page, fields)
+        fill_in(page, fields)
         press(page, 'button.hidden ~ .actions button[value="send"], .actions button[value="send"]')
         where = page.url
-        assert "待院内审核" in page.inner_text("main")
+        assert steps_of(page) == (["待院内审核"], "待院内审核")
         found += look(page, "card of the doctor")
     with acting(chromium, county, "pre-sun", "en") as page:
         page.goto(f"{county.address}/infectious?state=entered")
         found += look(page, "cards")
         taken(page, where, "check")
         assert "in time" in page.inner_text("main")
+        assert page.locator(".steps .done").count() == 1
+        assert "next:" in page.inner_text(".steps .then")
     with acting(chromium, county, "cdc-wu", "zh") as page:
         page.goto(county.address)
         assert "传染病报告卡" in page.inner_text("main")
         taken(page, where, "confirm")
-        assert "终审通过" in page.inner_text("main")
+        assert steps_of(page) == (["待院内审核", "待疾控审核", "终审通过"], "终审通过")
         found += look(page, "card of the centre")
         since = f"{county.ask(now):%Y-%m-%d}"
         page.goto(f"{county.address}/epidemic?since={since[:8]}01&until={since}")
         assert "1 例" in page.inner_text("main")
         found += look(page, "picture")
     assert found == []
+
+
+def test_a_diagnosis_is_looked_for_and_chosen_with_the_keyboard(
+    county: Any, chromium: Browser, axe: str
+) -> None:
+    async def know_codes(clinic: Any) -> None:
+        await fill_terminology(clinic.guard, Settings())
+
+    county.ask(know_codes)
+    told: list[str] = []
+    box = 'input[name="case/icd10~find"]'
+    with acting(chromium, county, "dr-li", "zh") as page:
+        page.on("console", lambda message: told.append(message.text))
+        page.on("request", lambda request: told.append(request.url))
+        page.goto(f"{county.address}/infectious/of/{county.ids['hospital-a Patient']}")
+        page.type(box, "gxy")
+        page.wait_for_selector("[role=option]")
+        found = list(faults_on(page, "card with codes", axe))
+        picture(page, "picker-open")
+        shown = page.inner_text("[role=status]")
+        assert page.get_attribute(box, "aria-expanded") == "true"
+        page.press(box, "ArrowDown")
+        chosen = page.inner_text('[aria-selected="true"]')
+        active = page.get_attribute(box, "aria-activedescendant")
+        assert page.inner_text(f"#{active}") == chosen
+        page.press(box, "Escape")
+        assert page.get_attribute(box, "aria-expanded") == "false"
+        page.press(box, "ArrowDown")
+        page.press(box, "ArrowDown")
+        page.press(box, "Enter")
+        assert page.input_value(box) == ""
+        assert page.is_checked('input[name="case/icd10"] >> nth=0')
+        assert "高血压" in page.inner_text("[data-chosen] >> nth=0")
+        found += faults_on(page, "card with a code", axe)
+        picture(page, "picker-chosen")
+    assert "查到" in shown or "显示" in shown
+    assert "高血压" in chosen
+    assert found == []
+    assert not [one for one in told if "gxy" in one or not one.startswith(county.address)]

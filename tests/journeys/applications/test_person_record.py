@@ -142,14 +142,9 @@ def test_who_is_here_is_said_in_the_language_of_the_page(chromium: Browser, serv
             expect(page.locator("footer")).to_contain_text(words)
 
 
+# In every other look these pages are seen by the journey through every page.
 @pytest.mark.parametrize(
-    "setting",
-    [
-        {"lang": "zh", "width": 1280},
-        {"lang": "en", "width": 1280},
-        {"lang": "zh", "width": 360, "large": 1},
-        {"lang": "en", "width": 360},
-    ],
+    "setting", [{"lang": "en", "width": 1280}, {"lang": "zh", "width": 360, "large": 1}]
 )
 def test_an_accessibility_checker_finds_nothing(
     chromium: Browser, served: Any, axe: str, setting: dict[str, Any]
@@ -244,7 +239,8 @@ def test_everything_is_reached_by_keyboard_with_a_visible_ring(
                 "(() => {const style = getComputedStyle(document.activeElement);"
                 " const box = document.activeElement.getBoundingClientRect();"
                 " return [style.outlineStyle, parseFloat(style.outlineWidth),"
-                " box.top >= 0 && box.bottom <= innerHeight];})()"
+                # A page is scrolled by whole pixels, and a line need not end on one.
+                " box.top > -1 && box.bottom < innerHeight + 1];})()"
             )
             assert ring[0] == "solid"
             assert ring[1] >= 2

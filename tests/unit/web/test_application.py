@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import sys
 import textwrap
 from pathlib import Path
@@ -10,6 +11,7 @@ from starlette.responses import Response
 
 from quanmin.base.problems import Unusable
 from quanmin.trust import Actor
+from quanmin.trust.lifecycle.declared_activities import DeclaredActivity, delivered_activities
 from quanmin.trust.registers import Standing
 from quanmin.web.application import discover
 from quanmin.web.route import ANYBODY, SIGNED_IN, STAFF, Access, Charge, checked, page
@@ -31,6 +33,27 @@ APPLICATION = Application(
 )
 """
 
+HEAD = """
+source = "a law"
+owner = "tests"
+version = "1"
+effective = 2026-11-23
+"""
+OWN = f"""{HEAD}
+[activity]
+title = "血液库存"
+purpose = "知道有多少血"
+bases = ["duty"]
+data = "血型"
+persons = "献血者"
+recipients = "医院"
+source = "血站"
+retention = "十年"
+measures = "访问留痕"
+is_sensitive = true
+risks = "血型泄露"
+"""
+
 
 def lay(folder: Path, monkeypatch: pytest.MonkeyPatch, code: str, name: str = "blood") -> str:
     package = f"applications_of_{folder.name}".replace("-", "_")
@@ -39,6 +62,8 @@ def lay(folder: Path, monkeypatch: pytest.MonkeyPatch, code: str, name: str = "b
     (folder / package / "__init__.py").touch()
     (place / "__init__.py").touch()
     (place / "application.py").write_text(textwrap.dedent(code), encoding="utf-8")
+    (place / "definitions").mkdir()
+    (place / "definitions" / "activity.toml").write_text(f'{HEAD}part_of = "care"', "utf-8")
     monkeypatch.syspath_prepend(str(folder))
     for known in [known for known in sys.modules if known.startswith(package)]:
         monkeypatch.delitem(sys.modules, known)
@@ -80,6 +105,60 @@ def test_a_workflow_with_faults_stops_the_start(
     (tmp_path / package / "blood" / "workflow.toml").write_text('owner = "somebody"\n')
     with pytest.raises(Unusable, match=r"blood/workflow\.toml has \d faults"):
         discover(package)
+
+
+def declared(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, text: str | None
+) -> DeclaredActivity | None:
+    package = lay(folder, monkeypatch, GOOD)
+    file = folder / package / "blood" / "definitions" / "activity.toml"
+    if text is None:
+        file.unlink()
+    else:
+        file.write_text(text, "utf-8")
+    (found,) = discover(package)
+    return found.activity
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (None, "blood/definitions/activity.toml is missing: say there of which entry"),
+        ("part_of = ", "activity.toml: Invalid"),
+        ('part_of = "care"', "missing required field `source`"),
+        (HEAD, "give either part_of or"),
+        (f"{OWN}\n[other]\nx = 1", "unknown field `other`"),
+        (OWN.replace("[activity]", 'part_of = "care"\n[activity]'), "give either part_of or"),
+        (OWN.replace("is_sensitive", "is_sensible"), "unknown field `is_sensible`"),
+        (OWN.replace("血站", " "), "source: say it"),
+        (OWN.replace("duty", "custom"), "bases: one or more of"),
+        (OWN.replace("血型泄露", ""), "risks: say what an assessment"),
+        (f'{OWN}country = "Atlantis"', "country: two capital letters"),
+    ],
+)
+def test_an_application_that_does_not_say_what_it_does_with_personal_data_stops_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, complaint: str
+) -> None:
+    with pytest.raises(Unusable, match=re.escape(complaint)):
+        declared(tmp_path, monkeypatch, text)
+
+
+def test_an_application_describes_an_entry_or_is_part_of_one_that_somebody_describes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = declared(tmp_path, monkeypatch, OWN)
+    assert own is not None
+    entries = {one.code: one for one in delivered_activities([own])}
+    assert entries["blood"].purpose == "知道有多少血"
+    assert entries["blood"].uses == ("application:blood",)
+    more = DeclaredActivity("plasma", "blood"), DeclaredActivity("serum", "care")
+    entries = {one.code: one for one in delivered_activities([*more, own])}
+    assert set(entries["blood"].uses) == {"application:blood", "application:plasma"}
+    assert "application:serum" in entries["care"].uses
+    with pytest.raises(Unusable, match="there is no entry blood to be part of"):
+        delivered_activities(more)
+    with pytest.raises(Unusable, match="the program has an entry care"):
+        delivered_activities([DeclaredActivity("care", "care", own.activity)])
 
 
 def test_a_page_without_access_cannot_be_declared() -> None:

@@ -8,8 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from quanmin.web.languages import catalogue_path, read_catalogue, translations
-from quanmin.web.text import LANGUAGES
+from quanmin.web.languages import KIT, KIT_FOLDER, Words, catalogue_path, read_catalogue
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -52,8 +51,72 @@ def test_no_message_holds_a_bare_percent_sign(tool: ModuleType) -> None:
 
 
 def test_both_languages_are_served(tool: ModuleType) -> None:
-    said = translations(folders(tool))
-    assert set(said) == set(LANGUAGES)
-    assert said["zh"].gettext("Find a person") == "查找个人"
-    assert said["en"].gettext("Find a person") == "Find a person"
+    words = Words({KIT: KIT_FOLDER})
+    assert words.say("Sign out", "zh") == "退出登录"
+    assert words.say("Sign out", "en") == "Sign out"
     assert all(catalogue_path(folder, "zh").exists() for folder in folders(tool))
+
+
+def laid(folder: Path, *lines: str) -> Path:
+    """A folder with a catalogue of these messages, `English = Chinese` or with a plural."""
+    text = 'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=utf-8\\n"\n'
+    text += '"Plural-Forms: nplurals=1; plural=0;\\n"\n\n'
+    for line in lines:
+        english, _, chinese = line.partition(" = ")
+        one, _, several = english.partition("|")
+        plural = f'msgid_plural "{several}"\nmsgstr[0] ' if several else "msgstr "
+        text += f'msgid "{one}"\n{plural}"{chinese}"\n\n'
+    (folder / "templates").mkdir(parents=True)
+    catalogue_path(folder, "zh").write_text(text, "utf-8")
+    return folder
+
+
+def test_the_same_english_is_said_as_each_folder_says_it(tmp_path: Path) -> None:
+    words = Words(
+        {
+            KIT: laid(tmp_path / "web", "Due = 期限", "Next = 下一页", "{n} day|{n} days = {n} 天"),
+            "shots": laid(tmp_path / "shots", "Due = 应种日期", "{n} day|{n} days = {n} 日"),
+            "cards": laid(tmp_path / "cards", "Due = 时限"),
+            "bare": tmp_path,
+        }
+    )
+    owners = (KIT, "shots", "cards", "bare", "unknown")
+    said = [words.say("Due", "zh", one) for one in owners]
+    assert said == ["期限", "应种日期", "时限", "期限", "期限"]
+    assert words.say("Due", "zh") == "期限"
+    assert words.say("Due", "zh", "bare", "cards") == "时限", "the first that says it"
+    assert words.say("Next", "zh", "shots") == "下一页"
+    assert words.say("Nobody says it", "zh", "shots") == "Nobody says it"
+    assert words.say("Due", "en", "shots") == "Due"
+    assert words.count("{n} day", "{n} days", 2, "zh", "shots") == "{n} 日"
+    assert words.count("{n} day", "{n} days", 2, "zh", "cards") == "{n} 天"
+    assert words.count("{n} day", "{n} days", 2, "en", "cards") == "{n} days"
+    assert words.count("{n} day", "{n} days", 1, "en", "cards") == "{n} day"
+
+
+def test_no_application_says_otherwise_what_the_frame_of_its_pages_says(tool: ModuleType) -> None:
+    # A template that extends another speaks for both: the frame would say it in these words.
+    kit, *others = list(folders(tool))
+    ours, said = read_catalogue(kit, "zh"), tool.messages(kit)
+    frame = {
+        message.id
+        for message in said
+        if message.id and EXTENDED & {place for place, _ in message.locations}
+    }
+    assert len(frame) > 5
+    clashes = []
+    for folder in others:
+        for message in read_catalogue(folder, "zh"):
+            own = ours.get(message.id) if message.id in frame else None
+            if own is not None and own.string != message.string:
+                clashes.append(f"{folder.name}: {message.id} is {own.string} in the frame")
+    assert clashes == []
+
+
+EXTENDED = {
+    f"templates/{name}.html"
+    for name in re.findall(
+        r'{% extends "kit/(\w+)\.html" %}',
+        "".join(path.read_text("utf-8") for path in (ROOT / "quanmin").rglob("*.html")),
+    )
+}

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from quanmin.fhir.json import decode
-from quanmin.web.reading import Reader, Value, tell_address, tell_name
+from quanmin.web.reading import Reader, Value, tell_address, tell_name, without_files
 
 CHINESE = Reader("zh", ZoneInfo("Asia/Shanghai"))
 ENGLISH = Reader("en", ZoneInfo("Asia/Shanghai"))
@@ -141,3 +141,15 @@ def test_numbers_ranges_ratios_and_money_are_told_in_one_line() -> None:
 def test_the_narrative_of_strangers_is_never_shown() -> None:
     (values,) = read('{"text": {"status": "generated", "div": "<div>x</div>"}}').values()
     assert "<div>" not in str(values)
+
+
+def test_the_content_of_a_file_is_never_shown_as_text() -> None:
+    data = "A" * 4000
+    document = {"content": [{"attachment": {"contentType": "image/png", "data": data}}]}
+    shown = str(ENGLISH.fields(document))
+    assert "AAAAAAAA" not in shown
+    assert "0.003 MB" in shown
+    raw = without_files(f'{{"data": "{data}", "note": "{data}"}}'.encode())
+    assert raw == f'{{"data": "{data[:40]}...", "note": "{data}"}}'.encode()
+    signal = {"valueSampledData": {"data": "1 2 3"}}
+    assert "1 2 3" in str(ENGLISH.fields(signal))

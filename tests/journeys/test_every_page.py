@@ -1,0 +1,17 @@
+"""Every page of a demonstration keeps the bar in one of the looks in which all pairs of language,
+size of text, script and width meet; in the long tests in all of them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from every_page import faults_of_every_page
+
+pytestmark = pytest.mark.browser
+
+
+def test_every_page_keeps_the_bar(passable_folder: Path) -> None:
+    faults = faults_of_every_page(passable_folder / "pages", "one")
+    assert not faults, "\n".join(faults)

@@ -1,0 +1,40 @@
+// What has the focus, and whether one sees that: a ring two pixels wide, of three to one against
+// what it lies on (WCAG 2.2, 1.4.11 and 2.4.13), and nothing in front of it (2.4.11).
+() => {
+  const one = document.activeElement;
+  if (!one || one === document.body) return null;
+  const kept = window.quanminFocus ||= { seen: new Set(), last: null };
+  const same = kept.last === one; // the parts of a date are stops of their own
+  const again = kept.seen.has(one);
+  kept.last = one;
+  kept.seen.add(one);
+  if (same || again) return { again, same };
+  const numbers = (colour) => (colour.match(/[\d.]+/g) || [0, 0, 0, 0]).map(Number);
+  const light = ([red, green, blue]) => [red, green, blue].map((part) => part / 255)
+    .map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, part, place) => sum + part * [0.2126, 0.7152, 0.0722][place], 0);
+  const ground = (from) => {
+    for (let under = from; under; under = under.parentElement) {
+      const found = numbers(getComputedStyle(under).backgroundColor);
+      if (found[3] !== 0) return found;
+    }
+    return [255, 255, 255];
+  };
+  const style = getComputedStyle(one);
+  const [ring, under] = [light(numbers(style.outlineColor)), light(ground(one.parentElement))];
+  const contrast = (Math.max(ring, under) + 0.05) / (Math.min(ring, under) + 0.05);
+  const box = one.getClientRects()[0] || one.getBoundingClientRect();
+  const isIn = box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth;
+  const front = document.elementFromPoint(
+    Math.min(Math.max(box.left + box.width / 2, 0), innerWidth - 1),
+    Math.min(Math.max(box.top + Math.min(box.height / 2, 20), 0), innerHeight - 1));
+  const words = (one.getAttribute("aria-label") || one.textContent || one.name || "").trim();
+  return {
+    again, same, isIn, isSkip: one.matches("a.skip"),
+    ring: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2,
+    contrast: Math.round(contrast * 10) / 10,
+    isCovered: isIn && !!front && !one.contains(front) && !front.contains(one)
+      && !!front.closest(".banner, header, [popover]"),
+    name: `${one.tagName.toLowerCase()} "${words.replace(/\s+/g, " ").slice(0, 40)}"`,
+  };
+}
