@@ -31,6 +31,8 @@ def acting(chromium: Browser, served: Any, actor: str, lang: str) -> Iterator[Pa
 
 def faults_on(page: Page, name: str, axe: str | None) -> Iterator[str]:
     """What is wrong with the page that is open; without `axe` it is looked at for width alone."""
+    # After a click the next document may have begun and have no root yet.
+    page.wait_for_load_state()
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 800})
         needed = page.evaluate("document.documentElement.scrollWidth")

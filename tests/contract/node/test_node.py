@@ -268,9 +268,11 @@ async def put_refused(node: RunningNode) -> int:
         )
         return int(
             await connection.fetchval(
+                # Ended now: the node's sweep drops what ended long ago.
                 "insert into trust.message (account, channel, notices, is_urgent, state, due,"
                 " made_at, ended_at, attempts, reason) values ('somebody', 'mail', '{1}', true,"
-                " 'refused', 0, 0, 0, 1, 'the mail server answered 550') returning message"
+                " 'refused', $1, $1, $1, 1, 'the mail server answered 550') returning message",
+                time.time_ns() // 1000,
             )
         )
     finally:
