@@ -101,7 +101,7 @@ async def test_what_takes_too_long_is_ended_with_its_process() -> None:
 
 
 async def test_what_needs_too_much_memory_is_refused() -> None:
-    maker = PdfMaker(PageSettings(pdf_mebibytes_max=300))
+    maker = PdfMaker(PageSettings(pdf_mebibytes_max=200, pdf_seconds_max=120))
     with pytest.raises(Invalid, match="more memory"):
         await maker.make(PAGE.format("", "<table>" + "<tr><td>x<td>y" * 60_000))
     maker.close()
