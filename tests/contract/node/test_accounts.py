@@ -22,7 +22,7 @@ CODE = re.compile(r"^([2-9A-Z]{5}(?:-[2-9A-Z]{5}){3})$", re.MULTILINE)
 @pytest.fixture(scope="module")
 def fresh(passable_folder: Path) -> Iterator[RunningNode]:
     """A node that was started and nothing else."""
-    node = RunningNode(passable_folder / "fresh", passable_folder / "programs")
+    node = RunningNode(passable_folder / "fresh", passable_folder / "programs", NODE_WORKERS="1")
     done = node.run("node", "start")
     assert done.returncode == 0, done.stderr
     yield node

@@ -56,7 +56,9 @@ def _has_grown(folder: Path, size: int) -> bool:
 @pytest.fixture(scope="module")
 def node(passable_folder: Path) -> Iterator[RunningNode]:
     """A node with records, which runs."""
-    opened = RunningNode(passable_folder / "export-from", passable_folder / "programs")
+    opened = RunningNode(
+        passable_folder / "export-from", passable_folder / "programs", NODE_WORKERS="1"
+    )
     written = passable_folder / "records.ndjson"
     write_records(written)
     opened.start()

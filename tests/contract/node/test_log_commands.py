@@ -28,6 +28,7 @@ def node(passable_folder: Path) -> Iterator[RunningNode]:
     made = RunningNode(
         passable_folder / "node-log",
         passable_folder / "programs",
+        NODE_WORKERS="1",
         ACCESS_LOG_CHECKPOINT_SECONDS="0.5",
     )
     made.start()

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 
-from contract.proof.oracle import Definition, Evidence, definitions
+from contract.proof.oracle import Definition, Evidence, definitions, read_json
 from contract.proof.questions import Question, missing, questions
-from contract.proof.stage import Stage
+from contract.proof.resources import package
+from contract.proof.stage import Stage, open_stage
 from hypothesis import HealthCheck, settings
 
+from quanmin.base.cluster import Cluster
 from quanmin.base.problems import Problem
 
 # `make test-full` says so: all examples. What every run can pay is a part of them.
@@ -73,6 +76,15 @@ class Examination:
         except Exception as error:  # noqa: BLE001 - a fault is an answer too, and others remain
             return f"{question}: failed ({error!r})"
         return disagreement(str(question), found, question.sure, question.possible)
+
+
+@contextmanager
+def examined(postgres: Cluster) -> Iterator[Examination]:
+    """The package in a store of its own."""
+    resources = list(package())
+    with open_stage(postgres) as stage:
+        stage.put(resources)
+        yield Examination(stage, Evidence(read_json(raw) for _, _, raw in resources))
 
 
 def disagreement(asked: str, found: list[str], sure: Iterable[str], possible: Iterable[str]) -> str:

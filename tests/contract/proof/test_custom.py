@@ -6,20 +6,29 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Iterator
 
 import pytest
-from contract.proof.examination import IS_WHOLE, Examination, disagreement
+from contract.proof.examination import IS_WHOLE, Examination, disagreement, examined
 from contract.proof.oracle import Definition
 from contract.proof.stage import Stage
 from definitions import definition, index_all
 
+from quanmin.base.cluster import Cluster
 from quanmin.fhir.table import load_table
 
-pytestmark = [pytest.mark.shared, pytest.mark.slow, pytest.mark.xdist_group("oracle")]
+pytestmark = [pytest.mark.shared, pytest.mark.slow, pytest.mark.xdist_group("custom")]
 
 SEED = 20261122
 PARAMETERS = 60 if IS_WHOLE else 30
 VALUES = 2
+
+
+@pytest.fixture(scope="module")
+def examination(postgres: Cluster) -> Iterator[Examination]:
+    """One of this module's own, since it stores parameters among what is asked for."""
+    with examined(postgres) as made:
+        yield made
 
 
 def _chosen(examination: Examination) -> list[Definition]:

@@ -11,7 +11,7 @@ from contract.proof.linked import Paths
 from hypothesis import given
 from hypothesis import strategies as st
 
-pytestmark = [pytest.mark.shared, pytest.mark.slow, pytest.mark.xdist_group("filtered")]
+pytestmark = [pytest.mark.shared, pytest.mark.slow, pytest.mark.xdist_group("oracle")]
 
 
 @pytest.fixture(scope="module")
