@@ -24,10 +24,12 @@ from quanmin.records.store import Store
 from quanmin.records.walls import Walls
 from quanmin.terminology import TerminologyIndex, Terms
 from quanmin.trust import AccessLog, Guard, Notary, Witness, grant_projections
+from quanmin.trust.case_counts import CaseIndex
 from quanmin.trust.clocks import TaskClocks
 from quanmin.trust.due import DueIndex, DueKeeping, Planned
 from quanmin.trust.lifecycle.petition_index import lifecycle_projections
 from quanmin.trust.registers import InstitutionIndex, LicensedActs, PractitionerIndex
+from quanmin.workflow import notifiable
 
 START = 1_790_000_000_000_000
 IDENTITY_NUMBERS = "urn:oid:2.16.156.10011.1.3"
@@ -107,6 +109,7 @@ def open_guard(
         *beside,
         DueIndex(due, now),
         TaskClocks(context),
+        CaseIndex(context, notifiable.counted),
     ]
     store = Store(pool, context, now, projections, walls=walls)
     log = AccessLog(pool, open_notary(context), None if witness is None else Witness(witness))

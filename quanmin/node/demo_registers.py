@@ -58,6 +58,7 @@ _POSTS: Final = (
     ("demo-prevention", ("immunization", "infection_report"), "儿科"),
     ("demo-mental", ("mental_health",), ""),
     ("demo-cdc", ("immunization", "infection_report"), ""),
+    ("demo-supervisor", (), ""),
 )
 
 

@@ -40,6 +40,7 @@ _STAFF: Final[tuple[tuple[str, Role, Actor, str], ...]] = (
     ("demo-prevention", "public_health_worker", HOSPITALS[0], "儿科"),
     ("demo-mental", "public_health_worker", HOSPITALS[0], "神经内科"),
     ("demo-cdc", "public_health_worker", CENTRE, "传染病防制科"),
+    ("demo-supervisor", "supervisor", CENTRE, "免疫规划科"),
 )
 _IDENTITY_NUMBER: Final = re.compile(r"\d{17}[\dX]")
 
@@ -136,8 +137,8 @@ async def _open_accounts(
 ) -> Sequence[Actor]:
     """Accounts to sign in with, once, with their posts: of staff at the centre and a hospital, of
     whom one vaccinates and checks reports and one looks after severe mental disorders, of the
-    centre for disease control, of a resident, of a mother who acts for her child, and of the
-    security administrator. Whoever can read the node's folder can sign in as any of them.
+    centre for disease control, of a supervisor, of a resident, of a mother who acts for her child,
+    and of the security administrator. Whoever can read the node's folder can sign in as any.
     """
     kept = [shown for shown in places.accounts() if shown.secret]
     known = {shown.code for shown in kept}

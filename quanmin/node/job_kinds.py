@@ -16,12 +16,14 @@ from quanmin.records.reindexing import reindex_kind
 from quanmin.records.rewrapping import rewrap_kind
 from quanmin.records.rotating import rotate_kind
 from quanmin.trust import carry_on, due, is_errand
+from quanmin.trust.case_counts import CaseIndex, count_cases_kind
 from quanmin.trust.deciding.consents import ConsentIndex
 from quanmin.trust.deciding.regranting import regrant_kind
 from quanmin.trust.lifecycle.deletions import delete_found, delete_kind
 from quanmin.trust.lifecycle.incidents import count_kind, tell_kind
 from quanmin.trust.lifecycle.retention import find_kind
 from quanmin.trust.signatures import stamp_kind
+from quanmin.workflow import notifiable
 
 
 def kinds_of(node: Node) -> tuple[Kind, ...]:
@@ -59,7 +61,18 @@ def kinds_of(node: Node) -> tuple[Kind, ...]:
     finding = find_kind(guard.store.context, guard.now, found)
     consents = ConsentIndex(guard.people, guard.store.context)
     regranting = regrant_kind(consents, guard.store.context)
-    own = (regranting, reindexing, rewrapping, rotating, resealing, finding, delete_kind(guard))
+    counting = count_cases_kind(CaseIndex(guard.store.context, notifiable.counted),
+                                guard.store.context)  # fmt: skip
+    own = (
+        regranting,
+        counting,
+        reindexing,
+        rewrapping,
+        rotating,
+        resealing,
+        finding,
+        delete_kind(guard),
+    )
     stamping = stamp_kind(guard, node.actors, node.office)
     incidents = (count_kind(guard.now), tell_kind(guard.store.context, guard.now))
     lists = (

@@ -54,6 +54,7 @@ from quanmin.records.store import Store
 from quanmin.records.walls import Walls
 from quanmin.terminology import TerminologyIndex, Terms
 from quanmin.trust import AccessLog, Actors, Allowances, Guard, Witness, grant_projections
+from quanmin.trust.case_counts import CaseIndex
 from quanmin.trust.clocks import TaskClocks
 from quanmin.trust.due import DueIndex, DueKeeping
 from quanmin.trust.lifecycle.petition_index import lifecycle_projections
@@ -70,6 +71,7 @@ from quanmin.web import KitSettings, Text
 from quanmin.web import build as build_pages
 from quanmin.web.application import discover
 from quanmin.web.page_settings import load_boundaries
+from quanmin.workflow import notifiable
 from quanmin.workflow.outgoing import leaving_of
 from quanmin.workflow.plans import Keeper
 
@@ -279,6 +281,7 @@ def _projections(
         DueIndex(due, now),
         TaskClocks(context),
         Outgoing(settings.zone, leaving, now),
+        CaseIndex(context, notifiable.counted),
     )
 
 

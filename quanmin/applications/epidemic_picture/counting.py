@@ -10,25 +10,10 @@ from urllib.parse import urlencode
 
 import msgspec
 
-By = Literal["onset", "report"]
+from quanmin.trust.case_counts import By, Group, Sought
+
 Span = Literal["day", "week"]
-_WEEK = timedelta(days=7)
-
-
-class Case(msgspec.Struct, frozen=True):
-    """A reported case as it is counted; `reported` is None before it was sent."""
-
-    id: str
-    disease: str
-    onset: date
-    reported: date | None
-    area: str
-    case_class: str
-    state: str
-
-    def day(self, by: By) -> date | None:
-        """The day by which it is counted."""
-        return self.onset if by == "onset" else self.reported
+WEEK = timedelta(days=7)
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -40,6 +25,11 @@ class Asked(msgspec.Struct, frozen=True):
     span: Span
     since: date
     until: date
+
+    @property
+    def sought(self) -> Sought:
+        """Which cases are meant."""
+        return Sought(self.disease, self.area, self.by, self.since, self.until)
 
     def address(self, path: str, **changes: str) -> str:
         """The address of a page that asks for the same but for some changes."""
@@ -55,7 +45,7 @@ def begin_of(day: date, span: Span) -> date:
 
 def spans(since: date, until: date, span: Span) -> list[date]:
     """Every day or week from one day to another, both included, empty ones too."""
-    step = timedelta(days=1) if span == "day" else _WEEK
+    step = timedelta(days=1) if span == "day" else WEEK
     found, at = [], begin_of(since, span)
     while at <= until:
         found.append(at)
@@ -63,20 +53,18 @@ def spans(since: date, until: date, span: Span) -> list[date]:
     return found
 
 
-def within(cases: Iterable[Case], since: date, until: date, by: By) -> list[Case]:
-    """The cases whose day lies from one day to another, both included."""
-    return [case for case in cases if (day := case.day(by)) and since <= day <= until]
-
-
-def curve(cases: Iterable[Case], days: Sequence[date], span: Span, by: By) -> dict[str, list[int]]:
+def curve(groups: Iterable[Group], days: Sequence[date], span: Span) -> dict[str, list[int]]:
     """The numbers by class of case, one for each of the days."""
-    counted = Counter(
-        (case.case_class, begin_of(day, span)) for case in cases if (day := case.day(by))
-    )
+    counted: Counter[tuple[str, date]] = Counter()
+    for one in groups:
+        counted[one.case_class, begin_of(one.day, span)] += one.number
     classes = sorted({case_class for case_class, _ in counted})
     return {one: [counted[one, day] for day in days] for one in classes}
 
 
-def areas(cases: Iterable[Case]) -> dict[str, int]:
+def areas(groups: Iterable[Group]) -> dict[str, int]:
     """The numbers by area of residence."""
-    return dict(Counter(case.area for case in cases))
+    counted: Counter[str] = Counter()
+    for one in groups:
+        counted[one.area] += one.number
+    return dict(counted)

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any, Final
 
 from starlette.responses import Response
 
-from quanmin.applications.epidemic_picture.counting import (
-    Asked,
-    Case,
-    areas,
-    curve,
-    spans,
-    within,
-)
+from quanmin.applications.epidemic_picture.counting import Asked, areas, curve, spans
 from quanmin.base.problems import Malformed
-from quanmin.fhir.json import Json, decode
+from quanmin.trust.case_counts import CaseCounts, Counted, Group
 from quanmin.trust.registers import Wanted
 from quanmin.web import Access, DeclaredRecords, Visit, page
 from quanmin.web.cases import asking
@@ -25,41 +18,41 @@ from quanmin.web.charts import Series, bar_chart
 from quanmin.web.forms import Cell, Field
 from quanmin.web.maps import Area, area_map
 from quanmin.web.route import Charge
-from quanmin.web.tables import Heading, Table, known, table
-from quanmin.workflow.notifiable import WORKFLOW, day_of, disease_of, diseases, fact, state_of
+from quanmin.web.tables import Heading, Row, Table, known, place_numbers, table
+from quanmin.workflow.notifiable import area_of_centre, counted_codes, diseases
 
 STAFF: Final = Access(
     frozenset({"public_health_worker"}),
     Charge(frozenset({"infection_report", "head"}), frozenset({"public_health_worker"})),
 )
-_PORTION: Final = 500
-# More than a picture is made of while somebody waits: a shorter time or one disease is asked for.
-_CASES_MAX: Final = 20_000
+WEEKS: Final = "/epidemic/weeks"
+"""Where those are sent on to who see no case."""
+_OPEN: Final = Access(frozenset({"public_health_worker", "supervisor"}), STAFF.charge)
 _DAYS: Final = 56
 _DAYS_MAX: Final = 366
-_OVER: Final = frozenset({"merged", "withdrawn"})
-_NOT_COUNTED: Final = frozenset({"carrier", "positive"})
 
 
-@page("/epidemic", access=STAFF)
+@page("/epidemic", access=_OPEN)
 async def picture(visit: Visit, records: DeclaredRecords) -> Response:
     """The curve and the map, each number with a link to its cases."""
+    if visit.actor is not None and not STAFF.admits(visit.actor.role):
+        return visit.go(WEEKS)
     asked, say = _asked(visit), visit.say
-    cases = await cases_of(records, asked)
+    groups = await groups_of(records, asked)
     days = spans(asked.since, asked.until, asked.span)
     classes = _classes(visit)
     lines = [
         Series(classes.get(one, one), numbers)
-        for one, numbers in curve(cases, days, asked.span, asked.by).items()
+        for one, numbers in curve(groups, days, asked.span).items()
     ]
     names = await names_of(visit, records)
-    counted = areas(cases)
+    counted = areas(groups)
     tiles = [Area(code, names.get(code, code), counted.get(code, 0))
              for code in sorted(names.keys() | counted.keys()) if code]  # fmt: skip
     return visit.page(
         "epidemic_picture/picture.html",
         fields=_fields(visit, asked),
-        total=len(cases),
+        total=sum(one.number for one in groups),
         cases=asked.address("/epidemic/cases"),
         signals="/epidemic/signals",
         figures=[
@@ -78,7 +71,7 @@ async def counts(visit: Visit, records: DeclaredRecords) -> Table:
     """The numbers of the curve, by class of case."""
     asked, say = _asked(visit), visit.say
     days = spans(asked.since, asked.until, asked.span)
-    found = curve(await cases_of(records, asked), days, asked.span, asked.by)
+    found = curve(await groups_of(records, asked), days, asked.span)
     step, classes = timedelta(days=0 if asked.span == "day" else 6), _classes(visit)
     rows = [
         [
@@ -99,7 +92,7 @@ async def counts(visit: Visit, records: DeclaredRecords) -> Table:
 async def by_area(visit: Visit, records: DeclaredRecords) -> Table:
     """The numbers of the map."""
     asked, say = _asked(visit), visit.say
-    counted, names = areas(await cases_of(records, asked)), await names_of(visit, records)
+    counted, names = areas(await groups_of(records, asked)), await names_of(visit, records)
     rows = [
         [
             Cell(code),
@@ -108,7 +101,7 @@ async def by_area(visit: Visit, records: DeclaredRecords) -> Table:
         ]
         for code, number in sorted(counted.items())
     ]
-    headings = [Heading(say("Area")), Heading(say("Centre")), Heading(say("Cases"))]
+    headings = [Heading(say("Area")), Heading(say("Name")), Heading(say("Cases"))]
     return Table(title=say("Cases by area of residence"), headings=headings,
                  fetch=known(rows, headings, ""), filters=_fields(visit, asked))  # fmt: skip
 
@@ -117,21 +110,29 @@ async def by_area(visit: Visit, records: DeclaredRecords) -> Table:
 async def rows(visit: Visit, records: DeclaredRecords) -> Table:
     """The cases behind a number."""
     asked, say, classes = _asked(visit), visit.say, _classes(visit)
-    found = await cases_of(records, asked)
-    cells = [
-        [
-            Cell(diseases()[one.disease].told(visit.language), f"/infectious/{one.id}"),
-            Cell(f"{one.onset}", is_number=True),
-            Cell(f"{one.reported or ''}", is_number=True),
-            Cell(one.area),
-            Cell(classes.get(one.case_class, one.case_class)),
-        ]
-        for one in sorted(found, key=lambda one: (one.onset, one.id))
-    ]
+
+    async def fetch(after: str, count: int) -> list[Row]:
+        day, key = place_numbers(after)
+        start = (date.fromordinal(min(day, date.max.toordinal()) or 1), key) if after else None
+        desk = records.desk(CaseCounts)
+        found = await desk.listed(asked.sought, counted_codes(), after=start, count=count)
+        return [Row(_cells(visit, one, classes), f"{at.toordinal()}.{rid}")
+                for one, (at, rid) in found]  # fmt: skip
+
     words = (say("Disease"), say("Onset"), say("Reported"), say("Area"), say("Class"))
-    headings = [Heading(one) for one in words]
-    return Table(title=say("Cases"), headings=headings, fetch=known(cells, headings, ""),
+    return Table(title=say("Cases"), headings=[Heading(one) for one in words], fetch=fetch,
                  filters=_fields(visit, asked))  # fmt: skip
+
+
+def _cells(visit: Visit, one: Counted, classes: Mapping[str, str]) -> list[Cell]:
+    told = one.told
+    return [
+        Cell(diseases()[told.disease].told(visit.language), f"/infectious/{one.id}"),
+        Cell(f"{told.onset}", is_number=True),
+        Cell(f"{told.reported or ''}", is_number=True),
+        Cell(told.area),
+        Cell(classes.get(told.case_class, told.case_class)),
+    ]
 
 
 def _rows_of(asked: Asked, since: date, until: date, number: int) -> str:
@@ -139,51 +140,21 @@ def _rows_of(asked: Asked, since: date, until: date, number: int) -> str:
     return asked.address("/epidemic/cases", **changes) if number else ""
 
 
-async def cases_of(records: DeclaredRecords, asked: Asked) -> list[Case]:
-    """The cases that the address asks for, as far as the visitor sees them. Raises Malformed for
-    more than a picture is made of.
+async def groups_of(records: DeclaredRecords, asked: Asked) -> list[Group]:
+    """The cases that the address asks for by disease, class, area and day, as far as the visitor
+    sees them.
     """
-    found: list[Case] = []
-    cursor: str | None = None
-    # A card is begun on or after the day of its onset.
-    pairs = (("code", f"{WORKFLOW}|infectious_report"), ("authored-on", f"ge{asked.since}"))
-    read = 0
-    while True:
-        hits = await records.find("Task", *pairs, count=_PORTION, cursor=cursor)
-        read += len(hits.matches)
-        found += _counted(decode(stored.body or b"{}") for stored in hits.matches)
-        cursor = hits.next
-        if cursor is None:
-            break
-        if read >= _CASES_MAX:
-            raise Malformed(f"there are more than {_CASES_MAX} cards: ask for a later beginning")
-    return [
-        case
-        for case in within(found, asked.since, asked.until, asked.by)
-        if asked.disease in {"", case.disease} and case.area.startswith(asked.area)
-    ]
-
-
-def _counted(tasks: Iterator[Json]) -> Iterator[Case]:
-    for task in tasks:
-        state, case_class, disease = state_of(task), fact(task, "class"), disease_of(task)
-        onset = day_of(task, "onset")
-        # Carriers and positive tests are reported and are no cases of the disease.
-        if state in _OVER or case_class in _NOT_COUNTED or not onset or disease not in diseases():
-            continue
-        reported = day_of(task, "sent")
-        yield Case(task["id"], disease, onset, reported,
-                   fact(task, "area"), case_class, state)  # fmt: skip
+    return await records.desk(CaseCounts).groups(asked.sought, counted_codes())
 
 
 async def names_of(visit: Visit, records: DeclaredRecords) -> Mapping[str, str]:
-    """The counties of the visitor's area, by division, named by their centres."""
+    """The counties of the visitor's area, by division, called as in the names of their centres."""
     region = (await asking(visit)).actor.place.region
     while region.endswith("00"):  # a city or a province has all below it
         region = region.removesuffix("00")
     wanted = Wanted(state="active", level="county", kind="J", region=region)
     found = await records.institutions(None, wanted, count=200) if region else ()
-    return {one.region: one.name for one in found}
+    return {one.region: area_of_centre(one.name) for one in found}
 
 
 def _asked(visit: Visit) -> Asked:
@@ -191,13 +162,11 @@ def _asked(visit: Visit) -> Asked:
     until = day_asked(visit, "until", visit.today)
     since = day_asked(visit, "since", until - timedelta(days=_DAYS - 1))
     by, span = visit.asked("by") or "onset", visit.asked("span") or "day"
-    disease, area = visit.asked("disease"), visit.asked("area")
+    disease, area = disease_asked(visit), visit.asked("area")
     if not timedelta(0) <= until - since < timedelta(days=_DAYS_MAX):
         raise Malformed(f"ask for 1 to {_DAYS_MAX} days, the first before the last")
     if by not in {"onset", "report"} or span not in {"day", "week"}:
         raise Malformed("`by` is onset or report, `span` is day or week")
-    if disease and disease not in diseases():
-        raise Malformed("`disease` is the code of a notifiable disease, as the list has it")
     if area and not (area.isascii() and area.isdigit() and len(area) <= 6):
         raise Malformed("`area` is a division of GB/T 2260, or its first digits")
     return Asked(disease, area, "onset" if by == "onset" else "report",
@@ -212,11 +181,25 @@ def day_asked(visit: Visit, name: str, usual: date) -> date:
         raise Malformed(f"`{name}` is a day, as 2026-03-01") from None
 
 
+def disease_field(visit: Visit, disease: str) -> Field:
+    """By which disease is asked."""
+    listed = [(code, one.told(visit.language)) for code, one in diseases().items()]
+    choices = [("", visit.say("All")), *listed]
+    return Field("disease", visit.say("Disease"), "select", disease, choices)
+
+
+def disease_asked(visit: Visit) -> str:
+    """The disease of the address; "" for all. Raises Malformed for what is none."""
+    disease = visit.asked("disease")
+    if disease and disease not in diseases():
+        raise Malformed("`disease` is the code of a notifiable disease, as the list has it")
+    return disease
+
+
 def _fields(visit: Visit, asked: Asked) -> list[Field]:
     say = visit.say
-    listed = [(code, one.told(visit.language)) for code, one in diseases().items()]
     return [
-        Field("disease", say("Disease"), "select", asked.disease, [("", say("All")), *listed]),
+        disease_field(visit, asked.disease),
         Field("area", say("Area"), value=asked.area, hint=say("Digits of GB/T 2260"), length_max=6),
         Field("by", say("Counted by"), "select", asked.by,
               [("onset", say("Onset")), ("report", say("Report"))]),

@@ -2,39 +2,30 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections import Counter
 from collections.abc import Iterable
 from datetime import date, timedelta
-from functools import cache
-from importlib.resources import files
-from math import exp, lgamma, log, log1p
 from typing import Any, Final
 
 import msgspec
 
-from quanmin.applications.epidemic_picture.counting import Asked, Case
-from quanmin.applications.epidemic_picture.pages import STAFF, cases_of, day_asked, names_of
+from quanmin.applications.epidemic_picture.counting import Asked
+from quanmin.applications.epidemic_picture.pages import (
+    STAFF,
+    day_asked,
+    disease_asked,
+    disease_field,
+    groups_of,
+    names_of,
+)
+from quanmin.trust.case_counts import Group
 from quanmin.web import DeclaredRecords, Visit
 from quanmin.web.forms import Cell, Field
 from quanmin.web.tables import Heading, Table, known, table
 from quanmin.workflow.notifiable import diseases, table_on
+from quanmin.workflow.notifiable.unusual import Numbers, chance_of, numbers
 
 SIGNALS: Final = "/epidemic/signals"
-
-
-class Numbers(msgspec.Struct, frozen=True):
-    """What `definitions/notifiable/signals.toml` says."""
-
-    days: int
-    left_out: int
-    times: int
-    false_alarms: float
-
-    @property
-    def span(self) -> timedelta:
-        """All days that are counted or left out, but the last."""
-        return timedelta(days=self.days * (1 + self.times) + self.left_out - 1)
 
 
 class Signal(msgspec.Struct, frozen=True):
@@ -49,27 +40,7 @@ class Signal(msgspec.Struct, frozen=True):
     chance: float
 
 
-@cache
-def numbers() -> Numbers:
-    """When more than usual is a signal."""
-    file = files("quanmin.definitions").joinpath("notifiable", "signals.toml")
-    return msgspec.convert(tomllib.loads(file.read_text("utf-8")), Numbers)
-
-
-def chance_of(number: int, before: int, times: int) -> float:
-    """How likely so many cases or more are, given all of both times, where each falls on a day by
-    chance: the binomial distribution, whatever the unknown rate is.
-    """
-    every, share = number + before, 1 / (times + 1)
-
-    def exactly(n: int) -> float:  # by logarithms: the ways to choose of thousands fit no float
-        ways = lgamma(every + 1) - lgamma(n + 1) - lgamma(every - n + 1)
-        return exp(ways + n * log(share) + (every - n) * log1p(-share))
-
-    return min(1.0, sum(map(exactly, range(number, every + 1))))
-
-
-def signals_of(cases: Iterable[Case], until: date, by: Numbers) -> tuple[list[Signal], int]:
+def signals_of(groups: Iterable[Group], until: date, by: Numbers) -> tuple[list[Signal], int]:
     """The signals on a day by the days of report, the clearest first, and of how many pairs of a
     disease and an area there was anything to compare. One case of what is met by the measures of
     class A is a signal.
@@ -78,13 +49,11 @@ def signals_of(cases: Iterable[Case], until: date, by: Numbers) -> tuple[list[Si
     early = late - timedelta(days=by.left_out)
     now: Counter[tuple[str, str]] = Counter()
     before: Counter[tuple[str, str]] = Counter()
-    for one in cases:
-        if one.reported is None or one.reported > until:
-            continue
-        if one.reported > late:
-            now[one.disease, one.area] += 1
-        elif early - timedelta(days=by.days * by.times) < one.reported <= early:
-            before[one.disease, one.area] += 1
+    for one in groups:
+        if late < one.day <= until:
+            now[one.disease, one.area] += one.number
+        elif early - timedelta(days=by.days * by.times) < one.day <= early:
+            before[one.disease, one.area] += one.number
     law = table_on(until)
     found = []
     for (disease, area), number in now.items():
@@ -100,11 +69,11 @@ def signals_of(cases: Iterable[Case], until: date, by: Numbers) -> tuple[list[Si
 async def signals(visit: Visit, records: DeclaredRecords) -> Table:
     """Where more cases were reported than usual; each number leads to its cases."""
     say, by, until = visit.say, numbers(), day_asked(visit, "until", visit.today)
-    asked = Asked("", "", "report", "day", until - by.span, until)
-    found, compared = signals_of(await cases_of(records, asked), until, by)
+    asked = Asked(disease_asked(visit), "", "report", "day", until - by.span, until)
+    found, compared = signals_of(await groups_of(records, asked), until, by)
     names = await names_of(visit, records)
     rows = [_cells(visit, asked, one, names.get(one.area, "")) for one in found]
-    words = (say("Disease"), say("Area"), say("Centre"), say("Cases"), say("Usual"), say("Chance"))
+    words = (say("Disease"), say("Area"), say("Name"), say("Cases"), say("Usual"), say("Chance"))
     headings = [Heading(one) for one in words]
     told = {
         "days": by.days,
@@ -118,7 +87,10 @@ async def signals(visit: Visit, records: DeclaredRecords) -> Table:
         % told,
         headings=headings,
         fetch=known(rows, headings, ""),
-        filters=[Field("until", say("Until"), "date", f"{until}")],
+        filters=[
+            disease_field(visit, asked.disease),
+            Field("until", say("Until"), "date", f"{until}"),
+        ],
         empty=say("Nowhere more than usual."),
         actions=[(say("Epidemic curve and map"), "/epidemic")],
     )  # fmt: skip

@@ -6,15 +6,17 @@ from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from quanmin.applications.mental_register.counting import counted, suppressed
+from quanmin.applications.mental_register.counting import counted
 from quanmin.base.problems import Malformed
 from quanmin.fhir.json import Json, decode
 from quanmin.trust import Hits
 from quanmin.trust.due import Asked
+from quanmin.trust.small_groups import least, suppressed
 from quanmin.web import DeclaredRecords, Visit, Work
 from quanmin.web.due_lists import due_table
 from quanmin.web.forms import Cell, Field
 from quanmin.web.mental_health import HOME, STAFF
+from quanmin.web.small_groups import small_groups_told, told_figure
 from quanmin.web.tables import Heading, Table, known, searched, table
 from quanmin.workflow.mental import (
     CLASSES,
@@ -23,7 +25,6 @@ from quanmin.workflow.mental import (
     PROGRAMME,
     coded,
     norm,
-    number,
     township_of,
     word,
 )
@@ -124,32 +125,27 @@ def series_word(visit: Visit, series: str) -> str:
 @table(f"{HOME}/counts", access=STAFF, name="mental-health-counts")
 async def counts(visit: Visit, records: DeclaredRecords) -> Table:
     """How many are followed up, by township and grade; small groups are not told in figures."""
-    say, least, grades = visit.say, number("group_least"), ["", *norm()["grade"]]
+    say, grades = visit.say, ["", *norm()["grade"]]
     told = [(township_of(one), coded(one.get("category", []), DANGER))
             for one in await _all(records)]  # fmt: skip
     rows = []
     for township, numbers in counted(told, grades).items():
-        shown, total = suppressed(numbers, least)
+        shown, total = suppressed(numbers, least())
         cells = [
-            Cell(_figure(one, least), _rows(township, grade) if held else "")
+            Cell(told_figure(one), _rows(township, grade) if held else "")
             for grade, one, held in zip(grades, shown, numbers, strict=True)
         ]
-        whole = Cell(_figure(total, least), _rows(township))
+        whole = Cell(told_figure(total), _rows(township))
         rows.append([Cell(township or say("not told")), whole, *cells])
     headings = [Heading(say("Township")), Heading(say("In all")), Heading(say("not visited yet")),
                 *(Heading(one) for one in grades[1:])]  # fmt: skip
     return Table(
         title=say("Severe mental disorders by township and grade of danger"),
-        lead=say("Groups of fewer than %(n)s are not told in figures, nor is what gives them away.")
-        % {"n": least},
+        lead=small_groups_told(visit),
         headings=headings,
         fetch=known(rows, headings, ""),
         empty=say("Nobody is registered."),
     )
-
-
-def _figure(number_: int | None, least: int) -> str:
-    return f"<{least}" if number_ is None else str(number_)
 
 
 def _rows(township: str, grade: str | None = None) -> str:

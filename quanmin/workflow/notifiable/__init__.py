@@ -8,6 +8,8 @@ from quanmin.workflow.notifiable.cards import (
     Card,
     addressed_to,
     card_of,
+    counted,
+    counted_codes,
     day_of,
     diagnosis,
     disease_of,
@@ -26,6 +28,7 @@ from quanmin.workflow.notifiable.cards import (
     told,
 )
 from quanmin.workflow.notifiable.diseases import (
+    area_of_centre,
     diseases,
     duplicate_days,
     guardian_up_to,
@@ -45,7 +48,10 @@ __all__ = [
     "WORKFLOW",
     "Card",
     "addressed_to",
+    "area_of_centre",
     "card_of",
+    "counted",
+    "counted_codes",
     "day_of",
     "diagnosis",
     "disease_of",

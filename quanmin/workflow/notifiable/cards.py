@@ -12,6 +12,7 @@ import msgspec
 
 from quanmin.base.problems import Invalid
 from quanmin.fhir.json import Json
+from quanmin.trust.case_counts import Codes, Told
 from quanmin.workflow.forms import Option, Words
 from quanmin.workflow.notifiable.diseases import (
     SUBTYPES,
@@ -33,6 +34,10 @@ _RECEIPT: Final = "https://quanmin.example/fhir/sid/infectious-receipt"
 _CLASS: Final = "https://quanmin.example/fhir/CodeSystem/infection-case-class"
 CLASSES: Final = frozenset({"suspected", "clinical", "confirmed", "carrier", "positive"})
 """Which cases there are: two are no cases of the disease."""
+_LABEL: Final = (WORKFLOW, "infectious_report")
+_OVER: Final = frozenset({"merged", "withdrawn"})
+_NO_CASES: Final = frozenset({"carrier", "positive"})
+_DIVISION_LENGTH: Final = 6
 _CODE: Final = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 _REPORTABLE: Final = {"system": "urn:quanmin:reportable", "code": "infectious"}
 _CODING: Final = ("system", "code", "display")
@@ -130,6 +135,30 @@ def head_of(card: Card, response: str, addressed: Sequence[str], sent: str = "")
         ],
         "meta": {"security": labels(card, addressed)},
     }
+
+
+def counted(task: Json) -> Told | None:
+    """What of a case is counted; None of what is none: of another workflow, withdrawn or merged, a
+    carrier or a positive test, which are reported and are no cases of the disease.
+    """
+    security = (task.get("meta") or {}).get("security") or ()
+    codes = (task.get("code") or {}).get("coding") or ()
+    is_card = all(
+        any((one.get("system"), one.get("code")) == _LABEL for one in held)
+        for held in (security, codes)
+    )
+    disease, case_class, onset = disease_of(task), fact(task, "class"), day_of(task, "onset")
+    is_over = state_of(task) in _OVER or case_class not in CLASSES - _NO_CASES
+    if not is_card or is_over or onset is None or disease not in diseases():
+        return None
+    area = fact(task, "area")
+    is_division = len(area) == _DIVISION_LENGTH and area.isascii() and area.isdigit()
+    return Told(disease, case_class, area if is_division else "", onset, day_of(task, "sent"))
+
+
+def counted_codes() -> Codes:
+    """The diseases and classes of which cases are counted."""
+    return Codes(frozenset(diseases()), CLASSES - _NO_CASES)
 
 
 def labels(card: Card, addressed: Sequence[str]) -> list[dict[str, str]]:

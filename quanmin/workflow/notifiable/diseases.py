@@ -155,6 +155,15 @@ def guardian_up_to() -> int:
     return age
 
 
+def area_of_centre(name: str) -> str:
+    """What a county is called, by the name of its centre for disease control; the whole name where
+    it does not end as those of centres do.
+    """
+    ends: list[str] = _raw("norm.toml")["centre"]["ends"]
+    end = next((one for one in ends if name.endswith(one) and name != one), "")
+    return name.removesuffix(end)
+
+
 def _plain(code: str) -> str:
     return code.strip().upper().replace(".", "")
 

@@ -74,7 +74,9 @@ async def test_somebody_is_registered_visited_and_ended(county: Clinic, pages: S
     listed = said(await keeper.get("/mental-health?grade=1"))
     assert "Schizophrenia" in listed
     assert "Nobody is registered." in said(await keeper.get("/mental-health?grade=2"))
-    assert "<5" in said(await keeper.get("/mental-health/counts"))
+    assert "* stands for fewer than 5" in said(await keeper.get("/mental-health/counts"))
+    sheet = (await keeper.get("/mental-health/counts.csv")).text
+    assert re.search(r"青镇,\*,", sheet), sheet
     rows = said(await keeper.get("/mental-health/rows?township=青镇&grade=1"))
     assert "张伟" in rows
     planned = said(await keeper.get("/mental-health/due?status=planned"))

@@ -8,18 +8,18 @@ from math import exp, factorial
 import pytest
 
 from quanmin.applications.epidemic_picture.counting import (
-    Case,
     areas,
     begin_of,
     curve,
     spans,
-    within,
 )
-from quanmin.applications.epidemic_picture.signals import chance_of, numbers, signals_of
+from quanmin.applications.epidemic_picture.signals import signals_of
+from quanmin.trust.case_counts import Group
+from quanmin.workflow.notifiable.unusual import chance_of, numbers
 
 
-def case(onset: date, reported: date | None = None, area: str = "580101", kind: str = "x") -> Case:
-    return Case("t", "measles", onset, reported, area, kind, "confirmed")
+def group(day: date, area: str = "580101", kind: str = "x", number: int = 1) -> Group:
+    return Group("measles", kind, area, day, number)
 
 
 def test_a_week_begins_on_monday_over_the_end_of_a_year() -> None:
@@ -34,23 +34,13 @@ def test_a_week_begins_on_monday_over_the_end_of_a_year() -> None:
 
 def test_days_without_a_case_stand_in_the_curve() -> None:
     days = spans(date(2026, 3, 1), date(2026, 3, 3), "day")
-    found = [case(date(2026, 3, 1)), case(date(2026, 3, 3)), case(date(2026, 3, 3), kind="y")]
-    assert curve(found, days, "day", "onset") == {"x": [1, 0, 1], "y": [0, 0, 1]}
-
-
-def test_what_was_not_sent_yet_is_not_counted_by_its_report() -> None:
-    sent, waiting = case(date(2026, 3, 1), date(2026, 3, 2)), case(date(2026, 3, 1))
-    first, last = date(2026, 3, 1), date(2026, 3, 2)
-    assert within([sent, waiting], first, last, "report") == [sent]
-    assert within([sent, waiting], first, date(2026, 3, 1), "report") == []
-    assert within([sent, waiting], first, first, "onset") == [sent, waiting]
-    assert within([sent, waiting], date(2026, 3, 2), last, "onset") == []
+    found = [group(date(2026, 3, 1)), group(date(2026, 3, 3)), group(date(2026, 3, 3), kind="y")]
+    assert curve(found, days, "day") == {"x": [1, 0, 1], "y": [0, 0, 1]}
 
 
 def test_areas_are_those_of_residence() -> None:
-    assert areas([case(date(2026, 3, 1)), case(date(2026, 3, 1), area="580102")]) == {
-        "580101": 1, "580102": 1,
-    }  # fmt: skip
+    found = [group(date(2026, 3, 1), number=2), group(date(2026, 3, 1), area="580102")]
+    assert areas([*found, group(date(2026, 3, 2))]) == {"580101": 3, "580102": 1}
 
 
 # ---- more than usual -----------------------------------------------------------------------------
@@ -58,11 +48,8 @@ def test_areas_are_those_of_residence() -> None:
 TODAY, DAY = date(2026, 3, 31), timedelta(days=1)
 
 
-def reported(*days_ago: int, disease: str = "measles", area: str = "580101") -> list[Case]:
-    return [
-        Case("t", disease, TODAY, TODAY - one * DAY, area, "confirmed", "confirmed")
-        for one in days_ago
-    ]
+def reported(*days_ago: int, disease: str = "measles", area: str = "580101") -> list[Group]:
+    return [Group(disease, "confirmed", area, TODAY - one * DAY, 1) for one in days_ago]
 
 
 def test_the_chance_is_that_of_the_binomial_distribution() -> None:

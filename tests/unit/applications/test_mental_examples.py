@@ -4,7 +4,6 @@ counts that give nobody away.
 
 from __future__ import annotations
 
-import itertools
 from datetime import date
 from importlib.resources import files
 
@@ -12,7 +11,7 @@ import pytest
 from planning import facts, item_of
 
 from quanmin.applications.mental_health.keeping import judged
-from quanmin.applications.mental_register.counting import counted, suppressed
+from quanmin.applications.mental_register.counting import counted
 from quanmin.fhir.json import decode
 from quanmin.fhir.validation import validate
 from quanmin.web.application import discover
@@ -157,21 +156,6 @@ def test_the_clocks_of_the_workflow_are_those_of_the_norm() -> None:
     )
     assert workflow is not None
     assert {one.after for one in workflow.timers.values() if one.after} == {"P14D"}
-
-
-def test_no_small_group_is_told_nor_can_be_worked_out() -> None:
-    assert suppressed([0, 5, 6], 5) == ([0, 5, 6], 11)
-    assert suppressed([0, 4, 0], 5) == ([0, None, 0], None)
-    assert suppressed([0, 4, 6, 9], 5) == ([0, None, None, 9], 19)
-    assert suppressed([1, 1, 6, 9], 5) == ([None, None, None, 9], 17)
-    for numbers in itertools.product(range(8), repeat=3):
-        shown, total = suppressed(numbers, 5)
-        hidden = [held for held, one in zip(numbers, shown, strict=True) if one is None]
-        assert all(one is None or one == 0 or one >= 5 for one in shown)
-        assert total in {None, sum(numbers)}
-        if hidden and total is not None:
-            assert len(hidden) > 1
-            assert sum(hidden) >= 5
 
 
 def test_counts_are_by_township_and_grade() -> None:

@@ -1,0 +1,19 @@
+-- Cases of what the law has reported, as they are counted: kept by the transaction that writes the
+-- case. Disease and class are keyed, as in every index. The area is the county of residence, which
+-- for most is that of the institution whose row the case is: it tells little more than that row.
+create table trust.counted_case (
+    task bigint primary key,
+    disease bigint not null,
+    class bigint not null,
+    area int not null,
+    onset date not null,
+    reported date
+);
+create index counted_case_onset on trust.counted_case (onset, task);
+create index counted_case_reported on trust.counted_case (reported, task)
+    where reported is not null;
+
+-- Those that were written before are read once by a job (140: Task). A new node has none.
+insert into jobs.job (kind, owner, payload, once)
+select 'count-cases', 'node', '{}', 'count-cases'
+where exists (select from records.record where type = 140);
