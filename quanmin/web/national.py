@@ -139,7 +139,7 @@ async def revision(
     head = notifiable.head_of(
         card, notifiable.card_of(task), addressed, notifiable.fact(task, "sent")
     )
-    limit = notifiable.hours(is_managed_as_a=card.is_managed_as_a).review
+    limit = card.limits.review
     return {
         "recorded": [_put(changed)],
         "head": head,

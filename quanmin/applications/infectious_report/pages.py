@@ -81,7 +81,7 @@ async def card(visit: Visit, records: DeclaredRecords) -> Response:
         security = notifiable.labels(said, [*notifiable.addressed_to(task), centre.code])
         owner = {"owner": as_owner(centre), "requester": task.get("owner")}
         head, recorded = {**owner, "meta": {"security": security}}, [relabelled(response, security)]
-    limit = notifiable.hours(is_managed_as_a=said.is_managed_as_a).review
+    limit = said.limits.review
     clocks = {"review": notifiable.until(now, limit)} if step in _REVIEWED else {}
     words = visit.sent.get("words", "")
     await case.take(step, words=words, head=head, recorded=recorded, clocks=clocks)

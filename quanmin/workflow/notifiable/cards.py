@@ -17,6 +17,8 @@ from quanmin.workflow.forms import Option, Words
 from quanmin.workflow.notifiable.diseases import (
     SUBTYPES,
     SYSTEM,
+    Haste,
+    Hours,
     diseases,
     hours,
     is_icd10,
@@ -59,6 +61,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     birth: str = ""
     document: str = ""
     imported: bool = False
+    outbreak: bool = False
 
     @property
     def person(self) -> str:
@@ -75,15 +78,26 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
         return table is not None and table.is_managed_as_a(self.disease, self.subtype)
 
     @property
+    def limits(self) -> Hours:
+        """Within how many hours it is sent and reviewed."""
+        others: Haste = "outbreaks" if self.outbreak else "others"
+        return hours("measures_of_a" if self.is_managed_as_a else others)
+
+    @property
     def hours(self) -> int:
         """Within how many hours of the diagnosis it is sent."""
-        return hours(is_managed_as_a=self.is_managed_as_a).report
+        return self.limits.report
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether it goes before others."""
+        return self.is_managed_as_a or self.outbreak
 
     @property
     def is_notifiable(self) -> bool:
         """Whether the law had the disease reported on the day of the diagnosis."""
         table = table_on(self.diagnosed.date()) if self.diagnosed else None
-        return table is not None and self.disease in table.classes
+        return table is not None and table.has(self.disease)
 
     @property
     def subtype_fits(self) -> bool:
@@ -111,6 +125,7 @@ def read_card(said: Mapping[str, Any], zone: tzinfo) -> Card:
         birth=str(said.get("birth") or ""),
         document=str(said.get("document") or ""),
         imported=said.get("imported") is True,
+        outbreak=said.get("outbreak") is True,
     )
 
 
@@ -127,7 +142,7 @@ def head_of(card: Card, response: str, addressed: Sequence[str], sent: str = "")
     }
     return {
         "focus": {"reference": response},
-        "priority": "stat" if card.is_managed_as_a else "routine",
+        "priority": "stat" if card.is_urgent else "routine",
         "reasonCode": {"coding": coded},
         "groupIdentifier": {"system": _PERSON, "value": card.person},
         "input": [
@@ -315,7 +330,7 @@ def options(url: str, day: date) -> list[Option] | None:
     return [
         Option("valueCoding", one.coding(), Words(one.zh, {"en": one.en}))
         for one in listing().values()
-        if table is not None and (one.of or one.code) in table.classes
+        if table is not None and table.has(one.of or one.code)
     ]
 
 

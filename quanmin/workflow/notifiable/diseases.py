@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 Class = Literal["A", "B", "C"]
+Haste = Literal["measures_of_a", "outbreaks", "others"]
 SYSTEM: Final = "https://quanmin.example/fhir/CodeSystem/notifiable-disease"
 _ICD10: Final = ("icd-10", "icd10", "icd/release/10", "2.16.156.10011.2.3.3.11")
 SUBTYPES: Final = "https://quanmin.example/fhir/CodeSystem/notifiable-subtype"
@@ -39,7 +40,7 @@ class Disease(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 class Table(msgspec.Struct, frozen=True):
     """The diseases of one version of the law, by class, from a day on. `as_a` are those of class B
-    that are met by the measures of class A.
+    that are met by the measures of class A; what is `beside` the classes is reported like these.
     """
 
     effective: date
@@ -47,10 +48,16 @@ class Table(msgspec.Struct, frozen=True):
     as_a: frozenset[str]
     has_subtypes: bool
     classes: Mapping[str, Class]
+    beside: frozenset[str] = frozenset()
+
+    def has(self, disease: str) -> bool:
+        """Whether the disease is reported."""
+        return disease in self.classes or disease in self.beside
 
     def is_managed_as_a(self, disease: str, subtype: str = "") -> bool:
-        """Whether the measures of class A are taken."""
-        return self.classes.get(disease) == "A" or not self.as_a.isdisjoint({disease, subtype})
+        """Whether it is reported and reviewed by the measures of class A."""
+        of_a = self.as_a | self.beside
+        return self.classes.get(disease) == "A" or not of_a.isdisjoint({disease, subtype})
 
 
 class Hours(msgspec.Struct, frozen=True):
@@ -88,7 +95,8 @@ def tables() -> tuple[Table, ...]:
         classes: dict[str, Class] = dict.fromkeys(one["A"], "A")
         classes |= dict.fromkeys(one["B"], "B") | dict.fromkeys(one["C"], "C")
         as_a = frozenset(one["as_a"])
-        found.append(Table(one["effective"], one["source"], as_a, one["has_subtypes"], classes))
+        said = (one["effective"], one["source"], as_a, one["has_subtypes"], classes)
+        found.append(Table(*said, frozenset(one.get("beside", ()))))
     return tuple(sorted(found, key=lambda one: one.effective, reverse=True))
 
 
@@ -126,9 +134,8 @@ def subtypes_of(disease: str, day: date) -> frozenset[str]:
     return frozenset(one.code for one in subtypes().values() if one.of == disease)
 
 
-def hours(*, is_managed_as_a: bool) -> Hours:
-    """The time limits of a disease."""
-    kind = "measures_of_a" if is_managed_as_a else "others"
+def hours(kind: Haste) -> Hours:
+    """The time limits of a case."""
     return msgspec.convert(_raw("norm.toml")["hours"][kind], Hours)
 
 

@@ -92,6 +92,30 @@ async def test_a_card_goes_its_whole_way(county: Clinic, pages: Starlette) -> No
     assert "Confirmed" in page.text
 
 
+async def test_an_outbreak_and_what_has_no_known_cause_are_due_within_two_hours(
+    county: Clinic, pages: Starlette
+) -> None:
+    doctor, checker = await county.enter("dr-li", pages), await county.enter("pre-sun", pages)
+    asked = {"rubella": {"case__outbreak": "true"}, "unexplained-disease": {}, "mumps": {}}
+    hours = {}
+    for disease, more in asked.items():
+        where = await entered(county, doctor, disease=disease, **more)
+        reported = await task_of(county, where)
+        await step(checker, where, "check")
+        reviewed, ends = await task_of(county, where), []
+        for task in (reported, reviewed):
+            # The first timer goes off half an hour before the end.
+            end = datetime.fromisoformat(task["restriction"]["period"]["end"])
+            end += timedelta(minutes=30)
+            ends.append(round((end - now_of(county)) / timedelta(hours=1)))
+        hours[disease] = (reported["priority"], *ends)
+    assert hours == {
+        "rubella": ("stat", 1, 2),
+        "unexplained-disease": ("stat", 1, 2),
+        "mumps": ("routine", 23, 24),
+    }
+
+
 async def test_what_is_wrong_is_told_and_what_was_filled_in_stays(
     county: Clinic, pages: Starlette
 ) -> None:

@@ -18,6 +18,7 @@ from quanmin.workflow.notifiable import (
     hours,
     labels,
     notifiable,
+    options,
     read_card,
     subtypes,
     subtypes_of,
@@ -70,6 +71,8 @@ def test_the_table_in_force_is_that_of_the_day(
         ("anthrax", "pulmonary-anthrax", TODAY, True),
         ("anthrax", "cutaneous-anthrax", TODAY, False),
         ("measles", "", TODAY, False),
+        ("unexplained-disease", "", TODAY, True),
+        ("new-disease", "", date(2026, 1, 29), False),
         ("covid-19", "", date(2023, 1, 7), True),
         ("covid-19", "", date(2023, 1, 8), False),
         ("avian-influenza", "", date(2013, 10, 31), True),
@@ -82,19 +85,29 @@ def test_the_measures_of_class_a_are_taken(
     diagnosed = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
     card = Card(disease=disease, subtype=subtype, diagnosed=diagnosed)
     assert card.is_managed_as_a is is_as_a
-    assert card.hours == (2 if is_as_a else 24)
+    assert (card.limits.report, card.limits.review) == ((2, 2) if is_as_a else (24, 24))
 
 
 def test_the_clock_is_of_hours_that_pass() -> None:
     begin = datetime(2028, 2, 28, 23, 30, tzinfo=UTC)
-    assert until(begin, hours(is_managed_as_a=True).report) == datetime(
-        2028, 2, 29, 1, 30, tzinfo=UTC
-    )
-    assert until(begin, hours(is_managed_as_a=False).report) == datetime(
-        2028, 2, 29, 23, 30, tzinfo=UTC
-    )
-    assert hours(is_managed_as_a=True).review == 2
-    assert hours(is_managed_as_a=False).review == 24
+    assert until(begin, hours("measures_of_a").report) == datetime(2028, 2, 29, 1, 30, tzinfo=UTC)
+    assert until(begin, hours("others").report) == datetime(2028, 2, 29, 23, 30, tzinfo=UTC)
+
+
+def test_any_case_of_an_outbreak_is_reported_and_reviewed_within_two_hours() -> None:
+    now = datetime(TODAY.year, TODAY.month, TODAY.day, 12, tzinfo=UTC)
+    card = Card(disease="measles", diagnosed=now, outbreak=True)
+    assert (card.limits.report, card.limits.review, card.is_urgent) == (2, 2, True)
+    assert not card.is_managed_as_a, "who reviews it is as for any other"
+
+
+def test_what_is_new_or_unexplained_is_reported_beside_the_classes() -> None:
+    for day, is_reported in ((TODAY, True), (date(2026, 1, 29), False)):
+        now = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
+        card = Card(disease="new-disease", diagnosed=now)
+        assert card.is_notifiable is is_reported
+        chosen = [one.value["code"] for one in options("x/notifiable-disease", day) or ()]
+        assert ("unexplained-disease" in chosen) is is_reported
 
 
 @pytest.mark.parametrize(
