@@ -31,8 +31,18 @@ class Keying:
             ).digest()
             return int.from_bytes(digest, "big", signed=True)
 
+        def pseudonym(text: str) -> str:
+            return hashlib.blake2b(text.encode(), digest_size=16, key=index_key).hexdigest()
+
         self._key = key
+        self._pseudonym = pseudonym
         self.coding = lru_cache(maxsize=65536)(self._coding)
+
+    def pseudonym(self, use: str, text: str) -> str:
+        """By what something is known in records without being named: the same for the same text and
+        use, which without the index key cannot be found by trying all there may be.
+        """
+        return self._pseudonym(f"{use}{_SEPARATOR}p{text}")
 
     def code(self, type_: str, param: str, code: str) -> int:
         """The key of a code, whatever its system."""

@@ -136,9 +136,9 @@ async def revision(
         notifiable.name_original(changed, notifiable.told(task, "zh"))
     changed["meta"] = labelled(response, notifiable.labels(card, addressed))
     changed["status"] = "amended"
-    head = notifiable.head_of(
-        card, notifiable.card_of(task), addressed, notifiable.fact(task, "sent")
-    )
+    person, sent = records.pseudonym(notifiable.PERSON, card.person), notifiable.fact(task, "sent")
+    place = notifiable.card_of(task)
+    head = notifiable.head_of(card, place, addressed, person=person, sent=sent)
     limit = card.limits.review
     return {
         "recorded": [_put(changed)],

@@ -313,6 +313,10 @@ class DeclaredRecords:
             raise Forbidden(f"{self._application.name} has no workflow.toml")
         return self._application.workflow
 
+    def pseudonym(self, use: str, text: str) -> str:
+        """By what something is known in records without being named, see `Keying`."""
+        return self._records.context.keying.pseudonym(use, text)
+
     def may_read(self, type_: str) -> bool:
         """Whether the application has declared that it reads this type.
 

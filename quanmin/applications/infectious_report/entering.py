@@ -97,7 +97,8 @@ async def _begun(  # noqa: PLR0917 - a page, its form, and the case that it begi
     addressed = [code_of(actor), *([centre.code] if centre else [])]
     recorded = _recorded(answered.filling, notifiable.labels(card, addressed))
     sent = now.isoformat(timespec="seconds") if is_port else ""
-    own = {**notifiable.head_of(card, _CARD, addressed, sent), **head}
+    person = records.pseudonym(notifiable.PERSON, card.person)
+    own = {**notifiable.head_of(card, _CARD, addressed, person=person, sent=sent), **head}
     case = await begin(
         visit,
         records,
@@ -141,10 +142,11 @@ async def fill_in(visit: Visit, records: DeclaredRecords) -> Response:
         notifiable.name_original(changed, notifiable.told(task, "zh"))
     case = await open_case(visit, records, id_, **facts)
     sent, place = notifiable.fact(task, "sent"), notifiable.card_of(task)
+    person = records.pseudonym(notifiable.PERSON, card.person)
     await case.take(
         step,
         recorded=transaction(answered.filling, changed)["entry"],
-        head=notifiable.head_of(card, place, addressed, sent),
+        head=notifiable.head_of(card, place, addressed, person=person, sent=sent),
         clocks={} if step == "correct" else {"report": notifiable.until(now, card.hours)},
     )
     return visit.go(back)

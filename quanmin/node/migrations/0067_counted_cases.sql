@@ -17,3 +17,9 @@ create index counted_case_reported on trust.counted_case (reported, task)
 insert into jobs.job (kind, owner, payload, once)
 select 'count-cases', 'node', '{}', 'count-cases'
 where exists (select from records.record where type = 140);
+
+-- Those of infectious diseases name their person by a digest that can be tried out: another job
+-- gives them pseudonyms.
+insert into jobs.job (kind, owner, payload, once)
+select 'name-persons-of-cases', 'node', '{}', 'name-persons-of-cases'
+where exists (select from records.record where type = 140);

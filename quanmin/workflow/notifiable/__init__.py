@@ -4,6 +4,7 @@ of the norm, and what of a report card stands in its case, for all applications 
 
 from quanmin.workflow.notifiable.cards import (
     ADDRESSED,
+    PERSON,
     WORKFLOW,
     Card,
     addressed_to,
@@ -45,6 +46,7 @@ from quanmin.workflow.notifiable.diseases import (
 
 __all__ = [
     "ADDRESSED",
+    "PERSON",
     "WORKFLOW",
     "Card",
     "addressed_to",

@@ -31,7 +31,8 @@ from quanmin.workflow.notifiable.diseases import (
 WORKFLOW: Final = "https://quanmin.example/fhir/workflow/infectious-report"
 ADDRESSED: Final = "https://quanmin.example/fhir/addressed-to"
 _FACT: Final = f"{WORKFLOW}/fact"
-_PERSON: Final = f"{WORKFLOW}/person"
+PERSON: Final = f"{WORKFLOW}/person"
+"""The use of pseudonyms of persons, and the system of the group to which their cases belong."""
 _RECEIPT: Final = "https://quanmin.example/fhir/sid/infectious-receipt"
 _CLASS: Final = "https://quanmin.example/fhir/CodeSystem/infection-case-class"
 CLASSES: Final = frozenset({"suspected", "clinical", "confirmed", "carrier", "positive"})
@@ -65,8 +66,8 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def person(self) -> str:
-        """By what two cards are known to be of one person: the document, else name and birth. It is
-        a digest, so that what is searched for names nobody.
+        """By what two cards are known to be of one person: a digest of the document, else of name
+        and birth. Documents can be tried out, so a case has a pseudonym made of it (`PERSON`).
         """
         said = self.document.strip().upper() or f"{self.name.strip()} {self.birth}"
         return sha256(said.encode()).hexdigest()
@@ -129,8 +130,12 @@ def read_card(said: Mapping[str, Any], zone: tzinfo) -> Card:
     )
 
 
-def head_of(card: Card, response: str, addressed: Sequence[str], sent: str = "") -> dict[str, Any]:
-    """What of a card stands in its case: by what it is found, and who is to see it."""
+def head_of(
+    card: Card, response: str, addressed: Sequence[str], *, person: str, sent: str = ""
+) -> dict[str, Any]:
+    """What of a card stands in its case: by what it is found, and who is to see it. `person` is the
+    pseudonym of `Card.person`.
+    """
     coded = [diseases()[card.disease].coding()] if card.disease in diseases() else []
     coded += [subtypes()[card.subtype].coding()] if card.subtype in subtypes() else []
     facts = {
@@ -144,7 +149,7 @@ def head_of(card: Card, response: str, addressed: Sequence[str], sent: str = "")
         "focus": {"reference": response},
         "priority": "stat" if card.is_urgent else "routine",
         "reasonCode": {"coding": coded},
-        "groupIdentifier": {"system": _PERSON, "value": card.person},
+        "groupIdentifier": {"system": PERSON, "value": person},
         "input": [
             fact_of(code, element, value) for code, (element, value) in facts.items() if value
         ],

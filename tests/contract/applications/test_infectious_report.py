@@ -4,12 +4,14 @@ the county's centre, returned, revised, merged, handed over; and a card of port 
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 import pytest
-from clinic import Clinic
+from clinic import MAN, Clinic, with_check_digit
 from persons import visit
 from reporting import (
     BESIDE,
@@ -27,8 +29,11 @@ from reporting import (
     task_of,
 )
 from starlette.applications import Starlette
+from workers import at_work
 
+from quanmin.base.jobs import JobLimits, Worker
 from quanmin.fhir.json import decode
+from quanmin.node.naming import NAME_PERSONS, name_persons_kind
 from quanmin.trust import Actor
 
 CLASS = "https://quanmin.example/fhir/CodeSystem/infection-case-class"
@@ -248,6 +253,35 @@ async def test_a_second_card_of_the_same_case_is_kept_with_a_reason_or_merged(
     assert task["partOf"] == [{"reference": f"Task/{first.rpartition('/')[2]}"}]
     # The one that is left is no duplicate of what was merged.
     await step(centre, first, "confirm")
+
+
+async def test_the_person_of_a_case_has_a_pseudonym_that_needs_the_key_of_the_node(
+    county: Clinic, pages: Starlette
+) -> None:
+    doctor = await county.enter("dr-li", pages)
+    first, second = [await entered(county, doctor) for _ in range(2)]
+    task, other = await task_of(county, first), await task_of(county, second)
+    digest = sha256(with_check_digit(MAN).encode()).hexdigest()
+    assert task["groupIdentifier"] == other["groupIdentifier"]
+    assert task["groupIdentifier"]["value"] != digest
+    # What was entered when the digest stood there is given one by a job.
+    stale = {**task, "groupIdentifier": {**task["groupIdentifier"], "value": digest}}
+    node = county.guard.records(Actor("node", "operator", "n", "node"), purpose="PUBHLTH",
+                                request_id="r").within("infectious_report")  # fmt: skip
+    await node.update("Task", task["id"], json.dumps(stale).encode())
+    assert (await task_of(county, first))["groupIdentifier"]["value"] == digest
+    put = "insert into jobs.job (kind, owner, payload, once) values ($1, 'node', '{}', $1)"
+    await county.pool.execute(put, NAME_PERSONS)
+    worker = Worker(county.pool, [name_persons_kind(county.guard)], JobLimits(places=1))
+    asked = "select state from jobs.job"
+    async with at_work(worker):
+        for _ in range(300):
+            if await county.pool.fetchval(asked) not in {"waiting", "running"}:
+                break
+            await asyncio.sleep(0.02)
+    assert await county.pool.fetchval(asked) == "done"
+    assert (await task_of(county, first))["groupIdentifier"] == other["groupIdentifier"]
+    assert (await task_of(county, second)) == other
 
 
 async def test_duplicates_are_found_across_institutions_by_the_centre(
