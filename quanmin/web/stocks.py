@@ -84,6 +84,34 @@ async def recalls_of(records: DeclaredRecords, product: str, number: str) -> lis
     return [decode(one.body or b"{}") for one in hits.matches]
 
 
+async def recalled_among(
+    records: DeclaredRecords, lots: Sequence[Lot]
+) -> frozenset[tuple[str, str]]:
+    """Which of these lots, by product and number, a recall holds for, wherever they are."""
+    values = sorted({f"{one.product}|{one.number}" for one in lots})
+    if not values:
+        return frozenset()
+    tokens = ",".join(criteria_of(RECALL_SYSTEM, value) for value in values)
+    hits = await records.find("Basic", ("identifier", tokens), count=_RECALLS_MAX * len(values))
+    recalls = [decode(one.body or b"{}") for one in hits.matches]
+    held = {
+        str(name["value"])
+        for one in recalls
+        for name in one["identifier"]
+        if is_recalled(one) and name.get("system") == RECALL_SYSTEM
+    }
+    return frozenset(
+        (one.product, one.number) for one in lots if f"{one.product}|{one.number}" in held
+    )
+
+
+async def may_lift(visit: Visit, records: DeclaredRecords, recall: Json) -> bool:
+    """Whether the visitor's institution has recalled the lot: no other lifts it."""
+    stored = await records.read("Basic", recall["id"])
+    senders = await records.senders([stored])
+    return visit.actor is not None and senders.get(stored.facts.sender) == visit.actor.sender
+
+
 def is_recalled(recall: Json) -> bool:
     """Whether a recall holds: it does until it is lifted."""
     return not any(one.get("period", {}).get("end") for one in recall.get("identifier", []))

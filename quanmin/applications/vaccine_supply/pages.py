@@ -16,6 +16,7 @@ from quanmin.web.stocks import (
     called,
     lots_in,
     name_of,
+    recalled_among,
     stores_of,
 )
 from quanmin.web.tables import Heading, Table, table
@@ -30,8 +31,6 @@ VACCINATORS: Final[frozenset[Role]] = frozenset({"doctor", "nurse", "public_heal
 STAFF: Final = Access(VACCINATORS, Charge(frozenset({"immunization"}), VACCINATORS))
 STOCK: Final = "/vaccine-stock"
 SOON_DAYS: Final = 90
-_HISTORY: Final = 50
-_DIGITS_MAX: Final = 7
 
 
 @table(STOCK, access=STAFF, name="vaccine-stock")
@@ -43,8 +42,13 @@ async def stock(visit: Visit, records: DeclaredRecords) -> Table:
     any_one = [("", say("any"))]
 
     async def made(found: Sequence[Stored]) -> list[list[Cell] | None]:
+        lots = lots_in(found)
+        recalled = await recalled_among(records, lots)
         return [
-            None if store and lot.store != store else _cells(visit, lot) for lot in lots_in(found)
+            _cells(visit, lot, is_recalled=(lot.product, lot.number) in recalled)
+            if store in {"", lot.store}
+            else None
+            for lot in lots
         ]
 
     asked = [*_asked(visit), ("_sort", "expiry")]
@@ -82,12 +86,17 @@ def _asked(visit: Visit) -> list[tuple[str, str]]:
     return [("code", f"{PRODUCT_SYSTEM}|"), *bounds[asked]]
 
 
-def _cells(visit: Visit, lot: Lot) -> list[Cell]:
+def _cells(visit: Visit, lot: Lot, *, is_recalled: bool) -> list[Cell]:
     left = (lot.expiry - visit.today).days
     is_soon = left <= SOON_DAYS
     tag = visit.say("expired") if left < 0 else visit.say("expires soon") if is_soon else ""
     return [
-        Cell(lot.number, f"{STOCK}/{lot.id}"),
+        Cell(
+            lot.number,
+            f"{STOCK}/{lot.id}",
+            tag=visit.say("recalled") if is_recalled else "",
+            is_warning=is_recalled,
+        ),
         Cell(name_of(visit, lot.product)),
         Cell(lot.expiry.isoformat(), is_number=True, tag=tag, is_warning=is_soon),
         Cell(str(lot.on_hand), is_number=True),

@@ -17,7 +17,7 @@ from quanmin.web.dates import short_fhir
 from quanmin.web.forms import Cell, Field, Sent, choices, form_page
 from quanmin.web.persons import tell_patient
 from quanmin.web.searches import searched
-from quanmin.web.stocks import is_recalled, lifted, name_of, recalls_of
+from quanmin.web.stocks import is_recalled, lifted, may_lift, name_of, recalls_of
 from quanmin.web.tables import Heading, Table, table
 from quanmin.workflow.stock import PRODUCT_SYSTEM, products
 from quanmin.workflow.stock.lots import criteria_of
@@ -83,6 +83,7 @@ async def persons(visit: Visit, records: DeclaredRecords) -> Table:
 
     recalls = await recalls_of(records, product, number)
     open_ = next((one for one in recalls if is_recalled(one)), None)
+    offers_lifting = open_ is not None and await may_lift(visit, records, open_)
     told = [tell_recall(visit, one) for one in recalls]
     asked_of = urlencode({"product": product, "lot": number})
     recall = (say("Recall this lot"), f"{TRACE}/recall?{asked_of}")
@@ -104,7 +105,7 @@ async def persons(visit: Visit, records: DeclaredRecords) -> Table:
             Field("lot", say("Lot"), value=number),
         ],
         empty=say("Nobody was given this lot."),
-        actions=[recall if open_ is None else lift],
+        actions=[recall] if open_ is None else [lift] if offers_lifting else [],
     )
 
 
