@@ -14,6 +14,7 @@ from importlib import resources
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from quanmin.base.database import Database
 from quanmin.base.problems import Outdated
@@ -21,6 +22,7 @@ from quanmin.fhir.defining import Defined
 from quanmin.fhir.query import EVERY_TYPE
 from quanmin.fhir.table import Table
 from quanmin.fhir.values import SearchParameter
+from quanmin.records.sensitivity import labels_version
 
 # Those that every writer indexes by, ready or not.
 IN_FORCE: Final = ("pending", "indexing", "ready", "failed")
@@ -36,14 +38,17 @@ _READ: Final = """
 
 
 class IndexRule(msgspec.Struct, frozen=True):
-    """A rule by which records are indexed; an empty tuple says any."""
+    """A rule by which records are indexed; an empty tuple says any. One that `gives_labels` has no
+    version of its own: that of the labels which records are given for what their codes say.
+    """
 
     name: str
-    version: int
+    version: int = 0
     types: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
     params: tuple[str, ...] = ()
     modifiers: tuple[str, ...] = ()
+    gives_labels: bool = False
 
     def is_for(self, type_: str, param: SearchParameter, modifier: str | None) -> bool:
         """Whether a search by this parameter, under this modifier, needs what the rule writes."""
@@ -64,7 +69,10 @@ def index_rules() -> tuple[IndexRule, ...]:
     """The rules of this program."""
     file = resources.files("quanmin") / "definitions" / "search" / "index_rules.toml"
     found = {"rule": tomllib.loads(file.read_text("utf-8"))["rule"]}
-    return msgspec.convert(found, _Rules).rule
+    rules = msgspec.convert(found, _Rules).rule
+    return tuple(
+        replace(one, version=labels_version()) if one.gives_labels else one for one in rules
+    )
 
 
 class Catalogue(msgspec.Struct, frozen=True):
@@ -89,11 +97,9 @@ def with_customs(
         for param in one.params:
             customs[param.type] = (*customs.get(param.type, ()), param)
             known = types[param.type]
-            types[param.type] = msgspec.structs.replace(
-                known, params={**known.params, one.code: param}
-            )
+            types[param.type] = replace(known, params={**known.params, one.code: param})
     rules = tuple(one for one in index_rules() if f"{one.name} {one.version}" not in ready)
-    return Catalogue(version, msgspec.structs.replace(table, types=types), customs, rules)
+    return Catalogue(version, replace(table, types=types), customs, rules)
 
 
 async def read_catalogue(database: Database, table: Table) -> Catalogue:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+import zlib
 from collections.abc import Iterator
 from functools import cache
 from importlib import resources
@@ -62,6 +63,17 @@ class _Known(msgspec.Struct, frozen=True):
 def load_kinds() -> tuple[Kind, ...]:
     """The kinds of this program."""
     return _file().kind
+
+
+@cache
+def labels_version() -> int:
+    """A number that is another one where other labels are given, whatever else the file says: by
+    it records are labelled anew that were stored under another.
+    """
+    file = _file()
+    given = [(kind.label, kind.prefixes, kind.codes) for kind in file.kind]
+    told = msgspec.json.encode([file.systems, file.alike, given], order="deterministic")
+    return zlib.crc32(told) >> 1
 
 
 @cache

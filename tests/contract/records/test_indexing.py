@@ -5,6 +5,7 @@ when it is stopped, and what a newer program does to an older store.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import asyncpg
 import pytest
 from definitions import definition, found, index_all, nation, of_nation, packed
+from msgspec.structs import replace
 from shelf import put_away, query_of, valued
 from stores import coded, create, delete, of, reopen_context, update
 
@@ -20,7 +22,7 @@ from quanmin.base.jobs import cancel, list_jobs, retry
 from quanmin.base.migrations import read_migrations
 from quanmin.base.problems import NotSupported, Overloaded
 from quanmin.fhir.grammar import QueryLimits, parse_query
-from quanmin.records import adoption, catalogue, label_sets, reindexing
+from quanmin.records import adoption, catalogue, label_sets, reindexing, sensitivity
 from quanmin.records.adoption import adopt_rules
 from quanmin.records.catalogue import IndexRule, index_rules
 from quanmin.records.operation import Operation, Sender
@@ -194,6 +196,40 @@ async def test_a_rule_in_another_version_counts_as_new_an_older_one_too(
             await found(store, ("gender", "male"))
         await index_all(pool, store.context)
         assert len(await found(store, ("gender", "male"))) == 1
+
+
+async def test_what_is_stored_is_labelled_anew_where_other_codes_are_kept_apart(
+    store: Store,
+    sender: Sender,
+    pool: asyncpg.Pool[asyncpg.Record],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    patient = await put(store, sender, "Patient", packed(of_nation("01")))
+    about = {"reference": f"Patient/{patient}"}
+    for code in ("J06.9", "B05.9"):
+        said = {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10", "code": code}]}
+        condition = {"resourceType": "Condition", "subject": about, "code": said}
+        await put(store, sender, "Condition", json.dumps(condition).encode())
+    labelled = "select cardinality(labels) from records.record where type = 28 order by rid"
+    assert [row[0] for row in await pool.fetch(labelled)] == [None, 1]
+    assert not await adopt(pool)
+    file = sensitivity._file()
+    kinds = [
+        replace(one, prefixes={"icd10": ("J06",)}) if one.label.code == "infectious" else one
+        for one in file.kind
+    ]
+    monkeypatch.setattr(sensitivity, "_file", lambda: replace(file, kind=tuple(kinds)))
+    cached = (sensitivity.labels_version, sensitivity._known, catalogue.index_rules)
+    try:
+        for one in cached:
+            one.cache_clear()
+        assert await adopt(pool)
+        await index_all(pool, store.context)
+    finally:
+        monkeypatch.undo()
+        for one in cached:
+            one.cache_clear()
+    assert [row[0] for row in await pool.fetch(labelled)] == [1, None]
 
 
 async def test_every_rule_holds_in_a_store_without_records(
