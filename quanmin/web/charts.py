@@ -219,7 +219,7 @@ def bar_chart(
     count = len(labels) - first
     tops = [sum(v for one in numbers if (v := one[n] or 0) > 0) for n in range(count)]
     ends = [sum(v for one in numbers if (v := one[n] or 0) < 0) for n in range(count)]
-    plot = _plot(pen, [0.0, *tops, *ends])
+    plot = _plot(pen, [0.0, *tops, *ends] if any((*tops, *ends)) else [0.0, 1.0])
     content = [_patterns(name, len(series)), *plot.rules()]
     content += plot.labels(labels[first:], lambda number: plot.x((number + 0.5) / count))
     for number in range(count):

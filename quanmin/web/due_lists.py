@@ -100,17 +100,9 @@ def _asked(visit: Visit, plan: str) -> Asked:
         plan=plan,
         statuses=chosen or _LATE,
         series=(series,) if series else (),
-        since=_day(visit, "since"),
-        until=_day(visit, "until"),
+        since=visit.asked_day("since"),
+        until=visit.asked_day("until"),
     )
-
-
-def _day(visit: Visit, name: str) -> date | None:
-    text = visit.asked(name)
-    try:
-        return date.fromisoformat(text) if text else None
-    except ValueError:
-        raise Malformed(f"{name} is a day, such as 2026-01-31") from None
 
 
 def _filters(visit: Visit, series: Sequence[tuple[str, str]]) -> list[Field]:

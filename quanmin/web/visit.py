@@ -139,6 +139,14 @@ class Visit:
         self.answered.add(name)
         return self.request.query_params.get(name, "").replace(_NUL, "")
 
+    def asked_day(self, name: str) -> date | None:
+        """A day that the address says; None for none. Raises Malformed for what is no day."""
+        text = self.asked(name)
+        try:
+            return date.fromisoformat(text) if text else None
+        except ValueError:
+            raise Malformed(f"`{name}` is a day, such as 2026-01-31") from None
+
     def asked_all(self) -> list[tuple[str, str]]:
         """All that the address says, for a page that judges it whole."""
         pairs = self.request.query_params.multi_items()

@@ -19,7 +19,7 @@ from quanmin.web.forms import Cell, Field
 from quanmin.web.maps import Area, area_map
 from quanmin.web.route import Charge
 from quanmin.web.tables import Heading, Row, Table, known, place_numbers, table
-from quanmin.workflow.notifiable import area_of_centre, counted_codes, diseases
+from quanmin.workflow.notifiable import area_in, counted_codes, diseases
 
 STAFF: Final = Access(
     frozenset({"public_health_worker"}),
@@ -30,6 +30,7 @@ WEEKS: Final = "/epidemic/weeks"
 _OPEN: Final = Access(frozenset({"public_health_worker", "supervisor"}), STAFF.charge)
 _DAYS: Final = 56
 _DAYS_MAX: Final = 366
+_COUNTIES_MAX: Final = 200
 
 
 @page("/epidemic", access=_OPEN)
@@ -148,19 +149,26 @@ async def groups_of(records: DeclaredRecords, asked: Asked) -> list[Group]:
 
 
 async def names_of(visit: Visit, records: DeclaredRecords) -> Mapping[str, str]:
-    """The counties of the visitor's area, by division, called as in the names of their centres."""
+    """The counties of the visitor's area, by division: called as in the name of their centre or of
+    their hospital, and those with a centre by its name where that does not tell.
+    """
     region = (await asking(visit)).actor.place.region
     while region.endswith("00"):  # a city or a province has all below it
         region = region.removesuffix("00")
-    wanted = Wanted(state="active", level="county", kind="J", region=region)
-    found = await records.institutions(None, wanted, count=200) if region else ()
-    return {one.region: area_of_centre(one.name) for one in found}
+    names: dict[str, str] = {}
+    for kind in ("J", "A") if region else ():
+        wanted = Wanted(state="active", level="county", kind=kind, region=region)
+        for one in await records.institutions(None, wanted, count=_COUNTIES_MAX):
+            name = area_in(one.name) or (one.name if kind == "J" else "")
+            if name:
+                names.setdefault(one.region, name)
+    return names
 
 
 def _asked(visit: Visit) -> Asked:
     """What the address asks for. Raises Malformed for what it may not ask."""
-    until = day_asked(visit, "until", visit.today)
-    since = day_asked(visit, "since", until - timedelta(days=_DAYS - 1))
+    until = visit.asked_day("until") or visit.today
+    since = visit.asked_day("since") or until - timedelta(days=_DAYS - 1)
     by, span = visit.asked("by") or "onset", visit.asked("span") or "day"
     disease, area = disease_asked(visit), visit.asked("area")
     if not timedelta(0) <= until - since < timedelta(days=_DAYS_MAX):
@@ -171,14 +179,6 @@ def _asked(visit: Visit) -> Asked:
         raise Malformed("`area` is a division of GB/T 2260, or its first digits")
     return Asked(disease, area, "onset" if by == "onset" else "report",
                  "day" if span == "day" else "week", since, until)  # fmt: skip
-
-
-def day_asked(visit: Visit, name: str, usual: date) -> date:
-    """A day of the address. Raises Malformed for what is none."""
-    try:
-        return date.fromisoformat(visit.asked(name)) if visit.asked(name) else usual
-    except ValueError:
-        raise Malformed(f"`{name}` is a day, as 2026-03-01") from None
 
 
 def disease_field(visit: Visit, disease: str) -> Field:

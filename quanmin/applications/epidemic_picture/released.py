@@ -11,7 +11,6 @@ from starlette.responses import Response
 from quanmin.applications.epidemic_picture.counting import WEEK, begin_of
 from quanmin.applications.epidemic_picture.pages import (
     WEEKS,
-    day_asked,
     disease_asked,
     disease_field,
     names_of,
@@ -113,7 +112,7 @@ async def by_area(visit: Visit, records: DeclaredRecords) -> Table:
 async def _told(visit: Visit, records: DeclaredRecords) -> _Told:
     """What the address asks for. Raises Malformed for what it may not ask."""
     disease, last = disease_asked(visit), begin_of(visit.today, "week") - WEEK
-    week = day_asked(visit, "week", last)
+    week = visit.asked_day("week") or last
     if week.weekday() or week.year < 2000 or week > last:
         raise Malformed(f"`week` is the Monday of a week that is over, {last} at the latest")
     since = week - (_WEEKS - 1) * WEEK

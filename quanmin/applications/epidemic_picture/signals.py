@@ -12,7 +12,6 @@ import msgspec
 from quanmin.applications.epidemic_picture.counting import Asked
 from quanmin.applications.epidemic_picture.pages import (
     STAFF,
-    day_asked,
     disease_asked,
     disease_field,
     groups_of,
@@ -68,7 +67,7 @@ def signals_of(groups: Iterable[Group], until: date, by: Numbers) -> tuple[list[
 @table(SIGNALS, access=STAFF, name="epidemic-signals")
 async def signals(visit: Visit, records: DeclaredRecords) -> Table:
     """Where more cases were reported than usual; each number leads to its cases."""
-    say, by, until = visit.say, numbers(), day_asked(visit, "until", visit.today)
+    say, by, until = visit.say, numbers(), visit.asked_day("until") or visit.today
     asked = Asked(disease_asked(visit), "", "report", "day", until - by.span, until)
     found, compared = signals_of(await groups_of(records, asked), until, by)
     names = await names_of(visit, records)

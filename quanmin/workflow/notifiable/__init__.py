@@ -29,7 +29,7 @@ from quanmin.workflow.notifiable.cards import (
     told,
 )
 from quanmin.workflow.notifiable.diseases import (
-    area_of_centre,
+    area_in,
     diseases,
     duplicate_days,
     guardian_up_to,
@@ -50,7 +50,7 @@ __all__ = [
     "WORKFLOW",
     "Card",
     "addressed_to",
-    "area_of_centre",
+    "area_in",
     "card_of",
     "counted",
     "counted_codes",

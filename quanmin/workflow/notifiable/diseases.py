@@ -162,13 +162,14 @@ def guardian_up_to() -> int:
     return age
 
 
-def area_of_centre(name: str) -> str:
-    """What a county is called, by the name of its centre for disease control; the whole name where
-    it does not end as those of centres do.
+def area_in(name: str) -> str:
+    """What a county is called, by the name of its centre for disease control or of its hospital; ""
+    where that does not tell.
     """
-    ends: list[str] = _raw("norm.toml")["centre"]["ends"]
-    end = next((one for one in ends if name.endswith(one) and name != one), "")
-    return name.removesuffix(end)
+    areas: Mapping[str, list[str]] = _raw("norm.toml")["areas"]
+    end = next((one for one in areas["named_by"] if name.endswith(one)), "")
+    found = name.removesuffix(end) if end else ""
+    return found if found.endswith(tuple(areas["ends"])) else ""
 
 
 def _plain(code: str) -> str:

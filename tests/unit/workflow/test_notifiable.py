@@ -12,6 +12,7 @@ import pytest
 from quanmin.records.sensitivity import load_kinds
 from quanmin.workflow.notifiable import (
     Card,
+    area_in,
     diagnosis,
     diseases,
     duplicate_days,
@@ -92,6 +93,21 @@ def test_the_clock_is_of_hours_that_pass() -> None:
     begin = datetime(2028, 2, 28, 23, 30, tzinfo=UTC)
     assert until(begin, hours("measures_of_a").report) == datetime(2028, 2, 29, 1, 30, tzinfo=UTC)
     assert until(begin, hours("others").report) == datetime(2028, 2, 29, 23, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("name", "area"),
+    [
+        ("清河县疾病预防控制中心", "清河县"),
+        ("青县疾控中心", "青县"),
+        ("麋岩区人民医院", "麋岩区"),
+        ("青市第一人民医院", ""),
+        ("疾病预防控制中心", ""),
+        ("青县中医医院", ""),
+    ],
+)
+def test_counties_are_called_as_in_the_names_of_their_institutions(name: str, area: str) -> None:
+    assert area_in(name) == area
 
 
 def test_any_case_of_an_outbreak_is_reported_and_reviewed_within_two_hours() -> None:
