@@ -111,6 +111,11 @@ class Planned(Protocol):
     def told(self, type_: str, body: bytes) -> bytes | None:
         """What a record tells; None for nothing."""
 
+    def codes(self, type_: str) -> frozenset[str] | None:
+        """The codes (`code`) of which each record of a type has one that tells anything; None where
+        that is not told by its codes.
+        """
+
     def areas(self, patient: Json) -> Sequence[str]:
         """The areas that a Patient belongs to."""
 

@@ -70,6 +70,10 @@ class Keeper:
         told = told_by(self.declared.table, decode(body), self._zone)
         return None if told == Told() else msgspec.json.encode(told)
 
+    def codes(self, type_: str) -> frozenset[str] | None:
+        """See `Planned`."""
+        return _codes(self.declared, type_, "code")
+
     def areas(self, patient: Json) -> Sequence[str]:
         """See `Planned`."""
         return told_by(self.declared.table, patient, self._zone).areas
@@ -220,6 +224,18 @@ def _sought(declared: Declared, type_: str) -> re.Pattern[bytes] | None:
     """What the body of a record holds that tells anything, where that can be told by its codes:
     most observations are not worth being read.
     """
+    codes = _codes(declared, type_)
+    if codes is None:
+        return None
+    known = b"|".join(sorted(re.escape(json_encode(code)) for code in codes))
+    # With a backslash any letter may stand there in another form.
+    return re.compile(known + rb"|\\" if known else rb"\\")
+
+
+def _codes(declared: Declared, type_: str, element: str = "") -> frozenset[str] | None:
+    """The codes of which a record of a type has one that tells anything, in this element ("":
+    anywhere); None where that cannot be told.
+    """
     codes: set[str] = set()
     for row in declared.table.rows:
         if row.resource != type_:
@@ -228,7 +244,7 @@ def _sought(declared: Declared, type_: str) -> re.Pattern[bytes] | None:
         # What a path computes does not stand in the record.
         if row.codes is None or not (path == "code" or path.endswith(".code")):
             return None
+        if element and not (path == element or path.startswith(f"{element}.coding.")):
+            return None
         codes |= row.codes.keys()
-    known = b"|".join(sorted(re.escape(json_encode(code)) for code in codes))
-    # With a backslash any letter may stand there in another form.
-    return re.compile(known + rb"|\\" if known else rb"\\")
+    return frozenset(codes)

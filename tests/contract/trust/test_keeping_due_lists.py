@@ -219,6 +219,35 @@ async def test_a_new_plan_has_its_lists_made_by_a_job_and_says_how_far_it_is(
     assert (found.progress.is_ready, found.progress.behind) == (True, 0)
 
 
+async def test_what_tells_no_plan_anything_is_not_opened_when_lists_are_made_anew(
+    lists: Lists,
+) -> None:
+    here = await lists.send("a", CHILD)
+    await lists.send("a", state(here, "hypertension"))  # of no moment
+    await lists.send("a", visit(here, "hypertension-visit", "2026-05-01"))
+    other = await lists.send("a", visit(here, "pulse", "2026-05-02"))
+    rid = lists.guard.store.context.rid_of("Observation", other)
+    spoilt = await lists.pool.execute(
+        "update records.record set body = '\\x00' where rid = $1", rid
+    )
+    assert spoilt == "UPDATE 1"
+    kept = await lists.pool.fetch("select rid, plan from plans.fact order by 1, 2")
+    assert await lists.renew_all() == {"patients": 1}
+    assert len(kept) == 2
+    assert await lists.pool.fetch("select rid, plan from plans.fact order by 1, 2") == kept
+
+
+async def test_what_the_index_does_not_tell_of_yet_is_opened(lists: Lists) -> None:
+    here = await lists.send("a", CHILD)
+    await lists.send("a", visit(here, "hypertension-visit", "2026-05-01"))
+    kept = await lists.pool.fetch("select rid, plan from plans.fact")
+    await lists.pool.execute("delete from records.keyed")
+    await lists.pool.execute("update indexing.rule set state = 'pending' where rule = 'base'")
+    await lists.guard.store.context.refresh(lists.pool)
+    await lists.renew_all()
+    assert await lists.pool.fetch("select rid, plan from plans.fact") == kept
+
+
 async def test_how_many_are_to_be_looked_at_again_is_told(lists: Lists) -> None:
     here = await lists.send("a", CHILD)
     await lists.send("a", state(here, "acute-illness", "2026-05-20", "2026-06-10"))
