@@ -57,6 +57,7 @@ _TO_HISTORY = """
         r.flags, r.body, r.labels
     from unnest($1::smallint[], $2::bigint[]) as t (type, rid)
     join records.record r on r.type = t.type and r.rid = t.rid
+    where r.type = any($1)
 """
 
 

@@ -363,13 +363,14 @@ class Targets:
         types = statement.bind([target.definition.number for target in targets])
         rids = statement.bind([target.rid for target in targets])
         seen = visibility_sql(self._sender.readable, statement.bind, "r")
-        # `is true` keeps the planner from fetching all that a small sender has by its index.
+        # `is true` keeps the planner from fetching all that a small sender has by its index, and
+        # the types, said once more, from planning for the tables of all others.
         rows = await self._connection.fetch(
             f"""
             select {ROW}, r.bucket
             from unnest({types}::smallint[], {rids}::bigint[]) as t (type, rid)
             join records.record r on r.type = t.type and r.rid = t.rid
-            where ({seen}) is true
+            where r.type = any({types}::smallint[]) and ({seen}) is true
             order by r.rid for update of r
             """,
             *statement.arguments,
@@ -403,7 +404,7 @@ async def beyond_reach(
         select r.rid, r.patient
         from unnest({types}::smallint[], {rids}::bigint[]) as t (type, rid)
         join records.record r on r.type = t.type and r.rid = t.rid
-        where ({changeable}) is not true
+        where r.type = any({types}::smallint[]) and ({changeable}) is not true
         """,
         *statement.arguments,
     )
