@@ -12,7 +12,7 @@ from quanmin.trust.desk import Desk
 from quanmin.trust.errands import Errand, Errands, Mandate, Prepare, carry_on, is_errand
 from quanmin.trust.exporting import Exporting, Taken
 from quanmin.trust.guard import Guard, GuardedRecords
-from quanmin.trust.log import AccessLog, Notary, Witness
+from quanmin.trust.log import AccessLog, Notary, Together, Witness
 from quanmin.trust.questions import Question
 from quanmin.trust.showing import Part, Timeline
 from quanmin.trust.validating import is_breaking
@@ -49,6 +49,7 @@ __all__ = [
     "Stored",
     "Taken",
     "Timeline",
+    "Together",
     "Witness",
     "carry_on",
     "grant_projections",

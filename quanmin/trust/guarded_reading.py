@@ -36,7 +36,7 @@ from quanmin.trust.errands import Errands
 from quanmin.trust.exporting import Exporting
 from quanmin.trust.guarding import Guarding
 from quanmin.trust.imports import Imports
-from quanmin.trust.log import Notes, only
+from quanmin.trust.log import Notes, Together, only
 from quanmin.trust.log.audit_event import TYPE as AUDIT_EVENT
 from quanmin.trust.log.audit_event import entry_of_id
 from quanmin.trust.log.entry import Place
@@ -92,11 +92,20 @@ class GuardedReading:
     def within(self, application: str) -> Self:
         """The same on the pages of an application of this node, whose rules hold there."""
         actor = msgspec.structs.replace(self.actor, application=application)
-        return type(self)(self._guard, actor, self.purpose, self.request_id)
+        return self._beside(actor, self.purpose)
 
     def stating(self, purpose: str) -> Self:
         """The same for another purpose, in the same request."""
-        return type(self)(self._guard, self.actor, purpose, self.request_id)
+        return self._beside(self.actor, purpose)
+
+    def _beside(self, actor: Actor, purpose: str) -> Self:
+        other = type(self)(self._guard, actor, purpose, self.request_id)
+        other.wait_with(self._notes.together)
+        return other
+
+    def wait_with(self, together: Together | None) -> None:
+        """While this lasts, what is done is noted with it (`Together`)."""
+        self._notes.wait_with(together)
 
     def gathering(self) -> AbstractAsyncContextManager[None]:
         """While it lasts, what is read is noted in the end, as one access, before anything of it is

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
+from functools import partial
 
 import msgspec
 
 from quanmin.base.epoch import Epoch
+from quanmin.base.once import once
 from quanmin.people import PersonIndex
 from quanmin.records.profiles.catalogue import Supported
 from quanmin.records.readiness import Indexed, indexed
@@ -134,6 +136,12 @@ class Guarding:
         """The same whatever application asks. Raises Stopped for one whom the registers do not let
         act.
         """
+        key = "rights", actor, purpose, is_for_one
+        return await once(key, partial(self._own_rights, actor, purpose, is_for_one=is_for_one))
+
+    async def _own_rights(
+        self, actor: Actor, purpose: str, *, is_for_one: bool
+    ) -> tuple[int, Rights]:
         standing = await self.standings.of(actor)
         await self.registered.refuse(purpose=purpose, client=actor.client)
         actor = standing.acting(actor)
@@ -180,11 +188,11 @@ class Guarding:
         return granted if not parts else granted.joined(await self.grants.to(parts, wall))
 
     async def _region(self, actor: Actor, purpose: str, standing: Standing) -> frozenset[int]:
-        now = self.now()
-        if not standing.region or not self.deciding.asks_region(actor, purpose, now):
+        now, region = self.now(), standing.region
+        if not region or not self.deciding.asks_region(actor, purpose, now):
             return frozenset()
-        async with self.store.glancing() as connection:
-            return await senders_of_region(connection, standing.region, now)
+        ask = partial(senders_of_region, self.store.looking_up(), region, now)
+        return await once(("region", region), ask)
 
     async def _registers(self, actor: Actor, purpose: str) -> frozenset[int]:
         """Who writes entries of the registers, for those who keep them."""

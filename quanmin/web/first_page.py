@@ -60,7 +60,7 @@ async def applications(visit: Visit) -> Response:
 async def _work(visit: Visit, application: Application) -> tuple[Work, ...]:
     if application.work is None or visit.actor is None:
         return ()
-    records = visit.house.records(visit.actor, application, visit.correlation)
+    records = visit.house.records(visit.actor, application, visit.correlation, visit.together)
     return tuple(await application.work(visit, records))
 
 

@@ -17,7 +17,7 @@ from markupsafe import Markup, escape
 from quanmin.base.rooted import Rooted
 from quanmin.base.spool import Spool
 from quanmin.terminology import TermLimits
-from quanmin.trust import Actor, Guard
+from quanmin.trust import Actor, Guard, GuardedRecords, Together
 from quanmin.trust.notices import NoticeKind, kernel_kinds
 from quanmin.trust.registers import Standing
 from quanmin.trust.sign_in import SignIn
@@ -140,9 +140,20 @@ class House:
             and one.home_access.opens_to(actor, standing)
         )
 
-    def records(self, actor: Actor, application: Application, correlation: str) -> DeclaredRecords:
-        """The records that an application gets for an actor."""
+    def records(
+        self,
+        actor: Actor,
+        application: Application,
+        correlation: str,
+        together: Together | None = None,
+    ) -> DeclaredRecords:
+        """The records that an application gets for an actor; noted `together`."""
         records = self.guard.records(actor, purpose=application.purpose, request_id=correlation)
+        records.wait_with(together)
+        return self.declared(records, application)
+
+    def declared(self, records: GuardedRecords, application: Application) -> DeclaredRecords:
+        """Guarded records, narrowed to what an application declares."""
         kinds = self.notice_kinds_of(application.name)
         return DeclaredRecords(records, application, self.settings.zone, kinds)
 

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from quanmin.base.problems import Malformed, NotFound, Overloaded, TooLarge
-from quanmin.trust import Actor
+from quanmin.trust import Actor, Together
 from quanmin.trust.deciding.rules import Rule
 from quanmin.trust.notices.reading import UNREAD_MAX
 from quanmin.trust.registers import Standing
@@ -61,8 +61,8 @@ class Visit:
     session (or browser, before there is one) only. `standing` is what the registers say of the
     actor, `offered` the applications whose first page is open to them, `application` the one that
     the page is of. `answered` are the names by which the page has let itself be asked so far.
-    `emergency` is the one in which the page is read. `sent` has the last value of each field,
-    `sent_all` all of them, `files` the files.
+    `emergency` is the one in which the page is read; what is done in it is noted `together`. `sent`
+    has the last value of each field, `sent_all` all of them, `files` the files.
     """
 
     request: Request
@@ -83,6 +83,7 @@ class Visit:
     answered: set[str] = field(default_factory=set)
     application: Application | None = None
     offered: tuple[Application, ...] = ()
+    together: Together = field(default_factory=Together)
 
     @property
     def reader(self) -> Reader:

@@ -51,7 +51,6 @@ from quanmin.web.application import Application, Installed, discover
 from quanmin.web.house import House, KitSettings
 from quanmin.web.policy import HEADERS
 from quanmin.web.problem_page import tell_problem
-from quanmin.web.records import DeclaredRecords
 from quanmin.web.route import Page, checked
 from quanmin.web.text import Language, as_language, preferred
 from quanmin.web.visit import Visit, check_form, read_form
@@ -138,14 +137,13 @@ class Door:
             records = self._house.guard.records(
                 visit.actor, purpose=application.purpose, request_id=visit.correlation
             )
-            zone, kinds = self._house.settings.zone, self._house.notice_kinds_of(application.name)
-            narrowed = DeclaredRecords(records, application, zone, kinds)
+            records.wait_with(visit.together)
             try:
                 await self._house.guard.registered.refuse(application=application.name)
                 await records.refuse_stopped()  # also where a page asks no records, but a desk
                 if visit.standing and not page.access.opens_to(visit.actor, visit.standing):
                     raise Forbidden("this page asks for a duty that your post does not have")
-                return await page.call(visit, narrowed)
+                return await page.call(visit, self._house.declared(records, application))
             except Stopped:
                 await records.note_stopped()
                 raise
@@ -168,11 +166,12 @@ class Door:
         visit = self._visit(request)
         correlation_id.set(visit.correlation)
         try:
-            await entry.recognise(visit)
-            await self._count(visit)
-            await self._offer(visit)
-            acting.recall_ward(visit)
-            response = await self._admitted(visit, call, page)
+            async with visit.together:
+                await entry.recognise(visit)
+                await self._count(visit)
+                await self._offer(visit)
+                acting.recall_ward(visit)
+                response = await self._admitted(visit, call, page)
         except Problem as problem:
             response = tell_problem(visit, problem)
         except self._unavailable:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from quanmin.base.database import Connection
+from quanmin.base.database import Reader
 from quanmin.trust.deciding.rules import own_digits
 
 _OF_REGION: Final = """
@@ -15,12 +15,12 @@ _OF_REGION: Final = """
 """
 
 
-async def senders_of_region(connection: Connection, region: str, now: int) -> frozenset[int]:
+async def senders_of_region(reader: Reader, region: str, now: int) -> frozenset[int]:
     """The sender numbers of institutions in a division (GB/T 2260) and those below it; each pair of
     digits but 00 is one level.
     """
     own = own_digits(region)
     if not own:
         return frozenset()
-    rows = await connection.fetch(_OF_REGION, own, now)
+    rows = await reader.fetch(_OF_REGION, own, now)
     return frozenset(row["sender"] for row in rows)

@@ -4,8 +4,8 @@ entry can be changed, removed, inserted or moved without being found.
 
 from quanmin.trust.log.entry import Access
 from quanmin.trust.log.notary import Notary
-from quanmin.trust.log.noting import Keys, Notes, only
+from quanmin.trust.log.noting import Keys, Notes, Together, only
 from quanmin.trust.log.witness import Witness
 from quanmin.trust.log.writing import AccessLog
 
-__all__ = ["Access", "AccessLog", "Keys", "Notary", "Notes", "Witness", "only"]
+__all__ = ["Access", "AccessLog", "Keys", "Notary", "Notes", "Together", "Witness", "only"]

@@ -6,13 +6,15 @@ entry holds, the others say that they are parts of the first, and are read as on
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Protocol
+from typing import Protocol, Self
 
 import msgspec
 
 from quanmin.base.database import Connection
+from quanmin.base.once import ask_anew, asking_once
 from quanmin.records.model import EntryOutcome, Stored
 from quanmin.records.visibility import Facts
 from quanmin.trust.actors import Actor
@@ -45,6 +47,32 @@ class Reasons(Protocol):
         """For what gave this record."""
 
 
+class Together:
+    """While it lasts, what the notes of one page tell waits, entry by entry as it came: it commits
+    with what the page writes, and the rest at its end. A commit each would hold the page as long as
+    a disk takes, and nothing is answered in between. What the page may do is asked `once`.
+    """
+
+    def __init__(self) -> None:
+        self.lasts = False
+        self._of: list[Notes] = []
+        self._asking = asking_once()
+
+    def take_in(self, notes: Notes) -> None:
+        """These are of the page as well."""
+        self._of.append(notes)
+
+    async def __aenter__(self) -> Self:
+        self.lasts = True
+        self._asking.__enter__()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.lasts = False
+        self._asking.__exit__(None, None, None)
+        await asyncio.gather(*(notes.commit_waiting() for notes in self._of))
+
+
 class Notes:
     """Makes the entries of one actor, one purpose and one request."""
 
@@ -60,7 +88,22 @@ class Notes:
         self._first: Place | None = None
         self._uncommitted: tuple[Place, Head] | None = None
         self._gathered: list[Access] | None = None
+        self._together: Together | None = None
+        # Of each request one list; and those that a transaction under way has taken along.
+        self._waiting: list[list[Access]] = [[]]
+        self._taken: list[list[Access]] = []
         self._reasons: Reasons | None = None
+
+    def wait_with(self, together: Together | None) -> None:
+        """What is noted while this lasts waits with it; the last that was said counts."""
+        self._together = together
+        if together is not None:
+            together.take_in(self)
+
+    @property
+    def together(self) -> Together | None:
+        """With what they wait."""
+        return self._together
 
     def decided_by(self, reasons: Reasons | None) -> None:
         """The rules by which what is noted from now on was decided; None when by none."""
@@ -73,6 +116,7 @@ class Notes:
     def begin_anew(self) -> None:
         """What follows is another request, or as good as one."""
         self._first = None
+        self._waiting.append([])
 
     async def note(
         self,
@@ -102,6 +146,9 @@ class Notes:
             await self._commit([access])
 
     async def _commit(self, accesses: Sequence[Access]) -> None:
+        if self._together is not None and self._together.lasts and not self._transfers:
+            self._waiting[-1] += self._parts(accesses)
+            return
         place = await self._log.note(self._parts(accesses))
         self._first = self._first or place
         if self._transfers:
@@ -120,20 +167,40 @@ class Notes:
         told when it has committed.
         """
         parts = self._parts(accesses)
-        head = await self._log.note_in(connection, parts)
+        self._give_back()
+        self._taken, self._waiting = self._waiting, [[]]
+        *earlier, last = self._taken
+        head = await self._log.note_in(connection, [*filter(None, earlier), [*last, *parts]])
         if self._transfers:
             await self._log.count_handed(connection, self._transfers, _given(accesses))
-        first = Place(head.lane, head.size - len(parts))
-        self._uncommitted = first, head
-        return first
+        self._uncommitted = Place(head.lane, head.size - len(parts) - len(last)), head
+        return Place(head.lane, head.size - len(parts))
 
     def settle(self) -> None:
-        """What was put into a transaction has been committed."""
+        """What was put into a transaction has been committed, with what was waiting then."""
         if self._uncommitted is not None:
             place, head = self._uncommitted
             self._uncommitted = None
+            self._taken = []
             self._first = self._first or place
+            ask_anew()
             self._log.witness_all([head])
+
+    async def commit_waiting(self) -> None:
+        """Commit what waits."""
+        self._give_back()
+        several, self._waiting = [one for one in self._waiting if one], [[]]
+        # Noted at the same moment, they share a commit.
+        places = await asyncio.gather(*map(self._log.note, several))
+        if places:
+            self._first = self._first or places[-1]
+
+    def _give_back(self) -> None:
+        """What a transaction took along that came to nothing waits again."""
+        if self._taken:
+            *earlier, last = self._taken
+            first, *later = self._waiting
+            self._taken, self._waiting = [], [*earlier, [*last, *first], *later]
 
     @asynccontextmanager
     async def gathering(self) -> AsyncIterator[None]:

@@ -62,14 +62,16 @@ class AccessLog:
             self._writer = asyncio.create_task(self._write_waiting())
         return await written
 
-    async def note_in(self, connection: Connection, accesses: Sequence[Access]) -> Head:
-        """Write the entries of one request in the caller's transaction: they commit with what they
+    async def note_in(self, connection: Connection, requests: Sequence[Sequence[Access]]) -> Head:
+        """Write the entries of each request in the caller's transaction: they commit with what they
         tell of, or not at all. When it has committed, the head goes to `witness_all`. They stand
         one after the other, the last of them before the head's size.
         """
         now = self._now()
         lane = await take(connection, self.notary, now)
-        linked = _linked(accesses, Place(lane.number, lane.size))
+        linked: list[Access] = []
+        for accesses in requests:
+            linked += _linked(accesses, Place(lane.number, lane.size + len(linked)))
         return (await append(connection, self.notary, lane, linked, now))[1]
 
     async def count_handed(

@@ -8,11 +8,13 @@ under way share the next one, as single reads do.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
 from typing import Any, Final, Literal
 
 import msgspec
 
 from quanmin.base.database import Reader
+from quanmin.base.once import once
 from quanmin.base.problems import Forbidden, Stopped
 from quanmin.base.sharing import Shared
 from quanmin.trust.actors import Actor, Place
@@ -273,7 +275,8 @@ class Standings:
 
     async def told(self, actor: Actor) -> Standing:
         """The same, also of one who may not act."""
-        return await self._shared.of((actor.code, actor.sender, actor.client))
+        key = actor.code, actor.sender, actor.client
+        return await once(("standing", *key), partial(self._shared.of, key))
 
     async def _ask_now(self, keys: Sequence[_Key]) -> dict[_Key, Standing]:
         return await self._ask(self._registers, keys, self._now())

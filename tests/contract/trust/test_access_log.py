@@ -29,7 +29,7 @@ from quanmin.base.postgres import connect
 from quanmin.base.problems import Invalid, NotFound
 from quanmin.fhir.grammar import QueryLimits, parse_query
 from quanmin.records.rid import id_of
-from quanmin.trust import Actor, Guard, GuardedRecords, Witness
+from quanmin.trust import Actor, Guard, GuardedRecords, Together, Witness
 from quanmin.trust.log import Access, AccessLog, Notary
 from quanmin.trust.log.claims import Witnessed
 from quanmin.trust.log.entry import Place
@@ -113,6 +113,40 @@ async def test_a_batch_leaves_entries_that_are_parts_of_the_first(house: House) 
     assert {(row["part_lane"], row["part_n"]) for row in rows if row["part_lane"]} == {
         (heads[0]["lane"], heads[0]["n"])
     }
+
+
+async def test_what_a_page_reads_is_committed_with_what_it_writes(house: House) -> None:
+    records = house.records()
+    one = (await records.create("Patient", patient())).stored
+    before = await house.pool.fetchval("select count(*) from trust.head")
+    async with Together() as together:
+        records.wait_with(together)
+        await records.read("Patient", one.id)
+        await records.stating("PUBHLTH").read("Patient", one.id)
+        await records.read("Patient", one.id)
+        assert await house.entries("read") == [], "nothing is answered yet"
+        await records.create("Patient", patient())
+        assert [row["purpose"] for row in await house.entries("read")] == ["TREAT", "TREAT"]
+    batches = await house.pool.fetchval("select count(*) from trust.head")
+    assert (batches - before, len(await house.entries("read"))) == (2, 3)
+    await records.read("Patient", one.id)
+    assert len(await house.entries("read")) == 4, "what is read later does not wait"
+    assert (await house.verify()).findings == ()
+
+
+async def test_what_a_page_read_is_noted_though_it_writes_nothing_or_is_refused(
+    house: House,
+) -> None:
+    records = house.records()
+    one = (await records.create("Patient", patient())).stored
+    async with Together() as together:
+        records.wait_with(together)
+        await records.read("Patient", one.id)
+        with pytest.raises(Invalid):
+            await records.create("Patient", b'{"resourceType": "Patient", "nothing": 1}')
+        assert await house.entries("read") == []
+    told = [(row["action"], row["outcome"]) for row in await house.entries("read", "create")]
+    assert told == [("create", "ok"), ("read", "ok"), ("create", "invalid")]
 
 
 async def test_an_entry_names_every_record_however_many(house: House) -> None:

@@ -363,7 +363,7 @@ async def test_each_hour_a_checkpoint_tells_of_all_lanes_whatever_is_noted_of_th
     await house.by_hand("update trust.checked set size = 5 where lane = $1", place.lane)
     house.now += DAY // 24
     async with house.pool.acquire() as connection, connection.transaction():
-        await house.log.note_in(connection, [entry(9)])  # in another lane
+        await house.log.note_in(connection, [[entry(9)]])  # in another lane
     await house.check_in()
     told = [*house.witness.checkpoints()][-1].lanes
     assert (place.lane, 5) in {(lane, size) for lane, size, _ in told}
@@ -434,7 +434,7 @@ async def _erase(house: House, patient: int) -> None:
         made = await redact(connection, [patient], [])
         digest = digest_of(house.notary.hash, made)
         told = entry(0, at=house.now, action="erase", records=(), patients=(), digest=digest)
-        head = await house.log.note_in(connection, [told])
+        head = await house.log.note_in(connection, [[told]])
         await note_redactions(connection, made, Place(head.lane, head.size - 1))
     house.log.witness_all([head])
 
@@ -473,7 +473,7 @@ async def test_writers_at_once_and_verifying_meanwhile_find_nothing_wrong(house:
             async with house.pool.acquire() as connection:
                 committing = connection.transaction()
                 await committing.start()
-                head = await logs[0].note_in(connection, [entry(next(numbers)) for _ in range(3)])
+                head = await logs[0].note_in(connection, [[entry(next(numbers)) for _ in range(3)]])
                 if random.random() < 0.3:  # noqa: S311 - no secret
                     await committing.rollback()
                 else:
