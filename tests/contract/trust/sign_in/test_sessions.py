@@ -7,6 +7,7 @@ import pytest
 from entrance import HOUR, MINUTE, Entrance, SetClock
 
 from quanmin.trust import Actor
+from quanmin.trust.sign_in import Sessions, SignInLimits
 from quanmin.trust.sign_in.sessions import Stage
 
 CLERK = Actor("wang", "institution", "hospital-a desk", "hospital-a")
@@ -47,6 +48,21 @@ async def test_the_database_knows_no_cookie(entrance: Entrance) -> None:
     assert all(cookie not in row["row"] for row in rows)
     for other in ("", "nonsense", "x" * 10_000, cookie[:-1], "令牌"):
         assert await entrance.sessions.of(other) is None
+
+
+async def test_a_session_in_use_leaves_the_setting_that_all_else_waits_for_a_disk(
+    entrance: Entrance, clock: SetClock
+) -> None:
+    cookie = await signed_in(entrance)
+    began = await entrance.pool.fetchval("select used_at from trust.session")
+    clock.go_on(MINUTE)
+    async with entrance.pool.acquire() as connection:
+        await connection.execute("set synchronous_commit = on")
+        sessions = Sessions(connection, SignInLimits(), clock.now)  # type: ignore[arg-type]  # one
+        assert await sessions.of(cookie) is not None
+        assert await connection.fetchval("select used_at from trust.session") == began + MINUTE
+        assert await connection.fetchval("show synchronous_commit") == "on"
+        await connection.execute("reset synchronous_commit")
 
 
 @pytest.mark.parametrize("stage", ["proving", "enrolling"])
