@@ -312,6 +312,8 @@ class DueReading:
         """
         key = f"{statement.bind(self._keeping.key_of(plan))}::bigint"
         number = self._context.definition("Patient").number
+        # Said as constants, the types keep the planner from the tables of all others.
+        types = sorted(self._context.definition(one).number for one in plan.types)
         of_plan = f"array_position(p.plans, {key})"
         told = f"select p.sources[{of_plan}] as whole, p.own_sources[{of_plan}] as own"
         if self._is_all:
@@ -325,6 +327,7 @@ class DueReading:
                 select q.sender from plans.fact f
                 join records.record q on q.type = f.type and q.rid = f.rid and q.bucket = f.bucket
                 where f.patient = any(p.patients) and f.plan = {key}
+                    and q.type in ({", ".join(map(str, types))})
                     and {self._visible(statement, "q")}
             ) t where k.is_so
         """  # noqa: S608 - composed of this program's own constants; every value is bound
