@@ -6,9 +6,11 @@ afterwards), so everything that pages must put together is here in the smallest 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -19,9 +21,12 @@ from entrance import PASSWORD, quick_passwords
 from ruling import brought_by, under
 from starlette.applications import Starlette
 from stores import IDENTITY_NUMBERS, bundle, open_context, open_guard, post
+from workers import at_work
 
 from quanmin.base.clock import Clock
 from quanmin.base.epoch import Epoch
+from quanmin.base.growing import Shelf
+from quanmin.base.jobs import JobLimits, Worker
 from quanmin.base.keys import FileKeys
 from quanmin.base.signing import suite_named
 from quanmin.base.spool import Spool
@@ -33,7 +38,9 @@ from quanmin.trust.sign_in import Relying, SignIn, SignInLimits, cookie_name, pr
 from quanmin.trust.sign_in.external_settings import ExternalSettings
 from quanmin.trust.signatures.papers import Papers
 from quanmin.web import KitSettings, build
-from quanmin.web.application import Installed
+from quanmin.web.application import Installed, discover
+from quanmin.web.house import House
+from quanmin.web.making import making_kind
 
 ADDRESS = "http://node.test"
 MAN, WOMAN = "580101198005030031", "580101197211120021"
@@ -118,6 +125,11 @@ class Clinic:
         self, *, installed: tuple[Installed, ...] | None = None, **settings: Any
     ) -> Starlette:
         """The pages as an application of their own, of all applications or of these."""
+        kit = self._kit(**settings)
+        routes = build(self.guard, self.sign_in, kit, installed=installed, papers=self.papers)
+        return Starlette(routes=routes)
+
+    def _kit(self, **settings: Any) -> KitSettings:
         usual: dict[str, Any] = {
             "secret": b"p" * 32,
             "zone": ZoneInfo("Asia/Shanghai"),
@@ -125,9 +137,18 @@ class Clinic:
         }
         suite = self.guard.store.context.suite
         usual["uploads"] = Spool(self.folder / "uploads", b"s" * 32, suite, lambda: True)
-        kit = KitSettings(**{**usual, **settings})
-        routes = build(self.guard, self.sign_in, kit, installed=installed, papers=self.papers)
-        return Starlette(routes=routes)
+        usual["made"] = Shelf(self.folder / "made", 24)
+        return KitSettings(**{**usual, **settings})
+
+    def making(self, **settings: Any) -> AbstractAsyncContextManager[Worker]:
+        """A worker that makes the files that pages are asked for."""
+        kit = self._kit(**settings)
+        assert kit.made is not None
+        house = House(self.guard, self.sign_in, kit, discover())
+        limits = JobLimits(poll_seconds=0.1, turn_seconds=0.2, backoff_seconds=0.05)
+        return at_work(
+            Worker(self.pool, [making_kind(self.actors, kit.made, lambda: house)], limits)
+        )
 
     async def session(self, code: str) -> str:
         """The cookie of a session in which this account has signed in with all it needs."""
@@ -154,6 +175,18 @@ class Clinic:
         await self.pool.execute("update trust.totp set last_step = 0 where account = $1", code)
         await browser.get("/sign-in/factor")
         return await browser.send("/sign-in/factor", code=present_code(self.secrets[code]))
+
+    async def made(self, browser: Browser, path: str, **fields: str) -> httpx.Response:
+        """The page of a file that a form asks for, once a worker has made it or has given it up."""
+        await browser.get(path)
+        begun = await browser.send(path, **fields)
+        assert begun.status_code == 303, begun.text
+        async with asyncio.timeout(30):
+            while True:
+                answer = await browser.get(begun.headers["location"])
+                if "refresh" not in answer.headers:
+                    return answer
+                await asyncio.sleep(0.05)
 
     async def _send(self, sender: str, entries: list[dict[str, Any]], name: str) -> None:
         records = self.guard.records(

@@ -5,12 +5,14 @@ A package declares a `Kind` and puts jobs in; here it is handed what it works wi
 
 from __future__ import annotations
 
+from functools import cache
+
 from quanmin.api.export import export_kind
 from quanmin.base.database import Connection
 from quanmin.base.jobs import Job, Kind
 from quanmin.node.importing import Importing
 from quanmin.node.resealing import reseal_kind
-from quanmin.node.server import Node, declared_notices
+from quanmin.node.server import Node, declared_notices, open_house
 from quanmin.records.ledger import ledger_file
 from quanmin.records.reindexing import reindex_kind
 from quanmin.records.rewrapping import rewrap_kind
@@ -24,6 +26,7 @@ from quanmin.trust.lifecycle.incidents import count_kind, tell_kind
 from quanmin.trust.lifecycle.retention import find_kind
 from quanmin.trust.signatures import stamp_kind
 from quanmin.workflow import notifiable
+from quanmin.web.making import making_kind
 
 
 def kinds_of(node: Node) -> tuple[Kind, ...]:
@@ -74,10 +77,11 @@ def kinds_of(node: Node) -> tuple[Kind, ...]:
         delete_kind(guard),
     )
     stamping = stamp_kind(guard, node.actors, node.office)
+    making = making_kind(node.actors, node.made, cache(lambda: open_house(node)))
     incidents = (count_kind(guard.now), tell_kind(guard.store.context, guard.now))
     lists = (
         due.renew_kind(guard.due, guard.now),
         due.again_kind(guard.due, guard.now),
         due.tell_kind(guard.due, declared_notices(), guard.now),
     )
-    return (importing.kind, exporting, *own, stamping, *incidents, *lists)
+    return (importing.kind, exporting, making, *own, stamping, *incidents, *lists)

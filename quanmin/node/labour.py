@@ -139,7 +139,7 @@ async def hear_outside(node: Node) -> None:
 
 async def sweep(node: Node) -> None:
     """Remove what has had its time: sessions and attempts at signing in, and the files of exports
-    that are no more, also those that a dead process left.
+    and of pages that are no more, also those that a dead process left.
     """
 
     async def find_job(number: int) -> Listed | None:
@@ -150,7 +150,8 @@ async def sweep(node: Node) -> None:
 
     while True:
         try:
-            await node.exports.sweep(find_job, time.time_ns() // 1000)
+            for shelf in (node.exports.shelf, node.made):
+                await shelf.sweep(find_job, time.time_ns() // 1000)
             await node.sign_in.sweep()
         except UNAVAILABLE:
             log.warning("sweeping: the database cannot be reached", exc_info=True)

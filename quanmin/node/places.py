@@ -17,6 +17,7 @@ directory/
   imports/        0700: files that are being imported, encrypted
   uploads/        0700: files sent with forms that are not kept yet, encrypted; for hours
   exports/        0700: the files of bulk exports, encrypted, until they are removed
+  made/           0700: files that pages had made for people, encrypted, until they are removed
   notices/        0700: messages of channels that no server is set for, a file each
   reports/        0700: report cards where no address for them is set, a file each
   restored.json   0600: that the database was put back, until the access log says so
@@ -101,6 +102,7 @@ class Places:
         self.imports = self.directory / "imports"
         self.uploads = self.directory / "uploads"
         self.exports = self.directory / "exports"
+        self.made = self.directory / "made"
         self.notices = self.directory / "notices"
         self.reports = self.directory / "reports"
         self.witness = self.directory / "witness"

@@ -29,6 +29,7 @@ from quanmin.base.crypto import suite_named
 from quanmin.base.database import UNAVAILABLE
 from quanmin.base.epoch import Epoch
 from quanmin.base.fetching import FetchPlaces
+from quanmin.base.growing import Shelf
 from quanmin.base.jobs import tally
 from quanmin.base.keys import KeyPort
 from quanmin.base.node_keys import NodeKeys
@@ -70,6 +71,7 @@ from quanmin.trust.signatures.papers import Papers
 from quanmin.web import KitSettings, Text
 from quanmin.web import build as build_pages
 from quanmin.web.application import discover
+from quanmin.web.house import House
 from quanmin.web.page_settings import load_boundaries
 from quanmin.workflow import notifiable
 from quanmin.workflow.outgoing import leaving_of
@@ -94,6 +96,7 @@ class Node(msgspec.Struct, frozen=True):
     sign_in: SignIn
     arrivals: Arrivals
     exports: Exports
+    made: Shelf
     office: Office
     ledger: Ledger
     authorization: AuthorizationServer
@@ -171,8 +174,6 @@ def _assemble(
     )
     exports = Exports(folder=places.exports, limits=settings.export, has_room=disk.is_enough)
     actors = Actors(pool)
-    authorization = _open_authorization(settings, guard.revoked, keys, actors, pool, log=guard.log)
-    sign_in = open_sign_in(settings, pool, keys, guard.log)
     return Node(
         settings,
         places,
@@ -180,12 +181,13 @@ def _assemble(
         pool,
         guard,
         actors,
-        sign_in,
+        open_sign_in(settings, pool, keys, guard.log),
         arrivals,
         exports,
+        Shelf(places.made, settings.pages.made_kept_hours, disk.is_enough),
         open_office(keys, settings),
         ledger,
-        authorization,
+        _open_authorization(settings, guard.revoked, keys, actors, pool, log=guard.log),
     )
 
 
@@ -337,14 +339,16 @@ def _open_uploads(node: Node) -> Spool:
     return spool
 
 
-def build_application(node: Node, quotas: tuple[int, int, int] | None = None) -> Any:
-    """The ASGI application: the door in front, the pages behind it.
+def open_house(node: Node) -> House:
+    """What pages are made by, where no browser asks for them."""
+    settings = kit_settings(node)
+    return House(node.guard, node.sign_in, settings, discover(), node.authorization)
 
-    `quotas` is memory in which several workers count together.
-    """
+
+def kit_settings(node: Node, uploads: Spool | None = None) -> KitSettings:
+    """What this node decides for its pages."""
     settings = node.settings
-    pace = open_pace(settings.door, quotas[:2] if quotas else None)
-    kit = KitSettings(
+    return KitSettings(
         secret=node.keys.rooted("pages"),
         zone=settings.zone,
         title=Text(zh=settings.node.title_zh, en=settings.node.title_en),
@@ -361,10 +365,20 @@ def build_application(node: Node, quotas: tuple[int, int, int] | None = None) ->
         boundaries=load_boundaries(settings.pages),
         pages=settings.pages,
         term_limits=settings.terminology,
-        uploads=_open_uploads(node),
+        uploads=uploads,
+        made=node.made,
         work_seconds_max=settings.first_page.work_seconds_max,
         work_count_max=settings.first_page.work_count_max,
     )
+
+
+def build_application(node: Node, quotas: tuple[int, int, int] | None = None) -> Any:
+    """The ASGI application: the door in front, the pages behind it.
+
+    `quotas` is memory in which several workers count together.
+    """
+    settings = node.settings
+    pace = open_pace(settings.door, quotas[:2] if quotas else None)
     return build_door(
         node.guard,
         node.actors,
@@ -388,7 +402,7 @@ def build_application(node: Node, quotas: tuple[int, int, int] | None = None) ->
             routes=build_pages(
                 node.guard,
                 node.sign_in,
-                kit,
+                kit_settings(node, _open_uploads(node)),
                 unavailable=UNAVAILABLE,
                 authorization=node.authorization,
                 pace=pace,

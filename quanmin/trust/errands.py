@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from quanmin.base.database import Connection
-from quanmin.base.jobs import Job, Listed, count_open, dismiss, find, put
+from quanmin.base.jobs import Job, Listed, count_open, dismiss, find, list_jobs, put
 from quanmin.base.node_keys import SealedColumn
 from quanmin.base.problems import Forbidden, NotFound, TooMany
 from quanmin.trust.actors import Acting
@@ -105,7 +105,7 @@ class Errands:
             if await count_open(connection, kind, owner) >= open_max:
                 raise TooMany(
                     f"you have {open_max} jobs of this kind that have not ended: wait for them, or "
-                    "end them by DELETE of their status address",
+                    "end them where their state is told",
                     retry_after_seconds=_RETRY_SECONDS,
                 )
             number = await put(connection, kind, payload, owner=owner)
@@ -128,13 +128,29 @@ class Errands:
             raise _unknown() from None
         is_of_node = self._actor.role == "operator" and not standing.party
         is_theirs = is_of_node or job.owner == self._actor.code
-        if not is_theirs or job.is_cancel_asked or not is_errand(job.payload):
+        if not is_theirs or not self._is_told(job):
             raise _unknown()
-        if not _is_within(self._actor, msgspec.convert(job.payload, _Payload)):
-            raise _unknown()
+        return self._errand(job)
+
+    def _is_told(self, job: Listed) -> bool:
+        """Whether the actor may hear of a job that is theirs."""
+        if job.is_cancel_asked or not is_errand(job.payload):
+            return False
+        return _is_within(self._actor, msgspec.convert(job.payload, _Payload))
+
+    def _errand(self, job: Listed) -> Errand:
         payload = msgspec.convert(job.payload, _Payload)
         mandate = _open(self._store.context, job.kind, job.owner, job.payload)
         return Errand(job, mandate, payload.purpose, payload.request)
+
+    async def listed(self, kind: str, *, count: int) -> list[Errand]:
+        """The newest errands of a kind that this actor has begun and that were not ended. Raises
+        Stopped as `begin` does.
+        """
+        await self._standings.of(self._actor)
+        async with self._store.glancing() as connection:
+            jobs = await list_jobs(connection, kind=kind, owner=self._actor.code, count=count)
+        return [self._errand(job) for job in jobs if self._is_told(job)]
 
     async def dismiss(self, number: int) -> Errand:
         """End an errand: what is under way stops before its next step, and it is told of no more.

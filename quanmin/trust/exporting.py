@@ -39,11 +39,10 @@ _MOVED: Final = """
     where r.type = $1 and r.updated >= $2 and r.patient is not null
     union select g.patient from records.granted g where g.until > $2 and g.until <= $3
 """
-_TAKEN: Final = f"""
+_TAKEN: Final = """
     select distinct unnest(a.records) as rid from trust.access a
-    where a.at >= $1 and a.actor = $2 and a.request = $3 and a.action = '{_ACTION}'
-        and a.patients && $4::bigint[]
-"""  # noqa: S608 - constants of this module
+    where a.at >= $1 and a.actor = $2 and a.request = $3 and a.patients && $4::bigint[]
+"""
 
 
 class Taken(msgspec.Struct, frozen=True):
@@ -175,7 +174,7 @@ class Exporting:
             await self._notes.note(_ACTION, None, Gone.code)
             raise Gone(
                 "since this was taken out somebody of it has withdrawn what permitted it: export"
-                " again"
+                " again, or ask for it again"
             )
 
     async def _same_persons(self, connection: Connection, patients: Sequence[int]) -> list[int]:
@@ -186,7 +185,7 @@ class Exporting:
                 found.update(await self._guard.people.patients_of(connection, person))
         return sorted(found)
 
-    async def note_download(self, type_: str, number: int) -> None:
+    async def note_download(self, type_: str | None, number: int) -> None:
         """That a file with so many records was given out, whose keys were noted as it was made."""
         entry = self._notes.entry_of_keys("download", type_, "ok", ())
         await self._notes.put(msgspec.structs.replace(entry, hits=number))

@@ -16,6 +16,7 @@ from quanmin.trust import Desk, Role
 from quanmin.trust.deciding import Bounds
 from quanmin.trust.lifecycle.declared_activities import DeclaredActivity, declared_activity
 from quanmin.trust.notices import kinds_in
+from quanmin.web.made import Made
 from quanmin.web.route import Access, Page, checked
 from quanmin.web.sections import OTHER, section_codes
 from quanmin.web.text import Text
@@ -46,8 +47,9 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
     (`definitions/sections.toml`). `home` is the path of the page that its entry in the menu leads
     to, "": it has none; `menu_roles` are those in whose menu it is, None: all of `roles`. The menu
     has it only for whom that page is open. `work` tells what waits for a visitor, `front` is what
-    it has on the first page. `workflow` is what its folder's workflow.toml says, `plans` those of
-    its definitions/plans.toml: `discover` puts them in.
+    it has on the first page. `makes` are files that take longer than a page may. `workflow` is what
+    its folder's workflow.toml says, `plans` those of its definitions/plans.toml: `discover` puts
+    them in.
     """
 
     name: str
@@ -68,6 +70,7 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
     plans: tuple[Declared, ...] = ()
     work: WorkFunction | None = None
     front: Front | None = None
+    makes: tuple[Made, ...] = ()
 
     @property
     def in_menu_of(self) -> frozenset[Role]:

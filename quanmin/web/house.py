@@ -14,6 +14,7 @@ import jinja2
 import msgspec
 from markupsafe import Markup, escape
 
+from quanmin.base.growing import Shelf
 from quanmin.base.rooted import Rooted
 from quanmin.base.spool import Spool
 from quanmin.terminology import TermLimits
@@ -47,7 +48,8 @@ class KitSettings(msgspec.Struct, frozen=True, kw_only=True):
     An application has `work_seconds_max` to tell the first page its work, and what there is more of
     than `work_count_max` is told as that.
     `address_header` is the header in which whoever stands in front says who asked; "": nobody does.
-    `uploads` is where files wait that were sent with a form which is not kept yet.
+    `uploads` is where files wait that were sent with a form which is not kept yet, `made` where
+    those are that jobs make for who asks.
     `boundaries` are those that maps are drawn by; None: as squares.
     """
 
@@ -68,6 +70,7 @@ class KitSettings(msgspec.Struct, frozen=True, kw_only=True):
     pages: PageSettings = PageSettings()
     term_limits: TermLimits = TermLimits()
     uploads: Spool | None = None
+    made: Shelf | None = None
     work_seconds_max: float = 1.0
     work_count_max: int = 99
 

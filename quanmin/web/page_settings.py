@@ -77,6 +77,30 @@ class PageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     record_paper_rows_max: Annotated[
         int, Meta(description="How many lines the PDF of a record may have.", ge=1, le=20_000)
     ] = 1000
+    made_kept_hours: Annotated[
+        int,
+        Meta(
+            description="How long a file that a page had made, such as a copy of one's record, is"
+            " kept to be fetched.",
+            ge=1,
+        ),
+    ] = 24
+    made_open_max: Annotated[
+        int,
+        Meta(description="How many such files somebody may have made at a time.", ge=1, le=100),
+    ] = 3
+    made_step_seconds: Annotated[
+        float,
+        Meta(description="After how long it is told how far such a file has come.", gt=0),
+    ] = 1.0
+    made_look_seconds: Annotated[
+        int,
+        Meta(
+            description="After how many seconds the page of such a file looks again by itself.",
+            ge=2,
+            le=60,
+        ),
+    ] = 3
     offline_hours_max: Annotated[
         int,
         Meta(

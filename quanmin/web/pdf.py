@@ -143,11 +143,8 @@ def _close(child: Child) -> None:
             pipe.close()
 
 
-async def pdf_page(visit: Any, template: str, *, file_name: str, **values: Any) -> Response:
-    """A template that extends `kit/paper.html`, as a PDF; raises as `PdfMaker.make` does.
-
-    `file_name` goes into the download's name: letters, digits and hyphens, and nothing of a person.
-    """
+async def pdf_of(visit: Any, template: str, **values: Any) -> bytes:
+    """A template that extends `kit/paper.html`, as a PDF; raises as `PdfMaker.make` does."""
     style = _STYLE.read_text(encoding="utf-8")
     html = visit.house.render(
         template,
@@ -161,7 +158,16 @@ async def pdf_page(visit: Any, template: str, *, file_name: str, **values: Any) 
             **values,
         },
     )
-    made = await visit.house.pdf_maker.make(html)
+    made: bytes = await visit.house.pdf_maker.make(html)
+    return made
+
+
+async def pdf_page(visit: Any, template: str, *, file_name: str, **values: Any) -> Response:
+    """The same as an answer.
+
+    `file_name` goes into the download's name: letters, digits and hyphens, and nothing of a person.
+    """
+    made = await pdf_of(visit, template, **values)
     disposition = f'inline; filename="{file_name}.pdf"'
     return Response(
         made, media_type="application/pdf", headers={"Content-Disposition": disposition}

@@ -20,6 +20,7 @@ from quanmin.trust import (
     EntryOutcome,
     GuardedRecords,
     Hits,
+    Mandate,
     Outcome,
     Part,
     Stored,
@@ -277,6 +278,12 @@ class DeclaredRecords:
         """What codes mean. It is of the node and names nobody, so no application declares it."""
         async with self._records.terminology(limits) as terms:
             yield terms
+
+    async def begin(self, kind: str, mandate: Mandate, *, open_max: int) -> int:
+        """Have a job do in the visitor's name what takes longer than a page may; its number. Raises
+        TooMany when so many of the kind have not ended.
+        """
+        return await self._records.errands.begin(kind, mandate, open_max=open_max)
 
     def gathering(self) -> AbstractAsyncContextManager[None]:
         """While it lasts, what is read is noted as one access."""

@@ -1,18 +1,17 @@
-"""The whole record of one person as a FHIR Bundle, sent as it is read, of any length in bounded
+"""The whole record of one person as a FHIR Bundle, made piece by piece, of any length in bounded
 memory.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from typing import Final
 from uuid import uuid4
 
-from starlette.responses import StreamingResponse
-
-from quanmin.trust import Part, Timeline
-from quanmin.web.records import DeclaredRecords
+from quanmin.trust import Part, Stored
+from quanmin.web.made import Making, Piece
 
 BATCH: Final = 500
 _NAMED_AT_ONCE: Final = 100
@@ -21,65 +20,59 @@ _ABOUT: Final = ("Organization", "Practitioner", "PractitionerRole", "Location",
 _REFERENCE: Final = re.compile(
     rf'"reference"\s*:\s*"({"|".join(_ABOUT)})/([A-Za-z0-9\-.]{{1,64}})"'.encode()
 )
+# Longer than any reference, which may stand across two pieces of a file.
+_OVERLAP: Final = 200
+_CURSOR: Final = "cursor"
 
 
-def bundle_of(
-    records: DeclaredRecords, patient_id: str, first: Timeline, types: tuple[str, ...], name: str
-) -> StreamingResponse:
-    """A Bundle of type `collection`: the registrations of the person, all their records of these
-    types, newest first, then whom and where these refer to. `first` is its first batch, read before
-    anything is sent so that a refusal is a page and not half a file. What is sent was decided batch
-    by batch, each by an entry of the access log; one that ends early is no JSON.
+async def next_of_bundle(making: Making, patient_id: str, types: tuple[str, ...]) -> Piece:
+    """The next piece of a Bundle of type `collection`: the registrations of the person, all their
+    records of these types, newest first, then whom and where these refer to. Each piece is decided
+    by itself, by an entry of the access log.
     """
-
-    async def pieces() -> AsyncIterator[bytes]:
-        named: set[tuple[str, str]] = set()
-        yield b'{"resourceType":"Bundle","id":"%s","type":"collection","entry":[' % _id()
-        begins = b""
-        batch = first
-        bodies = [stored.body or b"{}" for stored in batch.patients]
-        while True:
-            bodies += [stored.body or b"{}" for stored in batch.entries]
-            if bodies:
-                yield begins + _entries(bodies)
-                begins = b","
-            named |= {found for body in bodies for found in _named(body)}
-            if batch.next is None:
-                break
-            part = Part(types=types, count=BATCH, cursor=batch.next)
-            (batch,) = await records.timelines(patient_id, part)
-            bodies = []
-        async for body in _read_named(records, named):
-            yield begins + _entries([body])
-        yield b"]}"
-
-    return StreamingResponse(
-        pieces(),
-        media_type="application/fhir+json",
-        headers={"Content-Disposition": f'attachment; filename="{name}.json"'},
-    )
+    place = making.place
+    if place is not None and not place:
+        return Piece(await _last(making))
+    cursor = place[_CURSOR] if place else None
+    part = Part(types=types, count=BATCH, cursor=cursor)
+    (batch,) = await making.records.timelines(patient_id, part)
+    found = [*(batch.patients if place is None else ()), *batch.entries]
+    content = _entries(found)
+    if place is None:
+        begins = b'{"resourceType":"Bundle","id":"%s","type":"collection","entry":[' % _id()
+        content = begins + content.removeprefix(b",")
+    return Piece(content, len(found), {_CURSOR: batch.next} if batch.next else {})
 
 
-async def _read_named(
-    records: DeclaredRecords, named: Iterable[tuple[str, str]]
-) -> AsyncIterator[bytes]:
+async def _last(making: Making) -> bytes:
+    """Whom and where the records refer to that were written, and the end."""
+    named, records = await asyncio.to_thread(_named, making.written()), making.records
+    content = b""
     for type_ in _ABOUT:
         if not records.may_read(type_):
             continue
         ids = sorted(id_ for one, id_ in named if one == type_)
         for at in range(0, len(ids), _NAMED_AT_ONCE):
             some = ids[at : at + _NAMED_AT_ONCE]
-            hits = await records.find(type_, ("_id", ",".join(some)), count=len(some))
-            for stored in hits.matches:
-                yield stored.body or b"{}"
+            content += _entries(
+                (await records.find(type_, ("_id", ",".join(some)), count=len(some))).matches
+            )
+    return content + b"]}"
 
 
-def _entries(bodies: Iterable[bytes]) -> bytes:
-    return b",".join(b'{"resource":' + body + b"}" for body in bodies)
+def _entries(found: Iterable[Stored]) -> bytes:
+    """Entries behind others."""
+    return b"".join(b',{"resource":' + (one.body or b"{}") + b"}" for one in found)
 
 
-def _named(body: bytes) -> set[tuple[str, str]]:
-    return {(type_.decode(), id_.decode()) for type_, id_ in _REFERENCE.findall(body)}
+def _named(pieces: Iterable[bytes]) -> set[tuple[str, str]]:
+    found: set[tuple[str, str]] = set()
+    before = b""
+    for piece in pieces:
+        text = before + piece
+        found |= {(type_.decode(), id_.decode()) for type_, id_ in _REFERENCE.findall(text)}
+        before = text[-_OVERLAP:]
+    return found
 
 
 def _id() -> bytes:

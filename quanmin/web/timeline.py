@@ -184,6 +184,14 @@ def years_of(visit: Visit, visits: Visits) -> list[str]:
     return [str(year) for year in range(this, since - 1, -1)]
 
 
+def since_year(visit: Visit, text: str, entries: Iterable[Stored]) -> list[Stored]:
+    """Those that are not of an earlier year than the one that a time names; all for none."""
+    if not text:
+        return list(entries)
+    begins = visit.midnight(date(int(text[:4]), 1, 1))
+    return [one for one in entries if one.facts.time and one.facts.time >= begins]
+
+
 def end_of(visit: Visit, text: str) -> int | None:
     """The moment at which a year (2024) or a month (2024-05) is over; None for none. Raises
     Malformed for what is neither.

@@ -3,10 +3,10 @@ files.
 """
 
 from quanmin.api.export.asking import Asked, Asking, Language, members_of, pack_keys, patient_ids
-from quanmin.api.export.files import Part, Sink, grown, gzip_head, gzip_tail, pack, write_at
 from quanmin.api.export.job import Exports, Finished, export_kind
 from quanmin.api.export.limits import ExportLimits
 from quanmin.api.export.progress import Position, Progress
+from quanmin.base.growing import Part, Sink, grown, gzip_head, gzip_tail, pack, write_at
 
 __all__ = [
     "Asked",

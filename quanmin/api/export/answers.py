@@ -12,13 +12,13 @@ from typing import IO, TYPE_CHECKING, Any, Final
 import msgspec
 
 from quanmin.api.export.asking import Asked, Asking, Language, members_of, pack_keys, patient_ids
-from quanmin.api.export.files import as_gzip, as_plain, gzip_bytes
 from quanmin.api.export.job import KIND, Exports, finished
 from quanmin.api.later import Answer, Later, begin
 from quanmin.api.moments import instant
 from quanmin.api.negotiation import FHIR_NDJSON, accepts_gzip
 from quanmin.api.parameters import Parameters
 from quanmin.api.reply import Headers, Reply
+from quanmin.base.growing import as_gzip, as_plain, gzip_bytes
 from quanmin.base.problems import Gone, Invalid, NotFound, NotSupported, TooCostly
 from quanmin.trust import Taken
 
@@ -130,7 +130,7 @@ def _exports(call: Call) -> Exports:
 async def manifest(call: Call, errand: Errand) -> Answer:
     """The manifest of an export that is done (export.html#response---complete-status)."""
     exports = _exports(call)
-    done, until = finished(errand), exports.kept_until(errand.job)
+    done, until = finished(errand), exports.shelf.kept_until(errand.job)
     _check_kept(until)
     where = f"{call.base}/_job/{errand.job.number}"
     listed: dict[str, list[Any]] = {"output": [], "deleted": [], "error": []}
@@ -162,7 +162,7 @@ async def give_file(call: Call, errand: Errand) -> Reply:
     whoever takes gzip.
     """
     exports, name = _exports(call), call.parts[2]
-    _check_kept(exports.kept_until(errand.job))
+    _check_kept(exports.shelf.kept_until(errand.job))
     done = finished(errand)
     part = next((one for one in done.parts if one.name == name), None)
     if part is None:

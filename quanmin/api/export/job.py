@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import time
 from collections.abc import Awaitable, Callable
 from datetime import tzinfo
@@ -13,12 +12,11 @@ from typing import Final
 import msgspec
 
 from quanmin.api.export.asking import Asked
-from quanmin.api.export.files import Part, Vault
 from quanmin.api.export.limits import ExportLimits
 from quanmin.api.export.progress import Position, Progress
 from quanmin.base.database import Connection
-from quanmin.base.jobs import Continue, Done, Job, Kind, Listed
-from quanmin.base.problems import StorageFull
+from quanmin.base.growing import Part, Shelf, Vault
+from quanmin.base.jobs import Continue, Done, Job, Kind
 from quanmin.fhir.grammar import QueryLimits
 from quanmin.trust import Actors, Errand, Guard, carry_on
 
@@ -27,8 +25,6 @@ KIND: Final = "export"
 _SETTLING_SECONDS: Final = 0.05
 # So that a record that was answered before the export began is of an earlier millisecond.
 _BEGINNING_SECONDS: Final = 0.003
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
-_HOUR: Final = 3_600_000_000
 
 
 class Finished(msgspec.Struct, frozen=True):
@@ -47,29 +43,14 @@ class Exports(msgspec.Struct, frozen=True, kw_only=True):
     limits: ExportLimits = ExportLimits()
     has_room: Callable[[], bool] = lambda: True
 
+    @property
+    def shelf(self) -> Shelf:
+        """Where its files are, and for how long."""
+        return Shelf(self.folder, self.limits.kept_hours, self.has_room)
+
     def vault(self, number: int, asked: Asked) -> Vault:
         """The files of the export with this number."""
-        return Vault(self.folder / str(number), asked.key(), asked.suite)
-
-    def kept_until(self, job: Listed) -> int:
-        """When the files of a job that has ended are removed, in microseconds."""
-        return (job.ended_at or 0) + self.limits.kept_hours * _HOUR
-
-    async def sweep(self, find: Callable[[int], Awaitable[Listed | None]], now: int) -> None:
-        """Remove the files of exports that are no more: ended, and dismissed, cancelled or kept
-        long enough; or not in the register.
-        """
-        if not self.folder.is_dir():
-            return
-        for folder in sorted(self.folder.iterdir()):
-            if not folder.name.isdecimal():
-                continue
-            job = await find(int(folder.name))
-            if job is not None:
-                is_unwanted = job.state == "cancelled" or job.is_cancel_asked
-                if job.ended_at is None or not (is_unwanted or self.kept_until(job) < now):
-                    continue
-            await asyncio.to_thread(Vault(folder, b"", 1).remove)
+        return self.shelf.vault(number, asked.key(), asked.suite)
 
 
 def export_kind(
@@ -103,7 +84,7 @@ def export_kind(
         return Continue(msgspec.to_builtins(at), at.count, message=at.message)
 
     async def cancelled(_: Connection, job: Job) -> None:
-        await asyncio.to_thread(Vault(exports.folder / str(job.number), b"", 1).remove)
+        await exports.shelf.remove(job.number)
 
     return Kind(KIND, step, cancelled)
 
@@ -124,21 +105,14 @@ async def _go_on(
             await asyncio.sleep(_SETTLING_SECONDS)
         return settled
 
-    if not exports.has_room():
-        raise StorageFull("the node's disk is nearly full: the export goes on when it has room")
     end = time.monotonic() + exports.limits.step_seconds
-    with vault.alone():
+    with exports.shelf.writing(), vault.alone():
         # Whoever lost the connection lost the job with it, and must not touch its files any more.
         await connection.fetchval("select 1")
-        try:
-            while at.phase != "told" and time.monotonic() < end:
-                before, at = at, await progress.advance(connection, at)
-                # What is refused here is cut off again, and repeated when there is quota.
-                await spend(exported_bytes=at.plain_bytes - before.plain_bytes)
-        except OSError as error:
-            if error.errno in _FULL:
-                raise StorageFull("the node's disk is full: the export goes on later") from error
-            raise
+        while at.phase != "told" and time.monotonic() < end:
+            before, at = at, await progress.advance(connection, at)
+            # What is refused here is cut off again, and repeated when there is quota.
+            await spend(exported_bytes=at.plain_bytes - before.plain_bytes)
     return at
 
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final, Literal
 import msgspec
 
 from quanmin.api.export.asking import Asked, Language
-from quanmin.api.export.files import Listing, Part, Sink
 from quanmin.api.export.limits import ExportLimits
 from quanmin.api.summary import subset
 from quanmin.base.database import Connection
+from quanmin.base.growing import Listing, Part, Sink
 from quanmin.base.problems import Issue, Outdated
 from quanmin.fhir.grammar import QueryLimits
 from quanmin.fhir.outcome import operation_outcome

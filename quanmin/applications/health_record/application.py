@@ -28,5 +28,6 @@ APPLICATION = Application(
     home="/my-record",
     # Residents have one record; all others come to it by finding a person.
     menu_roles=OWNERS.roles,
+    makes=download.MAKES,
     pages=(*pages.PAGES, *result_pages.PAGES, *download.PAGES),
 )

@@ -20,6 +20,7 @@ _LISTED: Final = (
     _ROW
     + """
     where ($1::text is null or kind = $1) and ($2::text is null or state = $2)
+        and ($4::text is null or owner = $4)
     order by job desc limit $3
 """
 )
@@ -115,10 +116,11 @@ async def list_jobs(
     *,
     kind: str | None = None,
     state: State | None = None,
+    owner: str | None = None,
     count: int = 50,
 ) -> list[Listed]:
-    """The newest jobs, of one kind or in one state if asked."""
-    return [_listed(row) for row in await database.fetch(_LISTED, kind, state, count)]
+    """The newest jobs, of one kind, in one state or of one owner if asked."""
+    return [_listed(row) for row in await database.fetch(_LISTED, kind, state, count, owner)]
 
 
 async def cancel(database: Database, number: int) -> Listed:

@@ -652,7 +652,7 @@ async def test_an_export_that_holds_an_erased_person_is_ended_with_the_erasure(
     for url in (holding, *(one["url"] for one in taken.manifest["output"])):
         assert (await client.get(url)).status_code == 404
     assert "Patient/man" not in (await fetch(client, without)).ids()
-    await outlet.exports.sweep(lambda number: find(pool, number), 0)
+    await outlet.exports.shelf.sweep(lambda number: find(pool, number), 0)
     left = {path.name for path in outlet.exports.folder.iterdir()}
     assert left == {without.rpartition("/")[2]}
 

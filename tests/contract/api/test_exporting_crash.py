@@ -192,7 +192,7 @@ async def test_the_sweeper_removes_what_nobody_keeps_and_nothing_else(
         "update jobs.job set ended_at = ended_at - 90000000000 where job = $1", number
     )
     now = await house.pool.fetchval("select jobs.now()")
-    await exports.sweep(_finder(house), now)
+    await exports.shelf.sweep(_finder(house), now)
     left = {path.name for path in exports.folder.iterdir()}
     assert left == {kept.rpartition("/")[2], "notes"}
     assert len((await fetch(client, kept)).ids()) == 500

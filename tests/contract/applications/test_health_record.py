@@ -346,14 +346,17 @@ async def test_a_doctor_who_sees_part_of_it_is_led_to_opening_it_in_an_emergency
 async def test_the_whole_record_is_taken_away_by_the_person_alone_and_noted(
     clinic: Clinic, browser: Browser, pool: asyncpg.Pool[asyncpg.Record], monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr("quanmin.applications.health_record.download.BATCH", 2)
     monkeypatch.setattr("quanmin.web.taking_out.BATCH", 2)
-    address = f"/person/{clinic.ids['hospital-a man']}"
-    for path in ("download", "record.json", "record.pdf"):
-        assert (await browser.get(f"{address}/{path}")).status_code == 403
+    address = f"/person/{clinic.ids['hospital-a man']}/download"
+    assert (await browser.get(address)).status_code == 403
     resident = await clinic.enter("resident")
-    assert "record.json" in (await resident.get(f"{address}/download")).text
-    answer = await resident.get(f"{address}/record.json")
+    step_by_step = PageSettings(made_step_seconds=0.000_001)
+    async with clinic.making(pages=step_by_step):
+        ready = await clinic.made(resident, address, what="record")
+    assert "9 lines" in re.sub(r"\s+", " ", ready.text)
+    (where,) = re.findall(r'href="(/made/\d+)/file"', ready.text)
+    answer = await resident.get(f"{where}/file")
+    assert len(answer.content) == int(answer.headers["content-length"])
     bundle = json.loads(answer.text)
     assert (bundle["resourceType"], bundle["type"]) == ("Bundle", "collection")
     kept = [one["resource"] for one in bundle["entry"]]
@@ -364,27 +367,31 @@ async def test_the_whole_record_is_taken_away_by_the_person_alone_and_noted(
         counted[type_] = counted.get(type_, 0) + 1
     assert counted == {"Patient": 2, "Encounter": 2, "Observation": 2, "Condition": 2,
                        "AllergyIntolerance": 1, "Organization": 2}  # fmt: skip
-    actions = await pool.fetch(
-        "select action from trust.access where request = $1", answer.headers["x-request-id"]
-    )
+    actions = await pool.fetch("select action from trust.access where actor = 'resident'")
     assert {"download", "timeline"} <= {row["action"] for row in actions}
+    assert "a copy was taken away" in (await resident.get("/my-record-access/looked?own=1")).text
+    assert "can be fetched" in (await resident.get("/notices")).text
     other = clinic.ids["hospital-a crowd"]
-    assert (await resident.get(f"/person/{other}/record.json")).status_code == 404
-    looked = (await resident.get("/my-record-access/looked?own=1")).text
-    assert "a copy was taken away" in looked
+    assert (await resident.get(f"/person/{other}/download")).status_code == 404
+    assert (await browser.get(f"{where}/file")).status_code == 404
+    assert f'href="{where}"' not in (await browser.get("/made")).text
+    assert f'href="{where}"' in (await resident.get("/made")).text
 
 
 async def test_the_record_as_a_pdf_is_refused_where_it_is_too_long_and_made_by_the_year(
     clinic: Clinic,
 ) -> None:
-    address = f"/person/{clinic.ids['hospital-a man']}/record.pdf"
+    address = f"/person/{clinic.ids['hospital-a man']}/download"
     resident = await clinic.enter("resident")
-    assert (await resident.get(f"{address}?year=soon")).status_code == 400
-    narrow = await clinic.enter(
-        "resident", clinic.pages(pages=PageSettings(record_paper_rows_max=2))
-    )
-    refused = await narrow.get(address)
-    assert (refused.status_code, "one year at a time" in refused.text) == (422, True)
-    made = await resident.get(f"{address}?year=2024")
-    assert (made.status_code, made.content[:5]) == (200, b"%PDF-")
-    assert "health-record" in made.headers["content-disposition"]
+    await resident.get(address)
+    assert (await resident.send(address, what="paper", year="soon")).status_code == 400
+    assert (await resident.send(address, what="everything")).status_code == 404
+    async with clinic.making(pages=PageSettings(record_paper_rows_max=2)):
+        refused = await clinic.made(resident, address, what="paper")
+        assert "one year at a time" in refused.text
+    async with clinic.making():
+        made = await clinic.made(resident, address, what="paper", year="2024")
+    (where,) = re.findall(r'href="(/made/\d+)/file"', made.text)
+    file = await resident.get(f"{where}/file")
+    assert (file.status_code, file.content[:5]) == (200, b"%PDF-")
+    assert "health-record" in file.headers["content-disposition"]

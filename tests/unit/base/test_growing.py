@@ -1,4 +1,4 @@
-"""The files of an export: what counts is kept, the rest is cut off, nothing damaged is given."""
+"""The files of a job: what counts is kept, the rest is cut off, nothing damaged is given."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from quanmin.api.export.files import Part, Vault, as_gzip, as_plain, gzip_bytes
+from quanmin.base.growing import Part, Vault, as_gzip, as_plain, gzip_bytes
 from quanmin.base.problems import Conflict, Problem
 
 KEY = secrets.token_bytes(32)

@@ -1,4 +1,4 @@
-"""The files of an export: NDJSON, packed, and encrypted under a key of this export alone.
+"""The files that a job makes for whoever asked: packed, encrypted under a key of this job alone.
 
 A file grows piece by piece. How much of it counts stands in the position of the job; whatever a
 killed process wrote beyond is cut off before the next piece. Each piece is packed by itself and
@@ -8,11 +8,13 @@ for whoever fetches it.
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import fcntl
 import os
 import shutil
 import zlib
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final, Literal, Protocol
@@ -21,7 +23,8 @@ import msgspec
 
 from quanmin.base.crypto import SUITES, Tampered
 from quanmin.base.disk import sync_folder
-from quanmin.base.problems import Conflict, Problem
+from quanmin.base.jobs import Listed
+from quanmin.base.problems import Conflict, Problem, StorageFull
 
 _PIECE_BYTES: Final = 1 << 20
 _LENGTH_BYTES: Final = 4
@@ -30,6 +33,8 @@ _RAW: Final = -15  # zlib's way to say "neither header nor trailer"
 _HEAD: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 _LAST_BLOCK: Final = b"\x03\x00"
 _TAIL_BYTES: Final = len(_LAST_BLOCK) + 8
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_HOUR: Final = 3_600_000_000
 
 Listing = Literal["output", "deleted", "error"]
 
@@ -51,14 +56,14 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sink(Protocol):
-    """Where the files of an export are written."""
+    """Where the files of a job are written."""
 
     def append(self, part: Part, lines: bytes, count: int) -> Part:
         """The part with these lines behind it, on disk; what stood behind it is cut off."""
 
 
 class Vault:
-    """The folder of one export."""
+    """The folder of one job."""
 
     def __init__(self, folder: Path, key: bytes, suite: int) -> None:
         self._folder = folder
@@ -84,12 +89,12 @@ class Vault:
         try:
             descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
         except FileNotFoundError:
-            raise Conflict("the files of this export have been removed") from None
+            raise Conflict("the files of this job have been removed") from None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield
         except BlockingIOError:
-            raise Conflict("another process still writes the files of this export") from None
+            raise Conflict("another process still writes the files of this job") from None
         finally:
             os.close(descriptor)
 
@@ -125,7 +130,7 @@ class Vault:
             try:
                 yield self._suite.open(self._key, file.read(length), _place(part.name, number))
             except Tampered:
-                raise Problem("a file of this export is damaged: export again") from None
+                raise Problem("a file of this job is damaged: ask for it again") from None
 
 
 def write_at(path: Path, place: int, content: bytes) -> None:
@@ -136,10 +141,10 @@ def write_at(path: Path, place: int, content: bytes) -> None:
     try:
         descriptor = os.open(path, flags, 0o600)
     except FileNotFoundError:
-        raise Conflict("the files of this export have been removed") from None
+        raise Conflict("the files of this job have been removed") from None
     with os.fdopen(descriptor, "wb") as file:
         if os.fstat(file.fileno()).st_size < place:
-            raise Problem("a file of this export is shorter than it was: export again")
+            raise Problem("a file of this job is shorter than it was: ask for it again")
         file.truncate(place)
         file.seek(place)
         file.write(content)
@@ -197,6 +202,56 @@ def as_plain(pieces: Iterator[bytes]) -> Iterator[bytes]:
     """The lines of these packed pieces."""
     for piece in pieces:
         yield zlib.decompressobj(_RAW).decompress(piece)
+
+
+class Shelf(msgspec.Struct, frozen=True):
+    """Where a node keeps the files of the jobs of one kind, each job's in a folder of its number,
+    for so long after its end. `has_room` says whether the disk has room for more.
+    """
+
+    folder: Path
+    kept_hours: int
+    has_room: Callable[[], bool] = lambda: True
+
+    def vault(self, number: int, key: bytes, suite: int) -> Vault:
+        """The files of the job with this number."""
+        return Vault(self.folder / str(number), key, suite)
+
+    def kept_until(self, job: Listed) -> int:
+        """When the files of a job that has ended are removed, in microseconds."""
+        return (job.ended_at or 0) + self.kept_hours * _HOUR
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """What a full disk refuses meanwhile is told as StorageFull, before and after."""
+        if not self.has_room():
+            raise StorageFull("the node's disk is nearly full: this goes on when it has room")
+        try:
+            yield
+        except OSError as error:
+            if error.errno in _FULL:
+                raise StorageFull("the node's disk is full: this goes on later") from error
+            raise
+
+    async def remove(self, number: int) -> None:
+        """Remove the files of the job with this number."""
+        await asyncio.to_thread(self.vault(number, b"", 1).remove)
+
+    async def sweep(self, find: Callable[[int], Awaitable[Listed | None]], now: int) -> None:
+        """Remove the files of jobs that are no more: ended, and dismissed, cancelled or kept long
+        enough; or not in the register.
+        """
+        if not self.folder.is_dir():
+            return
+        for folder in sorted(self.folder.iterdir()):
+            if not folder.name.isdecimal():
+                continue
+            job = await find(int(folder.name))
+            if job is not None:
+                is_unwanted = job.state == "cancelled" or job.is_cancel_asked
+                if job.ended_at is None or not (is_unwanted or self.kept_until(job) < now):
+                    continue
+            await self.remove(int(folder.name))
 
 
 def _place(name: str, number: int) -> bytes:
