@@ -4,19 +4,22 @@ counts that give nobody away.
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from importlib.resources import files
+from typing import Any
 
 import pytest
 from planning import facts, item_of
 
 from quanmin.applications.mental_health.keeping import judged
+from quanmin.applications.mental_health.rules import is_in_time
 from quanmin.applications.mental_register.counting import counted
+from quanmin.applications.mental_register.rules import has_visits_enough
 from quanmin.fhir.json import decode
 from quanmin.fhir.validation import validate
 from quanmin.web.application import discover
 from quanmin.workflow.forms import compile_form
-from quanmin.workflow.mental import norm
+from quanmin.workflow.mental import norm, number
 from quanmin.workflow.plans import Item
 
 FOLDER = files("quanmin").joinpath("applications", "mental_health", "definitions")
@@ -81,8 +84,9 @@ def test_what_stays_overdue_is_told_on(late: int, to: str) -> None:
 
 def test_who_is_registered_is_visited_at_once_and_examined_every_year() -> None:
     assert str(item("mental-follow-up", "2026-01-01").due) == "2026-01-01"
-    done = item("mental-examination", "2026-06-01", "health-examination 2026-02-28")
-    assert str(done.due) == "2027-02-28"
+    for on, status in (("2027-02-27", "planned"), ("2027-02-28", "due"), ("2027-03-01", "overdue")):
+        done = item("mental-examination", on, "health-examination 2026-02-28")
+        assert (str(done.due), done.status) == ("2027-02-28", status)
 
 
 @pytest.mark.parametrize(
@@ -150,12 +154,15 @@ def test_forms_offer_what_the_norm_has_in_its_words(form: str, link: str, kind: 
     assert offered == {code: (one["zh"], one["en"]) for code, one in norm()[kind].items()}
 
 
-def test_the_clocks_of_the_workflow_are_those_of_the_norm() -> None:
-    workflow = next(
-        one.application.workflow for one in discover() if one.application.name == "mental_health"
-    )
-    assert workflow is not None
-    assert {one.after for one in workflow.timers.values() if one.after} == {"P14D"}
+def test_the_numbers_of_the_norm_are_met_to_the_minute_and_to_the_visit() -> None:
+    found, hours = datetime(2028, 2, 28, 9, 30, tzinfo=UTC), number("inform_hours")
+    last = datetime(2028, 2, 29, 9, 30, tzinfo=UTC)
+    assert is_in_time(found=found, informed=last, hours=hours).allowed
+    assert not is_in_time(found=found, informed=last + timedelta(minutes=1), hours=hours).allowed
+    days, least = [date(2026, month, 1) for month in (1, 4, 7, 10)], number("visits_a_year")
+    year: dict[str, Any] = {"since": date(2025, 1, 1), "day": date(2026, 11, 22), "least": least}
+    assert has_visits_enough(visits=days, **year).allowed
+    assert not has_visits_enough(visits=days[1:], **year).allowed
 
 
 def test_counts_are_by_township_and_grade() -> None:

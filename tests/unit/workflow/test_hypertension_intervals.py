@@ -94,6 +94,12 @@ def test_pressure_is_taken_once_a_year_from_35_on() -> None:
     assert item_of(PLAN, "blood-pressure", patient, "2028-01-01").status == "excluded"
 
 
+def test_who_has_hypertension_is_examined_every_year() -> None:
+    someone = facts("1960-05-01", "health-examination 2028-02-29", states=STATE)
+    for on, status in (("2029-02-27", "planned"), ("2029-02-28", "due"), ("2029-03-01", "overdue")):
+        assert item_of(PLAN, "hypertension-examination", someone, on).status == status
+
+
 def test_a_visit_of_the_future_is_not_known_yet() -> None:
     someone = facts("1960-05-01", *after_results("unsatisfied", "unsatisfied"), states=STATE)
     item = item_of(PLAN, SERIES, someone, "2026-11-29")

@@ -16,10 +16,12 @@ from quanmin.workflow.notifiable import (
     diagnosis,
     diseases,
     duplicate_days,
+    guardian_up_to,
     hours,
     labels,
     notifiable,
     options,
+    observation_days,
     read_card,
     subtypes,
     subtypes_of,
@@ -220,9 +222,26 @@ def test_what_is_kept_apart_is_labelled() -> None:
     assert [one["code"] for one in labels(Card(disease="measles"), [])] == ["infectious"]
 
 
-def test_of_a_chronic_infection_a_second_card_is_one_case_for_life() -> None:
-    assert duplicate_days("aids") >= 100 * 365
+LIFE = 36500
+
+
+def test_the_days_of_the_norm_are_those_of_each_disease() -> None:
+    """Whoever changes one says so here as well, with the source in the norm."""
+    same_case = {code: duplicate_days(code) for code in diseases() if duplicate_days(code) != 30}
+    assert same_case == {
+        "aids": LIFE, "viral-hepatitis": LIFE, "leprosy": LIFE, "echinococcosis": LIFE,
+        "schistosomiasis": 365, "syphilis": 365, "tuberculosis": 180, "brucellosis": 180,
+        "influenza": 14, "infectious-diarrhoea": 14,
+    }  # fmt: skip
     assert duplicate_days("measles") == 30
+    observed = {code: observation_days(code) for code in diseases() if observation_days(code)}
+    assert observed == {
+        "plague": 9, "cholera": 5, "sars": 14, "covid-19": 7, "poliomyelitis": 35,
+        "novel-influenza": 10, "measles": 21, "mpox": 21, "anthrax": 14, "meningococcal": 10,
+        "pertussis": 21, "diphtheria": 7, "scarlet-fever": 7, "typhoid": 21, "dysentery": 7,
+        "influenza": 7, "mumps": 21, "rubella": 21, "hand-foot-mouth": 14,
+    }  # fmt: skip
+    assert guardian_up_to() == 14
 
 
 @pytest.mark.parametrize("onset", ["2026-09", "2026", "soon", None])
