@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -27,12 +26,11 @@ from quanmin.base.problems import NotFound
 from quanmin.fhir.json import decode
 from quanmin.fhir.portrait import Definitions, Fact, Found, Whose, derive
 from quanmin.trust import Part, Stored
-from quanmin.web import DeclaredRecords, Page, Visit, page
+from quanmin.web import DeclaredRecords, Page, Text, Visit, page
+from quanmin.web.basics import Field, Known, observation_codes, record_types, tell_basics
 from quanmin.web.dates import short_fhir
 from quanmin.web.gist import time_of
 from quanmin.web.kinds import event_types, kind_named, kinds
-from quanmin.web.persons import mask
-from quanmin.web.reading import tell_address
 from quanmin.web.route import READERS
 from quanmin.web.sheet import sheet
 from quanmin.web.timeline import by_month, end_of, make_rows, sheet_heading, sheet_row, years_of
@@ -82,19 +80,23 @@ async def portray(
     limits, by = visit.house.settings.pages, definitions()
     diagnoses = Part(types=("Condition",), count=limits.record_diagnoses_max)
     lines = Part(types=event_types(), count=newest, **more)
-    record = await read_record(visit, records, id_, diagnoses, lines)
-    if record.person.told.deceased:
-        return record, ()
+    beside = [one for one in record_types() if one not in diagnoses.types]
+    more_parts = [Part(types=(one,), count=_MEASURED) for one in beside]
+    record = await read_record(visit, records, id_, diagnoses, lines, *more_parts)
     results: list[Stored] = []
+    every, *apart = by.observation_codes
     # All at once where there are few; else apart, so that whoever is weighed daily keeps a height
     # and a blood type.
-    for codes in by.observation_codes:
+    for codes in ((*every, *observation_codes()), *apart, observation_codes()):
         asked = (("patient", record.patient_ids), ("code", ",".join(codes)), ("_sort", "-date"))
         found = await records.find("Observation", *asked, count=_MEASURED)
         is_whole = found.next is None and not results
         results += found.matches
         if is_whole:
             break
+    record = msgspec.structs.replace(record, results=results)
+    if record.person.told.deceased:
+        return record, ()
     patient = decode(record.parts[0].patients[0].body or b"{}")
     whose = Whose(str(patient.get("birthDate") or ""), str(patient.get("gender") or ""))
     facts = [_fact(visit, one) for one in (*record.parts[0].entries, *results)]
@@ -134,33 +136,15 @@ def told(visit: Visit, record: Record, found: tuple[Found, ...]) -> dict[str, An
     }
 
 
-def _basics(visit: Visit, record: Record) -> list[tuple[str, list[tuple[str, list[str]]]]]:
-    """What the registrations say, each value with who says so: the least that tells who it is;
-    whole numbers and addresses for the person alone.
-    """
-    values: dict[str, dict[str, list[str]]] = defaultdict(dict)
-    for one, stored in zip(record.person.registrations, record.parts[0].patients, strict=True):
-        for label, words in _basic_of(visit, decode(stored.body or b"{}"), one.told):
-            if words:
-                values[label].setdefault(words, []).append(one.institution)
-    return [(label, list(found.items())) for label, found in values.items()]
-
-
-def _basic_of(visit: Visit, patient: dict[str, Any], told: Any) -> Iterable[tuple[str, str]]:
-    say, shown = visit.say, str if is_own(visit) else mask
-    yield say("Name"), told.name
-    yield say("Sex"), told.sex.text if told.sex else ""
-    yield say("Born"), told.birth
-    yield say("Identity number"), told.identity
-    yield say("Marital status"), visit.reader.concept(patient.get("maritalStatus") or {}).text
-    for one in patient.get("telecom") or ():
-        if one.get("system") == "phone":
-            yield say("Phone"), shown(str(one.get("value") or ""))
-    for one in patient.get("address") or ():
-        yield say("Lives in"), tell_address(one) if is_own(visit) else told.division
-    for field in visit.reader.fields({"extension": patient.get("extension") or []}):
-        for value in field.values:
-            yield value.detail.partition(" · ")[0], value.text
+def _basics(visit: Visit, record: Record) -> list[tuple[Text, list[Field]]]:
+    registrations = [
+        (decode(stored.body or b"{}"), one.institution)
+        for one, stored in zip(record.person.registrations, record.parts[0].patients, strict=True)
+    ]
+    diagnoses, _, *beside = record.parts
+    read = [*diagnoses.entries, *(one for part in beside for one in part.entries), *record.results]
+    known = Known(registrations, [decode(stored.body or b"{}") for stored in read])
+    return tell_basics(visit, known, is_own=is_own(visit))
 
 
 def _head(visit: Visit, record: Record) -> dict[str, Any]:

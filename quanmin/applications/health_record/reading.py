@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, cast
 from urllib.parse import urlencode
 
 import msgspec
 
 from quanmin.base.problems import Malformed
-from quanmin.trust import Part, Timeline
+from quanmin.trust import Part, Stored, Timeline
 from quanmin.trust.record_access import purposes_of_use
 from quanmin.web import Access, DeclaredRecords, Visit
 from quanmin.web.emergency import in_emergency
@@ -22,11 +23,14 @@ _OWN_PURPOSE: Final = "PATRQT"
 
 
 class Record(msgspec.Struct, frozen=True):
-    """One person with their visits; `parts` are those of the timeline that were asked for."""
+    """One person with their visits; `parts` are those of the timeline that were asked for, and
+    `results` what the front page reads besides.
+    """
 
     person: Person
     visits: Visits
     parts: list[Timeline]
+    results: Sequence[Stored] = ()
 
     @property
     def patient_ids(self) -> str:

@@ -176,6 +176,10 @@ async def test_the_front_page_tells_identifiers_with_the_records_they_come_from(
     basics = page[page.index("Basic information") : page.index("Services received")]
     assert "Marital status" in basics
     assert "154****1234" in basics, "whole numbers are for the person alone"
+    told = re.findall(r"<dt>([^<]+)</dt>\s*<dd[^>]*>(.*?)\s*<", basics, re.DOTALL)
+    empty = {name for name, words in told if words == "not recorded"}
+    assert empty == {"Ethnic group", "Contact", "Education", "Occupation", "Covered by",
+                     "Operations and procedures", "Family history", "Disability"}  # fmt: skip
     assert "青霉素" in page[: page.index("<main")], "allergies stand in the head of the page"
 
 
