@@ -34,6 +34,7 @@ from quanmin.workflow.chronic import (
     judge,
     measured,
     patient_of,
+    reopening,
     result_of,
     state_of,
     visits_of,
@@ -188,6 +189,18 @@ def born_on(patient: Json) -> date:
 
 async def ending(records: DeclaredRecords, task: Json, closed: date) -> Json:
     """The entry that ends the enrolment of a case."""
+    return closing(*await _enrolment_of(records, task), closed)
+
+
+async def taking_back_the_end(
+    records: DeclaredRecords, task: Json
+) -> tuple[list[Json], dict[str, Any]]:
+    """The entry that lets the enrolment of a case go on, and what its Task has from then on."""
+    entry, held = reopening(task, *await _enrolment_of(records, task))
+    return [entry], {"input": held}
+
+
+async def _enrolment_of(records: DeclaredRecords, task: Json) -> tuple[Json, int]:
     _, _, id_ = str((task.get("focus") or {}).get("reference") or "").partition("/")
     stored = await records.read("EpisodeOfCare", id_)
-    return closing(decode(stored.body or b"{}"), stored.version, closed)
+    return decode(stored.body or b"{}"), stored.version

@@ -503,9 +503,22 @@ def enrolment(
 def closing(episode: Json, version: int, closed: date) -> Json:
     """The entry that ends an enrolment, on top of the version that was read."""
     period = {**episode["period"], "end": closed.isoformat()}
+    return _next({**episode, "status": "finished", "period": period}, version)
+
+
+def _next(episode: Json, version: int) -> Json:
     place = f"EpisodeOfCare/{episode['id']}"
     request = {"method": "PUT", "url": place, "ifMatch": f'W/"{version}"'}
-    return {"resource": {**episode, "status": "finished", "period": period}, "request": request}
+    return {"resource": episode, "request": request}
+
+
+def reopening(task: Json, episode: Json, version: int) -> tuple[Json, list[Json]]:
+    """The entry that takes the end of an enrolment back, on top of the version that was read, and
+    what its case holds (Task.input) from then on.
+    """
+    period = {name: day for name, day in episode["period"].items() if name != "end"}
+    entry = _next({**episode, "status": "active", "period": period}, version)
+    return entry, [one for one in task.get("input") or () if _fact_code(one) != "closed"]
 
 
 # ---- rates ---------------------------------------------------------------------------------------

@@ -12,7 +12,16 @@ from quanmin.base.problems import Gone, NotFound
 from quanmin.fhir.json import Json
 from quanmin.web import DeclaredRecords, Page, Visit, page
 from quanmin.web.cases import asking, open_case, refused
-from quanmin.web.chronic import CASES, HOME, STAFF, born_on, visited
+from quanmin.web.chronic import (
+    CASES,
+    HOME,
+    STAFF,
+    born_on,
+    is_staff,
+    read_known,
+    taking_back_the_end,
+    visited,
+)
 from quanmin.web.chronic_visits import (
     facts_of_case,
     facts_of_visit,
@@ -74,12 +83,17 @@ async def show_case(visit: Visit, records: DeclaredRecords) -> Response:
         "is_there": owner_of(task) in {"", code_of(asked.actor)},
         "has_visit": bool(chronic.visits_of(task)),
         "falls": False,
+        "has_case": await _has_another(visit, records, task),
     }
     case = await open_case(visit, records, id_, **facts)
     if visit.request.method == "POST":
         step = visit.sent.get("step", "")
         head, _ = await head_of(visit, records, step)
-        await case.take(step, words=visit.sent.get("words", ""), head=head)
+        recorded: list[Json] = []
+        if step == "reopen":
+            recorded, head = await taking_back_the_end(records, task)
+        words = visit.sent.get("words", "")
+        await case.take(step, words=words, head=head, recorded=recorded)
         return visit.go(visit.request.url.path)
     disease = disease_of(case.case.task)
     return visit.page(
@@ -100,6 +114,14 @@ async def show_case(visit: Visit, records: DeclaredRecords) -> Response:
             "take_back": f"{HOME}/case/{id_}/error",
         },
     )
+
+
+async def _has_another(visit: Visit, records: DeclaredRecords, task: Json) -> bool:
+    """Whether another case of the disease is open: asked of a closed one, which it may not join."""
+    if chronic.state_of(task) not in chronic.ENDED or not is_staff(visit):
+        return False
+    known = await read_known(visit, records, chronic.patient_of(task))
+    return known.open_case(disease_of(task)) is not None
 
 
 def _word(visit: Visit, kind: str, code: str) -> str:

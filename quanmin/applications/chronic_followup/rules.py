@@ -77,6 +77,11 @@ def may_close(*, closed: date, enrolled: date, moment: datetime) -> Decision:
     return _unless(in_the_future=closed > moment.date(), before_enrolment=closed < enrolled)
 
 
+def may_reopen(*, has_case: bool) -> Decision:
+    """A case that was closed by mistake goes on, unless another of the disease was begun since."""
+    return _unless(has_case=has_case)
+
+
 def _faults(on: date, enrolled: date, moment: datetime, *, is_told: bool) -> dict[str, bool]:
     return {
         "in_the_future": on > moment.date(),

@@ -183,9 +183,7 @@ class _Loading:
             self._unknown(place, "to", frozenset({step.to} - {""}), self._states)
             if step.begins and not step.to:
                 self._blame(place, "to: a step that begins a case leads to a state")
-            for state in sorted(step.begins_in):
-                if state in self._states and self._states[state].final:
-                    self._blame(place, f"from {state}: that is final, nothing follows it")
+            self._check_ends(place, step)
             is_nodes = _NODE in step.roles
             if is_nodes is not bool(step.answer) or (is_nodes and step.roles != {_NODE}):
                 self._blame(place, f"with an answer, and with no other, roles is {_NODE} alone")
@@ -296,6 +294,16 @@ class _Loading:
                 self._blame(place, "goes to nobody: name roles, or say to_subject = true")
             if notice.code not in used:
                 self._blame(place, "no step and no timer sends it")
+
+    def _check_ends(self, place: str, step: Step) -> None:
+        """What comes from a final state, and from no other, takes an end back, with a reason."""
+        finals = {state.code for state in self._states.values() if state.final}
+        for state in sorted(step.begins_in & finals if not step.reopens else ()):
+            self._blame(place, f"from {state}: that is final, nothing follows it but what reopens")
+        is_back = bool(step.to) and step.to not in finals and step.needs_words
+        if step.reopens and not (step.begins_in <= finals and is_back):
+            self._blame(place, "one that reopens leads from final states to one that is not, and "
+                        "needs_words = true")  # fmt: skip
 
     # ---- checking the whole ----------------------------------------------------------------------
 

@@ -59,8 +59,9 @@ class Step(Words, frozen=True, kw_only=True):
     Taken by these `roles`, with one of these `duties` where any are named, and by nobody who took
     one of the steps `not_after` in this case; without roles by timers alone. `rule` must allow it.
     Resources of the types `records`, and a response to `form`, are written with it. `notices` go
-    out with it. `needs_words`: a reason must be given. One with an `answer` is the node's own: it
-    is taken when a system outside that was told of the case answers so.
+    out with it. `needs_words`: a reason must be given. One that `reopens` takes back an end that
+    was a mistake, and nothing else comes from a final state. One with an `answer` is the node's
+    own: it is taken when a system outside that was told of the case answers so.
     """
 
     begins_in: frozenset[str] = msgspec.field(name="from", default=frozenset())
@@ -73,6 +74,7 @@ class Step(Words, frozen=True, kw_only=True):
     form: str = ""
     notices: tuple[str, ...] = ()
     needs_words: bool = False
+    reopens: bool = False
     answer: str = ""
 
     @property

@@ -154,6 +154,16 @@ async def closed(centre: Clinic, worker: Browser, case: str, patient: str) -> No
     assert done.status_code == 303, said(done)
     assert "Moved away" in said(await worker.get(case))
     assert "Visit for hypertension" not in said(await worker.get(f"/chronic/of/{patient}"))
+    assert (await worker.send(case, step="reopen")).status_code == 422, "without a reason"
+    back = await worker.send(case, step="reopen", words="somebody else of this name moved")
+    assert back.status_code == 303, said(back)
+    shown = said(await worker.get(case))
+    assert "Followed up" in shown
+    assert "somebody else of this name moved" in shown
+    assert "Visit for hypertension" in said(await worker.get(f"/chronic/of/{patient}"))
+    year = today_of(centre).year
+    rows = f"/chronic/rates/rows?disease=hypertension&year={year}&group=managed"
+    assert "王秀英" in said(await worker.get(rows))
 
 
 async def test_a_visit_entered_in_error_is_taken_back_with_all_that_followed_from_it(
