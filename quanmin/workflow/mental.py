@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
@@ -146,6 +146,23 @@ def add_finding(risk: Json, class_: str, answers: str, sender: str, name: str) -
     risk["basis"] = [{"reference": answers}]
     risk["prediction"][0]["outcome"] = {"coding": [{"system": CLASSES, "code": class_}]}
     risk["performer"] = {"identifier": {"value": sender}, "display": name}
+
+
+def next_of(record: Json) -> Json:
+    """The entry that makes the next version of a record, on top of the one that was read."""
+    version = record.get("meta", {}).get("versionId")
+    place = f"{record['resourceType']}/{record['id']}"
+    request = {"method": "PUT", "url": place, "ifMatch": f'W/"{version}"'}
+    return {"resource": record, "request": request}
+
+
+def reopened(plan: Json, reason: str, author: str, at: int) -> Json:
+    """A registration whose end was a mistake, and why: it goes on. `at` in microseconds."""
+    period = {name: day for name, day in plan["period"].items() if name != "end"}
+    time = datetime.fromtimestamp(at // 1_000_000, UTC).isoformat()
+    note = {"text": f"{plan['period'].get('end', '')}: {reason}", "time": time}
+    notes = [*plan.get("note", []), {**note, "authorString": author} if author else note]
+    return {**plan, "status": "active", "period": period, "note": notes}
 
 
 def standing(plan: Json, grade: str, class_: str) -> Json:

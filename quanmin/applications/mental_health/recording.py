@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 
 from quanmin.applications.mental_health.keeping import HERE, Finding, faults_of, judged
+from quanmin.applications.mental_health.mistakes import take_back_end
 from quanmin.applications.mental_health.rules import may_record_visit, may_register, may_report
-from quanmin.base.problems import Conflict
 from quanmin.fhir.json import Json
 from quanmin.web import DeclaredRecords, Page, Visit, page
 from quanmin.web.cases import asking, begin
@@ -25,6 +25,7 @@ from quanmin.workflow.mental import (
     complete,
     labels,
     labels_of,
+    next_of,
     number,
     standing,
 )
@@ -101,7 +102,7 @@ async def record_visit(visit: Visit, records: DeclaredRecords) -> Response:
     entries = _labelled(entries_of(sent), labels_of(kept.plan))
     _complete(visit, entries, finding)
     if on >= max(kept.days, default=on):
-        entries.append(_put(standing(kept.plan, str(finding.grade), finding.class_)))
+        entries.append(next_of(standing(kept.plan, str(finding.grade), finding.class_)))
     return visit.go(await _stored(visit, records, kept, entries, finding) or back)
 
 
@@ -146,12 +147,14 @@ async def _has_open(records: DeclaredRecords, patient: str) -> bool:
 
 @page(f"{HOME}/of/{{patient}}/end", access=STAFF, methods=("GET", "POST"))
 async def end(visit: Visit, records: DeclaredRecords) -> Response:
-    """End the follow-up, with the reason and the day; from then on nothing is due."""
+    """End the follow-up, with the reason and the day; from then on nothing is due. One that has
+    ended goes on where that was a mistake.
+    """
     patient = visit.path("patient")
     kept = await read_kept(visit, records, patient)
-    if kept.plan is None:
-        raise Conflict("nobody is registered here: it has ended already, or never begun")
     form, back = form_in(HERE, "mental-end"), f"{HOME}/of/{patient}"
+    if kept.plan is None:
+        return await take_back_end(visit, records, kept, back)
     sent, shown = await answered(visit, records, form, patient, back=back)
     if sent is None:
         return shown
@@ -170,7 +173,7 @@ async def end(visit: Visit, records: DeclaredRecords) -> Response:
         return questionnaire_page(visit, sent.filling, back=back, found=found)
     entries = _labelled(entries_of(sent), labels_of(kept.plan))
     period = {**kept.plan["period"], "end": said["day"]}
-    entries.append(_put({**kept.plan, "status": "completed", "period": period}))
+    entries.append(next_of({**kept.plan, "status": "completed", "period": period}))
     await records.transact(entries)
     return visit.go(back)
 
@@ -187,13 +190,6 @@ def _complete(visit: Visit, entries: list[Json], finding: Finding) -> None:
     entries[0]["fullUrl"], entries[1]["fullUrl"] = _ANSWERS, _RISK
     who = (visit.actor.sender, visit.actor.name) if visit.actor else ("", "")
     add_finding(entries[1]["resource"], finding.class_, _ANSWERS, *who)
-
-
-def _put(plan: Json) -> Json:
-    """The next version of a registration, on top of the one that was read."""
-    version = plan.get("meta", {}).get("versionId")
-    request = {"method": "PUT", "url": f"CarePlan/{plan['id']}", "ifMatch": f'W/"{version}"'}
-    return {"resource": plan, "request": request}
 
 
 PAGES: Final[tuple[Page, ...]] = (register, record_visit, end)

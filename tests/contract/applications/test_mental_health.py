@@ -11,7 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from clinic import MAN, Clinic, with_check_digit
+from clinic import MAN, Browser, Clinic, with_check_digit
 from disorders import KEEPER, OWN, day, fill, register, said, settle, visit
 from persons import query
 from reporting import CODES, pages_of, records
@@ -88,7 +88,29 @@ async def test_somebody_is_registered_visited_and_ended(county: Clinic, pages: S
     ended = await fill(keeper, f"{page}/end", end=f"{OWN}/mental-end|moved", day=day(county))
     assert ended.status_code == 303, said(ended)
     assert "Nobody is registered." in said(await keeper.get("/mental-health"))
+    await taken_back(county, keeper, page)
+    ended = await fill(keeper, f"{page}/end", end=f"{OWN}/mental-end|moved", day=day(county))
+    assert ended.status_code == 303, said(ended)
     assert (await register(county, keeper)).status_code == 303
+
+
+async def taken_back(county: Clinic, keeper: Browser, page: str) -> None:
+    assert "The end was a mistake" in said(await keeper.get(page))
+    asked = said(await keeper.get(f"{page}/end"))
+    assert "Take back the end of the follow-up" in asked
+    assert (await keeper.send(f"{page}/end")).status_code == 422, "without a reason"
+    back = await keeper.send(f"{page}/end", words="a brother had moved")
+    assert back.status_code == 303, said(back)
+    assert "Schizophrenia" in said(await keeper.get("/mental-health?grade=1"))
+    assert "Follow-up visit" in said(await keeper.get("/mental-health/due?status=planned"))
+    guarded = county.guard.records(KEEPER, purpose="PUBHLTH", request_id="r")
+    (plan,) = (await guarded.search(query(county.guard, "CarePlan"))).matches
+    kept = decode(plan.body or b"{}")
+    assert kept["note"][0]["text"] == f"{day(county)}: a brother had moved"
+    found = await guarded.search(query(county.guard, "QuestionnaireResponse"))
+    answers = [decode(one.body or b"{}") for one in found.matches]
+    ends = [one["status"] for one in answers if "/mental-end" in one["questionnaire"]]
+    assert ends == ["entered-in-error"]
 
 
 async def test_of_two_who_register_at_once_there_is_one(county: Clinic, pages: Starlette) -> None:
