@@ -18,28 +18,18 @@ from sent_files import PAPER, PHOTO, PICTURE
 from shelf import query_of
 from starlette.applications import Starlette
 from starlette.responses import Response
+from trial_form import page_of, trial_pages
 
 from quanmin.base.crypto import SUITES
 from quanmin.base.spool import Spool
 from quanmin.fhir.json import decode
 from quanmin.trust import Actor
-from quanmin.web import Application, DeclaredRecords, Text, Visit, build, page
-from quanmin.web.application import Installed
-from quanmin.web.buttons import DRAFT
-from quanmin.web.house import KitSettings
+from quanmin.web import DeclaredRecords, Visit, page
 from quanmin.web.page_settings import PageSettings
-from quanmin.web.questionnaires import (
-    around,
-    kept_as_it_is,
-    opened,
-    questionnaire_page,
-    reopened,
-    taken,
-    transaction,
-)
 from quanmin.web.route import READERS
 from quanmin.web.uploads import file_page, with_files
-from quanmin.workflow.forms import compile_form
+from quanmin.workflow.forms import Around, compile_form
+from quanmin.workflow.forms.filling import Filling
 
 FORM = compile_form(
     questionnaire(
@@ -53,33 +43,8 @@ FORM = compile_form(
 )  # fmt: skip
 
 
-@page("/trial/{id}", access=READERS, methods=("GET", "POST"), takes_files=True)
-async def fill_in(visit: Visit, records: DeclaredRecords) -> Response:
-    """The form of a person, a draft or a new one."""
-    id_ = visit.path("id")
-    drafts = await records.find(
-        "QuestionnaireResponse", ("patient", id_), ("status", "in-progress"), count=1
-    )
-    head = {"status": "in-progress", "subject": {"reference": f"Patient/{id_}"}}
-    draft = decode(drafts.matches[0].body or b"") if drafts.matches else None
-    begun = (
-        await opened(records, FORM, around(visit), head)
-        if draft is None
-        else reopened(FORM, around(visit), draft)
-    )
-    within = await with_files(visit, begun)
-    if visit.request.method == "GET":
-        return questionnaire_page(visit, begun, back="/", may_draft=True)
-    sent = taken(visit, FORM, within, begun.response())
-    if sent.may_be_sent:
-        response = {**sent.filling.response(), "status": "completed"}
-        await records.transact(transaction(sent.filling, response)["entry"])
-        return visit.go(visit.request.url.path)
-    if sent.action == DRAFT and not sent.faults:
-        made = kept_as_it_is(sent.filling, sent.filling.response())
-        await records.transact(made["entry"])
-        return visit.go(visit.request.url.path)
-    return questionnaire_page(visit, sent.filling, back="/", found=sent.faults, may_draft=True)
+async def files_sent(visit: Visit, _: DeclaredRecords, begun: Filling) -> Around:
+    return await with_files(visit, begun)
 
 
 @page("/trial/file/{id}", access=READERS)
@@ -96,33 +61,17 @@ async def plain(visit: Visit, _records: DeclaredRecords) -> Response:
 
 @pytest.fixture
 def pages(clinic: Clinic, tmp_path: Path) -> Starlette:
-    (tmp_path / "templates").mkdir()
-    application = Application(
-        name="trial",
-        title=Text(zh="试用", en="Trial"),
-        summary=Text(zh="试用表单", en="A form to try"),
-        levels=frozenset({"county"}),
-        roles=frozenset({"institution"}),
-        reads=frozenset({"Patient", "QuestionnaireResponse", "DocumentReference"}),
-        writes=frozenset({"QuestionnaireResponse", "DocumentReference"}),
-        home="/trial",
-        pages=(fill_in, hand_out, plain),
+    kept = frozenset({"DocumentReference"})
+    limits = PageSettings(
+        upload_bytes_max=2000, uploads_bytes_max=5000, uploads_max=4, uploads_kept_bytes_max=3000
     )
     suite = next(iter(SUITES.values()))
-    kit = KitSettings(
-        secret=b"p" * 32,
-        zone=clinic.guard.store.context.zone,
-        pages=PageSettings(
-            upload_bytes_max=2000,
-            uploads_bytes_max=5000,
-            uploads_max=4,
-            uploads_kept_bytes_max=3000,
-        ),
-        form_bytes_max=20_000,
-        uploads=Spool(tmp_path / "uploads", b"s" * 32, suite, lambda: True),
-    )
-    installed = (Installed(application, tmp_path),)
-    return Starlette(routes=build(clinic.guard, clinic.sign_in, kit, installed=installed))
+    spool = Spool(tmp_path / "uploads", b"s" * 32, suite, lambda: True)
+    fill_in = page_of(FORM, files_sent, takes_files=True)
+    return trial_pages(
+        clinic, tmp_path, fill_in, hand_out, plain, reads=kept, writes=kept, limits=limits,
+        form_bytes_max=20_000, uploads=spool,
+    )  # fmt: skip
 
 
 @pytest.fixture

@@ -12,19 +12,13 @@ from clinic import Browser, Clinic
 from questionnaires import CORE, extension, item, questionnaire
 from shelf import query_of
 from starlette.applications import Starlette
-from starlette.responses import Response
+from trial_form import page_of, trial_pages
 from vocabulary import concept, system
 
-from quanmin.fhir.json import decode, encode
+from quanmin.fhir.json import decode
 from quanmin.trust import Actor
-from quanmin.web import Application, DeclaredRecords, Text, Visit, build, page
-from quanmin.web.application import Installed
-from quanmin.web.buttons import DRAFT
-from quanmin.web.house import KitSettings
 from quanmin.web.page_settings import PageSettings
 from quanmin.web.pickers import with_codes
-from quanmin.web.questionnaires import around, opened, questionnaire_page, reopened, taken
-from quanmin.web.route import READERS
 from quanmin.workflow.forms import compile_form
 
 ICD, DRUGS, TINY = (f"http://node.test/CodeSystem/{name}" for name in ("icd", "drugs", "tiny"))
@@ -62,56 +56,10 @@ FORM = compile_form(
 )  # fmt: skip
 
 
-@page("/trial/{id}", access=READERS, methods=("GET", "POST"))
-async def fill_in(visit: Visit, records: DeclaredRecords) -> Response:
-    """The form of a person, a draft or a new one."""
-    id_ = visit.path("id")
-    drafts = await records.find(
-        "QuestionnaireResponse", ("patient", id_), ("status", "in-progress"), count=1
-    )
-    head = {"status": "in-progress", "subject": {"reference": f"Patient/{id_}"}}
-    draft = decode(drafts.matches[0].body or b"") if drafts.matches else None
-    begun = (
-        await opened(records, FORM, around(visit), head)
-        if draft is None
-        else reopened(FORM, around(visit), draft)
-    )
-    within = await with_codes(visit, records, begun)
-    if visit.request.method == "GET":
-        return questionnaire_page(visit, begun, back="/", may_draft=True)
-    sent = taken(visit, FORM, within, begun.response())
-    if sent.may_be_sent or (sent.action == DRAFT and not sent.faults):
-        status = "completed" if sent.may_be_sent else "in-progress"
-        body = encode({**sent.filling.response(), "status": status})
-        if draft is None:
-            await records.create("QuestionnaireResponse", body)
-        else:
-            await records.update("QuestionnaireResponse", draft["id"], body)
-        return visit.go(visit.request.url.path)
-    return questionnaire_page(visit, sent.filling, back="/", found=sent.faults, may_draft=True)
-
-
 @pytest.fixture
 def pages(clinic: Clinic, tmp_path: Path) -> Starlette:
-    (tmp_path / "templates").mkdir()
-    application = Application(
-        name="trial",
-        title=Text(zh="试用", en="Trial"),
-        summary=Text(zh="试用表单", en="A form to try"),
-        levels=frozenset({"county"}),
-        roles=frozenset({"institution"}),
-        reads=frozenset({"Patient", "QuestionnaireResponse"}),
-        writes=frozenset({"QuestionnaireResponse"}),
-        home="/trial",
-        pages=(fill_in,),
-    )
-    kit = KitSettings(
-        secret=b"p" * 32,
-        zone=clinic.guard.store.context.zone,
-        pages=PageSettings(codes_listed_max=3, codes_found_max=4),
-    )
-    installed = (Installed(application, tmp_path),)
-    return Starlette(routes=build(clinic.guard, clinic.sign_in, kit, installed=installed))
+    limits = PageSettings(codes_listed_max=3, codes_found_max=4)
+    return trial_pages(clinic, tmp_path, page_of(FORM, with_codes), limits=limits)
 
 
 @pytest.fixture

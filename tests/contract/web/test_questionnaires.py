@@ -23,25 +23,19 @@ from questionnaires import (
 )
 from shelf import query_of
 from starlette.applications import Starlette
-from starlette.responses import Response
+from trial_form import page_of, trial_pages
 
-from quanmin.fhir.json import decode, encode
+from quanmin.fhir.json import Json, decode
 from quanmin.trust import Actor
-from quanmin.web import Application, DeclaredRecords, Text, Visit, build, page
-from quanmin.web.application import Installed
-from quanmin.web.buttons import DRAFT
-from quanmin.web.house import KitSettings
+from quanmin.web import DeclaredRecords, Visit
 from quanmin.web.questionnaires import (
     around,
     opened,
-    questionnaire_page,
     recalled,
     reopened,
-    taken,
-    transaction,
 )
-from quanmin.web.route import READERS
-from quanmin.workflow.forms import Form, compile_form
+from quanmin.workflow.forms import Around, Form, compile_form
+from quanmin.workflow.forms.filling import Filling
 
 LOINC = "http://loinc.org"
 TEMPLATE = {
@@ -122,57 +116,24 @@ FORM = trial()
 HEAD = {"status": "in-progress"}
 
 
-@page("/trial/{id}", access=READERS, methods=("GET", "POST"))
-async def fill_in(visit: Visit, records: DeclaredRecords) -> Response:
-    """The form of a person, a draft or a new one."""
+async def begun(visit: Visit, records: DeclaredRecords, draft: Json | None) -> Filling:
     patient = decode((await records.read("Patient", visit.path("id"))).body or b"")
     within = around(visit, patient=patient)
-    subject = {"subject": {"reference": f"Patient/{patient['id']}"}}
-    drafts = await records.find(
-        "QuestionnaireResponse", ("patient", patient["id"]), ("status", "in-progress"), count=1
-    )
-    draft = decode(drafts.matches[0].body or b"") if drafts.matches else None
-    begun = (
-        await opened(records, FORM, within, subject)
-        if draft is None
-        else reopened(FORM, await recalled(records, FORM, within), draft)
-    )
-    if visit.request.method == "GET":
-        return questionnaire_page(visit, begun, back="/", may_draft=True)
-    answered = taken(visit, FORM, begun.around, begun.response())
-    if answered.may_be_sent:
-        response = {**answered.filling.response(), "status": "completed"}
-        await records.transact(transaction(answered.filling, response)["entry"])
-        return visit.go("/")
-    if answered.action == DRAFT and not answered.faults:
-        response = answered.filling.response()
-        if draft is None:
-            await records.create("QuestionnaireResponse", encode(response))
-        else:
-            await records.update("QuestionnaireResponse", draft["id"], encode(response))
-        return visit.go(visit.request.url.path)
-    return questionnaire_page(
-        visit, answered.filling, back="/", found=answered.faults, may_draft=True
-    )
+    if draft is not None:
+        return reopened(FORM, await recalled(records, FORM, within), draft)
+    subject = {"reference": f"Patient/{patient['id']}"}
+    return await opened(records, FORM, within, {"subject": subject})
+
+
+async def as_begun(_visit: Visit, _records: DeclaredRecords, begun: Filling) -> Around:
+    return begun.around
 
 
 @pytest.fixture
 def pages(clinic: Clinic, tmp_path: Path) -> Starlette:
-    (tmp_path / "templates").mkdir()
-    application = Application(
-        name="trial",
-        title=Text(zh="试用", en="Trial"),
-        summary=Text(zh="试用表单", en="A form to try"),
-        levels=frozenset({"county"}),
-        roles=frozenset({"institution"}),
-        reads=frozenset({"Patient", "Encounter", "QuestionnaireResponse"}),
-        writes=frozenset({"QuestionnaireResponse", "Observation"}),
-        home="/trial",
-        pages=(fill_in,),
-    )
-    kit = KitSettings(secret=b"p" * 32, zone=clinic.guard.store.context.zone)
-    installed = (Installed(application, tmp_path),)
-    return Starlette(routes=build(clinic.guard, clinic.sign_in, kit, installed=installed))
+    fill_in = page_of(FORM, as_begun, begin=begun)
+    reads, writes = frozenset({"Encounter"}), frozenset({"Observation"})
+    return trial_pages(clinic, tmp_path, fill_in, reads=reads, writes=writes)
 
 
 @pytest.fixture
