@@ -25,8 +25,8 @@ from quanmin.trust.lifecycle.deletions import delete_found, delete_kind
 from quanmin.trust.lifecycle.incidents import count_kind, tell_kind
 from quanmin.trust.lifecycle.retention import find_kind
 from quanmin.trust.signatures import stamp_kind
-from quanmin.workflow import notifiable
 from quanmin.web.making import making_kind
+from quanmin.workflow import notifiable
 
 
 def kinds_of(node: Node) -> tuple[Kind, ...]:
