@@ -17,7 +17,7 @@ from uuid import uuid4
 from quanmin.base.database import UNAVAILABLE
 from quanmin.base.logs import correlation_id
 from quanmin.base.posting import Unsent
-from quanmin.base.problems import Gone, Invalid, NotFound, PreconditionFailed, Problem
+from quanmin.base.problems import Conflict, Gone, Invalid, NotFound, PreconditionFailed, Problem
 from quanmin.fhir.json import Json, decode
 from quanmin.trust import Actor, Guard
 from quanmin.trust.outgoing import inbox
@@ -34,6 +34,8 @@ log = logging.getLogger("quanmin.outgoing")
 
 _NODE: Final = Actor("node", "operator", "Node", "node")
 _AGAIN_MAX: Final = 5
+# What this node cannot do just now: the keys or the disk are away.
+_OWN_FAULT: Final = 500
 
 
 class National:
@@ -82,11 +84,13 @@ class National:
         for _ in range(_AGAIN_MAX):
             try:
                 return await self._taken(records, answer)
-            except PreconditionFailed:  # somebody took a step meanwhile
+            except (Conflict, PreconditionFailed):  # somebody took a step meanwhile
                 continue
             except (NotFound, Gone):
                 return "refused", "unknown-case"
-            except Problem:
+            except Problem as problem:
+                if problem.status >= _OWN_FAULT:  # nothing is wrong with the answer
+                    raise
                 return "refused", "not-as-it-should-be"
         return "refused", "taken-by-others"
 

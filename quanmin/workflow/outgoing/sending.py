@@ -17,7 +17,7 @@ import asyncpg
 
 from quanmin.base.database import UNAVAILABLE, Connection
 from quanmin.base.posting import Unsent
-from quanmin.base.problems import Problem
+from quanmin.base.problems import Gone, NotFound, Problem
 from quanmin.fhir.json import Json, decode, encode
 from quanmin.trust import Actor, Guard
 from quanmin.trust.notices.sealing import seal
@@ -77,11 +77,11 @@ class Sending:
             if waiting is None:
                 return False
             number, attempts = waiting.number, waiting.attempts + 1
-            body = await self._body(waiting)
-            if body is None:
-                await connection.execute(_END, number, "needless", now, None, attempts - 1)
-                return True
             try:
+                body = await self._body(waiting)
+                if body is None:
+                    await connection.execute(_END, number, "needless", now, None, attempts - 1)
+                    return True
                 said = await self._port.send(waiting.key, body)
             except Unsent as unsent:
                 await self._note(connection, number, attempts, unsent)
@@ -104,15 +104,18 @@ class Sending:
 
     async def _body(self, waiting: Waiting) -> bytes | None:
         """What is told of a case: its state and card as they are. None where it is gone, or where
-        it ended before anything was told of it.
+        it ended before anything was told of it. Raises Unsent where they cannot be read now.
         """
         records = self._guard.records(NODE, purpose=_PURPOSE, request_id=uuid4().hex)
         try:
             task = _read(await records.read("Task", waiting.task))
             reference = str((task.get("focus") or {}).get("reference") or "")
             card = _read(await records.read(*reference.split("/", 1))) if reference else {}
-        except Problem:
+        except (NotFound, Gone):
             return None
+        except Problem as problem:  # the keys, or the disk of the log, may be away for hours
+            reason = f"the card cannot be read here ({problem.code})"
+            raise Unsent(reason, is_final=False) from problem
         if task["status"] in {"rejected", "cancelled"} and not waiting.is_known:
             return None
         state = task["businessStatus"]["coding"][0]["code"]

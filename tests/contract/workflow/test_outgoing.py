@@ -21,7 +21,8 @@ from reporting import ZONE, entered, pages_of, settle, step, task_of
 from stores import START
 
 from quanmin.base.posting import Unsent
-from quanmin.base.problems import Unusable
+from quanmin.base.problems import Overloaded, StorageFull, Unusable
+from quanmin.trust import GuardedRecords
 from quanmin.trust.outgoing import Outgoing
 from quanmin.web.application import discover
 from quanmin.web.national import National, answered_applications
@@ -167,6 +168,39 @@ async def test_an_address_that_is_silent_is_tried_again_until_it_counts_as_refus
     )
     assert await port.work() == 3
     assert await rows(county) == [("reported", "refused")]
+
+
+async def test_what_the_node_cannot_do_just_now_is_neither_dropped_nor_refused(
+    county: Clinic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages = pages_of(county)
+    where = await entered(county, await county.enter("dr-li", pages))
+    await step(await county.enter("pre-sun", pages), where, "check")
+    port, files = sending(county, FilePort(tmp_path / "reports")), FilePort(tmp_path / "reports")
+    answers = tmp_path / "reports" / "answers"
+    answers.mkdir(parents=True)
+    said = {"reference": "f-1", "case": where.rpartition("/")[2], "kind": "confirmed"}
+    (answers / "1.json").write_text(json.dumps(said))
+    with monkeypatch.context() as away:
+
+        async def silent(*_: Any) -> Any:
+            raise Overloaded("the keys are away")
+
+        away.setattr(GuardedRecords, "read", silent)
+        assert await port.work() == 1
+        with pytest.raises(Overloaded):
+            await hearing(county, files).work()
+    with monkeypatch.context() as full:
+        full.setattr(county.guard.store, "_may_write", lambda: False)
+        with pytest.raises(StorageFull):
+            await hearing(county, files).work()
+    assert await rows(county) == [("reported", "waiting")]
+    assert await county.pool.fetchval("select count(*) from trust.outgoing_answer") == 0
+    await county.pool.execute("update trust.outgoing set due = 0")
+    await port.work()
+    assert await rows(county) == [("reported", "sent")]
+    assert await hearing(county, files).work() == 1
+    assert (await task_of(county, where))["businessStatus"]["coding"][0]["code"] == "confirmed"
 
 
 def test_a_port_that_is_set_by_halves_is_refused(tmp_path: Path) -> None:
