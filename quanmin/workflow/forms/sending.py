@@ -20,6 +20,7 @@ from quanmin.workflow.forms.model import VALUE_OF, Around, Form, Item, Option
 
 UNIT, OTHER, TYPED, REFUSED, AS_TYPED = "~unit", "~other", "~find", "~refused", "~"
 _NUMBER: Final = re.compile(r"[+-]?\d{1,30}(\.\d{1,30})?")
+_MOMENT_LENGTH: Final = len("2026-01-31T08:00:00+08:00")
 _FULL_WIDTH: Final = str.maketrans("０１２３４５６７８９．－＋", "0123456789.-+")
 
 Sent = Mapping[str, Sequence[str]]
@@ -182,15 +183,18 @@ def _time(text: str) -> str | None:
 
 def _date_time(text: str, around: Around) -> dict[str, Json] | None:
     """A day, or a day and time, which is the node's where it names no zone."""
-    if _date(text) is not None and "T" not in text:
-        return {"valueDateTime": text}
+    day = _date(text)
+    if day is not None:
+        return {"valueDateTime": day}
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=around.zone)
-    return {"valueDateTime": moment.isoformat(timespec="seconds")}
+    written = moment.isoformat(timespec="seconds")
+    # Before zones there were, places had times of their own, to the second: FHIR writes none.
+    return {"valueDateTime": written} if len(written) == _MOMENT_LENGTH else None
 
 
 _READERS: Mapping[str, Callable[[str], Json]] = {

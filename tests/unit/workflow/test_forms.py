@@ -288,6 +288,25 @@ def test_what_could_not_be_read_is_kept_to_be_shown_again() -> None:
     assert place.unread == ("three",)
 
 
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("2026-01-31", "2026-01-31"),
+        ("20260131", "2026-01-31"),
+        ("2026-W05-6", "2026-01-31"),
+        ("2026-01-31T08:00", "2026-01-31T08:00:00+08:00"),
+        ("2026-01-31T08:00+08:00:30", None),
+        ("1890-01-31T08:00", None),
+        ("0001-01-01T00:00", None),
+        ("2026-02-30T08:00", None),
+    ],
+)
+def test_a_moment_is_kept_as_fhir_writes_it_or_not_at_all(typed: str, kept: str | None) -> None:
+    found = filled(form(item("at", "dateTime")), at=typed)
+    assert answers_of(found.response()) == ({"at": [kept]} if kept else {})
+    assert [one[1] for one in wrong(found)] == ([] if kept else ["unreadable"])
+
+
 def test_an_open_choice_takes_what_is_typed() -> None:
     asked = form(item("q", "open-choice", answerOption=options("a")))
     assert answers_of(filled(asked, **{"q~other": "ferns"}).response())["q"] == ["ferns"]
