@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from uuid import UUID
 
 import msgspec
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -79,6 +79,8 @@ _RECEIVE: Final = """
     insert into trust.receipt (submission, device, signature, received_at)
     values ($1, $2, $3, $4) on conflict (submission) do nothing returning submission
 """
+# Whoever revokes the device meanwhile waits for what is stored, or is met here.
+_HOLD: Final = "select revoked_at is not null from trust.device where device = $1 for share"
 _LISTED_MAX: Final = 100
 _EVER: Final = (1 << 63) - 1
 _LAST: Final = UUID(int=(1 << 128) - 1)
@@ -115,7 +117,7 @@ def refuse_unsigned(key: bytes, signature: bytes, said: bytes) -> None:
     """Raise Invalid for what is no key of P-256, Forbidden for what the key has not signed."""
     try:
         known = load_der_public_key(key)
-    except ValueError:
+    except (ValueError, UnsupportedAlgorithm):
         known = None
     if not isinstance(known, ec.EllipticCurvePublicKey) or not isinstance(
         known.curve, ec.SECP256R1
@@ -229,12 +231,15 @@ class Devices(Desk):
 
     def receiving(self, submission: UUID, device: UUID, signature: bytes) -> Receiving:
         """What a transaction has to do that stores a submission: it fails with Conflict where that
-        was stored before, and nothing is stored twice. The signature is kept as its hash, which
-        says nothing of what was signed.
+        was stored before, and with Revoked where the device was revoked since it asked; so nothing
+        is stored twice or too late. The signature is kept as its hash, which says nothing of what
+        was signed.
         """
         at, digest = self._guard.now(), hashlib.sha256(signature).digest()
 
         async def receive(connection: Connection) -> None:
+            if await connection.fetchval(_HOLD, device):
+                raise Revoked("this device was revoked")
             if await connection.fetchval(_RECEIVE, submission, device, digest, at) is None:
                 raise Conflict("this was stored before")
 

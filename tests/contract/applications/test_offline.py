@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from chronic import DOCTOR, NURSE, WORKER, ago, enrolled, registered, settle, today_of, visited
@@ -16,6 +16,7 @@ from vaccinating import said
 
 from quanmin.fhir.json import encode
 from quanmin.trust import Actor
+from quanmin.trust.devices import Devices, Held
 from quanmin.workflow.chronic import diagnosis_of
 
 HOUR = 3_600_000_000
@@ -166,6 +167,7 @@ async def test_a_device_is_its_owners_until_it_is_revoked(centre: Clinic) -> Non
     person = (await taken(device))["王秀英"]
     text = visit_of(person, ago(centre, 0), "150/95")
     await is_of_nobody_else(centre, pages, device, text)
+    await is_revoked_while_it_sends(centre, device, text)
     assert "诊室手机" in said(await worker.get("/account/devices"))
     gone = await worker.send("/account/devices", device=device.id)
     assert gone.status_code == 303
@@ -207,6 +209,23 @@ async def is_of_nobody_else(centre: Clinic, pages: Starlette, device: Device, te
     thief.id = device.id
     assert (await thief.take_along()).status_code == 403
     assert (await thief.send(text)).status_code == 403
+
+
+async def is_revoked_while_it_sends(centre: Clinic, device: Device, text: str) -> None:
+    """Between what it may ask and what is stored: then nothing is."""
+    revoke = "update trust.device set revoked_at = $2 where device = $1"
+    with pytest.MonkeyPatch.context() as between:
+        asking = Devices.asking
+
+        async def revoked_behind(desk: Devices, id_: UUID) -> Held:
+            held = await asking(desk, id_)
+            await centre.pool.execute(revoke, id_, 1)
+            return held
+
+        between.setattr(Devices, "asking", revoked_behind)
+        answer = await device.send(text)
+    assert (answer.status_code, answer.json()["state"]) == (410, "revoked")
+    await centre.pool.execute(revoke, UUID(device.id), None)
 
 
 async def is_revoked_by_who_answers_for_security(
