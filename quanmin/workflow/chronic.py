@@ -347,11 +347,11 @@ def visits_of(task: Json, *, mistaken: bool = False) -> list[Seen]:
 
 def _seen(entry: Json) -> Seen | None:
     """The visit that an entry of Task.input tells; None for one that tells something else."""
-    known = _of_result(entry)
+    known, day = _of_result(entry), _day(entry.get("valueDate"))
     result = known - {"on-target", _MISTAKEN["code"]}
-    if not result or not entry.get("valueDate"):
+    if not result or day is None:
         return None
-    return Seen(date.fromisoformat(entry["valueDate"]), result.pop(), "on-target" in known)
+    return Seen(day, result.pop(), "on-target" in known)
 
 
 def _is_mistaken(entry: Json) -> bool:
@@ -438,9 +438,15 @@ def _fact_code(entry: Json) -> str:
 
 
 def day_of(task: Json, code: str) -> date | None:
-    """The same as a day."""
-    text = fact_of(task, code)
-    return date.fromisoformat(text) if text else None
+    """The same as a day; None as well for what is no whole one, as others may write it."""
+    return _day(fact_of(task, code))
+
+
+def _day(text: object) -> date | None:
+    try:
+        return date.fromisoformat(str(text or ""))
+    except ValueError:
+        return None
 
 
 def patient_of(task: Json) -> str:

@@ -168,6 +168,16 @@ def test_a_visit_that_is_entered_late_does_not_undo_the_later_one() -> None:
     assert chronic.follows("hypertension", later, BORN, every, TODAY).measure == "continue"
 
 
+def test_days_that_others_wrote_by_halves_are_no_visits_and_break_nothing() -> None:
+    case = case_of(("2026-11-20", "satisfied"))
+    whole = chronic.holding(case, enrolled=day("2026-01-05"))
+    halves = [{**one, "valueDate": one["valueDate"][:4]} for one in whole if "valueDate" in one]
+    assert chronic.visits_of({"input": halves}) == []
+    assert chronic.day_of({"input": halves}, "enrolled") is None
+    assert not chronic.counted({"input": halves}, 2026, TODAY).is_managed
+    assert chronic.counted({"input": whole}, 2026, TODAY).visits == 1
+
+
 def test_a_visit_that_was_entered_in_error_counts_for_nothing_and_stays_to_be_seen() -> None:
     case = case_of(("2026-11-01", "unsatisfied"), ("2026-11-10", "unsatisfied"))
     case["input"] = chronic.holding(case, measure="refer")
