@@ -104,7 +104,7 @@ async def read_version(
     _refuse_erased(row)
     if row["version"] != version:
         found = await connection.fetchrow(
-            f"select {ROW} from records.history r where r.rid = $1 and r.version = $2",
+            f"select {ROW} from records.history r where r.rid = $1 and r.version = $2::bigint",
             row["rid"],
             version,
         )

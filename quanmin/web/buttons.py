@@ -13,6 +13,7 @@ from quanmin.web.visit import Visit
 
 ACTION: Final = "do"
 SEND, DRAFT, LOOK, ADD, DROP, FIND, MORE = "send", "draft", "look", "add", "drop", "find", "more"
+_INDEX: Final = "[0-9]{1,3}"
 _OURS: Final = frozenset({"token", "lang", "large", ACTION})
 
 
@@ -48,7 +49,7 @@ def pressed(visit: Visit) -> Pressed:
 
 def _after(fields: Mapping[str, Sequence[str]], stem: str) -> int:
     """The index after the last occurrence of a group."""
-    pattern = re.compile(re.escape(stem) + r"\.(\d{1,3})/")
+    pattern = re.compile(rf"{re.escape(stem)}\.({_INDEX})/")
     found = [int(match[1]) for name in fields if (match := pattern.match(name))]
     return max(found, default=-1) + 1
 
@@ -56,9 +57,9 @@ def _after(fields: Mapping[str, Sequence[str]], stem: str) -> int:
 def _without(fields: Mapping[str, Sequence[str]], key: str) -> dict[str, Sequence[str]]:
     """The fields without those of one occurrence; those after it move up."""
     stem, _, gone = key.rpartition(".")
-    if not gone.isdecimal():
+    if re.fullmatch(_INDEX, gone) is None:
         raise Malformed("this page has no such button: open it again")
-    pattern = re.compile(re.escape(stem) + r"\.(\d{1,3})(/.*)")
+    pattern = re.compile(rf"{re.escape(stem)}\.({_INDEX})(/.*)")
     kept: dict[str, Sequence[str]] = {}
     for name, texts in fields.items():
         match = pattern.fullmatch(name)

@@ -15,6 +15,7 @@ from quanmin.base.problems import Conflict, Invalid, Problem
 from quanmin.web.visit import Visit
 
 _CONFIRMED = "confirmed"
+_DIGITS_MAX = 18
 # A moment of any zone can be worked out of these, and of the days beside them.
 _FIRST_DAY, _LAST_DAY = date(1900, 1, 1), date(2999, 12, 31)
 
@@ -61,7 +62,7 @@ class Sent:
     def day(self, name: str, *, is_needed: bool = False) -> date | None:
         """The day that was chosen."""
         value = self.text(name, is_needed=is_needed)
-        day = _day(value)
+        day = read_day(value)
         if value and day is None:
             self.faults[name] = self._visit.say("A day is written as 2026-01-31.")
         return day
@@ -194,13 +195,19 @@ def plain(rows: Iterable[Sequence[Cell]]) -> list[list[str]]:
 def asked_day(visit: Visit) -> tuple[date | None, str]:
     """The day that the address asks for, and what is wrong with it; None for today."""
     asked = visit.asked("day")
-    day = _day(asked)
+    day = read_day(asked)
     if asked and day is None:
         return None, visit.say("The day is written as 2026-01-31; shown is today.")
     return day, ""
 
 
-def _day(text: str) -> date | None:
+def read_number(text: str) -> int | None:
+    """The whole number that a text is; None for none, and for one that no column holds."""
+    is_one = text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX
+    return int(text) if is_one else None
+
+
+def read_day(text: str) -> date | None:
     """The day that a text is; None for none, and for one beyond what registers speak of."""
     try:
         day = date.fromisoformat(text)

@@ -308,7 +308,9 @@ async def read_form(
 
 def _parse(body: bytes, fields_max: int) -> list[tuple[str, str]]:
     try:
-        return parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=fields_max)
+        return parse_qsl(
+            body.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=fields_max
+        )
     except ValueError as error:
         raise Malformed(
             f"the form is not UTF-8 text, or has more than {fields_max} fields"

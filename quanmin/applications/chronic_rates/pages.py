@@ -20,7 +20,7 @@ from quanmin.web.chronic import (
     disease_pair,
     diseases,
 )
-from quanmin.web.forms import Cell, Field
+from quanmin.web.forms import Cell, Field, read_number
 from quanmin.web.tables import Heading, Table, known, table
 from quanmin.workflow.chronic import CODE, Counted, Disease, counted, rates
 
@@ -97,10 +97,10 @@ def _is_in(one: Counted, group: str) -> bool:
 
 
 def _year(visit: Visit) -> int:
-    asked = visit.asked("year") or str(visit.today.year)
-    if not (asked.isascii() and asked.isdigit()) or not _FIRST_YEAR <= int(asked) <= date.max.year:
+    year = read_number(visit.asked("year") or str(visit.today.year))
+    if year is None or not _FIRST_YEAR <= year <= date.max.year:
         raise Malformed(f"year is a year from {_FIRST_YEAR} on, such as {visit.today.year}")
-    return int(asked)
+    return year
 
 
 async def _counted(

@@ -13,7 +13,7 @@ from quanmin.base.problems import Malformed, NotFound, Problem
 from quanmin.trust.deciding.glass import Opened, State, Wanted, load_glass_rules
 from quanmin.trust.emergency_reviews import EmergencyReviews
 from quanmin.web import Access, DeclaredRecords, Page, Visit, Work, page
-from quanmin.web.forms import Cell, Field
+from quanmin.web.forms import Cell, Field, read_number
 from quanmin.web.labels import tell_type
 from quanmin.web.route import Charge
 from quanmin.web.sheet import sheet
@@ -82,11 +82,11 @@ def _filters(visit: Visit) -> list[Field]:
     ]
 
 
-@page("/emergency-review/case/{glass:int}", access=REVIEWERS, methods=("GET", "POST"))
+@page("/emergency-review/case/{glass}", access=REVIEWERS, methods=("GET", "POST"))
 async def case(visit: Visit, records: DeclaredRecords) -> Response:
     """One case; after a POST it is judged."""
-    desk, glass = records.desk(EmergencyReviews), int(visit.path("glass"))
-    if glass > _EVER:
+    desk, glass = records.desk(EmergencyReviews), read_number(visit.path("glass"))
+    if glass is None:
         raise NotFound("nothing was opened under this number")
     wrong, status = "", 200
     sent = {name: visit.sent.get(name, "") for name in ("state", "opinion")}

@@ -17,6 +17,7 @@ from quanmin.web import DeclaredRecords, Page, Visit, page
 from quanmin.web.dates import from_micros, tell_moment
 from quanmin.web.differences import differences
 from quanmin.web.emergency import in_emergency
+from quanmin.web.forms import read_number
 from quanmin.web.gist import flag_of, title_of, value_of
 from quanmin.web.heads import Person, read_person
 from quanmin.web.labels import tell_code, tell_type
@@ -46,11 +47,14 @@ async def file(visit: Visit, records: DeclaredRecords) -> Response:
     return await file_page(await in_emergency(visit, records, type_, id_), id_)
 
 
-@page("/record/{type}/{id}/version/{version:int}", access=READERS)
+@page("/record/{type}/{id}/version/{version}", access=READERS)
 async def version(visit: Visit, records: DeclaredRecords) -> Response:
     """One version of a record."""
-    records = await in_emergency(visit, records, visit.path("type"), visit.path("id"))
-    stored = await records.version(visit.path("type"), visit.path("id"), int(visit.path("version")))
+    type_, id_, number = _type(visit, records), visit.path("id"), read_number(visit.path("version"))
+    if number is None:
+        raise NotFound("no version has this number")
+    records = await in_emergency(visit, records, type_, id_)
+    stored = await records.version(type_, id_, number)
     if stored.body is None:
         raise Gone("this version is the deletion of the record")
     return await _record_page(visit, records, stored)

@@ -138,6 +138,8 @@ async def returns(centre: Clinic, worker: Browser, case: str, patient: str) -> N
 async def counted(centre: Clinic, worker: Browser) -> None:
     rates = said(await worker.get("/chronic/rates"))
     assert "Hypertension 1 0 1 0.0 % 100.0 %" in rates
+    for wrong in ("2008", "9" * 5000, "²", "now"):
+        assert (await worker.get(f"/chronic/rates?year={wrong}")).status_code == 400
     year = today_of(centre).year
     rows = f"/chronic/rates/rows?disease=hypertension&year={year}&group="
     assert "王秀英" in said(await worker.get(f"{rows}controlled"))

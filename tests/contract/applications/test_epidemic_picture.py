@@ -61,7 +61,8 @@ async def test_each_number_opens_its_cases(clinic: Clinic) -> None:
     assert (await city.get(f"/epidemic/cases?{time}")).text.count('href="/infectious/') == 2
     assert "No case was reported" in (await beside.get(f"/epidemic?{time}")).text
     for asked in ("since=never", "since=2026-01-02&until=2026-01-01", "by=x", "disease=flu",
-                  "area=58x", "since=2020-01-01&until=2026-01-01"):  # fmt: skip
+                  "area=58x", "since=2020-01-01&until=2026-01-01", "until=0001-01-01",
+                  "since=0001-01-01&until=0001-01-02"):  # fmt: skip
         answer = await centre.get(f"/epidemic?{asked}")
         assert answer.status_code == 400, asked
     assert (await doctor.get("/epidemic")).status_code == 403
@@ -81,7 +82,8 @@ async def test_each_number_opens_its_cases(clinic: Clinic) -> None:
         for asked in ("cholera", "measles")
     }
     assert [key for key, sheet in sheets.items() if "Cholera" in sheet] == [("centre", "cholera")]
-    assert (await centre.get("/epidemic/signals?until=soon")).status_code == 400
+    for day in ("soon", "0001-01-01", "2026-02-30"):
+        assert (await centre.get(f"/epidemic/signals?until={day}")).status_code == 400
 
 
 HOSPITAL = Actor("hospital-a", "institution", "青县人民医院", "hospital-a")

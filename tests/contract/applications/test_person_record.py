@@ -152,7 +152,8 @@ async def test_the_history_tells_each_version_and_what_it_changed(
     first = (await browser.get(f"{address}/version/1")).text
     assert "已婚" not in first
     assert "已婚" in (await browser.get(f"{address}/version/2")).text
-    assert (await browser.get(f"{address}/version/3")).status_code == 404
+    for none in ("3", "9" * 15, "9" * 5000, "²", "-1", "x"):
+        assert (await browser.get(f"{address}/version/{none}")).status_code == 404
 
 
 async def test_a_deleted_record_is_gone_and_its_history_says_so(
