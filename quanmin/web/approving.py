@@ -311,7 +311,7 @@ async def _decide(visit: Visit, server: AuthorizationServer) -> Response:
     """What the person said: find, choose, refuse or approve."""
     if visit.actor is None:
         raise Malformed("you have been signed out meanwhile: open the application again")
-    pending = msgspec.convert(visit.kept(visit.sent.get("state", "")), Pending)
+    pending = msgspec.convert(visit.kept("approving", visit.sent.get("state", "")), Pending)
     wish = pending.wish
     client = await server.clients.find(wish.client)
     if client is None or not client.is_sent_back_to(wish.redirect):
@@ -436,7 +436,7 @@ def _records(visit: Visit, asker: Actor) -> GuardedRecords:
 
 
 def _keep(visit: Visit, pending: Pending) -> str:
-    return visit.keep(msgspec.to_builtins(pending))
+    return visit.keep("approving", msgspec.to_builtins(pending))
 
 
 PAGES: tuple[Page, ...] = (authorize,)

@@ -253,7 +253,7 @@ async def _change(visit: Visit, begun: Begun) -> str:
             return visit.say("The passkey could not be verified. Try again.")
         await entrance.tell(begun, "factor-change", "passkey-added", origin)
     elif what == "authenticator":
-        secret = str(visit.kept(visit.sent.get("secret", ""))["secret"])
+        secret = str(visit.kept("authenticator", visit.sent.get("secret", ""))["secret"])
         if not await totp.add(begun.account, secret, taken(visit, "code")):
             return visit.say("This is not the code of the authenticator now. Try the next one.")
         await entrance.tell(begun, "factor-change", "authenticator-added", origin)
@@ -286,7 +286,9 @@ async def _show_factors(visit: Visit, begun: Begun, fault: str = "") -> Response
     challenge, sealed = new_challenge(visit)
     # The same secret again after a wrong code: the authenticator has it already.
     sent = visit.sent.get("secret", "") if fault else ""
-    secret = str(visit.kept(sent)["secret"]) if sent else entrance.totp.new_secret()
+    secret = (
+        str(visit.kept("authenticator", sent)["secret"]) if sent else entrance.totp.new_secret()
+    )
     found = await entrance.accounts.find(begun.account)
     name = found.name if found else begun.account
     address = entrance.totp.address(
@@ -303,7 +305,7 @@ async def _show_factors(visit: Visit, begun: Begun, fault: str = "") -> Response
         challenge=sealed,
         host=visit.house.settings.passkey_host,
         secret=secret,
-        kept_secret=visit.keep({"secret": secret}),
+        kept_secret=visit.keep("authenticator", {"secret": secret}),
         picture=qr_code(address, visit.say("Picture for an authenticator")),
         address=address,
         has_codes=await entrance.totp.is_there(begun.account),

@@ -262,7 +262,7 @@ def pick_of(visit: Visit, form: Form, place: Place, within: Around) -> Pick | No
         said=_said(visit, found) if found.words else "",
         start=found.start,
         more=f"{MORE} {place.key} {found.after}" if found.after else "",
-        source=visit.keep({"codes": contained or item.value_set, "open": is_open}),
+        source=visit.keep("codes", {"codes": contained or item.value_set, "open": is_open}),
         is_asked=known.asked == place.key,
     )
 
@@ -285,7 +285,7 @@ def chosen_of(place: Place, within: Around) -> dict[str, str]:
 @page(CODES, access=SIGNED_IN, methods=("POST",))
 async def codes(visit: Visit) -> Response:
     """What is found for the words in a box, for the script: as the page itself would list it."""
-    kept = visit.kept(visit.sent.get("of", ""))
+    kept = visit.kept("codes", visit.sent.get("of", ""))
     if "codes" not in kept or visit.actor is None:
         raise Malformed("this is no list of codes: open the page of the form again")
     words = " ".join(visit.sent.get("words", "").split())[:_WORDS_LENGTH_MAX]

@@ -27,7 +27,7 @@ def searched(
     """
 
     async def fetch(after: str, count: int) -> list[Row]:
-        place = visit.kept(after) if after else {}
+        place = visit.kept("list", after) if after else {}
         cursor: str | None = place.get("cursor")
         skip: int = place.get("skip", 0)
         rows: list[Row] = []
@@ -35,7 +35,7 @@ def searched(
             hits = await records.find(type_, *asked, count=_PORTION, cursor=cursor)
             for at, cells in enumerate(await made(hits.matches), 1):
                 if at > skip and cells is not None:
-                    rows.append(Row(cells, visit.keep({"cursor": cursor, "skip": at})))
+                    rows.append(Row(cells, visit.keep("list", {"cursor": cursor, "skip": at})))
             cursor, skip = hits.next, 0
             if cursor is None or len(rows) >= count:
                 return rows[:count]

@@ -134,7 +134,7 @@ async def _take(
             "creation": datetime.now(UTC).isoformat(timespec="seconds"),
         },
     )
-    token = visit.keep({"upload": msgspec.to_builtins(kept)})
+    token = visit.keep("upload", {"upload": msgspec.to_builtins(kept)})
     files.keep(token, kept)
     before = visit.sent_all.get(key, []) if item.repeats else []
     visit.sent_all[key] = [*before, token]
@@ -234,7 +234,7 @@ def _recall(visit: Visit, files: _Files, spool: Spool | None, token: str) -> Non
     if spool is None:
         return
     try:
-        state = visit.kept(token)
+        state = visit.kept("upload", token)
         kept = msgspec.convert(state.get("upload"), _Kept)
         spool.read(kept.spool, 0)
     except (Malformed, msgspec.ValidationError, NotFound):

@@ -184,18 +184,20 @@ class Visit:
         here = self.application.name if self.application else ""
         return self.house.say(message, self.language, owner, here)
 
-    def keep(self, state: dict[str, Any]) -> str:
-        """State of a page as text that a form or link carries for this visitor and nobody reads."""
-        return self.house.seal.close(_STATE, self.holder, json.dumps(state).encode())
+    def keep(self, what: str, state: dict[str, Any]) -> str:
+        """State of a page as text that a form or link carries for this visitor and nobody reads.
+        `what` says of which pages: others do not take it.
+        """
+        return self.house.seal.close(f"{_STATE} {what}", self.holder, json.dumps(state).encode())
 
-    def kept(self, text: str) -> dict[str, Any]:
+    def kept(self, what: str, text: str) -> dict[str, Any]:
         """What `keep` was given.
 
-        Raises Malformed when it was not made for this visitor or is too old.
+        Raises Malformed when it was not made for this visitor and these pages, or is too old.
         """
         hours = self.house.settings.link_hours_max
         content = self.house.seal.open(
-            _STATE, self.holder, text, age_seconds_max=hours * _HOUR_SECONDS
+            f"{_STATE} {what}", self.holder, text, age_seconds_max=hours * _HOUR_SECONDS
         )
         state: dict[str, Any] = json.loads(content)
         return state

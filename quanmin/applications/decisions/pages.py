@@ -47,7 +47,7 @@ async def answer(visit: Visit, records: DeclaredRecords) -> Response:
     except Problem as problem:
         if problem.status >= 500:
             raise
-        again = visit.keep(state)
+        again = visit.keep("decision", state)
         return _form(visit, state, wrong=problem.text, again=again, status=problem.status)
     wording = _wording(visit, explained)
     told = [wording.step(step) for step in explained.answer.steps]
@@ -59,7 +59,7 @@ async def answer(visit: Visit, records: DeclaredRecords) -> Response:
         obstacles=[line for one in explained.answer.obstacles for line in wording.finding(one)],
         changes=[line for one in explained.answer.changes for line in wording.finding(one)],
         remarks=_remarks(visit, wording, explained),
-        again=visit.keep(state),
+        again=visit.keep("decision", state),
     )
 
 
@@ -140,7 +140,7 @@ def _form(visit: Visit, state: dict[str, Any], *, status: int = 200, **more: Any
 
 def _state(visit: Visit) -> dict[str, Any]:
     if visit.sent.get("state"):
-        return visit.kept(visit.sent["state"])
+        return visit.kept("decision", visit.sent["state"])
     return {name: visit.sent.get(name, "").strip() for name in _FIELDS}
 
 

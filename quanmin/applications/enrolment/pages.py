@@ -29,7 +29,10 @@ async def find(visit: Visit, records: DeclaredRecords) -> Response:
     if term:
         by = "identifier" if any(sign.isdigit() for sign in term) else "name"
         found = await records.find("Patient", (by, term), count=_HITS)
-        hits = [(visit.keep({"patient": one.id}), told(visit, one)) for one in found.matches]
+        hits = [
+            (visit.keep("enrolment", {"patient": one.id}), told(visit, one))
+            for one in found.matches
+        ]
     return visit.page("enrolment/find.html", term=term, hits=hits)
 
 
@@ -55,7 +58,7 @@ async def enrolled(visit: Visit, records: DeclaredRecords) -> Table:
 async def check(visit: Visit, records: DeclaredRecords) -> Response:
     """Ask for the document of the one who was chosen, and open the account once it is right."""
     chosen = visit.sent.get("chosen", "")
-    patient_id = str(visit.kept(chosen)["patient"])
+    patient_id = str(visit.kept("enrolment", chosen)["patient"])
     number = visit.sent.get("number", "")
     fault = ""
     if number:

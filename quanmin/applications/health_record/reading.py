@@ -96,4 +96,8 @@ def leading(visit: Visit) -> Any:
 
 def cursor_of(visit: Visit) -> str | None:
     """Where the address says to go on. Raises Malformed for what this node did not seal."""
-    return cast("str", visit.kept(visit.asked("from"))["cursor"]) if visit.asked("from") else None
+    return (
+        cast("str", visit.kept("timeline", visit.asked("from"))["cursor"])
+        if visit.asked("from")
+        else None
+    )

@@ -64,7 +64,7 @@ async def results(visit: Visit, records: DeclaredRecords) -> Response:
         is_own=is_own(visit),
         headings=[*headings(visit), say("Earlier ones")],
         rows=rows,
-        more=visit.keep({"cursor": found.next}) if found.next else None,
+        more=visit.keep("timeline", {"cursor": found.next}) if found.next else None,
         purpose=purposes(visit),
         to=to,
     )

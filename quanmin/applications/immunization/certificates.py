@@ -125,7 +125,7 @@ async def schools(visit: Visit, records: DeclaredRecords) -> Response:
         rows=rows,
         fault=fault,
         text=text,
-        kept=visit.keep({"numbers": numbers}) if rows else "",
+        kept=visit.keep("certificate", {"numbers": numbers}) if rows else "",
         day=tell_date(visit.today, visit.language),
     )
 
@@ -133,7 +133,7 @@ async def schools(visit: Visit, records: DeclaredRecords) -> Response:
 @page(f"{SCHOOLS}.csv", access=CHECKING, methods=("POST",))
 async def schools_sheet(visit: Visit, records: DeclaredRecords) -> Response:
     """The same list as a sheet."""
-    numbers = visit.kept(visit.sent.get("kept", "")).get("numbers")
+    numbers = visit.kept("certificate", visit.sent.get("kept", "")).get("numbers")
     if not isinstance(numbers, list):
         raise Malformed("check the list first, then ask for its sheet")
     rows = await _rows(visit, records, numbers)

@@ -42,7 +42,7 @@ async def _choose(visit: Visit, records: DeclaredRecords, effect: str) -> Respon
     if visit.request.method == "GET":
         return await _form(visit, records, effect, visit.asked("institution"), [])
     if visit.sent.get("chosen"):
-        said = msgspec.convert(visit.kept(visit.sent["chosen"]), Chosen)
+        said = msgspec.convert(visit.kept("consent", visit.sent["chosen"]), Chosen)
         return await _carry_out(visit, records, said)
     institution = visit.sent.get("institution", "")
     chosen, faults = await _chosen(visit, records, effect, institution)
@@ -58,7 +58,7 @@ async def _choose(visit: Visit, records: DeclaredRecords, effect: str) -> Respon
         kinds=[say_kind(visit, one) for one in chosen.kinds],
         onward=chosen.is_onward,
         until=chosen.until,
-        chosen=visit.keep(msgspec.to_builtins(chosen)),
+        chosen=visit.keep("consent", msgspec.to_builtins(chosen)),
         address=f"{HOME}/{'give' if effect == 'permit' else 'refuse'}",
     )
 

@@ -78,7 +78,9 @@ async def _consents(
     visit: Visit, records: DeclaredRecords, cursor: str | None = None
 ) -> tuple[list[dict[str, Any]], str | None]:
     """The person's consents in words, the newest first, and where to go on."""
-    cursor = cursor or (visit.kept(visit.asked("from"))["cursor"] if visit.asked("from") else None)
+    cursor = cursor or (
+        visit.kept("who-may", visit.asked("from"))["cursor"] if visit.asked("from") else None
+    )
     pairs = (("scope", "patient-privacy"), ("_sort", "-_lastUpdated"))
     hits = await records.find("Consent", *pairs, count=_CONSENTS, cursor=cursor)
     bodies = [(stored.id, decode(stored.body or b"{}")) for stored in hits.matches]
@@ -135,13 +137,13 @@ def _effect(visit: Visit, line: dict[str, Any]) -> str:
 async def who_looked(visit: Visit, records: DeclaredRecords) -> Response:
     """Every access to the record, the newest first."""
     wanted, fault = _wanted(visit)
-    after = visit.kept(visit.asked("from"))["after"] if visit.asked("from") else None
+    after = visit.kept("who-looked", visit.asked("from"))["after"] if visit.asked("from") else None
     found = Slice((), None)
     if not fault:
         found = await records.desk(RecordAccess).looked(wanted, count=_ROWS, after=after)
     more = None
     if found.next is not None:
-        more = visit.here_with(**{"from": visit.keep({"after": found.next})})
+        more = visit.here_with(**{"from": visit.keep("who-looked", {"after": found.next})})
     rows = [_row(visit, one) for one in found.rows]
     return visit.page(
         "my_record_access/looked.html",

@@ -29,16 +29,20 @@ async def find(visit: Visit, records: DeclaredRecords) -> Response:
     state = _state(visit)
     hits, step = await _search(records, state)
     rows = await _hit_rows(visit, records, hits)
-    more = visit.keep({**state, "step": step, "cursor": hits.next}) if hits.next else None
+    more = visit.keep("found", {**state, "step": step, "cursor": hits.next}) if hits.next else None
     return visit.page(
-        "person_record/find.html", term=state["term"], hits=rows, more=more, again=visit.keep(state)
+        "person_record/find.html",
+        term=state["term"],
+        hits=rows,
+        more=more,
+        again=visit.keep("found", state),
     )
 
 
 @page("/people.csv", access=SEARCHERS, methods=("POST",))
 async def hits_sheet(visit: Visit, records: DeclaredRecords) -> Response:
     """Every hit of a search as a sheet."""
-    state = {**visit.kept(visit.sent.get("state", "")), "step": 0, "cursor": None}
+    state = {**visit.kept("found", visit.sent.get("state", "")), "step": 0, "cursor": None}
     hits, step = await _search(records, state)
 
     async def rows() -> AsyncIterator[list[str]]:
@@ -60,7 +64,7 @@ async def hits_sheet(visit: Visit, records: DeclaredRecords) -> Response:
 
 def _state(visit: Visit) -> dict[str, Any]:
     if visit.sent.get("state"):
-        return visit.kept(visit.sent["state"])
+        return visit.kept("found", visit.sent["state"])
     term = tidied(visit.sent.get("term", ""))
     if len(term) > TERM_LENGTH_MAX:
         raise Malformed(f"a search takes {TERM_LENGTH_MAX} characters at most")

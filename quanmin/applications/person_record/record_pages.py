@@ -64,7 +64,7 @@ async def version(visit: Visit, records: DeclaredRecords) -> Response:
 async def history(visit: Visit, records: DeclaredRecords) -> Response:
     """Every version of a record and what each changed."""
     type_, id_ = _type(visit, records), visit.path("id")
-    cursor = visit.kept(visit.asked("from"))["cursor"] if visit.asked("from") else None
+    cursor = visit.kept("history", visit.asked("from"))["cursor"] if visit.asked("from") else None
     records = await in_emergency(visit, records, type_, id_)
     batch = await records.history(type_, id_, count=_VERSIONS, cursor=cursor)
     if not batch.versions:
@@ -91,7 +91,7 @@ async def history(visit: Visit, records: DeclaredRecords) -> Response:
         label=tell_type(type_, visit.language),
         versions=versions,
         person=await _person_of(visit, records, type_, id_, bodies[0]),
-        more=visit.keep({"cursor": batch.next}) if batch.next else None,
+        more=visit.keep("history", {"cursor": batch.next}) if batch.next else None,
     )
 
 

@@ -141,6 +141,22 @@ async def test_forms_and_states_of_another_session_are_refused(whole: Whole) -> 
         assert answer.status_code in {400, 404}, path
 
 
+async def test_the_state_of_one_page_is_none_of_another(whole: Whole) -> None:
+    mine, man = await whole.entered("hospital-a"), whole.clinic.ids["hospital-a man"]
+    await mine.get("/enrolment")
+    found = await mine.send("/enrolment", term="张伟")
+    (chosen,) = set(re.findall(r'name="chosen" value="([^"]+)"', found.text))
+    history = f"/record/Patient/{man}/history"
+    assert (await mine.get(history)).status_code == 200
+    assert (await mine.get(f"{history}?from={chosen}")).status_code == 400
+    await mine.get("/")
+    for path in ("/people", "/people.csv"):
+        assert (await mine.send(path, state=chosen)).status_code in {400, 404}, path
+    found = await mine.send("/people", term="张伟")
+    (state,) = set(re.findall(r'name="state" value="([^"]+)"', found.text))
+    assert (await mine.send("/enrolment/document", chosen=state)).status_code == 400
+
+
 async def test_nobody_ends_the_session_or_removes_the_factor_of_another(whole: Whole) -> None:
     pool = whole.clinic.pool
     theirs = await whole.entered("hospital-b")
