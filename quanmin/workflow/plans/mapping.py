@@ -252,4 +252,7 @@ def _last_day(text: str, zone: tzinfo) -> date | None:
 
 
 def _day(microseconds: int, zone: tzinfo) -> date:
-    return (_EPOCH + timedelta(microseconds=microseconds)).astimezone(zone).date()
+    try:
+        return (_EPOCH + timedelta(microseconds=microseconds)).astimezone(zone).date()
+    except OverflowError:  # FHIR's first and last day may lie beyond those of this zone
+        return date.min if microseconds < 0 else date.max

@@ -13,6 +13,8 @@ from quanmin.base.problems import Invalid
 from quanmin.fhir.json import encode
 from quanmin.fhir.validation import validate
 from quanmin.workflow.plans import Event, Found, State, compile_facts, due_items, facts_of, task_of
+from quanmin.workflow.plans.lines import died
+from quanmin.workflow.plans.mapping import first_day
 
 TABLE = """
 [definition]
@@ -115,6 +117,32 @@ def test_a_state_holds_from_the_first_to_the_last_day_of_what_is_said() -> None:
     for more, since, until in cases:
         days = [None if one is None else day(one) for one in (since, until)]
         assert read({**whole, **more}).facts.states == (State("hypertension", *days),)
+
+
+FIRST, LAST = "0001-01-01", "9999-12-31"
+
+
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        (FIRST, FIRST),
+        (f"{FIRST}T00:00:00+14:00", FIRST),
+        (LAST, LAST),
+        (f"{LAST}T23:59:59.999-12:00", LAST),
+    ],
+)
+def test_the_first_and_the_last_day_of_fhir_are_days_in_every_zone(text: str, first: str) -> None:
+    assert first_day(text, ZONE) == day(first)
+    assert died({"deceasedDateTime": text}, ZONE) == day(first)
+    dose = {"resourceType": "Immunization", "status": "completed", "occurrenceDateTime": text,
+            "vaccineCode": {"coding": [{"system": "urn:vaccines", "code": "17"}]}}  # fmt: skip
+    (event,) = read(dose).facts.events
+    assert event.on == day(first)
+    born = {"resourceType": "Patient", "birthDate": text[:10]}
+    found = facts_of(compile_facts(tomllib.loads(TABLE)), born, [dose], ZONE)
+    assert found is not None
+    for name in ("immunization-2026", "hypertension-2017"):
+        assert due_items(shipped(name), found.facts, day("2026-11-23"))
 
 
 @pytest.mark.parametrize(("grams", "is_light"), [(1999, True), (2000, False), (2001, False)])
