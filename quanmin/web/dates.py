@@ -30,10 +30,16 @@ _MONTHS_OF_AN_INFANT = 36
 def from_micros(micros: int, zone: ZoneInfo) -> datetime:
     """A moment of the store (microseconds since 1970-01-01T00:00Z) in a zone.
 
-    Exact, never through a float.
+    Exact, never through a float. A moment before the first day there is, or after the last, is
+    told as the first or the last moment: records may speak of either in any zone.
     """
     seconds, rest = divmod(micros, 1_000_000)
-    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest).astimezone(zone)
+    try:
+        return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest).astimezone(zone)
+    except (ValueError, OverflowError):
+        if micros < 0:
+            return datetime.min.replace(tzinfo=zone)
+        return datetime.max.replace(tzinfo=zone)
 
 
 def tell_month(year: int, month: int, language: Language) -> str:

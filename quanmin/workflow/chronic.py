@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime, tzinfo
+from datetime import date, tzinfo
 from decimal import Decimal
 from functools import cache
 from hashlib import sha256
@@ -15,9 +15,9 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from quanmin.fhir.dates import interval
 from quanmin.fhir.json import Json, decode
 from quanmin.workflow.plans import Event, Facts, Item, Plan, State, compile_plan, due_items
+from quanmin.workflow.plans.mapping import first_day
 
 Disease = Literal["hypertension", "diabetes"]
 DISEASES: Final[tuple[Disease, ...]] = ("hypertension", "diabetes")
@@ -309,9 +309,9 @@ def high_days(observations: Iterable[Json], zone: tzinfo) -> int:
     days = set()
     for one in observations:
         text = str(one.get("effectiveDateTime") or "")
-        found = interval(text, zone) if len(text) >= _DAY_LENGTH else None
-        if found is not None and is_high(*pressure_of(one)):
-            days.add(datetime.fromtimestamp(found[0] / 1e6, zone).date())
+        day = first_day(text, zone) if len(text) >= _DAY_LENGTH else None
+        if day is not None and is_high(*pressure_of(one)):
+            days.add(day)
     return len(days)
 
 

@@ -24,6 +24,7 @@ from quanmin.workflow.plans import (
     due_items,
     would_count,
 )
+from quanmin.workflow.plans.mapping import first_day
 from quanmin.workflow.stock import PRODUCT_SYSTEM, products
 
 FINDING_SYSTEM: Final = "https://quanmin.example/fhir/CodeSystem/vaccination-finding"
@@ -217,9 +218,7 @@ def finding_of(flag: Json) -> str:
 
 def _day_of(dose: Json, zone: tzinfo) -> date | None:
     text = str(dose.get("occurrenceDateTime", ""))
-    if "T" in text:
-        return datetime.fromisoformat(text).astimezone(zone).date()
-    return date.fromisoformat(text) if len(text) == len("2020-05-01") else None
+    return first_day(text, zone) if len(text) >= len("2020-05-01") else None
 
 
 def _told(day: date | None) -> str:

@@ -5,6 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from quanmin.fhir.dates import interval
 from quanmin.web.dates import from_micros, short_fhir, tell_age, tell_fhir
 
 CHINA = ZoneInfo("Asia/Shanghai")
@@ -27,6 +28,18 @@ CHINA = ZoneInfo("Asia/Shanghai")
 def test_a_date_is_told_as_precisely_as_it_was_given(text: str, chinese: str, english: str) -> None:
     assert tell_fhir(text, "zh", CHINA) == chinese
     assert tell_fhir(text, "en", CHINA) == english
+
+
+@pytest.mark.parametrize(
+    ("text", "year"),
+    [("0001", 1), ("0001-01-01T00:00:00+14:00", 1), ("9999-12-31T23:59:59.999-12:00", 9999)],
+)
+def test_the_first_and_the_last_moment_of_records_are_told_in_every_zone(
+    text: str, year: int
+) -> None:
+    found = interval(text, CHINA)
+    assert found is not None
+    assert from_micros(found[0], CHINA).year == year
 
 
 def test_the_day_of_a_time_is_its_day_in_the_nodes_zone() -> None:

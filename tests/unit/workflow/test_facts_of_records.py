@@ -12,9 +12,11 @@ from planning import day, facts, item_of, shipped
 from quanmin.base.problems import Invalid
 from quanmin.fhir.json import encode
 from quanmin.fhir.validation import validate
+from quanmin.workflow.chronic import high_days
 from quanmin.workflow.plans import Event, Found, State, compile_facts, due_items, facts_of, task_of
 from quanmin.workflow.plans.lines import died
 from quanmin.workflow.plans.mapping import first_day
+from quanmin.workflow.vaccination import given
 
 TABLE = """
 [definition]
@@ -120,6 +122,7 @@ def test_a_state_holds_from_the_first_to_the_last_day_of_what_is_said() -> None:
 
 
 FIRST, LAST = "0001-01-01", "9999-12-31"
+PRESSURE = {"code": {"coding": [{"code": "8480-6"}]}, "valueQuantity": {"value": 150}}
 
 
 @pytest.mark.parametrize(
@@ -143,6 +146,10 @@ def test_the_first_and_the_last_day_of_fhir_are_days_in_every_zone(text: str, fi
     assert found is not None
     for name in ("immunization-2026", "hypertension-2017"):
         assert due_items(shipped(name), found.facts, day("2026-11-23"))
+    (told,) = given(found.facts, [dose], day("2026-11-23"), ZONE, language="en")
+    assert told.on == first
+    pressure = {"status": "final", "effectiveDateTime": text, **PRESSURE}
+    assert high_days([pressure], ZONE) == 1
 
 
 @pytest.mark.parametrize(("grams", "is_light"), [(1999, True), (2000, False), (2001, False)])
