@@ -119,6 +119,7 @@ async def test_an_adverse_event_is_reported_investigated_graded_by_another_and_c
     page = f"/adverse-events/of/{child}"
     assert (await worker.get(page)).status_code == 422
     await received(worker, await store(worker))
+    assert (await give(worker, child, moment(point)[:10])).status_code == 422
     assert (await give(worker, child, moment(point))).status_code == 303
     fields = {"began": moment(point), "what": AEFI, "severity": MILD, "urgent": "true",
               "words": "39 degrees"}  # fmt: skip
@@ -126,6 +127,9 @@ async def test_an_adverse_event_is_reported_investigated_graded_by_another_and_c
     early = await worker.send(page, **{**fields, "began": "2025-12-01T09:00:00"})
     assert early.status_code == 422
     assert "before the dose" in said(early)
+    day = await worker.send(page, **{**fields, "began": moment(point)[:10]})
+    assert day.status_code == 422
+    assert "not in the form that is asked for" in said(day)
     picture = [("papers~file", ("rash.png", PICTURE, "image/png"))]
     sent = await worker.client.post(page, data={"token": worker.token, **fields}, files=picture)
     assert sent.status_code == 303, said(sent)
