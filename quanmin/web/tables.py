@@ -143,22 +143,24 @@ def searched(
     cells: Callable[[Hits], Iterable[Sequence[Cell]]],
 ) -> Fetch:
     """The fetch of a list that is a search: `find` is asked for so many hits after a cursor,
-    `cells` makes a row of each match. A cursor tells the place after the last hit of its search, so
-    the last row that is asked for is a search of its own.
+    `cells` makes a row of each match that is listed. A cursor tells the place after the last hit of
+    its search, so the last row that is asked for is a search of its own.
     """
 
     async def fetch(after: str, count: int) -> list[Row]:
-        if after == _END:
-            return []
-        first = await find(after or None, count - 1 or 1)
-        found = [Row(one, "") for one in cells(first)]
-        if not found:
-            return []
-        found[-1] = msgspec.structs.replace(found[-1], place=first.next or _END)
-        if first.next is None or count == 1:
-            return found
-        rest = await find(first.next, 1)
-        return found + [Row(one, rest.next or _END) for one in cells(rest)]
+        found: list[Row] = []
+        place, most = after, max(count - 1, 1)
+        while place != _END and len(found) < most:
+            hits = await find(place or None, most - len(found))
+            found += [Row(one, "") for one in cells(hits)]
+            place = hits.next or _END
+        if found:
+            found[-1] = msgspec.structs.replace(found[-1], place=place)
+        while place != _END and len(found) < count:
+            hits = await find(place, 1)
+            place = hits.next or _END
+            found += [Row(one, place) for one in cells(hits)]
+        return found
 
     return fetch
 
