@@ -12,12 +12,11 @@ import msgspec
 from starlette.responses import Response
 
 from quanmin.base.problems import Conflict, Invalid, Problem
-from quanmin.web.visit import Visit
+from quanmin.web.visit import Visit, read_day
 
 _CONFIRMED = "confirmed"
 _DIGITS_MAX = 18
 # A moment of any zone can be worked out of these, and of the days beside them.
-_FIRST_DAY, _LAST_DAY = date(1900, 1, 1), date(2999, 12, 31)
 
 
 class Field(msgspec.Struct, frozen=True):
@@ -205,15 +204,6 @@ def read_number(text: str) -> int | None:
     """The whole number that a text is; None for none, and for one that no column holds."""
     is_one = text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX
     return int(text) if is_one else None
-
-
-def read_day(text: str) -> date | None:
-    """The day that a text is; None for none, and for one beyond what registers speak of."""
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        return None
-    return day if _FIRST_DAY <= day <= _LAST_DAY else None
 
 
 def choices(visit: Visit, words: Iterable[Any]) -> list[tuple[str, str]]:

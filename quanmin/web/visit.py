@@ -40,6 +40,7 @@ _NUL = "\x00"
 _NAME_LENGTH_MAX = 40
 _OF_ALL_PAGES = frozenset({"lang", "large"})
 _HOUR_SECONDS = 3600
+_FIRST_DAY, _LAST_DAY = date(1900, 1, 1), date(2999, 12, 31)
 
 
 class Emergency(msgspec.Struct, frozen=True):
@@ -143,10 +144,10 @@ class Visit:
     def asked_day(self, name: str) -> date | None:
         """A day that the address says; None for none. Raises Malformed for what is no day."""
         text = self.asked(name)
-        try:
-            return date.fromisoformat(text) if text else None
-        except ValueError:
-            raise Malformed(f"`{name}` is a day, such as 2026-01-31") from None
+        day = read_day(text)
+        if text and day is None:
+            raise Malformed(f"`{name}` is a day, such as 2026-01-31")
+        return day
 
     def asked_all(self) -> list[tuple[str, str]]:
         """All that the address says, for a page that judges it whole."""
@@ -335,3 +336,12 @@ async def _body(request: Request, *, bytes_max: int, seconds_max: float) -> byte
 def told(label: Label | None) -> str:
     """The words of a label; empty for none."""
     return label.text if label else ""
+
+
+def read_day(text: str) -> date | None:
+    """The day that a text is; None for none, and for one beyond what registers speak of."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return None
+    return day if _FIRST_DAY <= day <= _LAST_DAY else None

@@ -15,7 +15,7 @@ from quanmin.trust.registers import Wanted
 from quanmin.web import Access, DeclaredRecords, Visit, page
 from quanmin.web.cases import asking
 from quanmin.web.charts import Series, bar_chart
-from quanmin.web.forms import Cell, Field, read_day
+from quanmin.web.forms import Cell, Field
 from quanmin.web.maps import Area, area_map
 from quanmin.web.route import Charge
 from quanmin.web.tables import Heading, Row, Table, known, place_numbers, table
@@ -194,15 +194,6 @@ def disease_asked(visit: Visit) -> str:
     if disease and disease not in diseases():
         raise Malformed("`disease` is the code of a notifiable disease, as the list has it")
     return disease
-
-
-def day_asked(visit: Visit, name: str, usual: date) -> date:
-    """A day of the address. Raises Malformed for what is none."""
-    asked = visit.asked(name)
-    day = read_day(asked)
-    if asked and day is None:
-        raise Malformed(f"`{name}` is a day, as 2026-03-01")
-    return day or usual
 
 
 def _fields(visit: Visit, asked: Asked) -> list[Field]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import asyncpg
 import pytest
 from entrance import HOUR, MINUTE, Entrance, SetClock
@@ -58,7 +60,8 @@ async def test_a_session_in_use_leaves_the_setting_that_all_else_waits_for_a_dis
     clock.go_on(MINUTE)
     async with entrance.pool.acquire() as connection:
         await connection.execute("set synchronous_commit = on")
-        sessions = Sessions(connection, SignInLimits(), clock.now)  # type: ignore[arg-type]  # one
+        # A connection is asked as its pool is.
+        sessions = Sessions(cast("Any", connection), SignInLimits(), clock.now)
         assert await sessions.of(cookie) is not None
         assert await connection.fetchval("select used_at from trust.session") == began + MINUTE
         assert await connection.fetchval("show synchronous_commit") == "on"
