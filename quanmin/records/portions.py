@@ -23,7 +23,8 @@ from quanmin.records.search.reader import Reader, Statement
 from quanmin.records.search.selecting import select
 from quanmin.records.search.slices import Slices
 from quanmin.records.search.term import Scope
-from quanmin.records.visibility import Visibility, narrow_to_type
+from quanmin.records.simplifying import seen_of_type
+from quanmin.records.visibility import Visibility
 from quanmin.records.visibility_sql import visibility_sql
 
 _BY_KEY: Order = (Key("rid", descending=False),)
@@ -152,7 +153,7 @@ def _typed(
     context: Context, extent: Extent, visibility: Visibility, statement: Statement
 ) -> list[str]:
     number = statement.bind(context.definition(extent.type).number)
-    seen = narrow_to_type(visibility, extent.type)
+    seen = seen_of_type(visibility, extent.type)
     return [
         f"r.type = {number}::smallint",
         # What was erased is deleted too, and has no body to be told of.

@@ -38,6 +38,7 @@ from quanmin.records.search.reader import Reader, Statement
 from quanmin.records.search.selection import OfEach, Part, Selected
 from quanmin.records.search.slices import Slices
 from quanmin.records.search.term import Scope, always
+from quanmin.records.simplifying import seen_of_type
 from quanmin.records.visibility import (
     Both,
     Either,
@@ -45,7 +46,6 @@ from quanmin.records.visibility import (
     OfPatient,
     OfType,
     Visibility,
-    narrow_to_type,
 )
 from quanmin.records.visibility_sql import visibility_sql
 
@@ -183,7 +183,7 @@ class _Gathering:
         number = scope.numbers[0]
         member = compartment_row(scope, self._holder.type, self._holder.id)
         name, rid = scope.definitions[0].name, self._holder.rid
-        narrowed = narrow_to_type(self._visibility, name)
+        narrowed = seen_of_type(self._visibility, name)
         conditions: tuple[Write, ...] = (
             lambda bind: f"r.type = {bind(number)}::smallint",
             lambda _: "r.flags & 1 <> 1",

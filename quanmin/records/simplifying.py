@@ -8,6 +8,8 @@ repeat what others say; the database would plan and ask every word of it for eve
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from typing import Final
 
 from quanmin.records.visibility import (
     Both,
@@ -23,10 +25,14 @@ from quanmin.records.visibility import (
     OfPatient,
     OfSender,
     Visibility,
+    at_moment,
+    narrow_to_type,
+    undated,
 )
 from quanmin.records.visibility_sql import allows
 
 _ROUNDS_MAX = 4
+_CACHE: Final = 4096
 
 
 def simplified(visibility: Visibility) -> Visibility:
@@ -37,6 +43,22 @@ def simplified(visibility: Visibility) -> Visibility:
             break
         visibility = shorter
     return visibility
+
+
+def seen_of_type(visibility: Visibility, type_: str) -> Visibility:
+    """What is left of a visibility among records of one type, in as few words as possible: words
+    about types keep others from being told to be the same. Worked out once, but for the moment.
+    """
+    of_no_moment, moments = undated(visibility)
+    if len(moments) > 1:
+        return simplified(narrow_to_type(visibility, type_))
+    found = _of_type(of_no_moment, type_)
+    return at_moment([found], min(moments))[0] if moments else found
+
+
+@lru_cache(_CACHE)
+def _of_type(visibility: Visibility, type_: str) -> Visibility:
+    return simplified(narrow_to_type(visibility, type_))
 
 
 def left_of(visibility: Visibility, facts: Facts) -> Visibility:

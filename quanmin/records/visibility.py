@@ -157,23 +157,31 @@ def narrow_to_type(visibility: Visibility, type_: str) -> Visibility:
             return visibility
 
 
+def undated(visibility: Visibility) -> tuple[Visibility, set[int]]:
+    """The same at the moment 0, and the moments at which it asks what is granted."""
+    moments: set[int] = set()
+    return _dated(visibility, 0, moments), moments
+
+
 def at_moment(several: Sequence[Visibility], at: int) -> list[Visibility]:
     """The same at another moment (microseconds since the epoch)."""
-    made: dict[int, Granted] = {}
+    moments: set[int] = set()
+    return [_dated(one, at, moments) for one in several]
 
-    def dated(part: Visibility) -> Visibility:
-        if isinstance(part, Granted):
-            found = made.get(id(part))
-            if found is None:
-                found = made[id(part)] = msgspec.structs.replace(part, at=at)
-            return found
-        if isinstance(part, Both):
-            return Both(tuple([dated(one) for one in part.parts]))
-        if isinstance(part, Either):
-            return Either(tuple([dated(one) for one in part.parts]))
-        return Except(dated(part.part)) if isinstance(part, Except) else part
 
-    return [dated(part) for part in several]
+def _dated(visibility: Visibility, at: int, moments: set[int]) -> Visibility:
+    match visibility:
+        case Granted():
+            moments.add(visibility.at)
+            return msgspec.structs.replace(visibility, at=at)
+        case Both(parts):
+            return Both(tuple([_dated(part, at, moments) for part in parts]))
+        case Either(parts):
+            return Either(tuple([_dated(part, at, moments) for part in parts]))
+        case Except(part):
+            return Except(_dated(part, at, moments))
+        case _:
+            return visibility
 
 
 def of_versions(visibility: Visibility, *, is_wanted: bool = True) -> Visibility:

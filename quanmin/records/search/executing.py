@@ -20,8 +20,9 @@ from quanmin.records.search.selection import OfEach, Part, Selection
 from quanmin.records.search.slices import Slices
 from quanmin.records.search.sorting import TiedSlices, sorted_slice
 from quanmin.records.search.term import Scope
-from quanmin.records.search.totals import Total, estimated, total_of
-from quanmin.records.visibility import Everything, Visibility, narrow_to_type
+from quanmin.records.search.totals import Total, estimated, total_of, wants_total
+from quanmin.records.simplifying import seen_of_type
+from quanmin.records.visibility import Everything, Visibility
 
 
 async def search(
@@ -46,13 +47,10 @@ async def _search(
     query = localized_query(query, context.base)
     reader = Reader(connection, context)
     found = await _found(reader, context, query, visibility)
-    selection = found.selection
     matches, cursor = await _matches(reader, context, found, query)
     others, issues = await included(reader, context, query, matches, visibility)
     last = None if cursor else matches
-    total = await _total(
-        reader, context, selection, query, last, sees_all=found.sees_all(visibility)
-    )
+    total = await _total(reader, context, found, query, last, visibility=visibility)
     if total is not None and not total.is_exact and query.total != "estimate":
         issues.append(estimated())
     return Hits(
@@ -75,7 +73,7 @@ class _Found(msgspec.Struct, frozen=True):
 
     def sees_all(self, visibility: Visibility) -> bool:
         """Whether every record of its types is visible."""
-        seen = (narrow_to_type(visibility, type_) for type_ in self.types)
+        seen = (seen_of_type(visibility, type_) for type_ in self.types)
         return all(isinstance(one, Everything) for one in seen)
 
 
@@ -147,14 +145,15 @@ async def _matches(
 async def _total(
     reader: Reader,
     context: Context,
-    selection: Selection,
+    found: _Found,
     query: Query,
     last: list[Stored] | None,
     *,
-    sees_all: bool,
+    visibility: Visibility,
 ) -> Total | None:
     """The total asked for. `last` are the hits when no slice follows them."""
     is_whole = last is not None and query.cursor is None and not _is_counting(query)
     if is_whole and last is not None and query.total in {"accurate", "estimate"}:
         return Total(len(last), is_exact=True)
-    return await total_of(reader, context, selection, query, sees_all=sees_all)
+    sees_all = wants_total(query) and found.sees_all(visibility)
+    return await total_of(reader, context, found.selection, query, sees_all=sees_all)

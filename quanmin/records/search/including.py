@@ -20,7 +20,8 @@ from quanmin.records.model import Stored
 from quanmin.records.search.deciding import values_of
 from quanmin.records.search.linked import takes
 from quanmin.records.search.reader import Reader, Statement
-from quanmin.records.visibility import Visibility, narrow_to_type
+from quanmin.records.simplifying import seen_of_type
+from quanmin.records.visibility import Visibility
 from quanmin.records.visibility_sql import visibility_sql
 
 # How many references lie between a hit and what is included with it at most.
@@ -119,7 +120,7 @@ async def _by_key(
     if not targets:
         return []
     types = sorted(set(targets.values()))
-    seen = narrow_to_type(visibility, types[0]) if len(types) == 1 else visibility
+    seen = seen_of_type(visibility, types[0]) if len(types) == 1 else visibility
     statement = Statement()
     bind = statement.bind
     numbers = bind([context.definition(type_).number for type_ in types])

@@ -34,7 +34,8 @@ from quanmin.records.search.concepts import in_codes
 from quanmin.records.search.deciding import values_of
 from quanmin.records.search.linked import takes
 from quanmin.records.search.reader import Reader, Statement
-from quanmin.records.visibility import Visibility, narrow_to_type
+from quanmin.records.simplifying import seen_of_type
+from quanmin.records.visibility import Visibility
 from quanmin.records.visibility_sql import visibility_sql
 
 Named = tuple[str, str]
@@ -241,7 +242,7 @@ class Meaning:
     # ---- records ---------------------------------------------------------------------------------
 
     def _conditions(self, definition: TypeDefinition, statement: Statement) -> str:
-        seen = narrow_to_type(self._visibility, definition.name)
+        seen = seen_of_type(self._visibility, definition.name)
         return (
             f"r.type = {statement.bind(definition.number)}::smallint and r.flags & 1 <> 1"
             f" and {visibility_sql(seen, statement.bind, 'r')}"

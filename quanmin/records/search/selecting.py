@@ -22,6 +22,7 @@ from quanmin.records.search.selection import Selected
 from quanmin.records.search.term import NOBODY, Scope, Term, any_rid, never
 from quanmin.records.search.terms import terms_of
 from quanmin.records.search.told import told_of
+from quanmin.records.simplifying import seen_of_type
 from quanmin.records.visibility import (
     Both,
     Either,
@@ -32,7 +33,6 @@ from quanmin.records.visibility import (
     OfPatient,
     OfType,
     Visibility,
-    narrow_to_type,
 )
 from quanmin.records.visibility_sql import visibility_sql
 
@@ -96,7 +96,7 @@ class _Selecting:
         self._among = among
         self._is_few = is_few
         lot = scope.lot
-        self._seen = narrow_to_type(visibility, scope.definitions[0].name)
+        self._seen = seen_of_type(visibility, scope.definitions[0].name)
         self._seen = self._seen if lot is None else lot.seen
 
     async def whole(self, query: Query, order: Order | None) -> Selected:

@@ -34,6 +34,11 @@ def estimated() -> Issue:
     )
 
 
+def wants_total(query: Query) -> bool:
+    """Whether a query asks how many there are."""
+    return query.total not in {None, "none"} or query.summary == "count"
+
+
 async def total_of(
     reader: Reader, context: Context, selection: Selection, query: Query, *, sees_all: bool
 ) -> Total | None:
@@ -43,10 +48,9 @@ async def total_of(
     Raises TooCostly when an accurate one would have to count more than `count_rows_max` records, or
     decide more than `sort_rows_max` after decryption.
     """
-    wanted = query.total
-    if wanted in {None, "none"} and query.summary != "count":
+    if not wants_total(query):
         return None
-    limits = context.limits
+    wanted, limits = query.total, context.limits
     if selection.uncounted or selection.judges:
         is_needed = wanted == "accurate"
         return await _decided(reader, context, selection, is_needed=is_needed, sees_all=sees_all)

@@ -21,7 +21,8 @@ from quanmin.records.context import DELETED, ROW
 from quanmin.records.model import Stored
 from quanmin.records.reading import read
 from quanmin.records.search.reader import Statement
-from quanmin.records.visibility import Visibility, narrow_to_type
+from quanmin.records.simplifying import seen_of_type
+from quanmin.records.visibility import Visibility
 from quanmin.records.visibility_sql import visibility_sql
 from quanmin.trust.due.doubts import Doubts
 from quanmin.trust.due.keeping import OWN, WHOLE, DueKeeping, Group, read_kind
@@ -300,7 +301,7 @@ class DueReading:
         return not self._doubts.hidden and not self._doubts.grantees and not self._is_walled
 
     def _visible(self, statement: Statement, alias: str, type_: str | None = None) -> str:
-        seen = self._seen if type_ is None else narrow_to_type(self._seen, type_)
+        seen = self._seen if type_ is None else seen_of_type(self._seen, type_)
         return f"({visibility_sql(seen, statement.bind, alias)})"
 
     def _area(self, statement: Statement, asked: Asked) -> str:

@@ -39,9 +39,14 @@ _ASK: Final = """
         ) as is_person,
         e.code as institution, i.state, i.level, i.grade, i.kind, i.region,
         (select w.edition from trust.wall w where w.is_up) as walls,
-        trust.is_admitted('actor', asked.actor, $3)
-            and trust.is_admitted('sender', asked.sender, $3)
-            and trust.is_admitted('client', asked.client, $3) as is_admitted,
+        not exists (
+            select from trust.party_member m
+            where (m.kind, m.member) in (('actor', asked.actor), ('sender', asked.sender),
+                    ('client', asked.client))
+                and not exists (
+                    select from trust.admission d where d.party = m.party
+                        and d.state = 'admitted' and d.since <= $3 and d.until > $3)
+        ) as is_admitted,
         exists (select from trust.post h where h.actor = asked.actor) as has_posts,
         p.post, p.duties, p.organization = e.organization as is_there,
         array(

@@ -23,7 +23,7 @@ from quanmin.records.search.reader import Reader, Statement
 from quanmin.records.search.term import Walk
 from quanmin.records.search.told import Told, told_of
 from quanmin.records.sensitivity import load_kinds
-from quanmin.records.simplifying import left_of, permitting, simplified
+from quanmin.records.simplifying import left_of, permitting, seen_of_type, simplified
 from quanmin.records.visibility import (
     Both,
     Either,
@@ -329,6 +329,8 @@ def test_a_visibility_in_fewer_words_shows_the_same_records(
 ) -> None:
     full = _with_grants(each, granted)
     assert allows(simplified(visibility), full) is allows(visibility, full)
+    of_type = seen_of_type(visibility, each.type)
+    assert allows(of_type, full) is allows(visibility, full)
 
 
 @given(visibility=visibilities, each=facts, granted=grants)
