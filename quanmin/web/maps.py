@@ -2,9 +2,9 @@
 of equal squares where not.
 
 A public map of administrative divisions needs an approval number, which no program brings along. So
-boundaries are the operator's own file, and every map says that it is schematic. A class has a shade
-and a number: the shades are light enough for dark words, and the numbers tell the classes apart
-without colour.
+boundaries are the operator's own file, and every map says that it is schematic. A class has a
+shade, light enough for dark words; what is read without colour is the value itself, which stands
+in the area where there is room, and in the table under the map.
 """
 
 from __future__ import annotations
@@ -184,10 +184,7 @@ def _keys(
     for number in range(len(bounds) + 1 if values else 0):
         inside = [value for value in values if _class_of(value, bounds) == number]
         ends = dict.fromkeys((pen.number(inside[0]), pen.number(inside[-1])))
-        mark = (
-            f'<rect width="16" height="16" fill="{_SHADES[number]}" stroke="{_EDGE}"/>'
-            f'<text x="8" y="12.5" text-anchor="middle" font-size="12">{number + 1}</text>'
-        )
+        mark = f'<rect width="16" height="16" fill="{_SHADES[number]}" stroke="{_EDGE}"/>'
         keys.append(Key(small_drawing(mark), "–".join(ends)))
     if has_gaps:
         mark = f'<rect width="16" height="16" fill="{_WITHOUT}" stroke="{_EDGE}"/>'
@@ -216,11 +213,12 @@ def _tiled(pen: Pen, areas: Sequence[Area], bounds: Sequence[float]) -> tuple[fl
             f'height="{places(side - 2)}" fill="{_fill(one.value, bounds)}" stroke="{_EDGE}">'
             f"<title>{escape(f'{one.name} {pen.number(one.value)}')}</title></rect>"
         )
-        number = _class_of(one.value, bounds)
-        if number is not None and pen.text_size <= side * 0.8:
-            words = str(number + 1)
-            content.append(written(x + side / 2, y + side * 0.5, words, "middle"))
-        if number is not None and pen.width_of(one.name, NAME_SIZE * 1.1) <= side:
+        if drawable(one.value) is None:
+            continue
+        value = pen.number(one.value)
+        if pen.text_size <= side * 0.8 and pen.width_of(value, pen.text_size) <= side:
+            content.append(written(x + side / 2, y + side * 0.5, value, "middle"))
+        if pen.width_of(one.name, NAME_SIZE * 1.1) <= side:
             content.append(written(x + side / 2, y + side * 0.82, one.name, "middle name"))
     return lines * side, content
 
@@ -250,10 +248,10 @@ def _outlined(
             f'<path d="{outline.path}" fill="{fill}" stroke="{_EDGE}" stroke-width=".6">'
             f"{title}</path>"
         )
-        number = _class_of(one.value, bounds) if one else None
-        if one is None or number is None:
+        if one is None or drawable(one.value) is None:
             continue
-        for words in (f"{one.name} {number + 1}", one.name, str(number + 1)):
+        value = pen.number(one.value)
+        for words in (f"{one.name} {value}", value, one.name):
             if pen.width_of(words, NAME_SIZE) <= outline.width:
                 names.append(written(outline.x, outline.y, words, "middle name"))
                 break
