@@ -17,12 +17,25 @@ from babel.messages.catalog import Catalog
 from babel.messages.extract import DEFAULT_KEYWORDS, extract, extract_python
 from babel.messages.pofile import write_po
 
+from quanmin.base import problems
 from quanmin.web.languages import KIT_FOLDER, SOURCE_LANGUAGE, catalogue_path, read_catalogue
 from quanmin.web.text import LANGUAGES, Language
 
 ROOT = Path(__file__).resolve().parent.parent
 APPLICATIONS = ROOT / "quanmin" / "applications"
-KEYWORDS = {**DEFAULT_KEYWORDS, "say": None}
+# What goes wrong is said on pages too. Programs alone are told of the last three, in English.
+PROBLEMS = {
+    name
+    for name, kind in vars(problems).items()
+    if isinstance(kind, type) and issubclass(kind, problems.Problem)
+} - {"Unusable", "GrantRefused", "TokenRefused"}
+KEYWORDS = {
+    **DEFAULT_KEYWORDS,
+    **dict.fromkeys(("say", "Sentence", *PROBLEMS)),
+    "Issue": (3,),
+}
+# Their problems come to people through the pages alone, so the kit has the words.
+BENEATH = ("base", "people", "trust", "workflow")
 OPTIONS = {"trimmed": "true", "newstyle_gettext": "true", "silent": "false"}
 
 
@@ -35,7 +48,12 @@ def folders() -> Iterator[Path]:
 def messages(folder: Path) -> Catalog:
     """Every message that the templates and modules of a folder say, without translations."""
     said = Catalog()
-    for path in sorted([*folder.glob("*.py"), *folder.glob("templates/*.html")]):
+    paths = [*folder.glob("*.py"), *folder.glob("templates/*.html")]
+    root = folder
+    if folder == KIT_FOLDER:
+        root = folder.parent
+        paths += [path for package in BENEATH for path in root.glob(f"{package}/**/*.py")]
+    for path in sorted(paths):
         # The two extractors agree in use, not in the types they declare.
         method: Any = extract_python if path.suffix == ".py" else jinja2.ext.babel_extract
         with path.open("rb") as file:
@@ -43,7 +61,8 @@ def messages(folder: Path) -> Catalog:
                 method, file, keywords=KEYWORDS, options=OPTIONS
             ):
                 # No line numbers: the catalogue must not change with every line that moves.
-                place: Any = (path.relative_to(folder).as_posix(), None)
+                inner = path.relative_to(folder if path.is_relative_to(folder) else root)
+                place: Any = (inner.as_posix(), None)
                 said.add(message, locations=[place], auto_comments=comments, context=context)
     return said
 

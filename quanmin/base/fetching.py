@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from quanmin.base.problems import Invalid, Malformed, NotSupported, Overloaded, TooLarge
+from quanmin.base.problems import Invalid, Malformed, NotSupported, Overloaded, Sentence, TooLarge
 from quanmin.base.unpacking import Gunzip
 
 _CHUNK_BYTES: Final = 1 << 20
@@ -58,7 +58,11 @@ class FetchPlaces:
         for chunk in _unpacked(_download(url) if _is_web(url) else self._read(url, owner)):
             total += len(chunk)
             if total > bytes_max:
-                raise TooLarge(f"the file is larger than {bytes_max} bytes: split it")
+                raise TooLarge(
+                    Sentence(
+                        "the file is larger than %(bytes_max)s bytes: split it", bytes_max=bytes_max
+                    )
+                )
             yield chunk
 
     async def ask(
@@ -88,8 +92,11 @@ class FetchPlaces:
         origin = f"{parts.scheme}://{parts.netloc}".casefold()
         if origin not in self._origins:
             raise NotSupported(
-                "the node fetches nothing from there: its operator has to name the origin in the"
-                f" setting {self._setting}"
+                Sentence(
+                    "the node fetches nothing from there: its operator has to name the origin in "
+                    "the setting %(setting)s",
+                    setting=self._setting,
+                )
             )
 
     def _read(self, url: str, owner: str) -> Iterator[bytes]:
@@ -98,7 +105,10 @@ class FetchPlaces:
             file = path.open("rb")
         except OSError as error:
             raise Invalid(
-                f"the node may not read the file ({error.strerror}): let its account read it"
+                Sentence(
+                    "the node may not read the file (%(strerror)s): let its account read it",
+                    strerror=error.strerror,
+                )
             ) from error
         with file:
             # Somebody may have put a link there after the path was looked at.
@@ -162,18 +172,29 @@ def _download(url: str) -> Iterator[bytes]:
             if 300 <= answer.status_code < 400:
                 raise Invalid("the server sends elsewhere, which is not followed: name that place")
             if 400 <= answer.status_code < 500:
-                raise Invalid(f"the server answers {answer.status_code} for the file")
+                raise Invalid(
+                    Sentence(
+                        "the server answers %(status_code)s for the file",
+                        status_code=answer.status_code,
+                    )
+                )
             if answer.status_code != 200:
                 raise Overloaded(
-                    f"the server answers {answer.status_code} for the file", retry_after_seconds=60
+                    Sentence(
+                        "the server answers %(status_code)s for the file",
+                        status_code=answer.status_code,
+                    ),
+                    retry_after_seconds=60,
                 )
             yield from answer.iter_raw(_CHUNK_BYTES)
     except httpx.InvalidURL:
         raise Malformed("the url of an input is no address") from None
     except httpx.HTTPError as error:
         raise Overloaded(
-            f"the server cannot be reached or its certificate is not trusted"
-            f" ({type(error).__name__})",
+            Sentence(
+                "the server cannot be reached or its certificate is not trusted (%(name)s)",
+                name=type(error).__name__,
+            ),
             retry_after_seconds=60,
         ) from error
 
@@ -207,15 +228,21 @@ async def _ask(
             async for chunk in answer.aiter_raw(_CHUNK_BYTES):
                 body += chunk
                 if len(body) > bytes_max:
-                    raise TooLarge(f"the answer is larger than {bytes_max} bytes")
+                    raise TooLarge(
+                        Sentence(
+                            "the answer is larger than %(bytes_max)s bytes", bytes_max=bytes_max
+                        )
+                    )
             said = answer.headers.get("Cache-Control", "")
             return Fetched(answer.status_code, body, _seconds_good(said))
     except httpx.InvalidURL:
         raise Malformed("the url of a server is no address") from None
     except (httpx.HTTPError, OSError) as error:
         raise Overloaded(
-            f"the server cannot be reached or its certificate is not trusted"
-            f" ({type(error).__name__})",
+            Sentence(
+                "the server cannot be reached or its certificate is not trusted (%(name)s)",
+                name=type(error).__name__,
+            ),
             retry_after_seconds=60,
         ) from error
 

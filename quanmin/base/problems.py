@@ -7,11 +7,43 @@ data: texts name elements, rules and limits, never values taken from a record.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Protocol, Self
 
 import msgspec
 
 Severity = Literal["fatal", "error", "warning", "information"]
+
+
+class Bilingual(Protocol):
+    """What a definition calls something, in both languages."""
+
+    @property
+    def zh(self) -> str:
+        """In Chinese."""
+
+    @property
+    def en(self) -> str:
+        """In English."""
+
+
+class Sentence(str):
+    """An English sentence with values in it, by names; pages say its template in the language of
+    whoever reads it, then each value that is a Sentence or Bilingual, and put them in. A `%` that
+    stands for itself is doubled.
+    """
+
+    __slots__ = ("template", "values")
+
+    template: str
+    values: dict[str, object]
+
+    def __new__(cls, template: str, /, **values: object) -> Self:
+        """The sentence in English."""
+        sentence = super().__new__(
+            cls, template % {name: getattr(value, "en", value) for name, value in values.items()}
+        )
+        sentence.template, sentence.values = template, values
+        return sentence
 
 
 class Issue(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -44,6 +76,10 @@ class Problem(Exception):  # noqa: N818 - "problem" is the word for a refusal in
         self.text = text
         self.issues = issues or (Issue("error", self.code, text),)
         self.retry_after_seconds = retry_after_seconds
+
+    def blames(self, name: str) -> bool:
+        """Whether one of the issues is with what has this name."""
+        return any(issue.expression.rpartition(".")[2] == name for issue in self.issues)
 
 
 class Malformed(Problem):

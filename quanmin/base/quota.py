@@ -18,7 +18,7 @@ from typing import Final
 
 import msgspec
 
-from quanmin.base.problems import TooMany
+from quanmin.base.problems import Sentence, TooMany
 
 # A name's fingerprint, what is left to spend, and when that was so.
 _SLOT: Final = struct.Struct("=16sdd")
@@ -71,7 +71,12 @@ class Quota:
         if level < 0:
             seconds = max(1, ceil(-level / self._per_second))
             raise TooMany(
-                f"over the quota of {self._per_second:g} {self._what}; wait {seconds} s",
+                Sentence(
+                    "over the quota of %(per_second)s %(what)s; wait %(seconds)s s",
+                    per_second=format(self._per_second, "g"),
+                    what=self._what,
+                    seconds=seconds,
+                ),
                 retry_after_seconds=seconds,
             )
 

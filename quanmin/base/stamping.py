@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from quanmin.base.problems import Overloaded
+from quanmin.base.problems import Overloaded, Sentence
 from quanmin.base.signing import Digest
 from quanmin.base.timestamps import BYTES_MAX, Stamp, StampUnreadable, read_answer, request
 
@@ -62,7 +62,10 @@ class StampServer:
 
 def _without(reason: str) -> Overloaded:
     return Overloaded(
-        f"no time stamp is to be had from the authority of `signatures.stamper_url`: {reason};"
-        " nothing was signed, try again later",
+        Sentence(
+            "no time stamp is to be had from the authority of `signatures.stamper_url`: "
+            "%(reason)s; nothing was signed, try again later",
+            reason=reason,
+        ),
         retry_after_seconds=_RETRY_SECONDS,
     )

@@ -26,7 +26,7 @@ def _issue(issue: Issue) -> dict[str, Any]:
     told: dict[str, Any] = {
         "severity": issue.severity,
         "code": issue.code,
-        "diagnostics": issue.text,
+        "diagnostics": str(issue.text),
     }
     if issue.expression:
         told["expression"] = [issue.expression]

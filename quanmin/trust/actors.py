@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 import asyncpg
 import msgspec
 
-from quanmin.base.problems import Conflict
+from quanmin.base.problems import Conflict, Sentence
 from quanmin.trust.scopes import Scopes, parse_scopes
 
 Role = Literal[
@@ -207,7 +207,12 @@ class Actors:
             _hash(token),
         )
         if made is None:
-            raise Conflict(f"there is an actor {actor.code!r} already: give it a new token instead")
+            raise Conflict(
+                Sentence(
+                    "there is an actor “%(code)s” already: give it a new token instead",
+                    code=actor.code,
+                )
+            )
         return token
 
     async def renew(self, code: str) -> str | None:

@@ -14,7 +14,7 @@ import asyncpg
 import msgspec
 from msgspec import Meta
 
-from quanmin.base.problems import Forbidden, Invalid, NotFound, TooMany
+from quanmin.base.problems import Forbidden, Invalid, NotFound, Sentence, TooMany
 from quanmin.base.usage import Usage
 from quanmin.records.operation import Operation
 from quanmin.trust.actors import Actor
@@ -246,11 +246,13 @@ def amounts_of(operations: Sequence[Operation]) -> dict[str, int]:
 
 
 def _name(institution: str, quota: Quota) -> str:
-    return f"{quota} {institution}"
+    return Sentence("%(quota)s %(institution)s", quota=quota, institution=institution)
 
 
 def _refusal(quota: Quota, most: int) -> str:
     how = f"your institution may have {most} {_WORDS[quota]} (quota {quota})"
     if quota == "stored_bytes":
-        return f"{how}: ask the node's operator for more"
-    return f"{how}, all its accounts and programs together; $quotas tells how it stands"
+        return Sentence("%(how)s: ask the node's operator for more", how=how)
+    return Sentence(
+        "%(how)s, all its accounts and programs together; $quotas tells how it stands", how=how
+    )

@@ -28,6 +28,7 @@ from quanmin.base.problems import (
     NotFound,
     OthersDevice,
     Revoked,
+    Sentence,
 )
 from quanmin.trust.desk import Desk
 
@@ -153,7 +154,7 @@ class Devices(Desk):
                 "select from trust.actor where code = $1 for update", self._actor.code
             )
             if await connection.fetchval(_COUNT, self._actor.code) >= most:
-                raise Conflict(f"you have {most} devices: revoke one first")
+                raise Conflict(Sentence("you have %(most)s devices: revoke one first", most=most))
             now = self._guard.now()
             made: UUID = await connection.fetchval(_ENROL, self._actor.code, name, key, now)
             await self._note_in(connection, "device-enrolled")

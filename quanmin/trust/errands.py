@@ -13,7 +13,7 @@ import msgspec
 from quanmin.base.database import Connection
 from quanmin.base.jobs import Job, Listed, count_open, dismiss, find, list_jobs, put
 from quanmin.base.node_keys import SealedColumn
-from quanmin.base.problems import Forbidden, NotFound, TooMany
+from quanmin.base.problems import Forbidden, NotFound, Sentence, TooMany
 from quanmin.trust.actors import Acting
 from quanmin.trust.scopes import parse_scopes
 
@@ -104,8 +104,11 @@ class Errands:
             )
             if await count_open(connection, kind, owner) >= open_max:
                 raise TooMany(
-                    f"you have {open_max} jobs of this kind that have not ended: wait for them, or "
-                    "end them where their state is told",
+                    Sentence(
+                        "you have %(open_max)s jobs of this kind that have not ended: wait for "
+                        "them, or end them where their state is told",
+                        open_max=open_max,
+                    ),
                     retry_after_seconds=_RETRY_SECONDS,
                 )
             number = await put(connection, kind, payload, owner=owner)

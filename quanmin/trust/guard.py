@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from quanmin.base.database import Connection
-from quanmin.base.problems import Forbidden, Invalid, NotFound, Problem, Stopped
+from quanmin.base.problems import Forbidden, Invalid, NotFound, Problem, Sentence, Stopped
 from quanmin.fhir.meta import MetaChange
 from quanmin.fhir.patch import Patch
 from quanmin.fhir.query import Query
@@ -184,7 +184,11 @@ class GuardedRecords(GuardedReading):
             if rights.standing.party:
                 raise Forbidden("who runs tenants for others erases nobody: a person is the node's")
             if not rights.may_erase.allowed:
-                raise Forbidden(f"you may not erase ({', '.join(rights.may_erase.reasons)})")
+                raise Forbidden(
+                    Sentence(
+                        "you may not erase (%(known)s)", known=", ".join(rights.may_erase.reasons)
+                    )
+                )
             await self._store.erase(choose, note, wall=rights.wall)
         except Problem as problem:
             await self._notes.note("erase", "Patient", problem.code)
@@ -220,7 +224,10 @@ class GuardedRecords(GuardedReading):
         _refuse_unless_writing(rights)
         if rights.creatable is not None and type_ not in rights.creatable:
             raise Forbidden(
-                f"you write {', '.join(sorted(rights.creatable))} only, one in a request"
+                Sentence(
+                    "you write %(known)s only, one in a request",
+                    known=", ".join(sorted(rights.creatable)),
+                )
             )
 
     async def take_in(
@@ -364,8 +371,11 @@ class GuardedRecords(GuardedReading):
             reserved = sorted({op.type for op in operations} & rights.reserved)
             if reserved:
                 raise Forbidden(
-                    f"{', '.join(reserved)} is not written in your role: it decides for all of the"
-                    " node, or is beyond what the role is for"
+                    Sentence(
+                        "%(known)s is not written in your role: it decides for all of the node, "
+                        "or is beyond what the role is for",
+                        known=", ".join(reserved),
+                    )
                 )
             rights.standing.refuse_unlicensed({op.type for op in operations})
             who = Sender(
@@ -423,7 +433,11 @@ def _told(outcomes: Sequence[EntryOutcome]) -> list[EntryOutcome]:
 
 def _refuse_unless_writing(rights: Rights) -> None:
     if not rights.may_create.allowed:
-        raise Forbidden(f"you may not write here ({', '.join(rights.may_create.reasons)})")
+        raise Forbidden(
+            Sentence(
+                "you may not write here (%(known)s)", known=", ".join(rights.may_create.reasons)
+            )
+        )
 
 
 def _refuse_others(rights: Rights, operations: Sequence[Operation]) -> None:
@@ -432,7 +446,11 @@ def _refuse_others(rights: Rights, operations: Sequence[Operation]) -> None:
     others = sorted({operation.type for operation in operations} - rights.creatable)
     if others:
         raise Forbidden(
-            f"you write {', '.join(sorted(rights.creatable))} only, not {', '.join(others)}"
+            Sentence(
+                "you write %(known)s only, not %(known_2)s",
+                known=", ".join(sorted(rights.creatable)),
+                known_2=", ".join(others),
+            )
         )
 
 

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from quanmin.base.database import Connection
-from quanmin.base.problems import Conflict, Forbidden, NotFound
+from quanmin.base.problems import Conflict, Forbidden, NotFound, Sentence
 from quanmin.fhir.dates import interval
 from quanmin.records.context import Context
 from quanmin.records.operation import Change
@@ -237,8 +237,14 @@ class OutgoingMessages(Desk):
                     "select status from trust.outgoing where message = $1", number
                 )
                 if status is None:
-                    raise NotFound(f"there is no message {number}")
-                raise Conflict(f"message {number} is {status}: only a refused one is sent again")
+                    raise NotFound(Sentence("there is no message %(number)s", number=number))
+                raise Conflict(
+                    Sentence(
+                        "message %(number)s is %(status)s: only a refused one is sent again",
+                        number=number,
+                        status=status,
+                    )
+                )
             entry = self._notes.entry_of_keys("resend-message", None, "ok", [])
             await self._notes.put_in(connection, [entry])
         self._notes.settle()

@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from quanmin.base.database import Connection
-from quanmin.base.problems import InsufficientScope
+from quanmin.base.problems import InsufficientScope, Sentence
 from quanmin.fhir.grammar import parse_query
 from quanmin.fhir.query import Clause, TokenOperand
 from quanmin.records.bundle import Reading
@@ -58,7 +58,13 @@ class Scoped(msgspec.Struct, frozen=True):
         if not self.scopes.may(letters, type_):
             ways = " and ".join(_WAYS[letter] for letter in letters)
             kind = type_ or "records of any type"
-            raise InsufficientScope(f"the scopes of this application do not let it {ways} {kind}")
+            raise InsufficientScope(
+                Sentence(
+                    "the scopes of this application do not let it %(ways)s %(kind)s",
+                    ways=ways,
+                    kind=kind,
+                )
+            )
 
     def sender(self, number: int, rights: Rights, operations: Sequence[Operation]) -> Sender:
         """Who writes through the application. Raises InsufficientScope when an operation is beyond

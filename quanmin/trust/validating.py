@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from quanmin.base.database import Connection
-from quanmin.base.problems import Forbidden, Gone, Issue, NotFound, Problem
+from quanmin.base.problems import Forbidden, Gone, Issue, NotFound, Problem, Sentence
 from quanmin.fhir.json import Json, decode
 from quanmin.fhir.validation import advise, validate
 from quanmin.records.model import Stored
@@ -138,7 +138,12 @@ class Validating:
         store = self._guard.store
         try:
             if not rights.may_create.allowed:
-                raise Forbidden(f"you may not write here ({', '.join(rights.may_create.reasons)})")
+                raise Forbidden(
+                    Sentence(
+                        "you may not write here (%(known)s)",
+                        known=", ".join(rights.may_create.reasons),
+                    )
+                )
             rights.standing.refuse_unlicensed({operation.type})
             who = Sender(
                 sender, rights.readable, rights.writable, rights.deletable, wall=rights.own_wall

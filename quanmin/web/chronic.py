@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from quanmin.base.problems import Invalid, Malformed
+from quanmin.base.problems import Invalid, Malformed, Sentence
 from quanmin.fhir.json import Json, decode
 from quanmin.trust import Part, Role
 from quanmin.web.filling import entries_of
@@ -101,7 +101,9 @@ def asked_disease(visit: Visit) -> Disease:
     asked = visit.asked("disease") or DISEASES[0]
     found = next((one for one in DISEASES if one == asked), None)
     if found is None:
-        raise Malformed(f"disease is one of {', '.join(DISEASES)}, or left out")
+        raise Malformed(
+            Sentence("disease is one of %(known)s, or left out", known=", ".join(DISEASES))
+        )
     return found
 
 

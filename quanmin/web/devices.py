@@ -6,7 +6,7 @@ from typing import Final
 
 from starlette.responses import Response
 
-from quanmin.base.problems import Conflict, Malformed, NotFound, Unauthenticated
+from quanmin.base.problems import Conflict, Malformed, NotFound, Sentence, Unauthenticated
 from quanmin.trust.devices import Devices, read_id, refuse_unsigned
 from quanmin.web.offline import answer_json, as_json, read_bytes
 from quanmin.web.route import WORKERS, Page, page
@@ -40,14 +40,19 @@ async def _enrolled(visit: Visit) -> Response:
     sent = visit.sent
     key, name = read_bytes(sent.get("key", "")), sent.get("name", "").strip()
     if len(name) > _NAME_LENGTH_MAX:
-        raise Malformed(f"the name of a device has at most {_NAME_LENGTH_MAX} characters")
+        raise Malformed(
+            Sentence(
+                "the name of a device has at most %(name_length_max)s characters",
+                name_length_max=_NAME_LENGTH_MAX,
+            )
+        )
     proof = f"enrol {sent.get('token', '')}".encode()
     refuse_unsigned(key, read_bytes(sent.get("signature", "")), proof)
     most = visit.house.settings.pages.offline_devices_max
     try:
         made = await _desk(visit).enrol(key, name or visit.say("Device"), most=most)
     except Conflict as problem:
-        return answer_json({"state": "many", "text": problem.text}, 409)
+        return answer_json({"state": "many", "text": visit.say(problem.text)}, 409)
     return answer_json({"state": "enrolled", "device": str(made)}, 201)
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from quanmin.base.problems import Malformed
+from quanmin.base.problems import Malformed, Sentence
 from quanmin.fhir.json import decode
 from quanmin.trust.due import STATUSES, Asked, Progress, Status
 from quanmin.web.forms import Cell, Field
@@ -93,7 +93,9 @@ def _asked(visit: Visit, plan: str) -> Asked:
     status, series = visit.asked("status"), visit.asked("series")
     chosen = tuple(one for one in STATUSES if one == status)
     if status and not chosen:
-        raise Malformed(f"status is one of {', '.join(STATUSES)}, or left out")
+        raise Malformed(
+            Sentence("status is one of %(known)s, or left out", known=", ".join(STATUSES))
+        )
     if status == "overdue":  # what was told on is overdue all the same
         chosen = _OVERDUE
     return Asked(

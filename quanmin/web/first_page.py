@@ -73,7 +73,8 @@ def _obstacle(visit: Visit) -> str:
     if visit.actor is None or visit.standing is None:
         return ""
     is_required = visit.house.guard.standings.posts_required
-    return visit.standing.refusal(visit.actor.role, posts_required=is_required) or ""
+    refusal = visit.standing.refusal(visit.actor.role, posts_required=is_required)
+    return visit.say(refusal) if refusal else ""
 
 
 PAGES: tuple[Page, ...] = (first, applications)

@@ -142,7 +142,6 @@ def form_page(
         title=title,
         lead=lead,
         fields=shown,
-        faults=[field for field in shown if field.fault],
         general="" if sent is None else sent.general,
         exact=() if sent is None else sent.exact,
         button=button,

@@ -16,6 +16,7 @@ from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
+from quanmin.base.problems import Sentence
 from quanmin.web.text import LANGUAGES, Language
 
 SOURCE_LANGUAGE: Language = "en"
@@ -54,6 +55,12 @@ class Words:
         """A message in a language, as the first of these folders that has it says it; else as the
         kit does.
         """
+        if isinstance(message, Sentence):
+            values = {
+                name: self._value(value, language, *owners)
+                for name, value in message.values.items()
+            }
+            return self.say(message.template, language, *owners) % values
         for one in self._of(language, owners):
             said = one.gettext(message)
             if said is not message:
@@ -68,6 +75,11 @@ class Words:
             if said is not message:
                 return said
         return message
+
+    def _value(self, value: object, language: Language, *owners: str) -> object:
+        if isinstance(value, Sentence):
+            return self.say(value, language, *owners)
+        return getattr(value, language, value)
 
     def _of(
         self, language: Language, owners: tuple[str, ...]

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from quanmin.base.problems import Malformed
+from quanmin.base.problems import Malformed, Sentence
 
 _BOUNDARY: Final = re.compile(r"""boundary=(?:"([^"\r\n]{1,70})"|([^\s;,"]{1,70}))""")
 _NAME: Final = re.compile(r';\s*name="([^"]*)"')
@@ -44,7 +44,12 @@ def parse_multipart(
     mark = b"\r\n--" + (named[1] or named[2]).encode("latin-1", "replace")
     first, *parts = (b"\r\n" + body).split(mark, fields_max + 1)
     if first or not parts or not parts[-1].startswith(b"--"):
-        raise Malformed(f"the form was cut short, or has more than {fields_max} fields")
+        raise Malformed(
+            Sentence(
+                "the form was cut short, or has more than %(fields_max)s fields",
+                fields_max=fields_max,
+            )
+        )
     fields: list[tuple[str, str]] = []
     files: list[SentFile] = []
     for part in parts[:-1]:

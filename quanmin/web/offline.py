@@ -31,6 +31,7 @@ from quanmin.base.problems import (
     PreconditionFailed,
     Problem,
     Revoked,
+    Sentence,
 )
 from quanmin.fhir.json import Json
 from quanmin.trust.devices import Devices, Held, read_id
@@ -172,7 +173,7 @@ async def as_json(call: Callable[[], Awaitable[Response]]) -> Response:
         if problem.status >= 500:
             raise
         state = _STATES.get(type(problem), "refused")
-        return answer_json({"state": state, "text": problem.text}, problem.status)
+        return answer_json({"state": state, "text": str(problem.text)}, problem.status)
 
 
 def read_bytes(text: str) -> bytes:
@@ -371,5 +372,10 @@ def _read(text: str) -> tuple[Submission, UUID]:
         raise Malformed("a submission has a UUID of its own as its id")
     texts = [found.case, *found.values, *(one for many in found.values.values() for one in many)]
     if len(texts) > _FIELDS_MAX or any("\x00" in one for one in texts):
-        raise Malformed(f"a form has at most {_FIELDS_MAX} fields, of text without U+0000")
+        raise Malformed(
+            Sentence(
+                "a form has at most %(fields_max)s fields, of text without U+0000",
+                fields_max=_FIELDS_MAX,
+            )
+        )
     return found, id_

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from quanmin.base.problems import Invalid, Issue
+from quanmin.base.problems import Invalid, Issue, Sentence
 from quanmin.fhir.json import Json
 from quanmin.web.questionnaires import control_of, texts_of
 from quanmin.web.text import LANGUAGES
@@ -91,7 +91,12 @@ def carried_form(form: Form) -> CarriedForm:
     the form means it.
     """
     issues = [
-        Issue("error", "not-supported", f"{item.link_id}: {fault}", item.link_id)
+        Issue(
+            "error",
+            "not-supported",
+            Sentence("%(link_id)s: %(fault)s", link_id=item.link_id, fault=fault),
+            item.link_id,
+        )
         for item in form.by_link.values()
         for fault in _beyond(form, item)
     ]

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from quanmin.base.problems import Invalid, Overloaded, Problem
+from quanmin.base.problems import Invalid, Overloaded, Problem, Sentence
 from quanmin.web import pdf_process
 from quanmin.web.page_settings import PageSettings
 
@@ -48,8 +48,12 @@ class PdfMaker:
         content = html.encode()
         if len(content) > self._limits.pdf_html_bytes_max:
             raise Invalid(
-                f"the page has {len(content)} bytes, a PDF is made of at most "
-                f"{self._limits.pdf_html_bytes_max}: ask for less of it"
+                Sentence(
+                    "the page has %(count)s bytes, a PDF is made of at most "
+                    "%(pdf_html_bytes_max)s: ask for less of it",
+                    count=len(content),
+                    pdf_html_bytes_max=self._limits.pdf_html_bytes_max,
+                )
             )
         await self._take_turn()
         # What runs gives the turn back, as an asker who is gone does not.
@@ -90,8 +94,12 @@ class PdfMaker:
     def _problem(self, code: int, told: bytes) -> Problem:
         if code == pdf_process.TOO_MANY_PAGES:
             return Invalid(
-                f"the PDF would have {int(told)} pages, at most {self._limits.pdf_pages_max}: "
-                "ask for less of it"
+                Sentence(
+                    "the PDF would have %(told)s pages, at most %(pdf_pages_max)s: ask for less "
+                    "of it",
+                    told=int(told),
+                    pdf_pages_max=self._limits.pdf_pages_max,
+                )
             )
         if code == pdf_process.NO_LIBRARY:
             return _busy("this node cannot make PDFs: its machine has no Pango; print the page")

@@ -13,7 +13,15 @@ from typing import Any, Final
 import msgspec
 from starlette.responses import JSONResponse, Response
 
-from quanmin.base.problems import Conflict, Invalid, Malformed, NotFound, NotSupported, TooCostly
+from quanmin.base.problems import (
+    Conflict,
+    Invalid,
+    Malformed,
+    NotFound,
+    NotSupported,
+    Sentence,
+    TooCostly,
+)
 from quanmin.fhir.json import Json
 from quanmin.terminology import Canonical, Check, Choice, Terms
 from quanmin.web.buttons import FIND, MORE, Pressed, pressed
@@ -150,7 +158,9 @@ class _Looking:
         for item, text in given:
             by_set.setdefault(item.value_set, set()).add(text)
         if sum(map(len, by_set.values())) > _CODES_MAX:
-            raise Malformed(f"a form may hold {_CODES_MAX} different codes")
+            raise Malformed(
+                Sentence("a form may hold %(codes_max)s different codes", codes_max=_CODES_MAX)
+            )
         for url, texts in by_set.items():
             if url in self._heads:
                 checks = {text: Check(*_parted(text)) for text in texts}

@@ -21,8 +21,8 @@ def _(message: str) -> str:
     return _marked(message)
 
 
-# What is told of each kind of problem: a heading and the next step. The problem's own English text
-# stands below.
+# What is told of each kind of problem: a heading and the next step. The problem's own text stands
+# below.
 _TOLD: tuple[tuple[type[Problem], str, str], ...] = (
     (
         problems.Unauthenticated,
@@ -88,6 +88,8 @@ _TOLD: tuple[tuple[type[Problem], str, str], ...] = (
         _("Nothing can be written until the administrator has made room. Reading goes on."),
     ),
 )
+# Of these one has to know at once what exactly is wrong.
+_SENT_WRONG = (problems.Malformed, problems.Invalid, problems.Conflict, problems.NotSupported)
 _INPUT = (
     _("This could not be understood"),
     _("Go back, check what was entered and try again."),
@@ -106,7 +108,8 @@ def tell_problem(visit: Visit, problem: Problem) -> Response:
         status=problem.status,
         heading=visit.say(heading),
         advice=visit.say(advice),
-        issues=[issue.text for issue in problem.issues],
+        issues=[visit.say(issue.text) for issue in problem.issues],
+        is_sent_wrong=isinstance(problem, _SENT_WRONG),
         correlation=visit.correlation,
     )
     if problem.retry_after_seconds is not None:

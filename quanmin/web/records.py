@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from quanmin.base.problems import Forbidden
+from quanmin.base.problems import Forbidden, Sentence
 from quanmin.fhir.grammar import parse_query
 from quanmin.fhir.json import Json, decode, encode
 from quanmin.fhir.query import Query
@@ -209,7 +209,13 @@ class DeclaredRecords:
 
     def _keeper(self, plan: str) -> Keeper:
         if plan not in {one.code for one in self._application.plans}:
-            raise Forbidden(f"{self._application.name} does not declare the plan {plan[:80]}")
+            raise Forbidden(
+                Sentence(
+                    "%(name)s does not declare the plan %(plan)s",
+                    name=self._application.name,
+                    plan=plan[:80],
+                )
+            )
         keeper = self._records.due.plan(plan)
         if not isinstance(keeper, Keeper):
             raise TypeError(plan)
@@ -238,7 +244,13 @@ class DeclaredRecords:
         undeclared = {*(one.kind for one in tell), *over} - self._kinds.keys()
         if undeclared:
             names = ", ".join(sorted(undeclared))
-            raise Forbidden(f"{self._application.name} does not declare the notice {names}")
+            raise Forbidden(
+                Sentence(
+                    "%(name)s does not declare the notice %(names)s",
+                    name=self._application.name,
+                    names=names,
+                )
+            )
         for entry in entries:
             self._writable(entry["resource"]["resourceType"])
             asked = entry["request"]
@@ -298,14 +310,26 @@ class DeclaredRecords:
     def stating(self, purpose: str) -> DeclaredRecords:
         """The same for a purpose that the application has declared."""
         if purpose not in self._application.may_state:
-            raise Forbidden(f"{self._application.name} does not declare the purpose {purpose}")
+            raise Forbidden(
+                Sentence(
+                    "%(name)s does not declare the purpose %(purpose)s",
+                    name=self._application.name,
+                    purpose=purpose,
+                )
+            )
         records = self._records.stating(purpose)
         return DeclaredRecords(records, self._application, self._zone, self._kinds)
 
     def desk(self, kind: type[Kind]) -> Kind:
         """A desk of trust that the application has declared."""
         if kind not in self._application.desks:
-            raise Forbidden(f"{self._application.name} does not declare the desk {kind.__name__}")
+            raise Forbidden(
+                Sentence(
+                    "%(name)s does not declare the desk %(name_2)s",
+                    name=self._application.name,
+                    name_2=kind.__name__,
+                )
+            )
         return self._records.desk(kind)
 
     @property
@@ -317,7 +341,7 @@ class DeclaredRecords:
     def workflow(self) -> Workflow:
         """The workflow of the application. Raises Forbidden where it has none."""
         if self._application.workflow is None:
-            raise Forbidden(f"{self._application.name} has no workflow.toml")
+            raise Forbidden(Sentence("%(name)s has no workflow.toml", name=self._application.name))
         return self._application.workflow
 
     def pseudonym(self, use: str, text: str) -> str:
@@ -333,10 +357,22 @@ class DeclaredRecords:
 
     def _readable(self, type_: str | None) -> str:
         if type_ is None or type_ not in self._application.reads:
-            raise Forbidden(f"{self._application.name} does not declare that it reads {type_}")
+            raise Forbidden(
+                Sentence(
+                    "%(name)s does not declare that it reads %(type)s",
+                    name=self._application.name,
+                    type=type_,
+                )
+            )
         return type_
 
     def _writable(self, type_: str) -> str:
         if type_ not in self._application.writes:
-            raise Forbidden(f"{self._application.name} does not declare that it writes {type_}")
+            raise Forbidden(
+                Sentence(
+                    "%(name)s does not declare that it writes %(type)s",
+                    name=self._application.name,
+                    type=type_,
+                )
+            )
         return type_

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import msgspec
 from starlette.responses import Response
 
-from quanmin.base.problems import Malformed
+from quanmin.base.problems import Malformed, Sentence
 from quanmin.trust import Hits
 from quanmin.web.forms import Cell, Field
 from quanmin.web.records import DeclaredRecords
@@ -113,7 +113,11 @@ def asked_order(visit: Visit, headings: Iterable[Heading], usual: str = "") -> s
     asked = visit.asked("sort") or usual
     known = {one.sort for one in headings if one.sort}
     if asked and asked.removeprefix("-") not in known:
-        raise Malformed(f"this list is sorted by {', '.join(sorted(known)) or 'nothing'}")
+        raise Malformed(
+            Sentence(
+                "this list is sorted by %(known)s", known=", ".join(sorted(known)) or "nothing"
+            )
+        )
     return asked
 
 

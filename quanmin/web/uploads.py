@@ -19,7 +19,7 @@ from uuid import uuid4
 import msgspec
 from starlette.responses import Response
 
-from quanmin.base.problems import Malformed, NotFound, StorageFull, TooLarge
+from quanmin.base.problems import Malformed, NotFound, Sentence, StorageFull, TooLarge
 from quanmin.base.spool import Spool
 from quanmin.fhir.json import Json
 from quanmin.web.multipart import SentFile
@@ -100,7 +100,12 @@ async def with_files(visit: Visit, filling: Filling) -> Around:
                 _recall(visit, files, spool, text)
     settings = visit.house.settings
     if len(visit.files) > settings.pages.uploads_max:
-        raise TooLarge(f"at most {settings.pages.uploads_max} files are sent with a form at once")
+        raise TooLarge(
+            Sentence(
+                "at most %(uploads_max)s files are sent with a form at once",
+                uploads_max=settings.pages.uploads_max,
+            )
+        )
     for sent in visit.files:
         item = asked.get(_link(sent.field.removesuffix(_FILE)))
         if item is not None and sent.field.endswith(_FILE):

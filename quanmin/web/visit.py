@@ -17,7 +17,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from quanmin.base.problems import Malformed, NotFound, Overloaded, TooLarge
+from quanmin.base.problems import Malformed, NotFound, Overloaded, Sentence, TooLarge
 from quanmin.trust import Actor, Together
 from quanmin.trust.deciding.rules import Rule
 from quanmin.trust.notices.reading import UNREAD_MAX
@@ -146,7 +146,7 @@ class Visit:
         text = self.asked(name)
         day = read_day(text)
         if text and day is None:
-            raise Malformed(f"`{name}` is a day, such as 2026-01-31")
+            raise Malformed(Sentence("%(name)s is a day, such as 2026-01-31", name=name))
         return day
 
     def asked_all(self) -> list[tuple[str, str]]:
@@ -172,6 +172,12 @@ class Visit:
         """The address of this page with some of what stands after its question mark changed."""
         asked = {**self.request.query_params, **changes}
         return f"{self.request.url.path}?{urlencode(asked)}"
+
+    @property
+    def here_again(self) -> str:
+        """The address of this page as it was asked, for a form that is sent to it."""
+        here = self.request.url
+        return f"{here.path}?{here.query}" if here.query else here.path
 
     def say(self, message: str) -> str:
         """A message of the sources in the language of the page, in the words of the folder whose
@@ -316,7 +322,10 @@ def _parse(body: bytes, fields_max: int) -> list[tuple[str, str]]:
         )
     except ValueError as error:
         raise Malformed(
-            f"the form is not UTF-8 text, or has more than {fields_max} fields"
+            Sentence(
+                "the form is not UTF-8 text, or has more than %(fields_max)s fields",
+                fields_max=fields_max,
+            )
         ) from error
 
 
@@ -327,7 +336,9 @@ async def _body(request: Request, *, bytes_max: int, seconds_max: float) -> byte
             async for chunk in request.stream():
                 body += chunk
                 if len(body) > bytes_max:
-                    raise TooLarge(f"a form may have {bytes_max} bytes")
+                    raise TooLarge(
+                        Sentence("a form may have %(bytes_max)s bytes", bytes_max=bytes_max)
+                    )
     except TimeoutError:
         raise Overloaded("the form did not arrive in time", retry_after_seconds=1) from None
     return bytes(body)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final, get_args
 
@@ -14,23 +13,6 @@ from quanmin.trust.registers import Application, Registers
 from quanmin.trust.registers.admissions import MemberKind, party_kinds
 from quanmin.web import DeclaredRecords, Page, Visit, page
 from quanmin.web.forms import Field, Sent, choices, confirm_page, form_page, is_confirmed
-
-# Marks what the register refuses with for the catalogue.
-_marked: Callable[[str], str] = str
-
-
-def _(message: str) -> str:
-    return _marked(message)
-
-
-SAID: Final = (
-    _("an application of this party is under way: decide that one first"),
-    _("whoever entered an application neither reviews nor admits it"),
-    _("the node itself is no member of a party: name the actors"),
-    _("this client belongs to another party"),
-    _("this actor belongs to another party"),
-    _("this sender belongs to another party"),
-)
 
 
 @page(f"{LIST}/new", access=KEEPING, methods=("GET", "POST"))

@@ -11,7 +11,7 @@ from typing import Final
 
 from starlette.responses import Response
 
-from quanmin.base.problems import Invalid, NotFound
+from quanmin.base.problems import Invalid, NotFound, Sentence
 from quanmin.fhir.json import Json, decode
 from quanmin.trust import Role, Stored
 from quanmin.web import Access, DeclaredRecords, Page, Visit, Work, page
@@ -57,7 +57,7 @@ async def cases(visit: Visit, records: DeclaredRecords) -> Table:
     """The cases that are seen here, the newest first, in a state or in any."""
     say, states, state = visit.say, records.workflow.states, visit.asked("state")
     if state and state not in states:
-        raise Invalid(f"there is no state {state}: choose one of the list")
+        raise Invalid(Sentence("there is no state %(state)s: choose one of the list", state=state))
     asked = [_code(records), ("_sort", "-_lastUpdated")]
     asked += [("business-status", state)] if state else []
 

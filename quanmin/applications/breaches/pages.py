@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from quanmin.base.problems import Conflict, Invalid, NotFound, Problem
+from quanmin.base.problems import Conflict, Invalid, Issue, NotFound, Problem, Sentence
 from quanmin.trust.lifecycle.incidents import Incident, Incidents, Numbers, Scope, incident_rules
 from quanmin.web import Access, DeclaredRecords, Page, Visit, Work, page
 from quanmin.web.forms import Cell, Field
@@ -81,8 +81,8 @@ async def new(visit: Visit, records: DeclaredRecords) -> Response:
     try:
         parts = {one.code: sent.get(one.code, "") for one in incident_rules().part}
         scope = Scope(
-            _moment(visit, sent.get("since", "")),
-            _moment(visit, sent.get("until", "")),
+            _moment(visit, sent.get("since", ""), "since"),
+            _moment(visit, sent.get("until", ""), "until"),
             *(tuple(sent.get(name, "").split()) for name in _LISTS),
         )
         number = await records.desk(Incidents).open(sent.get("title", ""), parts, scope)
@@ -221,12 +221,13 @@ def _number(visit: Visit) -> int:
     return int(text)
 
 
-def _moment(visit: Visit, text: str) -> int:
+def _moment(visit: Visit, text: str, name: str) -> int:
     """A day and time of the node's zone, in microseconds."""
     try:
         when = datetime.fromisoformat(text.strip())
     except ValueError:
-        raise Invalid("write a moment as 2026-01-31 08:00") from None
+        words = Sentence("write a moment as 2026-01-31 08:00")
+        raise Invalid(words, issues=(Issue("error", "value", words, name),)) from None
     if when.tzinfo is None:
         when = when.replace(tzinfo=visit.house.settings.zone)
     return int(when.timestamp()) * 1_000_000

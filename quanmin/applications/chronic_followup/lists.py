@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from quanmin.base.problems import Malformed
+from quanmin.base.problems import Malformed, Sentence
 from quanmin.fhir.json import decode
 from quanmin.trust import Stored
 from quanmin.web import DeclaredRecords, Visit, Work
@@ -32,7 +32,7 @@ async def patients(visit: Visit, records: DeclaredRecords) -> Table:
     """The cases of the visitor's institution, and those that are referred to it."""
     say, workflow, state = visit.say, records.workflow, visit.asked("state")
     if state and state not in workflow.states:
-        raise Malformed(f"a case is {', '.join(workflow.states)}")
+        raise Malformed(Sentence("a case is %(known)s", known=", ".join(workflow.states)))
     asked = [("code", CODE)]
     if visit.asked("disease"):
         asked.append(disease_pair(asked_disease(visit)))

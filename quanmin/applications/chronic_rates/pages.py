@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Final
 from urllib.parse import urlencode
 
-from quanmin.base.problems import Malformed
+from quanmin.base.problems import Malformed, Sentence
 from quanmin.fhir.json import Json, decode
 from quanmin.web import DeclaredRecords, Visit
 from quanmin.web.cases import asking
@@ -70,7 +70,7 @@ async def rows_of_rate(visit: Visit, records: DeclaredRecords) -> Table:
     """The cases behind a number of the rates."""
     say, group, disease = visit.say, visit.asked("group") or "managed", asked_disease(visit)
     if group not in _GROUPS:
-        raise Malformed(f"group is one of {', '.join(_GROUPS)}")
+        raise Malformed(Sentence("group is one of %(known)s", known=", ".join(_GROUPS)))
     found = await _counted(visit, records, disease, _year(visit))
     rows = [[*case_cells(visit, task), Cell(str(one.visits), is_number=True)]
             for task, one in found if _is_in(one, group)]  # fmt: skip
@@ -99,7 +99,13 @@ def _is_in(one: Counted, group: str) -> bool:
 def _year(visit: Visit) -> int:
     year = read_number(visit.asked("year") or str(visit.today.year))
     if year is None or not _FIRST_YEAR <= year <= date.max.year:
-        raise Malformed(f"year is a year from {_FIRST_YEAR} on, such as {visit.today.year}")
+        raise Malformed(
+            Sentence(
+                "year is a year from %(first_year)s on, such as %(year)s",
+                first_year=_FIRST_YEAR,
+                year=visit.today.year,
+            )
+        )
     return year
 
 
@@ -123,7 +129,12 @@ async def _counted(
         if cursor is None:
             return found
         if len(found) >= _CASES_MAX:
-            raise Malformed(f"there are more than {_CASES_MAX} cases: ask of one institution")
+            raise Malformed(
+                Sentence(
+                    "there are more than %(cases_max)s cases: ask of one institution",
+                    cases_max=_CASES_MAX,
+                )
+            )
 
 
 PAGES: Final = (*yearly, *rows_of_rate)

@@ -48,7 +48,7 @@ async def answer(visit: Visit, records: DeclaredRecords) -> Response:
         if problem.status >= 500:
             raise
         again = visit.keep("decision", state)
-        return _form(visit, state, wrong=problem.text, again=again, status=problem.status)
+        return _form(visit, state, problem=problem, again=again, status=problem.status)
     wording = _wording(visit, explained)
     told = [wording.step(step) for step in explained.answer.steps]
     return _form(
@@ -119,7 +119,7 @@ def _cells(told: Told) -> list[str]:
 
 def _form(visit: Visit, state: dict[str, Any], *, status: int = 200, **more: Any) -> Response:
     usual = {"term": "", "found": None, "told": None, "answer": "", "obstacles": (), "changes": (),
-             "remarks": (), "again": None, "wrong": ""}  # fmt: skip
+             "remarks": (), "again": None, "problem": None}  # fmt: skip
     words = names(visit.language)
     language = visit.language
     return visit.page(

@@ -7,7 +7,7 @@ from typing import Any, Final, get_args
 
 from starlette.responses import Response
 
-from quanmin.base.problems import Malformed, NotFound
+from quanmin.base.problems import Malformed, NotFound, Sentence
 from quanmin.fhir.json import Json, decode
 from quanmin.trust.outgoing import OutgoingMessages, Sent, Status
 from quanmin.web import Access, DeclaredRecords, Visit, page
@@ -32,7 +32,7 @@ async def messages(visit: Visit, records: DeclaredRecords) -> Table:
     asked = visit.asked("status")
     status = next((one for one in get_args(Status) if one == asked), None)
     if asked and status is None:
-        raise Malformed(f"a message is {', '.join(words)}")
+        raise Malformed(Sentence("a message is %(known)s", known=", ".join(words)))
 
     async def fetch(after: str, count: int) -> list[Row]:
         found: list[Row] = []

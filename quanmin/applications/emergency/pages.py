@@ -26,14 +26,14 @@ async def open_(visit: Visit, records: DeclaredRecords) -> Response:
         return await _form(visit, records, {"patient": visit.asked("patient")})
     sent = {name: visit.sent.get(name, "").strip() for name in ("patient", "number", "reason")}
     try:
-        patient = sent["patient"] or await desk.find(sent["number"])
-        if patient is None:
+        patient = sent["patient"] or (sent["number"] and await desk.find(sent["number"]))
+        if not patient:
             raise NotFound("nobody has this number, or several have: the number must be whole")
         await desk.open(patient, sent["reason"])
     except Problem as problem:
         if problem.status >= 500:
             raise
-        return await _form(visit, records, sent, wrong=problem.text, status=problem.status)
+        return await _form(visit, records, sent, problem)
     return visit.go(f"/person/{patient}")
 
 
@@ -60,18 +60,16 @@ async def _form(
     visit: Visit,
     records: DeclaredRecords,
     sent: dict[str, str],
-    *,
-    status: int = 200,
-    wrong: str = "",
+    problem: Problem | None = None,
 ) -> Response:
     rules = load_glass_rules()
     rows = [_row(visit, one) for one in await records.desk(Emergencies).own(_OWN_MAX)]
     told: dict[str, Any] = {"number": "", "reason": "", **sent}
     return visit.page(
         "emergency/open.html",
-        status=status,
+        status=problem.status if problem else 200,
         asked=told,
-        wrong=wrong,
+        problem=problem,
         minutes=rules.minutes,
         letters=(rules.reason_letters_min, rules.reason_letters_max),
         heading=_heading(visit),

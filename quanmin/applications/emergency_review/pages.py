@@ -88,7 +88,7 @@ async def case(visit: Visit, records: DeclaredRecords) -> Response:
     desk, glass = records.desk(EmergencyReviews), read_number(visit.path("glass"))
     if glass is None:
         raise NotFound("nothing was opened under this number")
-    wrong, status = "", 200
+    wrong: Problem | None = None
     sent = {name: visit.sent.get(name, "") for name in ("state", "opinion")}
     if visit.request.method == "POST":
         try:
@@ -96,15 +96,15 @@ async def case(visit: Visit, records: DeclaredRecords) -> Response:
         except NotFound:
             raise
         except Problem as problem:
-            wrong, status = problem.text, problem.status
+            wrong = problem
         else:
             return visit.go(f"/emergency-review/case/{glass}")
     review = await desk.review(glass)
     rules = load_glass_rules()
     return visit.page(
         "emergency_review/case.html",
-        status=status,
-        wrong=wrong,
+        status=wrong.status if wrong else 200,
+        problem=wrong,
         sent=sent,
         review=review,
         one=review.opened,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
@@ -30,28 +29,6 @@ from quanmin.web.tables import Heading, Row, Table, asked_order, place_number, t
 _LIST: Final = "/enrolment/proxies"
 _NUMBER_MAX: Final = 40
 _DIGITS_MAX: Final = 18
-# Marks what the register refuses with for the catalogue.
-_marked: Callable[[str], str] = str
-
-
-def _(message: str) -> str:
-    return _marked(message)
-
-
-SAID: Final = (
-    _("this person acts for the other already: end that first"),
-    _("the child's birth date must be known: it decides when this ends"),
-    _("the child is 14 or older: they decide for themselves"),
-    _("who acts for another is 18 or older"),
-    _("a proxy ends after it begins: give a later end, or none"),
-    _("nobody needs a proxy for themselves"),
-    _("nobody lets themselves act for others: ask a colleague"),
-    _("there is no such proxy, or it has ended"),
-    _(
-        "nothing says which person a registration is: see that each has an identity number that is"
-        " right"
-    ),
-)
 
 
 @table(_LIST, access=COUNTER, name="proxies")

@@ -9,7 +9,7 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from quanmin.applications.epidemic_picture.counting import Asked, areas, curve, spans
-from quanmin.base.problems import Malformed
+from quanmin.base.problems import Malformed, Sentence
 from quanmin.trust.case_counts import CaseCounts, Counted, Group
 from quanmin.trust.registers import Wanted
 from quanmin.web import Access, DeclaredRecords, Visit, page
@@ -172,7 +172,11 @@ def _asked(visit: Visit) -> Asked:
     by, span = visit.asked("by") or "onset", visit.asked("span") or "day"
     disease, area = disease_asked(visit), visit.asked("area")
     if not timedelta(0) <= until - since < timedelta(days=_DAYS_MAX):
-        raise Malformed(f"ask for 1 to {_DAYS_MAX} days, the first before the last")
+        raise Malformed(
+            Sentence(
+                "ask for 1 to %(days_max)s days, the first before the last", days_max=_DAYS_MAX
+            )
+        )
     if by not in {"onset", "report"} or span not in {"day", "week"}:
         raise Malformed("`by` is onset or report, `span` is day or week")
     if area and not (area.isascii() and area.isdigit() and len(area) <= 6):

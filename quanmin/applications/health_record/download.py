@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from quanmin.applications.health_record.pages import portray, told
 from quanmin.applications.health_record.reading import OWNERS, for_page, read_record
-from quanmin.base.problems import Invalid
+from quanmin.base.problems import Invalid, Sentence
 from quanmin.trust import Part
 from quanmin.trust.record_access import RecordAccess
 from quanmin.web import DeclaredRecords, Page, Text, Visit, page
@@ -57,8 +57,11 @@ async def _paper(making: Making) -> Piece:
     entries = since_year(visit, year, lines.entries)
     if len(entries) == len(lines.entries) and lines.next is not None:
         raise Invalid(
-            f"a PDF has {limit} lines at most, and there are more: take one year at a time, or the"
-            " file for programs, which has no limit"
+            Sentence(
+                "a PDF has %(limit)s lines at most, and there are more: take one year at a time, "
+                "or the file for programs, which has no limit",
+                limit=limit,
+            )
         )
     await records.desk(RecordAccess).note_taken_out(lines.patients)
     rows = await make_rows(visit, records, entries, record.visits)

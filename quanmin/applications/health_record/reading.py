@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from quanmin.base.problems import Malformed
+from quanmin.base.problems import Malformed, Sentence
 from quanmin.trust import Part, Stored, Timeline
 from quanmin.trust.record_access import purposes_of_use
 from quanmin.web import Access, DeclaredRecords, Visit
@@ -51,7 +51,9 @@ async def for_page(visit: Visit, records: DeclaredRecords, type_: str, id_: str)
         return records.stating(_OWN_PURPOSE)
     asked = visit.asked("for")
     if asked and asked not in PURPOSES:
-        raise Malformed(f"a record is read here for one of {', '.join(PURPOSES)}")
+        raise Malformed(
+            Sentence("a record is read here for one of %(known)s", known=", ".join(PURPOSES))
+        )
     if asked:
         records = records.stating(asked)
     return await in_emergency(visit, records, type_, id_)

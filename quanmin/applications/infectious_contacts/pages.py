@@ -10,7 +10,7 @@ from typing import Final
 
 from starlette.responses import Response
 
-from quanmin.base.problems import Malformed, NotFound
+from quanmin.base.problems import Malformed, NotFound, Sentence
 from quanmin.fhir.json import Json, decode
 from quanmin.trust import Hits
 from quanmin.web import Access, DeclaredRecords, Visit, Work, page
@@ -41,7 +41,7 @@ async def contacts(visit: Visit, records: DeclaredRecords) -> Table:
     """The contacts whom the visitor's institution observes, or has observed."""
     say, workflow, state = visit.say, records.workflow, visit.asked("state")
     if state and state not in workflow.states:
-        raise Malformed(f"a contact is {', '.join(workflow.states)}")
+        raise Malformed(Sentence("a contact is %(known)s", known=", ".join(workflow.states)))
     pairs = [_cases(records), ("_include", "Task:patient")]
     if state:
         pairs.append(("business-status", f"{workflow.state_system}|{state}"))

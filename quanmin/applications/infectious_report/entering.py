@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 from starlette.responses import Response
 
-from quanmin.base.problems import NotFound
+from quanmin.base.problems import NotFound, Sentence
 from quanmin.fhir.json import Json
 from quanmin.trust import Actor
 from quanmin.trust.registers import Institution
@@ -120,7 +120,7 @@ async def fill_in(visit: Visit, records: DeclaredRecords) -> Response:
     """A card that is corrected, revised, or to which a death is added."""
     step, id_ = visit.path("step"), visit.path("id")
     if step not in _FILLED_IN:
-        raise NotFound(f"a card is filled in to {', '.join(_FILLED_IN)}")
+        raise NotFound(Sentence("a card is filled in to %(known)s", known=", ".join(_FILLED_IN)))
     case = await open_case(visit, records, id_)
     task, back = case.case.task, f"/infectious/{id_}"
     refuse_foreign(task, (await asking(visit)).actor)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from quanmin.applications.infectious_report.entering import CENTRE, EVERYBODY, STAFF
-from quanmin.base.problems import Malformed
+from quanmin.base.problems import Malformed, Sentence
 from quanmin.fhir.json import decode
 from quanmin.trust import Hits
 from quanmin.web import DeclaredRecords, Visit, Work
@@ -35,7 +35,7 @@ async def _cases(visit: Visit, records: DeclaredRecords, state: str) -> list[tup
     if STAFF.admits(actor.role):
         found.append(("_security", f"{ADDRESSED}|{code_of(actor)}"))
     if state and state not in workflow.states:
-        raise Malformed(f"a card is {', '.join(workflow.states)}")
+        raise Malformed(Sentence("a card is %(known)s", known=", ".join(workflow.states)))
     if state:
         found.append(("business-status", f"{workflow.state_system}|{state}"))
     return found

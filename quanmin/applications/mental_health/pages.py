@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from quanmin.applications.mental_health.keeping import HERE, judged
 from quanmin.applications.mental_health.rules import is_in_time
-from quanmin.base.problems import Malformed, NotFound
+from quanmin.base.problems import Malformed, NotFound, Sentence
 from quanmin.fhir.json import Json
 from quanmin.trust import Hits
 from quanmin.web import DeclaredRecords, Visit, Work, page
@@ -57,7 +57,7 @@ async def emergencies(visit: Visit, records: DeclaredRecords) -> Table:
     """The emergencies that were reported, in a state or in any."""
     say, workflow, state = visit.say, records.workflow, visit.asked("state")
     if state and state not in workflow.states:
-        raise Malformed(f"an emergency is {', '.join(workflow.states)}")
+        raise Malformed(Sentence("an emergency is %(known)s", known=", ".join(workflow.states)))
     pairs = [("code", f"{workflow.head.url}|{workflow.name}")]
     pairs += [("business-status", f"{workflow.state_system}|{state}")] if state else []
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from quanmin.applications.mental_register.counting import counted
-from quanmin.base.problems import Malformed
+from quanmin.base.problems import Malformed, Sentence
 from quanmin.fhir.json import Json, decode
 from quanmin.trust import Hits
 from quanmin.trust.due import Asked
@@ -191,7 +191,11 @@ async def _all(records: DeclaredRecords) -> list[Json]:
         if cursor is None:
             return found
         if len(found) >= _PERSONS_MAX:
-            raise Malformed(f"there are more than {_PERSONS_MAX} registrations")
+            raise Malformed(
+                Sentence(
+                    "there are more than %(persons_max)s registrations", persons_max=_PERSONS_MAX
+                )
+            )
 
 
 async def work(visit: Visit, records: DeclaredRecords) -> list[Work]:

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from quanmin.applications.person_record.finding import TERM_LENGTH_MAX, searches, tidied
 from quanmin.applications.person_record.record_pages import RECORD_PAGES
-from quanmin.base.problems import Malformed
+from quanmin.base.problems import Malformed, Sentence
 from quanmin.trust import Hits
 from quanmin.web import Access, DeclaredRecords, Page, Visit, page
 from quanmin.web.heads import Registration, tell_registrations
@@ -67,7 +67,12 @@ def _state(visit: Visit) -> dict[str, Any]:
         return visit.kept("found", visit.sent["state"])
     term = tidied(visit.sent.get("term", ""))
     if len(term) > TERM_LENGTH_MAX:
-        raise Malformed(f"a search takes {TERM_LENGTH_MAX} characters at most")
+        raise Malformed(
+            Sentence(
+                "a search takes %(term_length_max)s characters at most",
+                term_length_max=TERM_LENGTH_MAX,
+            )
+        )
     return {"term": term, "step": 0, "cursor": None}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Final
 
@@ -43,24 +42,6 @@ _DIGITS_MAX: Final = 18
 _DUTIES_MAX: Final = 3
 _OWN_NAMES: Final = ("actor", "staff", "from", "until")
 _BLAMED: Final = {**{at: at for at in _OWN_NAMES}, "institution": "actor", "duties": "duty1"}
-# Marks what the register refuses with for the catalogue.
-_marked: Callable[[str], str] = str
-
-
-def _(message: str) -> str:
-    return _marked(message)
-
-
-SAID: Final = (
-    _("a post ends after it begins: give a later end, or none"),
-    _("there is no such actor: make the account first"),
-    _("the actor's institution is not in the register: enter it first"),
-    _("the actor writes for another institution: give the account an actor there first"),
-    _("the actor has a post in this time already: end that one first"),
-    _("nobody gives a post to themselves: let another keeper do it"),
-    _("the post has ended before"),
-    _("somebody else has a post as this practitioner in this time: end that one first"),
-)
 
 
 @table(_LIST, access=SIDES, name="posts")

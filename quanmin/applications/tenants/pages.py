@@ -83,7 +83,7 @@ async def switch(visit: Visit, records: DeclaredRecords) -> Response:
     try:
         await desk.switch(code, visit.sent.get("application", "").strip(), is_on=is_on)
     except Invalid as problem:
-        return await _tenant(visit, desk, problem.text)
+        return await _tenant(visit, desk, visit.say(problem.text))
     return visit.go(f"/tenants/{code}#applications")
 
 

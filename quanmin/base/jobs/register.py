@@ -8,7 +8,7 @@ import msgspec
 
 from quanmin.base.database import Connection, Database
 from quanmin.base.jobs.model import Listed, Reason, State
-from quanmin.base.problems import Conflict, NotFound
+from quanmin.base.problems import Conflict, NotFound, Sentence
 
 CHANNEL: Final = "quanmin_jobs"
 _ROW: Final = """
@@ -107,7 +107,12 @@ async def find(database: Database, number: int) -> Listed:
     """One job. Raises NotFound."""
     row = await database.fetchrow(_FOUND, number)
     if row is None:
-        raise NotFound(f"there is no job {number}: `quanmin jobs list` shows those there are")
+        raise NotFound(
+            Sentence(
+                "there is no job %(number)s: `quanmin jobs list` shows those there are",
+                number=number,
+            )
+        )
     return _listed(row)
 
 
@@ -130,7 +135,13 @@ async def cancel(database: Database, number: int) -> Listed:
     state = await database.fetchval(_CANCEL, number)
     found = await find(database, number)
     if state is None:
-        raise Conflict(f"job {number} has ended ({found.state}): there is nothing to cancel")
+        raise Conflict(
+            Sentence(
+                "job %(number)s has ended (%(state)s): there is nothing to cancel",
+                number=number,
+                state=found.state,
+            )
+        )
     await database.execute("select pg_notify($1, $2)", CHANNEL, found.kind)
     return found
 
@@ -158,7 +169,11 @@ async def retry(database: Database, number: int) -> Listed:
     found = await find(database, number)
     if number_again is None:
         raise Conflict(
-            f"job {number} is {found.state}: only a dead or cancelled job can be tried again"
+            Sentence(
+                "job %(number)s is %(state)s: only a dead or cancelled job can be tried again",
+                number=number,
+                state=found.state,
+            )
         )
     await database.execute("select pg_notify($1, $2)", CHANNEL, found.kind)
     return found

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from quanmin.base.problems import Issue
+from quanmin.base.problems import Issue, Sentence
 from quanmin.fhir.table import load_table
 from quanmin.records.sensitivity import load_kinds
 
@@ -88,11 +88,16 @@ def find_faults(consent: dict[str, Any]) -> list[Issue]:
 
 def _root_faults(consent: dict[str, Any]) -> Iterator[Fault]:
     if consent.get("modifierExtension"):
-        yield "Consent.modifierExtension", "it may mean anything: say it in elements of Consent"
+        yield (
+            "Consent.modifierExtension",
+            Sentence("it may mean anything: say it in elements of Consent"),
+        )
     for coding in (consent.get("policyRule") or {}).get("coding") or ():
         known = elements().policies
         if coding.get("system") == _ACT_CODES and coding.get("code") not in known:
-            text = f"the policies that are carried out are {', '.join(sorted(known))}"
+            text = Sentence(
+                "the policies that are carried out are %(known)s", known=", ".join(sorted(known))
+            )
             yield "Consent.policyRule", text
 
 
@@ -101,15 +106,25 @@ def _walk(
 ) -> Iterator[Fault]:
     deepest = elements().limits.depth_max
     if depth > deepest:
-        yield where, f"provisions stand within each other {deepest} deep at most"
+        yield (
+            where,
+            Sentence(
+                "provisions stand within each other %(deepest)s deep at most", deepest=deepest
+            ),
+        )
         return
     if depth > 1 and provision.get("type") is None:
-        yield f"{where}.type", "a provision within another says whether it permits or denies"
+        yield (
+            f"{where}.type",
+            Sentence("a provision within another says whether it permits or denies"),
+        )
     yield from provision_faults(provision, where)
     within = dict(around)
     for name, named in _several(provision):
         if named and not named <= around.get(name, named):
-            text = "what a provision names is among what is named around it, if anything is"
+            text = Sentence(
+                "what a provision names is among what is named around it, if anything is"
+            )
             yield f"{where}.{name}", text
         within[name] = named or around.get(name) or set()
     within = {name: named for name, named in within.items() if named}
@@ -130,7 +145,7 @@ def provision_faults(provision: dict[str, Any], where: str = "") -> Iterator[Fau
     """What is not carried out of one provision, without those within it."""
     for name in sorted(provision.keys() - _KNOWN):
         if not name.startswith("_"):
-            yield f"{where}.{name}", "the node does not decide by it: leave it out"
+            yield f"{where}.{name}", Sentence("the node does not decide by it: leave it out")
     for part in _PARTS:
         yield from part(provision, where)
 
@@ -141,17 +156,23 @@ def _actor_faults(provision: dict[str, Any], where: str) -> Iterator[Fault]:
         place = f"{where}.actor[{number}]"
         unknown = set(codes_of([actor.get("role")])) - recipients
         if unknown:
-            yield f"{place}.role", "an actor is who is given to see: its role is IRCP, or uncoded"
+            yield (
+                f"{place}.role",
+                Sentence("an actor is who is given to see: its role is IRCP, or uncoded"),
+            )
         reference = actor.get("reference") or {}
         type_ = str(reference.get("reference") or "").rpartition("/")[0].rpartition("/")[2]
         type_ = type_ or str(reference.get("type") or "")
         if type_ not in {"", "Organization"}:
             yield (
                 f"{place}.reference",
-                "access is decided by institution: name an Organization, or its code as identifier",
+                Sentence(
+                    "access is decided by institution: name an Organization, or its code as "
+                    "identifier"
+                ),
             )
         elif not (reference.get("reference") or (reference.get("identifier") or {}).get("value")):
-            yield f"{place}.reference", "name the Organization, or its code as identifier"
+            yield f"{place}.reference", Sentence("name the Organization, or its code as identifier")
 
 
 def _action_faults(provision: dict[str, Any], where: str) -> Iterator[Fault]:
@@ -159,25 +180,31 @@ def _action_faults(provision: dict[str, Any], where: str) -> Iterator[Fault]:
     if provision.get("action") and not (actions <= known.reading or actions <= known.onward):
         yield (
             f"{where}.action",
-            "carried out are access and use, and disclose in a provision of its own",
+            Sentence("carried out are access and use, and disclose in a provision of its own"),
         )
     if actions & known.onward:
         for name in ("code", "dataPeriod", "data"):
             if name in provision:
-                yield f"{where}.{name}", "passing on is permitted by type and kind, not by this"
+                yield (
+                    f"{where}.{name}",
+                    Sentence("passing on is permitted by type and kind, not by this"),
+                )
 
 
 def _label_faults(provision: dict[str, Any], where: str) -> Iterator[Fault]:
     for number, label in enumerate(provision.get("securityLabel") or ()):
         if strict_kinds().get(label.get("code") or "", "none") != label.get("system"):
             kinds = ", ".join(strict_kinds())
-            yield f"{where}.securityLabel[{number}]", f"the kinds that are kept apart are {kinds}"
+            yield (
+                f"{where}.securityLabel[{number}]",
+                Sentence("the kinds that are kept apart are %(kinds)s", kinds=kinds),
+            )
 
 
 def _purpose_faults(provision: dict[str, Any], where: str) -> Iterator[Fault]:
     for number, purpose in enumerate(provision.get("purpose") or ()):
         if purpose.get("code") not in _purposes():
-            yield f"{where}.purpose[{number}]", "it is a code of v3 PurposeOfUse"
+            yield f"{where}.purpose[{number}]", Sentence("it is a code of v3 PurposeOfUse")
 
 
 def _class_faults(provision: dict[str, Any], where: str) -> Iterator[Fault]:
@@ -186,24 +213,33 @@ def _class_faults(provision: dict[str, Any], where: str) -> Iterator[Fault]:
         if class_.get("system") not in {None, _TYPES} or class_.get("code") not in (
             load_table().types
         ):
-            yield place, f"it is a resource type, of {_TYPES}"
+            yield place, Sentence("it is a resource type, of %(types)s", types=_TYPES)
         elif provision.get("code") and class_["code"] not in elements().codes:
-            yield place, "records of this type are not found by a code: name the type or the code"
+            yield (
+                place,
+                Sentence("records of this type are not found by a code: name the type or the code"),
+            )
 
 
 def _code_faults(provision: dict[str, Any], where: str) -> Iterator[Fault]:
     for number, concept in enumerate(provision.get("code") or ()):
         if not any(one.get("code") for one in concept.get("coding") or ()):
-            yield f"{where}.code[{number}]", "words cannot be decided by: send a coding with a code"
+            yield (
+                f"{where}.code[{number}]",
+                Sentence("words cannot be decided by: send a coding with a code"),
+            )
 
 
 def _data_faults(provision: dict[str, Any], where: str) -> Iterator[Fault]:
     for number, data in enumerate(provision.get("data") or ()):
         place = f"{where}.data[{number}]"
         if data.get("meaning") != "instance":
-            yield f"{place}.meaning", "records are named one by one: the meaning is instance"
+            yield (
+                f"{place}.meaning",
+                Sentence("records are named one by one: the meaning is instance"),
+            )
         if not (data.get("reference") or {}).get("reference"):
-            yield f"{place}.reference", "name the record by its address"
+            yield f"{place}.reference", Sentence("name the record by its address")
 
 
 _PARTS: Final = (

@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from quanmin.base.database import Connection
-from quanmin.base.problems import Forbidden, Invalid
+from quanmin.base.problems import Forbidden, Invalid, Sentence
 from quanmin.fhir.json import decode
 from quanmin.people import PersonIndex
 from quanmin.records.context import ROW, Context
@@ -108,8 +108,12 @@ class Giving:
             codes = await codes_meant(self._connection, self._context, one)
             if codes is not None and len(codes) > elements().limits.codes_max:
                 raise Invalid(
-                    f"provision.code means {len(codes)} codes, with those below them; at most"
-                    f" {elements().limits.codes_max} are carried out: name narrower ones"
+                    Sentence(
+                        "provision.code means %(count)s codes, with those below them; at most "
+                        "%(codes_max)s are carried out: name narrower ones",
+                        count=len(codes),
+                        codes_max=elements().limits.codes_max,
+                    )
                 )
 
     async def _refuse_unregistered(self, stored: Stored) -> None:
@@ -129,11 +133,20 @@ class Giving:
             if not type_ and giver.patients is not None:
                 continue  # who signed in is known
             if type_ not in _GIVERS:
-                raise Forbidden(f"Consent.{name} must be the Patient or a RelatedPerson of theirs")
+                raise Forbidden(
+                    Sentence(
+                        "Consent.%(name)s must be the Patient or a RelatedPerson of theirs",
+                        name=name,
+                    )
+                )
             if reference.get("reference") and not await self._is_theirs(stored, reference, type_):
                 raise Forbidden(
-                    f"Consent.{name} names a {type_} who is not here, or of somebody else: whoever"
-                    " consents is the Patient themselves or a RelatedPerson of theirs"
+                    Sentence(
+                        "Consent.%(name)s names a %(type)s who is not here, or of somebody else: "
+                        "whoever consents is the Patient themselves or a RelatedPerson of theirs",
+                        name=name,
+                        type=type_,
+                    )
                 )
         signed = consent.get("sourceReference") or {}
         if signed.get("reference") and not await self._is_theirs(stored, signed):

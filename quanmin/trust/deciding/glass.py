@@ -15,7 +15,7 @@ import msgspec
 from quanmin.base.database import Connection
 from quanmin.base.node_keys import SealedColumn
 from quanmin.base.plain_text import count_letters, legible
-from quanmin.base.problems import Conflict, Forbidden, Invalid, NotFound
+from quanmin.base.problems import Conflict, Forbidden, Invalid, Issue, NotFound, Sentence
 from quanmin.people import PersonIndex
 from quanmin.records.context import Context
 from quanmin.trust.deciding.grantees import Grantees
@@ -216,7 +216,8 @@ class Glasses:
             reason,
             rules.reason_letters_min,
             rules.reason_letters_max,
-            "the person and a reviewer will read it",
+            Sentence("the person and a reviewer will read it"),
+            "reason",
         )
         suspended = await self.suspended_until(connection, actor, now)
         if suspended is not None:
@@ -335,7 +336,8 @@ class Glasses:
             opinion,
             rules.opinion_letters_min,
             rules.opinion_letters_max,
-            "the person and who opened it will read it",
+            Sentence("the person and who opened it will read it"),
+            "opinion",
         )
         sealed = self._seal(opinion, _place_of_opinion(glass))
         patient = await connection.fetchval(_JUDGE, glass, state, reviewer, now, sealed)
@@ -345,7 +347,7 @@ class Glasses:
                 await self.close(connection, found.actor, found.patient, now)
             return int(patient)
         if found.state != "waiting":
-            raise Conflict(f"this has been judged already: {found.state}")
+            raise Conflict(Sentence("this has been judged already: %(state)s", state=found.state))
         raise Forbidden("nobody judges what they opened themselves")
 
     async def statistics(
@@ -371,16 +373,21 @@ class Glasses:
         return self._context.unseal(_PURPOSE, sealed, place).decode()
 
 
-def _said(text: str, letters_min: int, length_max: int, readers: str) -> str:
+def _said(text: str, letters_min: int, length_max: int, readers: Sentence, name: str) -> str:
     """The text without what nobody sees. Raises Invalid for one that says nothing."""
     text = legible(text)
     letters, different = count_letters(text)
     least = load_glass_rules().different_letters_min
     if letters < letters_min or different < least or len(text) > length_max:
-        raise Invalid(
-            f"say why, in words of at least {letters_min} letters, {least} different ones among"
-            f" them, and at most {length_max} characters: {readers}"
+        why = Sentence(
+            "say why, in words of at least %(letters_min)s letters, %(least)s different ones "
+            "among them, and at most %(length_max)s characters: %(readers)s",
+            letters_min=letters_min,
+            least=least,
+            length_max=length_max,
+            readers=readers,
         )
+        raise Invalid(why, issues=(Issue("error", "value", why, name),))
     return text
 
 

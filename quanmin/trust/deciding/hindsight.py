@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from quanmin.base.database import Connection
-from quanmin.base.problems import TooCostly
+from quanmin.base.problems import Sentence, TooCostly
 from quanmin.people import PersonIndex
 from quanmin.records.context import ROW, Context
 from quanmin.records.model import Stored
@@ -80,7 +80,10 @@ async def _grounds(
     rows = await connection.fetch(_GROUNDS, [*patients], types, _ROWS_MAX + 1)
     if len(rows) > _ROWS_MAX:
         raise TooCostly(
-            f"this person has more than {_ROWS_MAX} consents and visits: ask for the present"
+            Sentence(
+                "this person has more than %(rows_max)s consents and visits: ask for the present",
+                rows_max=_ROWS_MAX,
+            )
         )
     held: dict[int, Any] = {}
     for row in await connection.fetch(_THEN, [row["rid"] for row in rows], types, moment):

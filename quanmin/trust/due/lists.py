@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from quanmin.base.database import Connection
-from quanmin.base.problems import Invalid, NotFound, Problem
+from quanmin.base.problems import Invalid, NotFound, Problem, Sentence
 from quanmin.trust.due.model import STATUSES, Asked, Planned, Status
 from quanmin.trust.due.progress import Progress, progress_of
 from quanmin.trust.due.reading import DueReading, DueSlice, Schedule
@@ -99,7 +99,7 @@ class DueLists:
         """A plan by its code. Raises NotFound."""
         plan = self._guard.due.named.get(code)
         if plan is None:
-            raise NotFound(f"no application declares the plan {code[:80]}")
+            raise NotFound(Sentence("no application declares the plan %(code)s", code=code[:80]))
         return plan
 
     @asynccontextmanager
@@ -125,7 +125,9 @@ class DueLists:
         strange = [*(set(asked.statuses) - set(STATUSES)), *(set(asked.series) - set(plan.series))]
         if strange or not asked.statuses:
             known = ", ".join((*STATUSES, *plan.series))
-            raise Invalid(f"a list is of statuses and series that there are: {known}")
+            raise Invalid(
+                Sentence("a list is of statuses and series that there are: %(known)s", known=known)
+            )
         if not asked.institution:
             return plan, None
         async with self._guard.store.glancing() as connection:

@@ -10,7 +10,7 @@ from typing import Final, Literal, get_args
 import msgspec
 
 from quanmin.base.database import Connection
-from quanmin.base.problems import Conflict, Forbidden, Invalid, NotFound
+from quanmin.base.problems import Conflict, Forbidden, Invalid, NotFound, Sentence
 from quanmin.trust.deciding.rules import purposes_of_use
 from quanmin.trust.desk import Desk
 from quanmin.trust.lifecycle.activity_rules import Activity, activity_rules, check_activity
@@ -155,7 +155,9 @@ class ProcessingRegister(Desk):
         """Say of which entry something is a part. Raises Invalid, NotFound for no such entry."""
         await self._refuse(activity_rules().roles.writes)
         if kind not in get_args(UseKind) or not name:
-            raise Invalid(f"what is a part is one of {', '.join(get_args(UseKind))}")
+            raise Invalid(
+                Sentence("what is a part is one of %(known)s", known=", ".join(get_args(UseKind)))
+            )
         async with self._guard.store.glancing() as connection, connection.transaction():
             known = await connection.fetchval(
                 "select true from trust.activity where activity = $1 limit 1", code
@@ -193,7 +195,11 @@ class ProcessingRegister(Desk):
     async def _refuse(self, roles: Collection[str]) -> None:
         await self._refuse_entrusted()
         if self._actor.role not in roles:
-            raise Forbidden(f"the processing register is open to {', '.join(sorted(roles))}")
+            raise Forbidden(
+                Sentence(
+                    "the processing register is open to %(known)s", known=", ".join(sorted(roles))
+                )
+            )
 
 
 def _content(activity: Activity) -> str:

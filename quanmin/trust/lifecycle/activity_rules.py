@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from datetime import date
 from functools import cache
 from importlib.resources import files
@@ -10,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from quanmin.base.problems import Invalid, Issue
+from quanmin.base.problems import Invalid, Issue, Sentence
 
 _CODE: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 _CODE_LENGTH_MAX: Final = 64
@@ -102,39 +103,57 @@ def check_activity(code: str, activity: Activity) -> None:
     """Raises Invalid with a fault for every element that is missing or wrong."""
     faults = faults_of_activity(code, activity)
     if not activity.owner.strip():
-        faults.append(("owner", "say who answers for it"))
+        faults.append(("owner", Sentence("say who answers for it")))
     if faults:
-        told = "; ".join(f"{name}: {text}" for name, text in faults)
         issues = tuple(Issue("error", "value", text, name) for name, text in faults)
-        raise Invalid(f"the register does not take this: {told}", issues=issues)
+        told = "; ".join(f"{name}: {text}" for name, text in faults)
+        raise Invalid(
+            Sentence("the register does not take this: %(told)s", told=told), issues=issues
+        )
+
+
+def _listed(bases: Sequence[Basis]) -> Basis:
+    """All of them as one: their codes, as a definition has them, and as pages call them."""
+    codes = ", ".join(sorted(one.code for one in bases))
+    return Basis(code="", zh="、".join(one.zh for one in bases), en=codes, article="")
 
 
 def faults_of_activity(code: str, activity: Activity) -> list[tuple[str, str]]:
     """What is missing or wrong, element by element, but for who answers for it."""
-    rules, faults = activity_rules(), []
+    rules = activity_rules()
+    faults: list[tuple[str, str]] = []
     if not 0 < len(code) <= _CODE_LENGTH_MAX or not set(code) <= _CODE:
-        faults.append(("code", "has 1 to 64 small letters, digits and -"))
+        faults.append(("code", Sentence("has 1 to 64 small letters, digits and -")))
     for name in _TEXTS:
         text = getattr(activity, name).strip()
         if len(text) > rules.definition.letters_max or not (text or name in _OPTIONAL):
-            faults.append((name, f"say it in at most {rules.definition.letters_max} letters"))
+            faults.append(
+                (
+                    name,
+                    Sentence(
+                        "say it in at most %(most)s letters", most=rules.definition.letters_max
+                    ),
+                )
+            )
     known = {one.code for one in rules.basis}
     if not activity.bases or not set(activity.bases) <= known:
-        faults.append(("bases", f"one or more of {', '.join(sorted(known))}"))
+        faults.append(("bases", Sentence("one or more of %(known)s", known=_listed(rules.basis))))
     if activity.country and not (
         len(activity.country) == len("CN")
         and activity.country.isascii()
         and activity.country.isalpha()
         and activity.country.isupper()
     ):
-        faults.append(("country", "two capital letters (ISO 3166-1)"))
+        faults.append(("country", Sentence("two capital letters (ISO 3166-1)")))
     for name in ("on", "next"):
         text = getattr(activity.assessment, name)
         if text and not _is_day(text):
-            faults.append((f"assessment.{name}", "a day, written as 2026-01-31"))
+            faults.append((f"assessment.{name}", Sentence("a day, written as 2026-01-31")))
     done = msgspec.structs.astuple(activity.assessment)
     if any(done) and not all(done):
-        faults.append(("assessment", "say when, by whom, with which result, and when the next is"))
+        faults.append(
+            ("assessment", Sentence("say when, by whom, with which result, and when the next is"))
+        )
     return faults
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import asyncpg
 
-from quanmin.base.problems import Conflict, Invalid
+from quanmin.base.problems import Conflict, Invalid, Sentence
 
 if TYPE_CHECKING:
     from quanmin.base.database import Connection
@@ -129,5 +129,5 @@ async def known_senders(
     unknown = await connection.fetch(_UNKNOWN, [*actors], [*clients], [*senders])
     if unknown:
         told = ", ".join(sorted(row["asked"] for row in unknown))
-        raise Invalid(f"nobody here has this code: {told}")
+        raise Invalid(Sentence("nobody here has this code: %(told)s", told=told))
     return senders

@@ -18,7 +18,7 @@ import msgspec
 from quanmin.base.database import Connection
 from quanmin.base.jobs import Continue, Done, Job, Kind, put
 from quanmin.base.node_keys import SealedColumn
-from quanmin.base.problems import Conflict, Forbidden, Invalid, NotFound
+from quanmin.base.problems import Conflict, Forbidden, Invalid, Issue, NotFound, Sentence
 from quanmin.records.context import Context
 from quanmin.trust.desk import Desk
 from quanmin.trust.lifecycle.containment import count_stopped, known_senders, release, stop
@@ -204,7 +204,9 @@ class Incidents(Desk):
         little.
         """
         await self._refuse()
-        told = {"title": _sane(title), **{code: _sane(words) for code, words in parts.items()}}
+        told = {"title": _sane(title, "title")} | {
+            code: _sane(words, code) for code, words in parts.items()
+        }
         if not (scope.actors or scope.clients or scope.senders):
             raise Invalid("name actors, clients or institutions whose accesses it concerns")
         if scope.since >= scope.until:
@@ -271,7 +273,7 @@ class Incidents(Desk):
         Raises Conflict for one that is closed, or that cannot be taken yet.
         """
         await self._refuse()
-        words, now = _sane(words), self._guard.now()
+        words, now = _sane(words, "words"), self._guard.now()
         async with self._guard.store.glancing() as connection, connection.transaction():
             row = await connection.fetchrow(
                 "select * from trust.incident where incident = $1 for update", number
@@ -335,7 +337,7 @@ class Incidents(Desk):
                     raise Conflict("whom it concerns is still being counted: try again later")
                 if len(words) > incident_rules().definition.notice_letters_max:
                     most = incident_rules().definition.notice_letters_max
-                    raise Invalid(f"a notice has at most {most} letters")
+                    raise Invalid(Sentence("a notice has at most %(most)s letters", most=most))
                 payload = {"incident": number, "words": self._seal(words).hex()}
                 owner = self._actor.code
                 await put(connection, TELL, payload, owner=owner, once=str(number))
@@ -348,7 +350,7 @@ class Incidents(Desk):
                 )
             case _:
                 known = ", ".join(one.code for one in incident_rules().step)
-                raise Invalid(f"the steps are {known}")
+                raise Invalid(Sentence("the steps are %(known)s", known=known))
 
     async def _count(self, connection: Connection, number: int) -> None:
         await put(connection, COUNT, {"incident": number}, owner=self._actor.code, once=str(number))
@@ -491,8 +493,13 @@ SEALED: Final = (
 )
 
 
-def _sane(words: str) -> str:
+def _sane(words: str, name: str) -> str:
     head, words = incident_rules().definition, words.strip()
     if not head.letters_min <= len(words) <= head.letters_max:
-        raise Invalid(f"say it in {head.letters_min} to {head.letters_max} letters, without names")
+        text = Sentence(
+            "say it in %(letters_min)s to %(letters_max)s letters, without names",
+            letters_min=head.letters_min,
+            letters_max=head.letters_max,
+        )
+        raise Invalid(text, issues=(Issue("error", "value", text, name),))
     return words

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from quanmin.base.problems import Forbidden, Invalid, NotFound, Problem
+from quanmin.base.problems import Forbidden, Invalid, Issue, NotFound, Problem, Sentence
 from quanmin.records.context import DELETED
 from quanmin.records.reading import read_patient
 from quanmin.records.rid import id_of
@@ -197,9 +197,12 @@ def refuse_wordless(filing: Filing, kind: Kind) -> None:
         length = len(getattr(filing, name).strip())
         is_short = length < head.letters_min and (is_needed or length > 0)
         if is_short or length > head.letters_max:
-            raise Invalid(
-                f"{name}: write {head.letters_min} to {head.letters_max} letters, in plain words"
+            text = Sentence(
+                "write %(letters_min)s to %(letters_max)s letters, in plain words",
+                letters_min=head.letters_min,
+                letters_max=head.letters_max,
             )
+            raise Invalid(text, issues=(Issue("error", "value", text, name),))
 
 
 def refuse_others(role: str) -> None:

@@ -12,7 +12,16 @@ from typing import Final
 import msgspec
 
 from quanmin.base.database import Connection
-from quanmin.base.problems import Conflict, Forbidden, Gone, Invalid, NotFound, Problem
+from quanmin.base.problems import (
+    Conflict,
+    Forbidden,
+    Gone,
+    Invalid,
+    Issue,
+    NotFound,
+    Problem,
+    Sentence,
+)
 from quanmin.fhir.json import decode
 from quanmin.records.context import DELETED, ROW
 from quanmin.records.model import Outcome, Stored
@@ -131,7 +140,7 @@ class Petitions(Desk):
         kind = petition_rules().kind_of(filing.kind)
         if kind is None:
             codes = ", ".join(one.code for one in petition_rules().kind)
-            raise Invalid(f"choose what is asked for: {codes}")
+            raise Invalid(Sentence("choose what is asked for: %(codes)s", codes=codes))
         refuse_wordless(filing, kind)
         target = await self._finding.target(filing, kind)
         now, step = self._guard.now(), petition_rules().step_of("file")
@@ -338,7 +347,9 @@ class Petitions(Desk):
     def _refuse_untimely(self, step: Step, petition: Petition) -> None:
         if petition.state not in step.from_:
             state = petition_rules().state_of(petition.state)
-            raise Conflict(f"the petition is in the state {state.en!r}: look at it again")
+            raise Conflict(
+                Sentence("the petition is in the state “%(state)s”: look at it again", state=state)
+            )
         if step.code == "appeal" and petition.due is not None and petition.due < self._guard.now():
             raise Conflict("the time for an appeal is over: file a new petition")
         if step.code == "state" and (not petition.about or _about_entry(petition)):
@@ -439,7 +450,12 @@ class Petitions(Desk):
                 told = ", ".join(sorted({one.clock for one in kept}))
                 until = context.instant(max(one.until for one in kept))[:10]
                 raise Conflict(
-                    f"the law keeps these records ({told}) until {until}: refuse, and say so"
+                    Sentence(
+                        "the law keeps these records (%(told)s) until %(until)s: refuse, and say "
+                        "so",
+                        told=told,
+                        until=until,
+                    )
                 )
             return patients
 
@@ -457,7 +473,9 @@ class Petitions(Desk):
         known = {one.code for one in petition_rules().use}
         unknown = sorted(set(filing.uses) - known)
         if unknown:
-            raise Invalid(f"the uses to object to are {', '.join(sorted(known))}")
+            raise Invalid(
+                Sentence("the uses to object to are %(known)s", known=", ".join(sorted(known)))
+            )
         instant = self._guard.store.context.instant(now)
         body = write_denial(patient_id, filing.uses, instant, kind.source)
         return Operation(kind="create", type="Consent", body=body)
@@ -501,7 +519,7 @@ class Petitions(Desk):
             await tell_staff(connection, petition.answerer, roles, now, "petition-filed")
 
 
-_NONE: Final = "there is no such petition, or none that you may know of"
+_NONE: Final = Sentence("there is no such petition, or none that you may know of")
 
 
 def _due(step: Step, now: int) -> int | None:
@@ -533,7 +551,12 @@ def _fits(step: Step, petition: Petition, side: Side) -> bool:
 def _sane(words: str, *, is_needed: bool) -> str:
     head, words = petition_rules().definition, words.strip()
     if (is_needed or words) and not head.letters_min <= len(words) <= head.letters_max:
-        raise Invalid(f"say why, in {head.letters_min} to {head.letters_max} letters")
+        text = Sentence(
+            "say why, in %(letters_min)s to %(letters_max)s letters",
+            letters_min=head.letters_min,
+            letters_max=head.letters_max,
+        )
+        raise Invalid(text, issues=(Issue("error", "value", text, "words"),))
     return words
 
 

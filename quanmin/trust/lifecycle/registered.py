@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from quanmin.base.database import Reader
 from quanmin.base.epoch import Epoch
-from quanmin.base.problems import Stopped
+from quanmin.base.problems import Sentence, Stopped
 from quanmin.trust.lifecycle.activity_rules import activity_rules
 
 Mode = Literal["show", "ended", "refuse"]
@@ -58,8 +58,12 @@ class Registered:
         for kind, name in uses.items():
             if name and await self.lacking(kind, (name,)):
                 raise Stopped(
-                    f"the processing register has no entry in force of which this {kind} is a part"
-                    f" ({name}): ask the security administrator who keeps it"
+                    Sentence(
+                        "the processing register has no entry in force of which this %(kind)s is "
+                        "a part (%(name)s): ask the security administrator who keeps it",
+                        kind=kind,
+                        name=name,
+                    )
                 )
 
     async def lacking(self, kind: str, names: Iterable[str]) -> frozenset[str]:

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from quanmin.base.database import Connection
-from quanmin.base.problems import Forbidden, Invalid, NotFound
+from quanmin.base.problems import Forbidden, Invalid, NotFound, Sentence
 from quanmin.trust.actors import Role
 from quanmin.trust.desk import Desk
 from quanmin.trust.lifecycle import deletions
@@ -52,7 +52,11 @@ async def account_of(connection: Connection, code: str) -> str:
         code,
     )
     if row is None or row["role"] not in ROLES:
-        raise Forbidden(f"name an actor of this node who is one of {', '.join(sorted(ROLES))}")
+        raise Forbidden(
+            Sentence(
+                "name an actor of this node who is one of %(known)s", known=", ".join(sorted(ROLES))
+            )
+        )
     return str(row["who"])
 
 
@@ -149,4 +153,6 @@ class RetentionDesk(Desk):
 
     def _refuse(self) -> None:
         if self._actor.role not in ROLES:
-            raise Forbidden(f"retention is open to {', '.join(sorted(ROLES))}")
+            raise Forbidden(
+                Sentence("retention is open to %(known)s", known=", ".join(sorted(ROLES)))
+            )

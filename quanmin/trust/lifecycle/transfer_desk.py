@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 
 from quanmin.base.database import Connection, Lent
-from quanmin.base.problems import Forbidden
+from quanmin.base.problems import Forbidden, Sentence
 from quanmin.trust.desk import Desk
 from quanmin.trust.lifecycle.activity_rules import activity_rules
 from quanmin.trust.lifecycle.transfers import Approval, Listed, Transfers
@@ -59,4 +59,6 @@ class TransferDesk(Desk):
 
     def _refuse(self, roles: Collection[str]) -> None:
         if self._actor.role not in roles:
-            raise Forbidden(f"transfers abroad are open to {', '.join(sorted(roles))}")
+            raise Forbidden(
+                Sentence("transfers abroad are open to %(known)s", known=", ".join(sorted(roles)))
+            )

@@ -16,7 +16,7 @@ from typing import Final, Literal, get_args
 import msgspec
 
 from quanmin.base.database import Connection, Pool
-from quanmin.base.problems import Conflict, Forbidden, Invalid, NotFound
+from quanmin.base.problems import Conflict, Forbidden, Invalid, NotFound, Sentence
 from quanmin.fhir.table import load_table
 from quanmin.trust.lifecycle.activity_rules import Activity
 from quanmin.trust.lifecycle.retention_rules import years_after
@@ -176,8 +176,11 @@ class Transfers:
             "select trust.transfer_of($1, $2, $3)", kind, member, now
         ):
             raise Forbidden(
-                f"{country} is outside the country: declare the recipient and enter the approval"
-                " of the transfer first (`quanmin transfers`)"
+                Sentence(
+                    "%(country)s is outside the country: declare the recipient and enter the "
+                    "approval of the transfer first (`quanmin transfers`)",
+                    country=country,
+                )
             )
 
 
@@ -188,7 +191,12 @@ async def declare(
     is no member or country, Conflict when it is declared.
     """
     if kind not in get_args(MemberKind) or not member:
-        raise Invalid(f"a recipient is one of {', '.join(get_args(MemberKind))}, and its code")
+        raise Invalid(
+            Sentence(
+                "a recipient is one of %(known)s, and its code",
+                known=", ".join(get_args(MemberKind)),
+            )
+        )
     if country == transfer_rules().definition.home or not _is_country(country):
         raise Invalid("the country is two capital letters (ISO 3166-1), and not this one")
     done = await connection.fetchval(_DECLARE, kind, member, country, at, by)
@@ -208,17 +216,27 @@ def _check(approval: Approval, zone: tzinfo) -> None:
     ground = next((g for g in transfer_rules().ground if g.code == approval.ground), None)
     if ground is None:
         known = ", ".join(one.code for one in transfer_rules().ground)
-        raise Invalid(f"the grounds are {known}")
+        raise Invalid(Sentence("the grounds are %(known)s", known=known))
     if not approval.reference.strip():
         raise Invalid("say the number of the approval or contract")
     if approval.records_max < 1:
         raise Invalid("say how many records may go out at most")
     latest = years_after(approval.since, ground.years_max, zone)
     if not approval.since < approval.until <= latest:
-        raise Invalid(f"it ends after it begins, and within {ground.years_max} years")
+        raise Invalid(
+            Sentence(
+                "it ends after it begins, and within %(years_max)s years",
+                years_max=ground.years_max,
+            )
+        )
     unknown = sorted(set(approval.types or ()) - load_table().types.keys())
     if unknown or approval.types == ():
-        raise Invalid(f"no such type of record: {', '.join(unknown) or 'none is named'}")
+        raise Invalid(
+            Sentence(
+                "no such type of record: %(known)s",
+                known=", ".join(unknown) or Sentence("none is named"),
+            )
+        )
 
 
 async def _refuse_unrecorded(connection: Connection, activity: str, country: str) -> None:
@@ -226,8 +244,11 @@ async def _refuse_unrecorded(connection: Connection, activity: str, country: str
     known = None if row is None else msgspec.json.decode(row["content"], type=Activity)
     if row is None or known is None or not row["is_in_force"] or known.country != country:
         raise Invalid(
-            f"the transfer is part of an entry of the processing register that names {country}:"
-            " enter it there first"
+            Sentence(
+                "the transfer is part of an entry of the processing register that names "
+                "%(country)s: enter it there first",
+                country=country,
+            )
         )
 
 

@@ -20,7 +20,7 @@ from quanmin.base.merkle import (
     node_hash,
     proof,
 )
-from quanmin.base.problems import Invalid, NotFound
+from quanmin.base.problems import Invalid, NotFound, Sentence
 from quanmin.base.signing import PublicKey, Signature
 from quanmin.trust.log.entry import SALT_BYTES, Place, personal_bytes
 from quanmin.trust.log.lanes import TILE_LEVEL
@@ -136,7 +136,9 @@ async def prove_growth(
     """The proof that a lane begins with what it was. Raises NotFound, Invalid."""
     head, suite = await _head(connection, lane)
     if not 0 < first <= head.size:
-        raise Invalid(f"the lane has {head.size} entries: name a size from 1 to that")
+        raise Invalid(
+            Sentence("the lane has %(size)s entries: name a size from 1 to that", size=head.size)
+        )
     roots = _Subtrees(connection, lane, suite)
     return Consistency(
         form=FORM,

@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from quanmin.base.database import Connection
-from quanmin.base.problems import Malformed, NotSupported
+from quanmin.base.problems import Malformed, NotSupported, Sentence
 from quanmin.fhir.query import (
     Clause,
     DateOperand,
@@ -235,7 +235,11 @@ class _Writer:
     def write(self, clause: Clause) -> str:
         if clause.modifier not in {None, "not"}:
             raise NotSupported(
-                f"the access log does not know :{clause.modifier} of {clause.param.code}"
+                Sentence(
+                    "the access log does not know :%(modifier)s of %(code)s",
+                    modifier=clause.modifier,
+                    code=clause.param.code,
+                )
             )
         self._narrow(clause)
         parts = [self._operand(clause.param.code, operand) for operand in clause.operands]
@@ -258,7 +262,9 @@ class _Writer:
                 # Events of the log have none of the other elements.
                 return _NOTHING
             case _:
-                raise NotSupported(f"the access log cannot be searched by {code}")
+                raise NotSupported(
+                    Sentence("the access log cannot be searched by %(code)s", code=code)
+                )
 
     def _policy(self, token: str) -> str:
         """Entries that a rule decided, in the version that the token names, or in any."""

@@ -10,7 +10,7 @@ import asyncpg
 import msgspec
 
 from quanmin.base.database import Database
-from quanmin.base.problems import Invalid, Issue
+from quanmin.base.problems import Invalid, Issue, Sentence
 from quanmin.fhir.json import decode
 from quanmin.records.context import Context
 from quanmin.trust.notices.kinds import Class, NoticeKind
@@ -149,7 +149,7 @@ class Notices:
         """
         for one in contacts:
             if not is_address(one.channel, one.address):
-                text = "nothing can be sent to this address"
+                text = Sentence("nothing can be sent to this address")
                 raise Invalid(text, issues=(Issue("error", "invalid", text, one.channel),))
         async with self._pool.acquire() as connection, connection.transaction():
             channels = [one.channel for one in contacts]

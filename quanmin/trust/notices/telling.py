@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from quanmin.base.database import Connection, Database
-from quanmin.base.problems import Invalid
+from quanmin.base.problems import Invalid, Sentence
 from quanmin.fhir.json import encode
 from quanmin.records.context import Context
 from quanmin.trust.notices.kinds import NoticeKind, kernel_kinds
@@ -177,9 +177,21 @@ def sealed_words(context: Context, kind: NoticeKind, values: Mapping[str, str]) 
     """
     if values.keys() != kind.places:
         names = ", ".join(sorted(kind.places)) or "none"
-        raise Invalid(f"the notice {kind.code} takes these words, each once: {names}")
+        raise Invalid(
+            Sentence(
+                "the notice %(code)s takes these words, each once: %(names)s",
+                code=kind.code,
+                names=names,
+            )
+        )
     if any(len(value) > _WORD_LENGTH_MAX for value in values.values()):
-        raise Invalid(f"a word of the notice {kind.code} is longer than {_WORD_LENGTH_MAX} letters")
+        raise Invalid(
+            Sentence(
+                "a word of the notice %(code)s is longer than %(word_length_max)s letters",
+                code=kind.code,
+                word_length_max=_WORD_LENGTH_MAX,
+            )
+        )
     return seal(context, "words", encode(dict(values))) if values else None
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal, get_args
 
 import msgspec
 
-from quanmin.base.problems import Conflict, Invalid
+from quanmin.base.problems import Conflict, Invalid, Sentence
 from quanmin.fhir.json import decode
 from quanmin.trust.actors import Role
 from quanmin.trust.deciding.bounds import ADDRESSED
@@ -83,7 +83,11 @@ class Tellings(msgspec.Struct, frozen=True):
             kind = self.kinds[one.kind]
             outcome = written.get(one.entry)
             if outcome is None:
-                raise Invalid(f"entry {one.entry} writes nothing that could be told of")
+                raise Invalid(
+                    Sentence(
+                        "entry %(entry)s writes nothing that could be told of", entry=one.entry
+                    )
+                )
             if outcome.unchanged:  # sent again: it was told of when it was written
                 continue
             about = About(
@@ -134,7 +138,9 @@ async def _places(
 def _refuse_unknown(roles: Collection[str]) -> None:
     unknown = sorted(set(roles) - set(get_args(Role)))
     if unknown:
-        raise Invalid(f"nobody acts as {', '.join(unknown)}: there is no such role")
+        raise Invalid(
+            Sentence("nobody acts as %(known)s: there is no such role", known=", ".join(unknown))
+        )
 
 
 def _matter(outcome: Outcome | None) -> str | None:

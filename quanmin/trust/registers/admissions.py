@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, get_args
 import msgspec
 
 from quanmin.base.database import Connection, Database, Pool
-from quanmin.base.problems import Conflict, Forbidden, Invalid, NotFound
+from quanmin.base.problems import Conflict, Forbidden, Invalid, NotFound, Sentence
 from quanmin.trust.lifecycle.transfers import country_of, declare, transfer_rules
 from quanmin.trust.registers.definitions import Word, institution_rule
 
@@ -70,8 +70,8 @@ _INTEREST: Final = """
                 and (m.kind, m.member) in (('actor', o.code), ('sender', o.sender)))) as is_member
     from trust.admission d, one o where d.admission = $1
 """
-_APPLICANT: Final = "whoever entered an application neither reviews nor admits it"
-_MEMBER: Final = "nobody reviews or admits the party they are of themselves"
+_APPLICANT: Final = Sentence("whoever entered an application neither reviews nor admits it")
+_MEMBER: Final = Sentence("nobody reviews or admits the party they are of themselves")
 
 
 class PartyKind(Word, frozen=True):
@@ -134,7 +134,9 @@ class Admissions:
         another party's.
         """
         if application.kind not in party_kinds():
-            raise Invalid(f"the kinds of party are {', '.join(party_kinds())}")
+            raise Invalid(
+                Sentence("the kinds of party are %(known)s", known=", ".join(party_kinds()))
+            )
         if not (application.party and application.name and application.purpose):
             raise Invalid("an application has a party's code, a name and a purpose")
         if not application.members:
@@ -142,7 +144,7 @@ class Admissions:
         for kind, member in application.members:
             if kind not in get_args(MemberKind) or not member:
                 known = ", ".join(get_args(MemberKind))
-                raise Invalid(f"a member is a kind ({known}) and a code")
+                raise Invalid(Sentence("a member is a kind (%(known)s) and a code", known=known))
             if kind == "sender" and member in institution_rule().register.senders:
                 raise Invalid("the node itself is no member of a party: name the actors")
         async with self._pool.acquire() as connection, connection.transaction():
@@ -164,7 +166,12 @@ class Admissions:
             application.name,
         )
         if kind != application.kind:
-            raise Conflict(f"this party is entered as {kind}: choose another code for another kind")
+            raise Conflict(
+                Sentence(
+                    "this party is entered as %(kind)s: choose another code for another kind",
+                    kind=kind,
+                )
+            )
         for kind_, member in application.members:
             party = await connection.fetchval(
                 "insert into trust.party_member (kind, member, party) values ($1, $2, $3)"
@@ -175,7 +182,7 @@ class Admissions:
                 application.party,
             )
             if party != application.party:
-                raise Conflict(f"this {kind_} belongs to another party")
+                raise Conflict(Sentence("this %(kind)s belongs to another party", kind=kind_))
 
     async def review(
         self, admission: int, *, is_recommended: bool, opinion: str, at: int, by: str
@@ -203,7 +210,10 @@ class Admissions:
             years = party_kinds()[found.kind].years_max
             if not since < until <= since + years * _YEAR:
                 raise Invalid(
-                    f"an admission of this kind ends after it begins and within {years} years"
+                    Sentence(
+                        "an admission of this kind ends after it begins and within %(years)s years",
+                        years=years,
+                    )
                 )
             await _refuse_interested(connection, admission, by)
             return await _changed(connection, _ADMIT, admission, agreement, since, until, at, by)
@@ -247,7 +257,13 @@ async def _declare_abroad(
         if known is None:
             await declare(connection, kind, member, country, at=at, by=by)
         elif known != country:
-            raise Conflict(f"this {kind} is declared to be in {known}: name another country")
+            raise Conflict(
+                Sentence(
+                    "this %(kind)s is declared to be in %(known)s: name another country",
+                    kind=kind,
+                    known=known,
+                )
+            )
 
 
 async def _one(connection: Connection, admission: int) -> Admission:
@@ -264,7 +280,10 @@ async def _changed(
     if await connection.fetchval(statement, admission, *arguments) is None:
         found = await _one(connection, admission)
         raise Conflict(
-            f"the admission is {found.state}: first apply, then review, admit, and withdraw"
+            Sentence(
+                "the admission is %(state)s: first apply, then review, admit, and withdraw",
+                state=found.state,
+            )
         )
     return await _one(connection, admission)
 

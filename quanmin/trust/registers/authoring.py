@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from quanmin.base.database import Connection
-from quanmin.base.problems import Invalid, Issue
+from quanmin.base.problems import Invalid, Issue, Sentence
 from quanmin.fhir.dates import interval
 from quanmin.records.operation import Change
 from quanmin.trust.registers.definitions import is_of_register
@@ -132,10 +132,14 @@ class LicensedActs:
         needed = " or ".join(sorted(act.kinds))
         scopes = f", scope {' or '.join(sorted(act.scopes))}" if act.scopes else ""
         had = ", ".join(sorted(f"{kind} ({scope})" if scope else kind for kind, scope in held))
-        text = (
-            f"by the register of practitioners who is named here might not {act.en} at this"
-            f" institution then: it needs a licence in force of the kind {needed}{scopes}; there"
-            f" was: {had or 'none'}. Name who did it, or have the register changed"
+        text = Sentence(
+            "by the register of practitioners who is named here might not %(act)s at this "
+            "institution then: it needs a licence in force of the kind %(needed)s%(scopes)s; "
+            "there was: %(had)s. Name who did it, or have the register changed",
+            act=act,
+            needed=needed,
+            scopes=scopes,
+            had=had or Sentence("none"),
         )
         return Issue("error", "business-rule", text, one.where)
 

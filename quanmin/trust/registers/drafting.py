@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from quanmin.base.problems import Invalid, Issue
+from quanmin.base.problems import Invalid, Issue, Sentence
 from quanmin.trust.registers.credit_code import code_rule
 from quanmin.trust.registers.definitions import acting_states, institution_rule
 from quanmin.trust.registers.entry import OPEN_END, OPEN_START
@@ -96,7 +96,7 @@ def ended_site(location: Body, last: date) -> Body:
     body = copy.deepcopy(location)
     first, before = site_period(location)
     if before or (first and last.isoformat() < first):
-        raise _fault("until", "the site has ended already, or had not begun by that day")
+        raise _fault("until", Sentence("the site has ended already, or had not begun by that day"))
     start = date.fromisoformat(first) if first else last
     url = institution_rule().address.status
     kept = [one for one in body.get("extension") or () if one.get("url") != url]
@@ -155,12 +155,16 @@ def with_licence_state(practitioner: Body, number: int, state: str, first: date)
     body = copy.deepcopy(practitioner)
     licences: list[Body] = body.get("qualification") or []
     if not 0 <= number < len(licences):
-        raise _fault("number", "there is no such licence: it has changed since the page was opened")
+        raise _fault(
+            "number", Sentence("there is no such licence: it has changed since the page was opened")
+        )
     licence = licences[number]
     period = licence.get("period") or {}
     since, until = str(period.get("start", "")), str(period.get("end", "9999-12-31"))
     if not since[:10] <= first.isoformat() <= until[:10]:
-        raise _fault("from", "the licence is not valid on that day: choose one of its validity")
+        raise _fault(
+            "from", Sentence("the licence is not valid on that day: choose one of its validity")
+        )
     url = licence_rule().address.state
     later = copy.deepcopy(licence)
     later["period"] = {**period, "start": first.isoformat()}
@@ -192,7 +196,7 @@ def ended_practice(role: Body, last: date) -> Body:
     body = copy.deepcopy(role)
     period = body.get("period") or {}
     if str(period.get("start", ""))[:10] > last.isoformat():
-        raise _fault("until", "it had not begun by that day")
+        raise _fault("until", Sentence("it had not begun by that day"))
     return body | {"period": {**period, "end": last.isoformat()}}
 
 

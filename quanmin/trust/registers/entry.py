@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from quanmin.base.problems import Issue
+from quanmin.base.problems import Issue, Sentence
 from quanmin.fhir.dates import interval
 from quanmin.trust.registers.credit_code import credit_code_of, division_of, judge_credit_code
 from quanmin.trust.registers.definitions import institution_rule
@@ -103,12 +103,16 @@ def _faults(organization: Mapping[str, Any], code: str) -> Iterator[Issue]:
     decision = judge_credit_code(code)
     if not decision.allowed:
         texts = {
-            "not-of-the-form": "has 18 characters of the alphabet of GB 32100 (no I, O, S, V, Z),"
-            " the third to the eighth digits",
-            "check-character-wrong": "ends with the check character of GB 32100, and this one does"
-            " not: look for a mistyped character",
+            "not-of-the-form": Sentence(
+                "a unified social credit code has 18 characters of the alphabet of GB 32100"
+                " (no I, O, S, V, Z), the third to the eighth digits"
+            ),
+            "check-character-wrong": Sentence(
+                "a unified social credit code ends with the check character of GB 32100, and"
+                " this one does not: look for a mistyped character"
+            ),
         }
-        text = f"a unified social credit code {texts[decision.reasons[0]]}"
+        text = texts[decision.reasons[0]]
         yield Issue("error", "value", text, "Organization.identifier")
     if not organization.get("name"):
         yield Issue(
@@ -122,7 +126,9 @@ def _faults(organization: Mapping[str, Any], code: str) -> Iterator[Issue]:
     ):
         stated, known = _coded(organization, system), [word.code for word in words]
         if stated is not None and stated not in known:
-            text = f"the codes of {system} are {', '.join(known)}"
+            text = Sentence(
+                "the codes of %(system)s are %(known)s", system=system, known=", ".join(known)
+            )
             yield Issue("error", "code-invalid", text, "Organization.type")
 
 
@@ -141,11 +147,17 @@ def _stages(
             codes[name] = (parts.get(name) or {}).get("valueCode")
             known = [word.code for word in words]
             if (codes[name] is None and name == "state") or codes[name] not in {None, *known}:
-                text = f"the {name} is a valueCode, one of {', '.join(known)}"
+                text = Sentence(
+                    "the %(name)s is a valueCode, one of %(known)s",
+                    name=name,
+                    known=", ".join(known),
+                )
                 faults.append(Issue("error", "code-invalid", text, where))
         bounds = period_of(period, zone)
         if bounds is None or not period.get("start"):
-            text = "the period is a valuePeriod with a start; it ends, if at all, after it began"
+            text = Sentence(
+                "the period is a valuePeriod with a start; it ends, if at all, after it began"
+            )
             faults.append(Issue("error", "value", text, where))
             continue
         yield Stage(codes["state"] or "", *bounds, level=codes["level"], grade=codes["grade"])
@@ -171,7 +183,7 @@ def _bound(text: object, zone: ZoneInfo, end: Literal["start", "end"]) -> int | 
 def _clashes(stages: Sequence[Stage]) -> list[Issue]:
     ordered = sorted(stages, key=lambda stage: stage.since)
     if any(later.since < earlier.until for earlier, later in pairwise(ordered)):
-        text = "the periods of two states overlap: end one before the next begins"
+        text = Sentence("the periods of two states overlap: end one before the next begins")
         return [Issue("error", "value", text, "Organization.extension")]
     return []
 

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from quanmin.base.database import Connection
-from quanmin.base.problems import Conflict, Invalid, Issue
+from quanmin.base.problems import Conflict, Invalid, Issue, Sentence
 from quanmin.records.operation import Change
 from quanmin.trust.registers.definitions import institution_rule, is_of_register
 from quanmin.trust.registers.entry import OPEN_END, Entry, Stage, pieces, read_entry
@@ -98,7 +98,7 @@ class InstitutionIndex:
                 raise Invalid("an institution of the register keeps a unified social credit code")
             return
         if read.sender in institution_rule().register.senders:
-            text = "this code is of those who write the registers: choose another"
+            text = Sentence("this code is of those who write the registers: choose another")
             where = "Organization.identifier"
             issues = (Issue("error", "business-rule", text, where),)
             raise Invalid("the register of institutions does not take this", issues=issues)
@@ -127,9 +127,17 @@ class InstitutionIndex:
     ) -> None:
         other = await connection.fetchrow(_OTHER, change.rid, code, sender)
         if other is not None:
-            what = "unified social credit code" if other["code"] == code else "sender code"
+            what = (
+                Sentence("unified social credit code")
+                if other["code"] == code
+                else Sentence("sender code")
+            )
             raise Conflict(
-                f"Organization/{other['id']} of the register has this {what}: update that one"
+                Sentence(
+                    "Organization/%(other)s of the register has this %(what)s: update that one",
+                    other=other["id"],
+                    what=what,
+                )
             )
 
     async def _go_on(

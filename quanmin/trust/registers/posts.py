@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from quanmin.base.database import Connection, Pool
-from quanmin.base.problems import Conflict, Invalid, Issue, NotFound, Problem
+from quanmin.base.problems import Conflict, Invalid, Issue, NotFound, Problem, Sentence
 from quanmin.trust.registers.definitions import duties_known
 from quanmin.trust.registers.entry import OPEN_END
 
@@ -97,19 +97,25 @@ async def appoint(connection: Connection, wished: Wished, *, at: int, by: str) -
     is given as it is. Each Problem's issue names the column of a file of posts that is at fault.
     """
     if wished.since >= wished.until:
-        raise _fault(Invalid, "until", "a post ends after it begins: give a later end, or none")
+        raise _fault(
+            Invalid, "until", Sentence("a post ends after it begins: give a later end, or none")
+        )
     if not duties_known().issuperset(wished.duties):
         known = ", ".join(sorted(duties_known()))
-        raise _fault(Invalid, "duties", f"there is no such duty; there are {known}")
+        raise _fault(
+            Invalid, "duties", Sentence("there is no such duty; there are %(known)s", known=known)
+        )
     # Whoever else appoints the actor waits here, so that no two posts overlap.
     row = await connection.fetchrow(_ACTOR, wished.actor)
     if row is None or not row["is_active"]:
-        raise _fault(NotFound, "actor", "there is no such actor: make the account first")
+        raise _fault(NotFound, "actor", Sentence("there is no such actor: make the account first"))
     if row["organization"] is None:
-        text = "the actor's institution is not in the register: enter it first"
+        text = Sentence("the actor's institution is not in the register: enter it first")
         raise _fault(Invalid, "institution", text)
     if wished.institution not in {None, row["institution"]}:
-        text = "the actor writes for another institution: give the account an actor there first"
+        text = Sentence(
+            "the actor writes for another institution: give the account an actor there first"
+        )
         raise _fault(Invalid, "institution", text)
     if wished.practitioner is not None:
         await _refuse_anothers(connection, wished, row["account"])
@@ -118,7 +124,7 @@ async def appoint(connection: Connection, wished: Wished, *, at: int, by: str) -
     if [tuple(one)[1:] for one in overlapping] == [(row["organization"], *values)]:
         return Post(*(await connection.fetch(_ONE, overlapping[0]["post"]))[0])
     if overlapping:
-        text = "the actor has a post in this time already: end that one first"
+        text = Sentence("the actor has a post in this time already: end that one first")
         raise _fault(Conflict, "from", text)
     post = await connection.fetchval(_INSERT, wished.actor, row["organization"], *values, at, by)
     return Post(*(await connection.fetch(_ONE, post))[0])
@@ -129,11 +135,13 @@ async def _refuse_anothers(connection: Connection, wished: Wished, account: str 
     as this practitioner waits here.
     """
     if await connection.fetchval(_PRACTITIONER, wished.practitioner) is None:
-        text = "this is no Practitioner of the register: enter them first"
+        text = Sentence("this is no Practitioner of the register: enter them first")
         raise _fault(Invalid, "staff", text)
     held = (wished.practitioner, wished.since, wished.until, wished.actor, account)
     if await connection.fetchval(_ANOTHERS, *held):
-        text = "somebody else has a post as this practitioner in this time: end that one first"
+        text = Sentence(
+            "somebody else has a post as this practitioner in this time: end that one first"
+        )
         raise _fault(Conflict, "staff", text)
 
 

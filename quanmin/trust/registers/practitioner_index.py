@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from quanmin.base.database import Connection
-from quanmin.base.problems import Invalid, Issue
+from quanmin.base.problems import Invalid, Issue, Sentence
 from quanmin.records.operation import Change
 from quanmin.trust.registers.definitions import is_of_register
 from quanmin.trust.registers.entry import period_of, pieces
@@ -132,7 +132,7 @@ class PractitionerIndex:
         organization = self._target(resource, "organization", "Organization")
         period = period_of(resource.get("period") or {}, self._zone)
         if period is None:
-            text = "a period ends, if at all, after it began"
+            text = Sentence("a period ends, if at all, after it began")
             raise Invalid(
                 "the register of practitioners does not take this",
                 issues=(Issue("error", "value", text, "PractitionerRole.period"),),
@@ -188,16 +188,20 @@ def read_licences(
         scopes = tuple(_extended(qualification, rule.address.scope))
         period = period_of(qualification.get("period") or {}, zone)
         if not known_scopes.issuperset(scopes):
-            text = f"the scopes of a licence are {', '.join(sorted(known_scopes))}"
+            text = Sentence(
+                "the scopes of a licence are %(known)s", known=", ".join(sorted(known_scopes))
+            )
             faults.append(Issue("error", "code-invalid", text, where))
         elif kind not in kinds:
-            text = f"the kinds of licence are {', '.join(kinds)}"
+            text = Sentence("the kinds of licence are %(known)s", known=", ".join(kinds))
             faults.append(Issue("error", "code-invalid", text, f"{where}.code"))
         elif state not in states:
-            text = f"the states of a licence are {', '.join(states)}"
+            text = Sentence("the states of a licence are %(known)s", known=", ".join(states))
             faults.append(Issue("error", "code-invalid", text, where))
         elif period is None or not (qualification.get("period") or {}).get("start"):
-            text = "a licence has a period with a start; it ends, if at all, after it began"
+            text = Sentence(
+                "a licence has a period with a start; it ends, if at all, after it began"
+            )
             faults.append(Issue("error", "required", text, f"{where}.period"))
         else:
             yield Licence(kind, scopes, state, *period)

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from quanmin.base.database import Database, Pool
-from quanmin.base.problems import Conflict, Invalid, NotFound
+from quanmin.base.problems import Conflict, Invalid, NotFound, Sentence
 from quanmin.trust.registers.definitions import Word
 from quanmin.trust.registers.entry import OPEN_END
 
@@ -93,12 +93,27 @@ def refuse_minor(born: date | None, today: date) -> None:
     """
     age: int = _definition()["acting"]["age_min"]
     if born is not None and _later(born, age) > today:
-        raise Invalid(f"who acts for another is {age} or older")
+        raise Invalid(Sentence("who acts for another is %(age)s or older", age=age))
 
 
 def _refuse_other_scopes(scope: Sequence[str] | None) -> None:
     if scope is not None and (not scope or set(scope) - proxy_scopes().keys()):
-        raise Invalid(f"the scope of a proxy is some of {', '.join(proxy_scopes())}")
+        raise Invalid(
+            Sentence("the scope of a proxy is some of %(known)s", known=", ".join(proxy_scopes()))
+        )
+
+
+def _rule_of(kind: str, evidence: str) -> ProxyKind:
+    rule = proxy_kinds().get(kind)
+    if rule is None:
+        raise Invalid(Sentence("the kinds of proxy are %(known)s", known=", ".join(proxy_kinds())))
+    if evidence not in rule.evidence:
+        raise Invalid(
+            Sentence(
+                "the evidence for this kind is one of %(known)s", known=", ".join(rule.evidence)
+            )
+        )
+    return rule
 
 
 class Proxies:
@@ -128,17 +143,18 @@ class Proxies:
         Raises Invalid for a kind, evidence or scope that is none, a missing birth date or a child
         that is too old; NotFound for an unknown person; Conflict when it is entered already.
         """
-        rule = proxy_kinds().get(kind)
-        if rule is None:
-            raise Invalid(f"the kinds of proxy are {', '.join(proxy_kinds())}")
-        if evidence not in rule.evidence:
-            raise Invalid(f"the evidence for this kind is one of {', '.join(rule.evidence)}")
+        rule = _rule_of(kind, evidence)
         _refuse_other_scopes(scope)
         if person == for_person:
             raise Invalid("nobody needs a proxy for themselves")
         latest = self._latest(rule, born, at)
         if latest <= at:
-            raise Invalid(f"the child is {rule.ends_at_age} or older: they decide for themselves")
+            raise Invalid(
+                Sentence(
+                    "the child is %(ends_at_age)s or older: they decide for themselves",
+                    ends_at_age=rule.ends_at_age,
+                )
+            )
         ends = min(until, latest)
         if ends <= at:
             raise Invalid("a proxy ends after it begins: give a later end, or none")

@@ -15,7 +15,7 @@ from uuid import uuid4
 import msgspec
 
 from quanmin.base import csv_line
-from quanmin.base.problems import Invalid, Issue
+from quanmin.base.problems import Invalid, Issue, Sentence
 from quanmin.trust.registers.credit_code import code_rule, judge_credit_code
 from quanmin.trust.registers.definitions import duties_known, institution_rule
 from quanmin.trust.registers.licensing import licence_rule
@@ -50,7 +50,13 @@ class Sheet:
         found = [name.strip() for name in reader.fieldnames or ()]
         if set(found) - set(columns) or set(needed) - set(found):
             known = ", ".join(columns)
-            raise Invalid(f"the first line names columns of {known}; needed: {', '.join(needed)}")
+            raise Invalid(
+                Sentence(
+                    "the first line names columns of %(known)s; needed: %(known_2)s",
+                    known=known,
+                    known_2=", ".join(needed),
+                )
+            )
         reader.fieldnames = found
         self.faults: list[Issue] = []
         self.lines: list[tuple[int, dict[str, str]]] = []
@@ -71,7 +77,9 @@ class Sheet:
     def tell(self, line: int, column: str, text: str) -> None:
         """Note a fault. What the file says is not repeated: it may name a person."""
         place = f"line {line}" + (f", {column}" if column else "")
-        self.faults.append(Issue("error", "value", f"{place} {text}"))
+        self.faults.append(
+            Issue("error", "value", Sentence("%(place)s %(text)s", place=place, text=text))
+        )
 
     def one_of(self, line: int, column: str, value: str, known: Iterable[str]) -> None:
         """Note a fault when there is a value and it is none of the known ones."""
@@ -99,7 +107,9 @@ class Sheet:
         """Raises Invalid with every fault that was noted, the first hundred by themselves."""
         if self.faults:
             raise Invalid(
-                f"{len(self.faults)} faults in the file; nothing was taken in",
+                Sentence(
+                    "%(count)s faults in the file; nothing was taken in", count=len(self.faults)
+                ),
                 issues=tuple(self.faults[:_FAULTS_MAX]),
             )
 

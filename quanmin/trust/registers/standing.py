@@ -15,7 +15,7 @@ import msgspec
 
 from quanmin.base.database import Reader
 from quanmin.base.once import once
-from quanmin.base.problems import Forbidden, Stopped
+from quanmin.base.problems import Forbidden, Sentence, Stopped
 from quanmin.base.sharing import Shared
 from quanmin.trust.actors import Actor, Place
 from quanmin.trust.registers.definitions import RoleRule, acting_states, roles
@@ -168,28 +168,34 @@ class Standing(msgspec.Struct, frozen=True):
         """Why an actor of this role may not act now, as a sentence; None when they may."""
         match self.obstacle(role, posts_required=posts_required):
             case "state", state:
-                return (
-                    f"the register says that your institution is {state} now: nobody acts for it;"
-                    " ask who keeps the register of institutions"
+                return Sentence(
+                    "the register says that your institution is %(state)s now: nobody acts for "
+                    "it; ask who keeps the register of institutions",
+                    state=state,
                 )
             case "abroad", _:
-                return (
+                return Sentence(
                     "you are outside the country, and no transfer to you that was approved is in"
                     " force: ask who keeps the processing register"
                 )
             case "admission", _:
-                return (
+                return Sentence(
                     "the party you ask for is not admitted to this node, or no longer: ask who"
                     " keeps the register of admissions"
                 )
             case "no-post", _:
-                return "you have no post in the register: ask who keeps the register of posts"
+                return Sentence(
+                    "you have no post in the register: ask who keeps the register of posts"
+                )
             case "post", _:
-                return "your post has ended or has not begun: ask who keeps the register of posts"
+                return Sentence(
+                    "your post has ended or has not begun: ask who keeps the register of posts"
+                )
             case "licence", needed:
-                return (
-                    f"no licence of yours is in force at this institution ({needed}): ask who keeps"
-                    " the register of practitioners"
+                return Sentence(
+                    "no licence of yours is in force at this institution (%(needed)s): ask who "
+                    "keeps the register of practitioners",
+                    needed=needed,
                 )
             case _:
                 return None
@@ -216,8 +222,14 @@ class Standing(msgspec.Struct, frozen=True):
         if act is not None:
             held = ", ".join(sorted(f"{k} ({s})" if s else k for k, s in self.licences))
             raise Forbidden(
-                f"you may not {act.en} ({type_}): it needs a licence of the kind"
-                f" {' or '.join(sorted(act.kinds))}; yours in force here: {held or 'none'}"
+                Sentence(
+                    "you may not %(act)s (%(type)s): it needs a licence of the kind %(known)s; "
+                    "yours in force here: %(held)s",
+                    act=act,
+                    type=type_,
+                    known=" or ".join(sorted(act.kinds)),
+                    held=held or Sentence("none"),
+                )
             )
 
 

@@ -19,7 +19,7 @@ import asyncpg
 import msgspec
 
 from quanmin.base.database import Connection, Database
-from quanmin.base.problems import Conflict, Invalid, NotFound
+from quanmin.base.problems import Conflict, Invalid, NotFound, Sentence
 from quanmin.trust.registers.entry import OPEN_END
 from quanmin.trust.registers.tenant_rule import tenant_rule
 
@@ -228,7 +228,11 @@ class Tenants(TenantRegister):
                 await _known(connection, tenant.parent)
             like = await connection.fetchval(_LIKE, division, tenant.since, tenant.until)
             if like is not None:
-                raise Conflict(f"tenant {like} has this division at that time: end it first")
+                raise Conflict(
+                    Sentence(
+                        "tenant %(like)s has this division at that time: end it first", like=like
+                    )
+                )
             made = await connection.fetchval(
                 _DECLARE,
                 *(tenant.code, tenant.name_zh, tenant.name_en, division, tenant.parent),
@@ -295,13 +299,19 @@ class Tenants(TenantRegister):
         unknown = sorted(set(purposes) - _purposes())
         years = tenant_rule().agreements.years_max
         if unknown or not purposes:
-            raise Invalid(f"purposes of use are: {', '.join(sorted(_purposes()))}")
+            raise Invalid(
+                Sentence("purposes of use are: %(known)s", known=", ".join(sorted(_purposes())))
+            )
         if not basis:
             raise Invalid("name the document that the agreement stands on")
         if giver == taker and giver is not None:
             raise Invalid("a tenant sees its own records without an agreement")
         if not since < until <= since + years * _YEAR:
-            raise Invalid(f"an agreement ends after it begins and within {years} years")
+            raise Invalid(
+                Sentence(
+                    "an agreement ends after it begins and within %(years)s years", years=years
+                )
+            )
         async with self._pool.acquire() as connection, connection.transaction():
             for code in (giver, taker):
                 if code is not None:

@@ -17,7 +17,7 @@ import msgspec
 
 from quanmin.base.database import Connection, Database
 from quanmin.base.epoch import Epoch
-from quanmin.base.problems import Conflict, Invalid, NotFound
+from quanmin.base.problems import Conflict, Invalid, NotFound, Sentence
 from quanmin.people.identity_number import of_today
 from quanmin.records.keying import Keying
 from quanmin.trust.actors import Actor
@@ -127,7 +127,11 @@ class Accounts:
                 keys,
             )
             if made is None:
-                raise Conflict(f"there is an account {code!r} already: choose another code")
+                raise Conflict(
+                    Sentence(
+                        "there is an account “%(code)s” already: choose another code", code=code
+                    )
+                )
             await self._add_actor(connection, code, actor, holder)
             return await self._invite(connection, code)
 
@@ -221,7 +225,12 @@ class Accounts:
                 account,
             )
             if row is None:
-                raise NotFound(f"there is no account {account!r}: `quanmin account list` shows all")
+                raise NotFound(
+                    Sentence(
+                        "there is no account “%(account)s”: `quanmin account list` shows all",
+                        account=account,
+                    )
+                )
             await self._add_actor(connection, account, actor, row["holder"])
 
     async def _add_actor(
@@ -246,7 +255,9 @@ class Accounts:
         except asyncpg.UniqueViolationError as error:
             if error.constraint_name == "actor_one_administrator":
                 raise Conflict(SEVERAL) from error
-            raise Conflict(f"there is an actor {actor.code!r} already: choose another") from error
+            raise Conflict(
+                Sentence("there is an actor “%(code)s” already: choose another", code=actor.code)
+            ) from error
         except asyncpg.CheckViolationError as error:
             raise Invalid(
                 "an administrator is a known person: give the number of an identity document"
@@ -411,7 +422,11 @@ class Accounts:
             code,
         )
         if found is None:
-            raise NotFound(f"there is no account {code!r}: `quanmin account list` shows all")
+            raise NotFound(
+                Sentence(
+                    "there is no account “%(code)s”: `quanmin account list` shows all", code=code
+                )
+            )
         await connection.execute("delete from trust.invitation where account = $1", code)
         await _end_sessions(connection, code, None)
 

@@ -18,12 +18,12 @@ from typing import Any, Final
 import msgspec
 
 from quanmin.base.database import Connection, Database
-from quanmin.base.problems import Conflict, Invalid
+from quanmin.base.problems import Conflict, Invalid, Sentence
 from quanmin.people.identity_number import judge
 from quanmin.records.keying import Keying
 from quanmin.trust.registers.definitions import Word
 
-SEVERAL: Final = (
+SEVERAL: Final = Sentence(
     "this person is an administrator of another kind already: system, security and audit are three"
     " persons (GB/T 22239-2019 8.1.5)"
 )
@@ -76,15 +76,19 @@ def refuse_misread(kind: str, number: str) -> None:
     """
     document = documents().get(kind)
     if document is None:
-        raise Invalid(f"the documents are {', '.join(documents())}")
+        raise Invalid(Sentence("the documents are %(known)s", known=", ".join(documents())))
     if document.form is None:
         is_right = judge(number, {}).allowed
     else:
         is_right = re.fullmatch(document.form, number) is not None
     if not is_right:
         raise Invalid(
-            f"this is no number of a document of the kind {kind}: look for a mistyped character, or"
-            f" name the kind that it is ({', '.join(documents())})"
+            Sentence(
+                "this is no number of a document of the kind %(kind)s: look for a mistyped "
+                "character, or name the kind that it is (%(known)s)",
+                kind=kind,
+                known=", ".join(documents()),
+            )
         )
 
 

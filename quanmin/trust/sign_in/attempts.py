@@ -21,7 +21,7 @@ from typing import Final, Literal
 
 import asyncpg
 
-from quanmin.base.problems import TooMany
+from quanmin.base.problems import Sentence, TooMany
 from quanmin.trust.sign_in.limits import SignInLimits
 
 Kind = Literal["account", "browser", "address", "factor", "crowd"]
@@ -74,7 +74,8 @@ class Attempts:
             )
             seconds = max(1, ((closed_until or now) - now) // _SECOND + 1)
             raise TooMany(
-                f"too many attempts have failed: wait {seconds} s", retry_after_seconds=seconds
+                Sentence("too many attempts have failed: wait %(seconds)s s", seconds=seconds),
+                retry_after_seconds=seconds,
             )
         return bool(failures >= most)
 
@@ -108,8 +109,11 @@ class Attempts:
             )
             seconds = max(1, ((until or now) + step - reach - now) // _SECOND + 1)
             raise TooMany(
-                f"too many attempts are failing from everywhere: wait {seconds} s, use a passkey, "
-                "or a browser in which you have signed in before",
+                Sentence(
+                    "too many attempts are failing from everywhere: wait %(seconds)s s, use a "
+                    "passkey, or a browser in which you have signed in before",
+                    seconds=seconds,
+                ),
                 retry_after_seconds=seconds,
             )
 

@@ -15,7 +15,7 @@ import asyncpg
 import msgspec
 
 from quanmin.base.epoch import Epoch
-from quanmin.base.problems import Conflict, Invalid, NotFound
+from quanmin.base.problems import Conflict, Invalid, NotFound, Sentence
 from quanmin.trust.scopes import Scopes, parse_scopes
 from quanmin.trust.sign_in.assertions import read_keys
 from quanmin.trust.sign_in.secrets import digest_of
@@ -121,7 +121,11 @@ class Clients:
             self._now(),
         )
         if made is None:
-            raise Conflict(f"there is a client {client.code!r} already: choose another code")
+            raise Conflict(
+                Sentence(
+                    "there is a client “%(code)s” already: choose another code", code=client.code
+                )
+            )
 
     async def retire(self, code: str) -> None:
         """The client and all that it holds stop working at once. Raises NotFound."""
@@ -130,7 +134,11 @@ class Clients:
                 "update trust.client set is_active = false where code = $1 returning code", code
             )
             if done is None:
-                raise NotFound(f"there is no client {code!r}: `quanmin client list` lists them")
+                raise NotFound(
+                    Sentence(
+                        "there is no client “%(code)s”: `quanmin client list` lists them", code=code
+                    )
+                )
             await connection.execute("delete from trust.token where client = $1", code)
             await connection.execute("delete from trust.code where client = $1", code)
         self._revoked.advance()
@@ -172,7 +180,7 @@ def check_client(client: Client) -> None:
         raise Invalid("a client's code has 1 to 64 letters, digits and - . _ ~")
     unknown = sorted(client.grants - set(GRANTS))
     if unknown or not client.grants:
-        raise Invalid(f"a client's grants are of {', '.join(GRANTS)}")
+        raise Invalid(Sentence("a client's grants are of %(known)s", known=", ".join(GRANTS)))
     scopes = parse_scopes(client.scopes)
     if CODE in client.grants and not client.redirects:
         raise Invalid("a client of people needs an address to send them back to (--redirect)")

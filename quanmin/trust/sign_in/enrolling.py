@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from quanmin.base.database import Connection
-from quanmin.base.problems import Forbidden, Invalid, Problem
+from quanmin.base.problems import Forbidden, Invalid, Problem, Sentence
 from quanmin.fhir.json import decode
 from quanmin.records.reading import read
 from quanmin.trust.desk import Desk
@@ -174,7 +174,7 @@ def _evidence(code: str) -> Evidence:
         if one.code == code:
             return one
     known = ", ".join(one.code for one in real_name().counter.evidence)
-    raise Invalid(f"the document is one of {known}")
+    raise Invalid(Sentence("the document is one of %(known)s", known=known))
 
 
 def is_shown(patient: dict[str, Any], system: str, number: str) -> bool:

@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 import asyncpg
 import msgspec
 
-from quanmin.base.problems import Conflict, NotFound, TokenRefused, Unauthenticated
+from quanmin.base.problems import Conflict, NotFound, Sentence, TokenRefused, Unauthenticated
 from quanmin.trust.sign_in.accounts import Accounts
 from quanmin.trust.sign_in.external_settings import ExternalSettings
 from quanmin.trust.sign_in.foreign_tokens import (
@@ -217,7 +217,12 @@ class External:
                 account,
             )
             if known is None:
-                raise NotFound(f"there is no account {account!r}: `quanmin account list` shows all")
+                raise NotFound(
+                    Sentence(
+                        "there is no account “%(account)s”: `quanmin account list` shows all",
+                        account=account,
+                    )
+                )
             made = await connection.fetchval(
                 "insert into trust.external_link (issuer, subject, account, made_at)"
                 " values ($1, $2, $3, $4) on conflict do nothing returning account",
@@ -247,7 +252,11 @@ class External:
             )
         self._ended()
         if done is None:
-            raise NotFound(f"the account {account!r} has no subject of the other issuer")
+            raise NotFound(
+                Sentence(
+                    "the account “%(account)s” has no subject of the other issuer", account=account
+                )
+            )
 
     async def _account_of(self, claims: Mapping[str, Any]) -> str:
         subject = str(claims["sub"])

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from quanmin.base.database import Connection, Lent
-from quanmin.base.problems import Forbidden, Invalid, NotFound, Problem
+from quanmin.base.problems import Forbidden, Invalid, NotFound, Problem, Sentence
 from quanmin.fhir.json import decode
 from quanmin.records.model import Stored
 from quanmin.records.reading import read
@@ -88,8 +88,8 @@ class GuardianDesk(EnrolmentDesk):
                 for id_ in (wished.patient, wished.for_patient)
             ]
             bodies = [decode(one.body or b"{}") for one in found]
-            _refuse_unshown(bodies[0], wished.number, "who acts")
-            _refuse_unshown(bodies[1], wished.for_number, "the one acted for")
+            _refuse_unshown(bodies[0], wished.number, Sentence("who acts"))
+            _refuse_unshown(bodies[1], wished.for_number, Sentence("the one acted for"))
             if await self._is_own(connection, accounts.holder_of(wished.number)):
                 raise Forbidden("nobody lets themselves act for others: ask a colleague")
             person, other = [await self._person(connection, one) for one in found]
@@ -154,12 +154,15 @@ class GuardianDesk(EnrolmentDesk):
         return person
 
 
-def _refuse_unshown(patient: dict[str, Any], number: str, who: str) -> None:
+def _refuse_unshown(patient: dict[str, Any], number: str, who: Sentence) -> None:
     systems = {one.system for one in real_name().counter.evidence}
     if not any(is_shown(patient, system, number) for system in systems):
         raise Invalid(
-            f"the number of {who} is not that of the registration: compare both, and correct the"
-            " registration first where it is wrong"
+            Sentence(
+                "the number of %(who)s is not that of the registration: compare both, and correct "
+                "the registration first where it is wrong",
+                who=who,
+            )
         )
 
 

@@ -27,7 +27,7 @@ from webauthn.helpers.structs import (
     UserVerificationRequirement,
 )
 
-from quanmin.base.problems import Conflict, Invalid, Unauthenticated
+from quanmin.base.problems import Conflict, Invalid, Sentence, Unauthenticated
 
 CHALLENGE_SECONDS: Final = 300
 _SECOND: Final = 1_000_000
@@ -198,7 +198,7 @@ class _Named(msgspec.Struct):
     id: str
 
 
-_REFUSED: Final = "this passkey is not known here, or its answer is not right: try again"
+_REFUSED: Final = Sentence("this passkey is not known here, or its answer is not right: try again")
 
 
 def _bounded(answer: str) -> str:

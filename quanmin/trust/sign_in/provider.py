@@ -14,7 +14,7 @@ from urllib.parse import quote_plus
 import msgspec
 
 from quanmin.base.fetching import FetchPlaces
-from quanmin.base.problems import Problem, Unauthenticated
+from quanmin.base.problems import Problem, Sentence, Unauthenticated
 from quanmin.trust.sign_in.external_settings import ExternalSettings
 from quanmin.trust.sign_in.foreign_tokens import ForeignKey, read_foreign_keys
 
@@ -127,7 +127,9 @@ class Provider:
         except Unauthenticated:
             raise
         except Problem as problem:
-            raise Unauthenticated(f"an endpoint of the other issuer: {problem.text}") from problem
+            raise Unauthenticated(
+                Sentence("an endpoint of the other issuer: %(text)s", text=problem.text)
+            ) from problem
         return metadata
 
     async def _fetch_keys(self) -> tuple[ForeignKey, ...]:
@@ -169,9 +171,13 @@ class Provider:
                 certificates=settings.certificates,
             )
         except Problem as problem:
-            raise Unauthenticated(f"the other issuer: {problem.text}") from problem
+            raise Unauthenticated(
+                Sentence("the other issuer: %(text)s", text=problem.text)
+            ) from problem
         if answer.status != 200:
-            raise Unauthenticated(f"the other issuer answers {answer.status}")
+            raise Unauthenticated(
+                Sentence("the other issuer answers %(status)s", status=answer.status)
+            )
         return answer.body
 
 

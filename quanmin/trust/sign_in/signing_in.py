@@ -15,7 +15,7 @@ import msgspec
 from quanmin.base.epoch import Epoch
 from quanmin.base.keys import KeyPort
 from quanmin.base.node_keys import node_keys
-from quanmin.base.problems import Forbidden, TooMany, Unauthenticated
+from quanmin.base.problems import Forbidden, Sentence, TooMany, Unauthenticated
 from quanmin.records.keying import INDEX, Keying
 from quanmin.trust.actors import Actor, Actors
 from quanmin.trust.log import Access, AccessLog
@@ -54,7 +54,7 @@ Action = Literal[
 SIGN_IN: Final = "sign in"
 """What the key of keyed hashes is derived for."""
 _PURPOSE: Final = "HSYSADMIN"
-_REFUSED: Final = "the name or what was to prove it is wrong"
+_REFUSED: Final = Sentence("the name or what was to prove it is wrong")
 _NAME_LENGTH_MAX: Final = 63
 
 

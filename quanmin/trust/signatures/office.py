@@ -17,7 +17,7 @@ from msgspec import Meta
 
 from quanmin.base.authorities import Authorities, read_folder
 from quanmin.base.certificates import Certificate
-from quanmin.base.problems import Gone, Invalid, NotFound, Overloaded, Unusable
+from quanmin.base.problems import Gone, Invalid, NotFound, Overloaded, Sentence, Unusable
 from quanmin.base.stamping import StampServer
 from quanmin.base.timestamps import StampUnreadable, read_stamp
 from quanmin.fhir.json import decode
@@ -197,8 +197,11 @@ class Office:
             # What nobody here believes would be found out when it is too late for another.
             reasons = ", ".join(sorted({each.reason for each in refusals})) or "another node's own"
             raise Overloaded(
-                "the stamp of the authority of `signatures.stamper_url` is not believed here"
-                f" ({reasons}): lay the certificate of its authority into `signatures.folder`",
+                Sentence(
+                    "the stamp of the authority of `signatures.stamper_url` is not believed here "
+                    "(%(reasons)s): lay the certificate of its authority into `signatures.folder`",
+                    reasons=reasons,
+                ),
                 retry_after_seconds=_RETRY_SECONDS,
             )
         return stamp.token

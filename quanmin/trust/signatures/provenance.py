@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from quanmin.base.problems import Invalid
+from quanmin.base.problems import Invalid, Sentence
 from quanmin.fhir.json import decode
 
 JOSE: Final = "application/jose"
@@ -84,8 +84,12 @@ def read(body: bytes) -> Signed:
     targets = _listed(resource, "target")
     if len(documents) != 1 or len(stamps) > 1 or len(targets) != 1:
         raise Invalid(
-            f"a Provenance is verified that has one target, one signature of {JOSE} and at most one"
-            f" time stamp ({STAMP})"
+            Sentence(
+                "a Provenance is verified that has one target, one signature of %(jose)s and at "
+                "most one time stamp (%(stamp)s)",
+                jose=JOSE,
+                stamp=STAMP,
+            )
         )
     who = documents[0].get("who")
     return Signed(

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import msgspec
 
-from quanmin.base.problems import Invalid
+from quanmin.base.problems import Invalid, Sentence
 from quanmin.fhir.json import Json
 from quanmin.fhir.path import Node, Path, PathProblem, compile_path
 from quanmin.workflow.forms.compiling import expression_of
@@ -80,7 +80,7 @@ class _Writer:
         """What is wrong with the template, named by its type and id."""
         resource = self._template.resource
         name = f"{resource.get('resourceType')} {resource.get('id', '')}".strip()
-        return Invalid(f"the template {name} of the form {text}")
+        return Invalid(Sentence("the template %(name)s of the form %(text)s", name=name, text=text))
 
     def text(self, path: Path | None, node: Node) -> str:
         """What an expression of the request gives; "" for nothing."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from quanmin.base.problems import Invalid
+from quanmin.base.problems import Invalid, Sentence
 from quanmin.fhir.json import Json
 from quanmin.fhir.path import Node, Path, PathProblem, root
 from quanmin.fhir.path.amounts import Amount
@@ -115,7 +115,11 @@ class Filling:
             )
         except PathProblem as problem:
             where = place.item.link_id if place else "the form"
-            raise Invalid(f"an expression of {where} fails: {problem.text}") from None
+            raise Invalid(
+                Sentence(
+                    "an expression of %(where)s fails: %(text)s", where=where, text=problem.text
+                )
+            ) from None
         return [plain(one) for one in found if one.value is not None]
 
     def seen(self) -> Seen:
@@ -190,7 +194,11 @@ class Seen:
             try:
                 known[one.name] = one.path.evaluate(self.node_of(place), environment=environment)
             except PathProblem as problem:
-                text = f"the variable {one.name} of the form fails: {problem.text}"
+                text = Sentence(
+                    "the variable %(name)s of the form fails: %(text)s",
+                    name=one.name,
+                    text=problem.text,
+                )
                 raise Invalid(text) from None
         return known
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from quanmin.base.problems import Invalid
+from quanmin.base.problems import Invalid, Sentence
 from quanmin.fhir.json import Json
 from quanmin.fhir.path import PathProblem
 from quanmin.workflow.forms.filling import (
@@ -29,7 +29,9 @@ def questions(form: Form, around: Around) -> Mapping[str, str]:
     """
     missing = form.launched.keys() - around.variables.keys()
     if missing:
-        raise Invalid(f"this form is opened with {', '.join(sorted(missing))}")
+        raise Invalid(
+            Sentence("this form is opened with %(known)s", known=", ".join(sorted(missing)))
+        )
     found: dict[str, str] = {}
     environment = around.environment({})
     for question in form.questions:
@@ -41,7 +43,11 @@ def questions(form: Form, around: Around) -> Mapping[str, str]:
             try:
                 values = part.values({}, environment=environment)
             except PathProblem as problem:
-                message = f"the query {question.name} of the form fails: {problem.text}"
+                message = Sentence(
+                    "the query %(name)s of the form fails: %(text)s",
+                    name=question.name,
+                    text=problem.text,
+                )
                 raise Invalid(message) from None
             if not values:
                 break

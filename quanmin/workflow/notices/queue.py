@@ -10,7 +10,7 @@ from typing import Final, Literal
 import msgspec
 
 from quanmin.base.database import Database
-from quanmin.base.problems import Conflict, Forbidden, NotFound
+from quanmin.base.problems import Conflict, Forbidden, NotFound, Sentence
 from quanmin.trust.desk import Desk
 from quanmin.trust.notices import Channel
 from quanmin.trust.notices.kinds import keepers
@@ -62,8 +62,14 @@ async def resend(database: Database, number: int, now: int) -> None:
         return
     state = await database.fetchval("select state from trust.message where message = $1", number)
     if state is None:
-        raise NotFound(f"there is no message {number}")
-    raise Conflict(f"message {number} is {state}: only a refused one can be sent again")
+        raise NotFound(Sentence("there is no message %(number)s", number=number))
+    raise Conflict(
+        Sentence(
+            "message %(number)s is %(state)s: only a refused one can be sent again",
+            number=number,
+            state=state,
+        )
+    )
 
 
 class Messages(Desk):

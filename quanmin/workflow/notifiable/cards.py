@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import msgspec
 
-from quanmin.base.problems import Invalid
+from quanmin.base.problems import Invalid, Sentence
 from quanmin.fhir.json import Json
 from quanmin.trust.case_counts import Codes, Told
 from quanmin.workflow.forms import Option, Words
@@ -306,7 +306,7 @@ def _answer_of(name: str, text: str) -> Json | None:
         return {"valueCoding": {"system": _CLASS, "code": text}}
     if name == "subtype" and not text:
         return None
-    raise Invalid(f"{name} of a card is not revised like this")
+    raise Invalid(Sentence("%(name)s of a card is not revised like this", name=name))
 
 
 def _told(item: Json) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
-from quanmin.base.problems import Invalid, Issue
+from quanmin.base.problems import Invalid, Issue, Sentence
 from quanmin.fhir.dates import interval
 from quanmin.fhir.json import Json
 from quanmin.fhir.path import Environment, Path, PathProblem, compile_path
@@ -78,7 +78,7 @@ def compile_facts(table: Mapping[str, Any]) -> FactTable:
     Raises Invalid with an issue for each fault, a path that no resource of its type has among them.
     """
     rows: list[Row] = []
-    text = f"a table has rows of {', '.join(_KINDS)}"
+    text = Sentence("a table has rows of %(known)s", known=", ".join(_KINDS))
     strange = sorted(table.keys() - _HEADER - set(_KINDS))
     issues = [Issue("error", "invalid", text, key) for key in strange]
     for kind in _KINDS:

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from quanmin.base.decision import Decision
-from quanmin.base.problems import Issue, Unusable
+from quanmin.base.problems import Issue, Sentence, Unusable
 from quanmin.fhir.table import load_table
 from quanmin.trust.registers.definitions import duties_known
 from quanmin.workflow.states.model import (
@@ -53,7 +53,10 @@ def load_workflow(
     if loading.faults:
         where = f"{folder.name}/{FILE}"
         text = "\n".join([f"{where} has {len(loading.faults)} faults:", *loading.faults])
-        issues = tuple(Issue("error", "invalid", f"{where}: {one}") for one in loading.faults)
+        issues = tuple(
+            Issue("error", "invalid", Sentence("%(where)s: %(one)s", where=where, one=one))
+            for one in loading.faults
+        )
         raise Unusable(text, issues=issues)
     return workflow
 

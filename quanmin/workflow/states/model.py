@@ -258,12 +258,16 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
 
     def told(self, reason: str, language: str) -> str:
         """The words of a reason of a decision; the code where it has none."""
+        return self.words_of(reason).told(language)
+
+    def words_of(self, reason: str) -> Words:
+        """The same in both languages."""
         general = reason.partition(":")[0] + ":"
         for words in (self.reasons, workflow_rule().words):
             found = words.get(reason) or words.get(general)
             if found is not None:
-                return found.told(language)
-        return reason
+                return found
+        return Words(code=reason, zh=reason, en=reason)
 
 
 class WorkflowRule(msgspec.Struct, frozen=True):

@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from quanmin.base.decision import Decision
-from quanmin.base.problems import Conflict, Forbidden, Invalid, Issue, Problem
+from quanmin.base.problems import Conflict, Forbidden, Invalid, Issue, Problem, Sentence
 from quanmin.fhir.dates import interval
 from quanmin.fhir.json import Json
 from quanmin.trust import Actor
@@ -110,9 +110,11 @@ def read_case(workflow: Workflow, task: Json, zone: tzinfo) -> Case:
     period = (task.get("restriction") or {}).get("period") or {}
     since, due_at = _moment(period.get("start"), zone), _moment(period.get("end"), zone)
     if _code(task.get("code"), workflow.head.url) != workflow.name:
-        raise Invalid(f"this Task is no case of the workflow {workflow.name}")
+        raise Invalid(Sentence("this Task is no case of the workflow %(name)s", name=workflow.name))
     if state not in workflow.states:
-        raise Invalid(f"the businessStatus of this Task is no state of {workflow.name}")
+        raise Invalid(
+            Sentence("the businessStatus of this Task is no state of %(name)s", name=workflow.name)
+        )
     if begun is None or since is None:
         raise Invalid("give the Task executionPeriod.start and restriction.period.start")
     history = tuple(_history(workflow, task, zone))
@@ -258,9 +260,7 @@ def take(
     Invalid when its rule or what it records is against it, each with an issue for every reason;
     Invalid too for a step that does not exist.
     """
-    step = workflow.steps.get(code)
-    if step is None:
-        raise Invalid(f"the workflow {workflow.name} has no step of this name")
+    step = _step_of(workflow, code)
     _refuse_unknown(workflow, head or {}, clocks or {})
     reasons = (*decide(workflow, step, case, asking).reasons, *_unrecorded(step, recorded, words))
     if reasons:
@@ -299,23 +299,45 @@ def take(
     return Taken(task, (*(_labelled(workflow, one) for one in recorded), _entry(task)), notices)
 
 
+def _step_of(workflow: Workflow, code: str) -> Step:
+    step = workflow.steps.get(code)
+    if step is None:
+        raise Invalid(
+            Sentence("the workflow %(name)s has no step of this name", name=workflow.name)
+        )
+    return step
+
+
 def _refuse_unknown(
     workflow: Workflow, head: Mapping[str, Json], clocks: Mapping[str, datetime]
 ) -> None:
     foreign = sorted(head.keys() - _MAY_SET)
     if foreign:
-        raise Invalid(f"{', '.join(foreign)} of a Task is the workflow's to say")
+        raise Invalid(
+            Sentence("%(known)s of a Task is the workflow's to say", known=", ".join(foreign))
+        )
     unknown = sorted(clocks.keys() - workflow.clocks.keys())
     if unknown:
-        raise Invalid(f"the workflow {workflow.name} has no clock {', '.join(unknown)}")
+        raise Invalid(
+            Sentence(
+                "the workflow %(name)s has no clock %(known)s",
+                name=workflow.name,
+                known=", ".join(unknown),
+            )
+        )
 
 
 def _refusal(workflow: Workflow, step: Step, reasons: Sequence[str]) -> Problem:
     issues = tuple(
-        Issue("error", "business-rule", f"{workflow.told(one, 'en')} ({one})") for one in reasons
+        Issue(
+            "error",
+            "business-rule",
+            Sentence("%(told)s (%(one)s)", told=workflow.words_of(one), one=one),
+        )
+        for one in reasons
     )
     kinds = {reason.partition(":")[0] for reason in reasons}
-    text = f"the step {step.code} cannot be taken"
+    text = Sentence("the step %(code)s cannot be taken", code=step.code)
     if kinds & {"role", "duty", "took", "by-timer"}:
         return Forbidden(text, issues=issues)
     return Conflict(text, issues=issues) if "state" in kinds else Invalid(text, issues=issues)
@@ -441,7 +463,9 @@ def fire(workflow: Workflow, case: Case, code: str, moment: datetime, zone: tzin
     out, so that none goes out twice. Raises Conflict when it is not due in this version.
     """
     if code not in {one.timer.code for one in due(workflow, case, moment, zone)}:
-        raise Conflict(f"the timer {code} is not due in this version of the Task")
+        raise Conflict(
+            Sentence("the timer %(code)s is not due in this version of the Task", code=code)
+        )
     timer, task = workflow.timers[code], dict(case.task)
     author = {"identifier": {"value": _NODE}, "display": _NODE}
     now = _instant(moment, zone)

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from quanmin.base.problems import Conflict, Invalid
+from quanmin.base.problems import Conflict, Invalid, Sentence
 from quanmin.fhir.json import Json
 from quanmin.workflow.states import Words
 from quanmin.workflow.stock.products import PRODUCT_SYSTEM, definition, products
@@ -131,15 +131,33 @@ def moved(
     """
     movement = movements().get(kind)
     if movement is None:
-        raise Invalid(f"there is no movement {kind}: choose one of {', '.join(movements())}")
+        raise Invalid(
+            Sentence(
+                "there is no movement %(kind)s: choose one of %(known)s",
+                kind=kind,
+                known=", ".join(movements()),
+            )
+        )
     if movement.needs_words and not words.strip():
         raise Invalid("say why: this movement is not entered without a reason")
     least = 0 if movement.sign == 0 or movement.is_empty else 1
     if not least <= count <= QUANTITY_MAX:
-        raise Invalid(f"give a number from {least} to {QUANTITY_MAX}")
+        raise Invalid(
+            Sentence(
+                "give a number from %(least)s to %(quantity_max)s",
+                least=least,
+                quantity_max=QUANTITY_MAX,
+            )
+        )
     left = count if movement.sign == 0 else lot.on_hand + movement.sign * count
     if left < 0:
-        raise Conflict(f"there are {lot.on_hand} on hand: {count} cannot be taken")
+        raise Conflict(
+            Sentence(
+                "there are %(on_hand)s on hand: %(count)s cannot be taken",
+                on_hand=lot.on_hand,
+                count=count,
+            )
+        )
     at = moment.isoformat(timespec="seconds")
     said: dict[str, Any] = {"coding": [{"system": _KINDS, "code": kind, "display": movement.zh}]}
     said |= {"text": words} if words else {}

@@ -103,7 +103,7 @@ def test_one_person_is_no_two_administrators(fresh: RunningNode) -> None:
         (("add", "x", "--role", "king"), "There is no role 'king'"),
         (("add", "x", "--role", "institution"), "--institution"),
         (("add", "X Y", "--role", "resident"), "the code of an account"),
-        (("lock", "nobody"), "no account 'nobody'"),
+        (("lock", "nobody"), "no account “nobody”"),
         (("code", "nobody"), "Only accounts of a demonstration"),
     ],
 )

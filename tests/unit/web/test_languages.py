@@ -8,7 +8,9 @@ from types import ModuleType
 
 import pytest
 
+from quanmin.base.problems import Sentence
 from quanmin.web.languages import KIT, KIT_FOLDER, Words, catalogue_path, read_catalogue
+from quanmin.web.text import Text
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -48,6 +50,29 @@ def test_no_message_holds_a_bare_percent_sign(tool: ModuleType) -> None:
             asked = message.id if isinstance(message.id, tuple) else (message.id,)
             for text in (*told, *asked):
                 assert "%" not in re.sub(r"%\(\w+\)s", "", str(text)), text
+
+
+def test_a_translation_puts_in_no_value_that_the_message_has_not(tool: ModuleType) -> None:
+    # It would fail where it is said, and with it the page that tells what went wrong.
+    for folder in folders(tool):
+        for message in read_catalogue(folder, "zh"):
+            said = message.string if isinstance(message.string, tuple) else (message.string,)
+            has = set(re.findall(r"%\((\w+)\)", str(message.id)))
+            put = set(re.findall(r"%\((\w+)\)", "".join(map(str, said))))
+            assert put <= has, message.id
+
+
+def test_a_sentence_is_said_by_its_template_and_each_value_in_the_language(tmp_path: Path) -> None:
+    given = (
+        "it is %(state)s: %(why)s = 目前为%(state)s：%(why)s",
+        "write %(least)s to %(most)s letters = 请写 %(least)s 至 %(most)s 个字",
+    )
+    words = Words({KIT: laid(tmp_path, *given)})
+    why = Sentence("write %(least)s to %(most)s letters", least=4, most=2000)
+    whole = Sentence("it is %(state)s: %(why)s", state=Text(zh="已关闭", en="closed"), why=why)
+    assert whole == "it is closed: write 4 to 2000 letters"
+    assert words.say(whole, "zh") == "目前为已关闭：请写 4 至 2000 个字"
+    assert words.say(whole, "en") == str(whole)
 
 
 def test_both_languages_are_served(tool: ModuleType) -> None:
