@@ -19,7 +19,6 @@ def acting(chromium: Browser, served: Any, actor: str, lang: str) -> Iterator[Pa
     """A page in a browser in which an actor has entered."""
     context = chromium.new_context(
         viewport={"width": 1280, "height": 800},
-        bypass_csp=True,
         extra_http_headers={"Accept-Language": lang},
     )
     try:

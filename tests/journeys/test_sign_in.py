@@ -9,17 +9,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 from clinic import Clinic
 from entrance import PASSWORD
 from playwright.sync_api import Browser, CDPSession, Page, expect
-from pressing import press
-from stores import START
 
 from quanmin.trust import Actor
-from quanmin.trust.registers import Proxies
 from quanmin.trust.sign_in import present_code
 
 pytestmark = pytest.mark.browser
@@ -162,117 +158,3 @@ def test_an_answer_of_a_passkey_is_taken_once(chromium: Browser, served: Any) ->
         assert answer.status == 401
         page.goto(f"{served.address}/account")
         assert page.url.endswith("/sign-in")
-
-
-def pages(page: Page, served: Any) -> Iterator[str]:
-    """Bring the page to each page of signing in, and say which it is."""
-    yield "sign in"
-    answered(page, "nobody-at-all", "wrong")
-    yield "refused"
-    page.goto(f"{served.address}/invitation")
-    page.fill("#code", "ABCDE-ABCDE-ABCDE-ABCDE")
-    page.fill("#password", "short")
-    page.fill("#again", "short")
-    with page.expect_navigation():
-        page.click("main button")
-    yield "invitation"
-    page.goto(f"{served.address}/sign-in")
-    answered(page, "centre")
-    yield "factor"
-    page.context.add_cookies([served.cookie("centre")])
-    for path in ("", "/again", "/password", "/factors", "/recovery-codes"):
-        page.goto(f"{served.address}/account{path}")
-        yield f"account{path}"
-    page.goto(f"{served.address}/post")
-    yield "post"
-    yield from pages_of_residents(page, served)
-
-
-def pages_of_residents(page: Page, served: Any) -> Iterator[str]:
-    """Those on which a resident acts for another, and the counter at which they are enrolled."""
-    cookie = served.ask(enrolling)
-    page.context.add_cookies([served.cookie("resident") | {"value": cookie}])
-    page.goto(f"{served.address}/account/factors")
-    expect(page.locator("main .note")).to_be_visible()
-    yield "first factor"
-    proxy = served.ask(entrusted)
-    page.context.add_cookies([served.cookie("resident")])
-    page.goto(f"{served.address}/acting-for")
-    press(page, f"button[name=whom][value='{proxy}']")
-    yield "ward"
-    page.goto(f"{served.address}/acting-for")
-    yield "acting for"
-    page.context.add_cookies([served.cookie("hospital-a")])
-    page.goto(f"{served.address}/enrolment")
-    page.fill("#term", "欧阳")
-    press(page, "main form button")
-    yield "enrolment"
-    press(page, "main [role=status] button")
-    page.select_option("#evidence", index=1)
-    page.fill("#number", "1")
-    press(page, "main form button")
-    yield "document"
-
-
-async def enrolling(clinic: Clinic) -> str:
-    """The cookie of a resident who has a password and no second factor yet."""
-    entrance = clinic.sign_in
-    if await entrance.accounts.find("fresh") is None:
-        actor = Actor("fresh", "resident", "赵敏", "")
-        await entrance.accounts.accept(await entrance.accounts.add("fresh", actor), PASSWORD)
-    return await entrance.sessions.begin("fresh", "enrolling", ("pwd",))
-
-
-async def entrusted(clinic: Clinic) -> int:
-    """The proxy by which the resident of the clinic acts for its first other person."""
-    found: int | None = await clinic.pool.fetchval("select proxy from trust.proxy limit 1")
-    if found is not None:
-        return found
-    persons: list[int] = []
-    for name in ("hospital-a man", "hospital-a crowd"):
-        rid = clinic.guard.store.context.rid_of("Patient", clinic.ids[name])
-        query = "select person from people.link where patient = $1"
-        persons.append(await clinic.pool.fetchval(query, rid))
-    proxies = Proxies(clinic.pool, ZoneInfo("Asia/Shanghai"))
-    more: dict[str, Any] = {"kind": "guardian_of_adult", "evidence": "guardianship-agreement"}
-    entered = await proxies.enter(*persons, **more, born=None, at=START - 1, by="test")
-    return entered.proxy
-
-
-@pytest.mark.parametrize("large", [0, 1])
-@pytest.mark.parametrize("lang", ["zh", "en"])
-def test_no_page_of_signing_in_scrolls_sideways(
-    chromium: Browser, served: Any, lang: str, large: int
-) -> None:
-    with visited(chromium, served, lang=lang, large=large) as page:
-        wide = {}
-        for name in pages(page, served):
-            for width in (320, 1280):
-                page.set_viewport_size({"width": width, "height": 800})
-                needed = page.evaluate("document.documentElement.scrollWidth")
-                if needed > width:
-                    wide[name, width] = needed
-        assert wide == {}
-
-
-@pytest.mark.parametrize(
-    "setting", [{"lang": "zh", "width": 1280}, {"lang": "en", "width": 360, "large": 1}]
-)
-def test_an_accessibility_checker_finds_nothing_on_the_way_in(
-    chromium: Browser, served: Any, axe: str, setting: dict[str, Any]
-) -> None:
-    with visited(chromium, served, bypass_csp=True, **setting) as page:
-        faults = []
-        for name in pages(page, served):
-            page.evaluate(axe)
-            found = page.evaluate(
-                "axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa',"
-                " 'best-practice']})"
-            )
-            assert len(found["passes"]) > 5
-            faults += [
-                f"{name}: {one['id']}: {node['target']} {node['failureSummary']}"
-                for one in found["violations"]
-                for node in one["nodes"]
-            ]
-        assert not faults, "\n".join(faults)

@@ -22,10 +22,11 @@ _TELEPHONE, _TABLET = 640, 768
 # A4 upright between margins of a centimetre, in pixels of CSS.
 _PAPER: Final = {"width": 718, "height": 1047}
 _HERE: Final = Path(__file__).parent
-_BAR, _FOCUS, _TOUCH, _PRINT = (
+_BAR, _FOCUS, _TOUCH, _PRINT, _WRONG, _REFUSED = (
     (_HERE / f"{name}.js").read_text(encoding="utf-8")
-    for name in ("bar", "focus", "touch", "print")
+    for name in ("bar", "focus", "touch", "print", "wrong", "refused")
 )
+_TAB: Final = {"key": "Tab", "code": "Tab", "windowsVirtualKeyCode": 9}
 _RULES: Final = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 _OPEN: Final = (
     'document.querySelectorAll("details:not([open])").forEach(one => { one.open = true; })'
@@ -66,21 +67,36 @@ class Judge:
         self, address: str, looks: Sequence[Look], held: set[Any], *, is_brief: bool = False
     ) -> Iterator[tuple[Look, list[str]]]:
         """What is wrong with the page at this address in each of these looks, which differ by
-        width alone. What the accessibility checker and the keyboard have found nothing wrong with
-        is in `held`: they are not asked again of the same document, as large and as wide. Nor where
-        the style lays a page out as for a look before: telephones differ in width alone, and the
-        tab key meets a folded menu up to a small tablet. If brief, nothing is touched nor printed.
+        width alone, and then with what a form of it answers that is sent with nothing in what it
+        wants. What the accessibility checker and the keyboard have found nothing wrong with is in
+        `held`: they are not asked again of the same document, as large and as wide. Nor where the
+        style lays a page out as for a look before: telephones differ in width alone, and the tab
+        key meets a folded menu up to a small tablet. If brief, nothing is touched nor printed, and
+        where a form is refused, they are asked of that alone: all of the page is there as well.
         """
         mark = "&" if "?" in address else "?"
         query = "&".join(f"{name}={value}" for name, value in self._look.query.items())
+        self._widen(looks[0])
         once = [*self.open(address + mark + query)]
         if self._look.has_script and not is_brief:
             once += self.when_touched()
             self.open(address + mark + query)
         once += [] if is_brief else self.when_printed()
+        wants = self._run(f"({_WRONG})(false)")
+        if wants and is_brief:
+            once += self._seen(looks[0])
+        else:
+            yield from self._views(looks, held, once)
+            once = []
+        if wants:
+            yield from self._views(looks, held, once + self.when_refused())
+
+    def _views(
+        self, looks: Sequence[Look], held: set[Any], once: list[str]
+    ) -> Iterator[tuple[Look, list[str]]]:
         laid_out: set[tuple[str, ...]] = set()
         for look in looks:
-            self.page.set_viewport_size({"width": look.width, "height": _HEIGHT})
+            self._widen(look)
             found = [*once, *self._seen(look), *self._asked_of(look, laid_out, held)]
             yield look, [*found, *self._said]
             once, self._said = [], []
@@ -89,9 +105,9 @@ class Judge:
         """Go there; what is wrong with the way there."""
         self._said, self._bytes = [], 0
         # The page's own scripts stay off; ours, once it is there, need them on.
-        self._cdp.send("Emulation.setScriptExecutionDisabled", {"value": not self._look.has_script})
+        self._let_scripts(are_run=self._look.has_script)
         answer = self.page.goto(address, wait_until="load")
-        self._cdp.send("Emulation.setScriptExecutionDisabled", {"value": False})
+        self._let_scripts(are_run=True)
         faults = []
         if answer is None or answer.status != 200:
             faults.append(f"it answers {answer.status if answer else 'nothing'}")
@@ -141,21 +157,35 @@ class Judge:
     def by_keyboard(self) -> Iterator[str]:
         """What cannot be reached by the tab key, or be seen to be."""
         expected = min(int(self._run(_TABBED)), TABS_MAX)
-        self._run("document.activeElement?.blur(); scrollTo(0, 0); delete window.quanminFocus")
-        reached, left = 0, 3 * expected + 5
-        while reached < expected and (left := left - 1):
-            self.page.keyboard.press("Tab")
-            found = self._run(f"({_FOCUS})()")
-            if found is None or (found["again"] and not found["same"]):
+        self._run(f"({_FOCUS})()")
+        found: list[dict[str, Any]] = []
+        pressed, ends = 0, 3 * expected + 5  # the parts of a date are stops of their own
+        while len(found) < expected and pressed < ends:
+            for _ in range(max(expected - len(found), 1)):
+                self._cdp.send("Input.dispatchKeyEvent", {"type": "rawKeyDown", **_TAB})
+                pressed += 1
+            told = self._run("window.quanminFocus.stops()")
+            found = told["stops"]
+            if told["isRound"]:
                 break
-            if found["same"]:
-                continue
-            reached += 1
-            if reached == 1 and not found["isSkip"]:
-                yield f"the first stop is {found['name']} and not the link to the content"
-            yield from _faults_of_focus(found)
-        if reached < expected:
-            yield f"the tab key reaches {reached} of {expected}"
+        if found and not found[0]["isSkip"]:
+            yield f"the first stop is {found[0]['name']} and not the link to the content"
+        for stop in found[:expected]:
+            yield from _faults_of_focus(stop)
+        if len(found) < expected:
+            yield f"the tab key reaches {len(found)} of {expected}"
+
+    def when_refused(self) -> list[str]:
+        """What is wrong with what a form answers that is sent with nothing in what it wants."""
+        with self.page.expect_navigation(wait_until="load") as gone:
+            self._run(f"({_WRONG})(true)")
+            self._let_scripts(are_run=self._look.has_script)
+        self._let_scripts(are_run=True)
+        status = gone.value.status
+        self._said = [one for one in self._said if f"status of {status} " not in one]
+        faults = [] if 400 <= status < 500 else [f"it answers {status}"]
+        faults += [str(each) for each in self._run(f"({_REFUSED})()")]
+        return [f"sent with nothing in it, {fault}" for fault in faults]
 
     def when_printed(self) -> list[str]:
         """What is wrong with it on paper."""
@@ -174,6 +204,12 @@ class Judge:
             self._run(f"scrollTo(0, {place['y'] - _HEIGHT / 2})")
             self.page.mouse.move(place["x"], min(place["y"], _HEIGHT / 2))
         return self._said
+
+    def _widen(self, look: Look) -> None:
+        self.page.set_viewport_size({"width": look.width, "height": _HEIGHT})
+
+    def _let_scripts(self, *, are_run: bool) -> None:
+        self._cdp.send("Emulation.setScriptExecutionDisabled", {"value": not are_run})
 
     def _run(self, expression: str) -> Any:
         # Past the page's own rules on scripts, which stay in force for the page itself.

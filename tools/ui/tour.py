@@ -26,6 +26,7 @@ class Tour:
         self._visitors = {NOBODY: Visitor(base)}
         for shown in Places(folder).accounts():
             self._visitors[shown.code] = visiting(base, shown)
+        self._signed = self._visitors.keys() - {NOBODY}
         self._begins = {code: ["/"] for code in self._visitors}
         known = _known(folder)
         self.faults: list[str] = []
@@ -38,8 +39,10 @@ class Tour:
                 self.faults.append(f"the way to {way.to}: {error}")
 
     def accounts(self, *, each_max: int) -> Iterator[tuple[str, Visitor, list[Found]]]:
-        """Each with its visitor, signed in, and so many addresses of each page."""
-        for code, visitor in self._visitors.items():
+        """Each with its visitor, signed in, and so many addresses of each page. Who is between two
+        steps of signing in comes first: that state does not last.
+        """
+        for code, visitor in sorted(self._visitors.items(), key=lambda one: one[0] in self._signed):
             found: dict[str, list[Found]] = {}
             for page in walk(visitor, self._begins[code]):
                 found.setdefault(page.path, []).append(page)

@@ -23,7 +23,7 @@ from ui.visitor import Visitor
 _NOT_FOLLOWED = re.compile(
     r"^/(sign-out|static|fhir|oauth)\b|^/offline/contact$|\.(csv|pdf|json|svg|png|js|webmanifest)$"
 )
-OPENED_MAX: Final = 4
+OPENED_MAX: Final = 2
 """So many addresses of a page are opened for what they lead to."""
 
 

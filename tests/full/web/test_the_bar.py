@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Route, sync_playwright
 from ui.judge import Judge
 from ui.looking import FLAGS
 from ui.looks import Look
@@ -128,3 +128,40 @@ def test_what_is_said_by_who_is_touched(judge: Judge, way: str) -> None:
     judge.when_touched()
     judge.page.wait_for_timeout(50)
     assert "console: touched" in judge.when_touched()
+
+
+ALERT = "<div role=alert tabindex=-1 autofocus><a href='#why'>Why</a></div>"
+FIELD = "<p id=told>Say why</p><input id=why name=why required {more}><button>Send</button>"
+MARKED = FIELD.format(more="aria-invalid=true aria-describedby=told")
+FORM = "<form method=post action='http://localhost/send'>{fields}</form>"
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "noticed"),
+    [
+        (422, ALERT + FORM.format(fields=MARKED), ""),
+        (409, "<div role=alert tabindex=-1 autofocus>Somebody was first</div>", ""),
+        (200, ALERT + FORM.format(fields=MARKED), "it answers 200"),
+        (422, FORM.format(fields=MARKED), "does not say what is wrong"),
+        (422, ALERT.replace(" autofocus", "") + FORM.format(fields=MARKED), "has not the focus"),
+        (422, ALERT.replace("#why", "#who") + FORM.format(fields=MARKED), "leads nowhere"),
+        (422, ALERT + FORM.format(fields=FIELD.format(more="")), "no field is marked"),
+        (422, ALERT + FORM.format(fields=MARKED.replace("by=told", "by=none")), "nothing is said"),
+    ],
+)
+def test_what_is_said_when_a_form_is_refused(
+    judge: Judge, status: int, answer: str, noticed: str
+) -> None:
+    page = FRAME.format(lang="en", size="", title="Title", skip="Skip", inner=answer)
+    sent: list[str] = []
+
+    def refuse(route: Route) -> None:
+        sent.append(route.request.post_data or "")
+        route.fulfill(status=status, content_type="text/html", body=page)
+
+    judge.page.route("http://localhost/send", refuse)
+    show(judge, FORM.format(fields=FIELD.format(more="value=because")))
+    found = judge.when_refused()
+    judge.page.unroute("http://localhost/send")
+    assert sent == ["why="]
+    assert (noticed in "\n".join(found)) if noticed else found == []
