@@ -5,6 +5,7 @@ has about them; residents and guardians go on to their own.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 from starlette.responses import Response
@@ -12,6 +13,7 @@ from starlette.responses import Response
 from quanmin.trust import Stored
 from quanmin.web.records import DeclaredRecords
 from quanmin.web.visit import Visit
+from quanmin.web.work import Work, ask_all
 
 IDENTITY: Final = "urn:oid:2.16.156.10011.1.3"
 """The system of identity numbers (GB 11643)."""
@@ -40,8 +42,9 @@ async def person_box(
     *,
     is_own: bool,
 ) -> Response:
-    """The page of the box, with links (words, path) below it; or on to the path `to`, `{}` in it
-    for the Patient that was named, at the visitor's own institution if there is one.
+    """The page of the box, with links (words, path) and what waits in the application below it; or
+    on to the path `to`, `{}` in it for the Patient that was named, at the visitor's own institution
+    if there is one.
     """
     is_asked, number = visit.request.method == "POST", visit.sent.get("term", "").strip().upper()
     if is_own:
@@ -60,4 +63,18 @@ async def person_box(
         links=links,
         is_asked=is_asked,
         is_own=is_own,
+        work=[] if is_own else await _work(visit, records),
+        cap=visit.house.settings.work_count_max,
     )
+
+
+async def _work(visit: Visit, records: DeclaredRecords) -> list[Work]:
+    """What waits in the application of the page; nothing where it does not say so in time."""
+    own = visit.application
+    if own is None or own.work is None:
+        return []
+    asking = [(own.name, partial(own.work, visit, records))]
+    seconds_max = visit.house.settings.work_seconds_max
+    return [
+        one for told in await ask_all(asking, seconds_max=seconds_max) for one in told.work or ()
+    ]

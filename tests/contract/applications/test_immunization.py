@@ -202,6 +202,9 @@ async def test_who_is_late_stands_in_the_due_list_until_the_dose_is_recorded(
     assert "Measles, mumps, rubella 1" in said(listed)
     assert "王小明" in (await worker.get(late.replace("?", ".csv?"))).text
     assert "doses that are late" in said(await worker.get("/"))
+    assert "doses that are late" in said(await worker.get("/vaccination")), (
+        "where it is worked on too"
+    )
     assert "王小明" not in (await there.get("/vaccination/due")).text
     await received(worker, await store(worker))
     assert (await give(worker, child, moment(point))).status_code == 303
