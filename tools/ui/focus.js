@@ -39,6 +39,8 @@
     const one = document.activeElement;
     if (isRound || one === last) return; // the parts of a date are stops of their own
     last = one;
+    // Where a script of the page has put the focus, which has only just come to it.
+    if (one?.tabIndex < 0 && one !== document.body) return;
     if (!one || one === document.body || seen.has(one)) {
       isRound = stops.length > 0;
       return;

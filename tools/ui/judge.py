@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, CDPSession, Page
@@ -106,7 +106,9 @@ class Judge:
         self._said, self._bytes = [], 0
         # The page's own scripts stay off; ours, once it is there, need them on.
         self._let_scripts(are_run=self._look.has_script)
-        answer = self.page.goto(address, wait_until="load")
+        # What a page's script asks and draws after that has come when nothing is asked any more.
+        wanted: Literal["load", "networkidle"] = "networkidle" if "/offline/" in address else "load"
+        answer = self.page.goto(address, wait_until=wanted)
         self._let_scripts(are_run=True)
         faults = []
         if answer is None or answer.status != 200:
