@@ -15,7 +15,7 @@ from quanmin.applications.epidemic_picture.pages import (
     disease_field,
     names_of,
 )
-from quanmin.base.problems import Malformed
+from quanmin.base.problems import Malformed, Sentence
 from quanmin.trust.case_counts import EVERY, NOWHERE, CaseCounts, Week
 from quanmin.web import Access, DeclaredRecords, Visit, page
 from quanmin.web.charts import Series, bar_chart
@@ -114,7 +114,11 @@ async def _told(visit: Visit, records: DeclaredRecords) -> _Told:
     disease, last = disease_asked(visit), begin_of(visit.today, "week") - WEEK
     week = visit.asked_day("week") or last
     if week.weekday() or week.year < 2000 or week > last:
-        raise Malformed(f"`week` is the Monday of a week that is over, {last} at the latest")
+        raise Malformed(
+            Sentence(
+                "`week` is the Monday of a week that is over, %(last)s at the latest", last=last
+            )
+        )
     since = week - (_WEEKS - 1) * WEEK
     weeks = await records.desk(CaseCounts).weeks(since, _WEEKS, counted_codes())
     return _Told(disease, week, weeks)
