@@ -5,8 +5,9 @@ their city, and customs; and cards as a browser sends them.
 from __future__ import annotations
 
 import html
+import json
 import re
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -20,6 +21,7 @@ from quanmin.trust import Actor
 from quanmin.web import DeclaredRecords, build
 from quanmin.web.application import discover
 from quanmin.web.house import KitSettings
+from quanmin.workflow import notifiable
 
 ZONE: Final = ZoneInfo("Asia/Shanghai")
 HERE, BESIDE = "580101", "580102"
@@ -151,3 +153,24 @@ async def step(browser: Browser, where: str, code: str, status: int = 303, **mor
     answer = await browser.send(where, step=code, **more)
     assert answer.status_code == status, answer.text
     return answer.text
+
+
+def counted_case(disease: str, area: str, sent: date, case_class: str = "confirmed") -> bytes:
+    """A case as the engine leaves it, reported on a day."""
+    label = {"system": notifiable.WORKFLOW, "code": "infectious_report"}
+    facts = {
+        "onset": ("valueDate", f"{sent - timedelta(days=1)}"),
+        "area": ("valueCode", area),
+        "class": ("valueCode", case_class),
+        "sent": ("valueDateTime", f"{sent}T00:00:00+08:00"),
+    }
+    task = {
+        "resourceType": "Task",
+        "meta": {"security": [label]},
+        "status": "accepted",
+        "intent": "order",
+        "code": {"coding": [label]},
+        "reasonCode": {"coding": [notifiable.diseases()[disease].coding()]},
+        "input": [notifiable.fact_of(code, *value) for code, value in facts.items()],
+    }
+    return json.dumps(task).encode()

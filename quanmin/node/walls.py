@@ -94,6 +94,7 @@ _FILL_GRANTED: Final = """
 WALLED: Final = (
     *("records.record", "records.history", "records.keyed", "records.dated", "records.ranged"),
     *("records.granted", "trust.glass", "plans.fact", "plans.person", "plans.due"),
+    "trust.counted_case",
 )
 """The tables whose rows have policies that say of whom they are."""
 MOVING: Final = ("trust.institution",)

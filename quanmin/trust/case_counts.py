@@ -42,10 +42,11 @@ _WEEK: Final = timedelta(days=7)
 _CASES_A_STEP: Final = 500
 _FIRST: Final = -(2**63)
 _PUT: Final = """
-    insert into trust.counted_case (task, disease, class, area, onset, reported)
-    values ($1, $2, $3, $4, $5, $6)
-    on conflict (task) do update set disease = excluded.disease, class = excluded.class,
-        area = excluded.area, onset = excluded.onset, reported = excluded.reported
+    insert into trust.counted_case (task, sender, disease, class, area, onset, reported)
+    values ($1, $2, $3, $4, $5, $6, $7)
+    on conflict (task) do update set sender = excluded.sender, disease = excluded.disease,
+        class = excluded.class, area = excluded.area, onset = excluded.onset,
+        reported = excluded.reported
 """
 _FORGET: Final = "delete from trust.counted_case where task = any($1::bigint[])"
 # Whoever writes one of them meanwhile waits, or has it read as it has become.
@@ -102,8 +103,8 @@ class CaseIndex:
                 continue
             keyed = (_key(self._context, "disease", told.disease),
                      _key(self._context, "class", told.case_class))  # fmt: skip
-            area = int(told.area or 0)
-            await connection.execute(_PUT, change.rid, *keyed, area, told.onset, told.reported)
+            row = (change.rid, change.sender, *keyed, int(told.area or 0))
+            await connection.execute(_PUT, *row, told.onset, told.reported)
         if gone:
             await connection.execute(_FORGET, gone)
 

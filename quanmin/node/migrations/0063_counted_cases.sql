@@ -3,6 +3,7 @@
 -- for most is that of the institution whose row the case is: it tells little more than that row.
 create table trust.counted_case (
     task bigint primary key,
+    sender int not null,
     disease bigint not null,
     class bigint not null,
     area int not null,
@@ -12,6 +13,7 @@ create table trust.counted_case (
 create index counted_case_onset on trust.counted_case (onset, task);
 create index counted_case_reported on trust.counted_case (reported, task)
     where reported is not null;
+create policy walls on trust.counted_case using (((select trust.opened()))[2 * sender]);
 
 -- Those that were written before are read once by a job (140: Task). A new node has none.
 insert into jobs.job (kind, owner, payload, once)

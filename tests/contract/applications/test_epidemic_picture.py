@@ -5,14 +5,13 @@ whom its reader does not see; supervisors are told of weeks without small groups
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from datetime import date, timedelta
 
 import asyncpg
 from books import ADDRESS, CREDIT, Books, organization
 from clinic import Clinic
-from reporting import BESIDE, HERE, entered, now_of, pages_of, settle, step
+from reporting import BESIDE, HERE, counted_case, entered, now_of, pages_of, settle, step
 from workers import at_work
 
 from quanmin.base.jobs import JobLimits, Worker
@@ -87,27 +86,6 @@ async def test_each_number_opens_its_cases(clinic: Clinic) -> None:
 HOSPITAL = Actor("hospital-a", "institution", "青县人民医院", "hospital-a")
 
 
-def case(disease: str, area: str, sent: date, case_class: str = "confirmed") -> bytes:
-    """A case as the engine leaves it, reported on a day."""
-    label = {"system": notifiable.WORKFLOW, "code": "infectious_report"}
-    facts = {
-        "onset": ("valueDate", f"{sent - timedelta(days=1)}"),
-        "area": ("valueCode", area),
-        "class": ("valueCode", case_class),
-        "sent": ("valueDateTime", f"{sent}T00:00:00+08:00"),
-    }
-    task = {
-        "resourceType": "Task",
-        "meta": {"security": [label]},
-        "status": "accepted",
-        "intent": "order",
-        "code": {"coding": [label]},
-        "reasonCode": {"coding": [notifiable.diseases()[disease].coding()]},
-        "input": [notifiable.fact_of(code, *value) for code, value in facts.items()],
-    }
-    return json.dumps(task).encode()
-
-
 async def test_supervisors_are_told_of_weeks_without_small_groups_and_of_no_case(
     clinic: Clinic,
 ) -> None:
@@ -129,8 +107,8 @@ async def test_supervisors_are_told_of_weeks_without_small_groups_and_of_no_case
         *(("rubella", HERE, last, 1), ("mumps", HERE, monday, 9)),
     ):
         for _ in range(number):
-            await records.create("Task", case(disease, area, day))
-    await records.create("Task", case("influenza", HERE, last, "carrier"))
+            await records.create("Task", counted_case(disease, area, day))
+    await records.create("Task", counted_case("influenza", HERE, last, "carrier"))
     pages = pages_of(county)
     over = await county.enter("over-city-he", pages)
     page = await over.get("/epidemic")
@@ -172,7 +150,7 @@ async def test_cases_from_before_they_were_counted_are_counted_by_a_job(
 ) -> None:
     records = clinic.guard.records(HOSPITAL, purpose="PUBHLTH", request_id="fill")
     for case_class in ("confirmed", "suspected", "carrier"):
-        await records.create("Task", case("measles", HERE, date(2026, 3, 2), case_class))
+        await records.create("Task", counted_case("measles", HERE, date(2026, 3, 2), case_class))
     rows = await pool.fetch("select * from trust.counted_case order by task")
     assert len(rows) == 2
     await pool.execute("delete from trust.counted_case")

@@ -8,7 +8,7 @@ import asyncio
 import itertools
 import json
 from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from databases import administer
 from entrance import Entrance
 from falling_due import child, dose
 from persons import NUMBER, asking, is_seen, query, registered, result, visit
+from reporting import counted_case
 from ruling import under, written
 from stores import START, bundle
 from tenancy import NOON, City, both_filled, divide_database, open_city
@@ -186,6 +187,7 @@ async def fill(city: City) -> None:
         await doctor.desk(Emergencies).open(patient.id, "unconscious, brought by ambulance")
         other = (await ours.create("Patient", json.dumps(child("2025-11-30", 101)).encode())).stored
         await ours.create("Immunization", json.dumps(dose(other.id, "hepb", "2025-12-01")).encode())
+        await ours.create("Task", counted_case("measles", "580101", date(2026, 3, 2)))
 
 
 async def test_every_table_has_a_policy_or_a_reason(city: City) -> None:
