@@ -18,7 +18,7 @@ import msgspec
 from babel.numbers import format_compact_decimal, format_decimal, format_scientific
 from markupsafe import Markup, escape
 
-from quanmin.web.text import Language
+from quanmin.web.text import Language, other_language
 
 WIDTH: Final = 320
 NAME_SIZE: Final = 10
@@ -44,6 +44,13 @@ class Pen(msgspec.Struct, frozen=True):
     def text_size(self) -> int:
         """The height of text in units: 12 pixels or more on a phone 320 wide, 18 when large."""
         return 22 if self.is_large else 14
+
+    def marked(self, words: str) -> Markup:
+        """The attribute of an element that holds these words alone: their language, where it is not
+        that of the page.
+        """
+        other = other_language(words, self.language)
+        return Markup(' lang="{}"').format(other) if other else Markup()
 
     def number(self, value: Number | None) -> str:
         """A number as the language writes it, to four decimals; a dash for none."""
@@ -124,20 +131,21 @@ def picture(pen: Pen, said: tuple[str, str, str], height: float, content: Iterab
     name, title, told = said
     return Markup(
         '<svg role="img" viewBox="0 0 {} {}" font-size="{}" aria-labelledby="{}-title {}-told">'
-        '<title id="{}-title">{}</title><desc id="{}-told">{}</desc>{}</svg>'
+        '<title id="{}-title"{}>{}</title><desc id="{}-told"{}>{}</desc>{}</svg>'
     ).format(
-        *(WIDTH, places(height), pen.text_size, name, name, name, title, name, told),
+        *(WIDTH, places(height), pen.text_size, name, name),
+        *(name, pen.marked(title), title, name, pen.marked(told), told),
         Markup("").join(Markup(part) for part in content),  # noqa: S704 - made and escaped here
     )
 
 
-def written(x: float, y: float, words: str, kind: str = "") -> str:
+def written(x: float, y: float, words: str, kind: str = "", *, marked: str = "") -> str:
     """Words at a place, which is their `middle` or their `end`; a `name` is small, and hidden where
-    there is no room for names.
+    there is no room for names. `marked` says their language (`Pen.marked`).
     """
     # As attributes: in a PDF the styles of a page do not reach into a drawing.
     anchor, _, is_name = kind.partition(" ")
-    told = f' text-anchor="{anchor}"' if anchor else ""
+    told = marked + (f' text-anchor="{anchor}"' if anchor else "")
     if is_name:
         told += f' class="name" font-size="{NAME_SIZE}"'
     return f'<text x="{places(x)}" y="{places(y)}"{told}>{escape(words)}</text>'

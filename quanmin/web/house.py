@@ -34,9 +34,7 @@ from quanmin.web.page_settings import PageSettings
 from quanmin.web.pdf import PdfMaker
 from quanmin.web.records import DeclaredRecords
 from quanmin.web.seal import Seal
-from quanmin.web.text import LANGUAGES, Language, Text
-
-_HAN_FIRST = 0x2E80
+from quanmin.web.text import LANGUAGES, Language, Text, other_language
 
 
 class KitSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -222,19 +220,11 @@ def spoken(words: str | Label, page_language: Language) -> Markup:
     Digits and signs belong to every language and are left alone.
     """
     text = words.text if isinstance(words, Label) else words
-    other = _other_language(text, page_language)
+    other = other_language(text, page_language)
     return Markup('<span lang="{}">{}</span>').format(other, text) if other else escape(text)
 
 
 def marked(words: str, page_language: Language) -> Markup:
     """The same as an attribute, of an element that holds the words and no other element."""
-    other = _other_language(words, page_language)
+    other = other_language(words, page_language)
     return Markup(' lang="{}"').format(other) if other else Markup()
-
-
-def _other_language(text: str, page_language: Language) -> Language | None:
-    has_chinese = any(ord(character) >= _HAN_FIRST for character in text)
-    if page_language == "en":
-        return "zh" if has_chinese else None
-    is_english = any(character.isascii() and character.isalpha() for character in text)
-    return "en" if is_english and not has_chinese else None

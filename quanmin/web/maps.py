@@ -49,7 +49,7 @@ _CODE_LENGTH: Final = 6
 
 
 class Area(msgspec.Struct, frozen=True):
-    """A division by its code of GB/T 2260, its name in the language of the page, and its value.
+    """A division by its code of GB/T 2260, its name, and its value.
     `tile` is its column and row in a grid of squares; without one squares stand in order of code.
     """
 
@@ -211,7 +211,7 @@ def _tiled(pen: Pen, areas: Sequence[Area], bounds: Sequence[float]) -> tuple[fl
         content.append(
             f'<rect x="{places(x + 1)}" y="{places(y + 1)}" width="{places(side - 2)}" '
             f'height="{places(side - 2)}" fill="{_fill(one.value, bounds)}" stroke="{_EDGE}">'
-            f"<title>{escape(f'{one.name} {pen.number(one.value)}')}</title></rect>"
+            f"{_title(pen, one)}</rect>"
         )
         if drawable(one.value) is None:
             continue
@@ -219,8 +219,14 @@ def _tiled(pen: Pen, areas: Sequence[Area], bounds: Sequence[float]) -> tuple[fl
         if pen.text_size <= side * 0.8 and pen.width_of(value, pen.text_size) <= side:
             content.append(written(x + side / 2, y + side * 0.5, value, "middle"))
         if pen.width_of(one.name, NAME_SIZE * 1.1) <= side:
-            content.append(written(x + side / 2, y + side * 0.82, one.name, "middle name"))
+            content.append(written(x + side / 2, y + side * 0.82, one.name, "middle name",
+                                   marked=pen.marked(one.name)))  # fmt: skip
     return lines * side, content
+
+
+def _title(pen: Pen, one: Area) -> str:
+    words = f"{one.name} {pen.number(one.value)}"
+    return f"<title{pen.marked(words)}>{escape(words)}</title>"
 
 
 def _spots(areas: Sequence[Area]) -> dict[str, tuple[int, int]]:
@@ -242,7 +248,7 @@ def _outlined(
     drawn, names = [], []
     for code, outline in boundaries.outlines.items():
         one = by_code.get(code)
-        title = f"<title>{escape(f'{one.name} {pen.number(one.value)}')}</title>" if one else ""
+        title = _title(pen, one) if one else ""
         fill = _fill(one.value if one else None, bounds)
         drawn.append(
             f'<path d="{outline.path}" fill="{fill}" stroke="{_EDGE}" stroke-width=".6">'
@@ -253,7 +259,8 @@ def _outlined(
         value = pen.number(one.value)
         for words in (f"{one.name} {value}", value, one.name):
             if pen.width_of(words, NAME_SIZE) <= outline.width:
-                names.append(written(outline.x, outline.y, words, "middle name"))
+                names.append(written(outline.x, outline.y, words, "middle name",
+                                     marked=pen.marked(words)))  # fmt: skip
                 break
     return drawn + names
 

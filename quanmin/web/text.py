@@ -8,6 +8,7 @@ import msgspec
 
 Language = Literal["zh", "en"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
+_HAN_FIRST = 0x2E80
 
 
 class Text(msgspec.Struct, frozen=True):
@@ -51,3 +52,12 @@ def _weight(text: str) -> float:
         return min(max(float(value), 0.0), 1.0)
     except ValueError:
         return 0.0
+
+
+def other_language(text: str, page_language: Language) -> Language | None:
+    """The language of a text where it is not that of its page; digits and signs belong to both."""
+    has_chinese = any(ord(character) >= _HAN_FIRST for character in text)
+    if page_language == "en":
+        return "zh" if has_chinese else None
+    is_english = any(character.isascii() and character.isalpha() for character in text)
+    return "en" if is_english and not has_chinese else None

@@ -54,6 +54,7 @@ _ELSEWHERE: Final = {
     "/sign-in/external/out": "leads on, and asks only whoever came from another issuer",
     "/adverse-events/{id}/papers/{paper}": "hands out a file",
     "/record/{type}/{id}/file": "hands out a file",
+    "/made/{number}/file": "hands out a file",
     "/account/applications/{family}": "an application that somebody has allowed",
     "/offline-devices/{device}/revocation": "a device that somebody has taken along",
     "/my-record": "leads on to one's own /person/{id}",
