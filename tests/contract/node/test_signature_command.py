@@ -29,6 +29,7 @@ def node(request: pytest.FixtureRequest, passable_folder: Path) -> RunningNode:
         passable_folder / f"signing-{request.param}",
         passable_folder / "programs",
         NODE_SIGNATURE_SUITE=request.param,
+        NODE_WORKERS="1",
     )
     opened.start()
     with opened.client() as client:

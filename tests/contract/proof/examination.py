@@ -19,11 +19,11 @@ from quanmin.base.problems import Problem
 
 # `make test-full` says so: all examples. What every run can pay is a part of them.
 IS_WHOLE = os.environ.get("QUANMIN_TESTS") == "full"
-PART = 6
+PART = 10
 
 
 def the_same_each_time(times: int) -> settings:
-    """Hypothesis draws so many examples (in `make test` a sixth), in every run the same; what it
+    """Hypothesis draws so many examples (in `make test` a tenth), in every run the same; what it
     draws with is kept.
     """
     return settings(

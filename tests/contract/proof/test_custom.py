@@ -20,7 +20,7 @@ from quanmin.fhir.table import load_table
 pytestmark = [pytest.mark.shared, pytest.mark.slow, pytest.mark.xdist_group("custom")]
 
 SEED = 20261122
-PARAMETERS = 60 if IS_WHOLE else 30
+PARAMETERS = 60 if IS_WHOLE else 20
 VALUES = 2
 
 

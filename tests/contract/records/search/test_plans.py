@@ -7,18 +7,24 @@ senders of which one sent half.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 import msgspec
 import pytest
+from databases import administer
 from shelf import query_of
 from stores import open_context
 
+from quanmin.base.cluster import Cluster
 from quanmin.base.database import Connection
+from quanmin.base.postgres import connect
 from quanmin.records import related as related_records
 from quanmin.records.context import Context
 from quanmin.records.index import IndexEntry, kind_of
@@ -43,6 +49,7 @@ from quanmin.records.visibility import (
 from quanmin.records.words import index_words
 
 ROWS = 100_000
+_numbers = itertools.count(1)
 
 _RECORDS = """
     insert into records.record (rid, seq, updated, patient, low, high, present, version, sender,
@@ -77,14 +84,42 @@ class _SeenError(Exception):
     """The rows have been read: there is nothing in them to open."""
 
 
+@pytest.fixture(scope="module")
+def filled(
+    postgres: Cluster, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, Path]]:
+    """The name of a database with the rows, which others are made after, and where its keys are."""
+    folder = tmp_path_factory.mktemp("plans")
+    asyncio.run(administer(postgres, "create database skewed template migrated"))
+    asyncio.run(_fill_database(postgres.dsn("skewed"), open_context(folder)))
+    yield "skewed", folder
+    asyncio.run(administer(postgres, "drop database skewed with (force)"))
+
+
+@pytest.fixture
+def database(postgres: Cluster, filled: tuple[str, Path]) -> Iterator[str]:
+    """The DSN of a database of one test's own with the rows."""
+    name = f"skewed_{next(_numbers)}"
+    statement = f"create database {name} template {filled[0]} strategy file_copy"
+    asyncio.run(administer(postgres, statement))
+    yield postgres.dsn(name)
+    asyncio.run(administer(postgres, f"drop database {name} with (force)"))
+
+
 @pytest.fixture
 async def shelves(
-    pool: asyncpg.Pool[asyncpg.Record], tmp_path: Any
+    pool: asyncpg.Pool[asyncpg.Record], filled: tuple[str, Path]
 ) -> AsyncIterator[tuple[Connection, Context]]:
-    context = open_context(tmp_path)
     async with pool.acquire() as connection:
+        yield connection, open_context(filled[1])
+
+
+async def _fill_database(dsn: str, context: Context) -> None:
+    connection = await connect(dsn)
+    try:
         await _fill(connection, context)
-        yield connection, context
+    finally:
+        await connection.close()
 
 
 async def _fill(connection: Any, context: Context) -> None:
