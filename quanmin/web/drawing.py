@@ -145,7 +145,7 @@ def written(x: float, y: float, words: str, kind: str = "", *, marked: str = "")
     """
     # As attributes: in a PDF the styles of a page do not reach into a drawing.
     anchor, _, is_name = kind.partition(" ")
-    told = marked + (f' text-anchor="{anchor}"' if anchor else "")
+    told = f'{marked} text-anchor="{anchor}"' if anchor else str(marked)
     if is_name:
         told += f' class="name" font-size="{NAME_SIZE}"'
     return f'<text x="{places(x)}" y="{places(y)}"{told}>{escape(words)}</text>'
