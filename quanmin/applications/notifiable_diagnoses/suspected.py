@@ -16,13 +16,10 @@ from quanmin.web.institutions import code_of
 from quanmin.web.persons import tell_patient
 from quanmin.web.searches import searched
 from quanmin.web.tables import Heading, Table, table
-from quanmin.workflow.notifiable import ADDRESSED, WORKFLOW, fact, state_of, told
+from quanmin.workflow.notifiable import ADDRESSED, WORKFLOW, fact, state_of, suspected_days, told
 
 DOCTORS: Final = Access(frozenset({"doctor"}))
 SUSPECTED: Final = "/notifiable/suspected"
-# A suspicion that is neither confirmed nor excluded by then is not decided at a visit any more;
-# choice of the project.
-_DAYS: Final = 60
 _OPEN: Final = frozenset({"reported", "confirmed"})
 _VISITS_MAX: Final = 500
 _SECOND: Final = 1_000_000
@@ -38,7 +35,7 @@ async def suspected(visit: Visit, records: DeclaredRecords) -> Table:
     asked = [
         ("code", f"{WORKFLOW}|infectious_report"),
         ("_security", f"{ADDRESSED}|{code_of((await asking(visit)).actor)}"),
-        ("authored-on", f"ge{now - timedelta(days=_DAYS):%Y-%m-%d}"),
+        ("authored-on", f"ge{now - timedelta(days=suspected_days()):%Y-%m-%d}"),
     ]
 
     async def made(found: Sequence[Stored]) -> list[list[Cell] | None]:
@@ -54,8 +51,8 @@ async def suspected(visit: Visit, records: DeclaredRecords) -> Table:
     words = (say("Disease"), say("Name"), say("Reported"), say("Seen again"))
     return Table(
         title=say("Suspected cases"),
-        lead=say("Reported as suspected in the last 60 days: who comes again is to be confirmed or "
-                 "excluded on the card."),
+        lead=say("Reported as suspected in the last %(days)s days: who comes again is to be "
+                 "confirmed or excluded on the card.") % {"days": suspected_days()},
         headings=[Heading(one) for one in words],
         fetch=searched(visit, records, "Task", asked, made),
         empty=say("No suspected case is open."),

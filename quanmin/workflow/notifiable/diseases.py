@@ -156,6 +156,12 @@ def observation_days(disease: str) -> int:
     return days.get(disease, 0)
 
 
+def suspected_days() -> int:
+    """For how many days a suspicion that is neither confirmed nor excluded is asked about."""
+    days: int = _raw("norm.toml")["suspected"]["days"]
+    return days
+
+
 def guardian_up_to() -> int:
     """Up to which age, in years, the name of a parent stands on a card."""
     age: int = _raw("norm.toml")["card"]["guardian_up_to"]

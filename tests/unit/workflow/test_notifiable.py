@@ -25,6 +25,7 @@ from quanmin.workflow.notifiable import (
     read_card,
     subtypes,
     subtypes_of,
+    suspected_days,
     table_on,
     tables,
     until,
@@ -242,6 +243,7 @@ def test_the_days_of_the_norm_are_those_of_each_disease() -> None:
         "influenza": 7, "mumps": 21, "rubella": 21, "hand-foot-mouth": 14,
     }  # fmt: skip
     assert guardian_up_to() == 14
+    assert suspected_days() == 60
 
 
 @pytest.mark.parametrize("onset", ["2026-09", "2026", "soon", None])
