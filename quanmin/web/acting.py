@@ -18,6 +18,7 @@ from quanmin.trust import Actor
 from quanmin.trust.registers.entry import OPEN_END
 from quanmin.trust.registers.proxies import Proxy, proxy_kinds, proxy_scopes
 from quanmin.web.entry import ACTING, HOME, origin_of, put_session, signed_in, taken
+from quanmin.web.forms import read_number
 from quanmin.web.persons import tell_patient
 from quanmin.web.route import Access, Page, page
 from quanmin.web.sheet import sheet
@@ -110,9 +111,10 @@ async def _change(visit: Visit) -> Response:
 
 
 def _number(text: str) -> int:
-    if not (text.isascii() and text.isdigit()):
+    number = read_number(text)
+    if number is None:
         raise NotFound("there is no such proxy, or it has ended")
-    return int(text[:18])
+    return number
 
 
 def _actor(visit: Visit) -> Actor:

@@ -36,6 +36,7 @@ from quanmin.trust.sign_in.secrets import new_family
 from quanmin.trust.sign_in.server import AuthorizationServer
 from quanmin.trust.sign_in.tokens import Grant
 from quanmin.web.entry import AGAIN, FACTOR, FACTORS, PASSWORD, POST, SIGN_IN
+from quanmin.web.forms import read_number
 from quanmin.web.persons import tell_patient
 from quanmin.web.route import ANYBODY, Page, page
 from quanmin.web.visit import Visit
@@ -316,10 +317,9 @@ async def _decide(visit: Visit, server: AuthorizationServer) -> Response:
     client = await server.clients.find(wish.client)
     if client is None or not client.is_sent_back_to(wish.redirect):
         raise Malformed("this application has been withdrawn meanwhile")
-    whom = visit.sent.get("whom", "")
-    if whom.isascii() and whom.isdigit():
-        whole = int(whom[:18])
-        pending = msgspec.structs.replace(pending, whom=whole, patient=None, **_NO_VISIT)
+    whom = read_number(visit.sent.get("whom", ""))
+    if whom is not None:
+        pending = msgspec.structs.replace(pending, whom=whom, patient=None, **_NO_VISIT)
     said = visit.sent.get("say")
     if said == "refuse":
         raise refuse(server.issuer, wish, "access_denied", "the person did not approve")

@@ -15,7 +15,8 @@ from quanmin.base.problems import Conflict, Invalid, Problem
 from quanmin.web.visit import Visit, read_day
 
 _CONFIRMED = "confirmed"
-_DIGITS_MAX = 18
+_NUMBER_MAX = (1 << 63) - 2  # a column holds the next one, too
+_DIGITS_MAX = len(str(_NUMBER_MAX))
 # A moment of any zone can be worked out of these, and of the days beside them.
 
 
@@ -200,9 +201,11 @@ def asked_day(visit: Visit) -> tuple[date | None, str]:
 
 
 def read_number(text: str) -> int | None:
-    """The whole number that a text is; None for none, and for one that no column holds."""
+    """The whole number that a text is; None for none, and for one that no column holds, or not
+    the next.
+    """
     is_one = text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX
-    return int(text) if is_one else None
+    return int(text) if is_one and int(text) <= _NUMBER_MAX else None
 
 
 def choices(visit: Visit, words: Iterable[Any]) -> list[tuple[str, str]]:

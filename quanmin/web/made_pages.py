@@ -14,7 +14,7 @@ from quanmin.base.problems import Gone, NotFound, Overloaded, Unauthenticated
 from quanmin.trust import Errand, GuardedRecords
 from quanmin.trust.exporting import Taken
 from quanmin.trust.lifecycle.handing_out import MAKING
-from quanmin.web.forms import Cell
+from quanmin.web.forms import Cell, read_number
 from quanmin.web.made import ADDRESS, Asked, Made
 from quanmin.web.making import Finished, find_made
 from quanmin.web.route import SIGNED_IN, Page, page
@@ -23,7 +23,6 @@ from quanmin.web.visit import Visit
 
 _PURPOSE: Final = "HOPERAT"
 _LISTED_MAX: Final = 200
-_NUMBER_LENGTH_MAX: Final = 18
 _MEGABYTE: Final = 1_000_000
 
 State = Literal["making", "ready", "failed", "gone"]
@@ -150,9 +149,8 @@ def _plain(vault: Vault, part: Part, file: Any) -> Iterator[bytes]:
 
 
 async def _asked_for(visit: Visit) -> _File:
-    number = visit.path("number")
-    is_number = number.isascii() and number.isdigit() and len(number) <= _NUMBER_LENGTH_MAX
-    errand = await _records(visit).errands.find(int(number)) if is_number else None
+    number = read_number(visit.path("number"))
+    errand = None if number is None else await _records(visit).errands.find(number)
     owner = visit.actor.code if visit.actor else ""
     # Operators are told of everybody's errands, but what a file says is its owner's alone.
     if errand is None or (errand.job.kind, errand.job.owner) != (MAKING, owner):

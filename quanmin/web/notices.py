@@ -13,7 +13,7 @@ from quanmin.fhir.json import decode
 from quanmin.trust.notices import CHANNELS, CLASSES, Channel, Class, Contact, Notice
 from quanmin.trust.notices.reading import is_address
 from quanmin.web.entry import signed_in, taken
-from quanmin.web.forms import Cell, Field, Sent, form_page
+from quanmin.web.forms import Cell, Field, Sent, form_page, read_number
 from quanmin.web.route import SIGNED_IN, Page, page
 from quanmin.web.tables import Heading, Press, Row, Table, place_numbers, table
 from quanmin.web.text import LANGUAGES
@@ -22,7 +22,6 @@ from quanmin.web.visit import Visit
 NOTICES: Final = "/notices"
 READ: Final = "/notices/read"
 CHOICES: Final = "/notices/choices"
-_NUMBER_LENGTH_MAX: Final = 18
 _ADDRESS_LENGTH_MAX: Final = 254
 _OWN: Final = "PATRQT"
 _REGISTRATIONS_MAX: Final = 10
@@ -67,10 +66,9 @@ async def notices(visit: Visit) -> Table:
 @page(READ, access=SIGNED_IN, methods=("POST",))
 async def read(visit: Visit) -> Response:
     """What was shown has been read."""
-    up_to = taken(visit, "up_to")
-    is_number = up_to.isascii() and up_to.isdigit() and len(up_to) <= _NUMBER_LENGTH_MAX
-    if is_number:
-        await visit.house.sign_in.notices.mark_seen(signed_in(visit).account, int(up_to))
+    up_to = read_number(taken(visit, "up_to"))
+    if up_to is not None:
+        await visit.house.sign_in.notices.mark_seen(signed_in(visit).account, up_to)
     return visit.go(NOTICES)
 
 

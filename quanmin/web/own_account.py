@@ -39,7 +39,7 @@ from quanmin.web.entry import (
     taken,
     title_of_external,
 )
-from quanmin.web.forms import Cell, form_page
+from quanmin.web.forms import Cell, form_page, read_number
 from quanmin.web.qr import qr_code
 from quanmin.web.route import ANYBODY, SIGNED_IN, Page, page
 from quanmin.web.tables import Heading, Row, Table, place_numbers, table
@@ -47,7 +47,6 @@ from quanmin.web.visit import Visit
 
 ANEW: Final = "/sign-in/external?again=1"
 APPLICATIONS: Final = "/account/applications"
-_FAMILY_MAX: Final = (1 << 63) - 1
 _PURPOSE: Final = "HSYSADMIN"
 RECOVERY: Final = "/account/recovery-codes"
 _RETURNS: Final = (FACTORS, PASSWORD, RECOVERY)
@@ -58,9 +57,9 @@ async def account(visit: Visit) -> Response:
     """What is known of one's own account; by POST: end one session."""
     entrance, begun = visit.house.sign_in, signed_in(visit)
     if visit.request.method == "POST":
-        number = taken(visit, "session")
-        if number.isascii() and number.isdigit():
-            await entrance.sessions.end_one(begun.account, int(number[:18]))
+        number = read_number(taken(visit, "session"))
+        if number is not None:
+            await entrance.sessions.end_one(begun.account, number)
             await entrance.note("sign-out", "ok", origin_of(visit, ""), begun.account)
         return visit.go(ACCOUNT)
     found = await entrance.accounts.find(begun.account)
@@ -127,10 +126,10 @@ def _approval_cells(visit: Visit, one: Approval) -> list[Cell]:
 @page(f"{APPLICATIONS}/{{family}}", access=SIGNED_IN, methods=("GET", "POST"))
 async def take_back(visit: Visit) -> Response:
     """Let an application work no more."""
-    desk, server, family = _approvals(visit), visit.house.authorization, visit.path("family")
-    if server is None or not (family.isascii() and family.isdigit() and len(family) < 20):
+    desk, server = _approvals(visit), visit.house.authorization
+    number = read_number(visit.path("family"))
+    if server is None or number is None:
         raise NotFound("there is no such approval, or it was taken back before")
-    number = min(int(family), _FAMILY_MAX)
     if visit.request.method == "POST":
         await desk.withdraw(server, number)
         return visit.go(APPLICATIONS)

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from quanmin.base.problems import Malformed, Sentence
 from quanmin.trust import Hits
-from quanmin.web.forms import Cell, Field
+from quanmin.web.forms import Cell, Field, read_number
 from quanmin.web.records import DeclaredRecords
 from quanmin.web.route import Access, Page, page
 from quanmin.web.sheet import sheet
@@ -24,7 +24,6 @@ _OF_PAGES: Final = frozenset({"lang", "large"})
 _NAME_LENGTH_MAX: Final = 40
 _ROWS: Final = 50
 _SHEET_ROWS: Final = 500
-_DIGITS_MAX: Final = 19
 _HIGHEST: Final = (1 << 63) - 1
 
 
@@ -180,9 +179,10 @@ def place_number(after: str) -> int:
     """The number that a place is, 0 for the beginning. Raises Malformed for what is none."""
     if not after:
         return 0
-    if not (after.isascii() and after.isdigit() and len(after) <= _DIGITS_MAX):
+    number = read_number(after)
+    if number is None:
         raise _no_place()
-    return min(int(after), _HIGHEST)
+    return number
 
 
 def place_numbers(after: str) -> tuple[int, int]:

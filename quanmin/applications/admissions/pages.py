@@ -11,15 +11,14 @@ from quanmin.trust.registers import Admission, Registers
 from quanmin.trust.registers.admissions import party_kinds
 from quanmin.trust.registers.definitions import Word
 from quanmin.web import Access, DeclaredRecords, Page, Visit, Work, page
-from quanmin.web.forms import Cell, Field, choices, word_of
-from quanmin.web.tables import Heading, Row, Table, table
+from quanmin.web.forms import Cell, Field, choices, read_number, word_of
+from quanmin.web.tables import Heading, Row, Table, place_number, table
 
 ASKING: Final = Access(
     frozenset({"operator", "supervisor", "security_administrator"}), is_of_node=True
 )
 KEEPING: Final = Access(frozenset({"operator", "security_administrator"}), is_of_node=True)
 LIST: Final = "/admissions"
-_DIGITS_MAX: Final = 18
 _OPEN: Final = {"applied": "review", "reviewed": "admit", "admitted": "withdraw"}
 
 
@@ -29,7 +28,7 @@ async def admissions(visit: Visit, records: DeclaredRecords) -> Table:
     desk, state, say = records.desk(Registers), visit.asked("state"), visit.say
 
     async def fetch(after: str, count: int) -> list[Row]:
-        found = await desk.admissions(state=state or None, after=number_of(after), count=count)
+        found = await desk.admissions(state=state or None, after=place_number(after), count=count)
         return [Row(_row(visit, one), str(one.admission)) for one in found]
 
     is_keeper = visit.actor is not None and KEEPING.admits(visit.actor.role)
@@ -78,7 +77,7 @@ async def admission(visit: Visit, records: DeclaredRecords) -> Response:
 
 async def found_one(visit: Visit, records: DeclaredRecords) -> Admission:
     """The admission that the address names. Raises NotFound."""
-    number = number_of(visit.path("number"))
+    number = read_number(visit.path("number")) or 0
     if not number:
         raise NotFound("there is no such admission")
     return await records.desk(Registers).admission(number)
@@ -94,12 +93,6 @@ def state_words(visit: Visit) -> list[Word]:
         "withdrawn": visit.say("Withdrawn"),
     }
     return [Word(code, words, words) for code, words in said.items()]
-
-
-def number_of(text: str) -> int:
-    """The number that a text is; 0 for none."""
-    is_one = text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX
-    return int(text) if is_one else 0
 
 
 def _headings(visit: Visit) -> list[Heading]:

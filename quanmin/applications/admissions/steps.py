@@ -7,12 +7,20 @@ from typing import Any, Final, get_args
 
 from starlette.responses import Response
 
-from quanmin.applications.admissions.pages import KEEPING, LIST, found_one, number_of
+from quanmin.applications.admissions.pages import KEEPING, LIST, found_one
 from quanmin.base.problems import Forbidden
 from quanmin.trust.registers import Application, Registers
 from quanmin.trust.registers.admissions import MemberKind, party_kinds
 from quanmin.web import DeclaredRecords, Page, Visit, page
-from quanmin.web.forms import Field, Sent, choices, confirm_page, form_page, is_confirmed
+from quanmin.web.forms import (
+    Field,
+    Sent,
+    choices,
+    confirm_page,
+    form_page,
+    is_confirmed,
+    read_number,
+)
 
 
 @page(f"{LIST}/new", access=KEEPING, methods=("GET", "POST"))
@@ -20,7 +28,7 @@ async def apply(visit: Visit, records: DeclaredRecords) -> Response:
     """Enter an application, of a new party or again of one that is admitted."""
     desk, say = records.desk(Registers), visit.say
     title, button = say("Enter an application"), say("Enter")
-    before = number_of(visit.asked("of"))
+    before = read_number(visit.asked("of")) or 0
     known = await desk.admission(before) if before else None
     kind, _, member = (known.members[0] if known and known.members else "client:").partition(":")
     words = {"client": say("Application (client)"), "actor": say("Account or device")}

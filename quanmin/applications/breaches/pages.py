@@ -11,14 +11,13 @@ from starlette.responses import Response
 from quanmin.base.problems import Conflict, Invalid, Issue, NotFound, Problem, Sentence
 from quanmin.trust.lifecycle.incidents import Incident, Incidents, Numbers, Scope, incident_rules
 from quanmin.web import Access, DeclaredRecords, Page, Visit, Work, page
-from quanmin.web.forms import Cell, Field
+from quanmin.web.forms import Cell, Field, read_number
 from quanmin.web.labels import tell_type
 from quanmin.web.sheet import sheet
 from quanmin.web.tables import Heading, Table, asked_order, known, table
 
 KEEPERS: Final = Access(frozenset({"security_administrator"}), is_of_node=True)
 _LISTS: Final = ("actors", "clients", "senders")
-_NUMBER_LENGTH_MAX: Final = 15
 
 
 @table("/breaches", access=KEEPERS, name="incidents")
@@ -215,10 +214,10 @@ def _word(visit: Visit, one: Any) -> str:
 
 
 def _number(visit: Visit) -> int:
-    text = visit.path("number")
-    if not (text.isascii() and text.isdigit() and len(text) <= _NUMBER_LENGTH_MAX):
+    number = read_number(visit.path("number"))
+    if number is None:
         raise NotFound("there is no incident of this number")
-    return int(text)
+    return number
 
 
 def _moment(visit: Visit, text: str, name: str) -> int:

@@ -11,9 +11,9 @@ from quanmin.base.problems import Malformed, NotFound, Sentence
 from quanmin.fhir.json import Json, decode
 from quanmin.trust.outgoing import OutgoingMessages, Sent, Status
 from quanmin.web import Access, DeclaredRecords, Visit, page
-from quanmin.web.forms import Cell, Field
+from quanmin.web.forms import Cell, Field, read_number
 from quanmin.web.route import Charge
-from quanmin.web.tables import Heading, Row, Table, table
+from quanmin.web.tables import Heading, Row, Table, place_number, table
 from quanmin.workflow.notifiable import WORKFLOW, receipt_of, told
 
 STAFF: Final = Access(
@@ -22,7 +22,6 @@ STAFF: Final = Access(
 )
 _LABEL: Final = f"{WORKFLOW}|infectious_report"
 _PORTION: Final = 100
-_DIGITS_MAX: Final = 18
 
 
 @table("/direct-reporting", access=STAFF, name="direct-reporting")
@@ -36,7 +35,7 @@ async def messages(visit: Visit, records: DeclaredRecords) -> Table:
 
     async def fetch(after: str, count: int) -> list[Row]:
         found: list[Row] = []
-        before = _number(after) if after else None
+        before = place_number(after) if after else None
         while len(found) < count:
             listed = await _listed(records, status, before)
             cases = await _cases(records, listed)
@@ -67,7 +66,7 @@ async def answers(visit: Visit, records: DeclaredRecords) -> Table:
 
     async def fetch(after: str, count: int) -> list[Row]:
         found: list[Row] = []
-        more: dict[str, Any] = {"before": _number(after)} if after else {}
+        more: dict[str, Any] = {"before": place_number(after)} if after else {}
         while len(found) < count:
             listed = list(await desk.answered(_LABEL, count=_PORTION, **more))
             cases = await _cases(records, listed)
@@ -99,7 +98,7 @@ async def answers(visit: Visit, records: DeclaredRecords) -> Table:
 @page("/direct-reporting/{number}", access=STAFF, methods=("GET", "POST"))
 async def message(visit: Visit, records: DeclaredRecords) -> Response:
     """One message, and a button that sends it again if it was refused."""
-    number = _number(visit.path("number"))
+    number = read_number(visit.path("number")) or 0
     listed = await records.desk(OutgoingMessages).listed(_LABEL, None, before=number + 1, count=1)
     cases = await _cases(records, listed)
     if not listed or listed[0].number != number or listed[0].task not in cases:
@@ -147,12 +146,6 @@ def _row(visit: Visit, one: Sent, task: Json, words: Mapping[str, str]) -> Row:
         Cell(one.said),
     ]  # fmt: skip
     return Row(cells, str(one.number))
-
-
-def _number(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX):
-        raise Malformed("this is no place in the list: begin from its first page")
-    return int(text)
 
 
 def _kinds(visit: Visit) -> dict[str, str]:

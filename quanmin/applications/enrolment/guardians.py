@@ -22,13 +22,13 @@ from quanmin.web.forms import (
     confirm_page,
     form_page,
     is_confirmed,
+    read_number,
     word_of,
 )
 from quanmin.web.tables import Heading, Row, Table, asked_order, place_number, table
 
 _LIST: Final = "/enrolment/proxies"
 _NUMBER_MAX: Final = 40
-_DIGITS_MAX: Final = 18
 
 
 @table(_LIST, access=COUNTER, name="proxies")
@@ -105,9 +105,7 @@ async def enter(visit: Visit, records: DeclaredRecords) -> Response:
 async def end(visit: Visit, records: DeclaredRecords) -> Response:
     """End one at once."""
     desk, say = records.desk(GuardianDesk), visit.say
-    text = visit.path("proxy")
-    is_number = text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX
-    held = await desk.one(int(text) if is_number else 0)
+    held = await desk.one(read_number(visit.path("proxy")) or 0)
     lead = f"{held.proxy}: {word_of(visit, proxy_kinds().values(), held.kind)}"
     if visit.request.method == "POST" and is_confirmed(visit):
         await desk.end(held.proxy)

@@ -8,14 +8,13 @@ from starlette.responses import Response
 
 from quanmin.base.problems import Conflict, NotFound
 from quanmin.web import Access, DeclaredRecords, Page, Visit, page
-from quanmin.web.forms import Cell, Field, Sent, form_page
+from quanmin.web.forms import Cell, Field, Sent, form_page, read_number
 from quanmin.web.tables import Heading, Row, Table, place_number, table
 from quanmin.workflow.notices import Messages, Queued
 from quanmin.workflow.notices.queue import STATES, MessageState
 
 KEEPERS: Final = Access(frozenset({"operator", "system_administrator"}), is_of_node=True)
 LIST: Final = "/messages"
-_NUMBER_LENGTH_MAX: Final = 18
 
 
 @table(LIST, access=KEEPERS, name="messages")
@@ -43,12 +42,11 @@ async def queue(visit: Visit, records: DeclaredRecords) -> Table:
 @page(f"{LIST}/{{number}}/again", access=KEEPERS, methods=("GET", "POST"))
 async def again(visit: Visit, records: DeclaredRecords) -> Response:
     """Send a refused message again."""
-    say, text = visit.say, visit.path("number")
+    say, number = visit.say, read_number(visit.path("number")) or 0
     title, sent = say("Send the message again"), Sent(visit)
-    is_number = text.isascii() and text.isdigit() and len(text) <= _NUMBER_LENGTH_MAX
     if visit.request.method == "POST":
         try:
-            await records.desk(Messages).resend(int(text) if is_number else 0)
+            await records.desk(Messages).resend(number)
         except (Conflict, NotFound):
             sent.general = say("This message was sent again before, or is refused no more.")
         else:

@@ -21,7 +21,7 @@ from quanmin.workflow.notifiable import ADDRESSED, WORKFLOW, fact, state_of, sus
 DOCTORS: Final = Access(frozenset({"doctor"}))
 SUSPECTED: Final = "/notifiable/suspected"
 _OPEN: Final = frozenset({"reported", "confirmed"})
-_VISITS_MAX: Final = 500
+_PORTION: Final = 200
 _SECOND: Final = 1_000_000
 
 
@@ -87,12 +87,16 @@ async def _seen(records: DeclaredRecords, tasks: Sequence[Json]) -> dict[str, in
     ids = ",".join(sorted({_patient(one) for one in tasks}))
     since = min(_sent(one) for one in tasks)[:10]
     asked = (("patient", ids), ("date", f"ge{since}"), ("_sort", "-date"))
-    hits = await records.find("Encounter", *asked, count=_VISITS_MAX)
     found: dict[str, int] = {}
-    for one in hits.matches:
-        subject = decode(one.body or b"{}").get("subject", {}).get("reference", "")
-        found[subject] = max(found.get(subject, 0), one.facts.time or 0)
-    return found
+    cursor: str | None = None
+    while True:
+        hits = await records.find("Encounter", *asked, count=_PORTION, cursor=cursor)
+        for one in hits.matches:
+            subject = decode(one.body or b"{}").get("subject", {}).get("reference", "")
+            found[subject] = max(found.get(subject, 0), one.facts.time or 0)
+        cursor = hits.next
+        if cursor is None:
+            return found
 
 
 def _cells(visit: Visit, task: Json, patient: Json, seen: dict[str, int]) -> list[Cell]:

@@ -23,6 +23,7 @@ from quanmin.web.forms import (
     confirm_page,
     form_page,
     is_confirmed,
+    read_number,
     word_of,
 )
 from quanmin.web.tables import Heading, Row, Table, asked_order, place_number, table
@@ -38,7 +39,6 @@ SIDES: Final = Access(
 )
 KEEPERS: Final = Access((SIDES.roles or frozenset()) - {"supervisor"})
 _LIST: Final = "/posts"
-_DIGITS_MAX: Final = 18
 _DUTIES_MAX: Final = 3
 _OWN_NAMES: Final = ("actor", "staff", "from", "until")
 _BLAMED: Final = {**{at: at for at in _OWN_NAMES}, "institution": "actor", "duties": "duty1"}
@@ -120,7 +120,7 @@ async def give(visit: Visit, records: DeclaredRecords) -> Response:
 async def end(visit: Visit, records: DeclaredRecords) -> Response:
     """End a post, now or after a day to come."""
     desk, say = records.desk(Registers), visit.say
-    held = await desk.post(_number(visit.path("post")) or 0)
+    held = await desk.post(read_number(visit.path("post")) or 0)
     title, button = say("End the post"), say("End")
     hint = say("Empty: at once")
     fields = [Field("until", say("Until (last day)"), "date", hint=hint)]
@@ -183,11 +183,6 @@ def _row(visit: Visit, one: Post, *, may_change: bool) -> list[Cell]:
 
 def _asked_code(visit: Visit) -> str | None:
     return visit.asked("institution").strip().upper() or None
-
-
-def _number(text: str) -> int | None:
-    is_one = text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX
-    return int(text) if is_one else None
 
 
 def _moment(visit: Visit, day: date | None) -> int | None:

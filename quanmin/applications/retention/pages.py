@@ -14,9 +14,8 @@ from quanmin.applications.retention.lists import DELETIONS, HOLDS, KEEPERS, LIST
 from quanmin.base.problems import Forbidden, NotFound
 from quanmin.trust.lifecycle.retention_desk import RetentionDesk
 from quanmin.web import DeclaredRecords, Page, Visit, Work, page
-from quanmin.web.forms import Field, Sent, form_page
+from quanmin.web.forms import Field, Sent, form_page, read_number
 
-_DIGITS_MAX: Final = 18
 _MORE: Final = (Forbidden, NotFound)
 
 
@@ -76,11 +75,11 @@ async def hold(visit: Visit, records: DeclaredRecords) -> Response:
 @page(f"{HOLDS}/{{number}}/release", access=KEEPERS, methods=("GET", "POST"))
 async def release(visit: Visit, records: DeclaredRecords) -> Response:
     """End a hold."""
-    text, desk = visit.path("number"), records.desk(RetentionDesk)
-    if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX):
+    number, desk = read_number(visit.path("number")), records.desk(RetentionDesk)
+    if number is None:
         raise NotFound("there is no such hold")
     lead = visit.say("What is due is deleted again once it is confirmed.")
-    return await _asked(visit, visit.say("End it"), lead, lambda: desk.release(int(text)), HOLDS)
+    return await _asked(visit, visit.say("End it"), lead, lambda: desk.release(number), HOLDS)
 
 
 async def _asked(

@@ -19,6 +19,7 @@ from quanmin.web.forms import (
     confirm_page,
     form_page,
     is_confirmed,
+    read_number,
     word_of,
 )
 from quanmin.web.tables import Heading, Table, asked_order, known, table
@@ -28,7 +29,6 @@ READERS: Final = Access(
 )
 WRITERS: Final = Access(frozenset({"security_administrator"}))
 LIST: Final = "/transfers"
-_DIGITS_MAX: Final = 18
 
 
 @table(LIST, access=READERS, name="transfers")
@@ -97,7 +97,7 @@ async def approve(visit: Visit, records: DeclaredRecords) -> Response:
     ground = sent.choice("ground", [one.code for one in grounds], is_needed=True)
     reference = sent.text("reference", is_needed=True)
     activity, types = sent.text("activity", is_needed=True), sent.text("types").split()
-    most = _number(sent.text("records", is_needed=True))
+    most = read_number(sent.text("records", is_needed=True)) or 0
     if not most:
         sent.faults.setdefault("records", say("Write a number."))
     first, last = sent.day("from", is_needed=True), sent.day("until", is_needed=True)
@@ -121,7 +121,7 @@ async def approve(visit: Visit, records: DeclaredRecords) -> Response:
 @page(f"{LIST}/{{number}}/withdraw", access=WRITERS, methods=("GET", "POST"))
 async def withdraw(visit: Visit, records: DeclaredRecords) -> Response:
     """Let nothing more go out under a transfer, with the reason."""
-    number, say = _number(visit.path("number")), visit.say
+    number, say = read_number(visit.path("number")) or 0, visit.say
     desk = records.desk(TransferDesk)
     found = [one for one in await desk.all() if one.transfer == number]
     if not found:
@@ -159,11 +159,6 @@ def _recipient(visit: Visit) -> list[Field]:
 def _sent_recipient(sent: Sent) -> tuple[str, str]:
     kind = sent.choice("kind", get_args(MemberKind), is_needed=True)
     return kind, sent.text("member", is_needed=True)
-
-
-def _number(text: str) -> int:
-    is_one = text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX
-    return int(text) if is_one else 0
 
 
 def _headings(visit: Visit) -> list[Heading]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from clinic import MAN, Clinic, with_check_digit
-from persons import visit
+from persons import registered, visit
 from reporting import (
     BESIDE,
     CODES,
@@ -31,11 +31,13 @@ from reporting import (
 from starlette.applications import Starlette
 from workers import at_work
 
+from quanmin.applications.notifiable_diagnoses import suspected
 from quanmin.base.jobs import JobLimits, Worker
 from quanmin.fhir.json import decode
 from quanmin.node.naming import NAME_PERSONS, name_persons_kind
 from quanmin.trust import Actor
 
+SEX = "http://hl7.org/fhir/administrative-gender"
 CLASS = "https://quanmin.example/fhir/CodeSystem/infection-case-class"
 
 
@@ -411,7 +413,7 @@ async def test_a_diagnosis_prompts_a_card(county: Clinic, pages: Starlette) -> N
 
 
 async def test_a_suspected_case_that_comes_again_is_to_be_confirmed_or_excluded(
-    county: Clinic, pages: Starlette
+    county: Clinic, pages: Starlette, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     doctor, checker = await county.enter("dr-li", pages), await county.enter("pre-sun", pages)
     here = await county.enter("cdc-wu", pages)
@@ -431,6 +433,17 @@ async def test_a_suspected_case_that_comes_again_is_to_be_confirmed_or_excluded(
     later = (now_of(county) + timedelta(minutes=5)).isoformat(timespec="seconds")
     await guarded.create("Encounter", visit(county.ids["hospital-a Patient"], start=later))
     assert "confirm or exclude" in (await doctor.get("/notifiable/suspected")).text
+    # More visits of another than are asked for at once: nobody is passed over.
+    monkeypatch.setattr(suspected, "_PORTION", 1)
+    second = await registered(county.guard, "hospital-a", with_check_digit("58010119900101002"))
+    county.ids["second Patient"] = second.id
+    more = {"person__sex": f"{SEX}|male", "person__birth": "1990-01-01"}
+    again = await entered(county, doctor, "second", case__class=suspicion, **more)
+    await step(checker, again, "check")
+    for minutes in (6, 7):
+        start = (now_of(county) + timedelta(minutes=minutes)).isoformat(timespec="seconds")
+        await guarded.create("Encounter", visit(second.id, start=start))
+    assert (await doctor.get("/notifiable/suspected")).text.count("confirm or exclude") == 2
     await step(doctor, where, "exclude", 422)
     shown_then = await step(doctor, where, "exclude", words="The laboratory found no virus")
     assert shown_then == ""

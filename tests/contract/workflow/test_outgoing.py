@@ -124,6 +124,8 @@ async def test_a_card_is_told_once_with_what_was_answered(county: Clinic) -> Non
         beside = await county.enter("cdc-qi", pages)
         assert "measles" not in (await beside.get("/direct-reporting")).text.lower()
         assert (await beside.get(f"/direct-reporting/{link}")).status_code == 404
+        for wrong in ("x", f"{(1 << 63) - 2}", f"{(1 << 63) - 1}", "9" * 5000):
+            assert (await checker.get(f"/direct-reporting/{wrong}")).status_code == 404
         await checker.get(f"/direct-reporting/{link}")
         answer = await checker.send(f"/direct-reporting/{link}")
         assert answer.status_code == 303, answer.text

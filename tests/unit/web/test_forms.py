@@ -7,8 +7,17 @@ from typing import Any, cast
 
 import pytest
 
-from quanmin.base.problems import Conflict, Forbidden, Invalid, Issue, NotFound, Problem
-from quanmin.web.forms import Field, Sent
+from quanmin.base.problems import (
+    Conflict,
+    Forbidden,
+    Invalid,
+    Issue,
+    Malformed,
+    NotFound,
+    Problem,
+)
+from quanmin.web.forms import Field, Sent, read_number
+from quanmin.web.tables import place_number, place_numbers
 
 
 def filled(**sent: str) -> Sent:
@@ -47,3 +56,13 @@ def test_other_refusals_are_told_where_the_page_says_so_and_else_are_its_answer(
     with sent.blaming({}, type(problem)):
         raise problem
     assert not sent.is_sound
+
+
+def test_a_number_is_one_that_a_column_holds_and_the_next_as_well() -> None:
+    assert [read_number(one) for one in ("0", "007", f"{(1 << 63) - 2}")] == [0, 7, (1 << 63) - 2]
+    for none in ("", "-1", "+1", " 1", "1.0", "²", "٣", "x", f"{(1 << 63) - 1}", "9" * 5000):
+        assert read_number(none) is None
+        with pytest.raises(Malformed):
+            place_numbers(f"1.{none}")
+    assert place_number("") == 0
+    assert place_numbers("2.3") == (2, 3)
