@@ -17,8 +17,6 @@ BYTES_MAX: Final = 100 * 1024
 TABS_MAX: Final = 2000
 RING_CONTRAST_MIN: Final = 3.0
 _HEIGHT: Final = 800
-# Up to which widths the style sheets lay out for one hand, and fold the menu.
-_TELEPHONE, _TABLET = 640, 768
 # A4 upright between margins of a centimetre, in pixels of CSS.
 _PAPER: Final = {"width": 718, "height": 1047}
 _HERE: Final = Path(__file__).parent
@@ -31,9 +29,11 @@ _RULES: Final = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-p
 _OPEN: Final = (
     'document.querySelectorAll("details:not([open])").forEach(one => { one.open = true; })'
 )
-# The document as it stands, but for what is made anew each time it is asked for.
+# The document as it stands, with the size of text in it, but for what is made anew each time it is
+# asked for.
 _MARKUP: Final = (
-    'document.documentElement.outerHTML.replace(/name="(token|state)" value="[^"]*"/g, "")'
+    "document.documentElement.outerHTML"
+    '.replace(/name="(token|state)" value="[^"]*"|data-codes="[^"]*"/g, "")'
 )
 _TABBED: Final = """[...document.querySelectorAll(
   "a[href], button:not([disabled]), input:not([type=hidden]):not([disabled]), select, textarea,"
@@ -68,38 +68,65 @@ class Judge:
     ) -> Iterator[tuple[Look, list[str]]]:
         """What is wrong with the page at this address in each of these looks, which differ by
         width alone, and then with what a form of it answers that is sent with nothing in what it
-        wants. What the accessibility checker and the keyboard have found nothing wrong with is in
-        `held`: they are not asked again of the same document, as large and as wide. Nor where the
-        style lays a page out as for a look before: telephones differ in width alone, and the tab
-        key meets a folded menu up to a small tablet. If brief, nothing is touched nor printed, and
-        where a form is refused, they are asked of that alone: all of the page is there as well.
+        wants. What was found to be without fault is in `held`: it is not asked again of the same
+        document, which it is without script where the page brings none. Pages are touched with
+        normal text alone. If brief, nothing is touched nor printed, and where a form is refused,
+        the checker and the keyboard are asked of that alone: all of the page is there as well.
         """
         mark = "&" if "?" in address else "?"
-        query = "&".join(f"{name}={value}" for name, value in self._look.query.items())
+        whole = (
+            address + mark + "&".join(f"{name}={here}" for name, here in self._look.query.items())
+        )
+        narrow, wide = _ends(looks)
         self._widen(looks[0])
-        once = [*self.open(address + mark + query)]
-        if self._look.has_script and not is_brief:
+        once = [*self.open(whole)]
+        if self._look.has_script and not self._look.is_large and not is_brief:
             once += self.when_touched()
-            self.open(address + mark + query)
-        once += [] if is_brief else self.when_printed()
+            self.open(whole)
+        markup = self._markup()
+        if not is_brief and ("printed", markup) not in held:
+            printed = self.when_printed()
+            once += printed
+            held |= set() if printed else {("printed", markup)}
         wants = self._run(f"({_WRONG})(false)")
         if wants and is_brief:
             once += self._seen(looks[0])
         else:
-            yield from self._views(looks, held, once)
+            checked = {wide} if wants else {narrow, wide}
+            tabbed = {narrow if (self._look.language == "zh") == self._look.is_large else wide}
+            yield from self._views(looks, held, once, checked, tabbed)
             once = []
-        if wants:
-            yield from self._views(looks, held, once + self.when_refused())
+        if wants and ("refused", markup) not in held:
+            once += self.when_refused()
+            held |= set() if once else {("refused", markup)}
+            yield from self._views(looks, held, once, {narrow}, {narrow} if is_brief else set())
 
     def _views(
-        self, looks: Sequence[Look], held: set[Any], once: list[str]
+        self,
+        looks: Sequence[Look],
+        held: set[Any],
+        once: list[str],
+        checked: set[Look],
+        tabbed: set[Look],
     ) -> Iterator[tuple[Look, list[str]]]:
-        laid_out: set[tuple[str, ...]] = set()
+        """What is wrong in each look: by the checker in those that are `checked`, by the keyboard
+        in those that are `tabbed`.
+        """
         for look in looks:
             self._widen(look)
-            found = [*once, *self._seen(look), *self._asked_of(look, laid_out, held)]
-            yield look, [*found, *self._said]
+            key = (look.width, self._markup())
+            found: list[str] = []
+            if key not in held:
+                found += self._seen(look)
+                found += self.accessibility() if look in checked else ()
+                found += self.by_keyboard() if look in tabbed else ()
+            found += self._said
+            held |= set() if found else {key}
+            yield look, once + found
             once, self._said = [], []
+
+    def _markup(self) -> int:
+        return hash(self._run(_MARKUP))
 
     def open(self, address: str) -> list[str]:
         """Go there; what is wrong with the way there."""
@@ -121,27 +148,6 @@ class Judge:
         """What is wrong once everything on the page that opens is open."""
         self._run(_OPEN)
         return self.by_bar(look)
-
-    def _asked_of(
-        self, look: Look, laid_out: set[tuple[str, ...]], held: set[Any]
-    ) -> Iterator[str]:
-        """What the checker and the keyboard find, where they were not asked already."""
-        is_folded = look.width <= _TABLET
-        checks = {
-            self.accessibility: "telephone" if look.width <= _TELEPHONE else str(look.width),
-            self.by_keyboard: "folded" if is_folded else "open",
-        }
-        markup = hash(self._run(_MARKUP))
-        for check, layout in checks.items():
-            name = check.__name__
-            key = (name, layout, look.is_large, markup)
-            if (name, layout) in laid_out or key in held:
-                continue
-            found = [*check()]
-            laid_out.add((name, layout))
-            if not found:
-                held.add(key)
-            yield from found
 
     def by_bar(self, look: Look) -> list[str]:
         """What one sees to be wrong."""
@@ -240,6 +246,13 @@ def _faults_of_focus(found: dict[str, Any]) -> Iterator[str]:
         yield f"{name} has the focus out of sight"
     if found["isCovered"]:
         yield f"{name} has the focus behind something else"
+
+
+def _ends(looks: Sequence[Look]) -> tuple[Look, Look]:
+    """The narrowest and the widest. Between them the style lays out what is in one or the other:
+    the menu folded, tables whole.
+    """
+    return min(looks, key=lambda look: look.width), max(looks, key=lambda look: look.width)
 
 
 @contextmanager

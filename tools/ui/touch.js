@@ -7,7 +7,9 @@
   document.querySelectorAll("details:not([open]) > summary").forEach((one) => one.click());
   const what = "a, button, label, summary, select, textarea, [tabindex], th,"
     + " input:not([type=hidden]):not([type=file])";
-  const all = [...document.querySelectorAll(what)].filter((one) => one.getClientRects().length);
+  // Choosing a file opens a window of the browser's own, which no script may.
+  const shown = (one) => one.getClientRects().length && one.control?.type !== "file";
+  const all = [...document.querySelectorAll(what)].filter(shown);
   all.forEach((one) => one.click());
   const counts = {};
   const few = [...all, ...document.querySelectorAll("figure svg *")].filter((one) => {
