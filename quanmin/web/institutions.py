@@ -53,6 +53,13 @@ async def above(records: DeclaredRecords, actor: Actor) -> Institution | None:
     return await _first(records, actor.place.kind, actor.place.region, higher)
 
 
+async def at_level(
+    records: DeclaredRecords, kind: str, division: str, level: str
+) -> Institution | None:
+    """The institution of a kind at a level for a division; None for none in the register."""
+    return await _first(records, kind, division, [level])
+
+
 async def _first(
     records: DeclaredRecords, kind: str, division: str, levels: Iterable[str]
 ) -> Institution | None:

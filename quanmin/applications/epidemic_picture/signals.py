@@ -73,7 +73,8 @@ async def signals(visit: Visit, records: DeclaredRecords) -> Table:
     names = await names_of(visit, records)
     rows = [_cells(visit, asked, one, names.get(one.area, "")) for one in found]
     words = (say("Disease"), say("Area"), say("Name"), say("Cases"), say("Usual"), say("Chance"))
-    headings = [Heading(one) for one in words]
+    may_report = visit.offers("public_health_events")
+    headings = [Heading(one) for one in (*words, *([say("Event")] if may_report else ()))]
     told = {
         "days": by.days,
         "pairs": compared,
@@ -99,6 +100,8 @@ def _cells(visit: Visit, asked: Asked, one: Signal, centre: str) -> list[Cell]:
     since = asked.until - timedelta(days=numbers().days - 1)
     changes: dict[str, Any] = {"disease": one.disease, "area": one.area, "since": f"{since}"}
     is_any = one.chance == 0
+    event = f"/events/new?disease={one.disease}&area={one.area}&cases={one.number}"
+    may_report = visit.offers("public_health_events")
     return [
         Cell(diseases()[one.disease].told(visit.language), is_warning=True),
         Cell(one.area),
@@ -106,6 +109,7 @@ def _cells(visit: Visit, asked: Asked, one: Signal, centre: str) -> list[Cell]:
         Cell(str(one.number), asked.address("/epidemic/cases", **changes), is_number=True),
         Cell(visit.pen.number(round(one.usual, 1)), is_number=True),
         Cell(visit.say("any case is one") if is_any else f"{one.chance:.4f}", is_number=not is_any),
+        *([Cell(visit.say("Report an event"), event)] if may_report else ()),
     ]
 
 

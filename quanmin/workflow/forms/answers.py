@@ -6,7 +6,7 @@ from typing import Any
 
 from quanmin.fhir.json import Json
 from quanmin.workflow.forms.compiling import option_words
-from quanmin.workflow.forms.model import Form, Item
+from quanmin.workflow.forms.model import Form, Item, Members
 
 
 def answers(response: Json) -> dict[str, Any]:
@@ -25,11 +25,15 @@ def answers(response: Json) -> dict[str, Any]:
     return found
 
 
-def words_of(form: Form, response: Json, language: str) -> dict[str, str]:
-    """The answers in words, by link id in the order of the form; none for what was not answered."""
+def words_of(
+    form: Form, response: Json, language: str, members: Members | None = None
+) -> dict[str, str]:
+    """The answers in words, by link id in the order of the form; none for what was not answered.
+    Codes of which `members` gives the options are told in their words.
+    """
     said = answers(response)
     asked = {link: item for link, item in form.by_link.items() if link in said}
-    return {link: _told(item, said[link], language) for link, item in asked.items()}
+    return {link: _told(item, said[link], language, members) for link, item in asked.items()}
 
 
 def label(form: Form, link: str, language: str) -> str:
@@ -38,8 +42,12 @@ def label(form: Form, link: str, language: str) -> str:
     return item.words.told(language) if item else link
 
 
-def _told(item: Item, value: Any, language: str) -> str:
+def _told(item: Item, value: Any, language: str, members: Members | None) -> str:
     """An answer in words; of one that is looked for by its code the code as well."""
+    own = members(item.value_set) if members is not None and item.value_set else None
+    for option in own or ():
+        if isinstance(value, dict) and option.value.get("code") == value.get("code"):
+            return option.words.told(language)
     words = _words(value, language)
     code = value.get("code", "") if isinstance(value, dict) and item.is_looked_for else ""
     return f"{code} {words}" if code and code != words else words

@@ -220,6 +220,10 @@ class Files(Protocol):
         """What is in a file that is to be stored; None for one that is stored."""
 
 
+Members = Callable[[str], Sequence[Option] | None]
+"""The options of a value set that an application knows itself, by its address; None for others."""
+
+
 class Around(msgspec.Struct, frozen=True, kw_only=True):
     """What the expressions of a form may ask: the moment, what launched it, what was read for it.
 
@@ -231,7 +235,7 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
     zone: tzinfo
     variables: Mapping[str, Any] = {}
     terminology: Terminology | None = None
-    members: Callable[[str], Sequence[Option] | None] | None = None
+    members: Members | None = None
     codes: Codes | None = None
     files: Files | None = None
 
