@@ -183,9 +183,10 @@ class Visit:
         """A message of the sources in the language of the page, in the words of the folder whose
         code says it; else of the application that the page is of; else of the kit.
         """
-        # Where it is said is where tools/build_translations.py has found it.
-        said_by = inspect.currentframe()
-        asking = said_by.f_back if said_by else None
+        # Where it is said is where tools/build_translations.py has found it. No name may hold the
+        # frame itself: it would hold the name, and every page leave hundreds of such rings, with
+        # all that was on it, to the collector, which then stops everybody at once.
+        asking = getattr(inspect.currentframe(), "f_back", None)
         package = str(asking.f_globals.get("__package__") or "") if asking else ""
         owner = KIT if package == _OWN_PACKAGE else package.rpartition(".")[2]
         here = self.application.name if self.application else ""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import re
+from types import FrameType
 
 import pytest
 from clinic import Browser, Clinic
@@ -41,6 +43,24 @@ async def test_no_name_is_used_twice_and_nothing_is_styled_inline(clinic: Clinic
     assert not re.search(r'\sstyle="', page)
     for used in re.findall(r"url\(#([^)]+)\)", page):
         assert used in names
+
+
+async def test_a_page_leaves_nothing_to_the_collector_of_rings(clinic: Clinic) -> None:
+    """What refers to itself stays until the collector stops everybody to look for it."""
+    browser = await clinic.enter("centre")
+    await browser.get("/patterns?lang=zh")
+    gc.collect()
+    gc.disable()
+    try:
+        await browser.get("/patterns?lang=zh")
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        left = [one for one in gc.garbage if isinstance(one, FrameType)]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+    assert not [one for one in left if "quanmin" in one.f_code.co_filename]
 
 
 async def test_a_resident_is_refused(clinic: Clinic) -> None:
