@@ -45,6 +45,7 @@ class Row(msgspec.Struct, frozen=True):
 
 
 Column = TypeVar("Column")
+Item = TypeVar("Item")
 Fetch = Callable[[str, int], Awaitable[Sequence[Row]]]
 """From a place ("": the beginning) and a number to so many rows after it. It may raise Malformed
 for what is no place."""
@@ -127,13 +128,20 @@ def known(rows: Iterable[Sequence[Cell]], headings: Sequence[Heading], order: st
     at = next((at for at, one in enumerate(headings) if name and one.sort == name), None)
     if at is not None:
         found.sort(key=lambda cells: _sortable(cells[at]), reverse=order.startswith("-"))
+    return shown(found, lambda cells: cells)
+
+
+def shown(found: Sequence[Item], cells: Callable[[Item], Sequence[Cell]]) -> Fetch:
+    """The fetch of a list that is known whole and in order, of which `cells` makes a row of what is
+    shown alone; a place is how many came before.
+    """
 
     async def fetch(after: str, count: int) -> list[Row]:
         begin = place_number(after)
         if begin > len(found):
             raise _no_place()
         some = found[begin : begin + count]
-        return [Row(cells, str(begin + at)) for at, cells in enumerate(some, 1)]
+        return [Row(cells(one), str(begin + at)) for at, one in enumerate(some, 1)]
 
     return fetch
 

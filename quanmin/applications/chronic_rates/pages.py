@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import date
 from decimal import Decimal
 from typing import Final
 from urllib.parse import urlencode
 
 from quanmin.base.problems import Malformed, Sentence
-from quanmin.fhir.json import Json, decode
+from quanmin.fhir.json import decode
+from quanmin.trust import Stored
 from quanmin.web import DeclaredRecords, Visit
 from quanmin.web.cases import asking
 from quanmin.web.chronic import (
@@ -21,7 +23,7 @@ from quanmin.web.chronic import (
     diseases,
 )
 from quanmin.web.forms import Cell, Field, read_number
-from quanmin.web.tables import Heading, Table, known, table
+from quanmin.web.tables import Heading, Table, known, shown, table
 from quanmin.workflow.chronic import CODE, Counted, Disease, counted, rates
 
 _RATES: Final = f"{HOME}/rates"
@@ -38,7 +40,7 @@ async def yearly(visit: Visit, records: DeclaredRecords) -> Table:
     say, year = visit.say, _year(visit)
     rows = []
     for disease, name in diseases(visit):
-        found = rates([one for _, one in await _counted(visit, records, disease, year)])
+        found = rates([one async for _, one in _counted(visit, records, disease, year)])
         numbers = (found.managed, found.standard, found.controlled)
         links = [
             f"{_RATES}/rows?{urlencode({'disease': disease, 'year': year, 'group': one})}"
@@ -71,16 +73,19 @@ async def rows_of_rate(visit: Visit, records: DeclaredRecords) -> Table:
     say, group, disease = visit.say, visit.asked("group") or "managed", asked_disease(visit)
     if group not in _GROUPS:
         raise Malformed(Sentence("group is one of %(known)s", known=", ".join(_GROUPS)))
-    found = await _counted(visit, records, disease, _year(visit))
-    rows = [[*case_cells(visit, task), Cell(str(one.visits), is_number=True)]
-            for task, one in found if _is_in(one, group)]  # fmt: skip
+    found = [(case, one.visits) async for case, one in
+             _counted(visit, records, disease, _year(visit)) if _is_in(one, group)]  # fmt: skip
+
+    def cells(row: tuple[Stored, int]) -> list[Cell]:
+        return [*case_cells(visit, decode(row[0].body or b"{}")), Cell(str(row[1]), is_number=True)]
+
     headings = [Heading(one) for one in (*case_headings(visit), say("Visits of the year"))]
     groups = [("managed", say("Followed up")), ("standard", say("To the norm")),
               ("controlled", say("On target"))]  # fmt: skip
     return Table(
         title=say("The cases behind a number"),
         headings=headings,
-        fetch=known(rows, headings, ""),
+        fetch=shown(found, cells),
         filters=[
             Field("disease", say("Disease"), "select", disease, diseases(visit)),
             Field("year", say("Year"), value=str(_year(visit)), length_max=4),
@@ -111,24 +116,24 @@ def _year(visit: Visit) -> int:
 
 async def _counted(
     visit: Visit, records: DeclaredRecords, disease: Disease, year: int
-) -> list[tuple[Json, Counted]]:
+) -> AsyncIterator[tuple[Stored, Counted]]:
     """The cases that the visitor's institution follows up, as they count in a year. Raises
     Malformed for more than a rate is made of.
     """
     sender = (await asking(visit)).actor.sender
-    found: list[tuple[Json, Counted]] = []
-    cursor: str | None = None
+    found, cursor = 0, None
     pairs = (("code", CODE), disease_pair(disease))
     while True:
         hits = await records.find("Task", *pairs, count=_PORTION, cursor=cursor)
         senders = await records.senders(hits.matches)
-        own = [one for one in hits.matches if senders.get(one.facts.sender) == sender]
-        tasks = [decode(one.body or b"{}") for one in own]
-        found += [(task, counted(task, year, visit.today)) for task in tasks]
+        for case in hits.matches:
+            if senders.get(case.facts.sender) == sender:
+                found += 1
+                yield case, counted(decode(case.body or b"{}"), year, visit.today)
         cursor = hits.next
         if cursor is None:
-            return found
-        if len(found) >= _CASES_MAX:
+            return
+        if found >= _CASES_MAX:
             raise Malformed(
                 Sentence(
                     "there are more than %(cases_max)s cases: ask of one institution",
