@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from functools import cache
 from pathlib import Path
 from typing import Final, Literal
 
@@ -102,10 +103,14 @@ def discover(package: str = "quanmin.applications") -> tuple[Installed, ...]:
     it may not; Unusable when its workflow, its plans or its entry of the processing register have
     faults.
     """
-    root = importlib.import_module(package)
+    return _discovered(package, tuple(importlib.import_module(package).__path__))
+
+
+@cache  # a process asks several times, and what stands in the folders holds until the next start
+def _discovered(package: str, folders: tuple[str, ...]) -> tuple[Installed, ...]:
     found = [
         _installed(f"{package}.{entry.name}", entry.name)
-        for entry in pkgutil.iter_modules(root.__path__)
+        for entry in pkgutil.iter_modules(folders)
         if entry.ispkg
     ]
     return tuple(sorted(found, key=lambda installed: installed.application.name))

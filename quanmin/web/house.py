@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, datetime
+from functools import cache
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -92,21 +94,15 @@ class House:
         self.papers = papers
         self.settings = settings
         self.seal = Seal(settings.secret)
-        self.assets = Assets()
+        self.assets = _assets()
         self.pdf_maker = PdfMaker(settings.pages)
         self.applications = tuple(
             one.application for one in installed if settings.level in one.application.levels
         )
         self._kinds = {one.application.name: notice_kinds(one) for one in installed}
-        folders = {KIT: KIT_FOLDER} | {one.application.name: one.folder for one in installed}
-        loader = _Folders(
-            {
-                name: jinja2.FileSystemLoader(folder / "templates")
-                for name, folder in folders.items()
-            }
-        )
-        self._words = Words(folders)
-        self._templates = {language: self._environment(language, loader) for language in LANGUAGES}
+        folders = ((KIT, KIT_FOLDER), *((one.application.name, one.folder) for one in installed))
+        self._words = _words(folders)
+        self._templates = {language: _environment(language, folders) for language in LANGUAGES}
 
     def render(self, template: str, language: Language, values: Mapping[str, Any]) -> str:
         """The page as HTML.
@@ -171,35 +167,53 @@ class House:
         """The day it is where the node stands, by the clock that records and cases go by."""
         return datetime.fromtimestamp(self.guard.now() / 1e6, self.settings.zone).date()
 
-    def _environment(self, language: Language, loader: jinja2.BaseLoader) -> jinja2.Environment:
-        environment = jinja2.Environment(
-            loader=loader,
-            autoescape=True,
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            extensions=["jinja2.ext.i18n"],
-        )
-        environment.policies["ext.i18n.trimmed"] = True
-        words = self._words
 
-        # A template speaks as its folder does; one that extends another, for both.
-        @jinja2.pass_context
-        def say(context: jinja2.runtime.Context, message: str) -> str:
-            return words.say(message, language, _folder_of(context))
+_Named = tuple[tuple[str, Path], ...]
 
-        @jinja2.pass_context
-        def count(context: jinja2.runtime.Context, one: str, several: str, n: int) -> str:
-            return words.count(one, several, n, language, _folder_of(context))
 
-        # Newstyle formats with `%` after translating, so no message may hold a bare one; a test
-        # keeps it.
-        install = environment.install_gettext_callables  # type: ignore[attr-defined]  # by i18n
-        install(say, count, newstyle=True)
-        environment.globals["asset"] = self.assets.address
-        environment.filters["spoken"] = lambda words: spoken(words, language)
-        environment.filters["marked"] = lambda words: marked(words, language)
-        return environment
+# What is packed and compiled holds for the process.
+@cache
+def _assets() -> Assets:
+    return Assets()
+
+
+@cache
+def _words(folders: _Named) -> Words:
+    return Words(dict(folders))
+
+
+@cache
+def _environment(language: Language, folders: _Named) -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=_Folders(
+            {name: jinja2.FileSystemLoader(folder / "templates") for name, folder in folders}
+        ),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    environment.policies["ext.i18n.trimmed"] = True
+    words = _words(folders)
+
+    # A template speaks as its folder does; one that extends another, for both.
+    @jinja2.pass_context
+    def say(context: jinja2.runtime.Context, message: str) -> str:
+        return words.say(message, language, _folder_of(context))
+
+    @jinja2.pass_context
+    def count(context: jinja2.runtime.Context, one: str, several: str, n: int) -> str:
+        return words.count(one, several, n, language, _folder_of(context))
+
+    # Newstyle formats with `%` after translating, so no message may hold a bare one; a test keeps
+    # it.
+    install = environment.install_gettext_callables  # type: ignore[attr-defined]  # by i18n
+    install(say, count, newstyle=True)
+    environment.globals["asset"] = _assets().address
+    environment.filters["spoken"] = lambda words: spoken(words, language)
+    environment.filters["marked"] = lambda words: marked(words, language)
+    return environment
 
 
 class _Folders(jinja2.PrefixLoader):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gettext
 import io
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 from babel.messages.catalog import Catalog
@@ -88,6 +89,7 @@ class Words:
         return (said[owner] for owner in (*owners, KIT) if owner in said)
 
 
+@cache  # nodes with other applications have the same folders
 def _compiled(folder: Path, language: Language) -> gettext.NullTranslations:
     compiled = io.BytesIO()
     write_mo(compiled, read_catalogue(folder, language))
