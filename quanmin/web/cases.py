@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -172,9 +173,11 @@ async def begin(
     words: str = "",
     head: Mapping[str, Json] | None = None,
     clocks: Mapping[str, datetime] | None = None,
+    once: Sequence[tuple[str, str]] = (),
 ) -> Stored:
-    """Begin a case by a step that begins one; gives its Task as it is stored. Raises what `take` of
-    the workflow raises.
+    """Begin a case by a step that begins one; gives its Task as it is stored. Where the institution
+    has one that meets the criteria of `once`, it is that one: of two who begin it at once there is
+    one, and what either records is stored. Raises what `take` of the workflow raises.
     """
     asked = await asking(visit, **(facts or {}))
     taken = take(
@@ -187,6 +190,8 @@ async def begin(
         head=head,
         clocks=clocks,
     )
+    if once:
+        taken.entries[-1]["request"]["ifNoneExist"] = urlencode(once)
     stored = (await _store(records, taken))[-1].stored
     if stored is None:  # a created entry always is
         raise TypeError("the transaction does not say what it stored")

@@ -117,7 +117,9 @@ async def _stored(
         "self_harm": finding.self_harm,
         "refer_from": number("refer_from"),
     }
-    if not may_report(**facts).allowed or await _has_open(records, kept.person.id):
+    still_open = _open(records, kept.person.id)
+    is_reported = bool((await records.find("Task", *still_open, count=1)).matches)
+    if is_reported or not may_report(**facts).allowed:
         await records.transact(entries)
         return ""
     moment = (await asking(visit)).moment
@@ -130,19 +132,26 @@ async def _stored(
     }
     until = moment + timedelta(hours=number("inform_hours"))
     task = await begin(
-        visit, records, "report", facts=facts, recorded=entries, head=head, clocks={"inform": until}
+        visit,
+        records,
+        "report",
+        facts=facts,
+        recorded=entries,
+        head=head,
+        clocks={"inform": until},
+        once=still_open,
     )
     return f"{HOME}/emergencies/{task.id}"
 
 
-async def _has_open(records: DeclaredRecords, patient: str) -> bool:
+def _open(records: DeclaredRecords, patient: str) -> list[tuple[str, str]]:
+    """By what an emergency of somebody that is not over is found."""
     workflow = records.workflow
     states = ",".join(
         f"{workflow.state_system}|{one.code}" for one in workflow.states.values() if not one.final
     )
     code = ("code", f"{workflow.head.url}|{workflow.name}")
-    asked = (code, ("patient", f"Patient/{patient}"), ("business-status", states))
-    return bool((await records.find("Task", *asked, count=1)).matches)
+    return [code, ("patient", f"Patient/{patient}"), ("business-status", states)]
 
 
 @page(f"{HOME}/of/{{patient}}/end", access=STAFF, methods=("GET", "POST"))

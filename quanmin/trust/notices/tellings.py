@@ -78,7 +78,9 @@ class Tellings(msgspec.Struct, frozen=True):
         at = guard.now()
         matters = {place: _matter(outcome) for place, outcome in written.items()}
         if self.over:
-            await withdraw(connection, [one for one in matters.values() if one], self.over, at)
+            # What was there already has not moved on: what was told of it holds.
+            moved = [matters[place] for place, one in written.items() if one and not one.unchanged]
+            await withdraw(connection, [one for one in moved if one], self.over, at)
         for one in self.told:
             kind = self.kinds[one.kind]
             outcome = written.get(one.entry)

@@ -19,7 +19,7 @@ from starlette.applications import Starlette
 from stores import START
 
 from quanmin.base.problems import NotFound
-from quanmin.fhir.json import decode
+from quanmin.fhir.json import decode, encode
 from quanmin.trust import Actor
 from quanmin.trust.registers.proxies import Proxies
 
@@ -150,6 +150,29 @@ async def test_an_emergency_goes_to_the_county_and_ends_with_a_visit(
     shown = await keeper.get(case)
     assert "later than" not in said(shown)
     assert (await keeper.send(case, step="close")).status_code == 303
+
+
+async def test_of_two_late_visits_at_once_one_begins_the_emergency(
+    county: Clinic, pages: Starlette
+) -> None:
+    one = await county.enter("mh-he", pages)
+    since = f"{date.fromisoformat(day(county)) - timedelta(days=9)}"
+    late = f"{date.fromisoformat(day(county)) - timedelta(days=3)}"
+    await register(county, one, diagnosed=since)
+    guarded = county.guard.records(KEEPER, purpose="PUBHLTH", request_id="r")
+    (plan,) = (await guarded.search(query(county.guard, "CarePlan"))).matches
+    begun = {**decode(plan.body or b"{}"), "period": {"start": since}}
+    await guarded.update("CarePlan", plan.id, encode(begun))
+    assert (await visit(county, one, "0")).status_code == 303
+    both = [one, await county.enter("mh-he", pages)]
+    answers = await asyncio.gather(
+        *(visit(county, each, "4", on=late, referred="青市第四人民医院") for each in both)
+    )
+    assert {answer.status_code for answer in answers} == {303}, [*map(said, answers)]
+    assert len((await guarded.search(query(county.guard, "Task"))).matches) == 1
+    assert len((await guarded.search(query(county.guard, "RiskAssessment"))).matches) == 3
+    told = "select count(*) from trust.notice where matter like 'Task/%' and withdrawn_at is null"
+    assert await county.pool.fetchval(told) > 0
 
 
 async def seen(clinic: Clinic, pages: Starlette, code: str) -> list[Any]:
