@@ -16,6 +16,7 @@ from rich.table import Table
 from quanmin.base.postgres import open_pool
 from quanmin.base.problems import Unusable
 from quanmin.node.first_actors import enrol_system
+from quanmin.node.given import ask_secret
 from quanmin.node.own_keys import open_keys
 from quanmin.node.places import Places
 from quanmin.node.reach import reached_database
@@ -56,9 +57,11 @@ def _settings(directory: Path | None, file: Path | None) -> Settings:
     return load_settings(file=file, given=given)
 
 
-def _carry_out(settings: Settings, task: Callable[[SignIn], Awaitable[_Told]]) -> _Told:
+def _carry_out(
+    settings: Settings, task: Callable[[SignIn], Awaitable[_Told]], *, may_make: bool = False
+) -> _Told:
     """Do it over the node's database, which is started for it when none runs."""
-    with reached_database(settings) as dsn:
+    with reached_database(settings, may_make=may_make) as dsn:
         return asyncio.run(_over(settings, dsn, task))
 
 
@@ -115,7 +118,7 @@ def add(  # noqa: PLR0917 - each is an option of the command
         await entrance.note("invitation", "made", _COMMAND, code, role)
         return invitation
 
-    _show_invitation(settings, _carry_out(settings, make))
+    _show_invitation(settings, _carry_out(settings, make, may_make=True))
     if settings.registers.posts_required and roles()[role].post != "none":
         _console.print(
             f"They act in a post of the register: `quanmin registers appoint {code} --from DAY`"
@@ -126,7 +129,9 @@ def add(  # noqa: PLR0917 - each is an option of the command
 def _number(document: str) -> str:
     """The number of a document, asked for. Raises Invalid for one that it cannot have."""
     words = documents()[document].en if document in documents() else document
-    number = bare_number(typer.prompt(f"{words} of the person (number)", hide_input=True))
+    number = bare_number(
+        ask_secret(f"{words} of the person (number)", "type the number of the document")
+    )
     refuse_misread(document, number)
     return number
 

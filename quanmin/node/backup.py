@@ -35,6 +35,7 @@ from quanmin.base.passphrases import CHARACTERS_MIN, stretch
 from quanmin.base.postgres import connect
 from quanmin.base.problems import Unusable
 from quanmin.node.archive import BACKUP, SUFFIX
+from quanmin.node.given import read_given
 from quanmin.node.key_settings import KeySettings
 from quanmin.node.own_keys import passphrase_of
 from quanmin.node.places import Places
@@ -258,10 +259,7 @@ def restore_keys(
     missing, or other keys than the node: those are never overwritten. The settings say what opens
     the key files themselves.
     """
-    try:
-        content = source.read_bytes()
-    except OSError as error:
-        raise Unusable(f"{source} cannot be read: {error.strerror}.") from error
+    content = read_given(source)
     head = len(_KEYS_MAGIC)
     if not content.startswith(_KEYS_MAGIC):
         raise Unusable(f"{source} is no copy of keys made by `quanmin backup --keys`.")

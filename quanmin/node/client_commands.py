@@ -16,7 +16,8 @@ from rich.table import Table
 from quanmin.base.clock import Clock
 from quanmin.base.epoch import Epoch
 from quanmin.base.postgres import open_pool
-from quanmin.base.problems import Invalid, Unusable
+from quanmin.base.problems import Invalid
+from quanmin.node.given import read_given_text
 from quanmin.node.places import Places
 from quanmin.node.reach import reached_database
 from quanmin.node.settings_in_force import load_settings
@@ -202,9 +203,4 @@ def _proof(client: Client) -> str:
 
 
 def _read(path: Path | None) -> str | None:
-    if path is None:
-        return None
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise Unusable(f"{path} cannot be read: name a file with a JSON Web Key Set.") from error
+    return None if path is None else read_given_text(path)

@@ -40,6 +40,7 @@ from quanmin.node.doctor import Verdict, examine
 from quanmin.node.erasing_command import erase_person
 from quanmin.node.export_command import export_records
 from quanmin.node.first_actors import OPERATOR, renew_token
+from quanmin.node.given import ask_secret
 from quanmin.node.job_commands import Directory, SettingsFile
 from quanmin.node.own_keys import open_keys
 from quanmin.node.places import Places, State
@@ -83,6 +84,9 @@ def main() -> None:
     except OSError as error:
         _say_wrong(_circumstance(error))
         sys.exit(WRONG_INPUT)
+    except UnicodeEncodeError:
+        _say_wrong("What was typed is not UTF-8: set the terminal to UTF-8 and type it again.")
+        sys.exit(WRONG_INPUT)
 
 
 def _circumstance(error: OSError) -> str:
@@ -99,6 +103,7 @@ def _circumstance(error: OSError) -> str:
 
 
 def _say_wrong(text: str) -> None:
+    text = text.encode("utf-8", "backslashreplace").decode()  # names of files may be in any bytes
     Console(stderr=True).print(f"quanmin: {text}", markup=False, highlight=False, soft_wrap=True)
 
 
@@ -558,7 +563,7 @@ def _ask_passphrase(*, is_new: bool) -> str:
     given = os.environ.get("QUANMIN_PASSPHRASE")
     if given is not None:
         return given
-    return str(typer.prompt("Passphrase", hide_input=True, confirmation_prompt=is_new))
+    return ask_secret("Passphrase", "type it, or set QUANMIN_PASSPHRASE", is_new=is_new)
 
 
 @app.command("doctor")

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from quanmin.base.problems import Unusable
 from quanmin.node.first_actors import OPERATOR
+from quanmin.node.given import confirm
 from quanmin.node.job_commands import Directory, SettingsFile
 from quanmin.node.reach import reached_database
 from quanmin.node.settings import Settings
@@ -40,7 +41,7 @@ def erase_person(
     given = {} if directory is None else {"node.directory": str(directory.absolute())}
     settings = load_settings(file=settings_file, given=given)
     if not yes:
-        typer.confirm("The person and all their records are erased for good. Go on?", abort=True)
+        confirm("The person and all their records are erased for good. Go on?")
     with reached_database(settings, may_make=False) as dsn:
         count = asyncio.run(_erase(settings, dsn, id_, actor))
     _console.print(f"Erased: {count:,} records.")

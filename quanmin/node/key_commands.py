@@ -19,6 +19,7 @@ from quanmin.base.node_keys import NodeKeys
 from quanmin.base.postgres import connect
 from quanmin.base.problems import Unusable
 from quanmin.fhir.table import load_table
+from quanmin.node.given import confirm
 from quanmin.node.job_commands import Directory, SettingsFile
 from quanmin.node.ledger import share_ledger
 from quanmin.node.own_keys import move_keys, open_keys, seal_keys
@@ -221,10 +222,7 @@ def retire(
     if cut_links and not root:
         raise Unusable("Links are under roots: say `quanmin keys retire N --root --cut-links`.")
     if not yes:
-        typer.confirm(
-            "Backups made before the rotation ended open only with a copy of this key. Go on?",
-            abort=True,
-        )
+        confirm("Backups made before the rotation ended open only with a copy of this key. Go on?")
 
     if root:
         _retire_root(_settings(directory, settings_file), number, cuts=cut_links)
@@ -296,7 +294,8 @@ def seal(
     """
     settings = _settings(directory, settings_file)
     places = Places(settings.node.directory)
-    places.prepare()
+    if not any(places.keys.glob("*.key")):
+        raise Unusable(f"There are no keys in {places.keys}: name the right node with --directory.")
     lock = places.lock()
     if lock is None:
         raise Unusable("The node runs: stop it first with `quanmin node stop`.")

@@ -23,6 +23,7 @@ from rich.table import Table
 from quanmin.base.database import Connection
 from quanmin.base.postgres import connect
 from quanmin.base.problems import Unusable
+from quanmin.node.given import read_given
 from quanmin.node.job_commands import Directory, SettingsFile
 from quanmin.node.log_keys import key_file, key_of, read_keys
 from quanmin.node.own_keys import open_keys, open_notary
@@ -243,7 +244,7 @@ def check_(
     known: KnownKeys = None,
 ) -> None:
     """Check a proof with nothing but the node's public keys."""
-    content, keys = _read(proof), read_keys(public, known)
+    content, keys = read_given(proof), read_keys(public, known)
     try:
         one = msgspec.json.decode(content, type=dict)
         with_key = key_of(keys, bytes.fromhex(one["signature"]))
@@ -251,7 +252,7 @@ def check_(
             reasons = check(msgspec.convert(one, Proof), with_key)
         else:
             reasons = check_growth(msgspec.convert(one, Consistency), with_key)
-    except (msgspec.DecodeError, msgspec.ValidationError, ValueError, KeyError) as error:
+    except (msgspec.MsgspecError, ValueError, KeyError, TypeError) as error:
         raise Unusable(f"{proof} is no proof of an access log.") from error
     for reason in reasons:
         _console.print(f"NOT proven: {reason}.")
@@ -342,10 +343,3 @@ def _hex(text: str) -> bytes:
         return bytes.fromhex(text)
     except ValueError as error:
         raise Unusable("The root is 64 hexadecimal digits.") from error
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise Unusable(f"{path} cannot be read: {error.strerror}.") from error

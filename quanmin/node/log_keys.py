@@ -15,6 +15,7 @@ from typing import Final
 from quanmin.base.crypto import Tampered
 from quanmin.base.problems import Unusable
 from quanmin.base.signing import KEY_ID_BYTES, KeyUnusable, PublicKey, Signature, read_public
+from quanmin.node.given import read_given
 from quanmin.trust import Notary
 from quanmin.trust.log.notary import keys_message
 
@@ -33,7 +34,7 @@ def read_keys(path: Path, known: Path | None = None) -> list[PublicKey]:
     """The keys of such a file. Raises Unusable, also when none of the keys in the file `known` from
     earlier has signed them.
     """
-    content = _read(path)
+    content = read_given(path).decode("ascii", "replace")
     keys: list[PublicKey] = []
     signatures: list[Signature] = []
     try:
@@ -83,10 +84,3 @@ def _unarmoured(content: str, kind: str) -> list[bytes]:
         b64decode("".join(block.partition(f"-----END {kind}-----")[0].split()), validate=True)
         for block in blocks
     ]
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_bytes().decode("ascii", "replace")
-    except OSError as error:
-        raise Unusable(f"{path} cannot be read: {error.strerror}.") from error

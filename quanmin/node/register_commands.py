@@ -28,6 +28,7 @@ from rich.progress import (
 from quanmin.base.problems import Invalid, Issue, NotFound, Problem, Unusable
 from quanmin.fhir.grammar import QueryLimits, parse_query
 from quanmin.node.first_actors import OPERATOR
+from quanmin.node.given import read_given_text
 from quanmin.node.job_commands import Directory, SettingsFile
 from quanmin.node.reach import reached_database
 from quanmin.node.register_loading import load_parcels, load_posts
@@ -152,12 +153,7 @@ def load(
     by: By = OPERATOR.code,
 ) -> None:
     """Enter or change entries from CSV: all of the file or, when a line is at fault, nothing."""
-    try:
-        text = file.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise Unusable(f"{file} is not UTF-8 text: save it as CSV UTF-8.") from error
-    except OSError as error:
-        raise Unusable(f"{file} cannot be read ({error.strerror}).") from error
+    text = read_given_text(file)
     enter, count, entries = _entering(kind, text, file, is_rehearsal=dry_run, by=by)
     try:
         at_desk(directory, settings_file, enter, entries_max=entries)

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from quanmin.base.problems import Invalid, Unusable
+from quanmin.node.given import read_given
 from quanmin.node.job_commands import Directory, SettingsFile
 from quanmin.node.log_commands import KeyFile, KnownKeys
 from quanmin.node.log_keys import key_of, read_keys
@@ -183,10 +184,8 @@ def check(
 ) -> None:
     """Check a certificate with nothing but the node's public keys."""
     try:
-        one = msgspec.json.decode(file.read_bytes(), type=deletions.Signed)
+        one = msgspec.json.decode(read_given(file), type=deletions.Signed)
         told = one.check(key_of(read_keys(public, known), one.signature))
-    except OSError as error:
-        raise Unusable(f"{file} cannot be read: {error.strerror}.") from error
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise Unusable(f"{file} is no certificate of a deletion.") from error
     except Invalid as problem:

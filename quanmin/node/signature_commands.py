@@ -15,7 +15,8 @@ from rich.console import Console
 from quanmin.base import signing
 from quanmin.base.authorities import read_folder
 from quanmin.base.postgres import connect, open_pool
-from quanmin.base.problems import NotFound, TooLarge, Unusable
+from quanmin.base.problems import NotFound, Unusable
+from quanmin.node.given import read_given
 from quanmin.node.job_commands import Directory, SettingsFile
 from quanmin.node.own_keys import open_keys
 from quanmin.node.places import Places
@@ -65,7 +66,9 @@ def verify(
         authorities=read_folder(certificates, is_status_required=not without_status),
         is_stamp_required=not without_stamp,
     )
-    found = list(judge_files((_content(each, file_bytes_max) for each in files), judging))
+    found = list(
+        judge_files((read_given(each, bytes_max=file_bytes_max) for each in files), judging)
+    )
     for each in found:
         _tell(each)
     if not found:
@@ -147,12 +150,6 @@ async def _actor(dsn: str, code: str) -> Actor:
     if found is None:
         raise NotFound(f"There is no actor {code!r} on this node.")
     return found
-
-
-def _content(path: Path, bytes_max: int) -> bytes:
-    if path.stat().st_size > bytes_max:
-        raise TooLarge(f"{path} is larger than {bytes_max} bytes: see --file-bytes-max.")
-    return path.read_bytes()
 
 
 def _tell(found: Found) -> None:
