@@ -10,6 +10,7 @@ from quanmin.terminology.choosing import Choice, Choices
 from quanmin.terminology.expanding import Wanted
 from quanmin.terminology.index import TerminologyIndex
 from quanmin.terminology.limits import TermLimits
+from quanmin.terminology.systems import found_by
 from quanmin.terminology.terms import Terms
 from quanmin.terminology.translating import Asked, Match, SentMap, Translated
 
@@ -30,4 +31,5 @@ __all__ = [
     "Translated",
     "Verdict",
     "Wanted",
+    "found_by",
 ]

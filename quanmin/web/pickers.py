@@ -25,6 +25,7 @@ from quanmin.base.problems import (
 from quanmin.fhir.json import Json
 from quanmin.terminology import Canonical, Check, Choice, Terms
 from quanmin.web.buttons import FIND, MORE, Pressed, pressed
+from quanmin.web.own_codes import brought, carried, choice_of, found_in
 from quanmin.web.records import DeclaredRecords
 from quanmin.web.route import SIGNED_IN, Page, page
 from quanmin.web.visit import Visit
@@ -78,6 +79,7 @@ class _Known:
         self.lists: dict[str, tuple[Option, ...] | None] = {}
         self.codes: dict[tuple[str, str], Choice | None] = {}
         self.found: dict[str, Found] = {}
+        self.own: dict[str, Sequence[Option]] = {}
         self.asked = ""
 
     def is_here(self, value_set: str) -> bool:
@@ -96,7 +98,11 @@ class _Known:
     def words(self, value_set: str, code: str) -> str:
         """What a code is called in the language of the page; "" for one that is not known."""
         choice = self.codes.get((value_set, code))
-        return "" if choice is None else _words(choice)
+        return "" if choice is None else self.told(value_set, choice)
+
+    def told(self, value_set: str, choice: Choice) -> str:
+        """A code with its words; of the application's own, whose codes nobody knows, the words."""
+        return choice.shown if value_set in self.own else _words(choice)
 
 
 async def with_codes(visit: Visit, records: DeclaredRecords, filling: Filling) -> Around:
@@ -113,7 +119,7 @@ async def with_codes(visit: Visit, records: DeclaredRecords, filling: Filling) -
     known = _Known()
     limits = visit.house.settings.pages
     async with records.terminology(visit.house.settings.term_limits) as terms:
-        looking = _Looking(terms, known, visit.language, limits.codes_found_max)
+        looking = _Looking(terms, known, within, visit.language, limits.codes_found_max)
         for item in asked.values():
             await looking.open(form, item, limits.codes_listed_max)
         held = list(_held(asked, filling.response()))
@@ -127,8 +133,11 @@ async def with_codes(visit: Visit, records: DeclaredRecords, filling: Filling) -
 
 
 class _Looking:
-    def __init__(self, terms: Terms, known: _Known, language: str, count: int) -> None:
+    def __init__(
+        self, terms: Terms, known: _Known, within: Around, language: str, count: int
+    ) -> None:
         self._terms = terms
+        self._members = within.members
         self._known = known
         self._language = language
         self._count = count
@@ -138,6 +147,10 @@ class _Looking:
         """Whether the value set of an item is here, and its options where they are few."""
         url = item.value_set
         if url in self._known.lists:
+            return
+        own = self._members(url) if self._members else None
+        if own is not None:
+            self._known.lists[url], self._known.own[url] = None, own
             return
         try:
             head = await head_of(self._terms, form.contained(url) or url)
@@ -162,6 +175,9 @@ class _Looking:
                 Sentence("a form may hold %(codes_max)s different codes", codes_max=_CODES_MAX)
             )
         for url, texts in by_set.items():
+            for one in self._known.own.get(url, ()):
+                if one.code in texts:
+                    self._known.codes[url, one.code] = choice_of(one, self._language)
             if url in self._heads:
                 checks = {text: Check(*_parted(text)) for text in texts}
                 found = await self._terms.chosen(
@@ -197,7 +213,7 @@ class _Looking:
                 continue
             found = Found(words)
             count += 1
-            if item.value_set in self._heads and count <= _SEARCHES_MAX:
+            if item.value_set in self._known.lists and count <= _SEARCHES_MAX:
                 is_same = words == _first(sent.fields, key + _LISTED)
                 start = _first(sent.fields, key + _FROM) if is_same else ""
                 start = place if key == where and sent.action == MORE and is_same else start
@@ -205,6 +221,11 @@ class _Looking:
             self._known.found[key] = found
 
     async def _found(self, url: str, words: str, start: str) -> Found:
+        own = self._known.own.get(url)
+        if own is not None:
+            listed, after = found_in(own, words, self._language, after=start, count=self._count)
+            self._known.codes |= {(url, _value(one)): one for one in listed}
+            return Found(words, listed, start, after)
         found = await self._terms.choose(
             self._heads[url], words=words, after=start, count=self._count, language=self._language
         )
@@ -262,17 +283,18 @@ def pick_of(visit: Visit, form: Form, place: Place, within: Around) -> Pick | No
     is_open = item.kind == "open-choice"
     if not known.is_here(item.value_set):
         return Pick(words=found.words, is_here=False, length_max=item.length_max or 200)
-    listed = [(_value(one), _words(one)) for one in found.listed]
+    listed = [(_value(one), known.told(item.value_set, one)) for one in found.listed]
     if is_open and found.words:
         listed.append((AS_TYPED + found.words, _as_typed(visit, found.words)))
-    contained = form.contained(item.value_set)
+    own, contained = known.own.get(item.value_set), form.contained(item.value_set)
+    state = {"own": carried(own)} if own else {"codes": contained or item.value_set}
     return Pick(
         words=found.words,
         found=tuple(one for one in listed if one[0] not in chosen_of(place, within)),
         said=_said(visit, found) if found.words else "",
         start=found.start,
         more=f"{MORE} {place.key} {found.after}" if found.after else "",
-        source=visit.keep("codes", {"codes": contained or item.value_set, "open": is_open}),
+        source=visit.keep("codes", {**state, "open": is_open}),
         is_asked=known.asked == place.key,
     )
 
@@ -296,24 +318,29 @@ def chosen_of(place: Place, within: Around) -> dict[str, str]:
 async def codes(visit: Visit) -> Response:
     """What is found for the words in a box, for the script: as the page itself would list it."""
     kept = visit.kept("codes", visit.sent.get("of", ""))
-    if "codes" not in kept or visit.actor is None:
+    if not kept.keys() & {"codes", "own"} or visit.actor is None:
         raise Malformed("this is no list of codes: open the page of the form again")
     words = " ".join(visit.sent.get("words", "").split())[:_WORDS_LENGTH_MAX]
-    settings = visit.house.settings
-    records = visit.house.guard.records(visit.actor, purpose="TREAT", request_id=visit.correlation)
-    async with records.terminology(settings.term_limits) as terms:
-        found = await terms.choose(
-            await head_of(terms, kept["codes"]),
-            words=words,
-            after=visit.sent.get("after", ""),
-            count=settings.pages.codes_found_max,
-            language=visit.language,
+    start, count = visit.sent.get("after", ""), visit.house.settings.pages.codes_found_max
+    if "own" in kept:
+        options = brought(kept["own"])
+        hits, after = found_in(options, words, visit.language, after=start, count=count)
+        listed = [{"value": _value(one), "words": one.shown} for one in hits]
+    else:
+        records = visit.house.guard.records(
+            visit.actor, purpose="TREAT", request_id=visit.correlation
         )
-    listed = [{"value": _value(one), "words": _words(one)} for one in found.listed]
-    if kept.get("open") and words and not found.after:
+        async with records.terminology(visit.house.settings.term_limits) as terms:
+            head = await head_of(terms, kept["codes"])
+            found = await terms.choose(
+                head, words=words, after=start, count=count, language=visit.language
+            )
+        hits, after = found.listed, found.after
+        listed = [{"value": _value(one), "words": _words(one)} for one in hits]
+    if kept.get("open") and words and not after:
         listed.append({"value": AS_TYPED + words, "words": _as_typed(visit, words)})
-    said = _said(visit, Found(words, found.listed, visit.sent.get("after", ""), found.after))
-    return JSONResponse({"listed": listed, "after": found.after, "said": said})
+    said = _said(visit, Found(words, hits, start, after))
+    return JSONResponse({"listed": listed, "after": after, "said": said})
 
 
 PAGES: Final[tuple[Page, ...]] = (codes,)
@@ -328,7 +355,7 @@ async def head_of(terms: Terms, value_set: Json) -> Mapping[str, Any]:
 
 def _is_asked(item: Item, within: Around) -> bool:
     is_own = within.members is not None and within.members(item.value_set) is not None
-    return item.is_coded and not is_own
+    return item.is_looked_for or (item.is_coded and not is_own)
 
 
 def _sent(

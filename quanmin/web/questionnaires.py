@@ -40,7 +40,7 @@ from quanmin.workflow.forms import (
 )
 from quanmin.workflow.forms.checking import faults
 from quanmin.workflow.forms.filling import Place
-from quanmin.workflow.forms.model import FaultCode, Option
+from quanmin.workflow.forms.model import FaultCode, Members, Option
 from quanmin.workflow.forms.sending import offered
 
 # Beyond so many options a list is easier to use than buttons beside each other.
@@ -213,13 +213,17 @@ def questionnaire_page(
 
 
 def side_by_side(
-    visit: Visit, form: Form, responses: Sequence[Json], links: Sequence[str]
+    visit: Visit,
+    form: Form,
+    responses: Sequence[Json],
+    links: Sequence[str],
+    members: Members | None = None,
 ) -> list[list[Cell]]:
     """The answers of several responses to the same questions, as rows of a table: what is asked,
-    and a column for each.
+    and a column for each. `members` gives the options of the application's own codes.
     """
     language = visit.language
-    columns = [words_of(form, one, language) for one in responses]
+    columns = [words_of(form, one, language, members) for one in responses]
     return [
         [Cell(label(form, link, language)), *(Cell(one.get(link, "")) for one in columns)]
         for link in links

@@ -16,6 +16,7 @@ from quanmin.applications.infectious_report.entering import (
     facts_of,
     focus,
     refuse_foreign,
+    within,
 )
 from quanmin.applications.infectious_report.rules import is_in_time, is_one_case
 from quanmin.base.problems import Invalid
@@ -138,7 +139,8 @@ def _shown(
     if sent and card.diagnosed:
         moment = datetime.fromisoformat(sent)
         is_late = not is_in_time(hours=card.hours, diagnosed=card.diagnosed, sent=moment).allowed
-    said = words_of(FORM, responses[0], language)
+    members = within(visit).members
+    said = words_of(FORM, responses[0], language, members)
     compared = responses[:_COLUMNS_MAX]
     filled_in = ("correct", "revise", "report_death")
     return {
@@ -153,7 +155,7 @@ def _shown(
         "links": {step: f"/infectious/{task['id']}/{step}" for step in filled_in},
         "kept": [one.step for one in case.closed_steps if one.decision.reasons == ("duplicate",)],
         "headings": [visit.say("Field"), visit.say("This card"), *[other] * (len(compared) - 1)],
-        "rows": side_by_side(visit, FORM, compared, _COMPARED),
+        "rows": side_by_side(visit, FORM, compared, _COMPARED, members),
     }
 
 

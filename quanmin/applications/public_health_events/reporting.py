@@ -20,6 +20,7 @@ from quanmin.web.cases import asking, begin, labelled, open_case, refused, relab
 from quanmin.web.filling import form_in
 from quanmin.web.forms import read_number
 from quanmin.web.institutions import as_owner, at_level, code_of, nearest, owner_of
+from quanmin.web.pickers import with_codes
 from quanmin.web.questionnaires import around, opened, questionnaire_page, taken, transaction
 from quanmin.web.route import Charge
 from quanmin.workflow.forms import Around, Form, answers, open_response
@@ -66,6 +67,7 @@ async def report(visit: Visit, records: DeclaredRecords) -> Response:
         **({"kind": coding("kind", "infectious"), "disease": disease.coding()} if disease else {}),
     )
     start = await opened(records, FORMS["report"], within, {})
+    within = await with_codes(visit, records, start)
     if visit.request.method == "GET":
         return questionnaire_page(visit, start, back="/events")
     answered = taken(visit, FORMS["report"], within, start.response())
@@ -109,6 +111,7 @@ async def go_on(visit: Visit, records: DeclaredRecords) -> Response:
     within = _within(visit, **_latest(before))
     held = reports[0] if step == "verify" else None
     start = open_response(form, within, held) if held else await opened(records, form, within, {})
+    within = await with_codes(visit, records, start)
     if visit.request.method == "GET":
         return questionnaire_page(visit, start, back=back)
     answered = taken(visit, form, within, held or start.response())

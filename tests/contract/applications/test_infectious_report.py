@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -16,6 +17,7 @@ from persons import registered, visit
 from reporting import (
     BESIDE,
     CODES,
+    DISEASE,
     DOCTOR,
     SUBTYPE,
     answers,
@@ -146,6 +148,30 @@ async def test_what_is_wrong_is_told_and_what_was_filled_in_stays(
         assert said in answer.text, more
         assert shown(answer.text)["person/address"] == "青县一路 1 号"
     assert (await records(county, DOCTOR).find("Task", count=9)).matches == ()
+
+
+async def test_a_disease_is_typed_and_chosen_of_what_is_found(
+    county: Clinic, pages: Starlette
+) -> None:
+    doctor = await county.enter("dr-li", pages)
+    where = f"/infectious/of/{county.ids['hospital-a Patient']}"
+    page = await doctor.get(where)
+    assert "Mpox" not in page.text  # no list of them all
+    fields = {**shown(page.text), **answers(now_of(county))}
+    del fields["case/disease"]
+    looked = {**fields, "case/disease~find": "mz", "do": "find case/disease"}
+    page = await doctor.send(where, **looked)
+    assert f'value="{DISEASE}|measles"' in page.text
+    box = page.text[: page.text.index('"case/disease~find"')].rpartition("data-codes=")[2]
+    source = re.match('"([^"]+)"', box)
+    assert source
+    found = await doctor.send("/codes", of=source[1], words="mazhen")
+    assert [one["words"] for one in found.json()["listed"]] == ["Measles"]
+    answer = await doctor.send(where, **{**fields, "case/disease~find": "no such disease"})
+    assert answer.status_code == 422
+    answer = await doctor.send(where, **{**fields, "case/disease~find": "麻疹"})
+    assert answer.status_code == 303, answer.text
+    assert "Measles" in (await doctor.get(answer.headers["location"])).text
 
 
 async def test_nobody_at_another_institution_sees_a_card(county: Clinic, pages: Starlette) -> None:
