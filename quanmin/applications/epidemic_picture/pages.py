@@ -15,6 +15,7 @@ from quanmin.trust.registers import Wanted
 from quanmin.web import Access, DeclaredRecords, Visit, page
 from quanmin.web.cases import asking
 from quanmin.web.charts import Series, bar_chart
+from quanmin.web.divisions import counties_of
 from quanmin.web.forms import Cell, Field
 from quanmin.web.maps import Area, area_map
 from quanmin.web.route import Charge
@@ -149,13 +150,14 @@ async def groups_of(records: DeclaredRecords, asked: Asked) -> list[Group]:
 
 
 async def names_of(visit: Visit, records: DeclaredRecords) -> Mapping[str, str]:
-    """The counties of the visitor's area, by division: called as in the name of their centre or of
-    their hospital, and those with a centre by its name where that does not tell.
+    """The counties of the visitor's area, by division: called as the table of divisions has them;
+    those that it lacks as in the name of their centre or of their hospital, and those with a centre
+    by its name where that does not tell.
     """
     region = (await asking(visit)).actor.place.region
+    names = counties_of(region)
     while region.endswith("00"):  # a city or a province has all below it
         region = region.removesuffix("00")
-    names: dict[str, str] = {}
     for kind in ("J", "A") if region else ():
         wanted = Wanted(state="active", level="county", kind=kind, region=region)
         for one in await records.institutions(None, wanted, count=_COUNTIES_MAX):
