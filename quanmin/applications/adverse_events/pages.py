@@ -26,7 +26,7 @@ from quanmin.web.stocks import name_of
 from quanmin.web.tables import Heading, Table, table
 from quanmin.web.uploads import file_page
 from quanmin.workflow.forms.compiling import option_words
-from quanmin.workflow.vaccination import LABEL, product_of
+from quanmin.workflow.vaccination import product_of
 
 VACCINATORS: Final[frozenset[Role]] = frozenset({"doctor", "nurse", "public_health_worker"})
 STAFF: Final = Access(VACCINATORS, Charge(frozenset({"immunization"}), VACCINATORS))
@@ -110,7 +110,7 @@ async def report(visit: Visit, records: DeclaredRecords) -> Response:
     sent, shown = await answered(visit, records, form, patient, back=back)
     if sent is None:
         return shown
-    entries = entries_of(sent, [LABEL])
+    entries = entries_of(sent)
     event = entries[1]["resource"]
     began = datetime.fromisoformat(event["date"])
     times = [(datetime.fromisoformat(one["occurrenceDateTime"]), id_) for id_, one in doses]

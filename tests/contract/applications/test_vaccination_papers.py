@@ -9,8 +9,10 @@ import pytest
 from books import Books
 from clinic import Browser, Clinic
 from sent_files import PICTURE
+from shelf import query_of
 from vaccinating import (
     HERE,
+    OTHER_WORKER,
     WORKER,
     give,
     identity,
@@ -154,6 +156,12 @@ async def test_an_adverse_event_is_reported_investigated_graded_by_another_and_c
     words = ("Reported as urgent", "What it is Fever When", "主要表现 发热 ", "M2601")
     assert [one for one in (*words, fields["began"][11:16]) if one not in told] == [], told
     assert case in (await grader.get("/adverse-events?state=urgent")).text
+    found = {
+        actor.code: len((await point.guard.records(actor, purpose="PUBHLTH", request_id="r")
+                         .search(query_of("AdverseEvent"))).matches)
+        for actor in (WORKER, OTHER_WORKER)
+    }  # fmt: skip
+    assert found == {WORKER.code: 1, OTHER_WORKER.code: 0}  # who vaccinates elsewhere does not
     await worker.get(case)
     await worker.send(case, step="investigate", words="seen at home")
     own = await worker.send(f"{case}/grade", cause="common", outcome="resolved", words="usual")
