@@ -41,10 +41,13 @@ class RunningNode:
     def address(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def run(self, *arguments: str | Path, **settings: str) -> subprocess.CompletedProcess[str]:
-        """One command of this node, to its end."""
+    def run(
+        self, *arguments: str | Path, typed: str = "", **settings: str
+    ) -> subprocess.CompletedProcess[str]:
+        """One command of this node, to its end, which may read what is `typed`."""
         more = {f"QUANMIN_{name}": value for name, value in settings.items()}
-        return run_warm([str(each) for each in arguments], self._environment | more, "/")
+        given = [str(each) for each in arguments]
+        return run_warm(given, self._environment | more, "/", typed=typed)
 
     def begin(self, *arguments: str | Path, **settings: str) -> subprocess.Popen[str]:
         """One command of this node, under way; whoever begins it waits for its end."""

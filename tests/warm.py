@@ -30,12 +30,15 @@ def _forking(columns: str) -> ForkServerContext:
 
 
 def run_warm(
-    arguments: list[str], environment: dict[str, str], folder: str
+    arguments: list[str], environment: dict[str, str], folder: str, *, typed: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    """The `quanmin` command with these arguments, to its end, as `subprocess.run` tells it."""
+    """The `quanmin` command with these arguments, to its end, as `subprocess.run` tells it; `typed`
+    is what it may read.
+    """
     with tempfile.TemporaryDirectory() as kept:
+        (Path(kept) / "in").write_text(typed)
         told = (Path(kept) / "out", Path(kept) / "err")
-        given = (arguments, environment, folder, *map(str, told))
+        given = (arguments, environment, folder, kept)
         process = _forking(environment["COLUMNS"]).Process(target=_run, args=given)
         process.start()
         process.join()
@@ -43,13 +46,12 @@ def run_warm(
     return subprocess.CompletedProcess(arguments, int(process.exitcode or 0), out, error)
 
 
-def _run(
-    arguments: list[str], environment: dict[str, str], folder: str, out: str, error: str
-) -> None:
-    for descriptor, path in ((1, out), (2, error)):
-        opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+def _run(arguments: list[str], environment: dict[str, str], folder: str, kept: str) -> None:
+    for descriptor, name in enumerate(("in", "out", "err")):
+        opened = os.open(Path(kept, name), os.O_RDWR | os.O_CREAT, 0o600)
         os.dup2(opened, descriptor)
         os.close(opened)
+    sys.stdin = os.fdopen(0)
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)

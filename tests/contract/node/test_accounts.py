@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,18 +67,7 @@ def test_one_person_is_no_two_administrators(fresh: RunningNode) -> None:
     def administrator(
         code: str, role: str, document: str, *more: str
     ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [
-                *(sys.executable, "-m", "quanmin.node.commands"),
-                *("account", "add", code, "--role", role, *more),
-            ],
-            input=f"{document}\n",
-            capture_output=True,
-            text=True,
-            check=False,
-            env=fresh._environment,
-            cwd="/",
-        )
+        return fresh.run("account", "add", code, "--role", role, *more, typed=f"{document}\n")
 
     number, passport = "11010519491231002X", ("--document", "passport")
     assert administrator("one", "system_administrator", number).returncode == 0
