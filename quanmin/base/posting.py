@@ -18,8 +18,6 @@ from urllib.parse import urlencode
 # What another attempt may mend: too early, too many, and all that is the other side's own trouble.
 _PASSING: Final = frozenset({408, 425, 429})
 _FAILURE: Final = 500
-_ANSWER_BYTES_MAX: Final = 10_000
-_GIVEN_BYTES_MAX: Final = 1_000_000
 
 
 class Unsent(Exception):  # noqa: N818 - what happened to a message, told in the queue
@@ -34,31 +32,34 @@ class Unsent(Exception):  # noqa: N818 - what happened to a message, told in the
 
 
 class Posting:
-    """The address, and what is shared with its owner. No attempt takes more than `seconds_max`."""
+    """The address, and what is shared with its owner. No attempt takes more than `seconds_max`, and
+    of an answer that is longer than `answer_bytes_max` nothing is given.
+    """
 
-    def __init__(self, url: str, secret: bytes, seconds_max: float) -> None:
+    def __init__(
+        self, url: str, secret: bytes, seconds_max: float, answer_bytes_max: int = 0
+    ) -> None:
         self._url = url
         self._secret = secret
         self._seconds_max = seconds_max
+        self._answer_bytes_max = answer_bytes_max
         self._secure = ssl.create_default_context()  # made once: it costs more than a message
 
     async def post(self, key: str, body: bytes) -> tuple[int, bytes]:
-        """The status and the answer of the other side, which is empty when it is longer than ten
-        thousand bytes. Raises Unsent when none came.
-        """
+        """The status and the answer of the other side. Raises Unsent when none came."""
         headers = {"Content-Type": "application/json", "Idempotency-Key": key}
-        return await self._ask("POST", self._url, headers, body, _ANSWER_BYTES_MAX)
+        return await self._ask("POST", self._url, headers, body)
 
     async def get(self, after: str) -> tuple[int, bytes]:
-        """The status and what the address gives after a place, which is what is signed; nothing of
-        an answer that is longer than a million bytes. Raises Unsent when none came.
+        """The status and what the address gives after a place, which is what is signed. Raises
+        Unsent when no answer came.
         """
         url = f"{self._url}?{urlencode({'after': after})}"
         headers = {"Accept": "application/json"}
-        return await self._ask("GET", url, headers, after.encode(), _GIVEN_BYTES_MAX)
+        return await self._ask("GET", url, headers, after.encode())
 
     async def _ask(
-        self, method: str, url: str, headers: dict[str, str], signed: bytes, bytes_max: int
+        self, method: str, url: str, headers: dict[str, str], signed: bytes
     ) -> tuple[int, bytes]:
         # Loaded only here: commands and most nodes post nothing, and all would wait at their start.
         import httpx  # noqa: PLC0415 - see above
@@ -78,7 +79,7 @@ class Posting:
             ):
                 async for chunk in answer.aiter_bytes():
                     said += chunk
-                    if len(said) > bytes_max:
+                    if len(said) > self._answer_bytes_max:
                         return answer.status_code, b""
                 return answer.status_code, said
         except (httpx.HTTPError, TimeoutError) as error:

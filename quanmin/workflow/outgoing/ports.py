@@ -108,8 +108,8 @@ class HttpPort:
     `{"number": ...}`, or 4xx with `{"reason": ...}`.
     """
 
-    def __init__(self, url: str, secret: bytes, seconds_max: float) -> None:
-        self._posting = Posting(url, secret, seconds_max)
+    def __init__(self, url: str, secret: bytes, seconds_max: float, answer_bytes_max: int) -> None:
+        self._posting = Posting(url, secret, seconds_max, answer_bytes_max)
 
     async def send(self, key: str, body: bytes) -> str:
         """Post it; a status of 2xx says that it was taken."""
@@ -126,6 +126,9 @@ class HttpPort:
             return Answers((), after)
         if not is_taken(status):
             raise Unsent(f"the address answered {status}", is_final=False)
+        if not said:
+            reason = "it answered nothing, or more than `outgoing.answer_bytes_max` lets it"
+            raise Unsent(reason, is_final=False)
         try:
             portion = msgspec.json.decode(said, type=_Portion)
         except msgspec.MsgspecError as error:
@@ -173,4 +176,6 @@ def open_port(settings: OutgoingSettings, folder: Path) -> Port:
         raise Unusable(text) from error
     if not line:
         raise Unusable("set outgoing.secret_file to a file with a secret in its first line")
-    return HttpPort(settings.url, line.encode(), settings.send_seconds_max)
+    return HttpPort(
+        settings.url, line.encode(), settings.send_seconds_max, settings.answer_bytes_max
+    )

@@ -32,6 +32,15 @@ class OutgoingSettings(Retries, frozen=True, kw_only=True, forbid_unknown_fields
     send_seconds_max: Annotated[
         float, Meta(description="How long the other side may take to take a card.", gt=0)
     ] = 20.0
+    answer_bytes_max: Annotated[
+        int,
+        Meta(
+            description="The longest answer of the other side that is read, to a card or of what "
+            "it has done since. Of a longer one nothing is kept: the number of a card stays "
+            "unknown, what was done since is asked for again.",
+            ge=1,
+        ),
+    ] = 1_000_000
     attempts_max: Attempts = 12
     answers_seconds: Annotated[
         float,

@@ -103,7 +103,7 @@ async def test_a_card_is_told_once_with_what_was_answered(county: Clinic) -> Non
     await step(checker, where, "check")
     assert await rows(county) == [("reported", "waiting")]
     async with national(answers, taken) as url:
-        port = sending(county, HttpPort(url, SECRET, 5.0), backoff_seconds=1e-6)
+        port = sending(county, HttpPort(url, SECRET, 5.0, 1 << 20), backoff_seconds=1e-6)
         # Two processes at once: neither tells what the other tells.
         await asyncio.gather(port.work(), port.work())
         await port.work()
@@ -166,7 +166,10 @@ async def test_an_address_that_is_silent_is_tried_again_until_it_counts_as_refus
     where = await entered(county, await county.enter("dr-li", pages))
     await step(await county.enter("pre-sun", pages), where, "check")
     port = sending(
-        county, HttpPort("http://127.0.0.1:1/", SECRET, 1.0), attempts_max=3, backoff_seconds=1e-6
+        county,
+        HttpPort("http://127.0.0.1:1/", SECRET, 1.0, 1 << 20),
+        attempts_max=3,
+        backoff_seconds=1e-6,
     )
     assert await port.work() == 3
     assert await rows(county) == [("reported", "refused")]
@@ -245,7 +248,9 @@ async def test_what_was_decided_in_the_national_system_is_carried_out_here(count
         ]},
     }  # fmt: skip
     async with national([], [], portions) as url:
-        port = HttpPort(url, SECRET, 5.0)
+        port = HttpPort(url, SECRET, 5.0, 1 << 20)
+        with pytest.raises(Unsent, match=r"outgoing\.answer_bytes_max"):
+            await HttpPort(url, SECRET, 5.0, 10).answers("")
         # Two processes at once: one reads.
         assert sum(await asyncio.gather(*(hearing(county, port).work() for _ in "ab"))) == 9
         assert await hearing(county, port).work() == 0
@@ -291,7 +296,7 @@ async def test_answers_may_come_as_files_and_nobody_else_takes_a_step_of_the_nod
     assert await hearing(county, port).work() == 1
     assert await hearing(county, port).work() == 0
     assert (await task_of(county, where))["businessStatus"]["coding"][0]["code"] == "withdrawn"
-    silent = HttpPort("http://127.0.0.1:1/", SECRET, 1.0)
+    silent = HttpPort("http://127.0.0.1:1/", SECRET, 1.0, 1 << 20)
     with pytest.raises(Unsent):
         await hearing(county, silent).work()
     for browser in (doctor, checker):
