@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 from starlette.responses import Response
 
-from quanmin.base.problems import NotFound, Sentence
+from quanmin.base.problems import NotFound
 from quanmin.fhir.json import Json, decode
 from quanmin.web import Access, DeclaredRecords, Visit, page
 from quanmin.web.cases import asking, begin, labelled, open_case, refused, relabelled
@@ -102,9 +102,7 @@ async def go_on(visit: Visit, records: DeclaredRecords) -> Response:
     """A report of the centre: the first one put right, how it goes on, the closing one."""
     step, id_, back = visit.path("step"), visit.path("id"), f"/events/{visit.path('id')}"
     if step not in FORMS or step == "report":
-        raise NotFound(
-            Sentence("a report of an event is one to %(known)s", known="verify, follow, close")
-        )
+        raise NotFound("an event has no such report")
     form, case = FORMS[step], await open_case(visit, records, id_)
     reports = await read_reports(records, case.case.task)
     before = [answers(one) for one in reports]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from typing import Any
 
 from clinic import Browser, Clinic
 from reporting import DISEASE, HERE, now_of, pages_of, settle, shown, step
@@ -37,7 +38,7 @@ async def reported(clinic: Clinic, browser: Browser, **more: str) -> str:
     return answer.headers["location"]
 
 
-async def sent(browser: Browser, where: str, status: int = 303, **fields: str) -> str:
+async def sent(browser: Browser, where: str, status: int = 303, **fields: Any) -> str:
     """A form of the centre with what it is filled in with and these."""
     page = await browser.get(where)
     assert page.status_code == 200, page.text
@@ -45,6 +46,10 @@ async def sent(browser: Browser, where: str, status: int = 303, **fields: str) -
     answer = await browser.send(where, **{**shown(page.text), **said, "do": "send"})
     assert answer.status_code == status, answer.text
     return answer.text
+
+
+def set_clock(clinic: Clinic, moment: float) -> None:
+    clinic.guard.now = lambda: round(moment)
 
 
 async def test_an_event_is_reported_verified_followed_and_closed(clinic: Clinic) -> None:
@@ -122,7 +127,7 @@ async def test_who_is_late_is_told(clinic: Clinic) -> None:
     assert "late" in (await doctor.get(where)).text
     begun = county.guard.now()
     for hours, fired in ((1.4, 0), (1.6, 1), (2.1, 1)):
-        county.guard.now = lambda hours=hours: round(begun + hours * HOUR)
+        set_clock(county, begun + hours * HOUR)
         assert await clocks.fire() == fired, hours
     centre = await county.enter("cdc-wu", pages)
     assert "waits to be verified" in (await centre.get("/notices")).text
@@ -130,7 +135,7 @@ async def test_who_is_late_is_told(clinic: Clinic) -> None:
     await sent(centre, f"{where}/verify", event__level=f"{OWN}/event-level|2")
     verified = county.guard.now()
     for hours, fired in ((23.9, 0), (24.1, 1)):
-        county.guard.now = lambda hours=hours: round(verified + hours * HOUR)
+        set_clock(county, verified + hours * HOUR)
         assert await clocks.fire() == fired, hours
     centre = await county.enter("cdc-wu", pages)
     assert "progress report of a public health event is due" in (await centre.get("/notices")).text
