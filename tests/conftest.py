@@ -124,11 +124,17 @@ async def _make_template(cluster: Cluster) -> None:
 
 
 @pytest.fixture
-def database(postgres: Cluster) -> Iterator[str]:
-    """The DSN of a migrated, empty database that no other test sees."""
+def template() -> str:
+    """The database that a test's own is cloned from."""
+    return _TEMPLATE
+
+
+@pytest.fixture
+def database(postgres: Cluster, template: str) -> Iterator[str]:
+    """The DSN of a migrated database that no other test sees, empty where its template is."""
     name = f"test_{next(_numbers)}"
     asyncio.run(
-        administer(postgres, f"create database {name} template {_TEMPLATE} strategy file_copy")
+        administer(postgres, f"create database {name} template {template} strategy file_copy")
     )
     yield postgres.dsn(name)
     asyncio.run(administer(postgres, f"drop database {name} with (force)"))
