@@ -14,6 +14,12 @@ from quanmin.web.clocks import Clocks
 
 OWN = "https://quanmin.example/fhir/CodeSystem"
 HOUR = 3_600_000_000
+LATER: dict[str, Any] = {
+    "course": "新增 3 例", "assessment": "可控", "measures": "应急接种", "phone": "1",
+}  # fmt: skip
+SAID: dict[str, Any] = {
+    "cause": "输入病例", "measures": "应急接种", "advice": "查验接种证", "phone": "1",
+}  # fmt: skip
 
 
 def first_report(clinic: Clinic, **more: str) -> dict[str, str]:
@@ -87,29 +93,17 @@ async def test_an_event_is_reported_verified_followed_and_closed(clinic: Clinic)
     city = await county.enter("cdc-gao", pages)
     assert (await city.get(where)).status_code == 200
     assert "with another institution" in await step(city, where, "end", status=422)
-    later: dict[str, Any] = {
-        "course": "新增 3 例",
-        "assessment": "可控",
-        "measures": "应急接种",
-        "phone": "1",
-    }
     as_of = f"{now_of(county) - timedelta(days=1):%Y-%m-%dT%H:%M}"
-    assert "later than" in await sent(centre, f"{where}/follow", 422, **later, **{"as-of": as_of})
-    await sent(centre, f"{where}/follow", **later, cases="15", deaths="1")
+    assert "later than" in await sent(centre, f"{where}/follow", 422, **LATER, **{"as-of": as_of})
+    await sent(centre, f"{where}/follow", **LATER, cases="15", deaths="1")
     rows = re.findall(r"<tr.*?</tr>", (await city.get(where)).text, re.DOTALL)
     assert sum(">15<" in one for one in rows) == 1
     await step(centre, where, "end")
     await step(centre, where, "resume", words="新发病例")
     await step(centre, where, "end")
-    said: dict[str, Any] = {
-        "cause": "输入病例",
-        "measures": "应急接种",
-        "advice": "查验接种证",
-        "phone": "1",
-    }
     tomorrow, today = (f"{now_of(county) + timedelta(days=n):%Y-%m-%d}" for n in (1, 0))
-    assert "still to come" in await sent(centre, f"{where}/close", 422, **said, ended=tomorrow)
-    await sent(centre, f"{where}/close", **said, ended=today)
+    assert "still to come" in await sent(centre, f"{where}/close", 422, **SAID, ended=tomorrow)
+    await sent(centre, f"{where}/close", **SAID, ended=today)
     page = (await centre.get(where)).text
     assert "Closing report" in page
     assert "查验接种证" in page
