@@ -17,7 +17,7 @@ from quanmin.base.postgres import open_pool
 
 
 @pytest.fixture(scope="session")
-def filled(postgres: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Clinic:
+def ready_clinic(postgres: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Clinic:
     """A clinic that was filled once, whose database and keys are copied for each test: to fill one
     takes five times as long.
     """
@@ -35,17 +35,19 @@ def filled(postgres: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Clini
 
 @pytest.fixture
 def template(request: pytest.FixtureRequest) -> str:
-    if "filled" not in request.fixturenames:
+    if "ready_clinic" not in request.fixturenames:
         return "migrated"
-    request.getfixturevalue("filled")
+    request.getfixturevalue("ready_clinic")
     return "clinic"
 
 
 @pytest.fixture
-async def clinic(filled: Clinic, pool: asyncpg.Pool[asyncpg.Record], tmp_path: Path) -> Clinic:
-    shutil.copytree(filled.folder / "keys", tmp_path / "keys")
+async def clinic(
+    ready_clinic: Clinic, pool: asyncpg.Pool[asyncpg.Record], tmp_path: Path
+) -> Clinic:
+    shutil.copytree(ready_clinic.folder / "keys", tmp_path / "keys")
     opened = Clinic(pool, tmp_path)
-    opened.go_on_from(filled)
+    opened.go_on_from(ready_clinic)
     return opened
 
 
