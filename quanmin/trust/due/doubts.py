@@ -70,11 +70,17 @@ class Doubts:
         kinds = self._kinds
         apart = [one for one in kinds.hidden if read_kind(one)[0] == institution]
         apart += [one for one in kinds.seen if read_kind(one)[0] != institution]
-        return f"""
-            ({self.overlaps(statement, kinds.unsure)}
-            or {self.overlaps(statement, apart)} and {self.overlaps(statement, kinds.hidden)}
-            or p.patient in ({self.granting(statement)}))
-        """
+        parts = []
+        if kinds.unsure:
+            parts.append(self.overlaps(statement, kinds.unsure))
+        if apart and kinds.hidden:
+            overlaps = (self.overlaps(statement, one) for one in (apart, kinds.hidden))
+            parts.append(f"({' and '.join(overlaps)})")
+        if self.grantees:
+            # Alone it is a join, which begins with those who have granted something where they are
+            # few; beside anything else, be it false, every registration is looked at.
+            parts.append(f"p.patient in ({self.granting(statement)})")
+        return f"({' or '.join(parts)})" if parts else "false"
 
 
 def _array(statement: Statement, kinds: Sequence[int]) -> str:

@@ -23,7 +23,7 @@ STAFF: tuple[Role, ...] = ("doctor", "security_administrator")
 ALWAYS_NEW = {"/account/factors"}
 # What changes of itself: what is sealed, numbers of requests, moments.
 CHANGING = re.compile(
-    r'(?:value|data-options)="[^"]*"|"token":"[^"]*"|[?&]from=[\w.~-]+|[0-9a-f]{32}'
+    r'(?:value|data-options|data-codes)="[^"]*"|"token":"[^"]*"|[?&]from=[\w.~-]+|[0-9a-f]{32}'
     r"|\d{4}-\d\d-\d\d[ T][\d:.]+"
 )
 
