@@ -23,6 +23,7 @@ from quanmin.records.reading import (
     types_present,
 )
 from quanmin.records.related import Related, related
+from quanmin.records.visibility import OfSender
 from quanmin.terminology import TermLimits, Terms
 from quanmin.trust.actors import Actor
 from quanmin.trust.deciding import (
@@ -231,19 +232,23 @@ class GuardedReading:
         versions = tuple(shown(rights, version) for version in found.versions)
         return msgspec.structs.replace(found, versions=versions)
 
-    async def search(self, query: Query, *, labelled: str = "") -> Hits:
+    async def search(self, query: Query, *, labelled: str = "", is_own: bool = False) -> Hits:
         """A slice of what the query finds among what the actor may see; with `labelled` of what has
-        this security label (system|code), also where the node has given it for what a record says.
+        this security label (system|code), also where the node has given it for what a record says;
+        with `is_own` of what the actor's institution has sent.
         """
         if query.type == AUDIT_EVENT:
             await self.refuse_stopped()
             return await self._log.search(query, self._search)
-        return await self._search(query, labelled)
+        return await self._search(query, labelled, is_own=is_own)
 
-    async def _search(self, query: Query, labelled: str = "") -> Hits:
+    async def _search(self, query: Query, labelled: str = "", *, is_own: bool = False) -> Hits:
         rights = await self._rights("s", query.type)
         if labelled:
             rights = narrowed(rights, self._guard.deciding.reaching.labelled([labelled]))
+        if is_own:
+            sender = await self._store.sender(self.actor.sender or f"actor:{self.actor.code}")
+            rights = narrowed(rights, OfSender(frozenset({sender})))
         try:
             async with self._store.reading(rights.wall) as connection:
                 hits = await search_seen(connection, self.context, rights, query)

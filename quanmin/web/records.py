@@ -96,9 +96,10 @@ class DeclaredRecords:
         """The versions of one record, newest first."""
         return await self._records.history(self._readable(type_), id_, count=count, cursor=cursor)
 
-    async def search(self, query: Query, *, labelled: str = "") -> Hits:
+    async def search(self, query: Query, *, labelled: str = "", is_own: bool = False) -> Hits:
         """The hits of a query over a declared type; with `labelled` of what has this security label
-        (system|code), given by its sender or by the node for what it says.
+        (system|code), given by its sender or by the node for what it says; with `is_own` of what
+        the visitor's institution has sent.
 
         Every type it includes must be declared as well.
         """
@@ -107,7 +108,7 @@ class DeclaredRecords:
             self._readable(include.source)
             if include.target is not None:
                 self._readable(include.target)
-        hits = await self._records.search(query, labelled=labelled)
+        hits = await self._records.search(query, labelled=labelled, is_own=is_own)
         for stored in hits.included:  # an include without a target type may bring any
             self._readable(stored.type)
         return hits
@@ -119,15 +120,17 @@ class DeclaredRecords:
         count: int,
         cursor: str | None = None,
         labelled: str = "",
+        is_own: bool = False,
     ) -> Hits:
         """The hits of a search given as names and values, `count` at most, from `cursor` on; with
-        `labelled` as in `search`.
+        `labelled` and `is_own` as in `search`.
         """
         asked = (*pairs, ("_count", str(count)))
         query = parse_query(
             type_, asked, strict=True, zone=self._zone, limits=self._records.context.query_limits
         )
-        return await self.search(msgspec.structs.replace(query, cursor=cursor), labelled=labelled)
+        query = msgspec.structs.replace(query, cursor=cursor)
+        return await self.search(query, labelled=labelled, is_own=is_own)
 
     async def timeline(
         self, patient_id: str, *, types: tuple[str, ...] = (), count: int, cursor: str | None = None

@@ -12,7 +12,6 @@ from quanmin.base.problems import Malformed, Sentence
 from quanmin.fhir.json import decode
 from quanmin.trust import Stored
 from quanmin.web import DeclaredRecords, Visit
-from quanmin.web.cases import asking
 from quanmin.web.chronic import (
     HOME,
     STAFF,
@@ -24,7 +23,7 @@ from quanmin.web.chronic import (
 )
 from quanmin.web.forms import Cell, Field, read_number
 from quanmin.web.tables import Heading, Table, known, shown, table
-from quanmin.workflow.chronic import CODE, Counted, Disease, counted, rates
+from quanmin.workflow.chronic import CODE, Counted, Disease, counted, held_by, rates
 
 _RATES: Final = f"{HOME}/rates"
 _PORTION: Final = 500
@@ -120,17 +119,13 @@ async def _counted(
     """The cases that the visitor's institution follows up, as they count in a year. Raises
     Malformed for more than a rate is made of.
     """
-    sender = (await asking(visit)).actor.sender
     found, cursor = 0, None
     pairs = (("code", CODE), disease_pair(disease))
     while True:
-        hits = await records.find("Task", *pairs, count=_PORTION, cursor=cursor)
-        senders = await records.senders(hits.matches)
+        hits = await records.find("Task", *pairs, count=_PORTION, cursor=cursor, is_own=True)
         for case in hits.matches:
-            if senders.get(case.facts.sender) == sender:
-                found += 1
-                yield case, counted(decode(case.body or b"{}"), year, visit.today)
-        cursor = hits.next
+            yield case, counted(held_by(case.body or b"{}"), year, visit.today)
+        found, cursor = found + len(hits.matches), hits.next
         if cursor is None:
             return
         if found >= _CASES_MAX:

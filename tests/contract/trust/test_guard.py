@@ -62,6 +62,16 @@ async def test_an_institution_sees_its_own_records_only(guard: Guard) -> None:
     assert everything.total == 2
 
 
+async def test_a_search_may_ask_for_ones_own_only(guard: Guard) -> None:
+    operator, other = records(guard, "operator", "center"), records(guard, "institution", "b")
+    mine = (await operator.create("Observation", observation())).stored
+    await other.create("Observation", observation())
+    asked = query(guard, "Observation", _total="accurate")
+    assert (await operator.search(asked)).total == 2
+    own = await operator.search(asked, is_own=True)
+    assert ([hit.id for hit in own.matches], own.total) == ([mine.id], 1)
+
+
 async def test_an_institution_changes_its_own_records_only(guard: Guard) -> None:
     ours, theirs = records(guard, "institution", "a"), records(guard, "institution", "b")
     mine = (await ours.create("Observation", observation())).stored
