@@ -65,7 +65,7 @@ async def due_soon(visit: Visit, records: DeclaredRecords, most: int) -> list[As
     today = (await asking(visit)).moment.date()
     until = today + timedelta(days=visit.house.settings.pages.offline_days_ahead)
     found: list[tuple[date, str, Json, Json]] = []
-    async for task, patient in _open_cases(visit, records):
+    async for task, patient in _open_cases(records):
         due = _due(task, patient, today)
         if due is not None and due <= until:
             found.append((due, str(task["id"]), task, patient))
@@ -87,13 +87,15 @@ async def assigned(visit: Visit, records: DeclaredRecords, id_: str) -> Assigned
     return await _assigned(visit, records, own[0], patient)
 
 
-async def _open_cases(visit: Visit, records: DeclaredRecords) -> AsyncIterator[tuple[Json, Json]]:
+async def _open_cases(records: DeclaredRecords) -> AsyncIterator[tuple[Json, Json]]:
     states = [one for one in records.workflow.states if one not in ENDED]
     asked = ("business-status", ",".join(f"{STATE_SYSTEM}|{one}" for one in states))
     cursor: str | None = None
     while True:
-        hits = await records.find("Task", ("code", CODE), asked, count=_SLICE, cursor=cursor)
-        own = await _own(visit, records, hits.matches)
+        hits = await records.find(
+            "Task", ("code", CODE), asked, count=_SLICE, cursor=cursor, is_own=True
+        )
+        own = [decode(one.body or b"{}") for one in hits.matches]
         ids = ",".join(sorted({patient_of(one) for one in own} - {""}))
         found = (await records.find("Patient", ("_id", ids), count=_SLICE)).matches if ids else ()
         patients = {one.id: decode(one.body or b"{}") for one in found}

@@ -77,6 +77,14 @@ class PageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     record_paper_rows_max: Annotated[
         int, Meta(description="How many lines the PDF of a record may have.", ge=1, le=20_000)
     ] = 1000
+    counted_max: Annotated[
+        int,
+        Meta(
+            description="Of how many rows a page counts while somebody waits: of the cases of an"
+            " institution for its rates, of the registrations of a county.",
+            ge=1000,
+        ),
+    ] = 20_000
     made_kept_hours: Annotated[
         int,
         Meta(

@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from copy import copy
 from types import MappingProxyType
+from typing import Final
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from quanmin.base.problems import Forbidden, Sentence
+from quanmin.base.problems import Forbidden, Sentence, TooCostly
 from quanmin.fhir.grammar import parse_query
 from quanmin.fhir.json import Json, decode, encode
 from quanmin.fhir.query import Query
@@ -35,6 +36,8 @@ from quanmin.trust.registers import Institution, Wanted
 from quanmin.web.application import Application
 from quanmin.workflow.plans import Explained, Item, Keeper
 from quanmin.workflow.states import Workflow
+
+_PORTION: Final = 500
 
 
 class Due(msgspec.Struct, frozen=True):
@@ -131,6 +134,26 @@ class DeclaredRecords:
         )
         query = msgspec.structs.replace(query, cursor=cursor)
         return await self.search(query, labelled=labelled, is_own=is_own)
+
+    async def every(
+        self, type_: str, *pairs: tuple[str, str], rows_max: int, is_own: bool = False
+    ) -> AsyncIterator[Stored]:
+        """All hits of such a search, read in portions. Raises TooCostly when there are more than
+        `rows_max`, after so many.
+        """
+        found, cursor, count = 0, None, min(_PORTION, rows_max)
+        while True:
+            hits = await self.find(type_, *pairs, count=count, cursor=cursor, is_own=is_own)
+            for hit in hits.matches:
+                yield hit
+            found, cursor = found + len(hits.matches), hits.next
+            if cursor is None:
+                return
+            if found >= rows_max:
+                raise TooCostly(
+                    Sentence("there is more to count than the %(rows_max)s that"
+                             " `pages.counted_max` lets a page count", rows_max=rows_max)
+                )  # fmt: skip
 
     async def timeline(
         self, patient_id: str, *, types: tuple[str, ...] = (), count: int, cursor: str | None = None

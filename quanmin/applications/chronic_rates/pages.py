@@ -26,9 +26,6 @@ from quanmin.web.tables import Heading, Table, known, shown, table
 from quanmin.workflow.chronic import CODE, Counted, Disease, counted, held_by, rates
 
 _RATES: Final = f"{HOME}/rates"
-_PORTION: Final = 500
-# More than a rate is made of while somebody waits; an institution follows up some thousands.
-_CASES_MAX: Final = 20_000
 _FIRST_YEAR: Final = 2009
 _GROUPS: Final = ("managed", "standard", "controlled")
 
@@ -117,24 +114,12 @@ async def _counted(
     visit: Visit, records: DeclaredRecords, disease: Disease, year: int
 ) -> AsyncIterator[tuple[Stored, Counted]]:
     """The cases that the visitor's institution follows up, as they count in a year. Raises
-    Malformed for more than a rate is made of.
+    TooCostly for more than a page counts.
     """
-    found, cursor = 0, None
     pairs = (("code", CODE), disease_pair(disease))
-    while True:
-        hits = await records.find("Task", *pairs, count=_PORTION, cursor=cursor, is_own=True)
-        for case in hits.matches:
-            yield case, counted(held_by(case.body or b"{}"), year, visit.today)
-        found, cursor = found + len(hits.matches), hits.next
-        if cursor is None:
-            return
-        if found >= _CASES_MAX:
-            raise Malformed(
-                Sentence(
-                    "there are more than %(cases_max)s cases: ask of one institution",
-                    cases_max=_CASES_MAX,
-                )
-            )
+    rows_max = visit.house.settings.pages.counted_max
+    async for case in records.every("Task", *pairs, rows_max=rows_max, is_own=True):
+        yield case, counted(held_by(case.body or b"{}"), year, visit.today)
 
 
 PAGES: Final = (*yearly, *rows_of_rate)

@@ -7,7 +7,6 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from quanmin.applications.mental_register.counting import counted
-from quanmin.base.problems import Malformed, Sentence
 from quanmin.fhir.json import Json, decode
 from quanmin.trust import Hits
 from quanmin.trust.due import Asked
@@ -30,9 +29,6 @@ from quanmin.workflow.mental import (
 )
 
 PLAN: Final = "mental_register"
-_PORTION: Final = 500
-# More than is counted while somebody waits: a county has some thousands.
-_PERSONS_MAX: Final = 20_000
 
 
 @table(HOME, access=STAFF, name="mental-health")
@@ -127,7 +123,7 @@ async def counts(visit: Visit, records: DeclaredRecords) -> Table:
     """How many are followed up, by township and grade; small groups are not told in figures."""
     say, grades = visit.say, ["", *norm()["grade"]]
     told = [(township_of(one), coded(one.get("category", []), DANGER))
-            for one in await _all(records)]  # fmt: skip
+            for one in await _all(visit, records)]  # fmt: skip
     rows = []
     for township, numbers in counted(told, grades).items():
         shown, total = suppressed(numbers, least())
@@ -160,7 +156,7 @@ async def rows_of(visit: Visit, records: DeclaredRecords) -> Table:
     wanted = {"": None, "none": ""}.get(grade, grade)
     found = [
         _cells(visit, one)
-        for one in await _all(records)
+        for one in await _all(visit, records)
         if township in {"", township_of(one)}
         and wanted in {None, coded(one.get("category", []), DANGER)}
     ]
@@ -179,23 +175,12 @@ async def rows_of(visit: Visit, records: DeclaredRecords) -> Table:
     )
 
 
-async def _all(records: DeclaredRecords) -> list[Json]:
-    """All registrations that are open. Raises Malformed for more than are counted."""
-    found: list[Json] = []
-    cursor: str | None = None
+async def _all(visit: Visit, records: DeclaredRecords) -> list[Json]:
+    """All registrations that are open. Raises TooCostly for more than a page counts."""
     pairs = (PROGRAMME, ("status", "active"))
-    while True:
-        hits = await records.find("CarePlan", *pairs, count=_PORTION, cursor=cursor)
-        found += [decode(one.body or b"{}") for one in hits.matches]
-        cursor = hits.next
-        if cursor is None:
-            return found
-        if len(found) >= _PERSONS_MAX:
-            raise Malformed(
-                Sentence(
-                    "there are more than %(persons_max)s registrations", persons_max=_PERSONS_MAX
-                )
-            )
+    rows_max = visit.house.settings.pages.counted_max
+    found = records.every("CarePlan", *pairs, rows_max=rows_max)
+    return [decode(one.body or b"{}") async for one in found]
 
 
 async def work(visit: Visit, records: DeclaredRecords) -> list[Work]:

@@ -13,7 +13,7 @@ import pytest
 from stores import bundle, observation, open_context, open_guard, patient
 
 from quanmin.base.crypto import Tampered
-from quanmin.base.problems import Forbidden, NotFound, Problem
+from quanmin.base.problems import Forbidden, NotFound, Problem, TooCostly
 from quanmin.fhir.grammar import QueryLimits, parse_query
 from quanmin.fhir.query import Query
 from quanmin.trust import Actor, Actors, Guard, GuardedRecords, Part
@@ -277,6 +277,26 @@ async def test_an_application_gets_no_type_that_it_did_not_declare(guard: Guard)
             await asked
     with pytest.raises(Forbidden, match="declare"):
         narrowed.desk(Emergencies)
+
+
+async def test_an_application_counts_so_many_rows_and_no_more(guard: Guard) -> None:
+    records = institution(guard, "a")
+    own = {(await records.create("Observation", observation())).stored.id for _ in range(3)}
+    await institution(guard, "b").create("Observation", observation())
+    application = Application(
+        name="blood",
+        title=Text(zh="血液", en="Blood"),
+        summary=Text(zh="血液", en="Blood"),
+        levels=frozenset({"county"}),
+        roles=frozenset({"institution"}),
+        reads=frozenset({"Observation"}),
+        pages=(),
+    )
+    narrowed = DeclaredRecords(records, application, guard.store.context.zone)
+    found = {one.id async for one in narrowed.every("Observation", rows_max=3, is_own=True)}
+    assert found == own
+    with pytest.raises(TooCostly, match="than the 2 that `pages.counted_max` lets"):
+        [one async for one in narrowed.every("Observation", rows_max=2)]
 
 
 async def test_a_part_of_a_timeline_without_types_has_those_that_are_declared(guard: Guard) -> None:
