@@ -11,8 +11,6 @@ from quanmin.web.forms import Field, Sent, form_page
 from quanmin.web.mental_health import Kept
 from quanmin.workflow.mental import next_of, reopened
 
-_LOOKED_AT = 20
-
 
 async def take_back_end(visit: Visit, records: DeclaredRecords, kept: Kept, back: str) -> Response:
     """Let the last registration go on, with the reason; the answers of its end are marked."""
@@ -30,15 +28,18 @@ async def take_back_end(visit: Visit, records: DeclaredRecords, kept: Kept, back
         return form_page(visit, title, fields, button=title, back=back, sent=sent, lead=lead)
     name = visit.actor.name if visit.actor else ""
     plan = reopened(kept.plans[0], words, name, visit.house.guard.now())
-    mistaken = {**await _end_of(records, kept), "status": "entered-in-error"}
+    mistaken = {**await _end_of(visit, records, kept), "status": "entered-in-error"}
     await records.transact([next_of(plan), *([next_of(mistaken)] if "id" in mistaken else [])])
     return visit.go(back)
 
 
-async def _end_of(records: DeclaredRecords, kept: Kept) -> Json:
+async def _end_of(visit: Visit, records: DeclaredRecords, kept: Kept) -> Json:
     """The answers of the last end; nothing where they may not be seen."""
     whose = ",".join(f"Patient/{one.id}" for one in kept.person.registrations)
     asked = (("subject", whose), ("status", "completed"), ("_sort", "-authored"))
-    hits = await records.find("QuestionnaireResponse", *asked, count=_LOOKED_AT)
-    found = (decode(one.body or b"{}") for one in hits.matches)
-    return next((one for one in found if "/mental-end" in one.get("questionnaire", "")), {})
+    rows_max = visit.house.settings.pages.counted_max
+    async for one in records.every("QuestionnaireResponse", *asked, rows_max=rows_max):
+        answers: Json = decode(one.body or b"{}")
+        if "/mental-end" in answers.get("questionnaire", ""):
+            return answers
+    return {}
