@@ -15,11 +15,19 @@ class Doubts:
     """What one reader sees of kinds of records, and by whose grants more or less."""
 
     def __init__(
-        self, kinds: Kinds | None = None, grantees: tuple[int, ...] = (), *, is_walled: bool
+        self,
+        kinds: Kinds | None = None,
+        grantees: tuple[int, ...] = (),
+        takers: tuple[int, ...] = (),
+        *,
+        is_walled: bool,
     ) -> None:
-        """Of whom `is_walled` it is never known without a look."""
+        """`takers` are those of the grantees by whose grants something may be hidden. Of whom
+        `is_walled` it is never known without a look.
+        """
         self._kinds = kinds or Kinds()
         self.grantees = grantees
+        self._takers = takers
         self._is_walled = is_walled
 
     @property
@@ -38,8 +46,7 @@ class Doubts:
 
     def granting(self, statement: Statement) -> str:
         """Those who have granted something that matters, as a statement of its own."""
-        return f"""select g.patient from records.granted g
-            where g.grantee = any({_array(statement, self.grantees)})"""  # noqa: S608 - as below
+        return _granting(statement, self.grantees)
 
     def is_in_doubt(self, statement: Statement, probe: Callable[[str], str]) -> str:
         """Whether it takes a look at the records to know what is seen of a registration `p`: of all
@@ -52,13 +59,17 @@ class Doubts:
         kinds = self._kinds
         seen = _array(statement, (*kinds.seen, *kinds.other))
         hidden = _array(statement, (*kinds.hidden, *kinds.other))
-        return f"""
-            ({self.overlaps(statement, kinds.unsure)} or {probe(self.granting(statement))}
-            or not ({self.is_whole(statement)} or not exists (
-                select from unnest(p.kinds) k where case
+        parts = [
+            self.overlaps(statement, kinds.unsure),
+            # What is seen anyway is seen whoever may see more.
+            f"""not ({self.is_whole(statement)}) and ({probe(self.granting(statement))}
+                or exists (select from unnest(p.kinds) k where case
                     when k / {2 * TYPES} = p.sender then k <> all({seen}) else k <> all({hidden})
-                    end)))
-        """
+                    end))""",
+        ]
+        if self._takers:
+            parts.append(probe(_granting(statement, self._takers)))
+        return f"({' or '.join(parts)})"
 
     def is_of_one_in_doubt(self, statement: Statement, institution: int) -> str:
         """The same of registrations of one institution: for these it is told by sets of kinds, and
@@ -68,19 +79,32 @@ class Doubts:
         if self._is_walled:
             return "true"
         kinds = self._kinds
-        apart = [one for one in kinds.hidden if read_kind(one)[0] == institution]
-        apart += [one for one in kinds.seen if read_kind(one)[0] != institution]
+        own = [one for one in kinds.hidden if read_kind(one)[0] == institution]
+        others = [one for one in kinds.seen if read_kind(one)[0] != institution]
         parts = []
-        if kinds.unsure:
-            parts.append(self.overlaps(statement, kinds.unsure))
-        if apart and kinds.hidden:
-            overlaps = (self.overlaps(statement, one) for one in (apart, kinds.hidden))
-            parts.append(f"({' and '.join(overlaps)})")
+        if kinds.unsure or own:
+            parts.append(self.overlaps(statement, (*kinds.unsure, *own)))
+        if others and kinds.hidden:
+            # An index leads to those of whom others have sent something. That of kinds knows no
+            # institution: it would be gone through for all of them, so it is kept from this.
+            seen, hidden = (_array(statement, one) for one in (others, kinds.hidden))
+            parts.append(f"""(p.is_shared and (
+                select bool_or(k = any({seen})) and bool_or(k = any({hidden}))
+                from unnest(p.kinds) k))""")  # noqa: S608 - as in reading.py
         if self.grantees:
             # Alone it is a join, which begins with those who have granted something where they are
             # few; beside anything else, be it false, every registration is looked at.
-            parts.append(f"p.patient in ({self.granting(statement)})")
+            parts.append(
+                f"p.patient in ({self.granting(statement)}) and not ({self.is_whole(statement)})"
+            )
+        if self._takers:
+            parts.append(f"p.patient in ({_granting(statement, self._takers)})")
         return f"({' or '.join(parts)})" if parts else "false"
+
+
+def _granting(statement: Statement, grantees: Sequence[int]) -> str:
+    return f"""select g.patient from records.granted g
+        where g.grantee = any({_array(statement, grantees)})"""  # noqa: S608 - as in reading.py
 
 
 def _array(statement: Statement, kinds: Sequence[int]) -> str:

@@ -79,6 +79,21 @@ def grantees_in(seen: Visibility) -> frozenset[int]:
             return frozenset()
 
 
+def takers_in(seen: Visibility, *, is_except: bool = False) -> frozenset[int]:
+    """Those of them by whose grants something may be hidden that is seen of whoever has granted
+    nothing: a refusal is a grant too.
+    """
+    match seen:
+        case Granted() if is_except:
+            return grantees_in(seen)
+        case Both(parts) | Either(parts):
+            return frozenset().union(*(takers_in(part, is_except=is_except) for part in parts))
+        case Except(part):
+            return takers_in(part, is_except=not is_except)
+        case _:
+            return frozenset()
+
+
 def _all(found: Iterable[bool | None]) -> bool | None:
     several = set(found)
     if False in several:

@@ -26,7 +26,7 @@ from quanmin.records.visibility import Visibility
 from quanmin.records.visibility_sql import visibility_sql
 from quanmin.trust.due.doubts import Doubts
 from quanmin.trust.due.keeping import OWN, WHOLE, DueKeeping, Group, read_kind
-from quanmin.trust.due.kinds import Kinds, grantees_in, is_kind_seen
+from quanmin.trust.due.kinds import Kinds, grantees_in, is_kind_seen, takers_in
 from quanmin.trust.due.model import EXCLUDED, HELD, POSTPONED, Asked, Line, Planned, Status
 from quanmin.trust.due.progress import Progress
 
@@ -292,8 +292,8 @@ class DueReading:
             found[is_seen].append(row["kind"])
         several = (found[True], found[False], found[None], other)
         kinds = Kinds(*(tuple(one) for one in several))
-        grantees = tuple(sorted(grantees_in(self._seen)))
-        self._doubts = Doubts(kinds, grantees, is_walled=self._is_walled)
+        grantees = (tuple(sorted(found(self._seen))) for found in (grantees_in, takers_in))
+        self._doubts = Doubts(kinds, *grantees, is_walled=self._is_walled)
 
     @property
     def _is_all(self) -> bool:
@@ -320,17 +320,18 @@ class DueReading:
         if self._is_all:
             return f"{told}, p.sources[{of_plan}] as seen, p.own_sources[{of_plan}] as seen_own"
         counted = f"""
+            with registered as materialized (
+                select q.rid, q.sender from records.record q
+                where k.is_so and q.type = {number} and q.rid = any(p.patients)
+                    and q.flags & {DELETED} = 0 and {self._visible(statement, "q", "Patient")})
             select count(*) as seen, count(*) filter (where t.sender = p.sender) as seen_own from (
-                select q.sender from records.record q
-                where q.type = {number} and q.rid = any(p.patients) and q.flags & {DELETED} = 0
-                    and {self._visible(statement, "q", "Patient")}
+                select g.sender from registered g
                 union all
-                select q.sender from plans.fact f
+                select q.sender from registered g
+                join plans.fact f on f.patient = g.rid and f.plan = {key}
                 join records.record q on q.type = f.type and q.rid = f.rid and q.bucket = f.bucket
-                where f.patient = any(p.patients) and f.plan = {key}
-                    and q.type in ({", ".join(map(str, types))})
-                    and {self._visible(statement, "q")}
-            ) t where k.is_so
+                where q.type in ({", ".join(map(str, types))}) and {self._visible(statement, "q")}
+            ) t
         """  # noqa: S608 - composed of this program's own constants; every value is bound
         doubts = self._doubts
         return f"""
@@ -464,7 +465,8 @@ class DueReading:
         stored = await self._patients_seen(everyone)
         patients = {one.rid: self._keeping.registration(one) for one in stored}
         statement = Statement()
-        statement.bind(everyone)
+        # Who does not see a registration is not told by a list whose it is.
+        statement.bind([*patients])
         statement.bind(self._keeping.key_of(plan))
         rows = await self._connection.fetch(
             f"""
