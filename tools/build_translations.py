@@ -6,15 +6,16 @@ with 1 when a catalogue is not as this would leave it, or has a message without 
 
 from __future__ import annotations
 
+import ast
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import jinja2.ext
 from babel.messages.catalog import Catalog
-from babel.messages.extract import DEFAULT_KEYWORDS, extract, extract_python
+from babel.messages.extract import DEFAULT_KEYWORDS, extract
 from babel.messages.pofile import write_po
 
 from quanmin.base import problems
@@ -35,7 +36,7 @@ KEYWORDS = {
     "Issue": (3,),
 }
 # Their problems come to people through the pages alone, so the kit has the words.
-BENEATH = ("base", "people", "trust", "workflow")
+BENEATH = ("base", "people", "terminology", "trust", "workflow")
 OPTIONS = {"trimmed": "true", "newstyle_gettext": "true", "silent": "false"}
 
 
@@ -43,6 +44,21 @@ def folders() -> Iterator[Path]:
     """The kit's folder and each application's."""
     yield KIT_FOLDER
     yield from sorted(path.parent for path in APPLICATIONS.glob("*/application.py"))
+
+
+def calls(
+    file: IO[bytes], keywords: Container[str], *_tags: object, **_options: object
+) -> Iterator[tuple[int, str, tuple[str | None, ...], list[str]]]:
+    """The calls of a module that say something, with their texts. Babel's own extractor takes a
+    call for the one within its brackets, and so loses what a problem says beside its issues.
+    """
+    for call in ast.walk(ast.parse(file.read())):
+        if isinstance(call, ast.Call):
+            name = getattr(call.func, "id", getattr(call.func, "attr", ""))
+            values = [one.value if isinstance(one, ast.Constant) else None for one in call.args]
+            texts = tuple(one if isinstance(one, str) else None for one in values)
+            if name in keywords and texts:
+                yield call.lineno, name, texts, []
 
 
 def messages(folder: Path) -> Catalog:
@@ -55,7 +71,7 @@ def messages(folder: Path) -> Catalog:
         paths += [path for package in BENEATH for path in root.glob(f"{package}/**/*.py")]
     for path in sorted(paths):
         # The two extractors agree in use, not in the types they declare.
-        method: Any = extract_python if path.suffix == ".py" else jinja2.ext.babel_extract
+        method: Any = calls if path.suffix == ".py" else jinja2.ext.babel_extract
         with path.open("rb") as file:
             for _, message, comments, context in extract(
                 method, file, keywords=KEYWORDS, options=OPTIONS

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from quanmin.base.database import Connection
-from quanmin.base.problems import Conflict, NotFound
+from quanmin.base.problems import Conflict, NotFound, Sentence
 
 Kind = Literal["CodeSystem", "ValueSet", "ConceptMap"]
 
@@ -101,8 +101,14 @@ class Pins(msgspec.Struct, frozen=True, kw_only=True):
         wanted = self.checked.get(url)
         if wanted is not None and named not in {None, wanted}:
             raise Conflict(
-                f"the value set names version {named} of {url}, and check-system-version wants"
-                f" {wanted}: leave the parameter out, or set the version by force-system-version"
+                Sentence(
+                    "the value set names version %(named)s of %(url)s, and check-system-version"
+                    " wants %(wanted)s: leave the parameter out, or set the version by"
+                    " force-system-version",
+                    named=named,
+                    url=url,
+                    wanted=wanted,
+                )
             )
         return named or wanted or self.versions.get(url)
 
@@ -121,8 +127,14 @@ async def find(
     if not held:
         oldest = min(entry.since for entry in entries)[:_DAY]
         raise NotFound(
-            f"this node has no {kind} {str(canonical)[:200]!r} as it was on that date; what it has"
-            f" is of {oldest}: ask for a later date, or store the version that was in force then"
+            Sentence(
+                "this node has no %(kind)s %(canonical)r as it was on that date; what it has is"
+                " of %(oldest)s: ask for a later date, or store the version that was in force"
+                " then",
+                kind=kind,
+                canonical=str(canonical)[:200],
+                oldest=oldest,
+            )
         )
     return max(held, key=lambda entry: version_order(entry.version))
 
@@ -138,8 +150,12 @@ async def need(connection: Connection, kind: Kind, canonical: Canonical, date: s
     entry = await find(connection, kind, canonical, date)
     if entry is None:
         raise NotFound(
-            f"this node knows no {kind} {str(canonical)[:200]!r}: store it as a {kind} resource"
-            " with this url, or name another"
+            Sentence(
+                "this node knows no %(kind)s %(canonical)r: store it as a %(kind)s resource"
+                " with this url, or name another",
+                kind=kind,
+                canonical=str(canonical)[:200],
+            )
         )
     return entry
 
@@ -148,7 +164,11 @@ async def find_record(connection: Connection, kind: Kind, rid: int) -> Entry:
     """The resource with this record key. Raises NotFound for one without a canonical address."""
     row = await connection.fetchrow(_BY_RID, kind, rid)
     if row is None:
-        raise NotFound(f"the {kind} has no url, so terminology does not know it: give it one")
+        raise NotFound(
+            Sentence(
+                "the %(kind)s has no url, so terminology does not know it: give it one", kind=kind
+            )
+        )
     return _entry(row)
 
 

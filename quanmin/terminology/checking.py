@@ -9,7 +9,7 @@ import asyncpg
 import msgspec
 
 from quanmin.base.database import Connection
-from quanmin.base.problems import Invalid, NotFound
+from quanmin.base.problems import Invalid, NotFound, Sentence
 from quanmin.base.text import fold
 from quanmin.terminology.catalogue import Canonical, Entry, Pins, find, supplements
 from quanmin.terminology.expanding import in_language
@@ -51,8 +51,11 @@ async def check_in_system(
     """
     if not entry.has_concepts:
         raise NotFound(
-            f"the code system {entry.canonical} is here without its concepts, so its codes cannot"
-            " be checked: store it as a CodeSystem with its concepts"
+            Sentence(
+                "the code system %(canonical)s is here without its concepts, so its codes"
+                " cannot be checked: store it as a CodeSystem with its concepts",
+                canonical=entry.canonical,
+            )
         )
     reasons = [_not_in(entry)]
     for code in codes:

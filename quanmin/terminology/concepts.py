@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from quanmin.base.database import Connection
-from quanmin.base.problems import NotFound, NotSupported
+from quanmin.base.problems import NotFound, NotSupported, Sentence
 from quanmin.terminology.catalogue import Entry
 from quanmin.terminology.checking import concept_row, designations_of
 from quanmin.terminology.expanding import in_language
@@ -37,7 +37,12 @@ async def look_up(
     """The concept of a code, with the properties asked for (all without). Raises NotFound."""
     row = await concept_row(connection, entry, code)
     if row is None:
-        raise NotFound(f"the code is not in {entry.canonical}: look it up by ValueSet/$expand")
+        raise NotFound(
+            Sentence(
+                "the code is not in %(canonical)s: look it up by ValueSet/$expand",
+                canonical=entry.canonical,
+            )
+        )
     designations = await designations_of(connection, entry.url, row)
     more = msgspec.json.decode(row["more"]) if row["more"] else {}
     found = [
@@ -90,13 +95,19 @@ async def relate(connection: Connection, entry: Entry, first: str, second: str) 
     meaning = entry.head.get("hierarchyMeaning", "is-a")
     if meaning != "is-a":
         raise NotSupported(
-            f"the hierarchy of {entry.canonical} means {meaning}, not is-a: its codes do not"
-            " subsume one another"
+            Sentence(
+                "the hierarchy of %(canonical)s means %(meaning)s, not is-a: its codes do not"
+                " subsume one another",
+                canonical=entry.canonical,
+                meaning=meaning,
+            )
         )
     rows = [await concept_row(connection, entry, code) for code in (first, second)]
     for name, row in zip(("codeA", "codeB"), rows, strict=True):
         if row is None:
-            raise NotFound(f"{name} is not in {entry.canonical}")
+            raise NotFound(
+                Sentence("%(name)s is not in %(canonical)s", name=name, canonical=entry.canonical)
+            )
     one, two = (row["concept"] for row in rows if row is not None)
     if one == two:
         return "equivalent"

@@ -14,7 +14,7 @@ import asyncpg
 import msgspec
 
 from quanmin.base.database import Connection
-from quanmin.base.problems import Invalid, TooCostly
+from quanmin.base.problems import Invalid, Sentence, TooCostly
 from quanmin.base.text import fold, is_han
 from quanmin.terminology.catalogue import Pins, supplements
 from quanmin.terminology.limits import TermLimits
@@ -112,9 +112,13 @@ async def _fetch(
     total = rows[0]["total"] if rows else int(await connection.fetchval(counting, *counted))
     if total - wanted.offset > limits.expansion_codes_max and asked >= limits.expansion_codes_max:
         raise TooCostly(
-            f"the expansion has {total} codes, more than {limits.expansion_codes_max} (setting"
-            " terminology.expansion_codes_max): ask for it in parts with count and offset, or"
-            " narrow it with filter"
+            Sentence(
+                "the expansion has %(total)s codes, more than %(expansion_codes_max)s (setting"
+                " terminology.expansion_codes_max): ask for it in parts with count and offset,"
+                " or narrow it with filter",
+                total=total,
+                expansion_codes_max=limits.expansion_codes_max,
+            )
         )
     return rows, total
 

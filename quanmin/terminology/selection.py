@@ -15,7 +15,15 @@ from typing import Any, Final
 import msgspec
 
 from quanmin.base.database import Connection
-from quanmin.base.problems import Conflict, Invalid, Issue, NotFound, NotSupported, TooCostly
+from quanmin.base.problems import (
+    Conflict,
+    Invalid,
+    Issue,
+    NotFound,
+    NotSupported,
+    Sentence,
+    TooCostly,
+)
 from quanmin.terminology.catalogue import Canonical, Entry, Pins, find, need
 from quanmin.terminology.limits import TermLimits
 
@@ -23,7 +31,6 @@ _NOTHING: Final = (
     "select 0 as part, 0::bigint as place, 0 as resource, 0 as concept, '' as url, '' as code,"
     " '' as matched, null::text as shown where false"
 )
-_OPERATORS: Final = "=, is-a, descendent-of, is-not-a, regex, in, not-in, generalizes and exists"
 
 
 class Used(msgspec.Struct, frozen=True):
@@ -102,22 +109,21 @@ class Composer:
         """The select of the value set at an address."""
         entry = await need(self._connection, "ValueSet", canonical, self._pins.date)
         if entry.canonical in self._under_way:
+            text = Sentence(
+                "%(canonical)s imports itself by way of %(known)s: take one of the imports out",
+                canonical=entry.canonical,
+                known=" -> ".join(self._under_way),
+            )
             raise Conflict(
-                "the value set imports itself",
-                issues=(
-                    Issue(
-                        "error",
-                        "conflict",
-                        f"{entry.canonical} imports itself by way of"
-                        f" {' -> '.join(self._under_way)}: take one of the imports out",
-                        where,
-                    ),
-                ),
+                "the value set imports itself", issues=(Issue("error", "conflict", text, where),)
             )
         if len(self._under_way) >= self._limits.import_depth_max:
             raise TooCostly(
-                f"value sets import one another more than {self._limits.import_depth_max} deep"
-                " (setting terminology.import_depth_max)"
+                Sentence(
+                    "value sets import one another more than %(import_depth_max)s deep (setting"
+                    " terminology.import_depth_max)",
+                    import_depth_max=self._limits.import_depth_max,
+                )
             )
         self.used.value_sets[entry.canonical] = entry
         self._under_way.append(entry.canonical)
@@ -159,10 +165,16 @@ class Composer:
         if part.get("concept"):
             return self._listed(part, number, entry)
         if entry is None or not entry.has_concepts:
-            here = "is not here" if entry is None else "is here without its concepts"
-            text = (
-                f"the code system {url} {here}, so its codes cannot be listed: store it as a"
-                " CodeSystem with its concepts"
+            here = (
+                Sentence("is not here")
+                if entry is None
+                else Sentence("is here without its concepts")
+            )
+            text = Sentence(
+                "the code system %(url)s %(here)s, so its codes cannot be listed: store it as a"
+                " CodeSystem with its concepts",
+                url=url,
+                here=here,
             )
             raise NotFound(text, issues=(Issue("error", "not-found", text, f"{where}.system"),))
         conditions = [
@@ -221,7 +233,10 @@ class Composer:
             case "exists":
                 found = self._holds(name, entry, "is not null")
                 return found if value == "true" else f"not {found}"
-        text = f"the operator is none of {_OPERATORS}"
+        text = Sentence(
+            "the operator is none of =, is-a, descendent-of, is-not-a, regex, in, not-in,"
+            " generalizes and exists"
+        )
         raise NotSupported(text, issues=(Issue("error", "not-supported", text, f"{where}.op"),))
 
     @staticmethod

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from quanmin.base.problems import Invalid, Issue, TooCostly
+from quanmin.base.problems import Invalid, Issue, Sentence, TooCostly
 from quanmin.base.text import common_syllables, fold, is_han
 from quanmin.terminology.limits import TermLimits
 
@@ -64,13 +64,19 @@ def read_system(system: Mapping[str, Any], limits: TermLimits) -> Rows:
         key = matched(concept.code, case_sensitive=sensitive)
         if key in by_code:
             where = by_code[key].where
-            text = f"the code stands at {where} too: a code system defines each code once"
+            text = Sentence(
+                "the code stands at %(where)s too: a code system defines each code once",
+                where=where,
+            )
             issues.append(Issue("error", "duplicate", text, f"{concept.where}.code"))
         by_code[key] = concept
         if len(concepts) > limits.concepts_max:
             raise TooCostly(
-                f"the CodeSystem has more than {limits.concepts_max} concepts (setting"
-                " terminology.concepts_max): split it, or raise the setting"
+                Sentence(
+                    "the CodeSystem has more than %(concepts_max)s concepts (setting"
+                    " terminology.concepts_max): split it, or raise the setting",
+                    concepts_max=limits.concepts_max,
+                )
             )
     issues += _link(concepts, by_code, sensitive=sensitive)
     if issues:
@@ -144,7 +150,7 @@ def _close(concepts: list[Concept], limits: TermLimits) -> list[tuple[int, int]]
                 waiting.pop()
             elif place in under_way:
                 where = concepts[place].where
-                text = "the concept is its own ancestor: a hierarchy has no circles"
+                text = Sentence("the concept is its own ancestor: a hierarchy has no circles")
                 issue = Issue("error", "invalid", text, where)
                 raise Invalid("the CodeSystem cannot be used", issues=(issue,))
             else:

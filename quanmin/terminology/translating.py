@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from quanmin.base.database import Connection
-from quanmin.base.problems import Conflict, NotFound
+from quanmin.base.problems import Conflict, NotFound, Sentence
 from quanmin.terminology.catalogue import Canonical, Entry, need
 from quanmin.terminology.checking import Check
 from quanmin.terminology.index import mappings
@@ -143,7 +143,10 @@ class _Asking:
             return [_match(row, reverse=asked.reverse) for row in rows if self._holds(row)]
         if depth >= _DEPTH_MAX:
             raise Conflict(
-                f"concept maps send one another in circles, {entry.canonical} among them"
+                Sentence(
+                    "concept maps send one another in circles, %(canonical)s among them",
+                    canonical=entry.canonical,
+                )
             )
         for group in entry.head.get("group") or ():
             given = group.get("unmapped")

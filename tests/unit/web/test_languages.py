@@ -49,7 +49,15 @@ def test_no_message_holds_a_bare_percent_sign(tool: ModuleType) -> None:
             told = message.string if isinstance(message.string, tuple) else (message.string,)
             asked = message.id if isinstance(message.id, tuple) else (message.id,)
             for text in (*told, *asked):
-                assert "%" not in re.sub(r"%\(\w+\)s", "", str(text)), text
+                assert "%" not in re.sub(r"%\(\w+\)[srg]|%%", "", str(text)), text
+
+
+def test_what_a_problem_says_is_found_beside_its_issues_and_in_them(
+    tool: ModuleType, tmp_path: Path
+) -> None:
+    source = 'Conflict("one", issues=(Issue("error", "code", Sentence("two %(n)s", n=2), ""),))'
+    (tmp_path / "problems.py").write_text(source, "utf-8")
+    assert {message.id for message in tool.messages(tmp_path) if message.id} == {"one", "two %(n)s"}
 
 
 def test_a_translation_puts_in_no_value_that_the_message_has_not(tool: ModuleType) -> None:
