@@ -36,7 +36,7 @@ KEYWORDS = {
     "Issue": (3,),
 }
 # Their problems come to people through the pages alone, so the kit has the words.
-BENEATH = ("base", "people", "terminology", "trust", "workflow")
+BENEATH = ("base", "people", "records", "terminology", "trust", "workflow")
 OPTIONS = {"trimmed": "true", "newstyle_gettext": "true", "silent": "false"}
 
 

@@ -7,6 +7,8 @@ data: texts name elements, rules and limits, never values taken from a record.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import reduce
 from typing import Literal, Protocol, Self
 
 import msgspec
@@ -44,6 +46,16 @@ class Sentence(str):
         )
         sentence.template, sentence.values = template, values
         return sentence
+
+
+def listed(several: Iterable[str]) -> str:
+    """Clauses with a semicolon between, each of which may be a Sentence."""
+    return reduce(lambda said, one: Sentence("%(said)s; %(one)s", said=said, one=one), several)
+
+
+def either(several: Iterable[str]) -> str:
+    """Names with "or" between, in the language of whoever reads it."""
+    return reduce(lambda said, one: Sentence("%(said)s or %(one)s", said=said, one=one), several)
 
 
 class Issue(msgspec.Struct, frozen=True, omit_defaults=True):

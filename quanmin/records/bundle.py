@@ -15,7 +15,15 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from quanmin.base.problems import Invalid, Issue, Malformed, NotSupported, Problem, TooLarge
+from quanmin.base.problems import (
+    Invalid,
+    Issue,
+    Malformed,
+    NotSupported,
+    Problem,
+    Sentence,
+    TooLarge,
+)
 from quanmin.fhir.dates import interval
 from quanmin.fhir.grammar import parse_query
 from quanmin.fhir.json import malformed
@@ -30,8 +38,10 @@ _ETAG = re.compile(r'(?:W/)?"?(\d{1,9})"?')
 _HISTORY_MAX = 1000
 # What shapes the answer is of the door's concern.
 _SHAPING = frozenset({"_summary", "_elements"})
-_NO_FORM = "_search is for forms: search in a bundle by a GET of Type?parameters"
-_NO_PATCH = "an entry that patches holds Parameters, or a Binary with contentType and data (base64)"
+_NO_FORM = Sentence("_search is for forms: search in a bundle by a GET of Type?parameters")
+_NO_PATCH = Sentence(
+    "an entry that patches holds Parameters, or a Binary with contentType and data (base64)"
+)
 _ORDER = {"delete": 0, "create": 1, "update": 2, "patch": 2}
 
 
@@ -120,7 +130,9 @@ def read_requests(context: Context, body: bytes, *, is_strict: bool = True) -> R
     try:
         bundle = _decoder.decode(body)
     except msgspec.ValidationError as error:
-        raise Malformed(f"The body is not a Bundle of requests: {error}") from error
+        raise Malformed(
+            Sentence("The body is not a Bundle of requests: %(error)s", error=error)
+        ) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise malformed(body, error) from error
     if bundle.resource_type != "Bundle":
@@ -129,13 +141,20 @@ def read_requests(context: Context, body: bytes, *, is_strict: bool = True) -> R
         )
     if bundle.type not in {"transaction", "batch"}:
         raise NotSupported(
-            f"a Bundle of type {bundle.type[:32]!r} is not a request:"
-            " send transaction or batch, or store it at /Bundle"
+            Sentence(
+                "a Bundle of type %(type)r is not a request: send transaction or batch, or"
+                " store it at /Bundle",
+                type=bundle.type[:32],
+            )
         )
     if len(bundle.entry) > context.limits.bundle_entries_max:
         raise TooLarge(
-            f"the bundle has {len(bundle.entry)} entries; this node takes"
-            f" {context.limits.bundle_entries_max} at a time: send it in parts"
+            Sentence(
+                "the bundle has %(entry)s entries; this node takes %(bundle_entries_max)s at a"
+                " time: send it in parts",
+                entry=len(bundle.entry),
+                bundle_entries_max=context.limits.bundle_entries_max,
+            )
         )
     entries = tuple(
         _understand(context, position, entry, is_strict=is_strict)
@@ -166,9 +185,10 @@ def _refuse_same_names(entries: Sequence[_Entry]) -> None:
     issues = []
     for position, entry in enumerate(entries):
         if entry.full_url is not None and first.setdefault(entry.full_url, position) != position:
-            text = (
-                f"entry[{first[entry.full_url]}] has the same fullUrl: give each entry its own"
-                " and mend the references to it"
+            text = Sentence(
+                "entry[%(first)s] has the same fullUrl: give each entry its own and mend the"
+                " references to it",
+                first=first[entry.full_url],
             )
             where = f"Bundle.entry[{position}].fullUrl"
             issues.append(Issue("error", "duplicate", text, where))
@@ -241,8 +261,10 @@ def _operation(context: Context, entry: _Entry, request: _Request) -> Operation:
                 kind="delete", type=type_, id=id_ or None, criteria=criteria, if_match=if_match
             )
     raise NotSupported(
-        f"request.method {request.method[:16]!r} is not served: use GET, HEAD, POST, PUT, PATCH or"
-        " DELETE"
+        Sentence(
+            "request.method %(method)r is not served: use GET, HEAD, POST, PUT, PATCH or DELETE",
+            method=request.method[:16],
+        )
     )
 
 
@@ -363,7 +385,10 @@ def _history(context: Context, type_: str | None, id_: str | None, terms: str) -
             query = msgspec.structs.replace(query, at=moment)
         elif name not in _SHAPING:
             raise NotSupported(
-                "a history in a bundle takes _since (an instant), _at (a date or time), _count"
-                f" (1 to {_HISTORY_MAX}), _summary and _elements"
+                Sentence(
+                    "a history in a bundle takes _since (an instant), _at (a date or time),"
+                    " _count (1 to %(history_max)s), _summary and _elements",
+                    history_max=_HISTORY_MAX,
+                )
             )
     return query

@@ -28,13 +28,15 @@ import zstandard
 from quanmin.base.crypto import SUITES, Suite, Tampered, suite_keyed
 from quanmin.base.database import Connection, Database
 from quanmin.base.keys import Keyed, KeyPort, KeysUnreadable, split_number
-from quanmin.base.problems import Gone, Overloaded
+from quanmin.base.problems import Gone, Overloaded, Sentence
 from quanmin.records.abridgement import Told, abridge, complete
 
 log = logging.getLogger("quanmin.records")
 
 PATIENT, SENDER = 0, 1
-ERASED = "the person has been erased: nothing is kept of them, and nothing is stored about them"
+ERASED = Sentence(
+    "the person has been erased: nothing is kept of them, and nothing is stored about them"
+)
 
 _HEADER = struct.Struct(">BH")  # suite and generation of the key (4 bits), dictionary
 _PLACE = struct.Struct(">BqiBHq")  # type, record key, version, suite, dictionary, moment
@@ -233,7 +235,7 @@ class Codec:
             keys |= await self.read_keys(connection, list(old))
             if _unopened(keys, bodies):
                 log.warning("a body names a data key that its holder has not")
-                text = "the key of a record is being replaced at this moment: ask again"
+                text = Sentence("the key of a record is being replaced at this moment: ask again")
                 raise Overloaded(text, retry_after_seconds=1)
         return keys
 
@@ -312,7 +314,7 @@ class Codec:
             return await asyncio.to_thread(what, keys) if self._keys.is_remote else what(keys)
         except KeysUnreadable as error:
             log.exception("the node's keys cannot be used")
-            text = "the node's keys cannot be used at the moment: try again later"
+            text = Sentence("the node's keys cannot be used at the moment: try again later")
             raise Overloaded(text, retry_after_seconds=_RETRY_SECONDS) from error
 
     async def read_keys(

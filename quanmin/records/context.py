@@ -17,7 +17,7 @@ from quanmin.base.crypto import Suite
 from quanmin.base.database import Connection, Database
 from quanmin.base.keys import KeyPort
 from quanmin.base.node_keys import node_keys
-from quanmin.base.problems import NotFound
+from quanmin.base.problems import NotFound, Sentence
 from quanmin.fhir.grammar import QueryLimits
 from quanmin.fhir.patch import Patch, read_patch
 from quanmin.fhir.table import Table, TypeDefinition
@@ -153,7 +153,7 @@ class Context:
         """The definition of a resource type. Raises NotFound for a name that is none."""
         definition = self.table.types.get(type_)
         if definition is None:
-            raise NotFound(f"{type_[:64]!r} is not a resource type of FHIR R4")
+            raise NotFound(Sentence("%(type)r is not a resource type of FHIR R4", type=type_[:64]))
         return definition
 
     def named(self, number: int) -> TypeDefinition:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import msgspec
 
 from quanmin.base.database import Connection
-from quanmin.base.problems import NotFound
+from quanmin.base.problems import NotFound, Sentence
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -88,7 +88,11 @@ async def take(connection: Connection, consumer: str, count: int) -> Sequence[En
         "select name from records.consumer where name = $1 for update", consumer
     )
     if known is None:
-        raise NotFound(f"no consumer {consumer!r} of the change feed: enrol it first")
+        raise NotFound(
+            Sentence(
+                "no consumer %(consumer)r of the change feed: enrol it first", consumer=consumer
+            )
+        )
     rows = await connection.fetch(_NEXT, consumer, count)
     reached = {row["bucket"]: row["seq"] for row in rows}
     await connection.execute(

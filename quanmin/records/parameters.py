@@ -15,7 +15,7 @@ import msgspec
 
 from quanmin.base.database import Connection
 from quanmin.base.jobs import put
-from quanmin.base.problems import Invalid, Issue
+from quanmin.base.problems import Invalid, Issue, Sentence
 from quanmin.fhir.defining import Defined, is_active, read_definition
 from quanmin.fhir.table import load_table
 from quanmin.fhir.values import Kind
@@ -167,8 +167,10 @@ async def _advance(connection: Connection) -> None:
 
 
 def _clash(defined: Defined, url: str) -> Invalid:
-    text = (
-        f"{defined.code} is defined for one of these types by your SearchParameter {url[:200]}"
-        " already: change or delete that one, or choose another code"
+    text = Sentence(
+        "%(code)s is defined for one of these types by your SearchParameter %(url)s already: change"
+        " or delete that one, or choose another code",
+        code=defined.code,
+        url=url[:200],
     )
     return Invalid(text, issues=(Issue("error", "duplicate", text, "SearchParameter.code"),))

@@ -13,7 +13,7 @@ import msgspec
 
 from quanmin.base.database import Connection, Database
 from quanmin.base.jobs import Reason
-from quanmin.base.problems import NotSupported, Outdated, Overloaded
+from quanmin.base.problems import NotSupported, Outdated, Overloaded, Sentence
 from quanmin.fhir.query import Include, Query, asked_of
 from quanmin.fhir.table import Table
 from quanmin.fhir.values import SearchParameter
@@ -219,16 +219,28 @@ def _refuse(shown: str, readiness: Readiness) -> None:
     if readiness.state == "ready":
         return
     if readiness.state == "failed":
-        retry = "" if readiness.job is None else f" with `quanmin jobs retry {readiness.job}`"
+        job = readiness.job
+        retry = "" if job is None else Sentence(" with `quanmin jobs retry %(job)s`", job=job)
         raise NotSupported(
-            f"{shown} is not indexed for all records, and the indexing has stopped"
-            f" ({readiness.reason[:200]}): an operator can let it go on{retry}; search without it"
+            Sentence(
+                "%(shown)s is not indexed for all records, and the indexing has stopped"
+                " (%(reason)s): an operator can let it go on%(retry)s; search without it",
+                shown=shown,
+                reason=readiness.reason[:200],
+                retry=retry,
+            )
         )
-    state = "waits to be indexed"
+    state = Sentence("waits to be indexed")
     if readiness.state == "indexing":
-        state = f"is being indexed, {readiness.share:.0%} of the records are done"
+        state = Sentence(
+            "is being indexed, %(share)s of the records are done", share=f"{readiness.share:.0%}"
+        )
     raise Overloaded(
-        f"{shown} {state}: until then a search by it would not find all there is. Ask again later,"
-        " or search without it",
+        Sentence(
+            "%(shown)s %(state)s: until then a search by it would not find all there is. Ask"
+            " again later, or search without it",
+            shown=shown,
+            state=state,
+        ),
         retry_after_seconds=_RETRY_SECONDS,
     )

@@ -12,7 +12,7 @@ import asyncpg
 import msgspec
 
 from quanmin.base.database import Connection, Database, Reader
-from quanmin.base.problems import Gone, Malformed, NotFound
+from quanmin.base.problems import Gone, Malformed, NotFound, Sentence
 from quanmin.fhir.table import TypeDefinition, load_table
 from quanmin.records.codec import ERASED as ERASED_TEXT
 from quanmin.records.context import DELETED, ERASED, NOBODY, ROW, Context
@@ -111,10 +111,18 @@ async def read_version(
         older = of_versions(visibility)
         then = None if found is None else await _seen(connection, context, older, found)
         if then is None:
-            raise NotFound(f"there is no version {version} of this {type_}")
+            raise NotFound(
+                Sentence(
+                    "there is no version %(version)s of this %(type)s", version=version, type=type_
+                )
+            )
         row, facts = found, then
     if row["flags"] & DELETED:
-        raise Gone(f"version {version} is the deletion of this {type_}")
+        raise Gone(
+            Sentence(
+                "version %(version)s is the deletion of this %(type)s", version=version, type=type_
+            )
+        )
     return await _open_one(connection, context, row, facts)
 
 
@@ -162,7 +170,7 @@ async def _current_row(
         row = await database.fetchrow(statement, definition.number, rid, bucket_of(rid))
         facts = await _seen_or_not(database, context, visibility, definition, row)
     if facts is None:
-        raise NotFound(f"there is no {type_} with this id")
+        raise NotFound(Sentence("there is no %(type)s with this id", type=type_))
     return row, facts
 
 
@@ -198,7 +206,11 @@ async def _seen_or_not(
 async def _open_current(database: Database, context: Context, row: Any, facts: Facts) -> Stored:
     _refuse_erased(row)
     if row["flags"] & DELETED:
-        raise Gone(f"this {facts.type} has been deleted; its history can still be read")
+        raise Gone(
+            Sentence(
+                "this %(type)s has been deleted; its history can still be read", type=facts.type
+            )
+        )
     return await _open_one(database, context, row, facts)
 
 

@@ -18,7 +18,7 @@ from quanmin.base.database import Connection, Database
 from quanmin.base.jobs import Continue, Done, Job, Kind, put
 from quanmin.base.keys import KeyPort, pack_number
 from quanmin.base.node_keys import wrap_kept_again
-from quanmin.base.problems import Conflict, Unusable
+from quanmin.base.problems import Conflict, Sentence, Unusable
 from quanmin.records.codec import Codec, Holder, KeyChanged
 
 REWRAP: Final = "rewrap-keys"
@@ -107,8 +107,12 @@ async def refuse_used(connection: Connection, number: int) -> None:
     await connection.execute(_LOCK)
     if await connection.fetchval(_IS_USED, pack_number(number)):
         raise Conflict(
-            f"key {number} still wraps data keys: `quanmin keys rotate` has them wrapped anew, and"
-            " those that are being replaced need it until `quanmin keys status` says they are gone"
+            Sentence(
+                "key %(number)s still wraps data keys: `quanmin keys rotate` has them wrapped"
+                " anew, and those that are being replaced need it until `quanmin keys status`"
+                " says they are gone",
+                number=number,
+            )
         )
 
 

@@ -21,6 +21,7 @@ from quanmin.base.problems import (
     Issue,
     Outdated,
     Problem,
+    Sentence,
     StorageFull,
 )
 from quanmin.fhir.json import Rewriting, unresolved_references
@@ -36,7 +37,7 @@ from quanmin.records.operation import Change, Operation, Projection, Sender
 from quanmin.records.profiles.refusing import Unwritten, unfit
 from quanmin.records.reading import glance
 from quanmin.records.rows import Clock, Shared, take_clocks, write_drafts
-from quanmin.records.targets import Target, Targets, gone_issues
+from quanmin.records.targets import Target, Targets, gone_issues, unresolved_issues
 from quanmin.records.visibility import Facts, Visibility
 from quanmin.records.walls import Wall, WalledPool, Walls, behind
 
@@ -462,7 +463,9 @@ class _Unit:
             seen=self._sender.writable,
         )
         if self._faults or unkept:
-            text = "a rule of FHIR R4 or of a profile that is claimed is broken: nothing was stored"
+            text = Sentence(
+                "a rule of FHIR R4 or of a profile that is claimed is broken: nothing was stored"
+            )
             raise Invalid(text, issues=(*self._faults, *unkept))
 
     async def _seal(
@@ -566,21 +569,12 @@ async def _faults_of(target: Target, body: bytes) -> list[Issue]:
     else:
         faults = body_faults(name, body)
     if target.operation.position is not None and not _had_unresolved(target):
-        faults += _unresolved(body)
+        faults += unresolved_issues(body)
     return faults
 
 
 def _unwritten(target: Target, body: bytes) -> Unwritten:
     return Unwritten(target.definition.name, target.id, body, target.operation.position)
-
-
-def _unresolved(body: bytes) -> list[Issue]:
-    """An entry's URN means something within its bundle only (R4 bundle.html#references)."""
-    text = (
-        "no entry of the transaction has this fullUrl: add the entry, or refer to a record of"
-        " this node by Type/id or Type?identifier=..."
-    )
-    return [Issue("error", "not-found", text, place) for place in unresolved_references(body)]
 
 
 def _had_unresolved(target: Target) -> bool:

@@ -25,12 +25,13 @@ from quanmin.base.problems import (
     NotFound,
     NotSupported,
     PreconditionFailed,
+    Sentence,
 )
 from quanmin.fhir.addresses import localized_query
 from quanmin.fhir.custom import indexed_values
 from quanmin.fhir.extraction import index_values
 from quanmin.fhir.grammar import parse_query
-from quanmin.fhir.json import FromBase, conditional_references, decode
+from quanmin.fhir.json import FromBase, conditional_references, decode, unresolved_references
 from quanmin.fhir.query import OF_TERMS, Clause, Query
 from quanmin.fhir.table import TypeDefinition
 from quanmin.records.codec import ERASED
@@ -50,7 +51,11 @@ from quanmin.records.visibility_sql import visibility_sql
 
 _ABSOLUTE = re.compile(r"(https?://.+/)[A-Z][A-Za-z]+/[A-Za-z0-9.-]{1,64}\Z")
 
-_NOT_THERE = "If-Match asks for a record that is there, and there is none"
+_NOT_THERE = Sentence("If-Match asks for a record that is there, and there is none")
+_UNRESOLVED = Sentence(
+    "no entry of the transaction has this fullUrl: add the entry, or refer to a record of"
+    " this node by Type/id or Type?identifier=..."
+)
 
 
 class Target(msgspec.Struct):
@@ -176,21 +181,30 @@ class Targets:
             operation.criteria.clauses or operation.criteria.links or operation.criteria.filters
         ):
             raise Invalid(
-                f"the criteria for {operation.type} name no search parameter: they would match"
-                " every record of yours"
+                Sentence(
+                    "the criteria for %(type)s name no search parameter: they would match every"
+                    " record of yours",
+                    type=operation.type,
+                )
             )
         matches = await self._own(operation.criteria)
         if len(matches) > 1:
             raise PreconditionFailed(
-                f"the criteria for {operation.type} match more than one of your records:"
-                " narrow them"
+                Sentence(
+                    "the criteria for %(type)s match more than one of your records: narrow them",
+                    type=operation.type,
+                )
             )
         if not matches:
             target.is_nothing = operation.kind == "delete"
             if target.is_nothing and operation.if_match is not None:
                 raise PreconditionFailed(_NOT_THERE)
             if operation.kind == "patch":
-                raise NotFound(f"no {operation.type} of yours meets the criteria of the patch")
+                raise NotFound(
+                    Sentence(
+                        "no %(type)s of yours meets the criteria of the patch", type=operation.type
+                    )
+                )
             return target
         if operation.kind == "create":
             target.settled = Outcome(matches[0], unchanged=True)
@@ -236,7 +250,11 @@ class Targets:
         transaction writes counts as it will be, and what it replaces no more.
         """
         if not (query.clauses or query.links or query.filters):
-            raise Invalid(f"a conditional reference to {query.type} names no search parameter")
+            raise Invalid(
+                Sentence(
+                    "a conditional reference to %(type)s names no search parameter", type=query.type
+                )
+            )
         replaced = written.rids(query)
         here = written.meeting(query)
         there = [
@@ -245,10 +263,18 @@ class Targets:
             if stored.rid not in replaced
         ]
         if len(here) + len(there) != 1:
-            found = "more than one of your records" if here or there else "none of your records"
+            found = (
+                Sentence("more than one of your records")
+                if here or there
+                else Sentence("none of your records")
+            )
             raise PreconditionFailed(
-                f"a conditional reference to {query.type} matches {found}: send that record first,"
-                " or refer to it by its id"
+                Sentence(
+                    "a conditional reference to %(type)s matches %(found)s: send that record"
+                    " first, or refer to it by its id",
+                    type=query.type,
+                    found=found,
+                )
             )
         if there:
             self.mapping[text] = f"{there[0].type}/{there[0].id}"
@@ -262,7 +288,10 @@ class Targets:
             rid = self._context.rid_of(target.definition.name, target.id)
             if rid is None:
                 raise Invalid(
-                    f"{target.definition.name} cannot have the id of another type's record"
+                    Sentence(
+                        "%(name)s cannot have the id of another type's record",
+                        name=target.definition.name,
+                    )
                 )
             target.rid = rid
         if target.operation.full_url:
@@ -344,8 +373,11 @@ class Targets:
             if target.operation.is_brought_back:
                 return False
             raise Invalid(
-                f"ids that begin with {self._context.prefix!r} in this form are given by this"
-                " node and there is no such record: choose another id, or create without one"
+                Sentence(
+                    "ids that begin with %(prefix)r in this form are given by this node and"
+                    " there is no such record: choose another id, or create without one",
+                    prefix=self._context.prefix,
+                )
             )
         return True
 
@@ -411,6 +443,11 @@ async def beyond_reach(
     return [(row["rid"], row["patient"]) for row in rows]
 
 
+def unresolved_issues(body: bytes) -> list[Issue]:
+    """An entry's URN means something within its bundle only (R4 bundle.html#references)."""
+    return [Issue("error", "not-found", _UNRESOLVED, at) for at in unresolved_references(body)]
+
+
 def gone_issues(positions: Iterable[int | None]) -> tuple[Issue, ...]:
     """One issue for each entry, by its place in the bundle, that is about an erased person."""
     return tuple(
@@ -427,17 +464,25 @@ def _check_conditions(target: Target) -> None:
             raise PreconditionFailed(_NOT_THERE)
         if operation.if_match not in {"*", current.stored.version}:
             raise PreconditionFailed(
-                f"If-Match names version {operation.if_match}, the record is at version"
-                f" {current.stored.version}: read it again and repeat your change"
+                Sentence(
+                    "If-Match names version %(if_match)s, the record is at version %(version)s:"
+                    " read it again and repeat your change",
+                    if_match=operation.if_match,
+                    version=current.stored.version,
+                )
             )
     if operation.if_none_match and is_there:
         raise PreconditionFailed(
             "If-None-Match: * asks that there be no such record, and there is one"
         )
     if operation.kind == "patch" and current is None:
-        raise NotFound(f"there is no {operation.type} with this id to patch")
+        raise NotFound(Sentence("there is no %(type)s with this id to patch", type=operation.type))
     if operation.kind == "patch" and not is_there:
-        raise Gone(f"this {operation.type} has been deleted: nothing is left to patch")
+        raise Gone(
+            Sentence(
+                "this %(type)s has been deleted: nothing is left to patch", type=operation.type
+            )
+        )
     if operation.kind == "delete" and not is_there:
         target.is_nothing = True
 
@@ -461,8 +506,11 @@ def _refuse_repetition(targets: Sequence[Target]) -> None:
     for target in targets:
         if target.rid and target.rid in seen:
             raise Invalid(
-                f"the transaction names {target.definition.name} with the same identity twice:"
-                " an entry may change a record once"
+                Sentence(
+                    "the transaction names %(name)s with the same identity twice: an entry may"
+                    " change a record once",
+                    name=target.definition.name,
+                )
             )
         seen.add(target.rid)
 

@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from quanmin.base.database import Connection
-from quanmin.base.problems import Issue, Problem
+from quanmin.base.problems import Issue, Problem, Sentence, listed
 from quanmin.fhir.json import Json
 from quanmin.fhir.profiles import (
     Definition,
@@ -209,12 +209,14 @@ class Profiles:
 
     async def _base(self, connection: Connection, url: str, depth: int = 0) -> Profile | str | None:
         if depth == _BASES_MAX:
-            return f"its bases go deeper than {_BASES_MAX}, or in a circle"
+            return Sentence("its bases go deeper than %(most)s, or in a circle", most=_BASES_MAX)
         number = (await find_all(connection, [url]))[url]
         found = await self._profile(connection, number, depth + 1)
         # Of a chain only the end tells what to mend.
         if isinstance(found, str) and not found.startswith(_BASE):
-            return f"{_BASE} {url[:200]} cannot be used: {found}"
+            return Sentence(
+                "its base %(url)s cannot be used: %(found)s", url=url[:200], found=found
+            )
         return found
 
 
@@ -226,11 +228,13 @@ def named_record(reference: str, base: str) -> tuple[str, str] | None:
 
 def _compiled(definition: Definition, base: Profile | None) -> Profile | str:
     if not definition.is_profile:
-        return "it defines a type and constrains none, so that no record of R4 can keep it"
+        return Sentence(
+            "it defines a type and constrains none, so that no record of R4 can keep it"
+        )
     try:
         return compile_profile(definition, base)
     except Faulty as faulty:
-        return "; ".join(issue.text for issue in faulty.issues[:3])
+        return listed(issue.text for issue in faulty.issues[:3])
 
 
 async def _is_member(

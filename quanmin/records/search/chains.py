@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Iterable, Sequence
 from typing import Final, Protocol
 
-from quanmin.base.problems import TooCostly
+from quanmin.base.problems import Sentence, TooCostly
 from quanmin.fhir.query import Chain, Condition, Has, Linkage
 from quanmin.fhir.table import TypeDefinition
 from quanmin.fhir.values import Link, SearchParameter
@@ -210,8 +210,12 @@ class _Referring:
         rows = await selected.all(self._reader, limit + 1)
         if len(rows) > limit:
             raise TooCostly(
-                f"more than {limit} records that refer to a few others would have to be decided one"
-                f" by one: narrow the search, or what _has:{self._source.name} asks for"
+                Sentence(
+                    "more than %(limit)s records that refer to a few others would have to be"
+                    " decided one by one: narrow the search, or what _has:%(name)s asks for",
+                    limit=limit,
+                    name=self._source.name,
+                )
             )
         return await self._targets(selected, rows)
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from quanmin.base.problems import NotSupported, TooCostly
+from quanmin.base.problems import NotSupported, Sentence, TooCostly
 from quanmin.fhir.query import OF_TERMS, Clause, SimpleOperand, TokenOperand, UriOperand
 from quanmin.fhir.values import is_mime_type
 from quanmin.records.context import Terms
@@ -32,7 +32,12 @@ async def _in_codes(reader: Reader, clause: Clause) -> Clause:
     terms = reader.terms()
     if terms is None:
         raise NotSupported(
-            f"This node has no terminology to tell what {name}:{modifier} means: search by codes"
+            Sentence(
+                "This node has no terminology to tell what %(name)s:%(modifier)s means: search"
+                " by codes",
+                name=name,
+                modifier=modifier,
+            )
         )
     codes: dict[TokenOperand, None] = {}
     for operand in clause.operands:
@@ -40,7 +45,14 @@ async def _in_codes(reader: Reader, clause: Clause) -> Clause:
             meant = await _meant(terms, modifier, operand)
             codes |= dict.fromkeys(TokenOperand(system, code) for system, code in sorted(meant))
         if len(codes) > _CODES_MAX:
-            raise TooCostly(f"{name}:{modifier} means more than {_CODES_MAX} codes: name fewer")
+            raise TooCostly(
+                Sentence(
+                    "%(name)s:%(modifier)s means more than %(codes_max)s codes: name fewer",
+                    name=name,
+                    modifier=modifier,
+                    codes_max=_CODES_MAX,
+                )
+            )
     plain = "not" if modifier == "not-in" else None
     return msgspec.structs.replace(clause, modifier=plain, operands=tuple(codes))
 

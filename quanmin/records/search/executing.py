@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from quanmin.base.database import Connection
-from quanmin.base.problems import TooCostly
+from quanmin.base.problems import Sentence, TooCostly
 from quanmin.fhir.addresses import localized_query
 from quanmin.fhir.query import Query
 from quanmin.records.context import Context
@@ -37,7 +37,11 @@ async def search(
     try:
         return await _search(connection, context, query, visibility)
     except TooCostly as costly:
-        raise TooCostly(f"{costly.text}. {advice(query)}".strip()) from costly
+        said = advice(query)
+        text = Sentence("%(text)s.", text=costly.text)
+        if said:
+            text = Sentence("%(text)s. %(said)s", text=costly.text, said=said)
+        raise TooCostly(text) from costly
 
 
 async def _search(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final
 
-from quanmin.base.problems import Issue
+from quanmin.base.problems import Issue, Sentence
 from quanmin.fhir.query import Include, Query
 from quanmin.fhir.table import TypeDefinition
 from quanmin.fhir.values import Link
@@ -67,7 +67,10 @@ def _too_deep() -> Issue:
     return Issue(
         "warning",
         "too-costly",
-        f"references were followed {_ROUNDS_MAX} steps far: ask for what lies beyond by itself",
+        Sentence(
+            "references were followed %(rounds_max)s steps far: ask for what lies beyond by itself",
+            rounds_max=_ROUNDS_MAX,
+        ),
     )
 
 
@@ -76,8 +79,11 @@ def cut(limit: int) -> Issue:
     return Issue(
         "warning",
         "too-costly",
-        f"only the first {limit} included records are given: ask for fewer hits with _count,"
-        " or follow the references one by one",
+        Sentence(
+            "only the first %(limit)s included records are given: ask for fewer hits with"
+            " _count, or follow the references one by one",
+            limit=limit,
+        ),
     )
 
 

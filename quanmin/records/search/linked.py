@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from quanmin.base.problems import NotSupported
+from quanmin.base.problems import NotSupported, Sentence
 from quanmin.fhir.query import Clause, ReferenceOperand, TokenOperand
 from quanmin.fhir.table import TypeDefinition
 from quanmin.fhir.values import SearchParameter
@@ -140,8 +140,13 @@ def compartment_row(scope: Scope, type_: str, id_: str) -> Write:
     members = context.table.compartments.get(type_)
     if members is None:
         known = ", ".join(sorted(context.table.compartments))
-        message = f"there is no compartment of {type_}: R4 has those of {known}"
-        raise NotSupported(message)
+        raise NotSupported(
+            Sentence(
+                "there is no compartment of %(type)s: R4 has those of %(known)s",
+                type=type_,
+                known=known,
+            )
+        )
     rid = context.rid_of(type_, id_)
     if rid is None:
         return any_rid(set())

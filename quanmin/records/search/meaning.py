@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from quanmin.base.problems import TooCostly
+from quanmin.base.problems import Sentence, TooCostly
 from quanmin.fhir.addresses import localized
 from quanmin.fhir.extraction import index_values
 from quanmin.fhir.hierarchies import parents, types_with_parts
@@ -223,13 +223,23 @@ class Meaning:
         limit = self._context.limits.hierarchy_rows_max
         if len(found) > limit:
             raise TooCostly(
-                f":above and :below mean more than {limit} records of type {type_}: name one that"
-                " has fewer parts"
+                Sentence(
+                    ":above and :below mean more than %(limit)s records of type %(type)s: name"
+                    " one that has fewer parts",
+                    limit=limit,
+                    type=type_,
+                )
             )
 
     def _too_deep(self, type_: str) -> TooCostly:
         limit = self._context.limits.hierarchy_depth_max
-        return TooCostly(f"parts of {type_} are within each other more than {limit} deep")
+        return TooCostly(
+            Sentence(
+                "parts of %(type)s are within each other more than %(limit)s deep",
+                type=type_,
+                limit=limit,
+            )
+        )
 
     async def _named(self, type_: str, rows: Sequence[object]) -> list[Named]:
         """The rows by id; only of ids that a client chose the bodies must be opened."""

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from quanmin.base.database import Connection
-from quanmin.base.problems import TooCostly
+from quanmin.base.problems import Sentence, TooCostly
 from quanmin.records.context import Context, Terms
 from quanmin.records.model import Stored
 
@@ -83,4 +83,8 @@ class Reader:
         return float(plan["Total Cost"]), int(plan["Plan Rows"])
 
     def _too_long(self) -> TooCostly:
-        return TooCostly(f"the search took longer than {self._seconds:g} seconds: narrow it")
+        return TooCostly(
+            Sentence(
+                "the search took longer than %(seconds)g seconds: narrow it", seconds=self._seconds
+            )
+        )

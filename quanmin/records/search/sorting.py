@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
-from quanmin.base.problems import Malformed, TooCostly
+from quanmin.base.problems import Malformed, Sentence, TooCostly
 from quanmin.fhir.query import Query, SortKey
 from quanmin.records.context import Context
 from quanmin.records.model import Stored
@@ -115,8 +115,11 @@ async def sorted_slice(
     rows = await selection.all(reader, limit + 1)
     if len(rows) > limit:
         raise TooCostly(
-            f"more than {limit} records (store.sort_rows_max) would have to be sorted: narrow the"
-            " search, or sort by what an index keeps in order"
+            Sentence(
+                "more than %(limit)s records (store.sort_rows_max) would have to be sorted:"
+                " narrow the search, or sort by what an index keeps in order",
+                limit=limit,
+            )
         )
     several: list[Ranked] = []
     for start in range(0, len(rows), _BATCH):
@@ -182,8 +185,12 @@ class TiedSlices:
                 group.append(self._sorting.ranked(stored, self._context))
                 if len(group) > limit:
                     raise TooCostly(
-                        f"more than {limit} records are equal in {self._names} and would have to"
-                        " be sorted: narrow the search, or sort by these alone"
+                        Sentence(
+                            "more than %(limit)s records are equal in %(names)s and would have"
+                            " to be sorted: narrow the search, or sort by these alone",
+                            limit=limit,
+                            names=self._names,
+                        )
                     )
         if group:
             yield lead, group

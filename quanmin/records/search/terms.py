@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quanmin.base.problems import NotSupported
+from quanmin.base.problems import NotSupported, Sentence
 from quanmin.fhir.query import (
     Clause,
     MissingOperand,
@@ -66,7 +66,10 @@ def _term(scope: Scope, group: tuple[Clause, ...], units: Units) -> Term:
         name not in definition.params for definition in scope.definitions
     ):
         raise NotSupported(
-            f"{name} is not a parameter of every type: name one type to search by it"
+            Sentence(
+                "%(name)s is not a parameter of every type: name one type to search by it",
+                name=name,
+            )
         )
     if clause.operands and isinstance(clause.operands[0], MissingOperand):
         return Term((clause,), row=_missing(scope, clause))
@@ -90,7 +93,13 @@ def _term(scope: Scope, group: tuple[Clause, ...], units: Units) -> Term:
         case "string":
             return _string_term(scope, clause)
         case kind:
-            raise NotSupported(f"parameters of kind {kind} ({name}) are not searched yet")
+            raise NotSupported(
+                Sentence(
+                    "parameters of kind %(kind)s (%(name)s) are not searched yet",
+                    kind=kind,
+                    name=name,
+                )
+            )
 
 
 def _missing(scope: Scope, clause: Clause) -> Write:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from quanmin.base.problems import Issue, TooCostly
+from quanmin.base.problems import Issue, Sentence, TooCostly
 from quanmin.fhir.query import Query
 from quanmin.records.context import Context
 from quanmin.records.search.reader import Reader
@@ -62,7 +62,7 @@ async def total_of(
     capped = limits.estimate_rows_max if is_quick else limits.count_rows_max
     number = await selection.count(reader, capped + 1)
     if number > capped and wanted == "accurate":
-        raise _too_many("counted", capped, "store.count_rows_max")
+        raise _too_many(Sentence("counted"), capped, "store.count_rows_max")
     if number > capped:
         return await _estimated(reader, selection, number, sees_all=sees_all)
     return Total(number, is_exact=True)
@@ -81,7 +81,9 @@ async def _decided(
     rows = await selection.all(reader, rows_max + 1)
     if len(rows) > rows_max:
         if is_needed:
-            raise _too_many("decided one by one to be counted", rows_max, "store.sort_rows_max")
+            raise _too_many(
+                Sentence("decided one by one to be counted"), rows_max, "store.sort_rows_max"
+            )
         return await _estimated(reader, selection, len(rows), sees_all=sees_all)
     number = 0
     for start in range(0, len(rows), _BATCH):
@@ -93,6 +95,11 @@ async def _decided(
 
 def _too_many(how: str, limit: int, setting: str) -> TooCostly:
     return TooCostly(
-        f"more than {limit} records ({setting}) would have to be {how}: narrow the search, or ask"
-        " for _total=estimate"
+        Sentence(
+            "more than %(limit)s records (%(setting)s) would have to be %(how)s: narrow the"
+            " search, or ask for _total=estimate",
+            limit=limit,
+            setting=setting,
+            how=how,
+        )
     )
