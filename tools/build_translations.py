@@ -35,8 +35,8 @@ KEYWORDS = {
     **dict.fromkeys(("say", "Sentence", *PROBLEMS)),
     "Issue": (3,),
 }
-# Their problems come to people through the pages alone, so the kit has the words.
-BENEATH = ("base", "people", "records", "terminology", "trust", "workflow")
+# Their problems come to people through pages of any application, so the kit has the words.
+BENEATH = ("base", "fhir", "people", "records", "terminology", "trust", "workflow")
 OPTIONS = {"trimmed": "true", "newstyle_gettext": "true", "silent": "false"}
 
 

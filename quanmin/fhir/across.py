@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from quanmin.base.problems import Malformed, NotSupported
+from quanmin.base.problems import Malformed, NotSupported, Sentence
 from quanmin.fhir.query import EVERY_TYPE, Include, Query
 from quanmin.fhir.table import Table
 from quanmin.fhir.values import SearchParameter
@@ -20,7 +20,7 @@ from quanmin.fhir.values import SearchParameter
 TYPE: Final = "_type"
 # R4 search 3.1.1.3: the members of a List.
 LIST: Final = "_list"
-MISPLACED: Final = (
+MISPLACED: Final = Sentence(
     "_type says which types a search of several types or of a compartment is about; the address"
     " already names the type"
 )
@@ -45,7 +45,9 @@ def types_of(pairs: _Pairs, known: Mapping[str, object]) -> tuple[str, ...]:
         raise Malformed("_type must be one or more resource types, with commas between them")
     foreign = [name for name in names if name not in known]
     if foreign:
-        raise NotSupported(f"_type: {foreign[0][:64]!r} is no resource type of FHIR R4")
+        raise NotSupported(
+            Sentence("_type: %(foreign)r is no resource type of FHIR R4", foreign=foreign[0][:64])
+        )
     return names
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final, cast, get_args
 
 import msgspec
 
-from quanmin.base.problems import Invalid, Issue
+from quanmin.base.problems import Invalid, Issue, Sentence
 from quanmin.fhir.custom import converter, environment
 from quanmin.fhir.path import PathProblem, compile_path
 from quanmin.fhir.table import Table
@@ -191,7 +191,10 @@ class _Definition:
             return None
         unstable = _UNSTABLE.search(expression)
         if unstable:
-            text = f"{unstable[1]}() looks at more than the record: an index cannot keep it"
+            text = Sentence(
+                "%(unstable)s() looks at more than the record: an index cannot keep it",
+                unstable=unstable[1],
+            )
             self._fault(text, place, "not-supported")
             return None
         found: set[str] | None = set()

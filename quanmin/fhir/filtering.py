@@ -13,7 +13,7 @@ from typing import Final, Protocol, cast
 
 import msgspec
 
-from quanmin.base.problems import Malformed, NotSupported, Problem, TooCostly
+from quanmin.base.problems import Malformed, NotSupported, Problem, Sentence, TooCostly
 from quanmin.fhir.filters import Both, Either, Negated, Node, Step, Test
 from quanmin.fhir.kinds import modifiers_of
 from quanmin.fhir.operands import concept, near, read_operand, split
@@ -110,7 +110,12 @@ class Binder:
         self, type_: str, first: Step, rest: Sequence[Step], test: Test, links: int
     ) -> Condition:
         if links >= self._links_max:
-            raise TooCostly(f"_filter: one test may follow {self._links_max} references")
+            raise TooCostly(
+                Sentence(
+                    "_filter: one test may follow %(links_max)s references",
+                    links_max=self._links_max,
+                )
+            )
         if first.name.startswith("_has:"):
             _, source, name = first.name.split(":")
             param = self._leads.source(type_, source, name)
@@ -134,12 +139,19 @@ class Binder:
         served = _OPERATORS[param.kind]
         if operator not in served:
             raise NotSupported(
-                f"{param.name}, a {param.kind} parameter, takes no {operator[:16]!r}:"
-                f" it takes {', '.join(served)}"
+                Sentence(
+                    "%(name)s, a %(kind)s parameter, takes no %(operator)r: it takes %(known)s",
+                    name=param.name,
+                    kind=param.kind,
+                    operator=operator[:16],
+                    known=", ".join(served),
+                )
             )
         if operator == "pr":
             if value not in {"true", "false"}:
-                raise Malformed(f"{param.name} pr must be followed by true or false")
+                raise Malformed(
+                    Sentence("%(name)s pr must be followed by true or false", name=param.name)
+                )
             return Clause(param, None, (MissingOperand(value == "false"),))
         match param.kind:
             case "string":
@@ -149,7 +161,11 @@ class Binder:
             case "number" | "date" | "quantity":
                 return self._measured(param, operator, value)
             case "special" if param.name != "near":
-                raise NotSupported(f"{param.name} is a parameter beside a filter, not within one")
+                raise NotSupported(
+                    Sentence(
+                        "%(name)s is a parameter beside a filter, not within one", name=param.name
+                    )
+                )
             case "special":
                 return Clause(param, None, (near(param, value, self._near_kilometres),))
         read = read_operand(param, value, self._zone)
@@ -159,7 +175,7 @@ class Binder:
 
     def _text(self, param: SearchParameter, operator: Comparison, value: str) -> Tested:
         if not value.strip():
-            raise Malformed(f"{param.name} must be compared with a text")
+            raise Malformed(Sentence("%(name)s must be compared with a text", name=param.name))
         asked = StringOperand(value)
         among = _present(param)
         if operator in {"eq", "sw"}:
@@ -173,7 +189,13 @@ class Binder:
         text = _named(value)
         if modifier is not None:
             if modifier not in modifiers_of(param):
-                raise NotSupported(f"{param.name} names no concepts: it takes no {operator!r}")
+                raise NotSupported(
+                    Sentence(
+                        "%(name)s names no concepts: it takes no %(operator)r",
+                        name=param.name,
+                        operator=operator,
+                    )
+                )
             return Clause(param, modifier, (concept(param, text, modifier),))
         read = read_operand(param, text, self._zone)
         if operator == "ne" and isinstance(read, TokenOperand):
@@ -232,7 +254,8 @@ def _placed(problem: Problem, at: int) -> Problem:
     """The refusal with the place that it is about; the innermost stays."""
     if problem.text.startswith("_filter"):
         return problem
-    return type(problem)(f"_filter, from character {at + 1}: {problem.text}")
+    text = Sentence("_filter, from character %(at)s: %(what)s", at=at + 1, what=problem.text)
+    return type(problem)(text)
 
 
 # ---- trees ---------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import msgspec
 
-from quanmin.base.problems import Malformed, TooCostly
+from quanmin.base.problems import Malformed, Sentence, TooCostly
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -64,7 +64,7 @@ def read_filter(text: str, *, tests_max: int, depth_max: int) -> Node:
 
 def stop(at: int, what: str) -> NoReturn:
     """Refuse a filter for what stands at a place of its text, counted from 0."""
-    raise Malformed(f"_filter, from character {at + 1}: {what}")
+    raise Malformed(Sentence("_filter, from character %(at)s: %(what)s", at=at + 1, what=what))
 
 
 class _Reading:
@@ -77,7 +77,7 @@ class _Reading:
     def whole(self) -> Node:
         node = self._filter()
         if self._at < len(self._text):
-            stop(self._at, "'and', 'or' or the end of the filter must stand here")
+            stop(self._at, Sentence("'and', 'or' or the end of the filter must stand here"))
         return node
 
     def _filter(self) -> Node:
@@ -104,30 +104,39 @@ class _Reading:
             node = self._inner(")")
             return Negated(node) if is_negated else node
         if is_negated:
-            stop(self._at, "'not' stands before a filter in parentheses: not (...)")
+            stop(self._at, Sentence("'not' stands before a filter in parentheses: not (...)"))
         return self._test()
 
     def _inner(self, end: str) -> Node:
         if self._depth_left == 0:
-            raise TooCostly(f"_filter: at most {self._depth_max} parentheses within each other")
+            raise TooCostly(
+                Sentence(
+                    "_filter: at most %(depth_max)s parentheses within each other",
+                    depth_max=self._depth_max,
+                )
+            )
         self._depth_left -= 1
         node = self._filter()
         self._depth_left += 1
         self._skip()
         if not self._next(end):
-            stop(self._at, f"'and', 'or' or {end!r} must stand here")
+            stop(self._at, Sentence("'and', 'or' or %(end)r must stand here", end=end))
         return node
 
     def _test(self) -> Test:
         if self._tests_left == 0:
-            raise TooCostly(f"_filter: at most {self._tests_max} tests in one filter")
+            raise TooCostly(
+                Sentence(
+                    "_filter: at most %(tests_max)s tests in one filter", tests_max=self._tests_max
+                )
+            )
         self._tests_left -= 1
         path = self._path()
         self._skip()
         at = self._at
         operator = self._word()
         if not operator:
-            stop(at, "an operator such as eq must stand here, after a space")
+            stop(at, Sentence("an operator such as eq must stand here, after a space"))
         self._skip()
         return Test(path, operator, self._value(), at)
 
@@ -140,13 +149,15 @@ class _Reading:
                 break
             steps.append(self._step())
         if steps[-1].where is not None:
-            stop(self._at, "after ']' goes '.' and what is asked of the record referred to")
+            stop(
+                self._at, Sentence("after ']' goes '.' and what is asked of the record referred to")
+            )
         return tuple(steps)
 
     def _step(self) -> Step:
         found = _NAME.match(self._text, self._at)
         if found is None:
-            stop(self._at, "the name of a search parameter must stand here")
+            stop(self._at, Sentence("the name of a search parameter must stand here"))
         self._at = found.end()
         where = self._inner("]") if self._next("[") else None
         return Step(found[0], found.start(), where)
@@ -155,15 +166,15 @@ class _Reading:
         if self._text.startswith('"', self._at):
             found = _STRING.match(self._text, self._at)
             if found is None:
-                stop(self._at, "a string begins here that does not end")
+                stop(self._at, Sentence("a string begins here that does not end"))
             try:
                 value = msgspec.json.decode(found[0], type=str)
             except msgspec.DecodeError:
-                stop(self._at, "this is no JSON string")
+                stop(self._at, Sentence("this is no JSON string"))
         else:
             found = _TOKEN.match(self._text, self._at)
             if found is None:
-                stop(self._at, "a value must stand here, after a space")
+                stop(self._at, Sentence("a value must stand here, after a space"))
             value = found[0]
         self._at = found.end()
         return value

@@ -7,14 +7,20 @@ and only when the asker said so (lenient handling); then the answer says which.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterable, Sequence
 from datetime import tzinfo
 from typing import Literal, cast
 
 import msgspec
 
-from quanmin.base.problems import Issue, Malformed, NotSupported, Outdated, TooCostly
+from quanmin.base.problems import (
+    Issue,
+    Malformed,
+    NotSupported,
+    Outdated,
+    Sentence,
+    TooCostly,
+)
 from quanmin.fhir.across import LIST, MISPLACED, TYPE, common, params_of, together, types_of
 from quanmin.fhir.filtering import Binder
 from quanmin.fhir.filters import read_filter
@@ -56,19 +62,28 @@ from quanmin.fhir.query import (
     ReferenceOperand,
     SortKey,
 )
+from quanmin.fhir.refusing import (
+    UNSERVED,
+    bad_modifier,
+    empty_modifier,
+    empty_value,
+    no_parameter,
+    no_reference,
+    not_at_ends,
+    not_common,
+    not_served,
+    points_anywhere,
+    points_elsewhere,
+    too_long,
+    too_many_ends,
+    too_many_links,
+    too_many_values,
+    unknown,
+    unsorted,
+)
 from quanmin.fhir.table import Table, load_table
 from quanmin.fhir.values import SearchParameter, is_mime_type
 
-_INDEXED_NOWHERE = "an index of every word would give away what the encrypted records say"
-_CONTAINED = "contained resources are not searched: search for the record that contains them"
-# What is refused, with the reason.
-_UNSERVED = {
-    "_contained": _CONTAINED,
-    "_containedType": _CONTAINED,
-    "_content": _INDEXED_NOWHERE,
-    "_query": "there are no named queries here",
-    "_text": _INDEXED_NOWHERE,
-}
 _FILTER = "_filter"
 _UNSORTED = frozenset({"composite", "special"})
 _SHAPE_OF_ANSWER = frozenset({"_format", "_pretty"})
@@ -128,7 +143,7 @@ def parse_query(
     """
     table = table or load_table()
     if type is not None and type not in table.types:
-        raise NotSupported(f"{type[:64]!r} is no resource type of FHIR R4")
+        raise NotSupported(Sentence("%(type)r is no resource type of FHIR R4", type=type[:64]))
     asked = list(pairs)
     types = types_of(asked, table.types) if type is None else ()
     shared = common([params_of(table, one) for one in types]) if len(types) > 1 else None
@@ -160,7 +175,7 @@ class _Reading:
         is_current: bool,
     ) -> None:
         self._type = type_name
-        self._where = type_name or "a search of every type"
+        self._where = type_name or ""
         self._is_alone = True
         self._table = table
         self._is_current = is_current
@@ -192,14 +207,14 @@ class _Reading:
         base = name.partition(":")[0]
         self._check_length(name, [value] if base in _RESULT_PARAMETERS else split(value, ","))
         if name.endswith(":"):
-            raise Malformed(f"{name[:64]} names no modifier: give one, or leave the colon out")
+            raise empty_modifier(name)
         if self._read(name, value):
             self._pairs.append((name, value))
 
     def _check_length(self, name: str, values: list[str]) -> None:
         length_max = self._limits.value_length_max
         if max(map(len, values)) > length_max:
-            raise TooCostly(f"A value of {name[:64]} is longer than {length_max} characters")
+            raise too_long(name, length_max)
 
     def query(self) -> Query:
         """Everything that was read, as one value."""
@@ -229,13 +244,13 @@ class _Reading:
             return self._include(base, modifier, value)
         if base == TYPE:
             raise NotSupported(MISPLACED)
-        if base.split(".")[0] in _UNSERVED:
-            raise NotSupported(_not_served(name))
+        if base.split(".")[0] in UNSERVED:
+            raise not_served(name)
         if base == "_has" or "." in name:
             return self._take_link(name, value)
         if name in _RESULT_PARAMETERS:
             if name in self._once:
-                raise Malformed(f"{name} may be given once only")
+                raise Malformed(Sentence("%(name)s may be given once only", name=name))
             self._once[name] = value
         match name:
             case "_count":
@@ -257,7 +272,7 @@ class _Reading:
             return self._take_filter(modifier, value)
         param = self._params.get(name)
         if param is None:
-            return self._unknown(name, "a search parameter")
+            return self._unknown(name, Sentence("a search parameter"))
         self._check_number()
         refuse_repetition(param, self._clauses)
         self._clauses.append(self._read_clause(param, modifier, value))
@@ -266,25 +281,26 @@ class _Reading:
     def _check_number(self) -> None:
         number = len(self._clauses) + len(self._links) + len(self._filters)
         if number >= self._limits.clauses_max:
-            raise TooCostly(f"A search may have at most {self._limits.clauses_max} conditions")
+            most = self._limits.clauses_max
+            raise TooCostly(Sentence("A search may have at most %(most)s conditions", most=most))
 
     def _read_clause(self, param: SearchParameter, modifier: str, value: str) -> Clause:
         refuse_unlisted_modifier(param, modifier, self._table)
         if modifier == "missing" and param.kind != "composite" and param.name != LIST:
             return Clause(param, None, (_missing(param.code, value),))
         if param.name == LIST and modifier:
-            raise NotSupported(f"{LIST} takes no modifier: name the List by its id")
+            raise NotSupported(
+                Sentence("%(list)s takes no modifier: name the List by its id", list=LIST)
+            )
         values = split(value, ",")
         refuse_list(param, values)
         limits = self._limits
         is_keyed = param.kind in _KEYED and modifier != "text"
         values_max = limits.values_max if is_keyed else limits.compared_values_max
         if len(values) > values_max:
-            raise TooCostly(f"{param.code} may have at most {values_max} values")
+            raise too_many_values(param.code, values_max)
         if not all(values):
-            raise Malformed(
-                f"{param.code} has an empty value: give it one, or leave the parameter out"
-            )
+            raise empty_value(param.code)
         clause = self._clause(param, modifier, values)
         refuse_unlisted_comparator(clause)
         return clause
@@ -293,14 +309,14 @@ class _Reading:
 
     def _take_link(self, name: str, value: str) -> bool:
         if self._type is None:
-            raise NotSupported(
-                f"{name[:64]} is no parameter of every type: name one type to search by it"
-            )
+            raise not_common(name)
         self._check_number()
         try:
             link = self._condition(self._type, name, value, 0)
         except NotSupported as refused:
-            raise NotSupported(f"{name[:64]}: {refused.text}") from None
+            raise NotSupported(
+                Sentence("%(name)s: %(text)s", name=name[:64], text=refused.text)
+            ) from None
         if isinstance(link, Chain | Has):
             self._links.append(link)
         return True
@@ -309,14 +325,14 @@ class _Reading:
         """What `name` asks of a record of this type; `links` references led here."""
         is_reverse = name.partition(":")[0] == "_has"
         if (is_reverse or "." in name) and links >= _LINKS_MAX:
-            raise TooCostly(f"{name[:64]}: one condition may follow {_LINKS_MAX} references")
+            raise too_many_links(name, _LINKS_MAX)
         if is_reverse:
             return self._has(type_, name, value, links)
         if "." in name:
             return self._chain(type_, name, value, links)
         base, _, modifier = name.partition(":")
-        if base in _UNSERVED:
-            raise NotSupported(_not_served(name))
+        if base in UNSERVED:
+            raise not_served(name)
         return self._read_clause(self._param_of(type_, base), modifier, value)
 
     def _chain(self, type_: str, name: str, value: str, links: int) -> Chain:
@@ -334,22 +350,19 @@ class _Reading:
         param = self._link_of(type_, base)
         refuse_unlisted_chain(param, rest)
         if target and target not in self._table.types:
-            raise NotSupported(_bad_modifier(param, target))
+            raise bad_modifier(param, target)
         if target and param.targets and target not in param.targets:
-            raise Malformed(f"{param.code} can point only at {', '.join(param.targets)}")
+            raise points_elsewhere(param.code, param.targets)
         targets = (target,) if target else param.targets
         if not targets:
-            raise NotSupported(f"{param.code} points at any type: name one, {base}:Patient.{rest}")
+            raise points_anywhere(param.code, base, rest)
         ends = [one for one in targets if target or self._takes(one, rest)]
         if not ends:
             self._look_again()
-            raise NotSupported(f"{rest[:64]!r} is not a parameter of {' or '.join(targets)}")
+            raise not_at_ends(rest, targets)
         self._ends += len(ends)
         if self._ends > _ENDS_MAX:
-            raise TooCostly(
-                f"{head}.{rest[:64]} leads to too many types: name the one that is meant,"
-                f" {base}:{ends[0]}.{rest[:64]}"
-            )
+            raise too_many_ends(head, rest, base, ends[0])
         return param, ends
 
     def _has(self, type_: str, name: str, value: str, links: int) -> Has:
@@ -366,10 +379,12 @@ class _Reading:
         Raises NotSupported and Malformed.
         """
         if source not in self._table.types:
-            raise NotSupported(f"_has: {source[:64]!r} is no resource type of FHIR R4")
+            raise NotSupported(
+                Sentence("_has: %(source)r is no resource type of FHIR R4", source=source[:64])
+            )
         param = self._link_of(source, name)
         if param.targets and type_ not in param.targets:
-            raise Malformed(f"_has: {source}:{name} can point only at {', '.join(param.targets)}")
+            raise points_elsewhere(f"_has: {source}:{name}", param.targets)
         return param
 
     def param(self, type_: str, name: str) -> SearchParameter:
@@ -380,7 +395,7 @@ class _Reading:
 
     def _take_filter(self, modifier: str, value: str) -> bool:
         if modifier:
-            raise NotSupported(f"{_FILTER} takes no modifier")
+            raise NotSupported(Sentence("%(filter)s takes no modifier", filter=_FILTER))
         if self._type is None:
             raise NotSupported(
                 "_filter asks records by the parameters of their type: name one, or _type"
@@ -408,10 +423,10 @@ class _Reading:
     def _clause(self, param: SearchParameter, modifier: str, values: list[str]) -> Clause:
         if param.kind == "reference" and modifier in self._table.types:
             if param.targets and modifier not in param.targets:
-                raise Malformed(f"{param.code} can point only at {', '.join(param.targets)}")
+                raise points_elsewhere(param.code, param.targets)
             return Clause(param, None, tuple(reference(param, one, modifier) for one in values))
         if modifier and modifier not in modifiers_of(param):
-            raise NotSupported(_bad_modifier(param, modifier))
+            raise bad_modifier(param, modifier)
         read = tuple(self._read_operand(param, modifier, one) for one in values)
         return Clause(param, cast("Modifier", modifier) if modifier else None, read)
 
@@ -454,7 +469,7 @@ class _Reading:
             by_name = definition.element_by_name
             found = {name: by_name.get(name.removeprefix(f"{self._type}.")) for name in names}
             for name in (name for name, element in found.items() if element is None):
-                self._unknown(name, "an element", sorted(definition.element_names))
+                self._unknown(name, Sentence("an element"), sorted(definition.element_names))
             names = [element for element in found.values() if element is not None]
         self._elements = tuple(dict.fromkeys(names))
         return bool(names)
@@ -464,30 +479,34 @@ class _Reading:
             is_descending, name = key.startswith("-"), key.removeprefix("-")
             param = self._params.get(name)
             if param is None:
-                self._unknown(name, "a parameter to sort by")
+                self._unknown(name, Sentence("a parameter to sort by"))
                 continue
             if param.kind in _UNSORTED:
-                raise NotSupported(f"This node does not sort by {name}, a {param.kind} parameter")
+                raise unsorted(name, param.kind)
             self._sort.append(SortKey(param, is_descending))
         if len(self._sort) > self._limits.sort_keys_max:
-            raise TooCostly(f"_sort may have at most {self._limits.sort_keys_max} keys")
+            most = self._limits.sort_keys_max
+            raise TooCostly(Sentence("_sort may have at most %(most)s keys", most=most))
         return bool(self._sort)
 
     def _include(self, name: str, modifier: str, value: str) -> bool:
         if modifier not in {"", "iterate"}:
-            raise NotSupported(_not_served(f"{name}:{modifier}"))
+            raise not_served(f"{name}:{modifier}")
         iterates = modifier == "iterate"
         taken = self._includes if name == "_include" else self._revincludes
         if len(self._includes) + len(self._revincludes) >= self._limits.includes_max:
-            raise TooCostly(f"A search may have at most {self._limits.includes_max} includes")
+            most = self._limits.includes_max
+            raise TooCostly(Sentence("A search may have at most %(most)s includes", most=most))
         if value == "*" and name == "_include" and self._type:
             value = f"{self._type}:*"
         parts = value.split(":")
         if len(parts) not in {2, 3} or not all(parts):
-            raise Malformed(f"{name} must be Type:parameter or Type:parameter:TargetType")
+            raise Malformed(
+                Sentence("%(name)s must be Type:parameter or Type:parameter:TargetType", name=name)
+            )
         source, param, target = parts[0], parts[1], parts[2] if len(parts) == 3 else None
         if not _is_link(self._table, source, param) or target not in {None, *self._table.types}:
-            return self._unknown(value, f"something to follow with {name}")
+            return self._unknown(value, Sentence("something to follow with %(name)s", name=name))
         if param == "*":  # there may be one more since a moment ago
             self._look_again()
         customs = tuple(
@@ -501,15 +520,12 @@ class _Reading:
     def _unknown(self, name: str, what: str, known: Sequence[str] | None = None) -> Literal[False]:
         """`known` are the names there are, without it the parameters."""
         self._look_again()
-        shown = name[:64]
-        if known is None:
-            known = list(self._params)
-        near = difflib.get_close_matches(shown, known, n=1)
-        hint = f" Did you mean {near[0]}?" if near else ""
-        text = f"{shown!r} is not {what} of {self._where}.{hint} It has: {', '.join(known)}"
+        text = unknown(name, what, self._where, list(self._params) if known is None else known)
         if self._is_strict:
             raise NotSupported(text)
-        self._ignored.append(Issue("warning", "not-supported", f"Ignored: {text}"))
+        self._ignored.append(
+            Issue("warning", "not-supported", Sentence("Ignored: %(text)s", text=text))
+        )
         return False
 
     def _look_again(self) -> None:
@@ -522,13 +538,13 @@ class _Reading:
         param = params_of(self._table, type_).get(name)
         if param is None:
             self._look_again()
-            raise NotSupported(f"{name[:64]!r} is not a search parameter of {type_}")
+            raise no_parameter(name, type_)
         return param
 
     def _link_of(self, type_: str, name: str) -> SearchParameter:
         param = self._param_of(type_, name)
         if param.kind != "reference":
-            raise NotSupported(f"{type_}:{name} is no reference: it leads to no other record")
+            raise no_reference(name, type_)
         return param
 
     def _takes(self, type_: str, rest: str) -> bool:
@@ -550,35 +566,27 @@ def _list(value: str) -> ReferenceOperand:
     """A List by its id. Raises NotSupported for a functional list (R4 lifecycle.html#current)."""
     id_ = value.removeprefix("List/")
     if id_.startswith("$"):
-        raise NotSupported(f"This node keeps no functional lists such as {LIST}=$current-problems")
+        raise NotSupported(
+            Sentence(
+                "This node keeps no functional lists such as %(list)s=$current-problems", list=LIST
+            )
+        )
     if not is_id(id_):
-        raise Malformed(f"{LIST} must be the id of a List")
+        raise Malformed(Sentence("%(list)s must be the id of a List", list=LIST))
     return ReferenceOperand("List", id_)
 
 
 def _missing(name: str, value: str) -> MissingOperand:
     if value not in {"true", "false"}:
-        raise Malformed(f"{name}:missing must be true or false")
+        raise Malformed(Sentence("%(name)s:missing must be true or false", name=name))
     return MissingOperand(value == "true")
 
 
 def _one_of(name: str, value: str, allowed: frozenset[str]) -> bool:
     if value not in allowed:
-        raise Malformed(f"{name} must be one of {', '.join(sorted(allowed))}")
+        raise Malformed(
+            Sentence(
+                "%(name)s must be one of %(known)s", name=name, known=", ".join(sorted(allowed))
+            )
+        )
     return True
-
-
-def _not_served(name: str) -> str:
-    reason = _UNSERVED.get(name.partition(":")[0].split(".")[0], "")
-    because = f" ({reason})" if reason else ""
-    return f"This node does not serve {name[:64]}{because}: search without it and narrow the result"
-
-
-def _bad_modifier(param: SearchParameter, modifier: str) -> str:
-    if param.kind == "composite":
-        return f"{param.code} is a composite: it takes no modifier"
-    served = ["missing", *modifiers_of(param)]
-    return (
-        f"{param.code} takes no :{modifier[:64]} in FHIR R4; "
-        f"it takes {', '.join(':' + one for one in served)}"
-    )

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from quanmin.base.problems import NotSupported
+from quanmin.base.problems import NotSupported, Sentence
 from quanmin.fhir.kinds import modifiers_of
 from quanmin.fhir.query import Clause
 from quanmin.fhir.table import Table
@@ -48,7 +48,7 @@ def refuse_unlisted_comparator(clause: Clause) -> None:
     for operand in clause.operands:
         prefix = getattr(operand, "prefix", "eq")
         if prefix not in {"eq", *listed}:
-            raise _refused(param, f"the prefix {prefix}", listed)
+            raise _refused(param, Sentence("the prefix %(prefix)s", prefix=prefix), listed)
 
 
 def refuse_unlisted_chain(param: SearchParameter, rest: str) -> None:
@@ -56,13 +56,17 @@ def refuse_unlisted_chain(param: SearchParameter, rest: str) -> None:
     listed = None if param.custom is None else param.custom.chains
     name = rest.partition(".")[0].partition(":")[0]
     if listed is not None and name not in listed:
-        raise _refused(param, f"the chain to {name[:64]}", listed)
+        raise _refused(param, Sentence("the chain to %(name)s", name=name[:64]), listed)
 
 
 def refuse_list(param: SearchParameter, values: Sequence[str]) -> None:
     """Raises NotSupported for several values where the definition says multipleOr is false."""
     if param.custom is not None and not param.custom.takes_lists and len(values) > 1:
-        raise NotSupported(f"{param.code} takes one value: its definition has multipleOr false")
+        raise NotSupported(
+            Sentence(
+                "%(code)s takes one value: its definition has multipleOr false", code=param.code
+            )
+        )
 
 
 def refuse_repetition(param: SearchParameter, clauses: Iterable[Clause]) -> None:
@@ -70,9 +74,20 @@ def refuse_repetition(param: SearchParameter, clauses: Iterable[Clause]) -> None
     if param.custom is None or param.custom.repeats:
         return
     if any(clause.param.name == param.name for clause in clauses):
-        raise NotSupported(f"{param.code} may be asked once: its definition has multipleAnd false")
+        raise NotSupported(
+            Sentence(
+                "%(code)s may be asked once: its definition has multipleAnd false", code=param.code
+            )
+        )
 
 
 def _refused(param: SearchParameter, what: str, listed: Iterable[str]) -> NotSupported:
-    known = ", ".join(sorted(listed)) or "none"
-    return NotSupported(f"{param.code} does not take {what}; its definition lists {known}")
+    known = ", ".join(sorted(listed)) or Sentence("none")
+    return NotSupported(
+        Sentence(
+            "%(code)s does not take %(what)s; its definition lists %(known)s",
+            code=param.code,
+            what=what,
+            known=known,
+        )
+    )

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from quanmin.base.problems import Malformed
+from quanmin.base.problems import Malformed, Sentence
 from quanmin.fhir.table import Element, load_table
 
 Json = Any
@@ -88,22 +88,39 @@ def malformed(raw: bytes, error: Exception) -> Malformed:
     try:
         raw.decode("utf-8")
     except UnicodeDecodeError as fault:
-        return Malformed(f"The body is not UTF-8 {_place(raw, fault.start)}: send it as UTF-8")
+        return Malformed(
+            Sentence(
+                "The body is not UTF-8 %(place)s: send it as UTF-8", place=_place(raw, fault.start)
+            )
+        )
     if raw.startswith(b"\xef\xbb\xbf"):
         return Malformed("The body starts with a byte order mark: send JSON without one")
     lone = _lone_surrogate(raw)
     if lone is not None:
         return Malformed(
-            "The body is not JSON: an escape is half of a character"
-            f" {_place(raw, lone)}: write both halves, or the character itself"
+            Sentence(
+                "The body is not JSON: an escape is half of a character %(place)s: write both"
+                " halves, or the character itself",
+                place=_place(raw, lone),
+            )
         )
     text = str(error)
     found = _OFFSET.search(text)
     if found:
         what = text[: found.start()].removeprefix("JSON is malformed: ").strip()
-        return Malformed(f"The body is not JSON: {what} {_place(raw, int(found[1]))}")
+        return Malformed(
+            Sentence(
+                "The body is not JSON: %(what)s %(place)s",
+                what=what,
+                place=_place(raw, int(found[1])),
+            )
+        )
     if "truncated" in text:
-        return Malformed(f"The body is not JSON: it ends too early {_place(raw, len(raw))}")
+        return Malformed(
+            Sentence(
+                "The body is not JSON: it ends too early %(place)s", place=_place(raw, len(raw))
+            )
+        )
     return Malformed("The body is not JSON: a number or an escape in it cannot be read")
 
 
@@ -119,7 +136,7 @@ def _place(raw: bytes, offset: int) -> str:
     before = raw[:offset]
     line = before.count(b"\n") + 1
     column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")) + 1
-    return f"at line {line}, column {column}"
+    return Sentence("at line %(line)s, column %(column)s", line=line, column=column)
 
 
 def has_repeated_keys(raw: bytes) -> bool:

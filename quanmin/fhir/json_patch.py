@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from quanmin.base.problems import Invalid, Issue, Malformed, TooLarge
+from quanmin.base.problems import Invalid, Issue, Malformed, Sentence, TooLarge
 from quanmin.fhir.json import decode_any, has_repeated_keys, malformed
 from quanmin.fhir.patched import OpenDocument, accepted, is_equal, is_raw, opened
 
@@ -40,7 +40,13 @@ class _Step(msgspec.Struct, frozen=True):
         """What is wrong with the step, naming it; never a value."""
         # A path is shown only where it can be no more than names of elements and places in lists.
         named = f" at {self.path or 'the whole record'}" if _PLAIN_PATH.fullmatch(self.path) else ""
-        text = f"operation {self.position} of the patch ({self.op}{named}): {text}"
+        text = Sentence(
+            "operation %(position)s of the patch (%(op)s%(named)s): %(text)s",
+            position=self.position,
+            op=self.op,
+            named=named,
+            text=text,
+        )
         return Invalid(text, issues=(Issue("error", code, text),))
 
 
@@ -60,8 +66,12 @@ def read_json_patch(raw: bytes, *, steps_max: int) -> JsonPatch:
         raise malformed(raw, error) from None
     if len(sent) > steps_max:
         raise TooLarge(
-            f"the patch has {len(sent)} operations; this node takes {steps_max}: send the whole"
-            " record with PUT"
+            Sentence(
+                "the patch has %(sent)s operations; this node takes %(steps_max)s: send the"
+                " whole record with PUT",
+                sent=len(sent),
+                steps_max=steps_max,
+            )
         )
     if has_repeated_keys(raw):
         raise Malformed("an object in the patch has a key twice: keep one of them")
@@ -73,10 +83,14 @@ def _step(position: int, sent: dict[str, msgspec.Raw]) -> _Step:
     op = _member(where, sent, "op")
     needed = _NEEDED.get(op)
     if needed is None:
-        raise Malformed(f"{where}: op is one of {', '.join(_NEEDED)}")
+        raise Malformed(
+            Sentence("%(where)s: op is one of %(known)s", where=where, known=", ".join(_NEEDED))
+        )
     for name in needed:
         if name not in sent:
-            raise Malformed(f"{where} ({op}) has no {name}")
+            raise Malformed(
+                Sentence("%(where)s (%(op)s) has no %(name)s", where=where, op=op, name=name)
+            )
     path = _member(where, sent, "path")
     step = _Step(position, op, path, _pointer(where, path))
     if "from" in needed:
@@ -87,11 +101,13 @@ def _step(position: int, sent: dict[str, msgspec.Raw]) -> _Step:
 
 def _member(where: str, sent: dict[str, msgspec.Raw], name: str) -> str:
     if name not in sent:
-        raise Malformed(f"{where} has no {name}")
+        raise Malformed(Sentence("%(where)s has no %(name)s", where=where, name=name))
     try:
         return _TEXT.decode(sent[name])
     except msgspec.DecodeError:
-        raise Malformed(f"{where}: {name} must be a string") from None
+        raise Malformed(
+            Sentence("%(where)s: %(name)s must be a string", where=where, name=name)
+        ) from None
 
 
 def _pointer(where: str, path: str) -> tuple[str, ...]:
@@ -100,7 +116,11 @@ def _pointer(where: str, path: str) -> tuple[str, ...]:
         return ()
     if not path.startswith("/") or _BAD_ESCAPE.search(path):
         raise Malformed(
-            f"{where}: a path is a JSON Pointer like /name/0/family, with ~1 for / and ~0 for ~"
+            Sentence(
+                "%(where)s: a path is a JSON Pointer like /name/0/family, with ~1 for / and ~0"
+                " for ~",
+                where=where,
+            )
         )
     return tuple(part.replace("~1", "/").replace("~0", "~") for part in path[1:].split("/"))
 

@@ -9,7 +9,7 @@ from datetime import tzinfo
 from decimal import Decimal, localcontext
 from typing import cast, get_args
 
-from quanmin.base.problems import Malformed
+from quanmin.base.problems import Malformed, Sentence, either
 from quanmin.fhir.dates import interval
 from quanmin.fhir.hierarchies import types_with_parts
 from quanmin.fhir.query import (
@@ -91,7 +91,7 @@ def token(param: SearchParameter, text: str, _: tzinfo) -> TokenOperand:
         return TokenOperand(None, parts[0])
     if len(parts) == 2 and any(parts):
         return TokenOperand(parts[0], parts[1] or None)
-    raise _malformed(param, "code, system|code, |code or system|")
+    raise _malformed(param, Sentence("code, system|code, |code or system|"))
 
 
 def concept(param: SearchParameter, text: str, modifier: str) -> SimpleOperand:
@@ -99,11 +99,16 @@ def concept(param: SearchParameter, text: str, modifier: str) -> SimpleOperand:
     if modifier in {"in", "not-in"}:
         value_set = unescape(text)
         if not _ADDRESS.match(value_set):
-            raise _malformed(param, f"the canonical address of a value set, with :{modifier}")
+            raise _malformed(
+                param,
+                Sentence(
+                    "the canonical address of a value set, with :%(modifier)s", modifier=modifier
+                ),
+            )
         return UriOperand(value_set)
     parts = [unescape(part) for part in split(text, "|")]
     if len(parts) != 2 or not all(parts):
-        raise _malformed(param, f"system|code, with :{modifier}")
+        raise _malformed(param, Sentence("system|code, with :%(modifier)s", modifier=modifier))
     return TokenOperand(*parts)
 
 
@@ -116,7 +121,7 @@ def typed_identifier(param: SearchParameter, text: str) -> TypedOperand:
     """`system|code|value`, all of them there (R4 search 3.1.1.4.10)."""
     parts = [unescape(part) for part in split(text, "|")]
     if len(parts) != 3 or not all(parts):
-        raise _malformed(param, "system|code|value, with :of-type")
+        raise _malformed(param, Sentence("system|code|value, with :of-type"))
     return TypedOperand(*parts)
 
 
@@ -124,7 +129,9 @@ def url(param: SearchParameter, text: str) -> UriOperand:
     """An address with a path, above or below which others may lie (R4 search 3.1.1.4.9)."""
     value = unescape(text)
     if not is_url(value):
-        raise _malformed(param, "a URL here: nothing lies above or below a URN such as an OID")
+        raise _malformed(
+            param, Sentence("a URL here: nothing lies above or below a URN such as an OID")
+        )
     return UriOperand(value)
 
 
@@ -137,28 +144,41 @@ def hierarchical(param: SearchParameter, text: str, modifier: str) -> ReferenceO
         types = types_with_parts(param)
         if types and found.type in {None, *types}:
             return found
-        raise _malformed(param, f"a record of {' or '.join(types) or 'none'} with :{modifier}")
+        raise _malformed(
+            param,
+            Sentence(
+                "a record of %(known)s with :%(modifier)s",
+                known=either(types) if types else Sentence("none"),
+                modifier=modifier,
+            ),
+        )
     if modifier == "below" or types_with_parts(param):
         return found
-    raise _malformed(param, "Type/id or id with :above")
+    raise _malformed(param, Sentence("Type/id or id with :above"))
 
 
 def near(param: SearchParameter, text: str, default_kilometres: float) -> NearOperand:
     """`latitude|longitude|distance|unit`; without a unit kilometres, without a distance so many."""
     parts = split(text, "|")
     if not 2 <= len(parts) <= 4 or not all(_DEGREES.match(part) for part in parts[:2]):
-        raise _malformed(param, "latitude|longitude|distance|unit in degrees, such as 30.66|104.06")
+        raise _malformed(
+            param, Sentence("latitude|longitude|distance|unit in degrees, such as 30.66|104.06")
+        )
     latitude, longitude = Decimal(parts[0]), Decimal(parts[1])
     if abs(latitude) > 90 or abs(longitude) > 180:
-        raise _malformed(param, "a latitude of -90 to 90 and a longitude of -180 to 180 degrees")
+        raise _malformed(
+            param, Sentence("a latitude of -90 to 90 and a longitude of -180 to 180 degrees")
+        )
     distance, unit = [*parts[2:], "", ""][:2]
     if not distance:
         return NearOperand(Spot(float(latitude), float(longitude)), default_kilometres * 1000)
     if not _NUMBER.match(distance) or distance.startswith("-"):
-        raise _malformed(param, "a distance from 0, such as 30.66|104.06|5|km")
+        raise _malformed(param, Sentence("a distance from 0, such as 30.66|104.06|5|km"))
     metres = convert(Decimal(distance), unescape(unit) or "km", "m")
     if metres is None:
-        raise _malformed(param, "a distance in a UCUM unit of length: km, m, [mi_us] and others")
+        raise _malformed(
+            param, Sentence("a distance in a UCUM unit of length: km, m, [mi_us] and others")
+        )
     return NearOperand(Spot(float(latitude), float(longitude)), float(metres))
 
 
@@ -168,14 +188,17 @@ def reference(param: SearchParameter, text: str, type_name: str | None = None) -
     typed = _TYPED.match(value)
     if typed and typed[1] in load_table().types:
         if type_name not in {None, typed[1]}:
-            raise _malformed(param, f"an id of the {type_name} that the modifier names")
+            raise _malformed(
+                param,
+                Sentence("an id of the %(type_name)s that the modifier names", type_name=type_name),
+            )
         return ReferenceOperand(typed[1], typed[2])
     if _ID.match(value):
         only = param.targets[0] if len(param.targets) == 1 else None
         return ReferenceOperand(type_name or only, value)
     if _ADDRESS.match(value):
         return ReferenceOperand(None, None, value)
-    raise _malformed(param, "Type/id, id or an absolute URL")
+    raise _malformed(param, Sentence("Type/id, id or an absolute URL"))
 
 
 def _reference(param: SearchParameter, text: str, _: tzinfo) -> ReferenceOperand:
@@ -186,7 +209,7 @@ def string(param: SearchParameter, text: str) -> StringOperand:
     """A text that is not blank."""
     value = unescape(text)
     if not value.strip():
-        raise _malformed(param, "a text")
+        raise _malformed(param, Sentence("a text"))
     return StringOperand(value)
 
 
@@ -208,7 +231,7 @@ def _date(param: SearchParameter, text: str, zone: tzinfo) -> DateOperand:
     found = interval(with_plus(rest), zone)
     if found is None:
         raise _malformed(
-            param, "a date such as 2026, 2026-11, 2026-11-22 or 2026-11-22T08:30+08:00"
+            param, Sentence("a date such as 2026, 2026-11, 2026-11-22 or 2026-11-22T08:30+08:00")
         )
     low, high = found
     if prefix == "ap":
@@ -225,7 +248,7 @@ def _number(param: SearchParameter, text: str, _: tzinfo) -> NumberOperand:
 def _quantity(param: SearchParameter, text: str, _: tzinfo) -> QuantityOperand:
     parts = [unescape(part) for part in split(text, "|")]
     if len(parts) not in {1, 3}:
-        raise _malformed(param, "number, number|system|code or number||code")
+        raise _malformed(param, Sentence("number, number|system|code or number||code"))
     prefix, rest = _prefix(param, parts[0])
     value, low, high = _range(param, prefix, rest)
     if len(parts) == 1:
@@ -240,18 +263,22 @@ def _prefix(param: SearchParameter, text: str) -> tuple[Prefix, str]:
     if not found:
         return "eq", text
     if found[1] not in _PREFIXES:
-        raise _malformed(param, f"one of the prefixes {', '.join(sorted(_PREFIXES))}")
+        raise _malformed(
+            param, Sentence("one of the prefixes %(known)s", known=", ".join(sorted(_PREFIXES)))
+        )
     return cast("Prefix", found[1]), text[2:]
 
 
 def _range(param: SearchParameter, prefix: Prefix, text: str) -> tuple[Decimal, Decimal, Decimal]:
     """The number, and the range its digits cover: 100 is 99.5 up to 100.5, 1e2 is 95 to 105."""
     if not _NUMBER.match(text):
-        raise _malformed(param, "a number such as 5.4, -3 or 1.2e3")
+        raise _malformed(param, Sentence("a number such as 5.4, -3 or 1.2e3"))
     value = Decimal(text)
     exponent = value.as_tuple().exponent
     if not isinstance(exponent, int) or abs(exponent) > _EXPONENT_MAX:
-        raise _malformed(param, f"a number with an exponent of at most {_EXPONENT_MAX}")
+        raise _malformed(
+            param, Sentence("a number with an exponent of at most %(most)s", most=_EXPONENT_MAX)
+        )
     if "e" in text.lower() and "." not in text and value:
         # By the letter of R4: 1e2 is 95 up to 105, as if it were written 1.0e2.
         exponent -= 1
@@ -265,7 +292,7 @@ def _range(param: SearchParameter, prefix: Prefix, text: str) -> tuple[Decimal, 
 
 
 def _malformed(param: SearchParameter, form: str) -> Malformed:
-    return Malformed(f"The value of {param.code} must be {form}")
+    return Malformed(Sentence("The value of %(code)s must be %(form)s", code=param.code, form=form))
 
 
 _READERS: dict[str, Callable[[SearchParameter, str, tzinfo], SimpleOperand]] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from quanmin.base.problems import UnsupportedMedia
+from quanmin.base.problems import Sentence, UnsupportedMedia
 from quanmin.fhir.json_patch import read_json_patch
 from quanmin.fhir.path_patch import read_path_patch
 
@@ -43,5 +43,7 @@ def check_patch_kind(kind: str) -> None:
         return
     served = f"send {JSON_PATCH}, or a FHIRPath Patch as {PATH_PATCH}"
     if kind == _XML_PATCH:
-        raise UnsupportedMedia(f"XML Patch is not served, nor is XML: {served}")
-    raise UnsupportedMedia(f"this is no patch: {served}")
+        raise UnsupportedMedia(
+            Sentence("XML Patch is not served, nor is XML: %(served)s", served=served)
+        )
+    raise UnsupportedMedia(Sentence("this is no patch: %(served)s", served=served))

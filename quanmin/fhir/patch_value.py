@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from quanmin.base.problems import Issue, Malformed
+from quanmin.base.problems import Issue, Malformed, Sentence
 from quanmin.fhir.json import decode_any
 from quanmin.fhir.path.problems import Unfit
 from quanmin.fhir.path.types import fhir_type
@@ -170,7 +170,7 @@ def _part(sent: dict[str, msgspec.Raw], where: str) -> Part:
 
 
 def _unreadable(where: str, text: str) -> Malformed:
-    text = f"{where} {text}"
+    text = Sentence("%(where)s %(text)s", where=where, text=text)
     return Malformed(text, issues=(Issue("error", "structure", text, where),))
 
 

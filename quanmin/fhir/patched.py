@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from quanmin.base.problems import Invalid, TooLarge
+from quanmin.base.problems import Invalid, Sentence, TooLarge
 from quanmin.fhir.json import decode_any
 
 _ABSENT: Any = msgspec.UNSET
@@ -38,7 +38,10 @@ class OpenDocument:
         self._bytes_left -= memoryview(raw).nbytes
         if self._bytes_left < 0:
             raise TooLarge(
-                f"the patch comes to more than {self._bytes_max} bytes: send it in parts"
+                Sentence(
+                    "the patch comes to more than %(bytes_max)s bytes: send it in parts",
+                    bytes_max=self._bytes_max,
+                )
             )
         return raw
 
@@ -80,7 +83,7 @@ def accepted(before: bytes, after: bytes) -> bytes:
         raise Invalid("the patch leaves no record: a FHIR resource is a JSON object") from None
     for name in _FIXED:
         if _json_of(was, name) != _json_of(now, name):
-            raise Invalid(f"a patch cannot change the {name} of a record")
+            raise Invalid(Sentence("a patch cannot change the %(name)s of a record", name=name))
     if msgspec.json.format(before, indent=-1) == msgspec.json.format(after, indent=-1):
         return before  # but for white space, which is no change
     if "text" not in now or not _same(was, now, "text") or not _differs(was, now):

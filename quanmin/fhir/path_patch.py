@@ -12,7 +12,7 @@ from typing import Literal, get_args
 
 import msgspec
 
-from quanmin.base.problems import Invalid, Issue, Malformed, TooLarge
+from quanmin.base.problems import Invalid, Issue, Malformed, Sentence, TooLarge
 from quanmin.fhir.json import decode, has_repeated_keys
 from quanmin.fhir.patch_value import Part, Value, read_parts
 from quanmin.fhir.patched import accepted
@@ -47,7 +47,13 @@ class _Step(msgspec.Struct, frozen=True):
     def fault(self, text: str, code: str = "processing") -> Invalid:
         """What is wrong with the step, naming it; never a value."""
         named = f" at {self.path.text}" if _PLAIN_PATH.fullmatch(self.path.text) else ""
-        text = f"operation {self.position} of the patch ({self.kind}{named}): {text}"
+        text = Sentence(
+            "operation %(position)s of the patch (%(op)s%(named)s): %(text)s",
+            position=self.position,
+            op=self.kind,
+            named=named,
+            text=text,
+        )
         return Invalid(text, issues=(Issue("error", code, text, _where(self.position)),))
 
 
@@ -74,8 +80,12 @@ def read_path_patch(raw: bytes, *, steps_max: int, items_max: int) -> PathPatch:
     sent = read_parts(raw)
     if len(sent) > steps_max:
         raise TooLarge(
-            f"the patch has {len(sent)} operations; this node takes {steps_max}: send the whole"
-            " record with PUT"
+            Sentence(
+                "the patch has %(sent)s operations; this node takes %(steps_max)s: send the"
+                " whole record with PUT",
+                sent=len(sent),
+                steps_max=steps_max,
+            )
         )
     steps = tuple(_step(position, part) for position, part in enumerate(sent))
     return PathPatch(steps, items_max)
@@ -109,7 +119,7 @@ _NUMBERS = ("index", "source", "destination")
 
 
 def _unreadable(position: int, text: str) -> Malformed:
-    text = f"operation {position} of the patch: {text}"
+    text = Sentence("operation %(position)s of the patch: %(text)s", position=position, text=text)
     return Malformed(text, issues=(Issue("error", "structure", text, _where(position)),))
 
 
@@ -171,7 +181,10 @@ def _meter(items_max: int) -> Callable[[int], None]:
         nonlocal left
         left -= items
         if left < 0:
-            text = f"the paths of the patch touch more than {items_max} items: name places directly"
+            text = Sentence(
+                "the paths of the patch touch more than %(items_max)s items: name places directly",
+                items_max=items_max,
+            )
             raise Unfit(text)
 
     return spend

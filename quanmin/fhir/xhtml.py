@@ -6,7 +6,10 @@ Checked before it is stored, so that no page that shows a narrative ever meets a
 from __future__ import annotations
 
 import re
+from typing import cast
 from xml.parsers import expat
+
+from quanmin.base.problems import Sentence
 
 _NAMESPACE = "http://www.w3.org/1999/xhtml"
 # HTML 4.0 chapters 7-11 (but section 4 of 9) and 15, and what narrative.html adds.
@@ -107,10 +110,12 @@ def xhtml_fault(div: str) -> str | None:
     try:
         is_empty = _parse(div)
     except expat.ExpatError as error:
-        return f"is not well-formed XML ({expat.errors.messages[error.code]})"
+        return Sentence(
+            "is not well-formed XML (%(messages)s)", messages=expat.errors.messages[error.code]
+        )
     except _UnsafeError as fault:
-        return str(fault)
-    return "has no text and no image" if is_empty else None
+        return cast("str", fault.args[0])
+    return Sentence("has no text and no image") if is_empty else None
 
 
 def _parse(div: str) -> bool:
@@ -122,9 +127,13 @@ def _parse(div: str) -> bool:
         nonlocal depth, has_content
         namespace, _, tag = name.rpartition(" ")
         if depth == 0 and (tag, namespace) != ("div", _NAMESPACE):
-            raise _UnsafeError(f'must be a div with xmlns="{_NAMESPACE}"')
+            raise _UnsafeError(
+                Sentence('must be a div with xmlns="%(namespace)s"', namespace=_NAMESPACE)
+            )
         if namespace != _NAMESPACE or tag not in _TAGS:
-            raise _UnsafeError(f"holds the element {tag[:40]}, which narratives may not have")
+            raise _UnsafeError(
+                Sentence("holds the element %(tag)s, which narratives may not have", tag=tag[:40])
+            )
         _check_attributes(attributes)
         depth += 1
         has_content = has_content or tag == "img"
@@ -138,7 +147,7 @@ def _parse(div: str) -> bool:
         has_content = has_content or not data.isspace()
 
     def declaration(*_: object) -> None:
-        raise _UnsafeError("holds a document type or an entity declaration")
+        raise _UnsafeError(Sentence("holds a document type or an entity declaration"))
 
     parser.StartElementHandler, parser.EndElementHandler = start, end
     parser.CharacterDataHandler, parser.StartDoctypeDeclHandler = text, declaration
@@ -149,9 +158,13 @@ def _parse(div: str) -> bool:
 def _check_attributes(attributes: dict[str, str]) -> None:
     for name, value in attributes.items():
         if name.lower().startswith("on"):
-            raise _UnsafeError(f"holds the script attribute {name[:40]}")
+            raise _UnsafeError(Sentence("holds the script attribute %(name)s", name=name[:40]))
         if name not in _ATTRIBUTES:
             bare = name.rpartition(" ")[2]
-            raise _UnsafeError(f"holds the attribute {bare[:40]}, which narratives may not have")
+            raise _UnsafeError(
+                Sentence(
+                    "holds the attribute %(bare)s, which narratives may not have", bare=bare[:40]
+                )
+            )
         if name in {"href", "src"} and not _SAFE_ADDRESS.match(value):
-            raise _UnsafeError(f"holds a script in {name}")
+            raise _UnsafeError(Sentence("holds a script in %(name)s", name=name))

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from quanmin.base.problems import Issue
+from quanmin.base.problems import Issue, Sentence
 from quanmin.fhir.invariants import Severity
 from quanmin.fhir.json import Json
 from quanmin.fhir.path import Environment, Node, PathProblem
@@ -195,9 +195,22 @@ class Check:
     def _break(
         self, code: str, rule: Rule, what: str, at: str | Node, severity: Severity = "error"
     ) -> None:
+        if self._is_silent and severity == "error":
+            raise _Unfit
         at = at.location if isinstance(at, Node) else at
         url = self._profile.url if self._profile else ""
-        self.tell(code, f"{at} {what} (profile {url}, element {rule.id})", at, severity)
+        self.tell(
+            code,
+            Sentence(
+                "%(at)s %(what)s (profile %(url)s, element %(id)s)",
+                at=at,
+                what=what,
+                url=url,
+                id=rule.id,
+            ),
+            at,
+            severity,
+        )
 
     # ---- profiles --------------------------------------------------------------------------------
 
@@ -207,15 +220,26 @@ class Check:
         if is_base_type(url):
             name = url.partition("|")[0].removeprefix(STRUCTURE)
             if name not in node.type.names:
-                self.tell("structure", f"{at} is no {name}, which {url} is", at)
+                self.tell(
+                    "structure",
+                    Sentence("%(at)s is no %(name)s, which %(url)s is", at=at, name=name, url=url),
+                    at,
+                )
             return
         found = self.knowledge.profile(url)
         severity: Severity = "error" if is_asked else "warning"
         if found is None:
-            text = f"this node knows no profile {url[:200]}: load its StructureDefinition"
+            text = Sentence(
+                "this node knows no profile %(url)s: load its StructureDefinition", url=url[:200]
+            )
             self.tell("not-found", text, at, severity)
         elif isinstance(found, str):
-            self.tell("not-supported", f"the profile {url} cannot be used: {found}", at, severity)
+            self.tell(
+                "not-supported",
+                Sentence("the profile %(url)s cannot be used: %(found)s", url=url, found=found),
+                at,
+                severity,
+            )
         else:
             self.against(node, found)
 
@@ -223,7 +247,12 @@ class Check:
         """Check an element against a whole profile."""
         at = node.location
         if profile.type not in node.type.names and profile.type != node.type.shown:
-            text = f"{at} is of another type than {profile.url}, which is of {profile.type}"
+            text = Sentence(
+                "%(at)s is of another type than %(url)s, which is of %(type)s",
+                at=at,
+                url=profile.url,
+                type=profile.type,
+            )
             self.tell("structure", text, at)
             return
         before, self._profile = self._profile, profile
@@ -284,14 +313,26 @@ class Check:
         """
         at = f"{parent.location}.{rule.name}"
         name = rule.id.rpartition(".")[2].partition(":")[2]
-        such = f" in the slice {name}{f', told by {told_by}' if told_by else ''}" if name else ""
+        such = _such(name, told_by)
         if number < rule.min:
-            what = f"needs at least {rule.min}{such}, and has {number or 'none'}"
+            what = Sentence(
+                "needs at least %(min)s%(such)s, and has %(number)s",
+                min=rule.min,
+                such=such,
+                number=number or Sentence("none"),
+            )
             self._break("required", rule, what, at)
         elif rule.max == 0:
-            self._break("structure", rule, f"may have none{such}: leave it out", at)
+            self._break(
+                "structure", rule, Sentence("may have none%(such)s: leave it out", such=such), at
+            )
         elif rule.max is not None and number > rule.max:
-            what = f"may have at most {rule.max}{such}, and has {number}"
+            what = Sentence(
+                "may have at most %(max)s%(such)s, and has %(number)s",
+                max=rule.max,
+                such=such,
+                number=number,
+            )
             self._break("structure", rule, what, at)
 
     def item(self, node: Node, rule: Rule) -> None:
@@ -310,7 +351,7 @@ class Check:
             self.element(node, child)
 
     def _give_up(self) -> None:
-        text = "checking this takes more than it may: send smaller parts"
+        text = Sentence("checking this takes more than it may: send smaller parts")
         self.issues.append(Issue("error", "too-costly", text, self.start.location))
         raise Enough
 
@@ -324,7 +365,9 @@ class Check:
         fitting = [kind for kind in rule.types if _is_of(node, kind.code)]
         if not fitting:
             names = ", ".join(dict.fromkeys(kind.code for kind in rule.types))
-            self._break("structure", rule, f"must be of type {names}", node.location)
+            self._break(
+                "structure", rule, Sentence("must be of type %(names)s", names=names), node.location
+            )
             return False
         urls = [url for kind in fitting for url in kind.profiles]
         if all(kind.profiles for kind in fitting) and not any(map(is_base_type, urls)):
@@ -342,10 +385,17 @@ class Check:
             self.extensions.done(node, known[0].url)
             self.against(node, known[0])
         elif not any(self.fits(node, profile) for profile in known):
-            self._break("structure", rule, f"must keep one of {', '.join(urls)}", node.location)
+            self._break(
+                "structure",
+                rule,
+                Sentence("must keep one of %(known)s", known=", ".join(urls)),
+                node.location,
+            )
 
     def _unknown(self, node: Node, urls: list[str]) -> None:
-        text = f"not checked against {', '.join(urls)}: load the StructureDefinition"
+        text = Sentence(
+            "not checked against %(known)s: load the StructureDefinition", known=", ".join(urls)
+        )
         self.inform("informational", text, node.location)
 
     def break_rule(self, rule: Rule, what: str, at: str, code: str = "structure") -> None:
@@ -356,28 +406,51 @@ class Check:
 
     def _values(self, node: Node, rule: Rule) -> None:
         if rule.fixed is not UNSET and not same_json(rule.fixed, node.value):
-            self._break("value", rule, f"must be exactly {_shown(rule.fixed)}", node)
+            self._break(
+                "value", rule, Sentence("must be exactly %(shown)s", shown=_shown(rule.fixed)), node
+            )
         if rule.pattern is not UNSET and not holds_pattern(rule.pattern, node.value):
-            self._break("value", rule, f"must have at least {_shown(rule.pattern)}", node)
+            self._break(
+                "value",
+                rule,
+                Sentence("must have at least %(shown)s", shown=_shown(rule.pattern)),
+                node,
+            )
         if rule.length_max is not None and len(str(node.value or "")) > rule.length_max:
-            self._break("too-long", rule, f"may have {rule.length_max} characters at most", node)
-        for limit, side, word in ((rule.low, -1, "least"), (rule.high, 1, "most")):
+            self._break(
+                "too-long",
+                rule,
+                Sentence("may have %(length_max)s characters at most", length_max=rule.length_max),
+                node,
+            )
+        for limit, side in ((rule.low, -1), (rule.high, 1)):
             if limit is not None and order(node, limit, is_low=side < 0) == side:
-                bound = f"{_shown(limit.of.value)}{' from now' if limit.is_span else ''}"
-                self._break("value", rule, f"must be at {word} {bound}", node)
+                bound = _shown(limit.of.value)
+                if limit.is_span:
+                    bound = Sentence("%(bound)s from now", bound=bound)
+                what = (
+                    Sentence("must be at least %(bound)s", bound=bound)
+                    if side < 0
+                    else Sentence("must be at most %(bound)s", bound=bound)
+                )
+                self._break("value", rule, what, node)
 
     def _constraint(self, node: Node, rule: Rule, constraint: Constraint) -> None:
         if constraint.severity != "error" and self.is_quiet:
             return
         try:
             if constraint.path.is_true(node, environment=self.environment) is False:
-                what = f"breaks {constraint.key}: {constraint.human}"
+                what = Sentence(
+                    "breaks %(key)s: %(human)s", key=constraint.key, human=constraint.human
+                )
                 self._break("invariant", rule, what, node, constraint.severity)
         except PathProblem as problem:
             if self._items > ITEMS_MAX:
                 self._give_up()
             # Nobody can tell, which is no fault of the record.
-            what = f"is not checked for {constraint.key}: {problem.text}"
+            what = Sentence(
+                "is not checked for %(key)s: %(text)s", key=constraint.key, text=problem.text
+            )
             self._break("not-supported", rule, what, node, "warning")
 
     # ---- codes -----------------------------------------------------------------------------------
@@ -398,20 +471,39 @@ class Check:
         if answer is None:
             self._unbound(node, value_set, strength)
         elif not answer and strength == "required":
-            self._break("code-invalid", rule, f"needs a code of {value_set}", node)
+            self._break(
+                "code-invalid",
+                rule,
+                Sentence("needs a code of %(value_set)s", value_set=value_set),
+                node,
+            )
         elif not answer and strength == "extensible" and _has_code(node):
-            what = f"has no code of {value_set}: use one of its codes where one fits"
+            what = Sentence(
+                "has no code of %(value_set)s: use one of its codes where one fits",
+                value_set=value_set,
+            )
             self._break("code-invalid", rule, what, node, "warning")
         elif not answer and strength == "preferred" and _has_code(node):
             at = node.location
-            self.inform("code-invalid", f"{at} has no code of {value_set}, as is preferred", at)
+            self.inform(
+                "code-invalid",
+                Sentence(
+                    "%(at)s has no code of %(value_set)s, as is preferred",
+                    at=at,
+                    value_set=value_set,
+                ),
+                at,
+            )
 
     def _unbound(self, node: Node, value_set: str, strength: str) -> None:
         """Tell once of a value set that nobody here knows."""
         if strength == "preferred" or value_set in self._unknown_sets or self.is_quiet:
             return
         self._unknown_sets.add(value_set)
-        text = f"not checked against {value_set}, here and elsewhere: load it and its CodeSystems"
+        text = Sentence(
+            "not checked against %(value_set)s, here and elsewhere: load it and its CodeSystems",
+            value_set=value_set,
+        )
         if strength == "required":
             self.tell("not-found", text, node.location, "warning")
         else:
@@ -474,6 +566,13 @@ def _has_only_extensions(node: Node) -> bool:
     if not isinstance(value, dict) or "extension" not in value:
         return False
     return not _has_code(node)
+
+
+def _such(name: str, told_by: str) -> str:
+    if not name:
+        return ""
+    by = Sentence(", told by %(told_by)s", told_by=told_by) if told_by else ""
+    return Sentence(" in the slice %(name)s%(by)s", name=name, by=by)
 
 
 def _shown(value: Any) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from quanmin.base.problems import Invalid, Issue
+from quanmin.base.problems import Invalid, Issue, Sentence
 from quanmin.fhir.invariants import Severity
 from quanmin.fhir.json import json_names
 from quanmin.fhir.path import PathProblem, compile_path
@@ -123,7 +123,9 @@ class _Compiler:
 
     def _tell(self, text: str, where: str) -> None:
         at = f"StructureDefinition.{where}" if where else "StructureDefinition"
-        self.issues.append(Issue("error", "invalid", f"{at}: {text}", at))
+        self.issues.append(
+            Issue("error", "invalid", Sentence("%(at)s: %(text)s", at=at, text=text), at)
+        )
 
     def _fits_its_base(self) -> bool:
         if self._definition.part != "differential":

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from quanmin.base.problems import Sentence
 from quanmin.fhir.json import Json
 from quanmin.fhir.path import Environment, Node, PathProblem
 from quanmin.fhir.path.nodes import children
@@ -62,11 +63,21 @@ class Extensions:
         at = node.location
         if profile.is_modifier != (node.step == "modifierExtension"):
             wanted = "modifierExtension" if profile.is_modifier else "extension"
-            text = f"{at}: {profile.url} is defined to stand in {wanted}: send it there"
+            text = Sentence(
+                "%(at)s: %(url)s is defined to stand in %(wanted)s: send it there",
+                at=at,
+                url=profile.url,
+                wanted=wanted,
+            )
             self._check.tell("structure", text, at)
         if profile.contexts and not any(self._stands(node, each) for each in profile.contexts):
             places = ", ".join(each.expression for each in profile.contexts)
-            text = f"{at}: {profile.url} may stand in {places} only: send it there"
+            text = Sentence(
+                "%(at)s: %(url)s may stand in %(places)s only: send it there",
+                at=at,
+                url=profile.url,
+                places=places,
+            )
             self._check.tell("structure", text, at)
         self._conditions(node, profile)
         if (at, profile.url) not in self._done:
@@ -111,17 +122,30 @@ class Extensions:
                 holds = True
             if not holds:
                 at = node.location
-                text = f"{at}: {profile.url} may stand only where {path.text}"
+                text = Sentence(
+                    "%(at)s: %(url)s may stand only where %(text)s",
+                    at=at,
+                    url=profile.url,
+                    text=path.text,
+                )
                 self._check.tell("invariant", text, at)
 
     def _unknown(self, node: Node, url: str) -> None:
         at = node.location
         if node.step == "modifierExtension":
             # R4 extensibility.html#modifierExtension: it may change what all beside it means.
-            text = f"{at}: this modifier extension is not known here: load {url[:200]}"
+            text = Sentence(
+                "%(at)s: this modifier extension is not known here: load %(url)s",
+                at=at,
+                url=url[:200],
+            )
             self._check.tell("extension", text, at, "warning")
         else:
-            text = f"{at} is not checked: this node knows no definition of {url[:200]}"
+            text = Sentence(
+                "%(at)s is not checked: this node knows no definition of %(url)s",
+                at=at,
+                url=url[:200],
+            )
             self._check.inform("informational", text, at)
 
 

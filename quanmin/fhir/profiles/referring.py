@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from quanmin.base.problems import Sentence, either
 from quanmin.fhir.path import Node, PathProblem, compile_path
 from quanmin.fhir.path.nodes import add_member
 from quanmin.fhir.profiles.definition import is_base_type
@@ -62,7 +63,7 @@ class Targets:
             return
         answers = [self._leads(url, name, target) for url in urls]
         if not any(answer is not False for answer in answers):
-            what = f"must refer to one of {', '.join(urls)}"
+            what = Sentence("must refer to one of %(known)s", known=", ".join(urls))
             self._check.break_rule(rule, what, node.location, "value")
 
     def _leads(self, url: str, name: str, target: Node | None) -> bool | None:
@@ -103,15 +104,15 @@ class Targets:
         if modes and all(kind.aggregation for kind in kinds):
             found = self._mode(node, text)
             if not found & modes:
-                what = f"must refer to what is {' or '.join(sorted(modes))}"
+                what = Sentence("must refer to what is %(known)s", known=either(sorted(modes)))
                 self._check.break_rule(rule, what, node.location, "value")
         rules = {kind.versioning for kind in kinds}
         is_specific = "/_history/" in text or "|" in text
         if rules == {"specific"} and not is_specific:
-            what = "must name a version (/_history/...)"
+            what = Sentence("must name a version (/_history/...)")
             self._check.break_rule(rule, what, node.location, "value")
         if rules == {"independent"} and is_specific:
-            self._check.break_rule(rule, "may name no version", node.location, "value")
+            self._check.break_rule(rule, Sentence("may name no version"), node.location, "value")
 
     def _mode(self, node: Node, text: str) -> set[str]:
         if text.startswith("#"):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import UNSET
 
+from quanmin.base.problems import Sentence
 from quanmin.fhir.path import Node, Path, PathProblem
 from quanmin.fhir.profiles.model import (
     STRUCTURE,
@@ -95,14 +96,19 @@ class Slices:
             seen.counts[name] += 1
             if slicing.is_ordered and name in names:
                 if names.index(name) < seen.furthest:
-                    what = f"is out of order: the slices come as {', '.join(names)}"
+                    what = Sentence(
+                        "is out of order: the slices come as %(known)s", known=", ".join(names)
+                    )
                     self._check.break_rule(rule, what, item.location)
                 seen.furthest = max(seen.furthest, names.index(name))
         if not found and slicing.rules == "closed":
-            what = f"is in none of the slices {', '.join(names)}, and there may be no others"
+            what = Sentence(
+                "is in none of the slices %(known)s, and there may be no others",
+                known=", ".join(names),
+            )
             self._check.break_rule(rule, what, item.location)
         if found and seen.has_rest and slicing.rules == "openAtEnd":
-            what = "stands behind items that are in no slice: these come last"
+            what = Sentence("stands behind items that are in no slice: these come last")
             self._check.break_rule(rule, what, item.location)
         seen.has_rest = seen.has_rest or not found
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import zstandard
 
-from quanmin.base.problems import Issue
+from quanmin.base.problems import Issue, Sentence
 from quanmin.fhir.json import Json
 from quanmin.fhir.path.nodes import Node, children, root
 from quanmin.fhir.table import ValueSet
@@ -50,9 +50,12 @@ def advice(resource: dict[str, Json], at: str) -> Iterator[Issue]:
         url = _binding(node, bound.places)
         if url is not None and not _is_within(node, bound.value_sets[url]):
             where = placed(resource, at, node)
-            text = (
-                f"{where} has no code of {url}: use one if one of them means the same"
-                f" ({shown_codes(bound.value_sets[url])})"
+            text = Sentence(
+                "%(where)s has no code of %(url)s: use one if one of them means the same"
+                " (%(shown_codes)s)",
+                where=where,
+                url=url,
+                shown_codes=shown_codes(bound.value_sets[url]),
             )
             yield Issue("warning", "code-invalid", text, where)
         waiting += reversed(children(node))

@@ -13,7 +13,7 @@ from decimal import Decimal
 
 import msgspec
 
-from quanmin.base.problems import Issue, Malformed
+from quanmin.base.problems import Issue, Malformed, Sentence
 from quanmin.fhir.invariants import DECIDED_BY_SHAPE, Severity, broken
 from quanmin.fhir.json import Json, decode, has_repeated_keys
 from quanmin.fhir.path import Node
@@ -94,7 +94,11 @@ class _Walk:
     ) -> None:
         """A whole resource; `scope` is that of the container when it is a contained one."""
         if not isinstance(value, dict):
-            self._tell("structure", f"{at} must be a resource: an object with resourceType", at)
+            self._tell(
+                "structure",
+                Sentence("%(at)s must be a resource: an object with resourceType", at=at),
+                at,
+            )
             return
         name = value.get("resourceType")
         if not isinstance(name, str) or name not in load_table().types:
@@ -102,7 +106,13 @@ class _Walk:
             return
         if expected not in {None, name}:
             self._tell(
-                "structure", f"The resourceType is {name}, and here it must be {expected}", at
+                "structure",
+                Sentence(
+                    "The resourceType is %(name)s, and here it must be %(expected)s",
+                    name=name,
+                    expected=expected,
+                ),
+                at,
             )
             return
         if scope is None:
@@ -134,42 +144,71 @@ class _Walk:
     ) -> None:
         id_ = item.get("id")
         if not isinstance(id_, str):
-            self._tell("invariant", f"{at} needs an id, so that it can be referred to as #id", at)
+            self._tell(
+                "invariant",
+                Sentence("%(at)s needs an id, so that it can be referred to as #id", at=at),
+                at,
+            )
         elif ids[id_] > 1:
-            self._tell("invariant", f"{at}.id: two contained resources have this id", at)
+            self._tell(
+                "invariant", Sentence("%(at)s.id: two contained resources have this id", at=at), at
+            )
         elif "#" + id_ not in mentioned and "#" not in set(mentions(item)):
             self._tell(
                 "invariant",
-                f"{at}: nothing refers to it by #id: refer to it, or leave it out (dom-3)",
+                Sentence(
+                    "%(at)s: nothing refers to it by #id: refer to it, or leave it out (dom-3)",
+                    at=at,
+                ),
                 at,
             )
         if "contained" in item:
             self._tell(
                 "invariant",
-                f"{at}.contained: a contained resource may not contain others (dom-2)",
+                Sentence(
+                    "%(at)s.contained: a contained resource may not contain others (dom-2)", at=at
+                ),
                 at,
             )
         meta = item.get("meta")
         for name, key in (("versionId", "dom-4"), ("lastUpdated", "dom-4"), ("security", "dom-5")):
             if isinstance(meta, dict) and name in meta:
                 where = f"{at}.meta.{name}"
-                text = f"{where}: a contained resource may not have it ({key})"
+                text = Sentence(
+                    "%(where)s: a contained resource may not have it (%(key)s)",
+                    where=where,
+                    key=key,
+                )
                 self._tell("invariant", text, where)
 
     # ---- objects ---------------------------------------------------------------------------------
 
     def _object(self, shape: str, value: Json, at: str, scope: Scope) -> None:
         if not isinstance(value, dict):
-            self._tell("structure", f"{at} must be an object {{ ... }}, not {_kind(value)}", at)
+            self._tell(
+                "structure",
+                Sentence(
+                    "%(at)s must be an object { ... }, not %(kind)s", at=at, kind=_kind(value)
+                ),
+                at,
+            )
         elif not value.keys() - {"id"}:
-            self._tell("structure", f"{at} is empty: give it content, or leave it out", at)
+            self._tell(
+                "structure",
+                Sentence("%(at)s is empty: give it content, or leave it out", at=at),
+                at,
+            )
         else:
             self._members(shape, value, at, scope)
 
     def _members(self, shape: str, value: dict[str, Json], at: str, scope: Scope) -> None:
         if at.count(".") > DEPTH_MAX:
             self._tell(
-                "too-costly", f"Nested deeper than {DEPTH_MAX} elements: flatten it", at[:200]
+                "too-costly",
+                Sentence(
+                    "Nested deeper than %(depth_max)s elements: flatten it", depth_max=DEPTH_MAX
+                ),
+                at[:200],
             )
             return
         known = members_of(shape)
@@ -190,19 +229,41 @@ class _Walk:
             if member and (not key.startswith("_") or member.is_primitive):
                 continue
             near = difflib.get_close_matches(key[:64], known, n=1)
-            hint = f" (did you mean {near[0]}?)" if near else ""
-            text = f"{at} has no element {key[:64]!r}{hint}: remove it, or send it as an extension"
+            hint = Sentence(" (did you mean %(near)s?)", near=near[0]) if near else ""
+            text = Sentence(
+                "%(at)s has no element %(key)r%(hint)s: remove it, or send it as an extension",
+                at=at,
+                key=key[:64],
+                hint=hint,
+            )
             self._tell("structure", text, at)
 
     def _count(self, element: Element, written: list[Member], at: str) -> None:
         where = f"{at}.{element.name}"
         if len(written) > 1:
             names = ", ".join(member.name for member in written)
-            self._tell("structure", f"{where} is given more than once ({names}): keep one", where)
+            self._tell(
+                "structure",
+                Sentence(
+                    "%(where)s is given more than once (%(names)s): keep one",
+                    where=where,
+                    names=names,
+                ),
+                where,
+            )
         if element.min and not written:
             shown = f"{element.name}[x]" if element.is_choice else element.name
             choices = _choices(element)
-            self._tell("required", f"{at}.{shown} is missing: it is mandatory{choices}", where)
+            self._tell(
+                "required",
+                Sentence(
+                    "%(at)s.%(shown)s is missing: it is mandatory%(choices)s",
+                    at=at,
+                    shown=shown,
+                    choices=choices,
+                ),
+                where,
+            )
 
     def _member(self, member: Member, value: dict[str, Json], at: str, scope: Scope) -> None:
         element = member.element
@@ -212,12 +273,20 @@ class _Walk:
         given, sibling = value.get(member.name), value.get("_" + member.name)
         for name in (member.name, "_" + member.name):
             if name in value and value[name] is None:
-                self._tell("structure", f"{where}: {name} is null: leave it out", where)
+                self._tell(
+                    "structure",
+                    Sentence("%(where)s: %(name)s is null: leave it out", where=where, name=name),
+                    where,
+                )
         if element.is_list:
             self._list(member, given, sibling, where, scope)
             return
         if isinstance(given, list):
-            self._tell("structure", f"{where} may be given once only: send it without [ ]", where)
+            self._tell(
+                "structure",
+                Sentence("%(where)s may be given once only: send it without [ ]", where=where),
+                where,
+            )
         elif given is not None:
             self._value(member, given, where, scope)
         if sibling is not None and member.is_primitive:
@@ -233,23 +302,47 @@ class _Walk:
     def _list(self, member: Member, given: Json, sibling: Json, at: str, scope: Scope) -> None:
         for items in (given, sibling):
             if items is not None and not isinstance(items, list):
-                self._tell("structure", f"{at} may repeat: send a list [ ... ]", at)
+                self._tell(
+                    "structure", Sentence("%(at)s may repeat: send a list [ ... ]", at=at), at
+                )
                 return
             if items == []:
-                self._tell("structure", f"{at} is an empty list: leave it out", at)
+                self._tell(
+                    "structure", Sentence("%(at)s is an empty list: leave it out", at=at), at
+                )
         values, siblings = given or [], (sibling if member.is_primitive else None) or []
         element = member.element
         count = max(len(values), len(siblings))
         if element.max and count > element.max:
-            self._tell("structure", f"{at} has {count} items, at most {element.max} may be", at)
+            self._tell(
+                "structure",
+                Sentence(
+                    "%(at)s has %(count)s items, at most %(max)s may be",
+                    at=at,
+                    count=count,
+                    max=element.max,
+                ),
+                at,
+            )
         if count < element.min and (given or sibling):
-            self._tell("required", f"{at} has {count} items, at least {element.min} must be", at)
+            self._tell(
+                "required",
+                Sentence(
+                    "%(at)s has %(count)s items, at least %(min)s must be",
+                    at=at,
+                    count=count,
+                    min=element.min,
+                ),
+                at,
+            )
         for index in range(count):
             item = values[index] if index < len(values) else None
             extra = siblings[index] if index < len(siblings) else None
             where = f"{at}[{index}]"
             if item is None and extra is None:
-                self._tell("structure", f"{where} is null: leave it out", where)
+                self._tell(
+                    "structure", Sentence("%(where)s is null: leave it out", where=where), where
+                )
             if item is not None:
                 self._value(member, item, where, scope)
             if extra is not None:
@@ -261,9 +354,11 @@ class _Walk:
         if member.is_primitive:
             fault = literal_fault(member.type.code, value)
             if fault is None and member.name == "id" and " " in str(value):
-                fault = "may not hold spaces"  # Element.id; those of resources have no other form
+                fault = Sentence(
+                    "may not hold spaces"
+                )  # Element.id; those of resources have no other form
             if fault:
-                self._tell("value", f"{at} {fault}", at)
+                self._tell("value", Sentence("%(at)s %(fault)s", at=at, fault=fault), at)
             elif member.element.binding:
                 self._code(member.element.binding, value, at)
         elif member.type.code == "Resource":
@@ -287,9 +382,17 @@ class _Walk:
         codes = load_table().value_sets[binding]
         if codes.pattern:
             if not compiled(codes.pattern).search(value):
-                self._tell("code-invalid", f"{at} is not of the form {codes.pattern}", at)
+                self._tell(
+                    "code-invalid",
+                    Sentence("%(at)s is not of the form %(pattern)s", at=at, pattern=codes.pattern),
+                    at,
+                )
         elif not codes.open and value not in codes.codes:
-            self._tell("code-invalid", f"{at} must be {_options(codes.codes, value)}", at)
+            self._tell(
+                "code-invalid",
+                Sentence("%(at)s must be %(options)s", at=at, options=_options(codes.codes, value)),
+                at,
+            )
 
     def _concept(self, binding: str, value: dict[str, Json], at: str) -> None:
         codes = load_table().value_sets[binding]
@@ -298,36 +401,62 @@ class _Walk:
             return
         if not is_bound(codings, codes):
             shown = shown_codes(codes)
-            self._tell("code-invalid", f"{at} needs a coding with system and code of {shown}", at)
+            self._tell(
+                "code-invalid",
+                Sentence(
+                    "%(at)s needs a coding with system and code of %(shown)s", at=at, shown=shown
+                ),
+                at,
+            )
 
     def _reference(self, kind: ElementType, value: dict[str, Json], at: str, scope: Scope) -> None:
         text = value.get("reference")
         stated = value.get("type")
         if isinstance(stated, str) and not _fits(stated, kind.targets):
             where = f"{at}.type"
-            self._tell("value", f"{where} must be one of {', '.join(kind.targets)}", where)
+            self._tell(
+                "value",
+                Sentence(
+                    "%(where)s must be one of %(known)s", where=where, known=", ".join(kind.targets)
+                ),
+                where,
+            )
         if not isinstance(text, str) or not text:
             return
         where = f"{at}.reference"
         fault = reference_fault(text, kind.targets, may_search=self._may_search)
         if fault:
-            self._tell("value", f"{where} {fault}", where)
+            self._tell("value", Sentence("%(where)s %(fault)s", where=where, fault=fault), where)
         elif text.startswith("#"):
             self._fragment(text[1:], kind, where, scope)
         elif not is_consistent(stated, text):
-            what = f"{where} leads to another type than {at}.type says: correct one of them"
+            what = Sentence(
+                "%(where)s leads to another type than %(at)s.type says: correct one of them",
+                where=where,
+                at=at,
+            )
             self._tell("value", what, where)
 
     def _fragment(self, id_: str, kind: ElementType, at: str, scope: Scope) -> None:
         if id_ and id_ not in scope.contained:
-            self._tell("not-found", f"{at}: no contained resource has this id", at)
+            self._tell(
+                "not-found", Sentence("%(at)s: no contained resource has this id", at=at), at
+            )
         elif not id_ and not scope.is_contained:
-            self._tell("value", f"{at}: # alone may stand only in a contained resource", at)
+            self._tell(
+                "value",
+                Sentence("%(at)s: # alone may stand only in a contained resource", at=at),
+                at,
+            )
         else:
             name = scope.contained.get(id_, scope.holder)
             if kind.targets and name not in kind.targets:
-                fault = f"points at {name[:64]}, but may point only at {', '.join(kind.targets)}"
-                self._tell("value", f"{at} {fault}", at)
+                fault = Sentence(
+                    "points at %(name)s, but may point only at %(known)s",
+                    name=name[:64],
+                    known=", ".join(kind.targets),
+                )
+                self._tell("value", Sentence("%(at)s %(fault)s", at=at, fault=fault), at)
 
 
 def broken_rules(resource: dict[str, Json], at: str, severity: Severity) -> Iterator[Issue]:
@@ -336,7 +465,13 @@ def broken_rules(resource: dict[str, Json], at: str, severity: Severity) -> Iter
     for rule, node in rules:
         where = placed(resource, at, node)
         human = rule.human.rstrip(". ")
-        text = f"{where} breaks {rule.key}: {human}; mend it so that {rule.expression}"
+        text = Sentence(
+            "%(where)s breaks %(key)s: %(human)s; mend it so that %(expression)s",
+            where=where,
+            key=rule.key,
+            human=human,
+            expression=rule.expression,
+        )
         yield Issue(severity, "invariant", text, where)
 
 
@@ -357,7 +492,7 @@ def is_bound(codings: Json, codes: ValueSet) -> bool:
 def shown_codes(codes: ValueSet) -> str:
     """The systems of a value set with some codes of each."""
     if codes.is_ucum:
-        return f"{UCUM_SYSTEM}: any unit of UCUM, such as mg/dL"
+        return Sentence("%(system)s: any unit of UCUM, such as mg/dL", system=UCUM_SYSTEM)
     return "; ".join(
         f"{system}: {', '.join(names[:_SHOWN_MAX])}" for system, names in codes.systems.items()
     )
@@ -381,10 +516,10 @@ def mentions(resource: dict[str, Json]) -> Iterator[str]:
 
 def _kind(value: Json) -> str:
     if isinstance(value, bool) or value is None:
-        return "true, false or null"
+        return Sentence("true, false or null")
     if isinstance(value, (int, Decimal)):
-        return "a number"
-    return "a list" if isinstance(value, list) else "a text"
+        return Sentence("a number")
+    return Sentence("a list") if isinstance(value, list) else Sentence("a text")
 
 
 def _choices(element: Element) -> str:
@@ -392,22 +527,31 @@ def _choices(element: Element) -> str:
         return ""
     names = [kind.code[0].upper() + kind.code[1:] for kind in element.types]
     shown = ", ".join(element.name + name for name in names[:_SHOWN_MAX])
-    return f"; send one of {shown}{' ...' if len(names) > _SHOWN_MAX else ''}"
+    more = " ..." if len(names) > _SHOWN_MAX else ""
+    return Sentence("; send one of %(shown)s%(more)s", shown=shown, more=more)
 
 
 def _options(codes: tuple[str, ...], value: str) -> str:
     if len(codes) <= _SHOWN_MAX:
-        return f"one of {', '.join(codes)}"
+        return Sentence("one of %(codes)s", codes=", ".join(codes))
     near = difflib.get_close_matches(value[:64], codes, n=3)
-    hint = f" (near: {', '.join(near)})" if near else ""
-    return f"one of {len(codes)} codes such as {', '.join(codes[:_SHOWN_MAX])}{hint}"
+    return Sentence(
+        "one of %(count)s codes such as %(some)s%(hint)s",
+        count=len(codes),
+        some=", ".join(codes[:_SHOWN_MAX]),
+        hint=Sentence(" (near: %(near)s)", near=", ".join(near)) if near else "",
+    )
 
 
 def _unknown_type(at: str, name: Json, expected: str | None) -> str:
     if not isinstance(name, str):
-        return f"{at} has no resourceType: begin with " + (
-            f'"resourceType": "{expected}"' if expected else '"resourceType"'
+        return Sentence(
+            "%(at)s has no resourceType: begin with %(start)s",
+            at=at,
+            start=f'"resourceType": "{expected}"' if expected else '"resourceType"',
         )
     near = difflib.get_close_matches(name[:64], load_table().types, n=1)
-    hint = f" (did you mean {near[0]}?)" if near else ""
-    return f"{at}: {name[:64]!r} is no resource type of FHIR R4{hint}"
+    hint = Sentence(" (did you mean %(near)s?)", near=near[0]) if near else ""
+    return Sentence(
+        "%(at)s: %(name)r is no resource type of FHIR R4%(hint)s", at=at, name=name[:64], hint=hint
+    )

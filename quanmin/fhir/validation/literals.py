@@ -7,6 +7,7 @@ import re
 from decimal import Decimal
 from functools import lru_cache
 
+from quanmin.base.problems import Sentence
 from quanmin.fhir.json import Json
 from quanmin.fhir.validation.primitives import (
     INTEGER_MAX,
@@ -35,7 +36,7 @@ def literal_fault(type_name: str, value: Json) -> str | None:
     is_right = {"boolean": _is_boolean, "decimal": _is_decimal, "integer": _is_integer}
     if is_right[primitive.json](value, primitive):
         return None
-    return f"must be {primitive.hint}"
+    return Sentence("must be %(hint)s", hint=primitive.hint)
 
 
 def _is_boolean(value: Json, _: Primitive) -> bool:
@@ -54,17 +55,19 @@ def _is_decimal(value: Json, _: Primitive) -> bool:
 
 def _text_fault(type_name: str, primitive: Primitive, value: Json) -> str | None:
     if not isinstance(value, str):
-        return f"must be {primitive.hint}, in quotes"
+        return Sentence("must be %(hint)s, in quotes", hint=primitive.hint)
     if not value:
-        return "is empty: give it a value, or leave it out"
+        return Sentence("is empty: give it a value, or leave it out")
     if _CONTROL.search(value):
-        return "holds a control character: only tab, line feed and carriage return may be"
+        return Sentence("holds a control character: only tab, line feed and carriage return may be")
     if type_name == "xhtml":
         return xhtml_fault(value)
     if type_name == "base64Binary":
         value = _BLANKS.sub("", value)
     elif len(value) > STRING_LENGTH_MAX:
-        return f"is longer than {STRING_LENGTH_MAX} characters"
+        return Sentence(
+            "is longer than %(string_length_max)s characters", string_length_max=STRING_LENGTH_MAX
+        )
     if primitive.pattern and not compiled(primitive.pattern).search(value):
-        return f"must be {primitive.hint}"
+        return Sentence("must be %(hint)s", hint=primitive.hint)
     return None

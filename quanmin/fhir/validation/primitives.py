@@ -9,6 +9,8 @@ from typing import Literal
 
 import msgspec
 
+from quanmin.base.problems import Sentence
+
 _MONTH_DAY = (
     r"(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])"
     r"|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|02-(?:0[1-9]|1[0-9]|2[0-8]))"
@@ -33,45 +35,53 @@ class Primitive(msgspec.Struct, frozen=True):
     low: int = INTEGER_MIN
 
 
-_URI = Primitive("string", "a URI without white space", r"\S+")
+_URI = Primitive("string", Sentence("a URI without white space"), r"\S+")
 _DATE = rf"(?!0000)(?:{_MONTH}|{_DAY})"
 _DATE_TIME = rf"(?!0000)(?:{_MONTH}|{_DAY}(?:T{_TIME}{_ZONE})?)"
 _BASE64 = r"(?:[0-9A-Za-z+/]{4})*+(?:[0-9A-Za-z+/]{2}==|[0-9A-Za-z+/]{3}=)?"
 
 PRIMITIVES: dict[str, Primitive] = {
-    "base64Binary": Primitive("string", "base64 (groups of four characters)", _BASE64),
-    "boolean": Primitive("boolean", "true or false, without quotes"),
+    "base64Binary": Primitive("string", Sentence("base64 (groups of four characters)"), _BASE64),
+    "boolean": Primitive("boolean", Sentence("true or false, without quotes")),
     "canonical": _URI,
-    "code": Primitive("string", "a code without white space at its ends", r"\S+(?:\s\S+)*"),
-    "date": Primitive("string", "a date of the calendar: YYYY, YYYY-MM or YYYY-MM-DD", _DATE),
+    "code": Primitive(
+        "string", Sentence("a code without white space at its ends"), r"\S+(?:\s\S+)*"
+    ),
+    "date": Primitive(
+        "string", Sentence("a date of the calendar: YYYY, YYYY-MM or YYYY-MM-DD"), _DATE
+    ),
     "dateTime": Primitive(
         "string",
-        "a date (YYYY, YYYY-MM, YYYY-MM-DD) or a time with seconds and zone, "
-        "such as 2026-11-22T08:30:00+08:00",
+        Sentence(
+            "a date (YYYY, YYYY-MM, YYYY-MM-DD) or a time with seconds and zone, "
+            "such as 2026-11-22T08:30:00+08:00"
+        ),
         _DATE_TIME,
     ),
-    "decimal": Primitive("decimal", "a number without quotes"),
-    "id": Primitive("string", "an id: 1 to 64 of A-Z a-z 0-9 - .", ID),
+    "decimal": Primitive("decimal", Sentence("a number without quotes")),
+    "id": Primitive("string", Sentence("an id: 1 to 64 of A-Z a-z 0-9 - ."), ID),
     "instant": Primitive(
         "string",
-        "a time with seconds and zone, such as 2026-11-22T08:30:00+08:00",
+        Sentence("a time with seconds and zone, such as 2026-11-22T08:30:00+08:00"),
         rf"(?!0000){_DAY}T{_TIME}{_ZONE}",
     ),
-    "integer": Primitive("integer", "a whole number of at most 32 bits, without quotes"),
-    "markdown": Primitive("string", "text"),
-    "oid": Primitive("string", "urn:oid: and an OID", r"urn:oid:[0-2](?:\.(?:0|[1-9][0-9]*))+"),
-    "positiveInt": Primitive("integer", "a whole number from 1, without quotes", None, 1),
-    "string": Primitive("string", "text"),
-    "time": Primitive("string", "a time of day hh:mm:ss", _TIME),
-    "unsignedInt": Primitive("integer", "a whole number from 0, without quotes", None, 0),
+    "integer": Primitive("integer", Sentence("a whole number of at most 32 bits, without quotes")),
+    "markdown": Primitive("string", Sentence("text")),
+    "oid": Primitive(
+        "string", Sentence("urn:oid: and an OID"), r"urn:oid:[0-2](?:\.(?:0|[1-9][0-9]*))+"
+    ),
+    "positiveInt": Primitive("integer", Sentence("a whole number from 1, without quotes"), None, 1),
+    "string": Primitive("string", Sentence("text")),
+    "time": Primitive("string", Sentence("a time of day hh:mm:ss"), _TIME),
+    "unsignedInt": Primitive("integer", Sentence("a whole number from 0, without quotes"), None, 0),
     "uri": _URI,
     "url": _URI,
     "uuid": Primitive(
         "string",
-        "urn:uuid: and a UUID in lower case",
+        Sentence("urn:uuid: and a UUID in lower case"),
         r"urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
     ),
-    "xhtml": Primitive("string", "an XHTML div"),
+    "xhtml": Primitive("string", Sentence("an XHTML div")),
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from quanmin.base.problems import Sentence
 from quanmin.fhir.table import load_table
 from quanmin.fhir.validation.fields import members_of
 from quanmin.fhir.validation.primitives import ID
@@ -35,7 +36,7 @@ def reference_fault(text: str, targets: tuple[str, ...], *, may_search: bool) ->
     found = _RELATIVE.match(text) or (_SEARCH.match(text) if may_search else None)
     if found:
         if found[1] not in types:
-            return f"points at {found[1][:64]}, which is no resource type"
+            return Sentence("points at %(found)s, which is no resource type", found=found[1][:64])
         return _target_fault(found[1], targets)
     absolute = _ABSOLUTE.match(text)
     if absolute and absolute[1] in types:
@@ -43,8 +44,10 @@ def reference_fault(text: str, targets: tuple[str, ...], *, may_search: bool) ->
     if _OTHER.match(text):
         return None
     if _SEARCH.match(text):
-        return "is a search: conditional references are allowed in transactions only"
-    return "must be Type/id, an absolute URL, urn:uuid:..., urn:oid:... or #id of a contained one"
+        return Sentence("is a search: conditional references are allowed in transactions only")
+    return Sentence(
+        "must be Type/id, an absolute URL, urn:uuid:..., urn:oid:... or #id of a contained one"
+    )
 
 
 def is_consistent(stated: object, text: str) -> bool:
@@ -83,4 +86,6 @@ def targets_by_name(type_name: str) -> dict[str, frozenset[str] | None]:
 def _target_fault(name: str, targets: tuple[str, ...]) -> str | None:
     if not targets or name in targets:
         return None
-    return f"points at {name}, but may point only at {', '.join(targets)}"
+    return Sentence(
+        "points at %(name)s, but may point only at %(known)s", name=name, known=", ".join(targets)
+    )

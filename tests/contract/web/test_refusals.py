@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from clinic import Browser, Clinic
 
+from quanmin.fhir.validation import validate
 from quanmin.web.application import discover
+from quanmin.web.languages import KIT, KIT_FOLDER, Words
 
 _CODE = """
 from quanmin.terminology import Canonical, TermLimits
@@ -35,6 +37,15 @@ APPLICATION = Application(
 )
 """
 _ENTRY = 'source = "a"\nowner = "b"\nversion = "1"\neffective = 2026-11-23\npart_of = "care"\n'
+_WRONG = b"""{
+    "resourceType": "Observation", "status": "done", "colour": 1, "subject": {"reference": "a b"},
+    "code": {"coding": []}, "issued": "today", "effectiveDateTime": "2026-02-30", "category": {},
+    "valueInteger": 1.5, "valueString": "", "note": [], "device": {"reference": "Patient/1"},
+    "text": {"status": "generated", "div": "<p>1</p>"}, "interpretation": [null], "bodySite": 5,
+    "contained": [{"resourceType": "Patient"}, {"resourceType": "Person", "id": "x"}, {}],
+    "referenceRange": [{"low": {"value": "1"}}, {}], "focus": [{"reference": "#y"}],
+    "basedOn": [{"reference": "Nothing/1"}], "performer": {"reference": "Patient?name=x"}
+}"""
 _ENGLISH = re.compile(r"\b[A-Za-z]{2,} (?:[a-z]{2,} )+[a-z]{2,}\b")
 
 
@@ -60,11 +71,19 @@ def exact_words(page: str) -> list[str]:
     return [html.unescape(re.sub("</?span[^>]*>", "", one)) for one in told]
 
 
-async def test_what_the_store_and_the_terminology_refuse_is_told_in_the_language_of_the_page(
+async def test_what_search_store_and_terminology_refuse_is_told_in_the_language_of_the_page(
     clinic: Clinic, browser: Browser
 ) -> None:
     man = clinic.ids["hospital-a man"]
     for asked, chinese, english in (
+        (
+            "name=birthdate&value=soon",
+            "birthdate 的值应为日期",
+            (
+                "The value of birthdate must be a date such as 2026, 2026-11, 2026-11-22 or"
+                " 2026-11-22T08:30+08:00"
+            ),
+        ),
         ("from=x", "列表位置", "the cursor is not one this node gave: start again without it"),
         (
             f"read=Patient&id={man}&version=77",
@@ -84,3 +103,13 @@ async def test_what_the_store_and_the_terminology_refuse_is_told_in_the_language
         assert chinese in said, said
         assert not _ENGLISH.search(said), said
         assert exact_words((await browser.get(f"/asking?lang=en&{asked}")).text) == [english]
+
+
+def test_whatever_is_wrong_with_a_record_is_said_in_chinese_whole() -> None:
+    words = Words({KIT: KIT_FOLDER})
+    issues = validate("Observation", _WRONG)
+    assert len(issues) > 15
+    for issue in issues:
+        said = words.say(issue.text, "zh")
+        assert not _ENGLISH.search(said), said
+        assert said != issue.text
