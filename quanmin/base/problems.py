@@ -47,6 +47,10 @@ class Sentence(str):
         sentence.template, sentence.values = template, values
         return sentence
 
+    def __getnewargs_ex__(self) -> tuple[tuple[str], dict[str, object]]:
+        """What it is made of anew where another process gets it."""
+        return (self.template,), self.values
+
 
 def listed(several: Iterable[str]) -> str:
     """Clauses with a semicolon between, each of which may be a Sentence."""
