@@ -16,7 +16,7 @@ from rich.table import Table
 from quanmin.base.postgres import open_pool
 from quanmin.base.problems import Unusable
 from quanmin.node.first_actors import enrol_system
-from quanmin.node.given import ask_secret
+from quanmin.node.given import Directory, SettingsFile, ask_secret
 from quanmin.node.own_keys import open_keys
 from quanmin.node.places import Places
 from quanmin.node.reach import reached_database
@@ -34,12 +34,6 @@ from quanmin.trust.sign_in.external import External
 
 _Told = TypeVar("_Told")
 
-Directory = Annotated[
-    Path | None, typer.Option("--directory", help="The node's folder (setting node.directory).")
-]
-SettingsFile = Annotated[
-    Path | None, typer.Option("--settings", help="The settings file to use instead of the usual.")
-]
 Code = Annotated[str, typer.Argument(help="The account, as `account list` shows it.")]
 
 accounts = typer.Typer(

@@ -17,7 +17,7 @@ from quanmin.base.clock import Clock
 from quanmin.base.epoch import Epoch
 from quanmin.base.postgres import open_pool
 from quanmin.base.problems import Invalid
-from quanmin.node.given import read_given_text
+from quanmin.node.given import Directory, SettingsFile, read_given_text
 from quanmin.node.places import Places
 from quanmin.node.reach import reached_database
 from quanmin.node.settings_in_force import load_settings
@@ -28,12 +28,6 @@ from quanmin.trust.sign_in.secrets import digest_of, new_secret
 
 _Told = TypeVar("_Told")
 
-Directory = Annotated[
-    Path | None, typer.Option("--directory", help="The node's folder (setting node.directory).")
-]
-SettingsFile = Annotated[
-    Path | None, typer.Option("--settings", help="The settings file to use instead of the usual.")
-]
 Code = Annotated[str, typer.Argument(help="The client's code: its client_id.")]
 
 clients = typer.Typer(

@@ -40,8 +40,7 @@ from quanmin.node.doctor import Verdict, examine
 from quanmin.node.erasing_command import erase_person
 from quanmin.node.export_command import export_records
 from quanmin.node.first_actors import OPERATOR, renew_token
-from quanmin.node.given import ask_secret
-from quanmin.node.job_commands import Directory, SettingsFile
+from quanmin.node.given import Directory, SettingsFile, ask_secret
 from quanmin.node.own_keys import open_keys
 from quanmin.node.places import Places, State
 from quanmin.node.reach import reached_database, running_cluster

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from quanmin.node.first_actors import OPERATOR
-from quanmin.node.job_commands import Directory, SettingsFile
+from quanmin.node.given import Directory, SettingsFile
 from quanmin.node.reach import reached_database
 from quanmin.node.server import open_node
 from quanmin.node.settings_in_force import load_settings

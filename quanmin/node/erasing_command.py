@@ -10,8 +10,7 @@ from rich.console import Console
 
 from quanmin.base.problems import Unusable
 from quanmin.node.first_actors import OPERATOR
-from quanmin.node.given import confirm
-from quanmin.node.job_commands import Directory, SettingsFile
+from quanmin.node.given import Directory, SettingsFile, confirm
 from quanmin.node.reach import reached_database
 from quanmin.node.settings import Settings
 from quanmin.node.settings_in_force import load_settings

@@ -15,7 +15,7 @@ from rich.table import Table
 from quanmin.api.export import Position
 from quanmin.node.exporting import Wish, export
 from quanmin.node.first_actors import OPERATOR
-from quanmin.node.job_commands import Directory, SettingsFile
+from quanmin.node.given import Directory, SettingsFile
 from quanmin.node.reach import reached_database
 from quanmin.node.settings import Settings
 from quanmin.node.settings_in_force import load_settings

@@ -7,12 +7,47 @@ from __future__ import annotations
 import io
 import stat
 import warnings
+from collections.abc import Callable
 from getpass import GetPassWarning
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from quanmin.base.problems import TooLarge, Unusable
+
+
+def _place(option: str) -> Callable[[str], Path]:
+    """Reads the folder or file that an option names. It raises Unusable for an empty word, as an
+    unset variable of a script leaves it: it would mean the folder one happens to be in.
+    """
+
+    def read(word: str) -> Path:
+        if not word.strip():
+            raise Unusable(f"{option} is empty: name the place, or leave the option out.")
+        return Path(word)
+
+    return read
+
+
+Directory = Annotated[
+    Path | None,
+    typer.Option(
+        "--directory",
+        help="The node's folder (setting node.directory).",
+        parser=_place("--directory"),
+        metavar="PATH",
+    ),
+]
+SettingsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--settings",
+        help="The settings file to use instead of the usual.",
+        parser=_place("--settings"),
+        metavar="PATH",
+    ),
+]
 
 
 def read_given(file: Path, *, bytes_max: int | None = None) -> bytes:

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from quanmin.base import csv_line
 from quanmin.base.problems import Forbidden
-from quanmin.node.job_commands import Directory, SettingsFile
+from quanmin.node.given import Directory, SettingsFile
 from quanmin.node.register_commands import By, Desk, Number, at_desk
 from quanmin.trust.lifecycle.incidents import Incident, Incidents, Scope, incident_rules
 from quanmin.trust.registers.sheets import as_csv

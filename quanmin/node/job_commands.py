@@ -15,18 +15,13 @@ from rich.table import Table
 from quanmin.base.database import Connection
 from quanmin.base.jobs import Listed, cancel, find, list_jobs, retry
 from quanmin.base.postgres import connect
+from quanmin.node.given import Directory, SettingsFile
 from quanmin.node.reach import reached_database
 from quanmin.node.restoration import as_text
 from quanmin.node.settings_in_force import load_settings
 
 _Told = TypeVar("_Told")
 
-Directory = Annotated[
-    Path | None, typer.Option("--directory", help="The node's folder (setting node.directory).")
-]
-SettingsFile = Annotated[
-    Path | None, typer.Option("--settings", help="The settings file to use instead of the usual.")
-]
 Number = Annotated[int, typer.Argument(help="The job's number, as `jobs list` shows it.")]
 
 jobs = typer.Typer(

@@ -19,8 +19,7 @@ from quanmin.base.node_keys import NodeKeys
 from quanmin.base.postgres import connect
 from quanmin.base.problems import Unusable
 from quanmin.fhir.table import load_table
-from quanmin.node.given import confirm
-from quanmin.node.job_commands import Directory, SettingsFile
+from quanmin.node.given import Directory, SettingsFile, confirm
 from quanmin.node.ledger import share_ledger
 from quanmin.node.own_keys import move_keys, open_keys, seal_keys
 from quanmin.node.places import Places

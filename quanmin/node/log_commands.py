@@ -23,8 +23,7 @@ from rich.table import Table
 from quanmin.base.database import Connection
 from quanmin.base.postgres import connect
 from quanmin.base.problems import Unusable
-from quanmin.node.given import read_given
-from quanmin.node.job_commands import Directory, SettingsFile
+from quanmin.node.given import Directory, SettingsFile, read_given
 from quanmin.node.log_keys import key_file, key_of, read_keys
 from quanmin.node.own_keys import open_keys, open_notary
 from quanmin.node.places import Places

@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from quanmin.base.database import Connection
-from quanmin.node.job_commands import Directory, SettingsFile, ask_database
+from quanmin.node.given import Directory, SettingsFile
+from quanmin.node.job_commands import ask_database
 from quanmin.node.restoration import as_text
 from quanmin.workflow.notices.queue import MessageState, Queued, list_messages, resend
 

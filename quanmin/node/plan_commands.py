@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from quanmin.node.job_commands import Directory, SettingsFile
+from quanmin.node.given import Directory, SettingsFile
 from quanmin.node.register_commands import By, Desk, at_desk
 from quanmin.trust.due import Progress, progress_of, renew_all
 

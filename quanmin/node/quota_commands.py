@@ -13,6 +13,7 @@ from rich.table import Table
 
 from quanmin.base.postgres import open_pool
 from quanmin.base.problems import NotFound
+from quanmin.node.given import Directory, SettingsFile
 from quanmin.node.places import Places
 from quanmin.node.reach import reached_database
 from quanmin.node.restoration import as_text
@@ -23,12 +24,6 @@ from quanmin.trust.allowances import Quota
 
 _Told = TypeVar("_Told")
 
-Directory = Annotated[
-    Path | None, typer.Option("--directory", help="The node's folder (setting node.directory).")
-]
-SettingsFile = Annotated[
-    Path | None, typer.Option("--settings", help="The settings file to use instead of the usual.")
-]
 Institution = Annotated[str, typer.Argument(help="The institution, by the code of its accounts.")]
 
 quotas = typer.Typer(

@@ -28,8 +28,7 @@ from rich.progress import (
 from quanmin.base.problems import Invalid, Issue, NotFound, Problem, Unusable
 from quanmin.fhir.grammar import QueryLimits, parse_query
 from quanmin.node.first_actors import OPERATOR
-from quanmin.node.given import read_given_text
-from quanmin.node.job_commands import Directory, SettingsFile
+from quanmin.node.given import Directory, SettingsFile, read_given_text
 from quanmin.node.reach import reached_database
 from quanmin.node.register_loading import load_parcels, load_posts
 from quanmin.node.server import Node, open_node

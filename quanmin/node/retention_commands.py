@@ -12,8 +12,7 @@ import typer
 from rich.console import Console
 
 from quanmin.base.problems import Invalid, Unusable
-from quanmin.node.given import read_given
-from quanmin.node.job_commands import Directory, SettingsFile
+from quanmin.node.given import Directory, SettingsFile, read_given
 from quanmin.node.log_commands import KeyFile, KnownKeys
 from quanmin.node.log_keys import key_of, read_keys
 from quanmin.node.register_commands import By, Desk, Number, at_desk

@@ -16,8 +16,7 @@ from quanmin.base import signing
 from quanmin.base.authorities import read_folder
 from quanmin.base.postgres import connect, open_pool
 from quanmin.base.problems import NotFound, Unusable
-from quanmin.node.given import read_given
-from quanmin.node.job_commands import Directory, SettingsFile
+from quanmin.node.given import Directory, SettingsFile, read_given
 from quanmin.node.own_keys import open_keys
 from quanmin.node.places import Places
 from quanmin.node.reach import reached_database

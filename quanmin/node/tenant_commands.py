@@ -18,7 +18,7 @@ from rich.console import Console
 from quanmin.base.postgres import connect
 from quanmin.node.database import worker_role
 from quanmin.node.first_actors import OPERATOR
-from quanmin.node.job_commands import Directory, SettingsFile
+from quanmin.node.given import Directory, SettingsFile
 from quanmin.node.register_commands import By, Day, Desk, Number, Until, at_desk
 from quanmin.node.walls import lower_walls, raise_walls
 from quanmin.trust.registers.sheets import as_csv

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from quanmin.node.job_commands import Directory, SettingsFile
+from quanmin.node.given import Directory, SettingsFile
 from quanmin.node.register_commands import By, Desk, From, Number, at_desk
 from quanmin.trust.lifecycle.transfers import Approval, Listed, Transfers
 from quanmin.trust.registers.sheets import as_csv

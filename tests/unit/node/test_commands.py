@@ -142,6 +142,9 @@ def test_a_wrong_place_of_the_node_is_told(
     for wrong in typed.files:
         assert ended(typed.line(place, wrong), monkeypatch) == WRONG_INPUT, wrong
         assert capsys.readouterr().err.startswith("quanmin: ")
+    for empty in ("", " "):
+        assert ended(typed.line(place, empty), monkeypatch) == WRONG_INPUT
+        assert "is empty: name the place" in capsys.readouterr().err, "not the folder one is in"
 
 
 def test_a_question_without_an_answer_does_nothing_and_says_so(
