@@ -175,7 +175,7 @@ def _of_record(visit: Visit, one: Definition, record: dict[str, Any]) -> Iterato
     elif one.element == "condition":
         whose = visit.reader.concept(record.get("relationship") or {}).text
         for each in record.get("condition") or ():
-            yield f"{whose}: {visit.reader.concept(each.get('code') or {}).text}"
+            yield f"{whose}{visit.colon}{visit.reader.concept(each.get('code') or {}).text}"
     else:
         yield visit.reader.concept(record.get(one.element) or {}).text
 

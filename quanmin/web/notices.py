@@ -76,7 +76,7 @@ def _cells(visit: Visit, notice: Notice) -> list[Cell]:
     kind = visit.house.notice_kind(notice.kind)
     words = notice.told(kind, visit.language, visit.house.guard.store.context)
     if notice.detail:
-        words = f"{words}: {notice.detail}"
+        words = f"{words}{visit.colon}{notice.detail}"
     state = visit.say("new") if notice.seen_at is None else visit.say("read")
     return [
         Cell(visit.moment(notice.at)),

@@ -135,7 +135,7 @@ async def take_back(visit: Visit) -> Response:
         return visit.go(APPLICATIONS)
     held, say = await desk.one(number), visit.say
     button = say("Take it back")
-    title = f"{button}: {held.client}"
+    title = f"{button}{visit.colon}{held.client}"
     lead = say("What is taken back works nowhere any more at once.")
     return form_page(visit, title, [], button=button, back=APPLICATIONS, lead=lead)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Final, Literal, get_args
 
 import msgspec
 
@@ -20,6 +20,10 @@ class Text(msgspec.Struct, frozen=True):
     def told(self, language: Language) -> str:
         """The text in one language."""
         return self.zh if language == "zh" else self.en
+
+
+COLON: Final = Text(zh="：", en=": ")
+"""What stands between a name and what is said of it."""
 
 
 def as_language(word: str | None) -> Language | None:

@@ -23,6 +23,8 @@ REGISTRY = re.compile(
     r"|(?<!fhir-)registry\.\w+\.\w{2,3}\b",
     re.IGNORECASE,
 )
+_TRANSLATED = re.compile(r"\{%-?\s*trans\b.*?endtrans\s*-?%\}", re.DOTALL)
+_ENGLISH_COLON = re.compile(r".*(?:\}\}|@|%\}|\)|>):(?=\s|\{|<)")
 # The tree speaks of the platform and never of who or what typed it.
 MAKING = re.compile(
     r"\b(?:Claude|ChatGPT|GPT-\d|Copilot|large language models?|as an AI|AI[- ]generated"
@@ -124,6 +126,15 @@ def code_lists(files: Iterable[Source]) -> list[str]:
     return found
 
 
+def english_colons(files: Iterable[Source]) -> list[str]:
+    """Colons of English before a value, outside of what is translated."""
+    return [
+        f"{file.path}: {found[0].strip()!r}: write {{{{ colon }}}} instead"
+        for file in files
+        for found in _ENGLISH_COLON.finditer(_TRANSLATED.sub("@", file.text))
+    ]
+
+
 def test_no_path_of_one_machine_stands_in_the_tree() -> None:
     assert_clean(machine_places(sources(*TEXT)))
 
@@ -138,6 +149,14 @@ def test_nothing_speaks_of_how_it_was_written() -> None:
 
 def test_no_page_asks_a_third_party() -> None:
     assert_clean(fetched(sources(".html", ".css", ".js", under="quanmin/")))
+
+
+def test_templates_part_names_from_what_is_said_of_them_as_the_language_does() -> None:
+    assert_clean(english_colons(sources(".html", under="quanmin/")))
+    assert english_colons([Source("a.html", "<li>{% trans %}Until{% endtrans %}: {{ day }}</li>")])
+    assert english_colons([Source("a.html", "{{ name }}: <strong>{{ day }}</strong>")])
+    assert english_colons([Source("a.html", "<b>{{ name }}</b>:\n  {{ day }}")])
+    assert not english_colons([Source("a.html", "{% trans %}Until: {{ day }}{% endtrans %}")])
 
 
 def test_nothing_is_left_for_later_in_a_comment() -> None:

@@ -133,7 +133,9 @@ async def withdraw(visit: Visit, records: DeclaredRecords) -> Response:
     if sent.is_sound:
         if not is_confirmed(visit):
             after = say("Nobody of the party is let in any more, from the next request on.")
-            return confirm_page(visit, title, [f"{one.name}: {reason}", after], back=back)
+            return confirm_page(
+                visit, title, [f"{one.name}{visit.colon}{reason}", after], back=back
+            )
         with sent.blaming({}, Forbidden):
             await records.desk(Registers).withdraw(one.admission, reason=reason)
             return visit.go(back)

@@ -64,7 +64,7 @@ async def work(visit: Visit, records: DeclaredRecords) -> list[Work]:
         statuses = await records.due_statuses(asked, most=most)
         late = sum(status != "due" for status in statuses)
         link = f"{_DUE}?{urlencode({'disease': disease, 'series': series})}"
-        words = f"{title}: {name}"
+        words = f"{title}{visit.colon}{name}"
         found.append(Work(words=words, link=link, number=len(statuses), late=late))
     return found
 

@@ -8,7 +8,7 @@ from quanmin.trust.deciding.levels import load_levels
 from quanmin.trust.deciding.rules import Rule
 from quanmin.trust.deciding.wording import names
 from quanmin.trust.registers.definitions import roles
-from quanmin.web.text import Language
+from quanmin.web.text import COLON, Language
 
 Say = Callable[[str], str]
 
@@ -37,17 +37,17 @@ def _rule(rule: Rule, say: Say, language: Language) -> list[str]:
 
 
 def _whom(rule: Rule, say: Say, language: Language) -> str:
-    when = rule.when
+    when, colon = rule.when, COLON.told(language)
     parts = [_listed(when.roles, language) or say("everybody")]
     if rule.application:
         heading = say("On pages of the application")
-        parts.append(f"{heading}: {rule.application}")
+        parts.append(f"{heading}{colon}{rule.application}")
     if when.duties is not None:
         heading = say("Duties")
-        parts.append(f"{heading}: {_listed(when.duties, language)}")
+        parts.append(f"{heading}{colon}{_listed(when.duties, language)}")
     if when.without_duties is not None:
         heading = say("Without the duties")
-        parts.append(f"{heading}: {_listed(when.without_duties, language)}")
+        parts.append(f"{heading}{colon}{_listed(when.without_duties, language)}")
     for heading, codes in (
         (say("Institutions"), when.institutions),
         (say("Levels of institution"), when.levels),
@@ -56,7 +56,7 @@ def _whom(rule: Rule, say: Say, language: Language) -> str:
         (say("Divisions"), when.regions),
     ):
         if codes is not None:
-            parts.append(f"{heading}: {', '.join(sorted(codes))}")
+            parts.append(f"{heading}{colon}{', '.join(sorted(codes))}")
     return "; ".join(parts)
 
 
@@ -80,7 +80,10 @@ def matrix_rows(say: Say, language: Language) -> tuple[list[str], list[list[str]
         purposes = _listed(scenario.purposes, language) or "–"
         name = scenario.name if language == "zh" else scenario.en
         rows.append([name, purposes, *(parting.join(of[step]) or "–" for step in steps)])
-    notes = tuple(f"{one.level}: {one.zh if language == 'zh' else one.en}" for one in levels.level)
+    colon = COLON.told(language)
+    notes = tuple(
+        f"{one.level}{colon}{one.zh if language == 'zh' else one.en}" for one in levels.level
+    )
     return heading, rows, notes
 
 

@@ -106,7 +106,7 @@ async def end(visit: Visit, records: DeclaredRecords) -> Response:
     """End one at once."""
     desk, say = records.desk(GuardianDesk), visit.say
     held = await desk.one(read_number(visit.path("proxy")) or 0)
-    lead = f"{held.proxy}: {word_of(visit, proxy_kinds().values(), held.kind)}"
+    lead = f"{held.proxy}{visit.colon}{word_of(visit, proxy_kinds().values(), held.kind)}"
     if visit.request.method == "POST" and is_confirmed(visit):
         await desk.end(held.proxy)
         await visit.house.sign_in.acting.tell_ended()

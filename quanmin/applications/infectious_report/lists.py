@@ -92,7 +92,7 @@ async def work(visit: Visit, records: DeclaredRecords) -> list[Work]:
     waiting = _REVIEWS if actor.place.kind == CENTRE else _WAITING.get(actor.role, ())
     for state in waiting:
         hits = await records.find("Task", *await _cases(visit, records, state), count=most)
-        said = f"{title}: {records.workflow.states[state].told(visit.language)}"
+        said = f"{title}{visit.colon}{records.workflow.states[state].told(visit.language)}"
         found.append(Work(words=said, link=f"/infectious?state={state}", number=len(hits.matches)))
     return found
 

@@ -133,7 +133,7 @@ async def end(visit: Visit, records: DeclaredRecords) -> Response:
         if not is_confirmed(visit):
             when = say("at once") if last is None else last.isoformat()
             after = say("Then they do nothing any more in this post, wherever they are signed in.")
-            return confirm_page(visit, title, [f"{lead}: {when}", after], back=_LIST)
+            return confirm_page(visit, title, [f"{lead}{visit.colon}{when}", after], back=_LIST)
         at = None if last is None else visit.midnight(last + timedelta(days=1))
         with sent.blaming({}, Forbidden):
             await desk.end_post(held.post, at=at)

@@ -108,7 +108,7 @@ async def put_into_state(visit: Visit, records: DeclaredRecords) -> Response:
     stops = visit.sent.get("state", "") not in {"", *licence_rule().states.in_force}
     told, day = word_of(visit, words, visit.sent.get("state")), visit.sent.get("from", "")
     sentences = (
-        f"{name_of(body)}: {told}, {day}",
+        f"{name_of(body)}{visit.colon}{told}, {day}",
         say("From that day on they do nothing that needs this licence."),
     )
     title = say("Another state of a licence")
@@ -167,7 +167,7 @@ async def end_place(visit: Visit, records: DeclaredRecords) -> Response:
     if sent.is_sound and last is not None:
         if not is_confirmed(visit):
             after = say("After that day they do nothing there that needs a licence of that place.")
-            told = f"{dict(numbers)[role]}: {last.isoformat()}"
+            told = f"{dict(numbers)[role]}{visit.colon}{last.isoformat()}"
             return confirm_page(visit, title, [told, after], back=back)
         stored, body = roles[role]
         with sent.blaming(_BLAMED_MORE):

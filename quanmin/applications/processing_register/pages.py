@@ -35,7 +35,7 @@ async def assign(visit: Visit, records: DeclaredRecords) -> Response:
     fields = [Field("activity", say("Register entry"), "select", choices=codes, is_needed=True)]
     kind, name = visit.asked("kind"), visit.asked("name")
     title, button, sent = say("What is part of which entry"), say("Assign"), None
-    lead = f"{kinds(visit).get(kind, kind)}: {name}"
+    lead = f"{kinds(visit).get(kind, kind)}{visit.colon}{name}"
     if visit.request.method == "POST":
         sent = Sent(visit)
         with sent.blaming({}, NotFound):

@@ -208,7 +208,7 @@ async def work(visit: Visit, records: DeclaredRecords) -> list[Work]:
     )
     for state in _CLOCKS:
         hits = await records.find("Task", *_cases(records, state), count=most)
-        said = f"{title}: {records.workflow.states[state].told(visit.language)}"
+        said = f"{title}{visit.colon}{records.workflow.states[state].told(visit.language)}"
         found.append(Work(words=said, link=f"/events?state={state}", number=len(hits.matches)))
     return found
 

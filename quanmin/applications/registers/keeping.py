@@ -95,7 +95,7 @@ async def put_into_state(visit: Visit, records: DeclaredRecords) -> Response:
         if state not in acting_states() and not is_confirmed(visit):
             told = word_of(visit, rule.state, state)
             sentences = [
-                f"{now.name}: {told}, {first.isoformat()}",
+                f"{now.name}{visit.colon}{told}, {first.isoformat()}",
                 visit.say(
                     "From that day on nobody acts for this institution, on pages or systems."
                 ),

@@ -96,7 +96,7 @@ async def end_site(visit: Visit, records: DeclaredRecords) -> Response:
     last = sent.day("until", is_needed=True)
     if sent.is_sound and last is not None:
         if not is_confirmed(visit):
-            said = f"{body.get('name', '')}: {last.isoformat()}"
+            said = f"{body.get('name', '')}{visit.colon}{last.isoformat()}"
             after = visit.say("After that day it is no site of the institution any more.")
             return confirm_page(visit, title, [said, after], back=back)
         with sent.blaming({"until": "until"}):

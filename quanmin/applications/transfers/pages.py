@@ -136,7 +136,7 @@ async def withdraw(visit: Visit, records: DeclaredRecords) -> Response:
     if sent.is_sound:
         if not is_confirmed(visit):
             after = say("Nothing more goes out under it, from the next request on.")
-            return confirm_page(visit, title, [f"{named}: {reason}", after], back=LIST)
+            return confirm_page(visit, title, [f"{named}{visit.colon}{reason}", after], back=LIST)
         with sent.blaming({}, NotFound):
             await desk.withdraw(number, reason)
             return visit.go(LIST)

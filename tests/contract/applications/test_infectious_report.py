@@ -77,7 +77,7 @@ async def test_a_card_goes_its_whole_way(county: Clinic, pages: Starlette) -> No
     checker, centre = await county.enter("pre-sun", pages), await county.enter("cdc-wu", pages)
     for browser, language, words in (
         (checker, "en", "Report cards: "),
-        (checker, "zh", "报告卡: "),
+        (checker, "zh", "报告卡："),
     ):
         assert words in (await browser.get(f"/?lang={language}")).text
     assert "Report cards" not in (await centre.get("/")).text, "the hospital checks it first"

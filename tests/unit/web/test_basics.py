@@ -32,6 +32,7 @@ VISIT = cast(
     "Visit",
     SimpleNamespace(
         language="en",
+        colon=": ",
         today=date(2026, 11, 23),
         reader=Reader("en", ZoneInfo("Asia/Shanghai")),
     ),
