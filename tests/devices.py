@@ -50,7 +50,7 @@ class Device:
         proof = self.signature(f"package {self.browser.token}")
         return await self.browser.send(f"{self.path}/package", device=self.id, signature=proof)
 
-    async def send(self, text: str, signature: str = "") -> httpx.Response:
+    async def send(self, text: str, signature: str = "", lang: str = "") -> httpx.Response:
         """Send a submission, signed by this device if it is not told how."""
         await self.browser.get(self.path)
         return await self.browser.send(
@@ -58,6 +58,7 @@ class Device:
             device=self.id,
             submission=text,
             signature=signature or self.signature(text),
+            lang=lang,
         )
 
 

@@ -33,7 +33,7 @@ async def devices(visit: Visit) -> Response:
 @page("/offline/enrol", access=WORKERS, methods=("POST",))
 async def enrol(visit: Visit) -> Response:
     """Enrol the device that asks, by a key that it shows to hold."""
-    return await as_json(lambda: _enrolled(visit))
+    return await as_json(visit, lambda: _enrolled(visit))
 
 
 async def _enrolled(visit: Visit) -> Response:

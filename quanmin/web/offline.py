@@ -146,11 +146,11 @@ def offline_pages(offline: Offline) -> tuple[Page, Page, Page]:
 
     @page(f"{offline.path}/package", access=offline.access, methods=("POST",))
     async def give(visit: Visit, records: DeclaredRecords) -> Response:
-        return await as_json(_Round(visit, records, offline, forms).package)
+        return await as_json(visit, _Round(visit, records, offline, forms).package)
 
     @page(f"{offline.path}/submission", access=offline.access, methods=("POST",))
     async def receive(visit: Visit, records: DeclaredRecords) -> Response:
-        return await as_json(_Round(visit, records, offline, forms).received)
+        return await as_json(visit, _Round(visit, records, offline, forms).received)
 
     return take_along, give, receive
 
@@ -163,9 +163,9 @@ def answer_json(told: Mapping[str, Any], status: int = 200) -> Response:
     return Response(msgspec.json.encode(told), status, media_type="application/json")
 
 
-async def as_json(call: Callable[[], Awaitable[Response]]) -> Response:
-    """What is answered, a refusal as such: its `state` says which, in `text` it is said for those
-    who look for what is wrong.
+async def as_json(visit: Visit, call: Callable[[], Awaitable[Response]]) -> Response:
+    """What is answered, a refusal as such: its `state` says which, in `text` it is said in the
+    language of the page for those who look for what is wrong.
     """
     try:
         return await call()
@@ -173,7 +173,7 @@ async def as_json(call: Callable[[], Awaitable[Response]]) -> Response:
         if problem.status >= 500:
             raise
         state = _STATES.get(type(problem), "refused")
-        return answer_json({"state": state, "text": str(problem.text)}, problem.status)
+        return answer_json({"state": state, "text": visit.say(problem.text)}, problem.status)
 
 
 def read_bytes(text: str) -> bytes:

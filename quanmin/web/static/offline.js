@@ -228,7 +228,7 @@ async function settle(one) {
   const back = button(words.back, () => list(), "second");
   if (one.state !== "conflict") {
     return open(one.name, facts(one), make("p", {}, words[`is-${one.state}`]),
-      one.text_told ? make("p", { lang: "en" }, one.text_told) : null,
+      one.text_told ? make("p", { lang: one.saidIn || "en" }, one.text_told) : null,
       make("div", { class: "actions" }, button(words.change, edit), back), discard);
   }
   const isAssigned = Boolean(one.now), isSame = one.kind !== "form-changed";
@@ -339,7 +339,7 @@ async function heard(one, answer) {
     return true;
   }
   if (REFUSALS.has(answer.status) && state === "refused") {
-    await replace(one, { ...one, state, text_told: answer.text || "" });
+    await replace(one, { ...one, state, text_told: answer.text || "", saidIn: language });
     return true;
   }
   say(words[state] || words["no-line"]);

@@ -129,6 +129,8 @@ async def is_refused_or_shown(centre: Clinic, device: Device, person: dict[str, 
     text = visit_of(person, ago(centre, 0), "150/95")
     tampered = await device.send(text.replace("150", "139"), device.signature(text))
     assert (tampered.status_code, tampered.json()["state"]) == (403, "refused")
+    told = (await device.send(text, device.signature("other"), lang="zh")).json()["text"]
+    assert told == "签名不是该设备所作"
     for bad in ("{}", "[", text.replace(json.loads(text)["id"], "1"), "\\u0000"):
         assert (await device.send(bad)).status_code == 400
     changed = await device.send(visit_of({**person, "form": "https://other|0"}, "x", "1/1"))
