@@ -102,7 +102,7 @@ async def status(visit: Visit) -> Response:
         count=visit.pen.number(one.part.count if one.state == "ready" else job.done),
         size=f"{one.part.plain_bytes / _MEGABYTE:.1f}" if one.state == "ready" else "",
         until=visit.moment(one.until),
-        reason=job.reasons[-1].text if job.reasons else "",
+        reason=visit.say(job.reasons[-1].text) if job.reasons else "",
         seconds=seconds if looks else 0,
         address=f"{ADDRESS}/{one.number}",
         back=one.errand.mandate.address,

@@ -4,6 +4,7 @@ and are given to nobody once they are stopped, removed, too old or about somebod
 
 from __future__ import annotations
 
+import json
 import re
 
 from clinic import Browser, Clinic
@@ -44,6 +45,19 @@ async def test_somebody_has_so_many_files_made_at_a_time(clinic: Clinic) -> None
     resident = await clinic.enter("resident", pages)
     await begun(clinic, resident)
     assert (await resident.send(page_of(clinic), what="record")).status_code == 429
+
+
+async def test_why_a_file_could_not_be_made_is_told_in_the_language_of_the_page(
+    clinic: Clinic,
+) -> None:
+    resident = await clinic.enter("resident")
+    where = await begun(clinic, resident)
+    english = "a file of this job is damaged: ask for it again"
+    reasons = json.dumps([{"at": 1, "text": english, "status": 500}])
+    await clinic.pool.execute("update jobs.job set state = 'dead', reasons = $1", reasons)
+    page = (await resident.get(f"{where}?lang=zh")).text
+    assert "此任务的一个文件已损坏：请重新申请" in page
+    assert english not in page
 
 
 async def test_a_file_that_was_removed_or_is_too_old_is_given_no_more(clinic: Clinic) -> None:
