@@ -295,7 +295,7 @@ async def test_an_application_counts_so_many_rows_and_no_more(guard: Guard) -> N
     narrowed = DeclaredRecords(records, application, guard.store.context.zone)
     found = {one.id async for one in narrowed.every("Observation", rows_max=3, is_own=True)}
     assert found == own
-    with pytest.raises(TooCostly, match="than the 2 that `pages.counted_max` lets"):
+    with pytest.raises(TooCostly, match=r"than the 2 that `pages.counted_max` lets"):
         [one async for one in narrowed.every("Observation", rows_max=2)]
 
 

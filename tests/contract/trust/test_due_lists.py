@@ -223,7 +223,7 @@ def _line(item: Item) -> Line:
 
 
 # With 9 somebody opens a record and not the registration that it is of.
-@pytest.mark.parametrize("seed", (0, 9))
+@pytest.mark.parametrize("seed", [0, 9])
 async def test_lists_follow_whatever_happens(
     lists: Lists, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
