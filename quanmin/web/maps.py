@@ -113,8 +113,9 @@ def area_map(
     area_heading: str = "",
     classes: int = CLASSES_MAX,
 ) -> Figure:
-    """The areas in classes that hold about as many each: by their outlines, or as squares when
-    there are no boundaries for any of them.
+    """The areas in classes that hold about as many each, the lowest value one of its own where it
+    fills a class, as nought often does: by their outlines, or as squares when there are no
+    boundaries for any of them.
 
     `name` is unique on its page. Raises ValueError for more squares than anybody takes in.
     """
@@ -154,7 +155,11 @@ def _bounds(values: Sequence[float], count: int) -> list[float]:
     """The lowest value of each class but the first; classes that would be the same are one."""
     if not values:
         return []
-    found = {values[number * len(values) // count] for number in range(1, count)}
+    lowest = values.count(values[0])
+    # One that fills a class would else take what comes after it into its own.
+    is_alone = lowest * count >= len(values)
+    rest = values[lowest:] if is_alone else values
+    found = {rest[n * len(rest) // (count - is_alone)] for n in range(count - is_alone) if rest}
     return sorted(found - {values[0]})
 
 

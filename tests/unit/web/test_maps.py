@@ -48,6 +48,24 @@ def test_each_class_has_a_shade_and_its_range_and_each_area_its_value() -> None:
     assert figure.notes == ("Schematic map",)
 
 
+@pytest.mark.parametrize(
+    ("values", "keys"),
+    [
+        ((0,) * 9 + (12,), ["0", "12"]),
+        ((0, 0, 0, 0, 1, 2, 3, 4), ["0", "1", "2", "3", "4"]),
+        ((0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8), ["0", "1–2", "3–4", "5–6", "7–8"]),
+        ((0, 0), ["0"]),
+        ((5,) * 9 + (12,), ["5", "12"]),
+        ((-3, 0, 0, 4), ["-3", "0", "4"]),
+    ],
+)
+def test_a_lowest_value_that_fills_a_class_is_one_of_its_own(
+    values: tuple[int, ...], keys: list[str]
+) -> None:
+    found = [key.words for key in area_map(PEN, "m", "M", areas(*values)).keys]
+    assert [one.replace("\N{MINUS SIGN}", "-") for one in found] == keys
+
+
 def test_equal_values_are_one_class_and_what_has_none_is_said() -> None:
     figure = area_map(PEN, "m", "M", areas(3, 3, 3, None))
     assert [key.words for key in figure.keys] == ["3", "no value"]
