@@ -32,7 +32,8 @@ class Act(msgspec.Struct, frozen=True):
     """A form that an account sends to an address. `fills_in`: on top of what stands in its fields;
     `keep`: the end of the address that is answered under this name, beside `last`. Of the Patient
     `at` instead: `earlier`: the registration of a severe mental disorder began so many days ago;
-    `diagnosis`: diagnosed just now, as a code of ICD-10 and words.
+    `diagnosis`: diagnosed just now, as a code of ICD-10 and words. Of a report card: `sent` so many
+    days ago, which a row may tell.
     """
 
     by: str
@@ -42,6 +43,12 @@ class Act(msgspec.Struct, frozen=True):
     fills_in: bool = False
     earlier: int = 0
     diagnosis: tuple[str, str] = ("", "")
+    sent: str = ""
+
+    @property
+    def is_aside(self) -> bool:
+        """Whether no form does it."""
+        return bool(self.earlier or self.diagnosis[0] or self.sent)
 
 
 class Person(msgspec.Struct, frozen=True):
@@ -105,7 +112,7 @@ class Visitor:
 
 
 Aside = Callable[[Act, str], Awaitable[str]]
-"""Does what no form does, to a Patient; gives the id of what was made of it."""
+"""Does what no form does, to a Patient or a card; gives the id of what was made of it."""
 
 
 class Playing:
@@ -158,8 +165,9 @@ class Playing:
 
     async def _do(self, act: Act, row: Mapping[str, str]) -> None:
         at = self.filled(act.at, row)
-        if act.earlier or act.diagnosis[0]:
-            self.kept["last"] = await self._aside(act, at)
+        if act.is_aside:
+            told = msgspec.structs.replace(act, sent=self.filled(act.sent, row))
+            self.kept["last"] = await self._aside(told, at)
         else:
             fields = {name: self.filled(text, row) for name, text in act.send.items()}
             sent = await self._visitors[act.by].send(at, fields, fills_in=act.fills_in)

@@ -187,12 +187,15 @@ def _show_tokens(places: Places) -> None:
 
 
 def _show_accounts(places: Places) -> None:
+    _console.print(
+        "`quanmin account code ACCOUNT` prints the one-time code that is asked for after the "
+        "password:"
+    )
     # Names and passwords are copied, so they stand in one piece on narrow screens too.
-    account, password = (Column(name, no_wrap=True) for name in ("account", "password"))
-    role, factor_by = (Column(name, overflow="fold") for name in ("role", "second factor"))
-    table = Table(account, role, password, factor_by, box=None, padding=(0, 2))
+    names = ("account", "role", "password")
+    table = Table(*(Column(name, no_wrap=True) for name in names), box=None, padding=(0, 2))
     for each in places.accounts():
-        table.add_row(each.code, each.role, each.password, f"quanmin account code {each.code}")
+        table.add_row(each.code, each.role, each.password)
     _console.print(table, soft_wrap=True)
 
 
@@ -424,10 +427,7 @@ def demo(
             "on from here; `quanmin node stop` stops the node."
         )
         raise typer.Exit(_INTERRUPTED) from None
-    _console.print(
-        "\n[bold]Demonstration accounts[/bold], for this node of invented people only. The command "
-        "in the last column prints the one-time code that is asked for after the password:"
-    )
+    _console.print("\n[bold]Demonstration accounts[/bold], for this node of invented people only.")
     _show_accounts(places)
     _console.print("`quanmin node status --tokens` shows them again, and the tokens for programs.")
 

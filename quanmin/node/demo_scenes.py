@@ -19,6 +19,7 @@ from quanmin.node.server import Node
 from quanmin.trust import Actor
 from quanmin.trust.sign_in import cookie_name
 from quanmin.workflow.mental import registrations
+from quanmin.workflow.notifiable.cards import fact_of
 
 _ANSWER_SECONDS_MAX: Final = 60.0
 _PLANS_MAX: Final = 20
@@ -37,11 +38,14 @@ async def play_scenes(
         return
     started = monotonic()
 
-    async def aside(act: Act, patient: str) -> str:
-        actor, day = by_code[act.by], moment.date() - timedelta(days=act.earlier)
+    async def aside(act: Act, one: str) -> str:
+        actor = by_code[act.by]
         if act.earlier:
-            return await _begin_earlier(node, actor, patient, f"{day}")
-        return await _diagnose(node, actor, patient, act.diagnosis, moment)
+            day = moment.date() - timedelta(days=act.earlier)
+            return await _begin_earlier(node, actor, one, f"{day}")
+        if act.sent:
+            return await _send_earlier(node, actor, one, moment - timedelta(days=int(act.sent)))
+        return await _diagnose(node, actor, one, act.diagnosis, moment)
 
     async with AsyncExitStack() as opened:
         visitors = await _visitors(node, address, by_code, opened)
@@ -92,6 +96,18 @@ async def _begin_earlier(node: Node, actor: Actor, patient: str, day: str) -> st
         body = {**plan, "period": {**plan["period"], "start": day}}
         await records.update("CarePlan", str(plan["id"]), encode(body))
     return patient
+
+
+async def _send_earlier(node: Node, actor: Actor, card: str, moment: datetime) -> str:
+    """Let a report card have been sent at a moment: the page knows now only, and supervisors are
+    told of weeks that are over.
+    """
+    records = node.guard.records(actor, purpose="PUBHLTH", request_id="demo")
+    task = decode((await records.read("Task", card)).body or b"{}")
+    told = fact_of("sent", "valueDateTime", moment.isoformat(timespec="seconds"))
+    kept = [one for one in task["input"] if one["type"] != told["type"]]
+    await records.update("Task", card, encode({**task, "input": [*kept, told]}))
+    return card
 
 
 async def _diagnose(

@@ -28,6 +28,8 @@ SHOWN: tuple[tuple[str, str, int, set[str]], ...] = (
     ("demo-cdc", "/contacts", 2, set()),
     ("demo-cdc", "/adverse-events", 2, set()),
     ("demo-cdc", "/epidemic/counts", 5, set()),
+    ("demo-cdc", "/events", 2, set()),
+    ("demo-supervisor", "/epidemic/weeks/counts", 26, {"12", "11"}),
     ("demo-mental", "/mental-health", 4, {"4"}),
     ("demo-mental", "/mental-health/due", 1, set()),
     ("demo-mental", "/mental-health/emergencies", 1, set()),
