@@ -145,7 +145,7 @@ def value_of(resource: dict[str, Any], reader: Reader) -> str:
     for name in ("priceOverride", "totalNet", "total"):
         money = resource.get(name)
         if isinstance(money, dict) and money.get("value") is not None:
-            return f"{reader.quantity(money)} {money.get('currency', '')}".strip()
+            return reader.money(money)
     told = [*_dicts(resource.get("reasonCode"))]
     if resource.get("resourceType") == "Encounter" and isinstance(
         resource.get("serviceType"), dict

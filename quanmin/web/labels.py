@@ -97,9 +97,12 @@ def tell_code(group: str, code: str, language: Language) -> Label | None:
     return _label(found, code, language) if found else None
 
 
-def print_unit(unit: str) -> str:
-    """A unit as it is printed: a bare UCUM code by its sign, any other as it was written."""
-    return str(_table("codes")["units"].get(unit, unit))
+def print_unit(unit: str, language: Language) -> str:
+    """A unit or currency as it is printed: a bare code of UCUM or ISO 4217 by its sign, any other
+    as it was written.
+    """
+    known = _table("codes")["units"].get(unit, unit)
+    return str(known[language] if isinstance(known, dict) else known)
 
 
 def before_choice(name: str) -> str:

@@ -116,8 +116,13 @@ class Reader:
     def quantity(self, quantity: dict[str, Any]) -> str:
         """`132 mmHg`, with the comparator and every digit as sent."""
         number = _number(quantity.get("value"))
-        unit = print_unit(str(quantity.get("unit") or quantity.get("code") or ""))
+        unit = print_unit(str(quantity.get("unit") or quantity.get("code") or ""), self.language)
         return f"{quantity.get('comparator', '')}{number} {unit}".strip()
+
+    def money(self, money: dict[str, Any]) -> str:
+        """`32.20 CNY`, with every digit as sent."""
+        currency = print_unit(str(money.get("currency") or ""), self.language)
+        return f"{_number(money.get('value'))} {currency}".strip()
 
     def date(self, text: str) -> str:
         """A FHIR date or time in words."""
@@ -170,7 +175,7 @@ class Reader:
             case "quantity":
                 return self.quantity(value)
             case "money":
-                return f"{_number(value['value'])} {value['currency']}"
+                return self.money(value)
             case "range":
                 return " – ".join(self.quantity(value.get(side) or {}) for side in ("low", "high"))
             case "ratio":

@@ -73,7 +73,7 @@ def say_types(visit: Visit, types: tuple[str, ...]) -> list[str]:
 
 def rules_told(visit: Visit) -> list[tuple[str, str]]:
     """The rules that hold when a person says nothing, and those that this node has of its own: the
-    sentence, and the law it rests on.
+    sentence, and the law it rests on; what two rules say alike stands once.
     """
     by_id = {rule.id: rule for rule in visit.rules}
     usual = {rule.id for rule in load_rules()}
@@ -83,6 +83,6 @@ def rules_told(visit: Visit) -> list[tuple[str, str]]:
         for rule in visit.rules
         if rule.id not in usual and "read" in rule.does and rule.is_in_force(visit.today)
     ]
-    return [
-        (one.zh, one.law_zh) if visit.language == "zh" else (one.en, one.law_en) for one in told
-    ]
+    is_zh = visit.language == "zh"
+    said = ((one.zh, one.law_zh) if is_zh else (one.en, one.law_en) for one in told)
+    return list(dict.fromkeys(said))

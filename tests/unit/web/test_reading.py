@@ -130,7 +130,10 @@ def test_parts_within_parts_are_read_to_a_bounded_depth() -> None:
 
 
 def test_numbers_ranges_ratios_and_money_are_told_in_one_line() -> None:
-    assert only('{"total": {"value": 100.20, "currency": "CNY"}}').text == "100.20 CNY"
+    assert only('{"total": {"value": 100.20, "currency": "CNY"}}').text == "100.20 元"
+    assert only('{"total": {"value": 1, "currency": "XTS"}}').text == "1 XTS"
+    assert only('{"valueQuantity": {"value": 61, "unit": "/min"}}').text == "61 次/分"
+    assert only('{"valueQuantity": {"value": 101, "code": "umol/L"}}').text == "101 μmol/L"
     both = '{"low": {"value": 3.9, "unit": "mmol/L"}, "high": {"value": 6.1, "unit": "mmol/L"}}'
     assert only(f'{{"referenceRange": [{both}]}}').text == "3.9 mmol/L – 6.1 mmol/L"
     parts = '{"numerator": {"value": 5, "unit": "mg"}, "denominator": {"value": 1, "unit": "mL"}}'
