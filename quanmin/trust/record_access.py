@@ -36,7 +36,10 @@ _INSTITUTION: Final = """
      where i.sender = {code} and i.since <= {now} and i.until > {now} limit 1)
 """
 _OF_ACTORS: Final = f"""
-    select a.code, a.sender, {_INSTITUTION.format(code="a.sender", now="$2::bigint")} as name
+    select a.code, a.sender, coalesce(
+        {_INSTITUTION.format(code="a.sender", now="$2::bigint")},
+        case when a.role = 'institution' and a.account is null then a.name end
+    ) as name
     from trust.actor a where a.code = any($1::text[])
 """  # noqa: S608 - constants of this module
 _OWN: Final = """
@@ -88,7 +91,8 @@ class Emergency(msgspec.Struct, frozen=True):
 
 class Looked(msgspec.Struct, frozen=True):
     """One access: the id of its AuditEvent, when (microseconds), by whom, what for, by which rules
-    (their tokens), and how many of the person's records of each type it touched.
+    (their tokens), and how many of the person's records of each type it touched. `institution` is
+    its name in the register, else that of the system that sent; "" for neither.
     """
 
     id: str
@@ -194,7 +198,7 @@ class RecordAccess(Desk):
             row = Looked(
                 id_of_entry(parts[0].place),
                 first.at,
-                who["name"] or who["sender"],
+                who["name"] or "",
                 who["sender"],
                 first.role,
                 first.action,

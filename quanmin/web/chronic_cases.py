@@ -131,7 +131,10 @@ def _facts(visit: Visit, task: Json, person: Person, due: date | None) -> Iterat
     yield say("Disease"), word("disease", disease_of(task), visit.language)
     yield say("Sex and age"), " ".join((told.sex.text if told.sex else "", told.age)).strip()
     yield say("Identity number"), told.identity
-    yield say("Allergies"), "; ".join(one.text for one in person.allergies) or say("none recorded")
+    yield (
+        say("Allergies"),
+        visit.semicolon.join(one.text for one in person.allergies) or say("none recorded"),
+    )
     if visits:
         result = word("result", visits[-1].result, visit.language)
         yield say("Last visit"), f"{visits[-1].on.isoformat()} {result}"

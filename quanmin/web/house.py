@@ -36,7 +36,7 @@ from quanmin.web.page_settings import PageSettings
 from quanmin.web.pdf import PdfMaker
 from quanmin.web.records import DeclaredRecords
 from quanmin.web.seal import Seal
-from quanmin.web.text import COLON, LANGUAGES, Language, Text, other_language
+from quanmin.web.text import COLON, LANGUAGES, SEMICOLON, Language, Text, other_language
 
 
 class KitSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -210,7 +210,7 @@ def _environment(language: Language, folders: _Named) -> jinja2.Environment:
     # it.
     install = environment.install_gettext_callables  # type: ignore[attr-defined]  # by i18n
     install(say, count, newstyle=True)
-    environment.globals["colon"] = COLON.told(language)
+    environment.globals |= {"colon": COLON.told(language), "semicolon": SEMICOLON.told(language)}
     environment.globals["asset"] = _assets().address
     environment.filters["spoken"] = lambda words: spoken(words, language)
     environment.filters["marked"] = lambda words: marked(words, language)

@@ -116,7 +116,7 @@ def _approval_cells(visit: Visit, one: Approval) -> list[Cell]:
     say, may = visit.say, [words for _, words in words_of(one.parsed, visit.language)]
     return [
         Cell(one.client, tag=say("for another person") if one.proxy else ""),
-        Cell("; ".join(may)),
+        Cell(visit.semicolon.join(may)),
         Cell(visit.moment(one.given_at), is_number=True),
         Cell(visit.moment(one.used_at) if one.used_at else say("not yet"), is_number=True),
         Cell(say("Take it back"), f"{APPLICATIONS}/{one.family}"),

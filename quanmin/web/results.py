@@ -52,8 +52,9 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """One Observation. `key` is the same for results of the same examination, "" for none;
-    `organization` is the id of its institution, which `encounter` may tell instead.
+    """One Observation. `key` is the same for results of the same examination, "" for none; `words`
+    say in one line where its parts stand; `organization` is the id of its institution, which
+    `encounter` may tell instead.
     """
 
     id: str
@@ -62,6 +63,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     name: Name
     title: str
     parts: tuple[Measured, ...]
+    words: str
     time: str
     day: str
     organization: str
@@ -73,14 +75,6 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     def value(self) -> str:
         """Its values in one line."""
         return " / ".join(part.value for part in self.parts)
-
-    @property
-    def words(self) -> str:
-        """Where they stand, in one line."""
-        words = dict.fromkeys(part.words for part in self.parts)
-        if len(words) == 1:
-            return next(iter(words))
-        return "; ".join(f"{part.name.text}: {part.words}" for part in self.parts)
 
     @property
     def is_marked(self) -> bool:
@@ -114,13 +108,15 @@ def tell_result(visit: Visit, stored: Stored) -> Result | None:
         return None
     time = time_of(body)
     organization, place = place_of(body)
+    measured = tuple(_measured(visit, one) for one in ([body] if _has_value(body) else []) + parts)
     return Result(
         id=stored.id,
         key=_key(body),
         patient=str((body.get("subject") or {}).get("reference") or "").removeprefix("Patient/"),
         name=_name(visit, body),
         title=title_of(body, visit.reader).text,
-        parts=tuple(_measured(visit, one) for one in ([body] if _has_value(body) else []) + parts),
+        parts=measured,
+        words=_said_of(visit, measured),
         time=time,
         day=short_fhir(time, visit.house.settings.zone),
         organization=organization,
@@ -128,6 +124,13 @@ def tell_result(visit: Visit, stored: Stored) -> Result | None:
         encounter=encounter_of(body),
         status=str(body.get("status") or ""),
     )
+
+
+def _said_of(visit: Visit, parts: Sequence[Measured]) -> str:
+    alike = {part.words for part in parts}
+    if len(alike) == 1:
+        return alike.pop()
+    return visit.semicolon.join(f"{part.name.text}{visit.colon}{part.words}" for part in parts)
 
 
 def newest_of_each(results: Iterable[Result]) -> list[tuple[Result, int]]:

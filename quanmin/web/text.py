@@ -24,6 +24,8 @@ class Text(msgspec.Struct, frozen=True):
 
 COLON: Final = Text(zh="：", en=": ")
 """What stands between a name and what is said of it."""
+SEMICOLON: Final = Text(zh="；", en="; ")
+"""What stands between what is said one after the other."""
 
 
 def as_language(word: str | None) -> Language | None:

@@ -32,7 +32,7 @@ from quanmin.web.multipart import SentFile, is_multipart, parse_multipart
 from quanmin.web.policy import WITH_SCRIPT
 from quanmin.web.reading import Reader
 from quanmin.web.sections import Section, sections
-from quanmin.web.text import COLON, Language
+from quanmin.web.text import COLON, SEMICOLON, Language
 
 _FORM, _STATE = "form", "state"
 _OWN_PACKAGE = __package__
@@ -119,6 +119,11 @@ class Visit:
     def colon(self) -> str:
         """What stands between a name and what is said of it, in the language of the page."""
         return COLON.told(self.language)
+
+    @property
+    def semicolon(self) -> str:
+        """What stands between what is said one after the other, in the language of the page."""
+        return SEMICOLON.told(self.language)
 
     def moment(self, microseconds: int) -> str:
         """A moment (since 1970-01-01T00:00Z) by the clock of where the node stands."""

@@ -24,7 +24,7 @@ REGISTRY = re.compile(
     re.IGNORECASE,
 )
 _TRANSLATED = re.compile(r"\{%-?\s*trans\b.*?endtrans\s*-?%\}", re.DOTALL)
-_ENGLISH_COLON = re.compile(r".*(?:\}\}|@|%\}|\)|>):(?=\s|\{|<)")
+_ENGLISH_COLON = re.compile(r".*(?:(?:\}\}|@|%\}|\)|>):(?=\s|\{|<)|join\([\"']; )")
 # The tree speaks of the platform and never of who or what typed it.
 MAKING = re.compile(
     r"\b(?:Claude|ChatGPT|GPT-\d|Copilot|large language models?|as an AI|AI[- ]generated"
@@ -127,9 +127,11 @@ def code_lists(files: Iterable[Source]) -> list[str]:
 
 
 def english_colons(files: Iterable[Source]) -> list[str]:
-    """Colons of English before a value, outside of what is translated."""
+    """Colons of English before a value and semicolons between several, outside of what is
+    translated.
+    """
     return [
-        f"{file.path}: {found[0].strip()!r}: write {{{{ colon }}}} instead"
+        f"{file.path}: {found[0].strip()!r}: write {{{{ colon }}}} or {{{{ semicolon }}}} instead"
         for file in files
         for found in _ENGLISH_COLON.finditer(_TRANSLATED.sub("@", file.text))
     ]
@@ -156,6 +158,7 @@ def test_templates_part_names_from_what_is_said_of_them_as_the_language_does() -
     assert english_colons([Source("a.html", "<li>{% trans %}Until{% endtrans %}: {{ day }}</li>")])
     assert english_colons([Source("a.html", "{{ name }}: <strong>{{ day }}</strong>")])
     assert english_colons([Source("a.html", "<b>{{ name }}</b>:\n  {{ day }}")])
+    assert english_colons([Source("a.html", '<b>{{ names|join("; ") }}</b>')])
     assert not english_colons([Source("a.html", "{% trans %}Until: {{ day }}{% endtrans %}")])
 
 

@@ -52,7 +52,7 @@ async def admission(visit: Visit, records: DeclaredRecords) -> Response:
         (say("Kind"), word_of(visit, party_kinds().values(), one.kind)),
         (say("State"), word_of(visit, state_words(visit), one.state)),
         (say("Purpose"), one.purpose),
-        (say("It asks as"), "; ".join(one.members)),
+        (say("It asks as"), visit.semicolon.join(one.members)),
         (say("What the review found"), one.opinion or ""),
         (say("Agreement"), one.agreement or ""),
         (say("From"), _day(visit, one.since)),

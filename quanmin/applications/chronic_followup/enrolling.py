@@ -78,7 +78,7 @@ def _is_doctor(visit: Visit) -> bool:
 
 def _tell(visit: Visit, records: DeclaredRecords, sent: Sent, decision: Decision) -> None:
     told = (records.workflow.told(one, visit.language) for one in decision.reasons)
-    sent.general = "; ".join(told)
+    sent.general = visit.semicolon.join(told)
 
 
 @page(f"{HOME}/case/{{id}}/closing", access=STAFF, methods=("GET", "POST"))

@@ -8,7 +8,7 @@ from quanmin.trust.deciding.levels import load_levels
 from quanmin.trust.deciding.rules import Rule
 from quanmin.trust.deciding.wording import names
 from quanmin.trust.registers.definitions import roles
-from quanmin.web.text import COLON, Language
+from quanmin.web.text import COLON, SEMICOLON, Language
 
 Say = Callable[[str], str]
 
@@ -57,7 +57,7 @@ def _whom(rule: Rule, say: Say, language: Language) -> str:
     ):
         if codes is not None:
             parts.append(f"{heading}{colon}{', '.join(sorted(codes))}")
-    return "; ".join(parts)
+    return SEMICOLON.told(language).join(parts)
 
 
 def _listed(codes: Iterable[str] | None, language: Language) -> str:

@@ -161,7 +161,8 @@ async def _rows(visit: Visit, records: DeclaredRecords, numbers: list[str]) -> l
             continue
         child = await read_child(visit, records, hits.matches[0].id)
         decision, told = _entry(visit, child), child.person.told
-        missing = "; ".join(word("reason", one, visit.language) for one in decision.reasons)
+        reasons = (word("reason", one, visit.language) for one in decision.reasons)
+        missing = visit.semicolon.join(reasons)
         result = visit.say("complete") if decision.allowed else visit.say("missing")
         rows.append([told.name, told.birth, result, missing])
     return rows

@@ -18,6 +18,7 @@ from quanmin.applications.my_record_access.choices import (
 from quanmin.applications.my_record_access.consents import institutions_named, tell_provision
 from quanmin.base.problems import Malformed
 from quanmin.fhir.json import decode
+from quanmin.trust.actors import OWN_SENDERS
 from quanmin.trust.deciding.reasons import sentences
 from quanmin.trust.record_access import Looked, RecordAccess, Slice, Wanted
 from quanmin.web import Access, DeclaredRecords, Page, Visit, page
@@ -57,7 +58,7 @@ async def who_may_sheet(visit: Visit, records: DeclaredRecords) -> Response:
         found += batch
         if cursor is None:
             break
-    say = visit.say
+    say, and_ = visit.say, visit.semicolon
 
     async def rows() -> AsyncIterator[list[str]]:
         for one in treating:
@@ -65,8 +66,8 @@ async def who_may_sheet(visit: Visit, records: DeclaredRecords) -> Response:
                    visit.moment(one.until)[:10], ""]  # fmt: skip
         for consent in found:
             for line in consent["lines"]:
-                yield [line["words"], "; ".join(line["whom"]), "; ".join(line["what"]),
-                       "; ".join(line["purposes"]), line["since"] or consent["given"],
+                yield [line["words"], and_.join(line["whom"]), and_.join(line["what"]),
+                       and_.join(line["purposes"]), line["since"] or consent["given"],
                        line["until"], consent["state"]]  # fmt: skip
 
     heading = [say("What"), say("To whom"), say("Which records"), say("What for"), say("From"),
@@ -153,7 +154,9 @@ async def who_looked(visit: Visit, records: DeclaredRecords) -> Response:
         fault=fault,
         csv=visit.here_with(**{"from": ""}).replace("/looked?", "/looked.csv?", 1),
         asked={name: visit.asked(name) for name in ("since", "until", "institution", "own")},
-        institutions=sorted({(one.code, one.institution) for one in found.rows if one.code}),
+        institutions=sorted(
+            {(one.code, _institution(visit, one)) for one in found.rows if one.code}
+        ),
     )
 
 
@@ -170,8 +173,8 @@ async def who_looked_sheet(visit: Visit, records: DeclaredRecords) -> Response:
         while True:
             for one in batch.rows:
                 told = _row(visit, one)
-                yield [told["when"], one.institution, told["role"], told["action"],
-                       "; ".join(told["what"]), told["purpose"], " ".join(told["rules"]),
+                yield [told["when"], told["institution"], told["role"], told["action"],
+                       visit.semicolon.join(told["what"]), told["purpose"], " ".join(told["rules"]),
                        told["emergency"], told["id"]]  # fmt: skip
             if batch.next is None:
                 return
@@ -199,6 +202,12 @@ def _wanted(visit: Visit) -> tuple[Wanted, str]:
     return Wanted(first, before, institution or None, own == "1"), ""
 
 
+def _institution(visit: Visit, one: Looked) -> str:
+    if one.code in OWN_SENDERS.values():
+        return visit.say("This platform")
+    return one.institution or one.code
+
+
 def _row(visit: Visit, one: Looked) -> dict[str, Any]:
     emergency = ""
     if one.emergency is not None:
@@ -207,11 +216,11 @@ def _row(visit: Visit, one: Looked) -> dict[str, Any]:
             "justified": visit.say("a reviewer has found it justified"),
             "unjustified": visit.say("a reviewer has found it unjustified"),
         }
-        emergency = f"{one.emergency.reason}; {states.get(one.emergency.state, '')}"
+        emergency = f"{one.emergency.reason}{visit.semicolon}{states.get(one.emergency.state, '')}"
     return {
         "id": one.id,
         "when": visit.moment(one.at),
-        "institution": one.institution,
+        "institution": _institution(visit, one),
         "role": say_role(visit, one.role),
         "action": say_action(visit, one.action),
         "what": [f"{say_types(visit, (type_,))[0]} {number}" for type_, number in one.types],

@@ -174,7 +174,7 @@ def _row(visit: Visit, one: Post, *, may_change: bool) -> list[Cell]:
         Cell(one.actor),
         Cell(word_of(visit, roles().values(), one.role)),
         Cell(one.institution, f"/registers/institutions/{one.institution}" if is_linked else ""),
-        Cell("; ".join(word_of(visit, duties(), duty) for duty in one.duties)),
+        Cell(visit.semicolon.join(word_of(visit, duties(), duty) for duty in one.duties)),
         Cell(visit.moment(one.since)[:10], is_number=True),
         Cell("" if one.until == OPEN_END else visit.moment(one.until - 1)[:10], is_number=True),
         change,

@@ -160,13 +160,13 @@ async def _rows(visit: Visit, records: DeclaredRecords, found: Sequence[Staff]) 
     rows = []
     for one in found:
         body = bodies.get(one.id, {})
-        licences = "; ".join(
+        licences = visit.semicolon.join(
             f"{word_of(visit, rule.kind, held.kind)}"
             f" ({word_of(visit, state_words(visit), held.state)}"
             f"{_until(visit, held.until)})"
             for held in one.licences
         )
-        places = "; ".join(place.name for place in one.places)
+        places = visit.semicolon.join(place.name for place in one.places)
         link = f"{LIST}/{one.id}"
         number = Cell(staff_number(body), is_number=True)
         rows.append([Cell(name_of(body) or one.id, link), number, Cell(licences), Cell(places)])
@@ -178,7 +178,7 @@ def _licence_rows(visit: Visit, found: Staff) -> list[list[Cell]]:
     return [
         [
             Cell(word_of(visit, rule.kind, one.kind)),
-            Cell("; ".join(word_of(visit, rule.scope, scope) for scope in one.scopes)),
+            Cell(visit.semicolon.join(word_of(visit, rule.scope, scope) for scope in one.scopes)),
             Cell(word_of(visit, state_words(visit), one.state)),
             *_days(visit, one.since, one.until),
         ]

@@ -25,7 +25,7 @@ def told_entry(visit: Visit, one: Entered) -> dict[str, Any]:
     """An entry in words."""
     activity, say = one.activity, visit.say
     words = {name: str(getattr(activity, name)) for name in TEXTS}
-    words["bases"] = "; ".join(
+    words["bases"] = visit.semicolon.join(
         f"{basis_words(visit, basis)} ({basis.article})"
         for basis in activity_rules().basis
         if basis.code in activity.bases

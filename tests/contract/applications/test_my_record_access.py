@@ -171,6 +171,15 @@ async def test_every_access_is_told_in_words_and_can_be_complained_of(
     rows = list(csv.DictReader(io.StringIO(only.removeprefix("\ufeff"))))
     assert rows
     assert {row["Institution"] for row in rows} == {"hospital-a"}
+    enrol = "insert into trust.actor (code, role, name, sender) values ($1, $2, $3, $4)"
+    system = Actor("system", "institution", "A County's Platform", "hospital-a")
+    for actor in (system, Actor("op", "operator", "Op", "node")):
+        await clinic.pool.execute(enrol, actor.code, actor.role, actor.name, actor.sender)
+        looking = clinic.guard.records(actor, purpose="HSYSADMIN", request_id="r-10")
+        await looking.read("Observation", clinic.ids["hospital-a Observation"])
+    told = (await resident.get(f"{HOME}/looked.csv")).text.removeprefix("\ufeff")
+    newest = [row["Institution"] for row in csv.DictReader(io.StringIO(told))][:2]
+    assert newest == ["This platform", "A County's Platform"]
     none = (await resident.get(f"{HOME}/looked?since=2031-01-01")).text
     assert "Nobody has looked" in none
     for asked in ("since=soon", "until=2026-02-30", "own=2", "colour=red"):
