@@ -15,11 +15,12 @@ from quanmin.base.problems import Invalid, NotFound, Sentence
 from quanmin.fhir.json import Json, decode
 from quanmin.trust import Role, Stored
 from quanmin.web import Access, DeclaredRecords, Page, Visit, Work, page
-from quanmin.web.cases import begin, open_case
+from quanmin.web.cases import asking, begin, open_case
 from quanmin.web.dates import short_fhir
 from quanmin.web.filling import answered, entries_of, form_in
 from quanmin.web.forms import Cell, Field, Sent, form_page
 from quanmin.web.heads import read_person
+from quanmin.web.institutions import code_of, own_name
 from quanmin.web.route import Charge
 from quanmin.web.searches import searched
 from quanmin.web.stocks import name_of
@@ -68,7 +69,16 @@ async def cases(visit: Visit, records: DeclaredRecords) -> Table:
     offered = [("", say("any")), *((one.code, one.told(visit.language)) for one in states.values())]
     return Table(
         title=say("Adverse events after vaccination"),
-        headings=[Heading(one) for one in (say("Reported"), say("State"), say("Institution"))],
+        headings=[
+            Heading(one)
+            for one in (
+                say("Person"),
+                say("What it is"),
+                say("Reported"),
+                say("State"),
+                say("Institution"),
+            )
+        ],
         fetch=searched(visit, records, "Task", asked, made),
         filters=[Field("state", say("State"), "select", state, offered)],
         empty=say("A report begins on the vaccination page of a person."),
@@ -81,14 +91,15 @@ def _cells(
     task = decode(stored.body or b"{}")
     state = records.workflow.states.get(_state(task))
     is_urgent = _state(task) == "urgent"
+    name = str(task["for"].get("display") or "") or "–"
+    sender = str(task.get("requester", {}).get("display") or "")
     return [
-        Cell(
-            short_fhir(task.get("executionPeriod", {}).get("start", ""), records.zone),
-            f"{EVENTS}/{stored.id}",
-        ),
+        Cell(name, f"{EVENTS}/{stored.id}"),
+        Cell(_chosen(visit, task.get("reasonCode"))),
+        Cell(short_fhir(task.get("executionPeriod", {}).get("start", ""), records.zone)),
         Cell(state.told(visit.language) if state else "",
              tag=visit.say("urgent") if is_urgent else "", is_warning=is_urgent),
-        Cell(senders.get(stored.facts.sender, "")),
+        Cell(sender or senders.get(stored.facts.sender, "")),
     ]  # fmt: skip
 
 
@@ -121,13 +132,21 @@ async def report(visit: Visit, records: DeclaredRecords) -> Response:
         if at.date() == given.date()
     ]
     is_urgent = visit.sent.get("urgent") == "true"
+    person, actor = await read_person(visit, records, patient), (await asking(visit)).actor
     stored = await begin(
         visit,
         records,
         "report-urgently" if is_urgent else "report",
         facts={"given": given, "began": began},
         recorded=entries,
-        head={"for": {"reference": f"Patient/{patient}"}},
+        head={
+            "for": {"reference": f"Patient/{patient}", "display": person.told.name},
+            "reasonCode": {"coding": event["event"].get("coding", [])},
+            "requester": {
+                "identifier": {"value": code_of(actor)},
+                "display": await own_name(records, actor) or actor.name,
+            },
+        },
     )
     return visit.go(f"{EVENTS}/{stored.id}")
 

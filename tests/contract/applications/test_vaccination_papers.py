@@ -161,7 +161,9 @@ async def test_an_adverse_event_is_reported_investigated_graded_by_another_and_c
     assert (await worker.get(f"/record/Patient/{child}/file")).status_code == 404
     words = ("Reported as urgent", "What it is Fever When", "主要表现 发热 ", "M2601")
     assert [one for one in (*words, fields["began"][11:16]) if one not in told] == [], told
-    assert case in (await grader.get("/adverse-events?state=urgent")).text
+    listed = await grader.get("/adverse-events?state=urgent")
+    assert case in listed.text
+    assert "王小明 Fever" in said(listed)
     assert [await events_seen_by(point, one) for one in (WORKER, OTHER_WORKER)] == [1, 0]
     await worker.get(case)
     await worker.send(case, step="investigate", words="seen at home")
