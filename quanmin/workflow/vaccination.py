@@ -138,13 +138,17 @@ def standings(known: Facts, today: date) -> list[Item]:
 
 
 def line(item: Item, language: str) -> Line:
-    """The same in words."""
-    why = word("reason", item.because, language)
+    """The same in words. A course of which every dose has passed ungiven is over and none is
+    complete.
+    """
+    turns = next(one.turns for one in schedule().series if one.id == item.series)
+    is_passed = sum(one.rule == "skipped" for one in item.reasons) == len(turns) > 0
+    why = word("reason", "age-limit" if is_passed else item.because, language)
     return Line(
         series=item.series,
         name=word("series", item.series, language),
         status=item.status,
-        said=word("status", item.status, language),
+        said=word("status", "lapsed" if is_passed else item.status, language),
         number=item.turn.removeprefix(f"{item.series}-"),
         earliest=_told(item.earliest),
         due=_told(item.due),

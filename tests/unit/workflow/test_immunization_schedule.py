@@ -13,6 +13,7 @@ from planning import day, facts, item_of, shipped, shipped_text
 
 from quanmin.fhir.validation import validate
 from quanmin.workflow.plans import Span, after
+from quanmin.workflow.vaccination import line
 
 PLAN = shipped("immunization-2026")
 DAY = timedelta(days=1)
@@ -315,3 +316,17 @@ def test_no_course_stays_late_untold() -> None:
             assert told == [
                 (Span(days=7), "vaccination-point"), (Span(months=3), "county-cdc"),
             ], turn.id  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("doses", "said"),
+    [((), "Too old for it beyond the age for it"), (("mpsv-a",) * 2, "Complete the course")],
+)
+def test_a_course_that_passed_ungiven_is_not_told_as_complete(
+    doses: tuple[str, ...], said: str
+) -> None:
+    events = [f"{one} 2025-{month:02}-01" for one, month in zip(doses, (8, 12), strict=False)]
+    item = item_of(PLAN, "mpsv-a", facts("2025-01-01", *events), "2028-06-01")
+    assert item.status == "complete"
+    told = line(item, "en")
+    assert f"{told.said} {told.why}".startswith(said)
