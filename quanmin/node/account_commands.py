@@ -26,7 +26,6 @@ from quanmin.node.server import open_log, open_sign_in
 from quanmin.node.settings import Settings
 from quanmin.node.settings_in_force import load_settings
 from quanmin.trust import Actor, Role
-from quanmin.trust.actors import OWN_SENDERS
 from quanmin.trust.registers.definitions import roles
 from quanmin.trust.sign_in import From, SignIn, present_code
 from quanmin.trust.sign_in.accounts import bare_number
@@ -43,6 +42,8 @@ accounts = typer.Typer(
 _console = Console()
 
 _COMMAND: Final = From(address="command line", request_id="quanmin account")
+# What these write is of no institution but of the node; the registers take entries from both.
+_OWN_SENDERS: Final = {"operator": "node", "security_administrator": "register"}
 
 
 def _settings(directory: Path | None, file: Path | None) -> Settings:
@@ -137,7 +138,7 @@ def _actor(code: str, role: str, name: str, institution: str) -> Actor:
         raise Unusable(f"There is no role {role!r}: choose one of {', '.join(get_args(Role))}.")
     if roles()[role].post != "none" and not institution:
         raise Unusable("Staff of an institution write for one: name it with --institution CODE.")
-    sender = OWN_SENDERS.get(role, institution)
+    sender = _OWN_SENDERS.get(role, institution)
     return Actor(code, known, name or code, sender)
 
 

@@ -30,10 +30,6 @@ Role = Literal[
 ]
 """What an actor may be; what each may see is said by the rules (`trust/deciding`)."""
 
-OWN_SENDERS: Final = {"operator": "node", "security_administrator": "register"}
-"""For whom these write: what they write is of no institution but of the node, and the registers
-take entries from both.
-"""
 COLUMNS: Final = ("code", "role", "name", "sender", "person")
 _TOKEN_BYTES = 24
 # How exactly it is known when an application was used last: a request is not worth a write each.

@@ -45,6 +45,7 @@ from quanmin.trust.log.reading import LogReading
 from quanmin.trust.questions import Question, find, keep
 from quanmin.trust.reach import refuse_log
 from quanmin.trust.registers import Institution, Institutions, Wanted
+from quanmin.trust.senders import Sender, senders_of
 from quanmin.trust.showing import (
     Part,
     Timeline,
@@ -411,14 +412,11 @@ class GuardedReading:
             counts = await self._guard.people.counts(connection, rids, rights.whole)
         return {patient.id: counts.get(patient.rid, 1) for patient in patients}
 
-    async def senders(self, versions: Sequence[Stored]) -> dict[int, str]:
-        """The codes of the institutions that sent these versions, by their number in `facts`."""
-        wanted = {version.facts.sender for version in versions}
+    async def senders(self, versions: Sequence[Stored]) -> dict[int, Sender]:
+        """Who sent these versions, by their number in `facts`."""
+        numbers = (version.facts.sender for version in versions)
         async with self._store.glancing() as connection:
-            rows = await connection.fetch(
-                "select sender, code from records.sender where sender = any($1::int[])", [*wanted]
-            )
-        return {row["sender"]: row["code"] for row in rows}
+            return await senders_of(connection, numbers, self._guard.now())
 
     @asynccontextmanager
     async def terminology(self, limits: TermLimits) -> AsyncIterator[Terms]:

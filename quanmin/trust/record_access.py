@@ -24,6 +24,7 @@ from quanmin.trust.deciding.treating import load_treating
 from quanmin.trust.desk import Desk
 from quanmin.trust.log.audit_event import id_of_entry
 from quanmin.trust.log.searching import Asked, find, parts_of
+from quanmin.trust.senders import NAME_OF_SENDER
 
 if TYPE_CHECKING:
     from quanmin.trust.deciding.glass import Opened
@@ -31,15 +32,8 @@ if TYPE_CHECKING:
 
 _ASKERS: Final = frozenset({"resident", "guardian"})
 _BREAK_GLASS: Final = "BTG"
-_INSTITUTION: Final = """
-    (select i.name from trust.institution i
-     where i.sender = {code} and i.since <= {now} and i.until > {now} limit 1)
-"""
 _OF_ACTORS: Final = f"""
-    select a.code, a.sender, coalesce(
-        {_INSTITUTION.format(code="a.sender", now="$2::bigint")},
-        case when a.role = 'institution' and a.account is null then a.name end
-    ) as name
+    select a.code, a.sender, {NAME_OF_SENDER.format(code="a.sender", now="$2::bigint")} as name
     from trust.actor a where a.code = any($1::text[])
 """  # noqa: S608 - constants of this module
 _OWN: Final = """
@@ -48,7 +42,7 @@ _OWN: Final = """
 """
 # A visit, an episode and the like, by whose words its sender treats the person at this moment.
 _TREATING: Final = f"""
-    select s.code, {_INSTITUTION.format(code="s.code", now="$2::bigint")} as name,
+    select s.code, {NAME_OF_SENDER.format(code="s.code", now="$2::bigint")} as name,
         min(g.since) as since, max(g.until) as until
     from records.granted g
     join records.record r on r.rid = g.source and r.type = any($3::smallint[])

@@ -111,7 +111,7 @@ async def _open_cases(records: DeclaredRecords) -> AsyncIterator[tuple[Json, Jso
 async def _own(visit: Visit, records: DeclaredRecords, found: Sequence[Stored]) -> list[Json]:
     """Those that the visitor's institution began: others are referred to it."""
     sender, senders = visit.actor.sender if visit.actor else "", await records.senders(found)
-    return [decode(one.body or b"{}") for one in found if senders.get(one.facts.sender) == sender]
+    return [decode(one.body or b"{}") for one in found if senders[one.facts.sender].code == sender]
 
 
 async def _assigned(visit: Visit, records: DeclaredRecords, task: Json, patient: Json) -> Assigned:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from quanmin.fhir.json import Json, decode
-from quanmin.trust import Actor
+from quanmin.trust import Actor, Stored
 from quanmin.trust.registers import Institution, Wanted
+from quanmin.trust.registers.definitions import institution_rule
 from quanmin.web.records import DeclaredRecords
+from quanmin.web.visit import Visit
 
 
 async def institution_names(records: DeclaredRecords, ids: Iterable[str]) -> dict[str, str]:
@@ -19,6 +21,20 @@ async def institution_names(records: DeclaredRecords, ids: Iterable[str]) -> dic
     hits = await records.find("Organization", ("_id", ",".join(wanted)), count=len(wanted))
     found = {stored.id: decode(stored.body or b"{}") for stored in hits.matches}
     return {id_: str(resource.get("name") or "") for id_, resource in found.items()}
+
+
+def tell_sender(visit: Visit, code: str, name: str) -> str:
+    """Who sent something: the platform itself, else by name, else by code."""
+    is_own = code in institution_rule().register.senders
+    return visit.say("This platform") if is_own else name or code
+
+
+async def sender_words(
+    visit: Visit, records: DeclaredRecords, versions: Sequence[Stored]
+) -> dict[int, str]:
+    """The same of who sent these versions, by their number in `facts`."""
+    found = await records.senders(versions)
+    return {number: tell_sender(visit, one.code, one.name) for number, one in found.items()}
 
 
 # By how many digits of a division (GB/T 2260) institutions of a level are told from others.

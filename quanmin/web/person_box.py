@@ -30,7 +30,7 @@ async def registrations(
     found = list((await records.find("Patient", asked, count=_FOUND_MAX)).matches)
     senders = await records.senders(found)
     sender = visit.actor.sender if visit.actor else ""
-    return [one for one in found if senders.get(one.facts.sender) == sender], found
+    return [one for one in found if senders[one.facts.sender].code == sender], found
 
 
 async def person_box(

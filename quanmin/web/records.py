@@ -33,6 +33,7 @@ from quanmin.trust.due import Asked, Progress, Status
 from quanmin.trust.notices import NoticeKind
 from quanmin.trust.notices.tellings import Tell, Tellings
 from quanmin.trust.registers import Institution, Wanted
+from quanmin.trust.senders import Sender
 from quanmin.web.application import Application
 from quanmin.workflow.plans import Explained, Item, Keeper
 from quanmin.workflow.states import Workflow
@@ -178,8 +179,8 @@ class DeclaredRecords:
         self._readable("Patient")
         return await self._records.registrations(patients)
 
-    async def senders(self, versions: Sequence[Stored]) -> dict[int, str]:
-        """The codes of the institutions that sent these versions, by their number in `facts`."""
+    async def senders(self, versions: Sequence[Stored]) -> dict[int, Sender]:
+        """Who sent these versions, by their number in `facts`."""
         return await self._records.senders(versions)
 
     async def due(self, asked: Asked, *, count: int, after: str = "") -> DueList:

@@ -109,7 +109,7 @@ async def may_lift(visit: Visit, records: DeclaredRecords, recall: Json) -> bool
     """Whether the visitor's institution has recalled the lot: no other lifts it."""
     stored = await records.read("Basic", recall["id"])
     senders = await records.senders([stored])
-    return visit.actor is not None and senders.get(stored.facts.sender) == visit.actor.sender
+    return visit.actor is not None and senders[stored.facts.sender].code == visit.actor.sender
 
 
 def is_recalled(recall: Json) -> bool:

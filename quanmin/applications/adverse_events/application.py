@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quanmin.applications.adverse_events import pages
+from quanmin.applications.adverse_events import listing, pages
 from quanmin.web import Application, Text
 
 APPLICATION = Application(
@@ -20,6 +20,6 @@ APPLICATION = Application(
     purpose="PUBHLTH",
     section="public_health",
     home=pages.EVENTS,
-    work=pages.work,
-    pages=pages.PAGES,
+    work=listing.work,
+    pages=(*listing.PAGES, *pages.PAGES),
 )

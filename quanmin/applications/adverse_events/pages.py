@@ -1,9 +1,8 @@
-"""Cases of adverse events: the list, the report of one, and what is done with it."""
+"""Cases of adverse events: the report of one, and what is done with it."""
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -11,20 +10,17 @@ from typing import Final
 
 from starlette.responses import Response
 
-from quanmin.base.problems import Invalid, NotFound, Sentence
+from quanmin.base.problems import Invalid, NotFound
 from quanmin.fhir.json import Json, decode
-from quanmin.trust import Role, Stored
-from quanmin.web import Access, DeclaredRecords, Page, Visit, Work, page
+from quanmin.trust import Role
+from quanmin.web import Access, DeclaredRecords, Page, Visit, page
 from quanmin.web.cases import asking, begin, open_case
-from quanmin.web.dates import short_fhir
 from quanmin.web.filling import answered, entries_of, form_in
-from quanmin.web.forms import Cell, Field, Sent, form_page
+from quanmin.web.forms import Field, Sent, form_page
 from quanmin.web.heads import read_person
 from quanmin.web.institutions import code_of, own_name
 from quanmin.web.route import Charge
-from quanmin.web.searches import searched
 from quanmin.web.stocks import name_of
-from quanmin.web.tables import Heading, Table, table
 from quanmin.web.uploads import file_page
 from quanmin.workflow.forms.compiling import option_words
 from quanmin.workflow.vaccination import product_of
@@ -46,66 +42,6 @@ def words() -> dict[str, dict[str, dict[str, str]]]:
 
 def _choices(visit: Visit, kind: str) -> list[tuple[str, str]]:
     return [("", ""), *((code, told[visit.language]) for code, told in words()[kind].items())]
-
-
-def _code(records: DeclaredRecords) -> tuple[str, str]:
-    workflow = records.workflow
-    return "code", f"{workflow.head.url}|{workflow.name}"
-
-
-@table(EVENTS, access=STAFF, name="adverse-events")
-async def cases(visit: Visit, records: DeclaredRecords) -> Table:
-    """The cases that are seen here, the newest first, in a state or in any."""
-    say, states, state = visit.say, records.workflow.states, visit.asked("state")
-    if state and state not in states:
-        raise Invalid(Sentence("there is no state %(state)s: choose one of the list", state=state))
-    asked = [_code(records), ("_sort", "-_lastUpdated")]
-    asked += [("business-status", state)] if state else []
-
-    async def made(found: Sequence[Stored]) -> list[list[Cell] | None]:
-        senders = await records.senders(found)
-        return [_cells(visit, records, one, senders) for one in found]
-
-    offered = [("", say("any")), *((one.code, one.told(visit.language)) for one in states.values())]
-    return Table(
-        title=say("Adverse events after vaccination"),
-        headings=[
-            Heading(one)
-            for one in (
-                say("Person"),
-                say("What it is"),
-                say("Reported"),
-                say("State"),
-                say("Institution"),
-            )
-        ],
-        fetch=searched(visit, records, "Task", asked, made),
-        filters=[Field("state", say("State"), "select", state, offered)],
-        empty=say("A report begins on the vaccination page of a person."),
-    )
-
-
-def _cells(
-    visit: Visit, records: DeclaredRecords, stored: Stored, senders: dict[int, str]
-) -> list[Cell]:
-    task = decode(stored.body or b"{}")
-    state = records.workflow.states.get(_state(task))
-    is_urgent = _state(task) == "urgent"
-    name = str(task["for"].get("display") or "") or "–"
-    sender = str(task.get("requester", {}).get("display") or "")
-    return [
-        Cell(name, f"{EVENTS}/{stored.id}"),
-        Cell(_chosen(visit, task.get("reasonCode"))),
-        Cell(short_fhir(task.get("executionPeriod", {}).get("start", ""), records.zone)),
-        Cell(state.told(visit.language) if state else "",
-             tag=visit.say("urgent") if is_urgent else "", is_warning=is_urgent),
-        Cell(sender or senders.get(stored.facts.sender, "")),
-    ]  # fmt: skip
-
-
-def _state(task: Json) -> str:
-    codings = task.get("businessStatus", {}).get("coding", [])
-    return str(codings[0].get("code", "")) if codings else ""
 
 
 @page(f"{EVENTS}/of/{{patient}}", access=STAFF, methods=("GET", "POST"), takes_files=True)
@@ -164,7 +100,8 @@ def _recorded(task: Json, type_: str) -> list[str]:
     return [one.partition("/")[2] for one in outputs if one.startswith(f"{type_}/")]
 
 
-def _chosen(visit: Visit, concept: Json) -> str:
+def chosen(visit: Visit, concept: Json) -> str:
+    """What a form's option says, of the coding that was made of it."""
     return option_words(((concept or {}).get("coding") or [{}])[0]).told(visit.language)
 
 
@@ -199,7 +136,7 @@ async def case(visit: Visit, records: DeclaredRecords) -> Response:
         "adverse_events/case.html",
         person=await read_person(visit, records, patient),
         case=one,
-        what=_chosen(visit, event.get("event")),
+        what=chosen(visit, event.get("event")),
         said=event.get("event", {}).get("text", ""),
         began=visit.reader.date(event.get("date", "")),
         doses=[(name_of(visit, product_of(dose)), dose.get("lotNumber", "")) for dose in doses],
@@ -250,19 +187,4 @@ async def paper(visit: Visit, records: DeclaredRecords) -> Response:
     return await file_page(records, visit.path("paper"))
 
 
-async def work(visit: Visit, records: DeclaredRecords) -> list[Work]:
-    """Cases that are to be investigated."""
-    most = visit.house.settings.work_count_max + 1
-    found: dict[str, int] = {}
-    for state in ("reported", "urgent"):
-        hits = await records.find("Task", _code(records), ("business-status", state), count=most)
-        found[state] = len(hits.matches)
-    return [
-        Work(words=visit.say("adverse events to investigate"), link=f"{EVENTS}?state=reported",
-             number=found["reported"]),
-        Work(words=visit.say("urgent adverse events to investigate"), link=f"{EVENTS}?state=urgent",
-             number=found["urgent"]),
-    ]  # fmt: skip
-
-
-PAGES: Final[tuple[Page, ...]] = (*cases, report, grade, paper, case)
+PAGES: Final[tuple[Page, ...]] = (report, grade, paper, case)

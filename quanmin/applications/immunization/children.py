@@ -15,6 +15,7 @@ from quanmin.fhir.json import Json, decode
 from quanmin.trust import Role
 from quanmin.web import Access, DeclaredRecords, Page, Visit, page
 from quanmin.web.heads import Person, read_person
+from quanmin.web.institutions import sender_words
 from quanmin.web.person_box import person_box
 from quanmin.web.route import Charge
 from quanmin.web.stocks import name_of
@@ -82,7 +83,7 @@ async def read_child(visit: Visit, records: DeclaredRecords, patient: str) -> Ch
         cursor = part.next
         if cursor is None:
             break
-    senders = await records.senders(found)
+    senders = await sender_words(visit, records, found)
     read = [(one, decode(one.body or b"{}")) for one in found]
     own = decode(part.patients[0].body or b"{}")
     told = facts_of(table(), own, [body for _, body in read], records.zone)

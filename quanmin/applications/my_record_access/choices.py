@@ -83,6 +83,6 @@ def rules_told(visit: Visit) -> list[tuple[str, str]]:
         for rule in visit.rules
         if rule.id not in usual and "read" in rule.does and rule.is_in_force(visit.today)
     ]
-    is_zh = visit.language == "zh"
-    said = ((one.zh, one.law_zh) if is_zh else (one.en, one.law_en) for one in told)
-    return list(dict.fromkeys(said))
+    if visit.language == "zh":
+        return list(dict.fromkeys((one.zh, one.law_zh) for one in told))
+    return list(dict.fromkeys((one.en, one.law_en) for one in told))

@@ -18,11 +18,10 @@ from quanmin.applications.my_record_access.choices import (
 from quanmin.applications.my_record_access.consents import institutions_named, tell_provision
 from quanmin.base.problems import Malformed
 from quanmin.fhir.json import decode
-from quanmin.trust.actors import OWN_SENDERS
 from quanmin.trust.deciding.reasons import sentences
 from quanmin.trust.record_access import Looked, RecordAccess, Slice, Wanted
 from quanmin.web import Access, DeclaredRecords, Page, Visit, page
-from quanmin.web.institutions import institution_names
+from quanmin.web.institutions import institution_names, tell_sender
 from quanmin.web.sheet import sheet
 
 ASKERS: Final = Access(frozenset({"resident", "guardian"}))
@@ -145,17 +144,20 @@ async def who_looked(visit: Visit, records: DeclaredRecords) -> Response:
     more = None
     if found.next is not None:
         more = visit.here_with(**{"from": visit.keep("who-looked", {"after": found.next})})
-    rows = [_row(visit, one) for one in found.rows]
     return visit.page(
         "my_record_access/looked.html",
         status=Malformed.status if fault else 200,
-        rows=rows,
+        rows=[_row(visit, one) for one in found.rows],
         more=more,
         fault=fault,
         csv=visit.here_with(**{"from": ""}).replace("/looked?", "/looked.csv?", 1),
         asked={name: visit.asked(name) for name in ("since", "until", "institution", "own")},
         institutions=sorted(
-            {(one.code, _institution(visit, one)) for one in found.rows if one.code}
+            {
+                (one.code, tell_sender(visit, one.code, one.institution))
+                for one in found.rows
+                if one.code
+            }
         ),
     )
 
@@ -202,12 +204,6 @@ def _wanted(visit: Visit) -> tuple[Wanted, str]:
     return Wanted(first, before, institution or None, own == "1"), ""
 
 
-def _institution(visit: Visit, one: Looked) -> str:
-    if one.code in OWN_SENDERS.values():
-        return visit.say("This platform")
-    return one.institution or one.code
-
-
 def _row(visit: Visit, one: Looked) -> dict[str, Any]:
     emergency = ""
     if one.emergency is not None:
@@ -220,7 +216,7 @@ def _row(visit: Visit, one: Looked) -> dict[str, Any]:
     return {
         "id": one.id,
         "when": visit.moment(one.at),
-        "institution": _institution(visit, one),
+        "institution": tell_sender(visit, one.code, one.institution),
         "role": say_role(visit, one.role),
         "action": say_action(visit, one.action),
         "what": [f"{say_types(visit, (type_,))[0]} {number}" for type_, number in one.types],

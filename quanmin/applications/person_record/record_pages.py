@@ -20,6 +20,7 @@ from quanmin.web.emergency import in_emergency
 from quanmin.web.forms import read_number
 from quanmin.web.gist import flag_of, title_of, value_of
 from quanmin.web.heads import Person, read_person
+from quanmin.web.institutions import sender_words
 from quanmin.web.labels import tell_code, tell_type
 from quanmin.web.reading import without_files
 from quanmin.web.results import tell_result
@@ -70,7 +71,7 @@ async def history(visit: Visit, records: DeclaredRecords) -> Response:
     if not batch.versions:
         raise NotFound("this record has no history that is open to you")
     bodies = [decode(stored.body) if stored.body else {} for stored in batch.versions]
-    senders = await records.senders(batch.versions)
+    senders = await sender_words(visit, records, batch.versions)
     zone = visit.house.settings.zone
     versions = [
         {

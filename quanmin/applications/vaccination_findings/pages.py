@@ -13,6 +13,7 @@ from quanmin.trust import Role, Stored
 from quanmin.web import Access, DeclaredRecords, Page, Visit, page
 from quanmin.web.filling import answered, entries_of, form_in
 from quanmin.web.heads import read_person
+from quanmin.web.institutions import sender_words
 from quanmin.web.route import Charge
 from quanmin.workflow.vaccination import LABEL, finding_of, word
 
@@ -29,7 +30,7 @@ async def entries(visit: Visit, records: DeclaredRecords) -> Response:
     patient = visit.path("patient")
     person = await read_person(visit, records, patient)
     found = await records.timeline(patient, types=("Flag",), count=_PORTION)
-    senders = await records.senders(found.entries)
+    senders = await sender_words(visit, records, found.entries)
     return visit.page(
         "vaccination_findings/list.html",
         person=person,

@@ -15,6 +15,7 @@ from quanmin.trust import Stored
 from quanmin.web import DeclaredRecords, Page, Visit, page
 from quanmin.web.dates import short_fhir
 from quanmin.web.forms import Cell, Field, Sent, choices, form_page
+from quanmin.web.institutions import sender_words
 from quanmin.web.persons import tell_patient
 from quanmin.web.searches import searched
 from quanmin.web.stocks import is_recalled, lifted, may_lift, name_of, recalls_of
@@ -143,7 +144,7 @@ async def _rows(
     if ids:
         hits = await records.find("Patient", ("_id", ",".join(sorted(ids))), count=len(ids))
         people = {one.id: decode(one.body or b"{}") for one in hits.matches}
-    senders = await records.senders([one for one, _ in doses])
+    senders = await sender_words(visit, records, [one for one, _ in doses])
     zone = visit.house.settings.zone
     rows = []
     for stored, dose in doses:

@@ -52,7 +52,7 @@ async def test_a_revoked_hospitals_next_read_is_refused_at_the_door_and_on_its_p
 
     assert "11.5 mmol/L" in said(await resident.get(page)), "their own result"
     looked = said(await resident.get("/my-record-access/looked"))
-    assert READER in looked, "who looked"
+    assert "丙医院" in looked, "who looked"
     await revoke(resident)
 
     assert (await door.get(record)).status_code == 404

@@ -164,6 +164,7 @@ async def test_an_adverse_event_is_reported_investigated_graded_by_another_and_c
     listed = await grader.get("/adverse-events?state=urgent")
     assert case in listed.text
     assert "王小明 Fever" in said(listed)
+    assert WORKER.sender not in said(listed)
     assert [await events_seen_by(point, one) for one in (WORKER, OTHER_WORKER)] == [1, 0]
     await worker.get(case)
     await worker.send(case, step="investigate", words="seen at home")
