@@ -17,6 +17,7 @@ import io
 import secrets
 import subprocess
 import tarfile
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,6 +44,7 @@ from quanmin.node.sealed_file import sealed_file
 from quanmin.node.settings import Settings
 
 _PIECE_BYTES: Final = 1 << 20
+_MOMENT_SECONDS: Final = 0.05
 _KEYS_MAGIC: Final = b"QMKEYS1"
 _SALT_BYTES: Final = 16
 
@@ -119,7 +121,11 @@ def back_up(
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     clock = Clock()
     started_at = clock.now()
-    name = datetime.fromtimestamp(started_at // 1_000_000, UTC).strftime("%Y%m%dT%H%M%SZ")
+    # The next of one second has a name of its own: written over, the one before would be half gone.
+    while (folder / f"{_name_at(started_at)}{SUFFIX}").exists():
+        time.sleep(_MOMENT_SECONDS)
+        started_at = clock.now()
+    name = _name_at(started_at)
     secret, suite = node_keys(keys).rooted(BACKUP), suite_named(settings.node.cipher_suite)
     level = settings.backup.compression_level
     path = folder / f"{name}{SUFFIX}"
@@ -142,6 +148,10 @@ def back_up(
     # Last: without this file there is no backup of that name.
     replace_on_disk(folder / f"{name}.json", msgspec.json.format(msgspec.json.encode(base)))
     return base
+
+
+def _name_at(moment: int) -> str:
+    return datetime.fromtimestamp(moment // 1_000_000, UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
 def _stream_base(
