@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import httpx
 from warm import run_warm
 
 _WAIT_SECONDS_MAX = 60.0
+_PORTS = (10_000, 32_000)
 PASSPHRASE = "seven words that belong to no saying"
 
 
@@ -92,9 +95,14 @@ class RunningNode:
 
 
 def free_port() -> int:
-    with socket.socket() as tried:
-        tried.bind(("127.0.0.1", 0))
-        return int(tried.getsockname()[1])
+    """A port that nothing listens on, below those that outgoing connections are given: a node that
+    is killed comes back to its own, which another test's connection would hold meanwhile.
+    """
+    while True:
+        port = random.randrange(*_PORTS)  # noqa: S311 - any will do
+        with socket.socket() as tried, suppress(OSError):
+            tried.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_until(holds: Callable[[], bool], what: str) -> None:

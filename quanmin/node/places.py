@@ -157,6 +157,13 @@ class Places:
         """Tell others; never read half-written."""
         replace_on_disk(self._state, msgspec.json.encode(state))
 
+    def has_left_over(self) -> bool:
+        """Whether workers of a node that was killed still finish what they have begun, with its
+        port; to be asked under the lock, before a state is kept.
+        """
+        state: State | None = _read(self._state, State)
+        return state is not None and any(map(_is_worker, state.workers))
+
     def forget_state(self) -> None:
         """The node has ended."""
         self._state.unlink(missing_ok=True)
@@ -193,6 +200,14 @@ class Places:
     def mark_fictional(self) -> None:
         """From now on every page says that its people are invented."""
         self._fictional.touch()
+
+
+def _is_worker(process: int) -> bool:
+    # Its number may be another's by now.
+    try:
+        return b"quanmin.node.worker" in Path(f"/proc/{process}/cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 def _read(path: Path, kind: Any) -> Any:

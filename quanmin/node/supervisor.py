@@ -49,6 +49,7 @@ log = logging.getLogger("quanmin.node")
 
 _BACKLOG: Final = 2048
 _TICK_SECONDS: Final = 0.5
+_PORT_SECONDS: Final = 0.1
 _DUTY_SECONDS: Final = 60.0
 _MONTHS_SECONDS: Final = 6 * 3600.0
 _REVIVE_SECONDS: Final = 1.0
@@ -164,20 +165,29 @@ class Supervisor:
 
     @contextmanager
     def _listening(self) -> Iterator[socket.socket]:
-        port = self._settings.node.port
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as opened:
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                # Loopback only, whatever the operator would like: TLS ends in front of the node.
-                opened.bind((HOST, port))
-            except OSError as error:
-                raise Unusable(
-                    f"Port {port} is taken by another program ({error.strerror}): end it, or "
-                    "choose another port with `--port` or the setting `node.port`."
-                ) from error
+            end = time.monotonic() + self._settings.node.drain_seconds_max
+            while not self._is_bound(opened, is_last=time.monotonic() > end):
+                time.sleep(_PORT_SECONDS)
             opened.listen(_BACKLOG)
             opened.set_inheritable(True)
             yield opened
+
+    def _is_bound(self, opened: socket.socket, *, is_last: bool) -> bool:
+        """Whether the port is ours now; False while workers of a node that was killed drain."""
+        port = self._settings.node.port
+        try:
+            # Loopback only, whatever the operator would like: TLS ends in front of the node.
+            opened.bind((HOST, port))
+        except OSError as error:
+            if not is_last and self._places.has_left_over():
+                return False
+            raise Unusable(
+                f"Port {port} is taken by another program ({error.strerror}): end it, or "
+                "choose another port with `--port` or the setting `node.port`."
+            ) from error
+        return True
 
     # ---- watching -----------------------------------------------------------------------------
 
