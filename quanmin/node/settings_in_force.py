@@ -27,6 +27,7 @@ _NO_SETTINGS: Final = frozenset(
         "QUANMIN_SETTINGS",
         "QUANMIN_PASSPHRASE",
         "QUANMIN_SHARED",
+        "QUANMIN_TESTS",
         "QUANMIN_CHROMIUM",
         "QUANMIN_KEYCLOAK",
     }

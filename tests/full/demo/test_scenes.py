@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import csv
 import json
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -43,9 +44,12 @@ def test_every_application_has_something_to_show(passable_folder: Path) -> None:
         assert played["scenes"] == [one.name for one in scenes_of_accounts().scene]
         assert played["refused"] == []
         accounts = {shown.code: shown for shown in Places(folder).accounts()}
-        signed_in = {code: visiting(base, accounts[code]).cookies() for code, *_ in SHOWN}
+        signed_in = {}
+        for code in {code for code, *_ in SHOWN}:
+            with closing(visiting(base, accounts[code])) as visitor:
+                signed_in[code] = {one["name"]: one["value"] for one in visitor.cookies()}
         for account, path, least, words in SHOWN:
-            held = {one["name"]: one["value"] for one in signed_in[account]}
+            held = signed_in[account]
             with httpx.Client(base_url=base, cookies=held, trust_env=False) as client:
                 sheet = client.get(f"{path}.csv", headers={"Accept-Language": "en"})
             rows = list(csv.reader(sheet.text.lstrip("\ufeff").splitlines()))[1:]

@@ -103,4 +103,4 @@ def test_a_missing_python_is_named(clone: Path) -> None:
 def test_an_unknown_wish_is_refused(clone: Path) -> None:
     answer = set_up(clone, "everything")
     assert answer.returncode == 2
-    assert "runtime, dev or browser" in answer.stderr
+    assert "runtime, dev, browser or printing" in answer.stderr
