@@ -36,6 +36,7 @@ _OF_ACTORS: Final = f"""
     select a.code, a.sender, {NAME_OF_SENDER.format(code="a.sender", now="$2::bigint")} as name
     from trust.actor a where a.code = any($1::text[])
 """  # noqa: S608 - constants of this module
+_ACTING_FOR: Final = "select o.code from trust.actor o where o.sender = {}::text and o.sender <> ''"
 _OWN: Final = """
     select o.code from trust.actor a join trust.actor o on o.person = a.person
     where a.code = $1 and a.role = 'resident' and o.role = 'resident'
@@ -213,8 +214,7 @@ def _asked(patients: list[int], wanted: Wanted, own: set[str]) -> Asked:
         condition += f" and a.actor <> all({statement.bind(sorted(own))}::text[])"
     if wanted.institution is not None:
         bound = statement.bind(wanted.institution)
-        of_actors = "a.actor = any(array(select code from trust.actor where sender = {}::text))"
-        condition += f" and {of_actors.format(bound)}"
+        condition += f" and a.actor = any(array({_ACTING_FOR.format(bound)}))"
     for moment, sign in ((wanted.since, ">="), (wanted.before, "<")):
         if moment is not None:
             condition += f" and a.at {sign} {statement.bind(moment)}::bigint"

@@ -14,7 +14,8 @@ NAME_OF_SENDER: Final = """
         (select i.name from trust.institution i
          where i.sender = {code} and i.since <= {now} and i.until > {now} limit 1),
         (select o.name from trust.actor o
-         where o.sender = {code} and o.role = 'institution' and o.account is null
+         where o.sender = {code} and o.sender <> ''
+             and o.role = 'institution' and o.account is null
          order by o.code limit 1)
     )
 """
