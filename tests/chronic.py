@@ -23,9 +23,16 @@ DOCTOR: Final = Actor("hospital-li", "doctor", "李医师", "hospital-here")
 STRANGER: Final = Actor("hospital-bai", "doctor", "白医师", "hospital-b")
 SYSTEM: Final = "https://quanmin.example/fhir/CodeSystem"
 
+# A county that no other journey speaks of: people are referred to its nearest hospital.
+COUNTY_OF_JOURNEYS = "580107"
+
 
 async def settle(clinic: Clinic, county: str = HERE) -> Clinic:
-    """The clinic with a health centre and the hospital of its county, and their staff."""
+    """The clinic with a health centre and the hospital of its county, and their staff: once, since
+    journeys share one.
+    """
+    if await clinic.actors.by_code(WORKER.code) is not None:
+        return clinic
     books, homes = Books(clinic.guard, clinic.pool), {}
     codes = credit_code(county, 21), credit_code(county, 22)
     for actor, code, kind in ((WORKER, codes[0], "B"), (DOCTOR, codes[1], "A")):

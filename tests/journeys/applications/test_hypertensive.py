@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from chronic import DOCTOR, WORKER, ago, measured, registered, settle, visit_of
+from chronic import COUNTY_OF_JOURNEYS, DOCTOR, WORKER, ago, measured, registered, settle, visit_of
 from clinic import Clinic
 from looking import acting
 from playwright.sync_api import Browser, Page, expect
@@ -15,8 +15,6 @@ from pressing import fill_in, press
 
 pytestmark = pytest.mark.browser
 
-# A county that no other journey speaks of: people are referred to its nearest hospital.
-COUNTY = "580107"
 SEND = '.actions button[value="send"]'
 # Where a case is among its steps.
 HERE = ".steps [aria-current=step]"
@@ -27,7 +25,7 @@ def centre(served: Any) -> Any:
     """A health centre and a hospital, and somebody whose pressure was high on two days."""
 
     async def found(clinic: Clinic) -> tuple[str, list[str]]:
-        await settle(clinic, COUNTY)
+        await settle(clinic, COUNTY_OF_JOURNEYS)
         worker = await clinic.enter(WORKER.code)
         patient = await registered(worker, "高秀英", "1970-03-01", "028")
         for days in (33, 32):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from chronic import WORKER, ago, enrolled, registered, settle, today_of, visited
+from chronic import COUNTY_OF_JOURNEYS, WORKER, ago, enrolled, registered, settle, today_of, visited
 from clinic import Clinic
 from looking import acting, faults_on
 from playwright.sync_api import Browser, Page, Route, expect
@@ -64,7 +64,7 @@ def cases(served: Any) -> list[str]:
     """The pages of two cases whose first visit is overdue."""
 
     async def begin(clinic: Clinic) -> list[str]:
-        await settle(clinic)
+        await settle(clinic, COUNTY_OF_JOURNEYS)
         worker = await clinic.enter(WORKER.code)
         records = clinic.guard.records(WORKER, purpose="CAREMGT", request_id="diagnosis")
         found = []
