@@ -60,6 +60,9 @@ async def test_an_opened_record_is_read_with_a_banner_and_closed_again(
     assert answer.status_code == 200
     assert "张伟" in answer.text
     assert "Opened in an emergency" in answer.text
+    assert "Read for the purpose: <strong>" in answer.text
+    main = answer.text[answer.text.index("<main") :]
+    assert all("<button" in form for form in main.split("<form")[1:]), "each is sent without script"
     assert re.search(r"until \d{4}-\d\d-\d\d \d\d:\d\d, \d+ minutes left", answer.text)
     (record,) = re.findall(r'href="(/record/Condition/[^"]+)"', answer.text)[:1]
     assert "Opened in an emergency" in (await doctor.get(record)).text

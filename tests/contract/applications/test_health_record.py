@@ -330,6 +330,8 @@ async def test_a_page_says_what_for_it_is_read_and_is_logged_so(
         assert [row["purpose"] for row in rows] == [purpose]
     page = (await browser.get(f"{address}?for=PUBHLTH")).text
     assert f"{address}/timeline?for=PUBHLTH" in page
+    assert "Read for the purpose: <strong>" in page
+    assert '<option value="PUBHLTH" selected>' in page
     for wrong in ("PATRQT", "BTG", "HMARKT", "x"):
         assert (await browser.get(f"{address}?for={wrong}")).status_code == 400
 
