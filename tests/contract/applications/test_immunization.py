@@ -30,6 +30,8 @@ from quanmin.trust.due import tell_kind
 
 BORN = "2025-01-01"
 TRACED = "/vaccine-trace/lot?product=MMR&lot=M2601"
+# What is said in English with a reason in Chinese is marked, to be read out rightly.
+RECALLED = r'<p class="error"><span lang="zh">Recalled on [^<]*又一批</span>'
 
 
 @pytest.fixture
@@ -179,14 +181,16 @@ async def test_a_lot_is_traced_to_persons_and_recalled_everywhere(point: Clinic)
     again = await give(worker, other, moment(point), trace="81234567890000000002")
     assert again.status_code == 303, said(again)
     await there.get(recall)
-    assert (await there.send(recall, why="a second lot", confirmed="1")).status_code == 303
+    assert (await there.send(recall, why="又一批", confirmed="1")).status_code == 303
+    assert re.search(RECALLED, (await worker.get(TRACED)).text)
     shown = [said(await one.get(TRACED)) for one in (worker, there)]
     assert ["Lift the recall" in one for one in shown] == [False, True], "who recalled it lifts it"
     assert "Recall this lot" not in shown[0]
     assert "M2601 recalled" in said(await worker.get("/vaccine-stock"))
     third = await registered(worker, "王小亮", "2025-03-01", "006")
-    late = await give(worker, third, moment(point), trace="81234567890000000003")
-    assert "the lot was recalled" in said(late)
+    assert "the lot was recalled" in said(
+        await give(worker, third, moment(point), trace="81234567890000000003")
+    )
     for browser in (worker, there):
         await browser.client.aclose()
 
