@@ -41,7 +41,9 @@ def check_patch_kind(kind: str) -> None:
     """Hold when this node reads patches of this media type (lower case, without parameters)."""
     if kind == JSON_PATCH or kind in _PATH_KINDS:
         return
-    served = f"send {JSON_PATCH}, or a FHIRPath Patch as {PATH_PATCH}"
+    served = Sentence(
+        "send %(json)s, or a FHIRPath Patch as %(path)s", json=JSON_PATCH, path=PATH_PATCH
+    )
     if kind == _XML_PATCH:
         raise UnsupportedMedia(
             Sentence("XML Patch is not served, nor is XML: %(served)s", served=served)

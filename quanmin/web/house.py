@@ -37,6 +37,7 @@ from quanmin.web.pdf import PdfMaker
 from quanmin.web.records import DeclaredRecords
 from quanmin.web.seal import Seal
 from quanmin.web.text import COLON, LANGUAGES, SEMICOLON, Language, Text, other_language
+from quanmin.workflow.states import Words as CaseWords
 
 
 class KitSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,6 +100,10 @@ class House:
         self.applications = tuple(
             one.application for one in installed if settings.level in one.application.levels
         )
+        workflows = [one.application.workflow for one in installed]
+        self.case_codes: dict[tuple[str, str], CaseWords] = {
+            key: words for one in workflows if one for key, words in one.codes().items()
+        }
         self._kinds = {one.application.name: notice_kinds(one) for one in installed}
         folders = ((KIT, KIT_FOLDER), *((one.application.name, one.folder) for one in installed))
         self._words = _words(folders)

@@ -8,17 +8,23 @@ meta) and the narrative, whose HTML comes from outside.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
 
+from quanmin.fhir.translations import translations
 from quanmin.web.dates import tell_fhir
 from quanmin.web.labels import Label, before_choice, print_unit, tell_code, tell_element, tell_type
-from quanmin.web.text import Language
+from quanmin.web.text import Language, other_language
+from quanmin.workflow.states import Words
 
 _HIDDEN = frozenset({"resourceType", "id", "meta", "implicitRules", "div"})
+# What a question is told by: its words, and what was answered.
+_OF_QUESTION = frozenset({"linkId", "text", "answer"})
 _LOCAL = re.compile(r"([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]+)?")
 _DATE = re.compile(r"\d{4}(-\d\d(-\d\d(T\d\d:\d\d.*)?)?)?")
 _DATE_NAMES = ("date", "Date", "Time", "On", "start", "end", "issued", "started", "lastUpdated")
@@ -73,11 +79,19 @@ Shape = Literal["concept", "coding", "quantity", "money", "period", "range", "ra
 
 
 class Reader:
-    """Reads resources in one language and one zone."""
+    """Reads resources in one language and one zone. `codes` are the words of codes, by system and
+    code, that definitions of their own have.
+    """
 
-    def __init__(self, language: Language, zone: ZoneInfo) -> None:
+    def __init__(
+        self,
+        language: Language,
+        zone: ZoneInfo,
+        codes: Mapping[tuple[str, str], Words] = MappingProxyType({}),
+    ) -> None:
         self.language = language
         self.zone = zone
+        self._codes = codes
 
     def fields(self, resource: dict[str, Any], depth: int = 0) -> tuple[Field, ...]:
         """The elements of a resource or of a part of one, in the order they were sent."""
@@ -87,7 +101,8 @@ class Reader:
             field
             for name, value in resource.items()
             if name not in _HIDDEN and not name.startswith("_")
-            for field in [self._field(name, value, depth)]
+            for said in [self._said(resource, name, value)]
+            for field in self._told(name, said, depth)
             if field.values
         )
 
@@ -103,7 +118,8 @@ class Reader:
         told = next((known for known in map(self._known, codings) if known), None)
         if told is not None:
             return Value(text=told.text, language=told.language, detail=_codes(codings))
-        text = text or next((str(c["display"]) for c in codings if c.get("display")), "")
+        shown = (self._said(one, "display", one.get("display")) for one in codings)
+        text = text or next((str(one) for one in shown if one), "")
         if not text:
             return Value(text=_codes(codings))
         return Value(text=text, detail=_codes(codings))
@@ -134,6 +150,32 @@ class Reader:
         if start and start == end:
             return self.date(start)
         return f"{self.date(start) if start else '…'} – {self.date(end) if end else '…'}"
+
+    def _said(self, element: dict[str, Any], name: str, value: Any) -> Any:
+        """A value, or what it is in the language of the page where it says that as well."""
+        if isinstance(value, str) and f"_{name}" in element:
+            return translations(element, name).get(self.language, value)
+        return value
+
+    def _told(self, name: str, value: Any, depth: int) -> Iterator[Field]:
+        if name == "item" and isinstance(value, list) and all(map(_is_answered, value)):
+            yield from (self._answered(one, depth) for one in value)
+        else:
+            yield self._field(name, value, depth)
+
+    def _answered(self, item: dict[str, Any], depth: int) -> Field:
+        """A question of a form (QuestionnaireResponse.item) under its own words, or its link id."""
+        words = str(self._said(item, "text", item.get("text")) or item["linkId"])
+        label = Label(words, other_language(words, self.language) or self.language)
+        given = item.get("answer")
+        values: list[Value] = []
+        for answer in given if isinstance(given, list) else ():
+            told = self.fields(answer, depth + 1) if isinstance(answer, dict) else ()
+            is_value = len(told) == 1 and told[0].name.startswith("value")
+            values += told[0].values if is_value else [Value(fields=told)]
+        rest = {name: part for name, part in item.items() if name not in _OF_QUESTION}
+        within = self.fields(rest, depth + 1)
+        return Field("item", label, (*values, *([Value(fields=within)] if within else ())))
 
     def _field(self, name: str, value: Any, depth: int) -> Field:
         values = value if isinstance(value, list) else [value]
@@ -207,6 +249,9 @@ class Reader:
         address = str(value.get("url", "")).rpartition("/")[2]
         known = tell_code("extension", address, self.language)
         title = known.text if known else address
+        words = self._codes.get((str(value.get("url")), str(value.get("valueCode"))))
+        if words is not None:
+            return Value(text=words.told(self.language), language=self.language, detail=title)
         parts = {name: part for name, part in value.items() if name != "url"}
         told = self.fields(parts, depth + 1)
         if len(told) == 1 and len(told[0].values) == 1 and not told[0].values[0].fields:
@@ -229,8 +274,11 @@ class Reader:
         return Value(text=shown, language=own_words, reference=(found[1], found[2]))
 
     def _known(self, coding: dict[str, Any]) -> Label | None:
-        system = str(coding.get("system") or "").rpartition("/")[2]
-        return tell_code(system, str(coding.get("code") or ""), self.language)
+        system, code = str(coding.get("system") or ""), str(coding.get("code") or "")
+        words = self._codes.get((system, code))
+        if words is not None:
+            return Label(words.told(self.language), self.language)
+        return tell_code(system.rpartition("/")[2], code, self.language)
 
     def _use(self, value: dict[str, Any]) -> str:
         told = tell_code("use", str(value.get("use") or ""), self.language)
@@ -295,7 +343,7 @@ def tell_address(address: dict[str, Any]) -> str:
 
 
 def _shape(value: dict[str, Any]) -> Shape:
-    keys = value.keys() - {"id", "extension"}
+    keys = {name for name in value if not name.startswith("_")} - {"id", "extension"}
     if "coding" in keys or keys == {"text"}:
         return "concept"
     if "reference" in keys and keys <= {"reference", "display", "type", "identifier"}:
@@ -346,6 +394,11 @@ def _number(value: Any) -> str:
 
 def _holds_date(name: str) -> bool:
     return name.endswith(_DATE_NAMES) or before_choice(name) in _DATE_BASES
+
+
+def _is_answered(item: Any) -> bool:
+    # An item of a Questionnaire has a type as well: there it is the question that is read.
+    return isinstance(item, dict) and "linkId" in item and "type" not in item
 
 
 def _codings(concept: dict[str, Any]) -> list[dict[str, Any]]:

@@ -88,8 +88,8 @@ class Visit:
 
     @property
     def reader(self) -> Reader:
-        """Reads resources in the language of the page."""
-        return Reader(self.language, self.house.settings.zone)
+        """Reads resources in the language of the page; cases in the words of their workflows."""
+        return Reader(self.language, self.house.settings.zone, self.house.case_codes)
 
     @property
     def pen(self) -> Pen:

@@ -58,7 +58,9 @@ def compile_profile(definition: Definition, base: Profile | None = None) -> Prof
     compiler = _Compiler(definition, base)
     profile = compiler.compile()
     if compiler.issues:
-        text = f"the StructureDefinition {definition.url} cannot be used as a profile"
+        text = Sentence(
+            "the StructureDefinition %(url)s cannot be used as a profile", url=definition.url
+        )
         raise Faulty(text, issues=tuple(compiler.issues))
     return profile
 

@@ -12,6 +12,7 @@ import msgspec
 from quanmin.base.problems import Invalid, Issue
 from quanmin.fhir.json import Json
 from quanmin.fhir.path import Path, PathProblem, compile_path
+from quanmin.fhir.translations import translations
 from quanmin.workflow.forms import extensions as known
 from quanmin.workflow.forms.extensions import extensions, foreign, parts, value_of, valued
 from quanmin.workflow.forms.model import (
@@ -374,13 +375,7 @@ class _Compiler:
 
 def words(element: Json, name: str) -> Words:
     """A text and its translations (R4 extension translation)."""
-    beside = element.get(f"_{name}")
-    translations = {
-        str(said.get("lang")): str(said.get("content"))
-        for one in extensions(beside, known.TRANSLATION)
-        for said in [parts(one)]
-    }
-    return Words(str(element.get(name, "")), translations)
+    return Words(str(element.get(name, "")), translations(element, name))
 
 
 def option_words(value: Json) -> Words:

@@ -29,7 +29,6 @@ PLACES_MAX = f"{_CORE}maxDecimalPlaces"
 PATTERN = f"{_CORE}regex"
 BYTES_MAX, MEDIA_TYPE = f"{_CORE}maxSize", f"{_CORE}mimeType"
 HINT = f"{_CORE}entryFormat"
-TRANSLATION = f"{_CORE}translation"
 
 LAUNCH = f"{_SDC}launchContext"
 CALCULATED = f"{_SDC}calculatedExpression"

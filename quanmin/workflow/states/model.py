@@ -237,6 +237,18 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
         """The system of the codes of its clocks."""
         return f"{self.head.url}/clock"
 
+    def codes(self) -> dict[tuple[str, str], Words]:
+        """What its cases are coded by, as system and code, each with its words."""
+        named = Words(code=self.name, zh=self.head.zh, en=self.head.en)
+        parts: tuple[tuple[str, Mapping[str, Words]], ...] = (
+            (self.head.url, {self.name: named}),
+            (self.state_system, self.states),
+            (self.step_system, self.steps),
+            (self.timer_system, self.timers),
+            (self.clock_system, self.clocks),
+        )
+        return {(system, one.code): one for system, words in parts for one in words.values()}
+
     def limit(self, timer: Timer, language: str) -> str:
         """When a timer runs out, in words."""
         if not timer.clock:

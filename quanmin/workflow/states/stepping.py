@@ -18,6 +18,7 @@ from quanmin.base.decision import Decision
 from quanmin.base.problems import Conflict, Forbidden, Invalid, Issue, Problem, Sentence
 from quanmin.fhir.dates import interval
 from quanmin.fhir.json import Json
+from quanmin.fhir.translations import translated
 from quanmin.trust import Actor
 from quanmin.workflow.states.model import Notice, Step, Timer, Workflow
 
@@ -147,7 +148,7 @@ def _history(workflow: Workflow, task: Json, zone: tzinfo) -> list[Event]:
                 at=at,
                 by=str((author.get("identifier") or {}).get("value") or ""),
                 name=str(author.get("display") or ""),
-                words="" if known is not None and text == _said(known) else text,
+                words="" if known is not None and text == known.zh else text,
             )
         )
     return found
@@ -435,8 +436,8 @@ def _note(
         "extension": [{"url": system, "valueCode": what.code}],
         "authorReference": by,
         "time": at,
-        "text": words if words.strip() else _said(what),
     }
+    note |= {"text": words} if words.strip() else _said(what)
     task["note"] = [*(task.get("note") or ()), note]
 
 
@@ -538,8 +539,8 @@ def _code(concept: Any, system: str) -> str:
     return ""
 
 
-def _said(what: Step | Timer) -> str:
-    return f"{what.zh} / {what.en}"
+def _said(what: Step | Timer) -> Json:
+    return translated("text", what.zh, {"en": what.en})
 
 
 def _instant(moment: datetime, zone: tzinfo) -> str:

@@ -170,7 +170,8 @@ async def test_a_device_is_its_owners_until_it_is_revoked(centre: Clinic) -> Non
     text = visit_of(person, ago(centre, 0), "150/95")
     await is_of_nobody_else(centre, pages, device, text)
     await is_revoked_while_it_sends(centre, device, text)
-    assert "诊室手机" in said(await worker.get("/account/devices"))
+    for address in ("/account/devices", "/account/devices?sheet=devices"):
+        assert "诊室手机" in said(await worker.get(address))
     gone = await worker.send("/account/devices", device=device.id)
     assert gone.status_code == 303
     assert (await worker.send("/account/devices", device=device.id)).status_code == 404

@@ -149,6 +149,11 @@ async def test_the_history_tells_each_version_and_what_it_changed(
     assert "<code>maritalStatus.text</code>" in page
     assert "<ins>" in page
     assert "sent by hospital-a" in page
+    sheet = await browser.get(f"{address}/history?sheet=changes-2")
+    assert "sheet=changes-2" in page
+    assert sheet.text.startswith("\ufeffElement,Before,After")
+    assert "maritalStatus.text" in sheet.text
+    assert (await browser.get(f"{address}/history?sheet=changes-1")).status_code == 404
     first = (await browser.get(f"{address}/version/1")).text
     assert "已婚" not in first
     assert "已婚" in (await browser.get(f"{address}/version/2")).text

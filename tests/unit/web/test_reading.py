@@ -5,8 +5,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from quanmin.fhir.json import decode
+from quanmin.fhir.json import decode, encode
+from quanmin.fhir.translations import translated
+from quanmin.web.labels import Label
 from quanmin.web.reading import Reader, Value, tell_address, tell_name, without_files
+from quanmin.workflow.states import Words
 
 CHINESE = Reader("zh", ZoneInfo("Asia/Shanghai"))
 ENGLISH = Reader("en", ZoneInfo("Asia/Shanghai"))
@@ -63,6 +66,49 @@ def test_a_concept_is_told_by_a_known_word_else_its_own_text_else_its_code() -> 
 def test_a_coded_element_is_told_in_words_and_free_text_is_left_alone() -> None:
     assert only('{"gender": "female"}').text == "女"
     assert only('{"comment": "active"}').text == "active"
+
+
+def test_a_text_is_told_in_the_language_of_the_page_where_it_says_that_as_well() -> None:
+    json = encode(translated("text", "填报", {"en": "Enter the card"})).decode()
+    assert (only(json).text, only(json, ENGLISH).text) == ("填报", "Enter the card")
+    for beside in ("null", "[]", '{"extension": 1}', '{"extension": [1, {"url": "x"}]}'):
+        assert only(f'{{"text": "填报", "_text": {beside}}}', ENGLISH).text == "填报"
+
+
+def test_what_a_case_is_coded_by_is_told_in_the_words_of_its_workflow() -> None:
+    step = Words(code="enter", zh="填报", en="Enter the card")
+    reader = Reader("zh", ZoneInfo("Asia/Shanghai"), {("https://a/step", "enter"): step})
+    coding = '{"system": "https://a/step", "code": "%s", "display": "Enter the card"}'
+    assert only(f'{{"type": {{"coding": [{coding % "enter"}]}}}}', reader).text == "填报"
+    assert only(f'{{"type": {{"coding": [{coding % "send"}]}}}}', reader).text == "Enter the card"
+    told = only('{"extension": [{"url": "https://a/step", "valueCode": "enter"}]}', reader)
+    assert (told.text, told.detail, told.language) == ("填报", "步骤", "zh")
+
+
+def test_the_answers_to_a_form_stand_under_their_questions() -> None:
+    answered = """{"item": [{"linkId": "person", "text": "患者", "item": [
+        {"linkId": "name", "text": "姓名", "answer": [{"valueString": "王若汐"}]},
+        {"linkId": "left"},
+        {"linkId": "fever", "answer": [{"valueBoolean": true,
+         "item": [{"linkId": "since", "text": "起始", "answer": [{"valueDate": "2026-11-01"}]}]}]},
+        {"linkId": "signs", "text": "症状", "answer": [
+            {"valueCoding": {"system": "https://a", "code": "1", "display": "咳嗽",
+             "_display": {"extension": []}}}, {"valueQuantity": {"value": 38.50, "unit": "℃"}}]}
+    ]}]}"""
+    (asked,) = CHINESE.fields(decode(answered.encode()))
+    assert asked.label == Label("患者", "zh")
+    name, fever, signs = asked.values[0].fields
+    assert (name.label.text, name.values[0].text) == ("姓名", "王若汐")
+    assert fever.label == Label("fever", "en")
+    since = fever.values[0].fields[1]
+    assert (since.label.text, since.values[0].text) == ("起始", "2026年11月1日")
+    assert [one.text for one in signs.values] == ["咳嗽", "38.50 ℃"]
+
+
+def test_the_items_of_a_claim_and_the_questions_of_a_form_keep_their_elements() -> None:
+    assert list(read('{"item": [{"sequence": 1}, {"sequence": 2}]}', ENGLISH)) == ["Item"]
+    asked = only('{"item": [{"linkId": "a", "text": "A", "type": "string"}]}', ENGLISH)
+    assert [field.name for field in asked.fields] == ["linkId", "text", "type"]
 
 
 def test_a_reference_leads_to_its_record_and_a_foreign_one_nowhere() -> None:

@@ -13,6 +13,7 @@ from trials.infection_card.application import FORM
 
 from quanmin.base.problems import Conflict, Forbidden, Invalid, Problem
 from quanmin.fhir.json import Json
+from quanmin.fhir.translations import translated
 from quanmin.fhir.validation import validate
 from quanmin.trust import Actor
 from quanmin.web.application import discover
@@ -182,7 +183,7 @@ def test_a_beginning_makes_a_task_that_says_where_it_stands_since_when_and_until
                 "extension": [{"url": f"{url}/step", "valueCode": "enter"}],
                 "authorReference": {"identifier": {"value": "dr-li"}, "display": "李医生"},
                 "time": now,
-                "text": "录入报告卡 / Enter the card",
+                **translated("text", "录入报告卡", {"en": "Enter the card"}),
             }
         ],
     }
