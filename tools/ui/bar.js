@@ -87,7 +87,7 @@
     if (!heads.length || heads.some((one) => !one.matches("[scope]")))
       faults.add(`the headings of the table ${called} have no scope`);
     const sheets = "[href*=csv], [action*=csv], [formaction*=csv], [href*='sheet=']";
-    if (!all(sheets, table.closest("section, figure, details, main")).length)
+    if (!all(sheets, table.closest("section, aside, figure, details, main")).length)
       faults.add(`the table ${called} cannot be had as a sheet (CSV)`);
   }
   if (all("h1").length !== 1) faults.add("it has not one heading h1");

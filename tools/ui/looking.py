@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
@@ -41,6 +42,7 @@ class Eyes:
         self._browser: Browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
         self._base, self._axe = base, axe_source()
         self._held: set[Any] = set()
+        self._turns: Counter[str] = Counter()
 
     def close(self) -> None:
         """Close the browser."""
@@ -59,7 +61,9 @@ class Eyes:
         """Each page in the looks that are wanted of it; `picture` says where one goes, or None."""
         groups: dict[tuple[str, bool, bool], list[tuple[Found, tuple[Look, ...]]]] = {}
         for found in pages:
-            for looks in openings(_looks_at(found, wanted)):
+            turn = self._turns[found.path]
+            self._turns[found.path] += 1
+            for looks in openings(_looks_at(found, wanted, turn)):
                 first = looks[0]
                 key = first.language, first.is_large, not first.has_script
                 groups.setdefault(key, []).append((found, looks))
@@ -85,8 +89,8 @@ class Eyes:
         return best
 
 
-def _looks_at(found: Found, wanted: str) -> list[Look]:
-    looks = looks_at(found.path, wanted)
+def _looks_at(found: Found, wanted: str, turn: int) -> list[Look]:
+    looks = looks_at(found.path, wanted, turn)
     if not found.path.endswith("/{language}"):
         return [*looks]
     # A page whose address says its language is kept for when no line is there, and has no other.

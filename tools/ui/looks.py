@@ -60,12 +60,13 @@ def pairwise() -> tuple[Look, ...]:
 PAIRS: Final = pairwise()
 
 
-def looks_at(path: str, wanted: str) -> tuple[Look, ...]:
+def looks_at(path: str, wanted: str, turn: int = 0) -> tuple[Look, ...]:
     """The looks in which a page is seen: "all"; "zh" or "en", all in that language; "pairs", in
-    which all pairs of choices meet; "one" of these, by the page's path the same on every day.
+    which all pairs of choices meet; "one" of these, by the page's path and by how often it was seen
+    before (`turn`) the same on every day.
     """
     if wanted == "one":
-        return (PAIRS[zlib.crc32(path.encode()) % len(PAIRS)],)
+        return (PAIRS[(zlib.crc32(path.encode()) + turn) % len(PAIRS)],)
     if wanted == "pairs":
         return PAIRS
     return tuple(look for look in ALL if wanted in {"all", look.language})

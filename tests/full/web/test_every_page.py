@@ -1,4 +1,6 @@
-"""Every page of a demonstration keeps the bar in every look, and comes in time on a slow line."""
+"""Every page of a demonstration keeps the bar in every look and whoever sees it, and comes in time
+on a slow line.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,6 @@ LANGUAGES = ("zh", "en")
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_page_keeps_the_bar_in_every_look(passable_folder: Path, language: str) -> None:
-    timed = LANGUAGES.index(language), len(LANGUAGES)
-    folder = passable_folder / f"pages-{language}"
-    faults = faults_of_every_page(folder, language, each_kind=True, timed=timed)
+    part = LANGUAGES.index(language), len(LANGUAGES)
+    faults = faults_of_every_page(passable_folder / f"pages-{language}", language, part)
     assert not faults, "\n".join(faults)
