@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from quanmin.base.problems import Invalid, NotFound, Problem, TooMany, Unauthenticated
+from quanmin.base.problems import Forbidden, Invalid, NotFound, Problem, TooMany, Unauthenticated
 from quanmin.trust.sign_in import Begun
 from quanmin.trust.sign_in.acting import real_name
 from quanmin.trust.sign_in.approvals import Approval, ApprovalDesk
@@ -152,7 +152,7 @@ async def prove_again(visit: Visit) -> Response:
     """Prove oneself once more before changing what one signs in by."""
     entrance, begun = visit.house.sign_in, signed_in(visit)
     if visit.request.method == "GET":
-        return await _ask_again(visit, begun)
+        return await _ask_again(visit, begun, visit.asked("for"))
     origin = origin_of(visit, begun.account)
     try:
         if visit.sent.get("answer"):
@@ -164,19 +164,33 @@ async def prove_again(visit: Visit) -> Response:
                 begun, visit.cookie, visit.sent.get("password", ""), taken(visit, "code"), origin
             )
     except (Unauthenticated, TooMany) as problem:
-        return await _ask_again(visit, begun, problem)
+        return await _ask_again(visit, begun, visit.asked("for"), refusal_of(visit, problem))
     wanted = visit.asked("for")
     response = visit.go(wanted if wanted in _RETURNS else ACCOUNT)
     put_session(visit, response, cookie)
     return response
 
 
-async def _ask_again(visit: Visit, begun: Begun, problem: Problem | None = None) -> Response:
+async def _prove_first(visit: Visit, begun: Begun, wanted: str) -> Response:
+    """What comes before a page that changes what one signs in by; a form of it that was sent too
+    late is refused, with the words why.
+    """
+    if visit.request.method == "GET":
+        return visit.go(f"{AGAIN}?for={wanted}")
+    minutes = visit.house.sign_in.limits.proof_minutes_max
+    words = visit.say("What you sent was not taken: you proved yourself more than %(minutes)s"
+                      " minutes ago. Do so again, then send it once more.")  # fmt: skip
+    told = {"refusal": words % {"minutes": minutes}, "wait": None, "status": Forbidden.status}
+    return await _ask_again(visit, begun, wanted, told)
+
+
+async def _ask_again(
+    visit: Visit, begun: Begun, wanted: str, refused: dict[str, Any] | None = None
+) -> Response:
     entrance = visit.house.sign_in
     challenge, sealed = new_challenge(visit)
     has_passkey = bool(await entrance.passkeys.listed(begun.account))
-    told = refusal_of(visit, problem) if problem else {"refusal": None, "wait": None, "status": 200}
-    wanted = visit.asked("for")
+    told = refused or {"refusal": None, "wait": None, "status": 200}
     return visit.page(
         "kit/again.html",
         has_script=True,
@@ -196,7 +210,7 @@ async def password(visit: Visit) -> Response:
     """Choose another password."""
     entrance, begun = visit.house.sign_in, signed_in(visit)
     if not entrance.has_proved_lately(begun):
-        return visit.go(f"{AGAIN}?for={PASSWORD}")
+        return await _prove_first(visit, begun, PASSWORD)
     rule = entrance.passwords.rule
     faults: tuple[str, ...] = ()
     if visit.request.method == "POST":
@@ -221,7 +235,7 @@ async def factors(visit: Visit) -> Response:
         return visit.go(SIGN_IN)
     if not entrance.has_proved_lately(begun):
         if begun.stage == "whole":
-            return visit.go(f"{AGAIN}?for={FACTORS}")
+            return await _prove_first(visit, begun, FACTORS)
         return visit.go(ANEW if METHOD in begun.methods else SIGN_IN)
     if begun.stage == "enrolling" and await entrance.factors.are_there(begun.account):
         return visit.go(SIGN_IN)  # added elsewhere meanwhile: the password alone is no more enough
@@ -334,7 +348,7 @@ async def recovery_codes(visit: Visit) -> Response:
     """Make new recovery codes; they are shown once."""
     entrance, begun = visit.house.sign_in, signed_in(visit)
     if not entrance.has_proved_lately(begun):
-        return visit.go(f"{AGAIN}?for={RECOVERY}")
+        return await _prove_first(visit, begun, RECOVERY)
     if visit.request.method == "GET":
         return _show_codes(visit, begun, (), ACCOUNT)
     codes = await entrance.recovery.renew(begun.account)

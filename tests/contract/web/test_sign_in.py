@@ -307,7 +307,10 @@ async def test_what_one_signs_in_by_is_changed_after_proving_oneself_again(
         answer = await browser.get(path)
         assert answer.headers["location"] == f"/account/again?for={path}"
         await browser.get("/account")
-        assert (await browser.send(path)).headers["location"] == f"/account/again?for={path}"
+        late = await browser.send(path)
+        assert late.status_code == 403
+        assert "What you sent was not taken" in late.text
+        assert f'action="/account/again?for={path}"' in late.text
     await browser.get("/account/again?for=/account/password")
     refused = await browser.send("/account/again?for=/account/password", password=PASSWORD)
     assert refused.status_code == 401
