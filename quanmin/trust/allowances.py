@@ -28,11 +28,11 @@ _SECOND: Final = 1_000_000
 _DAY_SECONDS: Final = 86_400
 _ALL_TIME: Final = 0
 _WORDS: Final[dict[Quota, str]] = {
-    "requests": "requests a second",
-    "writes": "writes a day",
-    "written_bytes": "bytes written a day",
-    "stored_bytes": "bytes stored",
-    "exported_bytes": "bytes exported a day",
+    "requests": Sentence("requests a second"),
+    "writes": Sentence("writes a day"),
+    "written_bytes": Sentence("bytes written a day"),
+    "stored_bytes": Sentence("bytes stored"),
+    "exported_bytes": Sentence("bytes exported a day"),
 }
 
 
@@ -250,7 +250,12 @@ def _name(institution: str, quota: Quota) -> str:
 
 
 def _refusal(quota: Quota, most: int) -> str:
-    how = f"your institution may have {most} {_WORDS[quota]} (quota {quota})"
+    how = Sentence(
+        "your institution may have %(most)s %(what)s (quota %(quota)s)",
+        most=most,
+        what=_WORDS[quota],
+        quota=quota,
+    )
     if quota == "stored_bytes":
         return Sentence("%(how)s: ask the node's operator for more", how=how)
     return Sentence(

@@ -71,7 +71,7 @@ def told_progress(visit: Visit, progress: Progress) -> str:
         share = f"{progress.share:.0%}"
         return visit.say("This list is being made: %(share)s is done.") % {"share": share}
     if progress.behind:
-        return visit.say("It is being looked at again of how many today changes something: "
+        return visit.say("Still to be worked out again, as today changes something for them: "
                          "%(n)s.") % {"n": progress.behind}  # fmt: skip
     return ""
 
@@ -83,7 +83,7 @@ def status_words(visit: Visit) -> dict[Status, str]:
         "planned": say("not yet due"),
         "due": say("due"),
         "overdue": say("overdue"),
-        "escalated": say("overdue and told on"),
+        "escalated": say("overdue and escalated"),
         "postponed": say("postponed"),
         "excluded": say("not to be done"),
     }
@@ -143,6 +143,9 @@ def due_day(visit: Visit, due: date | None) -> Cell:
     left = (due - visit.today).days
     if left == 0:
         return Cell(due.isoformat(), is_number=True, tag=visit.say("today"))
-    words = visit.say("in %(n)s days") if left > 0 else visit.say("%(n)s days late")
-    told = words % {"n": abs(left)}
+    if abs(left) == 1:
+        told = visit.say("tomorrow") if left > 0 else visit.say("1 day late")
+    else:
+        words = visit.say("in %(n)s days") if left > 0 else visit.say("%(n)s days late")
+        told = words % {"n": abs(left)}
     return Cell(due.isoformat(), is_number=True, tag=told, is_warning=left < 0)

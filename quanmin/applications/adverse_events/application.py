@@ -9,7 +9,7 @@ APPLICATION = Application(
     name="adverse_events",
     title=Text(zh="疑似预防接种异常反应", en="Adverse events after vaccination"),
     summary=Text(
-        zh="异常反应个案的报告、调查、分类与结案。",
+        zh="疑似预防接种异常反应个案的报告、调查、分类与结案。",
         en="Cases are reported, investigated, graded and closed.",
     ),
     levels=frozenset({"county", "city", "province"}),

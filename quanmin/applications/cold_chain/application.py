@@ -9,7 +9,7 @@ APPLICATION = Application(
     name="cold_chain",
     title=Text(zh="疫苗冷链", en="Cold chain"),
     summary=Text(
-        zh="存放设备的温度记录、超温及其涉及的批号。",
+        zh="冷链设备的温度记录、温度异常及其涉及的批号。",
         en="Temperatures of stores, excursions, and the lots that they touch.",
     ),
     levels=frozenset({"county", "city", "province"}),

@@ -9,7 +9,7 @@ APPLICATION = Application(
     name="immunization",
     title=Text(zh="预防接种", en="Vaccination"),
     summary=Text(
-        zh="按国家免疫规划（2026年版）接种、补种、禁忌、异常反应、接种证与入学查验。",
+        zh="按国家免疫规划（2026年版）接种、补种、禁忌、疑似异常反应、接种证明与入学查验。",
         en="By the national schedule of 2026: due, catch-up, contraindications, adverse events, "
         "certificates, entry to school.",
     ),

@@ -58,7 +58,7 @@ def _paper(visit: Visit, child: Child) -> Paper:
     )
     by = visit.house.settings.title
     return Paper(
-        title=Text(zh="预防接种证查验", en="Certificate of vaccination"),
+        title=Text(zh="预防接种证明查验", en="Certificate of vaccination"),
         day=visit.today.isoformat(),
         facts=(
             Fact(Text(zh="姓名", en="Name"), Text(zh=name, en=name)),

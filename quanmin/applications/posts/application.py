@@ -10,7 +10,7 @@ APPLICATION = Application(
     name="posts",
     title=Text(zh="岗位登记簿", en="Register of posts"),
     summary=Text(
-        zh="谁在何机构、以何角色、承担何职责、自何时至何时；任命与终止。",
+        zh="谁在何机构、以何角色、承担何职责、自何时至何时；安排与终止。",
         en="Who works where, in which role and with which duties, from when to when.",
     ),
     levels=frozenset({"county", "city", "province"}),

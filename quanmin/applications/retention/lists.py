@@ -74,7 +74,7 @@ async def deletions(visit: Visit, records: DeclaredRecords) -> Table:
         fetch=known(rows, headings, order),
         filters=[Field("state", say("State"), "select", asked, states)],
         order=order,
-        empty=say("None was proposed that is so."),
+        empty=say("No proposed deletion matches this."),
         actions=[(say("Due for deletion"), LIST)],
     )
 
@@ -100,7 +100,7 @@ async def holds(visit: Visit, records: DeclaredRecords) -> Table:
         fetch=known(rows, headings, order),
         filters=[Field("state", say("State"), "select", asked, states)],
         order=order,
-        empty=say("No hold is so. Where a lawsuit asks for records, hold them."),
+        empty=say("No hold matches this. Where a lawsuit asks for records, hold them."),
         actions=[(say("Hold a person's records"), f"{LIST}/hold"), (say("Due for deletion"), LIST)],
     )
 

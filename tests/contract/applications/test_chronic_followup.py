@@ -76,7 +76,7 @@ async def found_and_enrolled(centre: Clinic, worker: Browser, patient: str) -> s
     assert "Is followed up already" in said(again)
     told = said(await worker.get(page))
     assert f"Visit for hypertension · first {ago(centre, 30)}" in told
-    assert "High on 3 separate days" in told
+    assert "Days with high pressure: 3." in told
     assert f"{ago(centre, 31)} 162/95 2" in told
     shown = (await worker.get(case)).text
     assert f'href="{case}/visit"' in shown

@@ -112,7 +112,7 @@ async def test_what_is_kept_apart_and_passing_on_are_consents_of_their_own(
     assert "Observation" in {one["code"] for one in plain["class"]}
     sheet = (await resident.get(f"{HOME}.csv?lang=zh")).text
     assert "艾滋病" in sheet
-    assert "您允许转提供" in sheet
+    assert "您允许再提供" in sheet
 
 
 async def test_all_others_are_refused_and_the_refusal_is_taken_back(

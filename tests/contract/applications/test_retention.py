@@ -67,7 +67,7 @@ async def test_one_proposes_another_confirms_and_the_certificate_is_there(clinic
     listed = await other.get("/retention/deletions?state=done&sort=-proposed&lang=en")
     assert (str(deletion) in listed.text, "1 entry" in listed.text) == (True, True)
     none = (await other.get("/retention/deletions?state=proposed&lang=en")).text
-    assert "None was proposed that is so." in none
+    assert "No proposed deletion matches this." in none
     assert (await other.get("/retention?sort=nothing")).status_code == 400
     for browser in (one, other):
         await browser.client.aclose()

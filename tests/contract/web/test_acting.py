@@ -112,7 +112,7 @@ async def test_who_acts_for_a_child_is_told_of_its_emergency_while_they_act(
     page = await parent.get("/notices")
     assert words in page.text
     assert "Your record was opened" not in page.text
-    assert "您所代理的人的档案" in (await parent.get("/notices?lang=zh")).text
+    assert "您所代办的人的档案" in (await parent.get("/notices?lang=zh")).text
     await Proxies(clinic.pool, ZONE).end(proxy.proxy, at=clinic.guard.now())
     await records.desk(Emergencies).open(child, reason)
     assert await clinic.pool.fetchval("select count(*) from trust.notice") == 1

@@ -56,7 +56,7 @@ async def test_why_a_file_could_not_be_made_is_told_in_the_language_of_the_page(
     reasons = json.dumps([{"at": 1, "text": english, "status": 500}])
     await clinic.pool.execute("update jobs.job set state = 'dead', reasons = $1", reasons)
     page = (await resident.get(f"{where}?lang=zh")).text
-    assert "此任务的一个文件已损坏：请重新申请" in page
+    assert "此作业的一个文件已损坏：请重新申请" in page
     assert english not in page
 
 

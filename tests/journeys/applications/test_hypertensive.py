@@ -59,7 +59,7 @@ def test_a_hypertensive_is_found_followed_fails_twice_is_referred_and_returns(
         page.goto(f"{home}/measurement")
         fill_in(page, {"day": third, "systolic": "162", "diastolic": "95"})
         press(page, SEND)
-        expect(page.locator("main")).to_contain_text("High on 3 separate days")
+        expect(page.locator("main")).to_contain_text("Days with high pressure: 3.")
         page.goto(f"{home}/enrolment")
         fill_in(page, {"disease": "hypertension", "enrolled": enrolled, "beside": "some"})
         press(page, "main form .actions button")
