@@ -228,13 +228,14 @@ async def refused(
     *,
     back: str,
     case: Case | None = None,
+    places: Mapping[str, str] | None = None,
 ) -> Response | None:
     """The page of a form again, with what its bounds or the rule of the step that it is for have
     against it; None where the step may be taken, or is not this visitor's, which taking it tells.
     """
     found = list(answered.faults)
     if answered.may_be_sent:
-        found = await faults_of_step(visit, records, step, facts, case=case)
+        found = await faults_of_step(visit, records, step, facts, case=case, places=places)
         if not found:
             return None
     return questionnaire_page(visit, answered.filling, back=back, found=found)
@@ -247,9 +248,11 @@ async def faults_of_step(
     facts: Mapping[str, Any],
     *,
     case: Case | None = None,
+    places: Mapping[str, str] | None = None,
 ) -> list[Fault]:
-    """What the rule of a step has against it, as faults of a form; none where it may be taken, or
-    is not this visitor's, which taking it tells.
+    """What the rule of a step has against it, as faults of a form, each beside the question that
+    `places` has for its reason; none where it may be taken, or is not this visitor's, which taking
+    it tells.
     """
     workflow, asked = records.workflow, await asking(visit, **facts)
     reasons = next(
@@ -257,12 +260,13 @@ async def faults_of_step(
     )
     if not set(reasons) <= workflow.reasons.keys():
         return []
-    return [_fault(workflow.reasons[reason]) for reason in reasons]
+    beside = places or {}
+    return [_fault(workflow.reasons[reason], beside.get(reason, "")) for reason in reasons]
 
 
-def _fault(reason: Words) -> Fault:
+def _fault(reason: Words, place: str) -> Fault:
     words = FormWords(reason.zh, {"en": reason.en})
-    return Fault(place="", link_id="", code="rule", words=words)
+    return Fault(place=place, link_id=place, code="rule", words=words)
 
 
 def labelled(resource: Json, security: Sequence[Json]) -> Json:

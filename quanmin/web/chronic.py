@@ -165,7 +165,8 @@ def visited(sent: Answered, task: Json, born: date, today: date) -> Visited:
     """What a visit comes to: the answers, what is taken from them, and the result."""
     disease, said = disease_of(task), answers(sent.filling.response())
     on = date.fromisoformat(said["day"])
-    judged = judge(disease, measured(said, age_on(born, on)))
+    # A day before the birth has no age: the rule of the step refuses it in words.
+    judged = judge(disease, measured(said, max(0, age_on(born, on))))
     one = Seen(on, judged.result, judged.is_on_target)
     measure = follows(disease, task, born, [*visits_of(task), one], today).measure
     made = result_of(disease, f"Patient/{patient_of(task)}", on, judged)

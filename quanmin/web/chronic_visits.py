@@ -28,6 +28,10 @@ from quanmin.workflow.notifiable import ADDRESSED
 _HOSPITAL: Final = "A"
 """The kind of institution to which people are referred: hospitals (WS 218)."""
 _REFERS: Final = frozenset({"refer", "visit_and_refer"})
+PLACES: Final = dict.fromkeys(
+    ("in-the-future", "before-birth", "before-enrolment", "told-already"), "day"
+)
+"""Beside which question of its form a reason against a visit stands."""
 
 
 def step_of(case: OpenCase, measure: str) -> str:
@@ -42,10 +46,11 @@ def facts_of_case(task: Json) -> dict[str, Any]:
     return {"enrolled": chronic.day_of(task, "enrolled") or date.min}
 
 
-def facts_of_visit(task: Json, made: Visited) -> dict[str, Any]:
+def facts_of_visit(task: Json, born: date, made: Visited) -> dict[str, Any]:
     """What they ask of a visit."""
     return {
         **facts_of_case(task),
+        "born": born,
         "measure": made.measure,
         "on": made.on,
         "is_told": any(one.on == made.on for one in chronic.visits_of(task)),
@@ -136,9 +141,10 @@ async def _take(
     task = case.case.task
     if task["meta"]["versionId"] != known.task["meta"]["versionId"]:
         raise PreconditionFailed("the case has moved on")
-    made = visited(sent, task, born_on(known.patient), (await asking(visit)).moment.date())
-    step, facts = step_of(case, made.measure), facts_of_visit(task, made)
-    against = await faults_of_step(visit, records, step, facts, case=case.case)
+    born = born_on(known.patient)
+    made = visited(sent, task, born, (await asking(visit)).moment.date())
+    step, facts = step_of(case, made.measure), facts_of_visit(task, born, made)
+    against = await faults_of_step(visit, records, step, facts, case=case.case, places=PLACES)
     if not against:
         await record(visit, records, case.knowing(**facts), step, made)
     return against

@@ -153,11 +153,19 @@ def _of_list(say: Say) -> dict[str, str]:
 def _of_states(say: Say) -> dict[str, str]:
     return {
         "is-waiting": say("waits to be sent"),
+        "is-troubled": say("waits: the node failed over it"),
         "is-faults": say("something is to be mended"),
         "is-conflict": say("to be settled: it has moved on"),
         "is-refused": say("the node has refused it"),
         "stored": say("Stored: {n}."),
         "to-settle": say("To be settled or mended: {n}. Open them in the list."),
+        "troubled": say(
+            "The node failed over: {n}. What was filled in waits here, to be sent again."
+        ),
+        "trouble": say(
+            "The node failed over this form (answer {code}). It is sent again; if that fails as"
+            " well, look through it and tell whoever runs the node."
+        ),
         "kept": say("Kept on this device, to be sent."),
         "no-line": say("There is no line to the node. What was filled in waits here."),
         "sign-in": say("Sign in to send: open the first page, then come back."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +24,7 @@ from quanmin.web.chronic import (
     visited,
 )
 from quanmin.web.chronic_visits import (
+    PLACES,
     facts_of_case,
     facts_of_visit,
     head_of,
@@ -57,8 +59,10 @@ async def record_visit(visit: Visit, records: DeclaredRecords) -> Response:
     if sent is None:
         return shown
     made = visited(sent, task, born, (await asking(visit)).moment.date())
-    step, facts = step_of(case, made.measure), facts_of_visit(task, made)
-    again = await refused(visit, records, sent, step, facts, back=back, case=case.case)
+    step, facts = step_of(case, made.measure), facts_of_visit(task, born, made)
+    again = await refused(
+        visit, records, sent, step, facts, back=back, case=case.case, places=PLACES
+    )
     if again is not None:
         return again
     await record(visit, records, case.knowing(**facts), step, made)
@@ -78,6 +82,7 @@ async def show_case(visit: Visit, records: DeclaredRecords) -> Response:
         # A visit is judged when it is entered: its step is open before there is one.
         "measure": "",
         "on": asked.moment.date(),
+        "born": date.min,
         "is_told": False,
         "closed": asked.moment.date(),
         "is_there": owner_of(task) in {"", code_of(asked.actor)},

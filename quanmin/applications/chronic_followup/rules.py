@@ -36,25 +36,26 @@ def may_enrol(
 
 
 def may_go_on(
-    *, measure: str, on: date, enrolled: date, is_told: bool, moment: datetime
+    *, measure: str, on: date, enrolled: date, born: date, is_told: bool, moment: datetime
 ) -> Decision:
     """A visit after which the person stays with whoever follows them."""
-    return _unless(to_refer=measure == "refer", **_faults(on, enrolled, moment, is_told=is_told))
+    faults = _faults(on, enrolled, born, moment, is_told=is_told)
+    return _unless(to_refer=measure == "refer", **faults)
 
 
 def must_refer(
-    *, measure: str, on: date, enrolled: date, is_told: bool, moment: datetime
+    *, measure: str, on: date, enrolled: date, born: date, is_told: bool, moment: datetime
 ) -> Decision:
     """A visit after which the person is referred: in a crisis, with a complication, or when a
     second visit in a row is not satisfactory (third edition of the norm, follow-up).
     """
     is_needed = measure in {"refer", ""}
-    return _unless(no_need=not is_needed, **_faults(on, enrolled, moment, is_told=is_told))
+    return _unless(no_need=not is_needed, **_faults(on, enrolled, born, moment, is_told=is_told))
 
 
-def may_check(*, on: date, enrolled: date, is_told: bool, moment: datetime) -> Decision:
+def may_check(*, on: date, enrolled: date, born: date, is_told: bool, moment: datetime) -> Decision:
     """A visit to somebody who was referred, to see whether they went."""
-    return _unless(**_faults(on, enrolled, moment, is_told=is_told))
+    return _unless(**_faults(on, enrolled, born, moment, is_told=is_told))
 
 
 def may_take_back(*, has_visit: bool, falls: bool) -> Decision:
@@ -82,10 +83,13 @@ def may_reopen(*, has_case: bool) -> Decision:
     return _unless(has_case=has_case)
 
 
-def _faults(on: date, enrolled: date, moment: datetime, *, is_told: bool) -> dict[str, bool]:
+def _faults(
+    on: date, enrolled: date, born: date, moment: datetime, *, is_told: bool
+) -> dict[str, bool]:
     return {
         "in_the_future": on > moment.date(),
-        "before_enrolment": on < enrolled,
+        "before_birth": on < born,
+        "before_enrolment": born <= on < enrolled,
         "told_already": is_told,
     }
 

@@ -9,8 +9,10 @@ const language = document.documentElement.lang.startsWith("zh") ? "zh" : "en";
 const words = JSON.parse(main.dataset.words);
 const news = new BroadcastChannel("quanmin-offline");
 const TICK_MILLISECONDS = 30_000;
-// Any other answer, such as that the node is busy, may be another one the next time.
 const REFUSALS = new Set([400, 403, 404, 409, 413, 422]);
+// What stands in the way of every form, not of one: nothing more is sent for now.
+const HALTS = new Set(["no-line", "sign-in", "unknown", "others"]);
+const BUSY = new Set([429, 503]);
 let isListed = false;
 
 const say = text => { status.textContent = text; };
@@ -36,6 +38,9 @@ const lang = text => (language === "en" && /[\u2e80-\uffff]/.test(text) ? "zh" :
 const factsOf = one => one.facts[language] || [];
 const facts = one => make("dl", { class: "fields" }, ...factsOf(one).map(([name, said]) =>
   make("div", {}, make("dt", {}, name), make("dd", { lang: lang(said) }, said))));
+
+const isTroubled = one => one.state === "waiting" && Boolean(one.trouble);
+const stateOf = one => words[isTroubled(one) ? "is-troubled" : `is-${one.state}`];
 
 // ---- the list -----------------------------------------------------------------------------------
 
@@ -76,7 +81,7 @@ function rows(caption, listed) {
 
 function queued(queue) {
   const listed = queue.map(one => ({
-    name: one.name, act: () => settle(one), said: words[`is-${one.state}`],
+    name: one.name, act: () => settle(one), said: stateOf(one),
   }));
   return [
     make("h3", {}, `${words.queue} (${queue.length})`),
@@ -94,7 +99,7 @@ function brief(person) {
 function taken(one, queue, drafts) {
   const state = person => {
     const waits = queue.find(each => each.case === person.case);
-    if (waits) return words[`is-${waits.state}`];
+    if (waits) return stateOf(waits);
     if (person.isSent) return words.sent;
     return drafts.some(each => each.case === person.case) ? words.draft : "";
   };
@@ -202,7 +207,7 @@ async function fill(one, found = []) {
 // same. What was changed is another.
 async function queueUp(one) {
   const device = await Store.device();
-  const { isNew, skew, rows: seen, faults, kind, now, saidIn, ...kept } = one;
+  const { isNew, skew, rows: seen, faults, kind, now, saidIn, trouble, ...kept } = one;
   const text = JSON.stringify({ id: crypto.randomUUID(), case: one.case, ticket: one.ticket,
     form: one.form, values: one.values });
   await Store.put(`queue ${one.case}`,
@@ -227,7 +232,8 @@ async function settle(one) {
     }, "second"));
   const back = button(words.back, () => list(), "second");
   if (one.state !== "conflict") {
-    return open(one.name, facts(one), make("p", {}, words[`is-${one.state}`]),
+    return open(one.name, facts(one), make("p", {}, stateOf(one)),
+      isTroubled(one) ? make("p", {}, words.trouble.replace("{code}", one.trouble)) : null,
       one.text_told ? make("p", { lang: one.saidIn || "en" }, one.text_told) : null,
       make("div", { class: "actions" }, button(words.change, edit), back), discard);
   }
@@ -295,55 +301,58 @@ async function send(isAsked) {
     say(words.unknown);
     return;
   }
-  let stored = 0, others = 0;
+  const counts = { stored: 0, "to-settle": 0, troubled: 0 };
   for (const one of queue) {
     const answer = await Node.ask(`${one.path}/submission`, {
       token: contact.token, lang: language,
       device: device.id, submission: one.text, signature: one.signature,
     });
-    if (!await heard(one, answer)) break;
-    if (answer.state === "stored") stored += 1;
-    else others += 1;
+    const became = await heard(one, answer);
+    if (!became) break;
+    counts[became] += 1;
   }
   news.postMessage("changed");
   if (isListed) await list(false);
-  if (stored || others) {
-    say([[stored, words.stored], [others, words["to-settle"]]].filter(([n]) => n)
-      .map(([n, said]) => said.replace("{n}", n)).join(" "));
-  }
+  const some = Object.entries(counts).filter(([, n]) => n);
+  if (some.length) say(some.map(([became, n]) => words[became].replace("{n}", n)).join(" "));
 }
 
-// Whether the next may be sent.
+// What became of a form; "" where the next is not to be sent either.
 async function heard(one, answer) {
   const { state } = answer;
   if (state === "stored") {
     await note(one);
     await dropSent(one);
-    return true;
+    return "stored";
   }
   if (state === "revoked") {
     await Store.destroy();
     await list();
     say(words.revoked);
-    return false;
+    return "";
   }
   if (state === "faults") {
     await replace(one, { ...one, state, faults: answer.faults });
-    return true;
+    return "to-settle";
   }
   if (state === "conflict") {
     if (answer.form) await Store.put(`form ${answer.form.canonical}`, answer.form);
     const { kind, rows: listed, person } = answer;
     await replace(one,
       { ...one, state, kind, rows: listed || [], now: person || null, saidIn: language });
-    return true;
+    return "to-settle";
   }
   if (REFUSALS.has(answer.status) && state === "refused") {
     await replace(one, { ...one, state, text_told: answer.text || "", saidIn: language });
-    return true;
+    return "to-settle";
   }
-  say(words[state] || words["no-line"]);
-  return false; // it stays as it is, and is sent again
+  // It stays in the queue, and is sent again.
+  if (HALTS.has(state) || BUSY.has(answer.status)) {
+    say(words[state]);
+    return "";
+  }
+  await replace(one, { ...one, trouble: answer.status });
+  return "troubled";
 }
 
 // What was changed meanwhile in another tab is another submission, and is left alone.

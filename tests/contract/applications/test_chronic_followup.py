@@ -88,6 +88,9 @@ async def fails_twice(centre: Clinic, worker: Browser, case: str) -> None:
     early = await visited(worker, case, ago(centre, 31), "150/95")
     assert (early.status_code, "before the enrolment" in said(early)) == (422, True)
     assert (await visited(worker, case, ago(centre, -1), "150/95")).status_code == 422
+    mistyped = await visited(worker, case, "0026" + ago(centre, 1)[4:], "150/95")
+    assert mistyped.status_code == 422, "of a century before the birth"
+    assert 'href="#day">Day of the visit: The day is before the birth' in mistyped.text
     first = await visited(worker, case, ago(centre, 16), "150/95")
     assert first.status_code == 303, said(first)
     told = said(await worker.get(case))

@@ -108,6 +108,9 @@ async def is_judged_as_on_a_page(centre: Clinic, device: Device, person: dict[st
     assert [one["place"] for one in wrong.json()["faults"]] == ["diastolic"]
     early = await device.send(visit_of(person, ago(centre, 40), "150/95"))
     assert (early.status_code, "before the enrolment" in early.text) == (422, True)
+    mistyped = await device.send(visit_of(person, "0026" + ago(centre, 0)[4:], "150/95"))
+    told = [(one["place"], one["words"]) for one in mistyped.json()["faults"]]
+    assert (mistyped.status_code, told) == (422, [("day", "The day is before the birth")])
     assert await stored(centre) == 1
 
 
