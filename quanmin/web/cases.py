@@ -7,7 +7,7 @@ version that was read: of two who take a step at once one is answered that someb
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -260,13 +260,19 @@ async def faults_of_step(
     )
     if not set(reasons) <= workflow.reasons.keys():
         return []
-    beside = places or {}
-    return [_fault(workflow.reasons[reason], beside.get(reason, "")) for reason in reasons]
+    return told_faults(workflow, reasons, places or {})
 
 
-def _fault(reason: Words, place: str) -> Fault:
-    words = FormWords(reason.zh, {"en": reason.en})
-    return Fault(place=place, link_id=place, code="rule", words=words)
+def told_faults(
+    workflow: Workflow, reasons: Iterable[str], places: Mapping[str, str]
+) -> list[Fault]:
+    """The reasons of a rule as what is wrong with a form, each beside its question."""
+    found = []
+    for one in reasons:
+        told, place = workflow.reasons[one], places.get(one, "")
+        words = FormWords(told.zh, {"en": told.en})
+        found.append(Fault(place=place, link_id=place, code="rule", words=words))
+    return found
 
 
 def labelled(resource: Json, security: Sequence[Json]) -> Json:

@@ -122,6 +122,11 @@ def visited_on(visit: Json) -> date | None:
     return day_of(visit.get("occurrenceDateTime"))
 
 
+def recorded_at(visit: Json) -> datetime:
+    """When a visit was stored as it stands."""
+    return datetime.fromisoformat(visit["meta"]["lastUpdated"])
+
+
 def township_of(plan: Json) -> str:
     """Where somebody who is registered lives."""
     told = (one for one in plan.get("extension", []) if one.get("url") == _TOWNSHIP)

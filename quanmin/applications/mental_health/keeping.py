@@ -1,17 +1,14 @@
-"""What a visit comes to by the norm, and what is wrong with a form in the words of the rules."""
+"""What a visit comes to by the norm."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from quanmin.applications.mental_health.rules import is_stable, is_unstable
-from quanmin.web import DeclaredRecords
-from quanmin.workflow.forms import Fault
-from quanmin.workflow.forms.model import Words
 from quanmin.workflow.mental import number
 
 HERE: Final = Path(__file__).parent
@@ -47,19 +44,3 @@ def judged(said: Mapping[str, Any]) -> Finding:
         class_ = "unstable"
     harm = int(said.get("self-harm") or 0) + int(said.get("suicide") or 0)
     return Finding(grade, class_, stable.reasons, harm > 0)
-
-
-def faults_of(
-    records: DeclaredRecords, reasons: Sequence[str], places: Mapping[str, str]
-) -> list[Fault]:
-    """The reasons of a rule as what is wrong with a form, each beside its field."""
-    told = records.workflow.reasons
-    return [
-        Fault(
-            places.get(one, ""),
-            places.get(one, ""),
-            "rule",
-            words=Words(told[one].zh, {"en": told[one].en}),
-        )
-        for one in reasons
-    ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -21,7 +21,7 @@ from quanmin.web.mental_health import HOME, READING, STAFF, Kept, read_kept, sta
 from quanmin.web.tables import Heading, Table, searched, table
 from quanmin.web.work_list import due_cell
 from quanmin.workflow.forms import answers, label, words_of
-from quanmin.workflow.mental import class_of, number, sheet_of
+from quanmin.workflow.mental import class_of, number, recorded_at, sheet_of, visited_on
 from quanmin.workflow.states import Case
 
 EMERGENCIES: Final = f"{HOME}/emergencies"
@@ -124,8 +124,10 @@ async def _facts(records: DeclaredRecords, kept: Kept, case: Case) -> dict[str, 
     if sheet_of(last):
         said = answers(await records.resource("QuestionnaireResponse", sheet_of(last)))
     return {
-        "handled": max(handled, default=case.begun).astimezone(records.zone).date(),
-        "visits": kept.days,
+        "handled": max(handled, default=case.begun).astimezone(records.zone),
+        "on": visited_on(last) or date.min,
+        "recorded": recorded_at(last) if last else case.begun,
+        "followed": kept.plan is not None,
         "unstable": class_of(last) == "unstable",
         "in_hospital": (said.get("stay") or {}).get("code") == "inside",
     }

@@ -8,12 +8,12 @@ from urllib.parse import urlencode
 
 from starlette.responses import Response
 
-from quanmin.applications.mental_health.keeping import HERE, Finding, faults_of, judged
+from quanmin.applications.mental_health.keeping import HERE, Finding, judged
 from quanmin.applications.mental_health.mistakes import take_back_end
 from quanmin.applications.mental_health.rules import may_record_visit, may_register, may_report
 from quanmin.fhir.json import Json
 from quanmin.web import DeclaredRecords, Page, Visit, page
-from quanmin.web.cases import asking, begin
+from quanmin.web.cases import asking, begin, told_faults
 from quanmin.web.filling import answered, entries_of, form_in
 from quanmin.web.institutions import code_of, nearest
 from quanmin.web.mental_health import HOME, STAFF, Kept, read_kept
@@ -33,6 +33,7 @@ from quanmin.workflow.mental import (
 _CENTRE: Final = "J"  # disease control (WS 218), which keeps the register of a county
 _ANSWERS: Final = "urn:uuid:00000000-0000-4000-8000-000000000001"
 _RISK: Final = "urn:uuid:00000000-0000-4000-8000-000000000002"
+_TO_BE_HANDLED: Final = ("reported", "informed")
 _PLACES: Final = {
     "no-consent": "consent",
     "diagnosed-in-the-future": "diagnosed",
@@ -71,7 +72,7 @@ async def register(visit: Visit, records: DeclaredRecords) -> Response:
         ])  # fmt: skip
         await records.transact(entries)
         return visit.go(back)
-    found = faults_of(records, decision.reasons, _PLACES)
+    found = told_faults(records.workflow, decision.reasons, _PLACES)
     return questionnaire_page(visit, sent.filling, back=back, found=found)
 
 
@@ -97,7 +98,7 @@ async def record_visit(visit: Visit, records: DeclaredRecords) -> Response:
         referred=said.get("referred") or "",
     )
     if not decision.allowed or kept.plan is None:
-        found = faults_of(records, decision.reasons, _PLACES)
+        found = told_faults(records.workflow, decision.reasons, _PLACES)
         return questionnaire_page(visit, sent.filling, back=back, found=found)
     entries = _labelled(entries_of(sent), labels_of(kept.plan))
     _complete(visit, entries, finding)
@@ -109,15 +110,15 @@ async def record_visit(visit: Visit, records: DeclaredRecords) -> Response:
 async def _stored(
     visit: Visit, records: DeclaredRecords, kept: Kept, entries: list[Json], finding: Finding
 ) -> str:
-    """Store a visit, with the case of an emergency where it is one and none is open; gives the page
-    of that case, "" without one.
+    """Store a visit, with the case of an emergency where it is one and none is being handled; gives
+    the page of that case, "" without one.
     """
     facts: dict[str, Any] = {
         "grade": finding.grade,
         "self_harm": finding.self_harm,
         "refer_from": number("refer_from"),
     }
-    still_open = _open(records, kept.person.id)
+    still_open = _being_handled(records, kept)
     is_reported = bool((await records.find("Task", *still_open, count=1)).matches)
     if is_reported or not may_report(**facts).allowed:
         await records.transact(entries)
@@ -144,14 +145,18 @@ async def _stored(
     return f"{HOME}/emergencies/{task.id}"
 
 
-def _open(records: DeclaredRecords, patient: str) -> list[tuple[str, str]]:
-    """By what an emergency of somebody that is not over is found."""
+def _being_handled(records: DeclaredRecords, kept: Kept) -> list[tuple[str, str]]:
+    """By what an emergency of somebody is found to which another visit adds nothing: reported under
+    this registration, and not handled yet. Once it was, whoever is told of it waits for no other.
+    """
     workflow = records.workflow
-    states = ",".join(
-        f"{workflow.state_system}|{one.code}" for one in workflow.states.values() if not one.final
-    )
-    code = ("code", f"{workflow.head.url}|{workflow.name}")
-    return [code, ("patient", f"Patient/{patient}"), ("business-status", states)]
+    states = ",".join(f"{workflow.state_system}|{one}" for one in _TO_BE_HANDLED)
+    return [
+        ("code", f"{workflow.head.url}|{workflow.name}"),
+        ("patient", f"Patient/{kept.person.id}"),
+        ("business-status", states),
+        ("authored-on", f"ge{kept.since}"),
+    ]
 
 
 @page(f"{HOME}/of/{{patient}}/end", access=STAFF, methods=("GET", "POST"))
@@ -178,7 +183,7 @@ async def end(visit: Visit, records: DeclaredRecords) -> Response:
         if is_so
     ]
     if reasons:
-        found = faults_of(records, reasons, dict.fromkeys(reasons, "day"))
+        found = told_faults(records.workflow, reasons, dict.fromkeys(reasons, "day"))
         return questionnaire_page(visit, sent.filling, back=back, found=found)
     entries = _labelled(entries_of(sent), labels_of(kept.plan))
     period = {**kept.plan["period"], "end": said["day"]}

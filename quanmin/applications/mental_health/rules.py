@@ -4,7 +4,6 @@ numbers are those of `definitions/norm.toml`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
 from quanmin.base.decision import Decision
@@ -77,13 +76,18 @@ def may_report(*, grade: int, self_harm: bool, refer_from: int) -> Decision:
 
 
 def may_close(
-    *, handled: date, visits: Sequence[date], unstable: bool, in_hospital: bool
+    *, handled: datetime, on: date, recorded: datetime, unstable: bool, in_hospital: bool
 ) -> Decision:
-    """An emergency ends with a visit on or after the day it was handled that finds somebody not
-    unstable any more, or in hospital.
+    """An emergency ends with a visit that is recorded after it was handled, of that day or a later
+    one, and finds somebody not unstable any more, or in hospital. Asked of the last visit.
     """
-    is_seen = bool(visits) and max(visits) >= handled
+    is_seen = on >= handled.date() and recorded > handled
     return _unless(not_seen=not is_seen, still_unstable=is_seen and unstable and not in_hospital)
+
+
+def may_close_unseen(*, followed: bool) -> Decision:
+    """Of whom nobody follows up any more no visit is recorded: it is said how it ended."""
+    return _unless(still_followed=followed)
 
 
 def is_in_time(*, found: datetime, informed: datetime, hours: int) -> Decision:

@@ -145,11 +145,32 @@ async def test_an_emergency_goes_to_the_county_and_ends_with_a_visit(
     assert (await centre.send(case, step="inform", words="派出所，20:10")).status_code == 303
     await keeper.get(case)
     assert (await keeper.send(case, step="handle", words="送市四医院")).status_code == 303
+    assert "No visit since it was handled" in said(await keeper.get(case))
+    assert (await keeper.send(case, step="close")).status_code == 422, "by the visit that found it"
+    again = await visit(county, keeper, "3", referred="市四医院")
+    other = again.headers["location"]
+    assert other.startswith("/mental-health/emergencies/"), "the one that was handled tells nobody"
+    assert other != case
     assert "Still unstable" in said(await keeper.get(case))
     await visit(county, keeper, "1")
     shown = await keeper.get(case)
     assert "later than" not in said(shown)
     assert (await keeper.send(case, step="close")).status_code == 303
+    await is_closed_when_nobody_follows(county, keeper, other)
+
+
+async def is_closed_when_nobody_follows(county: Clinic, keeper: Browser, case: str) -> None:
+    """Who has died is not visited: what is open of them is closed with words."""
+    await keeper.get(case)
+    early = await keeper.send(case, step="close_unseen", words="死亡")
+    assert (early.status_code, "see them, then close it" in said(early)) == (422, True)
+    page = f"/mental-health/of/{county.ids['hospital-a Patient']}"
+    ended = await fill(keeper, f"{page}/end", end=f"{OWN}/mental-end|died", day=day(county))
+    assert ended.status_code == 303, said(ended)
+    await keeper.get(case)
+    assert (await keeper.send(case, step="close_unseen")).status_code == 422, "without words"
+    assert (await keeper.send(case, step="close_unseen", words="死亡")).status_code == 303
+    assert "Closed" in said(await keeper.get(case))
 
 
 async def test_of_two_late_visits_at_once_one_begins_the_emergency(
