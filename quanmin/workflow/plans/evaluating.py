@@ -5,6 +5,7 @@ The same for a whole county is in `sets.py`; a property test holds the two equal
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 
 import msgspec
@@ -248,6 +249,8 @@ class _Person:
             return self._settled(series, "not-applicable", "not-begun")
         start = begin.gives or self._facts.born
         visits = [one for one in self._events if one.code in series.counts and one.on >= start]
+        if len({one.on for one in visits}) < len(visits):
+            visits = self._worst(series, visits)
         part: Series | Case = series
         reasons = [begin]
         if visits:
@@ -264,6 +267,21 @@ class _Person:
         reasons += [obstacle] if obstacle is not None else []
         due = _latest(reasons)
         return self._dated(series, part, due, reasons, earliest=due.gives)
+
+    def _worst(self, series: Series, visits: Sequence[Event]) -> list[Event]:
+        """One visit a day: of several the one whose result, taken alone, has the first of the
+        cases. A plan tells the worst first, and that is what must not be passed over.
+        """
+        found: dict[date, tuple[int, Event]] = {}
+        for one in visits:
+            place = next(
+                number
+                for number, case in enumerate(series.cases)
+                if case.condition is None or case.condition.holds(self._facts, one.detail, "")
+            )
+            if one.on not in found or place <= found[one.on][0]:
+                found[one.on] = place, one
+        return [one for _, one in found.values()]
 
     def _begin(self, series: Series) -> Reason | None:
         """When visits begin; None while the state that they are for does not hold."""

@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quanmin.workflow.plans.calendar import Calendar
-from quanmin.workflow.plans.conditions import Compares, Condition, Has, Joins, Not, Test
 from quanmin.workflow.plans.evaluating import FIRST
-from quanmin.workflow.plans.facts import SEXES
+from quanmin.workflow.plans.masks import mask_of
 from quanmin.workflow.plans.model import Case, Item, Plan, Series, Status, Turn, Urgency
 from quanmin.workflow.plans.population import (
     END,
@@ -177,7 +176,7 @@ class _County:
         self._code, self._detail = rows[2][is_new], rows[3][is_new]
         self._calendar = Calendar(population.born, self._day, np.array([today], np.int32))
         self._triggers = [self._keys(rule.after) for rule in plan.apart]
-        self._applies = [self._mask(series.condition) for series in plan.series]
+        self._applies = [mask_of(population, series.condition) for series in plan.series]
         self._courses: list[_Course] = []
         for number in range(len(plan.series)):
             course = _Course(len(plan.series[number].turns), population.size)
@@ -429,7 +428,7 @@ class _County:
         turn = np.ones(self._population.size, np.int8)
         left = seen.copy()
         for place, case in enumerate(series.cases):
-            mine = left & self._mask(case.condition, last, before)
+            mine = left & mask_of(self._population, case.condition, last, before)
             left &= ~mine
             turn[mine] = place + 2
             gives = self._calendar.after(day[mine], case.span)
@@ -467,9 +466,10 @@ class _County:
         size = self._population.size
         rows = np.flatnonzero(self._counted(series.counts))
         rows = rows[self._day[rows] >= start[self._person[rows]]]
+        blank = self._population.details.index("") if "" in self._population.details else -1
+        rows = self._worst(series, rows, blank)
         persons = self._person[rows]
         day, seen = np.full(size, EVER, np.int32), np.zeros(size, np.bool_)
-        blank = self._population.details.index("") if "" in self._population.details else -1
         last, before = np.full(size, blank, np.int16), np.full(size, blank, np.int16)
         is_last = np.ones(len(rows), np.bool_)
         is_last[:-1] = persons[1:] != persons[:-1]
@@ -480,6 +480,25 @@ class _County:
         has_more = (at > 0) & (persons[np.maximum(at - 1, 0)] == theirs)
         before[theirs[has_more]] = self._detail[rows[at[has_more] - 1]]
         return seen, day, last, before
+
+    def _worst(self, series: Series, rows: Rows, blank: int) -> Rows:
+        """One visit a day: the one whose result, taken alone, has the first of the cases."""
+        persons, days = self._person[rows], self._day[rows]
+        if not ((persons[1:] == persons[:-1]) & (days[1:] == days[:-1])).any():
+            return rows
+        place = np.full(len(rows), len(series.cases))
+        size = self._population.size
+        none = np.full(size, blank, np.int16)
+        for detail in np.unique(self._detail[rows]):
+            theirs, alone = self._detail[rows] == detail, np.full(size, detail, np.int16)
+            for number, case in reversed([*enumerate(series.cases)]):
+                holds = mask_of(self._population, case.condition, alone, none)
+                place[theirs & holds[persons]] = number
+        rows = rows[np.lexsort((-place, days, persons))]
+        persons, days = self._person[rows], self._day[rows]
+        is_worst = np.ones(len(rows), np.bool_)
+        is_worst[:-1] = (persons[1:] != persons[:-1]) | (days[1:] != days[:-1])
+        return rows[is_worst]
 
     def _holding(self, code: str) -> Rows:
         """The rows of the states of a code that hold today."""
@@ -545,40 +564,3 @@ class _County:
         if urgency.span is not None:
             return (self._calendar.after(due, urgency.span) + 1).astype(np.int32)
         return None
-
-    # ---- conditions ------------------------------------------------------------------------------
-
-    def _mask(self, condition: Condition | None, last: Any = None, before: Any = None) -> Mask:
-        if condition is None:
-            return np.ones(self._population.size, np.bool_)
-        return self._test(condition.test, {"last": last, "before": before})
-
-    def _test(self, test: Test, results: dict[str, Any]) -> Mask:
-        match test:
-            case Not(of=of):
-                return ~self._test(of, results)
-            case Has(group=group):
-                held = self._population.groups.get(group)
-                return np.zeros(self._population.size, np.bool_) if held is None else held
-            case Joins(sign=sign, left=left, right=right):
-                join = {"and": np.logical_and, "or": np.logical_or, "xor": np.logical_xor}[sign]
-                return np.asarray(join(self._test(left, results), self._test(right, results)))
-            case Compares():
-                return self._compared(test, results)
-
-    def _compared(self, test: Compares, results: dict[str, Any]) -> Mask:
-        column: Any
-        if isinstance(test.value, date):
-            column, value = self._population.born, number_of(test.value)
-        elif test.variable == "sex":
-            column = self._population.sex
-            value = next((n for n, sex in enumerate(SEXES) if sex == test.value), -2)
-        else:
-            details = self._population.details
-            column = results[test.variable]
-            value = details.index(test.value) if test.value in details else -2
-        signs = {
-            "=": np.equal, "!=": np.not_equal, "<": np.less, "<=": np.less_equal,
-            ">": np.greater, ">=": np.greater_equal,
-        }  # fmt: skip
-        return np.asarray(signs[test.sign](column, value))

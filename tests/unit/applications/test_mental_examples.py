@@ -58,6 +58,10 @@ def item(series: str, today: str, *events: str) -> Item:
         (["2027-11-30 stable"], "2028-02-29"),
         (["2026-05-31 stable"], "2026-08-31"),
         (["2026-03-01"], "2026-03-15"),
+        (["2026-03-01 stable", "2026-03-01 basic"], "2026-03-15"),
+        (["2026-03-01 basic-settled", "2026-03-01 unstable"], "2026-03-15"),
+        (["2026-03-01 stable", "2026-03-01 basic-settled"], "2026-06-01"),
+        (["2026-02-01 basic", "2026-03-01 stable", "2026-03-01 basic"], "2026-04-01"),
     ],
 )
 def test_the_next_visit_is_due_by_what_the_last_ones_found(visits: list[str], due: str) -> None:
