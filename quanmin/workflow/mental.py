@@ -128,9 +128,9 @@ def recorded_at(visit: Json) -> datetime:
 
 
 def township_of(plan: Json) -> str:
-    """Where somebody who is registered lives."""
+    """Where somebody who is registered lives; "" where it is not told."""
     told = (one for one in plan.get("extension", []) if one.get("url") == _TOWNSHIP)
-    return next((str(one.get("valueString", "")) for one in told), "")
+    return next((str(one.get("valueString", "")).strip() for one in told), "")
 
 
 def complete(plan: Json, name: str, township: str) -> None:

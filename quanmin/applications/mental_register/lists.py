@@ -145,7 +145,8 @@ async def counts(visit: Visit, records: DeclaredRecords) -> Table:
 
 
 def _rows(township: str, grade: str | None = None) -> str:
-    asked = {"township": township, **({} if grade is None else {"grade": grade or "none"})}
+    asked = {"township": township} if township else {"told": "no"}
+    asked |= {} if grade is None else {"grade": grade or "none"}
     return f"{HOME}/rows?{urlencode(asked)}"
 
 
@@ -153,11 +154,12 @@ def _rows(township: str, grade: str | None = None) -> str:
 async def rows_of(visit: Visit, records: DeclaredRecords) -> Table:
     """The persons behind a number."""
     say, township, grade = visit.say, visit.asked("township"), visit.asked("grade")
-    wanted = {"": None, "none": ""}.get(grade, grade)
+    told, wanted = visit.asked("told"), {"": None, "none": ""}.get(grade, grade)
     found = [
         _cells(visit, one)
         for one in await _all(visit, records)
         if township in {"", township_of(one)}
+        and (told != "no" or not township_of(one))
         and wanted in {None, coded(one.get("category", []), DANGER)}
     ]
     grades = [("", say("all")), ("none", say("not visited yet")),
@@ -169,10 +171,12 @@ async def rows_of(visit: Visit, records: DeclaredRecords) -> Table:
         fetch=known(found, headings, ""),
         filters=[
             Field("township", say("Township"), value=township, length_max=40),
+            Field("told", say("Where they live"), "select", told,
+                  [("", say("all")), ("no", say("not told"))]),
             Field("grade", say("Danger"), "select", grade, grades),
         ],
         empty=say("Nobody is registered."),
-    )
+    )  # fmt: skip
 
 
 async def _all(visit: Visit, records: DeclaredRecords) -> list[Json]:

@@ -5,6 +5,7 @@ charged with them sees a difference.
 from __future__ import annotations
 
 import asyncio
+import html
 import re
 from datetime import date, timedelta
 from typing import Any
@@ -111,6 +112,27 @@ async def taken_back(county: Clinic, keeper: Browser, page: str) -> None:
     answers = [decode(one.body or b"{}") for one in found.matches]
     ends = [one["status"] for one in answers if "/mental-end" in one["questionnaire"]]
     assert ends == ["entered-in-error"]
+
+
+async def test_the_rows_behind_those_of_no_township_are_theirs(
+    county: Clinic, pages: Starlette
+) -> None:
+    keeper = await county.enter("mh-he", pages)
+    for patient in ("hospital-a Patient", "hospital-a crowd"):
+        assert (await register(county, keeper, patient=county.ids[patient])).status_code == 303
+    guarded = county.guard.records(KEEPER, purpose="PUBHLTH", request_id="r")
+    for plan in (await guarded.search(query(county.guard, "CarePlan"))).matches:
+        told = decode(plan.body or b"{}")
+        if told["subject"]["reference"] == f"Patient/{county.ids['hospital-a crowd']}":
+            del told["extension"]
+            await guarded.update("CarePlan", plan.id, encode(told))
+    shown = await keeper.get("/mental-health/counts")
+    links = re.findall(r'href="(/mental-health/rows[^"]+grade=none)"', shown.text)
+    listed = [(await keeper.get(html.unescape(one))).text for one in links]
+    people = [re.findall(r"/mental-health/of/([^/\"]+)\"", one) for one in listed]
+    ids = {county.ids[one] for one in ("hospital-a Patient", "hospital-a crowd")}
+    assert [len(one) for one in people] == [1, 1]
+    assert {one[0] for one in people} == ids
 
 
 async def test_of_two_who_register_at_once_there_is_one(county: Clinic, pages: Starlette) -> None:
