@@ -5,10 +5,12 @@ dose would be. Pure; who asks hands over what is known of the person.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime, tzinfo
 from functools import cache
+from hashlib import sha256
 from importlib.resources import files
+from itertools import count
 from typing import Any, Final
 
 import msgspec
@@ -129,6 +131,16 @@ def turn_of(known: Facts, product: str, on: date) -> tuple[str, int] | None:
     places = would_count(schedule(), known, Event(on, products()[product].plan))
     found = next((one for one in places if one.turn), None)
     return None if found is None else (found.series, int(found.turn.rpartition("-")[2]))
+
+
+def id_of_dose(person: str, product: str, on: date, taken: Collection[str]) -> str:
+    """The id of one more dose of a product on a day, alike for all who record it at once, so that
+    there is one; those `taken`, of mistaken ones too, stay. What a package holds needs no such
+    claim: its doses are of one lot, and of two who take from that at once one begins again.
+    """
+    claims = (f"{person}.{product}.{on}.{number}".encode() for number in count(1))
+    ids = (f"dose-{sha256(claim).hexdigest()[:48]}" for claim in claims)
+    return next(one for one in ids if one not in taken)
 
 
 def standings(known: Facts, today: date) -> list[Item]:

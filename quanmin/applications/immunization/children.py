@@ -43,12 +43,13 @@ _PURPOSES: Final = {"resident": "PATRQT", "guardian": "FAMRQT"}
 
 class Child(msgspec.Struct, frozen=True, kw_only=True):
     """A person as the schedule sees them: `known` is None without a whole date of birth; `places`
-    tells of each dose where it was given.
+    tells of each dose where it was given, `taken` are the ids of all, mistaken ones among them.
     """
 
     person: Person
     patient: Json
     doses: tuple[Json, ...]
+    taken: frozenset[str]
     flags: tuple[Json, ...]
     places: dict[str, str]
     known: Facts | None
@@ -87,11 +88,13 @@ async def read_child(visit: Visit, records: DeclaredRecords, patient: str) -> Ch
     read = [(one, decode(one.body or b"{}")) for one in found]
     own = decode(part.patients[0].body or b"{}")
     told = facts_of(table(), own, [body for _, body in read], records.zone)
-    doses = [(one, body) for one, body in read if body.get("status") == "completed"]
+    every = [(one, body) for one, body in read if one.type == "Immunization"]
+    doses = [(one, body) for one, body in every if body.get("status") == "completed"]
     return Child(
         person=person,
         patient=own,
-        doses=tuple(body for one, body in doses if one.type == "Immunization"),
+        doses=tuple(body for _, body in doses),
+        taken=frozenset(one.id for one, _ in every),
         flags=tuple(body for one, body in read if one.type == "Flag" and finding_of(body)),
         places={one.id: _place(body, senders.get(one.facts.sender, "")) for one, body in doses},
         known=None if told is None else told.facts,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import date, datetime
 from typing import Final
 
@@ -24,12 +23,14 @@ from quanmin.web.questionnaires import Answered, questionnaire_page
 from quanmin.web.stocks import lots_of, now_of, unfit
 from quanmin.workflow.forms import Fault
 from quanmin.workflow.forms.model import Words
+from quanmin.workflow.plans import Facts
 from quanmin.workflow.stock import Lot, moved, products
 from quanmin.workflow.stock.lots import criteria_of
 from quanmin.workflow.vaccination import (
     LABEL,
     PACKAGE_SYSTEM,
     against,
+    id_of_dose,
     package_of,
     product_of,
     turn_of,
@@ -48,8 +49,7 @@ async def record_dose(visit: Visit, records: DeclaredRecords) -> Response:
     """The form of a dose; what stands against it stands beside the field that it is of."""
     records, patient = stating(visit, records), visit.path("patient")
     child = await read_child(visit, records, patient)
-    if child.known is None:
-        raise Invalid("without a whole date of birth nothing is due: complete the registration")
+    _known(child)
     form, back = form_in(HERE, "vaccination-dose"), f"/vaccination/of/{patient}"
     sent, shown = await answered(visit, records, form, patient, back=back)
     if sent is None:
@@ -61,10 +61,17 @@ async def record_dose(visit: Visit, records: DeclaredRecords) -> Response:
             return questionnaire_page(visit, sent.filling, back=back, found=faults)
         try:
             await records.transact(entries)
-        except PreconditionFailed:  # somebody took from the lot or the package meanwhile
+        except PreconditionFailed:  # somebody took from the lot or gave it to the child meanwhile
+            child = await read_child(visit, records, patient)
             continue
         return visit.go(back)
     raise Conflict("others are taking from this lot at this moment: send it once more")
+
+
+def _known(child: Child) -> Facts:
+    if child.known is None:
+        raise Invalid("without a whole date of birth nothing is due: complete the registration")
+    return child.known
 
 
 async def _checked(
@@ -76,26 +83,22 @@ async def _checked(
     product, number = product_of(dose), dose["lotNumber"].strip()
     given = datetime.fromisoformat(dose["occurrenceDateTime"])
     moment = now_of(visit)
-    known, zone = child.known, records.zone
-    if known is None:  # the page has refused that
-        raise TypeError("no date of birth")
+    known, zone = _known(child), records.zone
     on = given.astimezone(zone).date()
     lots = await lots_of(records, product, number)
     judged = [(await unfit(records, one, moment), one) for one in lots]
     judged.sort(key=lambda one: (len(one[0]), one[1].expiry))
     reasons, lot = judged[0] if judged else (("unknown-lot",), None)
-    uses = await _uses(records, package_of(dose))
-    if uses >= products()[product].doses:
+    if await _uses(records, package_of(dose)) >= products()[product].doses:
         reasons = (*reasons, "code-used")
     decision = may_give(
         against(known, product, on), reasons, given.astimezone(zone), moment, known.born
     )
     if not decision.allowed or lot is None:
         return decision.reasons, []
-    _complete(visit, child, dose, lot, on)
-    # The id is that of this dose of this package: of two who record it at once there is one.
-    claim = f"{package_of(dose)}.{uses + 1}"
-    dose["id"] = f"package-{hashlib.sha256(claim.encode()).hexdigest()[:48]}"
+    _complete(visit, known, dose, lot, on)
+    person = min(one.id for one in child.person.registrations)
+    dose["id"] = id_of_dose(person, product, on, child.taken)
     request = {"method": "PUT", "url": f"Immunization/{dose['id']}", "ifNoneMatch": "*"}
     entries[1]["request"] = request
     who = visit.actor.name if visit.actor else ""
@@ -109,14 +112,14 @@ async def _uses(records: DeclaredRecords, trace: str) -> int:
     return len(hits.matches)
 
 
-def _complete(visit: Visit, child: Child, dose: Json, lot: Lot, on: date) -> None:
+def _complete(visit: Visit, known: Facts, dose: Json, lot: Lot, on: date) -> None:
     """Add what the form does not ask: until when it was good, by whom, which dose of the course."""
     dose["lotNumber"] = lot.number
     dose["expirationDate"] = lot.expiry.isoformat()
     if visit.actor is not None:
         names = {"identifier": {"value": visit.actor.sender}, "display": visit.actor.name}
         dose["performer"] = [{"actor": names}]
-    turn = None if child.known is None else turn_of(child.known, lot.product, on)
+    turn = turn_of(known, lot.product, on)
     if turn is not None:
         dose["protocolApplied"] = [{"series": turn[0], "doseNumberPositiveInt": turn[1]}]
 

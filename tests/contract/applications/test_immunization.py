@@ -10,6 +10,7 @@ from datetime import datetime
 
 import pytest
 from clinic import Clinic
+from shelf import query_of
 from vaccinating import (
     OTHER_WORKER,
     WORKER,
@@ -24,6 +25,7 @@ from vaccinating import (
 )
 
 from quanmin.base.jobs import Done, Job
+from quanmin.fhir.json import decode, encode
 from quanmin.node.server import declared_notices
 from quanmin.trust import Actor
 from quanmin.trust.due import tell_kind
@@ -96,6 +98,50 @@ async def test_of_two_who_take_the_last_dose_one_gets_it(point: Clinic) -> None:
     assert "On hand 0" in said(await worker.get(lot))
     for browser in (worker, second):
         await browser.client.aclose()
+
+
+async def test_of_two_who_record_a_dose_of_one_child_one_is_told_that_it_is_there(
+    point: Clinic,
+) -> None:
+    worker, second = await point.enter(WORKER.code), await point.enter(WORKER.code)
+    child, fridge = await registered(worker, "王小明", BORN), await store(worker)
+    # From one package of five doses, and from two packages of two lots.
+    lot = await received(worker, fridge, product="BCG", number="B1", count="5")
+    for number in ("M1", "M2"):
+        await received(worker, fridge, number=number)
+    for product, chosen in (
+        ("BCG", (("B1", 1), ("B1", 1))),
+        ("MMR", (("M1", 2), ("M2", 3))),
+    ):
+        now = moment(point)
+        answers = await asyncio.gather(
+            *(
+                give(one, child, now, product=product, lot=number, trace=f"8123456789000000000{at}")
+                for one, (number, at) in zip((worker, second), chosen, strict=True)
+            )
+        )
+        assert sorted(one.status_code for one in answers) == [303, 422], said(answers[0])
+        refused = next(one for one in answers if one.status_code == 422)
+        assert "this vaccine is recorded on that day already" in said(refused)
+    assert "On hand 4" in said(await worker.get(lot))
+    for browser in (worker, second):
+        await browser.client.aclose()
+
+
+async def test_a_dose_that_was_a_mistake_is_recorded_anew_from_its_package(point: Clinic) -> None:
+    worker = await point.enter(WORKER.code)
+    child = await registered(worker, "王一", BORN, "006")
+    other = await registered(worker, "王二", BORN, "008")
+    await received(worker, await store(worker))
+    assert (await give(worker, other, moment(point))).status_code == 303
+    records = point.guard.records(WORKER, purpose="PUBHLTH", request_id="mistake")
+    (stored,) = (await records.search(query_of("Immunization"))).matches
+    mistaken = {**decode(stored.body or b"{}"), "status": "entered-in-error"}
+    await records.update("Immunization", stored.id, encode(mistaken))
+    again = await give(worker, other, moment(point))
+    assert again.status_code == 303, said(again)
+    assert "this trace code was used already" in said(await give(worker, child, moment(point)))
+    await worker.client.aclose()
 
 
 async def test_a_child_who_moves_goes_on_where_it_was_and_reads_it_at_home(point: Clinic) -> None:
