@@ -163,6 +163,19 @@ class DeclaredRecords:
         wanted = self._wanted(types)
         return await self._records.timeline(patient_id, types=wanted, count=count, cursor=cursor)
 
+    async def whole_timeline(self, patient_id: str, *types: str) -> Timeline:
+        """All that is recorded of one person of these types, of which somebody has few, read in
+        portions.
+        """
+        found: list[Stored] = []
+        cursor: str | None = None
+        while True:
+            part = await self.timeline(patient_id, types=types, count=_PORTION, cursor=cursor)
+            found += part.entries
+            if part.next is None:
+                return Timeline(part.patients, tuple(found), None)
+            cursor = part.next
+
     async def timelines(self, patient_id: str, *parts: Part) -> list[Timeline]:
         """Several parts of it, of one moment and as one access; a part without types has all that
         are declared.

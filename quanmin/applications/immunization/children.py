@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from starlette.responses import Response
@@ -37,7 +37,6 @@ FINDING: Final = Access(
     VACCINATORS | OWN, Charge(frozenset({"immunization", "school_entry"}), VACCINATORS)
 )
 READING: Final = Access(VACCINATORS | OWN, Charge(frozenset({"immunization"}), VACCINATORS))
-_PORTION: Final = 200
 _PURPOSES: Final = {"resident": "PATRQT", "guardian": "FAMRQT"}
 
 
@@ -75,18 +74,10 @@ def table() -> FactTable:
 async def read_child(visit: Visit, records: DeclaredRecords, patient: str) -> Child:
     """What is known of a person over all institutions. Raises NotFound or Gone."""
     person = await read_person(visit, records, patient)
-    found: list[Any] = []
-    cursor: str | None = None
-    while True:
-        types = ("Immunization", "Flag", "Observation")
-        part = await records.timeline(patient, types=types, count=_PORTION, cursor=cursor)
-        found += part.entries
-        cursor = part.next
-        if cursor is None:
-            break
-    senders = await sender_words(visit, records, found)
-    read = [(one, decode(one.body or b"{}")) for one in found]
-    own = decode(part.patients[0].body or b"{}")
+    found = await records.whole_timeline(patient, "Immunization", "Flag", "Observation")
+    senders = await sender_words(visit, records, found.entries)
+    read = [(one, decode(one.body or b"{}")) for one in found.entries]
+    own = decode(found.patients[0].body or b"{}")
     told = facts_of(table(), own, [body for _, body in read], records.zone)
     every = [(one, body) for one, body in read if one.type == "Immunization"]
     doses = [(one, body) for one, body in every if body.get("status") == "completed"]

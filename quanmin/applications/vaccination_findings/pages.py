@@ -13,7 +13,6 @@ from quanmin.trust import Role, Stored
 from quanmin.web import Access, DeclaredRecords, Page, Visit, page
 from quanmin.web.filling import answered, entries_of, form_in
 from quanmin.web.heads import read_person
-from quanmin.web.institutions import sender_words
 from quanmin.web.route import Charge
 from quanmin.workflow.vaccination import LABEL, finding_of, word
 
@@ -21,7 +20,6 @@ VACCINATORS: Final[frozenset[Role]] = frozenset({"doctor", "nurse", "public_heal
 STAFF: Final = Access(VACCINATORS, Charge(frozenset({"immunization"}), VACCINATORS))
 REGISTER: Final = "/vaccination-findings"
 _HERE: Final = Path(__file__).parent
-_PORTION: Final = 200
 
 
 @page(f"{REGISTER}/of/{{patient}}", access=STAFF)
@@ -29,15 +27,13 @@ async def entries(visit: Visit, records: DeclaredRecords) -> Response:
     """What is entered of a person, by whichever institution."""
     patient = visit.path("patient")
     person = await read_person(visit, records, patient)
-    found = await records.timeline(patient, types=("Flag",), count=_PORTION)
-    senders = await sender_words(visit, records, found.entries)
+    found = (await records.whole_timeline(patient, "Flag")).entries
+    senders = await records.senders(found)
     return visit.page(
         "vaccination_findings/list.html",
         person=person,
         findings=[
-            told
-            for one in found.entries
-            if (told := _told(visit, one, senders.get(one.facts.sender, "")))
+            told for one in found if (told := _told(visit, one, senders[one.facts.sender].code))
         ],
     )
 
@@ -53,6 +49,7 @@ def _told(visit: Visit, stored: Stored, sender: str) -> dict[str, Any] | None:
         "said": flag.get("code", {}).get("text", ""),
         "since": period.get("start", ""),
         "until": period.get("end", ""),
+        "has_begun": period.get("start", "") <= today,
         "is_over": bool(period.get("end")) and period["end"] < today,
         "is_mistaken": flag.get("status") == "entered-in-error",
         "is_own": visit.actor is not None and visit.actor.sender == sender,
@@ -81,6 +78,10 @@ async def end(visit: Visit, records: DeclaredRecords) -> Response:
     if not finding_of(flag) or how not in {"end", "mistake"}:
         raise Invalid("this page ends what stands in the register of contraindications")
     period, today = flag.get("period", {}), visit.today.isoformat()
+    if flag.get("status") == "entered-in-error":
+        raise Conflict("it was marked as a mistake already: enter it anew if it holds")
+    if how == "end" and period.get("start", "") > today:
+        raise Conflict("it has not begun yet: say that it was a mistake, and enter it anew")
     if how == "end" and (period.get("end") or today) < today:
         raise Conflict("it has ended already")
     if how == "end":

@@ -32,6 +32,7 @@ from quanmin.trust.due import tell_kind
 
 BORN = "2025-01-01"
 TRACED = "/vaccine-trace/lot?product=MMR&lot=M2601"
+FINDING = r'action="(/vaccination-findings/[^"/]+)"'
 # What is said in English with a reason in Chinese is marked, to be read out rightly.
 RECALLED = r'<p class="error"><span lang="zh">Recalled on [^<]*又一批</span>'
 
@@ -168,7 +169,21 @@ async def test_a_child_who_moves_goes_on_where_it_was_and_reads_it_at_home(point
     assert "Postponed" in said(await worker.get(f"/vaccination/of/{child}"))
     listed = await worker.get(f"/vaccination-findings/of/{child}")
     assert "no end known" in said(listed)
-    assert "It ends today" not in listed.text
+    assert "It ends today" not in listed.text, "who entered it ends it"
+    (finding_page,) = set(re.findall(FINDING, (await there.get(register)).text))
+    assert (await worker.send(finding_page, how="end")).status_code == 403
+    assert (await there.send(finding_page, how="end")).status_code == 303
+    assert f"{now[:10]} – {now[:10]}" in said(await there.get(register))
+    assert (await there.send(finding_page, how="mistake")).status_code == 303
+    ended = await there.send(finding_page, how="end")
+    assert (ended.status_code, "marked as a mistake already" in said(ended)) == (409, True)
+    await there.get(f"{register}/new")
+    await there.send(f"{register}/new", **{**asked, "since": "2099-01-01", "until": ""})
+    (later,) = set(re.findall(FINDING, (await there.get(register)).text))
+    early = await there.send(later, how="end")
+    assert (early.status_code, "it has not begun yet" in said(early)) == (409, True)
+    assert "entered by mistake" in said(await worker.get(f"/vaccination-findings/of/{child}"))
+    assert "Postponed" not in said(await worker.get(f"/vaccination/of/{child}"))
     person = await point.pool.fetchval(
         "select person from people.link where patient = $1",
         point.guard.store.context.rid_of("Patient", child),
