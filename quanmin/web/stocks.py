@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from typing import Final
 
@@ -114,24 +114,42 @@ async def may_lift(visit: Visit, records: DeclaredRecords, recall: Json) -> bool
 
 def is_recalled(recall: Json) -> bool:
     """Whether a recall holds: it does until it is lifted."""
-    return not any(one.get("period", {}).get("end") for one in recall.get("identifier", []))
+    return not any("end" in _period(one) for one in recall.get("identifier", []))
 
 
-def recalling(product: str, number: str, earlier: int, day: date, reason: str) -> Json:
+def recalled_since(recall: Json, zone: tzinfo) -> datetime:
+    """From when on a recall holds; of one that tells no moment from the beginning of its day."""
+    starts = [one["period"]["start"] for one in recall["identifier"] if "start" in _period(one)]
+    since = datetime.fromisoformat(starts[0] if starts else recall["created"])
+    return since if since.tzinfo else since.replace(tzinfo=zone)
+
+
+def is_entered_since(dose: Json, moment: datetime) -> bool:
+    """Whether a dose says that it was entered at a moment or later."""
+    recorded = str(dose.get("recorded", ""))
+    return "T" in recorded and datetime.fromisoformat(recorded) >= moment
+
+
+def _period(name: Json) -> Json:
+    return name.get("period", {})
+
+
+def recalling(product: str, number: str, earlier: int, moment: datetime, reason: str) -> Json:
     """The entry that recalls a lot which was recalled so many times before: of two who do so at
     once there is one.
     """
+    since = {"start": moment.isoformat(timespec="seconds")}
     value = f"{product}|{number}"
     numbered = f"{value}|{earlier}"
     body = {
         "resourceType": "Basic",
         "meta": {"security": [LABEL]},
         "identifier": [
-            {"system": RECALL_SYSTEM, "value": value},
+            {"system": RECALL_SYSTEM, "value": value, "period": since},
             {"system": _NUMBERED, "value": numbered},
         ],
         "code": {"coding": [{"system": PRODUCT_SYSTEM, "code": product}], "text": reason},
-        "created": day.isoformat(),
+        "created": moment.date().isoformat(),
     }
     once = f"identifier={criteria_of(_NUMBERED, numbered)}"
     request = {"method": "POST", "url": "Basic", "ifNoneExist": once}
@@ -140,8 +158,9 @@ def recalling(product: str, number: str, earlier: int, day: date, reason: str) -
 
 def lifting(recall: Json, day: date, reason: str) -> Json:
     """The entry that lifts a recall, on top of the version that was read."""
+    end = {"end": day.isoformat()}
     names = [
-        {**one, "period": {"end": day.isoformat()}} if one.get("system") == RECALL_SYSTEM else one
+        {**one, "period": {**_period(one), **end}} if one.get("system") == RECALL_SYSTEM else one
         for one in recall["identifier"]
     ]
     why = {"url": _LIFTED, "valueString": reason}
@@ -153,7 +172,7 @@ def lifting(recall: Json, day: date, reason: str) -> Json:
 
 def lifted(recall: Json) -> tuple[str, str]:
     """When a recall was lifted, and why."""
-    ends = [one["period"]["end"] for one in recall["identifier"] if "period" in one]
+    ends = [one["period"]["end"] for one in recall["identifier"] if "end" in _period(one)]
     why = [one["valueString"] for one in recall.get("extension", []) if one["url"] == _LIFTED]
     return next(iter(ends), ""), next(iter(why), "")
 
@@ -190,20 +209,32 @@ async def readings_of(
     return [one for one in read if one is not None]
 
 
+async def is_beyond(records: DeclaredRecords, store: str) -> bool:
+    """Whether the last reading of a store is beyond its limits."""
+    kind = kind_of_store(decode((await records.read("Device", store)).body or b"{}"))
+    last = await readings_of(records, store, count=1)
+    return kind is not None and any(not kind.keeps(one) for _, one in last)
+
+
 async def unfit(records: DeclaredRecords, lot: Lot, moment: datetime) -> tuple[str, ...]:
-    """Why a lot must not be used at a moment: expired, none left, recalled, or read beyond the
-    limits of its store since it is there and was judged last. Nothing says that it may be.
+    """Why a lot must not be used at a moment, now or one before: expired by then, none left now,
+    recalled by then, or by then read beyond the limits of its store since it is there and was
+    judged last. Moments are entered to the minute, so what is of that minute counts. Nothing says
+    that it may be.
     """
+    until = moment.replace(second=0, microsecond=0) + timedelta(minutes=1)
     reasons = list(lot_unfit(lot, moment.astimezone(records.zone).date()))
-    if any(map(is_recalled, await recalls_of(records, lot.product, lot.number))):
+    recalls = await recalls_of(records, lot.product, lot.number)
+    if any(is_recalled(one) and recalled_since(one, records.zone) < until for one in recalls):
         reasons.append("recalled")
     device = decode((await records.read("Device", lot.store)).body or b"{}")
     kind = kind_of_store(device)
     begins = lot.since if lot.judged is None else max(lot.since, lot.judged)
-    since = ("date", f"gt{begins.isoformat(timespec='seconds')}")
+    dates = (f"gt{begins.isoformat(timespec='seconds')}", f"lt{until.isoformat()}")
+    within = [("date", one) for one in dates]
     if kind is None:
         return (*reasons, "store-unknown")
     for bound in (f"lt{kind.least}", f"gt{kind.most}"):
-        if await readings_of(records, lot.store, since, ("value-quantity", bound), count=1):
+        if await readings_of(records, lot.store, *within, ("value-quantity", bound), count=1):
             return (*reasons, "cold-chain-broken")
     return tuple(reasons)

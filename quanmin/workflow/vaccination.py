@@ -220,6 +220,11 @@ def product_of(dose: Json) -> str:
     return next((str(code) for code in known if code in products()), "")
 
 
+def patient_of(dose: Json) -> str:
+    """The id of the Patient who was given a dose."""
+    return str(dose.get("patient", {}).get("reference", "")).removeprefix("Patient/")
+
+
 def package_of(dose: Json) -> str:
     """The code of the smallest package that a dose came from; "" where none was recorded."""
     found = (one for one in dose.get("identifier", []) if one.get("system") == PACKAGE_SYSTEM)

@@ -86,7 +86,7 @@ async def _checked(
     known, zone = _known(child), records.zone
     on = given.astimezone(zone).date()
     lots = await lots_of(records, product, number)
-    judged = [(await unfit(records, one, moment), one) for one in lots]
+    judged = [(await unfit(records, one, given), one) for one in lots]
     judged.sort(key=lambda one: (len(one[0]), one[1].expiry))
     reasons, lot = judged[0] if judged else (("unknown-lot",), None)
     if await _uses(records, package_of(dose)) >= products()[product].doses:
@@ -113,9 +113,12 @@ async def _uses(records: DeclaredRecords, trace: str) -> int:
 
 
 def _complete(visit: Visit, known: Facts, dose: Json, lot: Lot, on: date) -> None:
-    """Add what the form does not ask: until when it was good, by whom, which dose of the course."""
+    """Add what the form does not ask: until when it was good, when it was entered, by whom, which
+    dose of the course.
+    """
     dose["lotNumber"] = lot.number
     dose["expirationDate"] = lot.expiry.isoformat()
+    dose["recorded"] = now_of(visit).isoformat(timespec="seconds")
     if visit.actor is not None:
         names = {"identifier": {"value": visit.actor.sender}, "display": visit.actor.name}
         dose["performer"] = [{"actor": names}]

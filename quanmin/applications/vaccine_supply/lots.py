@@ -15,11 +15,10 @@ from quanmin.web.dates import short_fhir
 from quanmin.web.forms import Cell, Field, Sent, choices, form_page
 from quanmin.web.stocks import (
     called,
-    kind_of_store,
+    is_beyond,
     lots_of,
     name_of,
     now_of,
-    readings_of,
     stores_of,
     unfit,
 )
@@ -62,7 +61,7 @@ async def receipt(visit: Visit, records: DeclaredRecords) -> Response:
     store, words = sent.choice("store", held, is_needed=True), sent.text("words")
     if expiry is not None and expiry < visit.today:
         sent.faults["expiry"] = say("It has expired: it is not taken into stock.")
-    if store and await _is_beyond(records, store):
+    if store and await is_beyond(records, store):
         sent.faults["store"] = say("This store is beyond its temperatures now.")
     if sent.is_sound and expiry is not None:
         entry = lot_entry(product, number, expiry, (store, held[store]), now_of(visit))
@@ -73,13 +72,6 @@ async def receipt(visit: Visit, records: DeclaredRecords) -> Response:
             return visit.go(f"{STOCK}/{found[0].id}")
         sent.faults["expiry"] = say("This lot is in the store with another expiry.")
     return form_page(visit, say("Enter a receipt"), fields, sent=sent, **shown)
-
-
-async def _is_beyond(records: DeclaredRecords, store: str) -> bool:
-    """Whether the last reading of a store is beyond its limits."""
-    kind = kind_of_store(decode((await records.read("Device", store)).body or b"{}"))
-    last = await readings_of(records, store, count=1)
-    return kind is not None and any(not kind.keeps(one) for _, one in last)
 
 
 def count_of(visit: Visit, sent: Sent, *, is_needed: bool = True) -> int:

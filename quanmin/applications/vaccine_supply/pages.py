@@ -12,19 +12,9 @@ from quanmin.web import Access, DeclaredRecords, Page, Visit, Work
 from quanmin.web.forms import Cell, Field, choices
 from quanmin.web.route import Charge
 from quanmin.web.searches import searched
-from quanmin.web.stocks import (
-    called,
-    lots_in,
-    name_of,
-    recalled_among,
-    stores_of,
-)
+from quanmin.web.stocks import called, lots_in, name_of, recalled_among, stores_of
 from quanmin.web.tables import Heading, Table, table
-from quanmin.workflow.stock import (
-    PRODUCT_SYSTEM,
-    Lot,
-    products,
-)
+from quanmin.workflow.stock import PRODUCT_SYSTEM, Lot, products
 from quanmin.workflow.stock.lots import criteria_of
 
 VACCINATORS: Final[frozenset[Role]] = frozenset({"doctor", "nurse", "public_health_worker"})

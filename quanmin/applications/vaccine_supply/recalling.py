@@ -18,18 +18,20 @@ _WORDS_MAX: Final = 500
 
 @page(f"{TRACE}/recall", access=STAFF, methods=("GET", "POST"))
 async def recall(visit: Visit, records: DeclaredRecords) -> Response:
-    """Recall a lot, with the reason: from then on nobody records a dose of it, wherever it is."""
+    """Recall a lot, with the reason: no dose of it that is given from then on is recorded, wherever
+    it is.
+    """
     say, (product, number) = visit.say, asked_lot(visit)
     lot = {"lot": f"{name_of(visit, product)} {number}"}
     title, button = say("Recall %(lot)s") % lot, say("Recall this lot")
-    sentence = say("No dose of it can be recorded any more, at any institution.")
+    sentence = say("No dose of it that is given from now on can be recorded, at any institution.")
     field = Field("why", say("Why it is recalled"), is_needed=True, length_max=_WORDS_MAX)
     why, shown = _reason(visit, title, button, field, sentence)
     if shown is not None:
         return shown
     earlier = await recalls_of(records, product, number)
     if not any(is_recalled(one) for one in earlier):
-        made = recalling(product, number, len(earlier), now_of(visit).date(), why)
+        made = recalling(product, number, len(earlier), now_of(visit), why)
         await records.transact([made])
     return visit.go(lot_address(product, number))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 from urllib.parse import urlencode
 
@@ -18,11 +19,19 @@ from quanmin.web.forms import Cell, Field, Sent, choices, form_page
 from quanmin.web.institutions import sender_words
 from quanmin.web.persons import tell_patient
 from quanmin.web.searches import searched
-from quanmin.web.stocks import is_recalled, lifted, may_lift, name_of, recalls_of
+from quanmin.web.stocks import (
+    is_entered_since,
+    is_recalled,
+    lifted,
+    may_lift,
+    name_of,
+    recalled_since,
+    recalls_of,
+)
 from quanmin.web.tables import Heading, Table, table
 from quanmin.workflow.stock import PRODUCT_SYSTEM, products
 from quanmin.workflow.stock.lots import criteria_of
-from quanmin.workflow.vaccination import PACKAGE_SYSTEM, package_of, product_of
+from quanmin.workflow.vaccination import PACKAGE_SYSTEM, package_of, patient_of, product_of
 
 TRACE: Final = "/vaccine-trace"
 LOT: Final = f"{TRACE}/lot"
@@ -80,7 +89,8 @@ async def persons(visit: Visit, records: DeclaredRecords) -> Table:
     ]
 
     async def made(found: Sequence[Stored]) -> list[list[Cell] | None]:
-        return list(await _rows(visit, records, found))
+        since = None if open_ is None else recalled_since(open_, records.zone)
+        return list(await _rows(visit, records, found, since))
 
     recalls = await recalls_of(records, product, number)
     open_ = next((one for one in recalls if is_recalled(one)), None)
@@ -136,24 +146,31 @@ def _headings(visit: Visit) -> list[Heading]:
 
 
 async def _rows(
-    visit: Visit, records: DeclaredRecords, found: Sequence[Stored]
+    visit: Visit, records: DeclaredRecords, found: Sequence[Stored], since: datetime | None = None
 ) -> list[list[Cell]]:
+    """The doses that were found; those entered since a recall are marked, for who has called the
+    others already.
+    """
     doses = [(one, decode(one.body or b"{}")) for one in found]
-    ids = {_patient(dose) for _, dose in doses} - {""}
+    ids = {patient_of(dose) for _, dose in doses} - {""}
     people: dict[str, Json] = {}
     if ids:
         hits = await records.find("Patient", ("_id", ",".join(sorted(ids))), count=len(ids))
         people = {one.id: decode(one.body or b"{}") for one in hits.matches}
     senders = await sender_words(visit, records, [one for one, _ in doses])
-    zone = visit.house.settings.zone
+    zone, late = visit.house.settings.zone, visit.say("entered after the recall")
     rows = []
     for stored, dose in doses:
-        told = tell_patient(people.get(_patient(dose), {}), visit.language, visit.today)
+        told = tell_patient(people.get(patient_of(dose), {}), visit.language, visit.today)
         rows.append(
             [
                 Cell(told.name or visit.say("not open to you")),
                 Cell(told.birth, is_number=True),
-                Cell(short_fhir(str(dose.get("occurrenceDateTime", "")), zone), is_number=True),
+                Cell(
+                    short_fhir(str(dose.get("occurrenceDateTime", "")), zone),
+                    is_number=True,
+                    tag=late if since is not None and is_entered_since(dose, since) else "",
+                ),
                 Cell(senders.get(stored.facts.sender, "")),
                 _lot_cell(visit, dose),
                 Cell(package_of(dose), is_number=True),
@@ -166,10 +183,6 @@ def _lot_cell(visit: Visit, dose: Json) -> Cell:
     product, number = product_of(dose), str(dose.get("lotNumber", ""))
     link = lot_address(product, number) if product in products() and number else ""
     return Cell(f"{name_of(visit, product)} {number}".strip(), link)
-
-
-def _patient(dose: Json) -> str:
-    return str(dose.get("patient", {}).get("reference", "")).removeprefix("Patient/")
 
 
 PAGES: Final[tuple[Page, ...]] = (trace, *persons)

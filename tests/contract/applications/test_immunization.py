@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from datetime import datetime
+from datetime import date, datetime, timedelta
 
 import pytest
 from clinic import Clinic
@@ -63,7 +63,7 @@ async def test_a_dose_is_refused_with_every_reason_and_stored_with_the_stock_it_
     assert "lies in the future" in said(await give(worker, child, "2027-01-01T09:00"))
     await worker.get(fridge)
     await worker.send(fridge, readings=f"{moment(point)} 8.1")
-    warm = said(await give(worker, child, now))
+    warm = said(await give(worker, child, moment(point)))
     assert "its store was beyond its temperatures" in warm
     await worker.get(lot)
     await worker.send(lot, kind="judged-fit", count="", words="two minutes, door open")
@@ -219,7 +219,7 @@ async def test_a_lot_is_traced_to_persons_and_recalled_everywhere(point: Clinic)
     await there.get(recall)
     assert (await there.send(recall, why="")).status_code == 422
     asked = await there.send(recall, why="particles seen")
-    assert "No dose of it can be recorded" in asked.text
+    assert "No dose of it that is given from now on" in asked.text
     assert (await there.send(recall, why="particles seen", confirmed="1")).status_code == 303
     assert "particles seen" in said(await worker.get(TRACED))
     other = await registered(worker, "王小红", "2025-02-01", "004")
@@ -254,6 +254,31 @@ async def test_a_lot_is_traced_to_persons_and_recalled_everywhere(point: Clinic)
     )
     for browser in (worker, there):
         await browser.client.aclose()
+
+
+async def test_a_dose_is_recorded_that_was_given_before_its_lot_became_unfit(point: Clinic) -> None:
+    worker = await point.enter(WORKER.code)
+    child, fridge = await registered(worker, "王小明", BORN), await store(worker)
+    lot = await received(worker, fridge)
+    await worker.get(fridge)
+    await worker.send(fridge, readings=f"{moment(point)} 8.1")
+    recall = "/vaccine-trace/recall?product=MMR&lot=M2601"
+    await worker.get(recall)
+    assert (await worker.send(recall, why="particles", confirmed="1")).status_code == 303
+    records = point.guard.records(WORKER, purpose="PUBHLTH", request_id="expire")
+    stored = await records.read("Substance", lot.rpartition("/")[2])
+    body = decode(stored.body or b"{}")
+    today = date.fromisoformat(moment(point)[:10])
+    before = today - timedelta(days=1)
+    body["instance"][0]["expiry"] = before.isoformat()
+    await records.update("Substance", stored.id, encode(body))
+    refused = said(await give(worker, child, moment(point)))
+    for reason in ("the lot has expired", "the lot was recalled", "beyond its temperatures"):
+        assert reason in refused
+    given = await give(worker, child, f"{before}T09:00")
+    assert given.status_code == 303, said(given)
+    assert "entered after the recall" in said(await worker.get(TRACED))
+    await worker.client.aclose()
 
 
 async def test_who_is_late_stands_in_the_due_list_until_the_dose_is_recorded(
