@@ -31,6 +31,10 @@ _LIFTED: Final = "https://quanmin.example/fhir/StructureDefinition/recall-lifted
 TEMPERATURE: Final = ("https://quanmin.example/fhir/CodeSystem/measure", "storage-temperature")
 STORE_SYSTEM: Final = "https://quanmin.example/fhir/CodeSystem/store"
 LOTS_MAX: Final = 200
+ON_HAND: Final = ("quantity", "gt0")
+"""What is asked of lots (Substances) for those of which any is left."""
+# Of a reading that was not taken back.
+_READ: Final = "registered,preliminary,final,amended,corrected,unknown"
 _STORES_MAX: Final = 200
 _RECALLS_MAX: Final = 50
 
@@ -196,11 +200,12 @@ def reading_of(observation: Json) -> tuple[datetime, Decimal] | None:
 async def readings_of(
     records: DeclaredRecords, device: str, *asked: tuple[str, str], count: int
 ) -> list[tuple[datetime, Decimal]]:
-    """Readings of a store, newest first."""
+    """Readings of a store, newest first, without those that were mistaken."""
     hits = await records.find(
         "Observation",
         ("device", f"Device/{device}"),
         ("code", "|".join(TEMPERATURE)),
+        ("status", _READ),
         *asked,
         ("_sort", "-date"),
         count=count,

@@ -17,6 +17,7 @@ from quanmin.web.forms import Cell, Field, Sent, choices, form_page
 from quanmin.web.route import Charge
 from quanmin.web.sheet import sheet
 from quanmin.web.stocks import (
+    ON_HAND,
     STORE_SYSTEM,
     TEMPERATURE,
     called,
@@ -35,7 +36,6 @@ VACCINATORS: Final[frozenset[Role]] = frozenset({"doctor", "nurse", "public_heal
 STAFF: Final = Access(VACCINATORS, Charge(frozenset({"immunization"}), VACCINATORS))
 COLD_CHAIN: Final = "/cold-chain"
 _READINGS: Final = 400
-_LOTS: Final = 500
 _LINES_MAX: Final = 200
 _SLACK: Final = timedelta(minutes=5)
 _COLDEST, _HOTTEST = Decimal(-90), Decimal(60)
@@ -136,7 +136,7 @@ async def one_store(visit: Visit, records: DeclaredRecords) -> Response:
         band=Band(say("limits"), float(kind.least), float(kind.most)),
         at=[at.timestamp() for at, _ in readings],
     ) if readings else None  # fmt: skip
-    lots = await _lots_in(records, device["id"])
+    lots = await _lots_in(visit, records, device["id"])
     return visit.page(
         "cold_chain/store.html",
         status=200 if sent.is_sound else 422,
@@ -152,10 +152,12 @@ async def one_store(visit: Visit, records: DeclaredRecords) -> Response:
     )
 
 
-async def _lots_in(records: DeclaredRecords, device: str) -> list[Lot]:
-    """The lots of a store of which any is left."""
-    hits = await records.find("Substance", ("code", f"{PRODUCT_SYSTEM}|"), count=_LOTS)
-    return [one for one in lots_in(hits.matches) if one.store == device and one.on_hand]
+async def _lots_in(visit: Visit, records: DeclaredRecords, device: str) -> list[Lot]:
+    """The lots of a store of which any is left. Raises TooCostly where all stores have too many."""
+    rows_max = visit.house.settings.pages.counted_max
+    asked = (("code", f"{PRODUCT_SYSTEM}|"), ON_HAND)
+    found = [one async for one in records.every("Substance", *asked, rows_max=rows_max)]
+    return [one for one in lots_in(found) if one.store == device]
 
 
 def _told(visit: Visit, one: Excursion, lots: list[Lot]) -> dict[str, Any]:

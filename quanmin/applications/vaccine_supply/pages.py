@@ -12,7 +12,7 @@ from quanmin.web import Access, DeclaredRecords, Page, Visit, Work
 from quanmin.web.forms import Cell, Field, choices
 from quanmin.web.route import Charge
 from quanmin.web.searches import searched
-from quanmin.web.stocks import called, lots_in, name_of, recalled_among, stores_of
+from quanmin.web.stocks import ON_HAND, called, lots_in, name_of, recalled_among, stores_of
 from quanmin.web.tables import Heading, Table, table
 from quanmin.workflow.stock import PRODUCT_SYSTEM, Lot, products
 from quanmin.workflow.stock.lots import criteria_of
@@ -41,7 +41,7 @@ async def stock(visit: Visit, records: DeclaredRecords) -> Table:
             for lot in lots
         ]
 
-    asked = [*_asked(visit), ("_sort", "expiry")]
+    asked = [*_asked(visit, visit.asked("expiry")), ("_sort", "expiry")]
     asked += [("code", criteria_of(PRODUCT_SYSTEM, product))] if product else []
     return Table(
         title=say("Vaccines in stock"),
@@ -63,17 +63,16 @@ async def stock(visit: Visit, records: DeclaredRecords) -> Table:
     )  # fmt: skip
 
 
-def _asked(visit: Visit) -> list[tuple[str, str]]:
+def _asked(visit: Visit, expiry: str) -> list[tuple[str, str]]:
     today, soon = visit.today, visit.today + timedelta(days=SOON_DAYS)
     bounds = {
         "": [],
         "expired": [("expiry", f"lt{today}")],
-        "soon": [("expiry", f"ge{today}"), ("expiry", f"le{soon}")],
+        "soon": [("expiry", f"ge{today}"), ("expiry", f"le{soon}"), ON_HAND],
     }
-    asked = visit.asked("expiry")
-    if asked not in bounds:
+    if expiry not in bounds:
         raise Invalid("expiry is soon or expired")
-    return [("code", f"{PRODUCT_SYSTEM}|"), *bounds[asked]]
+    return [("code", f"{PRODUCT_SYSTEM}|"), *bounds[expiry]]
 
 
 def _cells(visit: Visit, lot: Lot, *, is_recalled: bool) -> list[Cell]:
@@ -97,10 +96,8 @@ def _cells(visit: Visit, lot: Lot, *, is_recalled: bool) -> list[Cell]:
 async def work(visit: Visit, records: DeclaredRecords) -> list[Work]:
     """Lots that expire soon."""
     most = visit.house.settings.work_count_max + 1
-    today, soon = visit.today, visit.today + timedelta(days=SOON_DAYS)
-    bounds = (("expiry", f"ge{today}"), ("expiry", f"le{soon}"))
-    hits = await records.find("Substance", ("code", f"{PRODUCT_SYSTEM}|"), *bounds, count=most)
-    number = len([one for one in lots_in(hits.matches) if one.on_hand])
+    hits = await records.find("Substance", *_asked(visit, "soon"), count=most)
+    number = len(lots_in(hits.matches))
     words, link = visit.say("lots that expire soon"), f"{STOCK}?expiry=soon"
     return [Work(words=words, link=link, number=number)]
 

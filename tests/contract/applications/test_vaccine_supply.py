@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
+
 import pytest
 from clinic import Clinic
+from shelf import query_of
 from vaccinating import (
     OTHER_WORKER,
     WORKER,
@@ -13,6 +16,8 @@ from vaccinating import (
     said,
     store,
 )
+
+from quanmin.fhir.json import decode, encode
 
 
 @pytest.fixture
@@ -91,4 +96,44 @@ async def test_an_excursion_stands_on_the_store_and_on_the_lots_it_touches(point
     await worker.get(lot)
     await worker.send(lot, kind="judged-fit", count="", words="an hour: leaflet allows it")
     assert "beyond its temperatures" not in said(await worker.get(lot))
+    await worker.client.aclose()
+
+
+async def test_what_expires_soon_is_counted_as_it_is_listed(point: Clinic) -> None:
+    worker = await point.enter(WORKER.code)
+    fridge, soon = await store(worker), date.fromisoformat(moment(point)[:10]) + timedelta(days=9)
+    lots = [
+        await received(worker, fridge, number=number, expiry=soon.isoformat())
+        for number in ("S1", "S2")
+    ]
+    await worker.get(lots[1])
+    await worker.send(lots[1], kind="loss", count="2", words="broken")
+    listed = (await worker.get("/vaccine-stock.csv?expiry=soon")).text
+    assert ("S1" in listed, "S2" in listed) == (True, False)
+    assert "1 lots that expire soon" in said(await worker.get("/"))
+    await worker.client.aclose()
+
+
+async def test_a_mistaken_reading_says_nothing_and_no_lot_of_a_store_is_left_out(
+    point: Clinic,
+) -> None:
+    worker = await point.enter(WORKER.code)
+    fridge = await store(worker)
+    lot = await received(worker, fridge)
+    await worker.get(fridge)
+    await worker.send(fridge, readings=f"{moment(point)} 9.5")
+    records = point.guard.records(WORKER, purpose="PUBHLTH", request_id="stock")
+    (reading,) = (await records.search(query_of("Observation"))).matches
+    mistaken = {**decode(reading.body or b"{}"), "status": "entered-in-error"}
+    await records.update("Observation", reading.id, encode(mistaken))
+    assert "beyond its temperatures" not in said(await worker.get(lot))
+    assert "9.5" not in (await worker.get(f"{fridge}/readings.csv")).text
+    stored = await records.read("Substance", lot.rpartition("/")[2])
+    body = {**decode(stored.body or b"{}")}
+    del body["id"], body["meta"], body["identifier"]
+    request = {"method": "POST", "url": "Substance"}
+    more = [{"resource": body, "request": request}] * 500
+    await records.bundle(encode({"resourceType": "Bundle", "type": "transaction", "entry": more}))
+    told = said(await worker.get(fridge))
+    assert told.count("M2601") == 501
     await worker.client.aclose()
