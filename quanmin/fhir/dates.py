@@ -58,6 +58,29 @@ def _width(local: str) -> int:
     return int(10 ** (6 - min(digits, 6))) if digits > 0 else 1_000_000
 
 
+def local_text(text: str, zone: tzinfo) -> str:
+    """A date or time with the day and hour of a zone, `2026-11-22T10:00:00+08:00`: what senders
+    write in another zone is on another day for half of the hours. What names no time of day, or is
+    none, comes back as it is.
+    """
+    moment = _local(text, zone)
+    return text if moment is None else moment.isoformat(timespec="seconds")
+
+
+def row_text(text: str, zone: tzinfo) -> str:
+    """The same for rows, to the minute: `2026-11-22 10:00`."""
+    moment = _local(text, zone)
+    return text if moment is None else f"{moment:%Y-%m-%d %H:%M}"
+
+
+def _local(text: str, zone: tzinfo) -> datetime | None:
+    found = _moment(text, zone) if len(text) >= _MINUTE_LENGTH else None
+    try:
+        return None if found is None else (_EPOCH + found[0] * _MICROSECOND).astimezone(zone)
+    except OverflowError:  # the first and last hours there are lie beyond those of some zones
+        return None
+
+
 # Days repeat (birth dates, visits of one day) and cost a look into the zone's history each.
 @lru_cache(maxsize=16384)
 def _day(text: str, zone: tzinfo) -> tuple[int, int] | None:

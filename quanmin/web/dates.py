@@ -6,6 +6,7 @@ import re
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
+from quanmin.fhir.dates import local_text
 from quanmin.web.text import Language
 
 _DATE = re.compile(r"(\d{4})(?:-(\d\d))?(?:-(\d\d))?(T.*)?")
@@ -89,10 +90,7 @@ def short_fhir(text: str, zone: ZoneInfo) -> str:
     found = _DATE.fullmatch(text)
     if found is None or not found[4]:
         return text
-    try:
-        return datetime.fromisoformat(text).astimezone(zone).date().isoformat()
-    except (ValueError, OverflowError):
-        return text[:10]
+    return local_text(text, zone)[:10]
 
 
 def tell_age(birth: str, on: date, language: Language) -> str:

@@ -8,6 +8,7 @@ to the node, which looks at every answer again when it is sent.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import tzinfo
 from typing import Any, Final
 
 import msgspec
@@ -185,14 +186,14 @@ def fields_of(filling: Filling) -> dict[str, list[str]]:
             if item.repeats:
                 found[f"{place.key}/"] = [""]
         elif item.kind != "display" and place.answers:
-            found |= _fields(place)
+            found |= _fields(place, filling.around.zone)
     return found
 
 
-def _fields(place: Place) -> dict[str, Any]:
+def _fields(place: Place, zone: tzinfo) -> dict[str, Any]:
     item = place.item
     if item.is_fixed or item.calculated is not None:
-        return {place.key: texts_of(place)}
+        return {place.key: texts_of(place, zone)}
     if item.kind == "boolean":
         return {place.key: [str(place.value).lower()]}
     if item.options:
@@ -203,5 +204,5 @@ def _fields(place: Place) -> dict[str, Any]:
         unit = next(
             (one.code for one in item.units if one.value.get("code") == place.value.get("code")), ""
         )
-        return {place.key: texts_of(place), place.key + UNIT: [unit]}
-    return {place.key: texts_of(place)}
+        return {place.key: texts_of(place, zone), place.key + UNIT: [unit]}
+    return {place.key: texts_of(place, zone)}

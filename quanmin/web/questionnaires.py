@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any, Final
 from urllib.parse import unquote
 
 import msgspec
 from starlette.responses import Response
 
+from quanmin.fhir.dates import local_text
 from quanmin.fhir.json import Json, decode
 from quanmin.fhir.path import Terminology
 from quanmin.web.buttons import ADD, DRAFT, DROP, SEND, pressed
@@ -222,8 +223,8 @@ def side_by_side(
     """The answers of several responses to the same questions, as rows of a table: what is asked,
     and a column for each. `members` gives the options of the application's own codes.
     """
-    language = visit.language
-    columns = [words_of(form, one, language, members) for one in responses]
+    language, zone = visit.language, visit.house.settings.zone
+    columns = [words_of(form, one, language, zone, members) for one in responses]
     return [
         [Cell(label(form, link, language)), *(Cell(one.get(link, "")) for one in columns)]
         for link in links
@@ -284,7 +285,7 @@ class _Showing:
             key=place.key,
             label=label,
             kind=control_of(item, options) if pick is None or item.is_fixed else "pick",
-            texts=place.unread or tuple(texts_of(place)),
+            texts=place.unread or tuple(texts_of(place, within.zone)),
             choices=self._choices(place, options, is_picked=pick is not None),
             chosen=self._chosen(place, is_picked=pick is not None),
             units=tuple((one.code, one.words.told(language)) for one in item.units),
@@ -392,8 +393,8 @@ def _attachments(place: Place) -> dict[str, Json]:
     return {str(one.get("url", "")): one for one in found if one is not None}
 
 
-def texts_of(place: Place) -> list[str]:
-    """What stands in a field: a number, a day, the words of a code."""
+def texts_of(place: Place, zone: tzinfo) -> list[str]:
+    """What stands in a field: a number, a day, a time of the zone, the words of a code."""
     found = []
     for answer in place.answers:
         for value in answer.values():
@@ -401,7 +402,7 @@ def texts_of(place: Place) -> list[str]:
                 told = value.get("display") or value.get("value") or value.get("code")
                 found.append(str(told or ""))
             elif place.item.kind == "dateTime":
-                found.append(str(value)[:16])
+                found.append(local_text(str(value), zone)[:16])
             else:
                 found.append(str(value))
     return found

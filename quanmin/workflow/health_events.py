@@ -159,7 +159,7 @@ def read_moment(text: Any, zone: tzinfo) -> datetime | None:
         found = datetime.fromisoformat(str(text or ""))
     except ValueError:
         return None
-    return found if found.tzinfo else found.replace(tzinfo=zone)
+    return found.astimezone(zone) if found.tzinfo else found.replace(tzinfo=zone)
 
 
 def read_day(text: Any) -> date | None:

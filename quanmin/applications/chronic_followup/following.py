@@ -159,7 +159,7 @@ async def _last(
     if response is None:
         return []
     form = form_in(HERE, f"{disease}-visit")
-    said = words_of(form, response, visit.language)
+    said = words_of(form, response, visit.language, visit.house.settings.zone)
     return [(label(form, link, visit.language), text) for link, text in said.items()]
 
 

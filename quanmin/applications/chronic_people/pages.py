@@ -20,6 +20,7 @@ from quanmin.web.chronic import (
     read_known,
     stating,
 )
+from quanmin.web.dates import short_fhir
 from quanmin.web.drawing import Figure
 from quanmin.web.due_lists import status_words
 from quanmin.web.filling import answered, entries_of, form_in
@@ -79,7 +80,7 @@ async def show(visit: Visit, records: DeclaredRecords) -> Response:
         lines=lines,
         cases=[_case_row(visit, known, at) for at in range(len(known.cases))],
         high_days=high_days(known.results, records.zone),
-        measured=_measured(known),
+        measured=_measured(visit, known),
         figure_of=_figure(visit, known),
         days_needed=limits()["pressure"]["days"],
     )
@@ -118,19 +119,19 @@ def _case_row(visit: Visit, known: Known, at: int) -> list[Cell]:
     ]
 
 
-def _measured(known: Known) -> list[list[str]]:
+def _measured(visit: Visit, known: Known) -> list[list[str]]:
     """The pressures that were measured, the newest first, each with its grade."""
     found = []
     for one in known.results:
         upper, lower = pressure_of(one)
         if upper is not None and lower is not None:
-            day = str(one.get("effectiveDateTime") or "")[:10]
+            day = short_fhir(str(one.get("effectiveDateTime") or ""), visit.house.settings.zone)
             found.append([day, f"{upper}/{lower}", str(grade(upper, lower) or "")])
     return found
 
 
 def _figure(visit: Visit, known: Known) -> Figure | None:
-    rows = sorted(row for row in _measured(known) if len(row[0]) == len("2026-01-31"))
+    rows = sorted(row for row in _measured(visit, known) if len(row[0]) == len("2026-01-31"))
     if len(rows) < _POINTS_MIN:
         return None
     pairs = [row[1].split("/") for row in rows]

@@ -239,7 +239,7 @@ def _patient(said: Json) -> Json:
 
 
 def _lines(visit: Visit, form: Form, response: Json) -> list[tuple[str, str]]:
-    said = words_of(form, response, visit.language)
+    said = words_of(form, response, visit.language, visit.house.settings.zone)
     return [(label(form, link, visit.language), text) for link, text in said.items()]
 
 

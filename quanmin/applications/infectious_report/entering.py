@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -52,7 +51,7 @@ async def enter(visit: Visit, records: DeclaredRecords) -> Response:
     prompt = visit.asked("diagnosis")
     condition = await records.resource("Condition", prompt) if prompt else {}
     name = await own_name(records, actor)
-    made = notifiable.diagnosis(condition, visit.today)
+    made = notifiable.diagnosis(condition, visit.today, records.zone)
     known = within(visit, patient=patient, institution=name, **made)
     subject = {"reference": f"Patient/{patient['id']}"}
     beside = {"basedOn": [{"reference": f"Condition/{prompt}"}]} if prompt else {}
@@ -88,7 +87,7 @@ async def _begun(  # noqa: PLR0917 - a page, its form, and the case that it begi
         return questionnaire_page(visit, start, back="/infectious")
     answered = taken(visit, FORM, known, start.response())
     card = notifiable.read_card(answers(answered.filling.response()), records.zone)
-    facts = {**facts_of(card), "has_centre": centre is not None}
+    facts = {**notifiable.facts_of(card), "has_centre": centre is not None}
     again = await refused(visit, records, answered, step, facts, back="/infectious")
     if again is not None:
         return again
@@ -132,7 +131,7 @@ async def fill_in(visit: Visit, records: DeclaredRecords) -> Response:
     answered = taken(visit, FORM, known, response)
     changed = {**answered.filling.response(), "status": "amended", "id": response["id"]}
     card = notifiable.read_card(answers(changed), records.zone)
-    facts = facts_of(card)
+    facts = notifiable.facts_of(card)
     again = await refused(visit, records, answered, step, facts, back=back, case=case.case)
     if again is not None:
         return again
@@ -173,19 +172,6 @@ def refuse_foreign(task: Json, actor: Actor) -> None:
     """
     if STAFF.admits(actor.role) and code_of(actor) not in notifiable.addressed_to(task):
         raise NotFound("there is no card with this id among those of your institution")
-
-
-def facts_of(card: notifiable.Card) -> Mapping[str, Any]:
-    """What the rules ask of a card; what it does not say is left out, and so refused."""
-    days = {"onset": card.onset, "diagnosed": card.diagnosed}
-    return {
-        "notifiable": card.is_notifiable,
-        "subtype_fits": card.subtype_fits,
-        "has_centre": True,
-        "imported": card.imported,
-        "death": card.death,
-        **{name: value for name, value in days.items() if value is not None},
-    }
 
 
 def _recorded(filling: Filling, security: list[dict[str, str]]) -> list[Json]:

@@ -13,13 +13,13 @@ from quanmin.applications.infectious_report.entering import (
     EVERYBODY,
     FORM,
     STAFF,
-    facts_of,
     focus,
     refuse_foreign,
     within,
 )
 from quanmin.applications.infectious_report.rules import is_in_time, is_one_case
 from quanmin.base.problems import Invalid
+from quanmin.fhir.dates import row_text
 from quanmin.fhir.json import Json, decode
 from quanmin.trust import Actor
 from quanmin.web import DeclaredRecords, Visit, page
@@ -57,7 +57,7 @@ async def card(visit: Visit, records: DeclaredRecords) -> Response:
         records,
         id_,
         **{
-            **facts_of(said),
+            **notifiable.facts_of(said),
             # A death is asked for by the form: its step is open before there is one.
             "death": said.death or said.onset,
             "is_here": owner_of(task) == code_of(actor),
@@ -140,7 +140,7 @@ def _shown(
         moment = datetime.fromisoformat(sent)
         is_late = not is_in_time(hours=card.hours, diagnosed=card.diagnosed, sent=moment).allowed
     members = within(visit).members
-    said = words_of(FORM, responses[0], language, members)
+    said = words_of(FORM, responses[0], language, visit.house.settings.zone, members)
     compared = responses[:_COLUMNS_MAX]
     filled_in = ("correct", "revise", "report_death")
     return {
@@ -148,7 +148,7 @@ def _shown(
         "title": notifiable.told(task, language),
         "owner": (task.get("owner") or {}).get("display", ""),
         "receipt": notifiable.receipt_of(task),
-        "sent": sent[:16].replace("T", " "),
+        "sent": row_text(sent, visit.house.settings.zone),
         "is_late": is_late,
         "limit": card.hours,
         "lines": [(label(FORM, link, language), text) for link, text in said.items()],

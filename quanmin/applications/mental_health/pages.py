@@ -41,7 +41,7 @@ async def sheet(visit: Visit, records: DeclaredRecords) -> Response:
         raise NotFound("there is no sheet of this follow-up with this id")
     form, language = form_in(HERE, name), visit.language
     reasons = judged(answers(response)).reasons if name == "mental-visit" else ()
-    said = words_of(form, response, language)
+    said = words_of(form, response, language, visit.house.settings.zone)
     return visit.page(
         "mental_health/sheet.html",
         person=kept.person,

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from quanmin.applications.my_record_access.choices import (
-    say_kind,
-    say_purpose,
-    say_types,
-)
+from quanmin.applications.my_record_access.choices import say_kind, say_purpose, say_types
 from quanmin.web import Visit
+from quanmin.web.dates import short_fhir
 
 
 def tell_provision(
     visit: Visit, provision: dict[str, Any], names: dict[str, str], depth: int = 0
 ) -> list[dict[str, Any]]:
     """A provision and those within it, each as a line of words."""
-    say = visit.say
+    say, zone = visit.say, visit.house.settings.zone
     actors = [_institution(one.get("reference") or {}, names) for one in provision.get("actor", ())]
     kinds = [say_kind(visit, one.get("code", "")) for one in provision.get("securityLabel", ())]
     codes = [
@@ -42,8 +39,8 @@ def tell_provision(
         ]
         or [say("every purpose")],
         "data": " – ".join(filter(None, (data.get("start"), data.get("end")))),
-        "since": (provision.get("period") or {}).get("start", "")[:10],
-        "until": (provision.get("period") or {}).get("end", "")[:10],
+        "since": short_fhir((provision.get("period") or {}).get("start", ""), zone),
+        "until": short_fhir((provision.get("period") or {}).get("end", ""), zone),
     }
     inner = [
         one

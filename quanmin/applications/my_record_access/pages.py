@@ -21,6 +21,7 @@ from quanmin.fhir.json import decode
 from quanmin.trust.deciding.reasons import sentences
 from quanmin.trust.record_access import Looked, RecordAccess, Slice, Wanted
 from quanmin.web import Access, DeclaredRecords, Page, Visit, page
+from quanmin.web.dates import short_fhir
 from quanmin.web.institutions import institution_names, tell_sender
 from quanmin.web.sheet import sheet
 
@@ -111,7 +112,7 @@ def tell_consent(
     return {
         "id": id_,
         "lines": lines,
-        "given": str(consent.get("dateTime") or "")[:10],
+        "given": short_fhir(str(consent.get("dateTime") or ""), visit.house.settings.zone),
         "state": states.get(status, visit.say("without effect")),
         "status": status,
         "can_end": status in {"active", "rejected"},

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
+from quanmin.fhir.dates import row_text
 from quanmin.fhir.json import decode
 from quanmin.trust import Hits
 from quanmin.web import Access, DeclaredRecords, Visit
@@ -44,7 +45,7 @@ async def diagnoses(visit: Visit, records: DeclaredRecords) -> Table:
         for stored in hits.matches:
             condition = decode(stored.body or b"{}")
             subject = str((condition.get("subject") or {}).get("reference") or "")
-            made = diagnosis(condition, visit.today)
+            made = diagnosis(condition, visit.today, records.zone)
             if not made:
                 continue
             disease = diseases()[made["disease"]["code"]]
@@ -54,7 +55,7 @@ async def diagnoses(visit: Visit, records: DeclaredRecords) -> Table:
             yield [
                 Cell(disease.told(visit.language), "" if is_done else link),
                 Cell(patient.name),
-                Cell(str(condition.get("recordedDate") or "")[:16].replace("T", " ")),
+                Cell(row_text(str(condition.get("recordedDate") or ""), records.zone)),
                 Cell(say("Reported") if is_done else say("To be reported")),
             ]
 

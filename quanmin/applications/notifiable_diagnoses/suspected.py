@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
+from quanmin.fhir.dates import row_text
 from quanmin.fhir.json import Json, decode
 from quanmin.trust import Stored
 from quanmin.web import Access, DeclaredRecords, Visit
 from quanmin.web.cases import asking
-from quanmin.web.dates import from_micros
+from quanmin.web.dates import from_micros, short_fhir
 from quanmin.web.forms import Cell
 from quanmin.web.institutions import code_of
 from quanmin.web.persons import tell_patient
@@ -85,7 +86,7 @@ async def _seen(records: DeclaredRecords, tasks: Sequence[Json]) -> dict[str, in
     if not tasks:
         return {}
     ids = ",".join(sorted({_patient(one) for one in tasks}))
-    since = min(_sent(one) for one in tasks)[:10]
+    since = min(short_fhir(_sent(one), records.zone) for one in tasks)
     asked = (("patient", ids), ("date", f"ge{since}"), ("_sort", "-date"))
     found: dict[str, int] = {}
     cursor: str | None = None
@@ -106,7 +107,7 @@ def _cells(visit: Visit, task: Json, patient: Json, seen: dict[str, int]) -> lis
     return [
         Cell(told(task, visit.language), f"/infectious/{task['id']}"),
         Cell(person.name),
-        Cell(sent[:16].replace("T", " "), is_number=True),
+        Cell(row_text(sent, visit.house.settings.zone), is_number=True),
         Cell(visit.moment(last) if is_again else "",
              tag=visit.say("confirm or exclude") if is_again else "", is_warning=is_again),
     ]  # fmt: skip

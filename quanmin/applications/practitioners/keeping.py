@@ -103,7 +103,7 @@ async def put_into_state(visit: Visit, records: DeclaredRecords) -> Response:
         first = sent.day("from", is_needed=True)
         if not sent.is_sound or first is None:
             return None
-        return with_licence_state(now, int(number), state, first)
+        return with_licence_state(now, int(number), state, first, records.zone)
 
     stops = visit.sent.get("state", "") not in {"", *licence_rule().states.in_force}
     told, day = word_of(visit, words, visit.sent.get("state")), visit.sent.get("from", "")
@@ -171,7 +171,7 @@ async def end_place(visit: Visit, records: DeclaredRecords) -> Response:
             return confirm_page(visit, title, [told, after], back=back)
         stored, body = roles[role]
         with sent.blaming(_BLAMED_MORE):
-            draft = ended_practice(body, last)
+            draft = ended_practice(body, last, records.zone)
             await records.update(
                 "PractitionerRole", role, msgspec.json.encode(draft), if_match=stored.version
             )

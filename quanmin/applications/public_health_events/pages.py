@@ -21,6 +21,7 @@ from quanmin.applications.public_health_events.reporting import (
 )
 from quanmin.applications.public_health_events.rules import is_in_time
 from quanmin.base.problems import Malformed, Sentence
+from quanmin.fhir.dates import row_text
 from quanmin.fhir.json import Json, decode
 from quanmin.trust import Hits
 from quanmin.web import DeclaredRecords, Visit, Work, page
@@ -139,9 +140,9 @@ def _shown(
                      say("Deaths")],
         "rows": [_row(visit, form, one) for form, one in shown],
         "reports": [
-            (form.title.told(language), _as_of(answers(one)), [
+            (form.title.told(language), _as_of(visit, answers(one)), [
                 (label(form, link, language), text)
-                for link, text in words_of(form, one, language, members).items()
+                for link, text in words_of(form, one, language, records.zone, members).items()
             ])
             for form, one in reversed(shown)
         ],
@@ -151,16 +152,17 @@ def _shown(
 def _row(visit: Visit, form: Any, response: Json) -> list[Cell]:
     """The numbers of a report."""
     members = partial(options, day=visit.today)
-    said, words = answers(response), words_of(form, response, visit.language, members)
+    said, zone = answers(response), visit.house.settings.zone
+    words = words_of(form, response, visit.language, zone, members)
     numbers = [Cell(words.get(one, ""), is_number=True) for one in ("cases", "severe", "deaths")]
-    as_of = Cell(_as_of(said), is_number=True)
+    as_of = Cell(_as_of(visit, said), is_number=True)
     return [Cell(form.title.told(visit.language)), as_of, Cell(words.get("level", "")), *numbers]
 
 
-def _as_of(said: dict[str, Any]) -> str:
+def _as_of(visit: Visit, said: dict[str, Any]) -> str:
     """The moment or day of which a report tells."""
     text = str(said.get("as-of") or said.get("ended") or said.get("noticed") or "")
-    return text[:16].replace("T", " ")
+    return row_text(text, visit.house.settings.zone)
 
 
 def _standard(visit: Visit, one: Standard) -> str:

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, tzinfo
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from quanmin.base.problems import Invalid, Issue, Sentence
+from quanmin.fhir.dates import local_text
 from quanmin.trust.registers.credit_code import code_rule
 from quanmin.trust.registers.definitions import acting_states, institution_rule
 from quanmin.trust.registers.entry import OPEN_END, OPEN_START
@@ -148,7 +149,9 @@ def with_licence(
     return body
 
 
-def with_licence_state(practitioner: Body, number: int, state: str, first: date) -> Body:
+def with_licence_state(
+    practitioner: Body, number: int, state: str, first: date, zone: tzinfo
+) -> Body:
     """The Practitioner whose licence of this number (from 0) is in a state from a day on. Raises
     Invalid for a day outside its validity.
     """
@@ -160,8 +163,8 @@ def with_licence_state(practitioner: Body, number: int, state: str, first: date)
         )
     licence = licences[number]
     period = licence.get("period") or {}
-    since, until = str(period.get("start", "")), str(period.get("end", "9999-12-31"))
-    if not since[:10] <= first.isoformat() <= until[:10]:
+    since, until = _local_day(period, "start", zone), _local_day(period, "end", zone)
+    if not since <= first.isoformat() <= (until or "9999-12-31"):
         raise _fault(
             "from", Sentence("the licence is not valid on that day: choose one of its validity")
         )
@@ -170,12 +173,16 @@ def with_licence_state(practitioner: Body, number: int, state: str, first: date)
     later["period"] = {**period, "start": first.isoformat()}
     extensions = [one for one in later.get("extension") or () if one.get("url") != url]
     later["extension"] = [*extensions, {"url": url, "valueCode": state}]
-    if since[:10] == first.isoformat():
+    if since == first.isoformat():
         licences[number] = later
     else:
         licence["period"] = {**period, "end": (first - _DAY).isoformat()}
         licences.insert(number + 1, later)
     return body
+
+
+def _local_day(period: Mapping[str, str], end: str, zone: tzinfo) -> str:
+    return local_text(str(period.get(end, "")), zone)[:10]
 
 
 def practice_body(
@@ -191,11 +198,11 @@ def practice_body(
     }
 
 
-def ended_practice(role: Body, last: date) -> Body:
+def ended_practice(role: Body, last: date, zone: tzinfo) -> Body:
     """The PractitionerRole with its last day. Raises Invalid for one before it began."""
     body = copy.deepcopy(role)
     period = body.get("period") or {}
-    if str(period.get("start", ""))[:10] > last.isoformat():
+    if _local_day(period, "start", zone) > last.isoformat():
         raise _fault("until", Sentence("it had not begun by that day"))
     return body | {"period": {**period, "end": last.isoformat()}}
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import tzinfo
 from typing import Any
 
+from quanmin.fhir.dates import row_text
 from quanmin.fhir.json import Json
 from quanmin.workflow.forms.compiling import option_words
 from quanmin.workflow.forms.model import Form, Item, Members
@@ -26,14 +28,14 @@ def answers(response: Json) -> dict[str, Any]:
 
 
 def words_of(
-    form: Form, response: Json, language: str, members: Members | None = None
+    form: Form, response: Json, language: str, zone: tzinfo, members: Members | None = None
 ) -> dict[str, str]:
     """The answers in words, by link id in the order of the form; none for what was not answered.
-    Codes of which `members` gives the options are told in their words.
+    Times are those of the zone. Codes of which `members` gives the options are told in their words.
     """
     said = answers(response)
     asked = {link: item for link, item in form.by_link.items() if link in said}
-    return {link: _told(item, said[link], language, members) for link, item in asked.items()}
+    return {link: _told(item, said[link], language, zone, members) for link, item in asked.items()}
 
 
 def label(form: Form, link: str, language: str) -> str:
@@ -42,18 +44,18 @@ def label(form: Form, link: str, language: str) -> str:
     return item.words.told(language) if item else link
 
 
-def _told(item: Item, value: Any, language: str, members: Members | None) -> str:
+def _told(item: Item, value: Any, language: str, zone: tzinfo, members: Members | None) -> str:
     """An answer in words; of one that is looked for by its code the code as well."""
     own = members(item.value_set) if members is not None and item.value_set else None
     for option in own or ():
         if isinstance(value, dict) and option.value.get("code") == value.get("code"):
             return option.words.told(language)
-    words = _words(value, language)
+    words = _words(value, language, zone)
     code = value.get("code", "") if isinstance(value, dict) and item.is_looked_for else ""
     return f"{code} {words}" if code and code != words else words
 
 
-def _words(value: Any, language: str) -> str:
+def _words(value: Any, language: str, zone: tzinfo) -> str:
     if isinstance(value, bool):
         zh, en = ("是", "Yes") if value else ("否", "No")
         return zh if language == "zh" else en
@@ -63,5 +65,4 @@ def _words(value: Any, language: str) -> str:
         return str(value.get("title") or value["contentType"])
     if isinstance(value, dict):
         return option_words(value).told(language)
-    text = str(value)
-    return text[:16].replace("T", " ") if text[10:11] == "T" else text
+    return row_text(str(value), zone)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import tzinfo
 from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
 
 from quanmin.base.problems import Invalid, Sentence
+from quanmin.fhir.dates import local_text
 from quanmin.fhir.json import Json
 from quanmin.fhir.path import Node, Path, PathProblem, root
 from quanmin.fhir.path.amounts import Amount
@@ -138,7 +140,7 @@ class Filling:
         for place in self.walk():
             if place.item.calculated is not None:
                 found = self.evaluate(place.item.calculated, place, seen)
-                answers = as_answers(place.item, found)
+                answers = as_answers(place.item, found, self.around.zone)
                 is_changed |= answers != place.answers
                 place.answers = answers
         return is_changed
@@ -258,13 +260,13 @@ def _place(item: Item, name: str, held: Json, above: Place | None, *, is_new: bo
     return place
 
 
-def as_answers(item: Item, found: Sequence[Any]) -> list[dict[str, Json]]:
+def as_answers(item: Item, found: Sequence[Any], zone: tzinfo) -> list[dict[str, Json]]:
     """What an expression has found, as answers of an item; what does not fit is none."""
-    answers = [one for one in (_answer(item, value) for value in found) if one is not None]
+    answers = [one for one in (_answer(item, value, zone) for value in found) if one is not None]
     return answers if item.repeats else answers[:1]
 
 
-def _answer(item: Item, value: Any) -> dict[str, Json] | None:
+def _answer(item: Item, value: Any, zone: tzinfo) -> dict[str, Json] | None:
     told: Json = None
     is_number = isinstance(value, int | Decimal) and not isinstance(value, bool)
     match item.kind:
@@ -281,7 +283,7 @@ def _answer(item: Item, value: Any) -> dict[str, Json] | None:
         case "choice" | "open-choice":
             return _chosen(item, value)
         case "date":
-            told = value[:10] if isinstance(value, str) else None
+            told = local_text(value, zone)[:10] if isinstance(value, str) else None
         case _:
             told = value if isinstance(value, str | dict) else None
     return None if told is None else {VALUE_OF[item.kind]: told}

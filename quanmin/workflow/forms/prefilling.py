@@ -78,7 +78,8 @@ def prefill(form: Form, around: Around, subject: Mapping[str, Json] | None = Non
 def _prefill(filling: Filling, place: Place, seen: Seen) -> None:
     if place.item.prefilled is None:
         return
-    found = as_answers(place.item, filling.evaluate(place.item.prefilled, place, seen))
+    values = filling.evaluate(place.item.prefilled, place, seen)
+    found = as_answers(place.item, values, filling.around.zone)
     if found:
         place.answers = found
 

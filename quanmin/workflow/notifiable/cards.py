@@ -11,6 +11,7 @@ from uuid import uuid4
 import msgspec
 
 from quanmin.base.problems import Invalid, Sentence
+from quanmin.fhir.dates import local_text
 from quanmin.fhir.json import Json
 from quanmin.trust.case_counts import Codes, Told
 from quanmin.workflow.forms import Option, Words
@@ -128,6 +129,19 @@ def read_card(said: Mapping[str, Any], zone: tzinfo) -> Card:
         imported=said.get("imported") is True,
         outbreak=said.get("outbreak") is True,
     )
+
+
+def facts_of(card: Card) -> Mapping[str, Any]:
+    """What the rules ask of a card; what it does not say is left out, and so refused."""
+    days = {"onset": card.onset, "diagnosed": card.diagnosed}
+    return {
+        "notifiable": card.is_notifiable,
+        "subtype_fits": card.subtype_fits,
+        "has_centre": True,
+        "imported": card.imported,
+        "death": card.death,
+        **{name: value for name, value in days.items() if value is not None},
+    }
 
 
 def head_of(
@@ -339,7 +353,7 @@ def options(url: str, day: date) -> list[Option] | None:
     ]
 
 
-def diagnosis(condition: Json, today: date) -> dict[str, Any]:
+def diagnosis(condition: Json, today: date, zone: tzinfo) -> dict[str, Any]:
     """What a diagnosis fills in of a card: the disease that it means, its code, when it was made,
     since when the person is ill; nothing where it is not notifiable.
     """
@@ -353,7 +367,7 @@ def diagnosis(condition: Json, today: date) -> dict[str, Any]:
                 "subtype": subtypes()[subtype].coding() if subtype else [],
                 "icd10": {name: coding[name] for name in _CODING if coding.get(name)},
                 "diagnosedAt": condition.get("recordedDate") or [],
-                "onsetOf": str(condition.get("onsetDateTime") or "")[:10] or [],
+                "onsetOf": local_text(str(condition.get("onsetDateTime") or ""), zone)[:10] or [],
             }
     return {}
 
@@ -370,4 +384,4 @@ def _moment(text: Any, zone: tzinfo) -> datetime | None:
         found = datetime.fromisoformat(str(text or ""))
     except ValueError:
         return None
-    return found if found.tzinfo else found.replace(tzinfo=zone)
+    return found.astimezone(zone) if found.tzinfo else found.replace(tzinfo=zone)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
@@ -412,12 +412,15 @@ async def test_an_hiv_card_is_seen_by_those_alone_who_process_it(
 async def test_a_diagnosis_prompts_a_card(county: Clinic, pages: Starlette) -> None:
     patient = county.ids["hospital-a Patient"]
     system = "http://hl7.org/fhir/sid/icd-10"
+    made = now_of(county) - timedelta(hours=1)
     coded = {"coding": [{"system": system, "code": "B05.900", "display": "麻疹"}]}
     body = {
         "resourceType": "Condition",
         "code": coded,
         "subject": {"reference": f"Patient/{patient}"},
-        "recordedDate": now_of(county).isoformat(timespec="seconds"),
+        # Its sender writes the hours of another zone.
+        "recordedDate": made.astimezone(UTC).isoformat(timespec="seconds"),
+        "onsetDateTime": "2026-02-27T23:00:00Z",
     }
     guarded = county.guard.records(
         Actor("hospital-a", "institution", "a", "hospital-a"), purpose="TREAT", request_id="r"
@@ -427,7 +430,10 @@ async def test_a_diagnosis_prompts_a_card(county: Clinic, pages: Starlette) -> N
     page = await doctor.get("/notifiable")
     link = f"/infectious/of/{patient}?diagnosis={stored.id}"
     assert link in page.text
+    assert f"{made:%Y-%m-%d %H:%M}" in page.text
     page = await doctor.get(link)
+    assert shown(page.text)["case/diagnosed"] == f"{made:%Y-%m-%dT%H:%M}"
+    assert shown(page.text)["case/onset"] == "2026-02-28"
     fields = {**shown(page.text), **answers(now_of(county))}
     assert shown(page.text)["case/icd10"].endswith("|B05.900")
     assert shown(page.text)["case/disease"].endswith("|measles")

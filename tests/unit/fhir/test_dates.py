@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from quanmin.fhir.dates import interval
+from quanmin.fhir.dates import interval, local_text, row_text
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 HOUR = 3_600_000_000
@@ -33,6 +33,22 @@ def micros(year: int, month: int, day: int, *clock: int) -> int:
 )
 def test_a_date_covers_its_precision_in_its_zone(text: str, low: int, high: int) -> None:
     assert interval(text, SHANGHAI) == (low, high)
+
+
+@pytest.mark.parametrize(
+    ("text", "local", "row"),
+    [
+        ("2026-11-21T16:30:00Z", "2026-11-22T00:30:00+08:00", "2026-11-22 00:30"),
+        ("2026-11-22T02:00:00.5+00:00", "2026-11-22T10:00:00+08:00", "2026-11-22 10:00"),
+        ("2026-11-22T10:00:00+08:00", "2026-11-22T10:00:00+08:00", "2026-11-22 10:00"),
+        *[
+            (one, one, one)
+            for one in ("2026-11-22", "2026", "Take it at 10", "", "9999-12-31T23:59:59Z")
+        ],
+    ],
+)
+def test_a_moment_is_told_by_the_clocks_of_the_zone(text: str, local: str, row: str) -> None:
+    assert (local_text(text, SHANGHAI), row_text(text, SHANGHAI)) == (local, row)
 
 
 def test_fractions_of_a_second_are_as_wide_as_their_last_digit() -> None:

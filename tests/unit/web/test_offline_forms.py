@@ -10,7 +10,7 @@ import pytest
 
 from quanmin.base.problems import Invalid
 from quanmin.web.offline_forms import carried_form, fields_of
-from quanmin.workflow.forms import Around, compile_form, fill
+from quanmin.workflow.forms import Around, answers, compile_form, fill, open_response, words_of
 
 ZONE = ZoneInfo("Asia/Shanghai")
 WITHIN = Around(now=datetime(2026, 11, 22, 9, tzinfo=ZONE), zone=ZONE)
@@ -37,6 +37,17 @@ def expression(name: str, text: str) -> dict[str, Any]:
 
 def when(question: str, operator: str, **answer: Any) -> list[dict[str, Any]]:
     return [{"question": question, "operator": operator, **answer}]
+
+
+def test_what_was_written_in_another_zone_stands_in_that_of_the_node() -> None:
+    asked = form({"linkId": "at", "type": "dateTime"}, {"linkId": "on", "type": "date"})
+    answer = [{"valueDateTime": "2026-11-21T16:30:00Z"}]
+    held = {"resourceType": "QuestionnaireResponse", "item": [{"linkId": "at", "answer": answer}]}
+    fields = fields_of(open_response(asked, WITHIN, held))
+    assert fields == {"at": ["2026-11-22T00:30"]}
+    again = fill(asked, WITHIN, fields).response()
+    assert answers(again) == {"at": "2026-11-22T00:30:00+08:00"}
+    assert words_of(asked, held, "zh", ZONE) == {"at": "2026-11-22 00:30"}
 
 
 ASKED = {

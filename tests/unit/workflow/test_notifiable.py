@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -32,6 +33,7 @@ from quanmin.workflow.notifiable import (
 )
 
 TODAY = date(2026, 3, 1)
+SHANGHAI = ZoneInfo("Asia/Shanghai")
 
 
 def test_the_table_of_2026_has_42_diseases_and_40_subtypes() -> None:
@@ -186,14 +188,17 @@ def test_a_diagnosis_fills_in_what_it_says() -> None:
                 "coding": [{"system": "urn:local", "code": "B05"}, {"system": icd, "code": "A22.1"}]
             },
             "recordedDate": "2026-03-01T10:00:00+08:00",
-            "onsetDateTime": "2026-02-28T07:00:00+08:00",
+            "onsetDateTime": "2026-02-27T23:00:00Z",
         },
         TODAY,
+        SHANGHAI,
     )
     assert made["disease"]["code"] == "anthrax"
     assert made["subtype"]["code"] == "pulmonary-anthrax"
     assert (made["icd10"]["code"], made["onsetOf"]) == ("A22.1", "2026-02-28")
-    assert diagnosis({"code": {"coding": [{"system": "urn:local", "code": "B05"}]}}, TODAY) == {}
+    assert (
+        diagnosis({"code": {"coding": [{"system": "urn:local", "code": "B05"}]}}, TODAY, UTC) == {}
+    )
 
 
 @pytest.mark.parametrize(
@@ -244,6 +249,12 @@ def test_the_days_of_the_norm_are_those_of_each_disease() -> None:
     }  # fmt: skip
     assert guardian_up_to() == 14
     assert suspected_days() == 60
+
+
+def test_the_day_of_a_diagnosis_is_its_day_where_the_node_stands() -> None:
+    card = read_card({"diagnosed": "2026-02-28T17:00:00Z", "onset": "2026-03-01"}, SHANGHAI)
+    assert card.diagnosed
+    assert (card.diagnosed.date(), card.diagnosed.hour) == (TODAY, 1)
 
 
 @pytest.mark.parametrize("onset", ["2026-09", "2026", "soon", None])
