@@ -25,6 +25,7 @@ from quanmin.web.application import Installed
 from quanmin.web.case_notices import notice_kinds, over_by, told_by
 from quanmin.web.cases import labelled
 from quanmin.web.records import DeclaredRecords
+from quanmin.web.report_cards import card_in
 from quanmin.workflow import notifiable
 from quanmin.workflow.forms import answers as answers_of
 from quanmin.workflow.outgoing import Answer, Port
@@ -126,8 +127,7 @@ async def revision(
     Raises Invalid for what a card may not say.
     """
     task = case.task
-    type_, _, id_ = notifiable.card_of(task).partition("/")
-    response = await records.resource(type_ or "Task", id_)
+    response = await card_in(records, task)
     changed = notifiable.revised(response, changes)
     if changed == response:
         return None

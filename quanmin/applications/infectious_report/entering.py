@@ -19,6 +19,7 @@ from quanmin.web.cases import asking, begin, labelled, open_case, refused
 from quanmin.web.institutions import as_owner, code_of, nearest, own_name
 from quanmin.web.pickers import with_codes
 from quanmin.web.questionnaires import around, opened, questionnaire_page, taken, transaction
+from quanmin.web.report_cards import card_in, stand_of
 from quanmin.web.route import Charge
 from quanmin.workflow import notifiable
 from quanmin.workflow.forms import Around, Filling, answers, compile_form, open_response
@@ -87,23 +88,30 @@ async def _begun(  # noqa: PLR0917 - a page, its form, and the case that it begi
         return questionnaire_page(visit, start, back="/infectious")
     answered = taken(visit, FORM, known, start.response())
     card = notifiable.read_card(answers(answered.filling.response()), records.zone)
-    facts = {**notifiable.facts_of(card), "has_centre": centre is not None}
+    is_port = step == "enter_at_port"
+    facts = {**notifiable.facts_of(card), "is_ours": True, "is_port": is_port}
+    facts["has_centre"] = centre is not None
     again = await refused(visit, records, answered, step, facts, back="/infectious")
     if again is not None:
         return again
-    asked, is_port = await asking(visit), step == "enter_at_port"
+    asked = await asking(visit)
     actor, now = asked.actor, asked.moment
     addressed = [code_of(actor), *([centre.code] if centre else [])]
     recorded = _recorded(answered.filling, notifiable.labels(card, addressed))
     sent = now.isoformat(timespec="seconds") if is_port else ""
     person = records.pseudonym(notifiable.PERSON, card.person)
     own = {**notifiable.head_of(card, _CARD, addressed, person=person, sent=sent), **head}
+    registered = []
+    if is_port:
+        who = notifiable.registration(answers(answered.filling.response()))
+        request = {"method": "POST", "url": "Patient"}
+        registered = [{"fullUrl": _PERSON, "resource": who, "request": request}]
     case = await begin(
         visit,
         records,
         step,
         facts=facts,
-        recorded=[*(_person(answered.filling) if is_port else ()), *recorded],
+        recorded=[*registered, *recorded],
         head={
             **own,
             **({"owner": as_owner(centre)} if centre else {}),
@@ -122,8 +130,9 @@ async def fill_in(visit: Visit, records: DeclaredRecords) -> Response:
         raise NotFound(Sentence("a card is filled in to %(known)s", known=", ".join(_FILLED_IN)))
     case = await open_case(visit, records, id_)
     task, back = case.case.task, f"/infectious/{id_}"
-    refuse_foreign(task, (await asking(visit)).actor)
-    response = await focus(records, task)
+    asked = await asking(visit)
+    refuse_foreign(task, asked.actor)
+    response = await card_in(records, task)
     start = open_response(FORM, within(visit), response)
     known = await with_codes(visit, records, start)
     if visit.request.method == "GET":
@@ -131,11 +140,11 @@ async def fill_in(visit: Visit, records: DeclaredRecords) -> Response:
     answered = taken(visit, FORM, known, response)
     changed = {**answered.filling.response(), "status": "amended", "id": response["id"]}
     card = notifiable.read_card(answers(changed), records.zone)
-    facts = notifiable.facts_of(card)
+    facts = {**notifiable.facts_of(card), **stand_of(task, code_of(asked.actor))}
     again = await refused(visit, records, answered, step, facts, back=back, case=case.case)
     if again is not None:
         return again
-    addressed, now = notifiable.addressed_to(task), (await asking(visit)).moment
+    addressed, now = notifiable.addressed_to(task), asked.moment
     changed["meta"] = labelled(response, notifiable.labels(card, addressed))
     if step == "revise" and card.disease != notifiable.disease_of(task):
         notifiable.name_original(changed, notifiable.told(task, "zh"))
@@ -160,12 +169,6 @@ def within(visit: Visit, **variables: Any) -> Around:
     return msgspec.structs.replace(around(visit, **{**usual, **more}), members=members)
 
 
-async def focus(records: DeclaredRecords, task: Json) -> Json:
-    """The card of a case."""
-    type_, _, id_ = notifiable.card_of(task).partition("/")
-    return await records.resource(type_ or "Task", id_)
-
-
 def refuse_foreign(task: Json, actor: Actor) -> None:
     """Raise NotFound for a card that is with others: a duty to look after reports is not one to
     look at all that are made. Of residents the guard decides.
@@ -179,13 +182,6 @@ def _recorded(filling: Filling, security: list[dict[str, str]]) -> list[Json]:
     response = {**filling.response(), "status": "completed", "meta": {"security": security}}
     (entry,) = transaction(filling, response)["entry"]
     return [{**entry, "fullUrl": _CARD}]
-
-
-def _person(filling: Filling) -> list[Json]:
-    """The registration of somebody at a port, as an entry."""
-    request = {"method": "POST", "url": "Patient"}
-    patient = notifiable.registration(answers(filling.response()))
-    return [{"fullUrl": _PERSON, "resource": patient, "request": request}]
 
 
 PAGES: Final = (enter, enter_at_port, fill_in)

@@ -13,25 +13,23 @@ from quanmin.applications.infectious_report.entering import (
     EVERYBODY,
     FORM,
     STAFF,
-    focus,
     refuse_foreign,
     within,
 )
 from quanmin.applications.infectious_report.rules import is_in_time, is_one_case
 from quanmin.base.problems import Invalid
 from quanmin.fhir.dates import row_text
-from quanmin.fhir.json import Json, decode
+from quanmin.fhir.json import Json
 from quanmin.trust import Actor
 from quanmin.web import DeclaredRecords, Visit, page
 from quanmin.web.cases import OpenCase, asking, open_case, relabelled
 from quanmin.web.institutions import above, as_owner, code_of, nearest, owner_of
 from quanmin.web.questionnaires import side_by_side
+from quanmin.web.report_cards import card_in, cards_beside, stand_of
 from quanmin.workflow import notifiable
 from quanmin.workflow.forms import answers, label, words_of
 
-_CARDS_MAX: Final = 50
 _COLUMNS_MAX: Final = 4
-_OVER: Final = frozenset({"merged", "withdrawn"})
 _REVIEWED: Final = frozenset({"check", "pass_up", "take_over", "send_back", "exclude"})
 # What tells whether two cards are of one case.
 _COMPARED: Final = ("name", "sex", "birth", "document", "disease", "subtype", "class", "onset",
@@ -45,7 +43,7 @@ async def card(visit: Visit, records: DeclaredRecords) -> Response:
     actor, now = asked.actor, asked.moment
     task = await records.resource("Task", id_)
     refuse_foreign(task, actor)
-    response = await focus(records, task)
+    response = await card_in(records, task)
     said = notifiable.read_card(answers(response), records.zone)
     mine = code_of(actor) if STAFF.admits(actor.role) else ""
     others = await _others(records, task, said, mine) if mine else []
@@ -58,6 +56,7 @@ async def card(visit: Visit, records: DeclaredRecords) -> Response:
         id_,
         **{
             **notifiable.facts_of(said),
+            **stand_of(task, code_of(actor)),
             # A death is asked for by the form: its step is open before there is one.
             "death": said.death or said.onset,
             "is_here": owner_of(task) == code_of(actor),
@@ -92,27 +91,16 @@ async def card(visit: Visit, records: DeclaredRecords) -> Response:
 async def _others(
     records: DeclaredRecords, task: Json, card: notifiable.Card, mine: str
 ) -> list[tuple[Json, Json]]:
-    """The other cases of this person and disease that are one case by the days between, each with
-    its card: those that are addressed to the visitor's institution as well.
+    """The others that are addressed to the visitor's institution and are the same case by the days
+    between, each with its card.
     """
-    of_person, workflow = task.get("groupIdentifier") or {}, records.workflow
-    pairs = (
-        ("code", f"{workflow.head.url}|{workflow.name}"),
-        ("group-identifier", f"{of_person.get('system')}|{of_person.get('value')}"),
-        ("_security", f"{notifiable.ADDRESSED}|{mine}"),
-        ("_include", "Task:focus"),
-    )
-    hits = await records.find("Task", *pairs, count=_CARDS_MAX)
-    said = {f"{one.type}/{one.id}": decode(one.body or b"{}") for one in hits.included}
-    found = []
-    for other in (decode(stored.body or b"{}") for stored in hits.matches):
-        began, state = notifiable.day_of(other, "onset"), notifiable.state_of(other)
-        is_same = notifiable.disease_of(other) == card.disease and state not in _OVER
-        if other["id"] == task["id"] or not is_same or began is None or card.onset is None:
+    days, found = notifiable.duplicate_days(card.disease), []
+    for other, response in await cards_beside(records, task, card.disease, mine):
+        began = notifiable.day_of(other, "onset")
+        if began is None or card.onset is None:
             continue
-        days = notifiable.duplicate_days(card.disease)
         if is_one_case(onset=card.onset, other_onset=began, days=days).allowed:
-            found.append((other, said.get(notifiable.card_of(other), {})))
+            found.append((other, response))
     return found
 
 
@@ -120,10 +108,8 @@ def _head(step: str, task: Json, actor: Actor, now: datetime, into: str) -> dict
     """What a step sets in the case beside its state. A card that is sent again keeps the receipt
     that it was given first; one that is sent back is with whom it came from.
     """
-    if step == "check" and not task.get("identifier"):
-        sent = notifiable.fact_of("sent", "valueDateTime", now.isoformat(timespec="seconds"))
-        number = notifiable.receipt(actor.place.region, now)
-        return {"identifier": [number], "input": [*(task.get("input") or ()), sent]}
+    if step == "check" and not notifiable.receipt_of(task):
+        return notifiable.sent_first(task, actor.place.region, now)
     if step == "merge":
         return {"partOf": [{"reference": f"Task/{into}"}]}
     return {"owner": task.get("requester")} if step == "send_back" else {}

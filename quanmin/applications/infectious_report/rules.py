@@ -11,6 +11,9 @@ from quanmin.base.decision import Decision
 
 def may_report(
     *,
+    is_ours: bool,
+    is_port: bool,
+    imported: bool,
     notifiable: bool,
     subtype_fits: bool,
     has_centre: bool,
@@ -19,11 +22,14 @@ def may_report(
     moment: datetime,
     death: date | None = None,
 ) -> Decision:
-    """A card is of a disease that was notifiable on the day of its diagnosis, its days follow each
-    other, and there is a centre to which it goes.
+    """A card is filled in by those who entered it, of a disease that was notifiable on the day of
+    its diagnosis, one of a port of somebody from abroad; its days follow each other, and there is
+    a centre to which it goes.
     """
     today = moment.astimezone(diagnosed.tzinfo).date()
     return _unless(
+        not_ours=not is_ours,
+        not_imported=is_port and not imported,
         not_notifiable=not notifiable,
         subtype=notifiable and not subtype_fits,
         diagnosed_in_the_future=diagnosed > moment,
@@ -34,23 +40,39 @@ def may_report(
     )
 
 
-def may_report_at_port(*, imported: bool, notifiable: bool, has_centre: bool) -> Decision:
-    """A card of port quarantine is of somebody who came from abroad."""
+def may_report_death(
+    *, is_ours: bool, onset: date, moment: datetime, death: date | None = None
+) -> Decision:
+    """A death is reported with its day, by those who entered the card."""
     return _unless(
-        not_imported=not imported, not_notifiable=not notifiable, no_centre=not has_centre
+        not_ours=not is_ours,
+        no_death=death is None,
+        death_before_onset=death is not None and death < onset,
+        death_in_the_future=death is not None and death > moment.date(),
     )
 
 
-def may_report_death(*, onset: date, moment: datetime, death: date | None = None) -> Decision:
-    """A death is reported with its day."""
-    if death is None:
-        return _unless(no_death=True)
-    return _unless(death_before_onset=death < onset, death_in_the_future=death > moment.date())
+def may_send(*, is_ours: bool, duplicates: int, kept_because: str) -> Decision:
+    """A card is sent by those who entered it; one that may be of a case which is reported already
+    with the reason why not.
+    """
+    is_double = duplicates > 0 and not kept_because.strip()
+    return _unless(not_ours=not is_ours, duplicate=is_double)
 
 
-def may_send(*, duplicates: int, kept_because: str) -> Decision:
-    """A card that may be of a case which is reported already is sent with the reason why not."""
-    return _unless(duplicate=duplicates > 0 and not kept_because.strip())
+def may_return_inside(*, is_ours: bool) -> Decision:
+    """A card that is not sent is returned by those who entered it."""
+    return _unless(not_ours=not is_ours)
+
+
+def may_withdraw(*, is_ours: bool, was_sent: bool) -> Decision:
+    """A card is withdrawn by those who entered it; once it was sent the centre declares it void."""
+    return _unless(not_ours=not is_ours, was_sent=was_sent)
+
+
+def may_exclude(*, is_ours: bool, was_sent: bool) -> Decision:
+    """The centre is asked by those who entered a card to declare it void, once it was sent."""
+    return _unless(not_ours=not is_ours, not_sent=not was_sent)
 
 
 def may_confirm(

@@ -206,9 +206,14 @@ def labels(card: Card, addressed: Sequence[str]) -> list[dict[str, str]]:
 
 
 def addressed_to(resource: Json) -> list[str]:
-    """The institutions to which a record is addressed."""
+    """The institutions to which a record is addressed, in that order: who entered it first."""
     held = (resource.get("meta") or {}).get("security") or ()
     return [one["code"] for one in held if one.get("system") == ADDRESSED]
+
+
+def entered_by(task: Json) -> str:
+    """The code of the institution that entered the card of a case; "" for none."""
+    return next(iter(addressed_to(task)), "")
 
 
 def fact_of(code: str, element: str, value: str) -> dict[str, Any]:
@@ -271,6 +276,12 @@ def receipt_of(task: Json) -> str:
     """The receipt of a case; "" for none yet."""
     held = task.get("identifier") or ()
     return next((str(one.get("value") or "") for one in held if one.get("system") == _RECEIPT), "")
+
+
+def sent_first(task: Json, place: str, moment: datetime) -> dict[str, Any]:
+    """What is set in a case whose card is sent for the first time: its receipt, and when it was."""
+    sent = fact_of("sent", "valueDateTime", moment.isoformat(timespec="seconds"))
+    return {"identifier": [receipt(place, moment)], "input": [*(task.get("input") or ()), sent]}
 
 
 def registration(said: Mapping[str, Any]) -> Json:

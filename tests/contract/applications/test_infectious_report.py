@@ -258,6 +258,35 @@ async def test_a_diagnosis_that_changes_after_the_review_is_revised(
     assert state_of(await task_of(county, where)) == "entered"
 
 
+async def test_before_a_card_is_sent_it_is_the_hospitals_and_then_the_centres_to_end(
+    county: Clinic, pages: Starlette
+) -> None:
+    doctor = await county.enter("dr-li", pages)
+    checker, centre = await county.enter("pre-sun", pages), await county.enter("cdc-wu", pages)
+    where, mistake = await entered(county, doctor), await entered(county, doctor, disease="mumps")
+    inner = {"check": "", "return_inside": "No address", "withdraw": "A mistake"}
+    for code, words in inner.items():
+        told = await step(centre, where, code, 422, words=words)
+        assert "entered by another institution" in told, code
+    await step(doctor, mistake, "exclude", 409, words="A mistake")
+    await step(doctor, mistake, "withdraw", words="A mistake")
+    assert state_of(await task_of(county, mistake)) == "withdrawn"
+    await step(checker, where, "check")
+    # Confirmed and come back for a revision, it is known to the centre and not one doctor's to end.
+    await step(centre, where, "confirm")
+    page = await doctor.get(f"{where}/revise")
+    fields = {**shown(page.text), "person/address": "青县二路 2 号", "do": "send"}
+    assert (await doctor.send(f"{where}/revise", **fields)).status_code == 303
+    assert "declares it void" in await step(doctor, where, "withdraw", 422, words="A mistake")
+    await step(checker, where, "return_inside", words="Which address?")
+    correct = await centre.send(f"{where}/correct", **fields)
+    assert correct.status_code == 422
+    assert "entered by another institution" in correct.text
+    await step(doctor, where, "exclude", words="It is no case at all")
+    await step(centre, where, "void", words="Excluded")
+    assert state_of(await task_of(county, where)) == "withdrawn"
+
+
 async def test_a_second_card_of_the_same_case_is_kept_with_a_reason_or_merged(
     county: Clinic, pages: Starlette
 ) -> None:
@@ -378,7 +407,15 @@ async def test_a_card_of_a_port_goes_to_where_the_person_stays(
     }
     answer = await port.send("/infectious/port", **fields)
     assert answer.status_code == 422  # without the flight
-    answer = await port.send("/infectious/port", **{**fields, "abroad/flight": "XX 123"})
+    fields["abroad/flight"] = "XX 123"
+    tomorrow = f"{now_of(county) + timedelta(days=1):%Y-%m-%d}"
+    for more, said in (({"case/disease": f"{DISEASE}|malaria"}, "Name the subtype"),
+                       ({"case/onset": tomorrow}, "onset lies after"),
+                       ({"case/death": "2020-01-01"}, "death lies before")):  # fmt: skip
+        answer = await port.send("/infectious/port", **{**fields, **more})
+        assert answer.status_code == 422, more
+        assert said in answer.text
+    answer = await port.send("/infectious/port", **fields)
     assert answer.status_code == 303, answer.text
     where = answer.headers["location"]
     there = await county.enter("cdc-qi", pages)

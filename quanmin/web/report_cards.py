@@ -1,0 +1,54 @@
+"""Report cards of infectious diseases as they are read: that of a case, and others of the same
+person and disease.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from quanmin.fhir.json import Json, decode
+from quanmin.web.records import DeclaredRecords
+from quanmin.workflow import notifiable
+
+_CARDS_MAX: Final = 50
+_OVER: Final = frozenset({"merged", "withdrawn"})
+
+
+async def card_in(records: DeclaredRecords, task: Json) -> Json:
+    """The card of a case."""
+    type_, _, id_ = notifiable.card_of(task).partition("/")
+    return await records.resource(type_ or "Task", id_)
+
+
+def stand_of(task: Json, institution: str) -> dict[str, bool]:
+    """What rules ask of a case: whether the institution of the code entered it, whether its card
+    was ever sent. A port enters none of a case that there is.
+    """
+    is_ours = notifiable.entered_by(task) == institution
+    was_sent = bool(notifiable.receipt_of(task))
+    return {"is_ours": is_ours, "was_sent": was_sent, "is_port": False}
+
+
+async def cards_beside(
+    records: DeclaredRecords, task: Json, disease: str, seen_by: str
+) -> list[tuple[Json, Json]]:
+    """The other cases of the same person and of this disease, each with its card, that are
+    addressed to the institution of the code; without those that are merged or withdrawn.
+    """
+    of_person, workflow = task.get("groupIdentifier") or {}, records.workflow
+    pairs = (
+        ("code", f"{workflow.head.url}|{workflow.name}"),
+        ("group-identifier", f"{of_person.get('system')}|{of_person.get('value')}"),
+        ("_security", f"{notifiable.ADDRESSED}|{seen_by}"),
+        ("_include", "Task:focus"),
+    )
+    hits = await records.find("Task", *pairs, count=_CARDS_MAX)
+    said = {f"{one.type}/{one.id}": decode(one.body or b"{}") for one in hits.included}
+    tasks = [decode(stored.body or b"{}") for stored in hits.matches]
+    return [
+        (one, said.get(notifiable.card_of(one), {}))
+        for one in tasks
+        if one["id"] != task["id"]
+        and notifiable.disease_of(one) == disease
+        and notifiable.state_of(one) not in _OVER
+    ]
