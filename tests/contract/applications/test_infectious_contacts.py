@@ -40,6 +40,8 @@ async def test_a_contact_is_listed_visited_and_free_after_the_last_day(clinic: C
     answer = await centre.send(f"/contacts/of/{case}", **fields)
     assert answer.status_code == 303, answer.text
     contact = answer.headers["location"]
+    again = await centre.send(f"/contacts/of/{case}", **fields)
+    assert again.headers["location"] == contact, "the second click"
     await step(centre, contact, "free", status=422)
     await centre.get(f"{contact}/visit")
     visit = {"temperature": "38.4", "symptoms": f"{OWN}/infection-yes-no|yes", "do": "send"}

@@ -258,6 +258,21 @@ async def test_a_diagnosis_that_changes_after_the_review_is_revised(
     assert state_of(await task_of(county, where)) == "entered"
 
 
+async def test_a_form_that_is_sent_twice_begins_one_case(county: Clinic, pages: Starlette) -> None:
+    doctor = await county.enter("dr-li", pages)
+    where = f"/infectious/of/{county.ids['hospital-a Patient']}"
+    fields = {**shown((await doctor.get(where)).text), **answers(now_of(county))}
+    fields["token"] = doctor.token
+    clicks = await asyncio.gather(*(doctor.send(where, **fields) for _ in range(2)))
+    first, again = [answer.headers["location"] for answer in clicks]
+    assert first == again
+    # What was changed on the page that one went back to is another card.
+    other = await doctor.send(where, **{**fields, "case/disease": f"{DISEASE}|rubella"})
+    assert other.headers["location"] != first
+    for type_ in ("Task", "QuestionnaireResponse"):
+        assert len((await records(county, DOCTOR).find(type_, count=9)).matches) == 2, type_
+
+
 async def test_before_a_card_is_sent_it_is_the_hospitals_and_then_the_centres_to_end(
     county: Clinic, pages: Starlette
 ) -> None:

@@ -39,8 +39,11 @@ def first_report(clinic: Clinic, **more: str) -> dict[str, str]:
 
 async def reported(clinic: Clinic, browser: Browser, **more: str) -> str:
     await browser.get("/events/new")
-    answer = await browser.send("/events/new", **first_report(clinic, **more))
+    fields = first_report(clinic, **more)
+    answer = await browser.send("/events/new", **fields)
     assert answer.status_code == 303, answer.text
+    again = await browser.send("/events/new", **fields)
+    assert again.headers["location"] == answer.headers["location"], "the second click"
     return answer.headers["location"]
 
 
