@@ -166,7 +166,7 @@ class _Following:
         around = Around(now=self._asking.moment, zone=self._asking.zone)
         filling = fill(form, around, {name: [text] for name, text in sent.items()}, start)
         made = visited(Answered(filling, "send", ()), case.task, self._born, self._today)
-        facts = {"measure": made.measure, "on": on, "is_told": False,
+        facts = {"measure": made.measure, "on": on, "is_told": False, "born": self._born,
                  "enrolled": chronic.day_of(case.task, "enrolled")}  # fmt: skip
         step = "visit_and_refer" if made.measure == "refer" else "visit"
         await self._take(step, case, facts, recorded=made.recorded, head={"input": made.held})

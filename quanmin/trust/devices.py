@@ -1,4 +1,4 @@
-"""Devices on which somebody takes forms along to where there is no line.
+"""Devices on which somebody takes forms along to where there is no connection.
 
 A device is its actor's and known by the public half of a key that never leaves it. What it sends
 bears a signature by that key. Who has lost one, and who answers for security, revokes it: from then

@@ -4,7 +4,7 @@ A page is declared with its access, receives a `Visit` (who asks, in which langu
 and, in an application, the records that the application has declared. The kit does the rest:
 signing in, languages, the large-text mode, forms that cannot be forged, security headers, static
 files, error pages. Every page works with JavaScript off, but for what only a script can do:
-passkeys, and forms where there is no line.
+passkeys, and forms where there is no connection.
 """
 
 from quanmin.trust.due import Asked

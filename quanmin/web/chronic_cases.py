@@ -1,5 +1,5 @@
 """The open cases of an institution with whom they are about, as they are taken along to where there
-is no line.
+is no connection.
 """
 
 from __future__ import annotations

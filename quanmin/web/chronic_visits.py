@@ -1,4 +1,4 @@
-"""A visit of a chronic disease, on its page and without a line: which step it is, what it records,
+"""A visit of a chronic disease, on its page and offline: which step it is, what it records,
 who is taken along.
 """
 
@@ -96,7 +96,7 @@ async def last_response(records: DeclaredRecords, task: Json) -> Json | None:
     return None
 
 
-# ---- without a line ------------------------------------------------------------------------------
+# ---- offline ------------------------------------------------------------------------------
 
 
 def taken_along(forms: Mapping[Disease, Form]) -> Offline:

@@ -1,5 +1,5 @@
-"""What an application lets its workers take along to where there is no line: a page that does it,
-what a device is given, and what of it comes back.
+"""What an application lets its workers take along to where there is no connection: a page that
+does it, what a device is given, and what of it comes back.
 
 An application declares an `Offline` and puts `offline_pages` of it among its pages. A device sends
 each form with an id of its own making, signed by a key that never leaves it; what is stored, and

@@ -1,4 +1,4 @@
-"""A form as data, for a device that fills it in where there is no line.
+"""A form as data, for a device that fills it in where there is no connection.
 
 What a device carries out is said here, and a form that needs more to be asked rightly is refused
 when the node starts. What it only needs to be judged (calculated values, rules, patterns) is left
@@ -102,7 +102,7 @@ def carried_form(form: Form) -> CarriedForm:
         for fault in _beyond(form, item)
     ]
     if issues:
-        raise Invalid("this form cannot be filled in without a line", issues=tuple(issues))
+        raise Invalid("this form cannot be filled in offline", issues=tuple(issues))
     items = tuple(_carried(form, one) for one in form.items if not one.is_hidden)
     return CarriedForm(canonical=form.canonical, title=_said(form.title), items=items)
 

@@ -1,4 +1,4 @@
-"""The page of forms without a line, as a device keeps it: nothing of anybody stands in it, and it
+"""The page of forms offline, as a device keeps it: nothing of anybody stands in it, and it
 is the same for everybody. What it shows comes out of the device.
 
 A browser keeps it by a service worker, and offers to install it by a manifest. Both, and what the
@@ -63,7 +63,7 @@ async def manifest(visit: Visit) -> Response:
 
 
 def _manifest(house: House) -> str:
-    site, title = house.settings.title.told("zh"), house.say("Forms without a line", "zh")
+    site, title = house.settings.title.told("zh"), house.say("Offline forms", "zh")
     icons = [
         {"src": house.assets.address(name), "sizes": sizes, "type": "image/png"}
         for name, sizes in _ICONS
@@ -132,7 +132,8 @@ def _of_list(say: Say) -> dict[str, str]:
         "list": say("Who was taken along"),
         "empty": say("Nobody was taken along on this device"),
         "how-to-begin": say(
-            "Sign in where there is a line, open the list of your work and choose “Take along”."
+            "Sign in where there is a connection, open the list of your work and choose"
+            " “Take along”."
         ),
         "name": say("Name"),
         "state": say("State"),
@@ -167,7 +168,7 @@ def _of_states(say: Say) -> dict[str, str]:
             " well, look through it and tell whoever runs the node."
         ),
         "kept": say("Kept on this device, to be sent."),
-        "no-line": say("There is no line to the node. What was filled in waits here."),
+        "no-line": say("There is no connection to the node. What was filled in waits here."),
         "sign-in": say("Sign in to send: open the first page, then come back."),
         "unknown": say("The node does not know this device any more: take along anew, then send."),
         "others": say(

@@ -113,8 +113,8 @@ class PageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         int,
         Meta(
             description="For how many hours the people that a worker takes along to where there is"
-            " no line stay on the device: the device deletes them then, and the node takes what"
-            " was filled in only after the worker has seen what is recorded since.",
+            " no connection stay on the device: the device deletes them then, and the node takes"
+            " what was filled in only after the worker has seen what is recorded since.",
             ge=1,
             le=720,
         ),

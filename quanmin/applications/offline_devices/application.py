@@ -8,7 +8,7 @@ from quanmin.web import Application, Text
 
 APPLICATION = Application(
     name="offline_devices",
-    title=Text(zh="离线设备", en="Devices without a line"),
+    title=Text(zh="离线设备", en="Offline devices"),
     summary=Text(
         zh="外出携带个案的设备：何人、何时携带、何时到期；遗失即吊销。",
         en="On which devices people are taken along, by whom, until when; a lost one is revoked.",

@@ -29,9 +29,9 @@ async def devices(visit: Visit, records: DeclaredRecords) -> Table:
     words = (say("Who"), say("Device"), say("Enrolled"), say("Last heard of"),
              say("Holds people until"), say("Revoked"))  # fmt: skip
     return Table(
-        title=say("Devices without a line"),
+        title=say("Offline devices"),
         lead=say("A device that is revoked is given nothing, and destroys what it holds when it"
-                 " next has a line."),
+                 " next has a connection."),
         headings=[*map(Heading, words), Heading(say("What to do"), where="page")],
         fetch=fetch,
         empty=say("Nobody takes people along on a device."),

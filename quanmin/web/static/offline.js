@@ -1,4 +1,4 @@
-// The page of forms that are filled in without a line: who was taken along, a form, what waits to
+// The page of forms that are filled in offline: who was taken along, a form, what waits to
 // be sent, and what has to be settled. It shows one view at a time and keeps all of it sealed.
 "use strict";
 

@@ -1,4 +1,4 @@
-// A form as data, asked and looked at without a line. It decides what is asked and holds to the
+// A form as data, asked and looked at offline. It decides what is asked and holds to the
 // bounds that a form states; rules and calculations are the node's, which looks at all of it again.
 "use strict";
 

@@ -140,7 +140,7 @@ const Store = (() => {
 // ---- asking the node ---------------------------------------------------------------------------
 
 const Node = (() => {
-  // `status` 0: there is no line, or the node did not answer as such.
+  // `status` 0: there is no connection, or the node did not answer as such.
   async function ask(path, fields) {
     const options = { redirect: "manual", cache: "no-store", credentials: "same-origin" };
     if (fields) Object.assign(options, { method: "POST", body: new URLSearchParams(fields) });

@@ -66,7 +66,7 @@ async def test_a_contact_is_listed_visited_and_free_after_the_last_day(clinic: C
     centre = await county.enter("cdc-wu", pages)
     assert "observation of a close contact is over" in (await centre.get("/notices")).text
     await step(centre, contact, "free")
-    assert "Free" in (await centre.get(contact)).text
+    assert "Released from observation" in (await centre.get(contact)).text
 
 
 async def test_contacts_are_for_those_with_the_duty(clinic: Clinic) -> None:

@@ -191,7 +191,7 @@ async def test_a_case_under_the_measures_of_class_a_is_confirmed_above(
     await step(await county.enter("pre-sun", pages), where, "check")
     centre = await county.enter("cdc-wu", pages)
     page = await centre.get(where)
-    assert "confirmed by the centre above" in page.text
+    assert "confirmed by the CDC above" in page.text
     await step(centre, where, "confirm", status=422)
     await step(centre, where, "pass_up")
     task = await task_of(county, where)

@@ -1,4 +1,4 @@
-"""Forms without a line over a real store: taken along by a device, sent once, settled, revoked."""
+"""Offline forms over a real store: taken along by a device, sent once, settled, revoked."""
 
 from __future__ import annotations
 

@@ -37,11 +37,12 @@ async def test_each_course_is_gone_once(clinic: Clinic) -> None:
     assert "Crisis" in sheet
     assert sheet.count(",Type-2 diabetes,") == len(beside)
     states = Counter(
-        state for state in ("Followed up", "Referred", "Seen at the hospital", "Returned", "Lost")
+        state for state in ("Followed up", "Referred", "Seen at the hospital", "Returned",
+                            "Lost to follow-up")
         for line in sheet.splitlines() if f",{state}," in line
     )  # fmt: skip
     assert states == {"Followed up": 5, "Referred": 2, "Seen at the hospital": 1, "Returned": 1,
-                      "Lost": 1}  # fmt: skip
+                      "Lost to follow-up": 1}  # fmt: skip
     due = (await worker.get("/chronic/due.csv?series=hypertension-follow-up")).text
     assert len(due.splitlines()) > 2
     await worker.client.aclose()

@@ -17,7 +17,8 @@ from quanmin.node.places import Places
 
 # Account, list, how many rows at least, and what must stand among them.
 SHOWN: tuple[tuple[str, str, int, set[str]], ...] = (
-    ("demo-doctor", "/chronic/patients", 10, {"Referred", "Seen at the hospital", "Lost"}),
+    ("demo-doctor", "/chronic/patients", 10,
+     {"Referred", "Seen at the hospital", "Lost to follow-up"}),
     ("demo-doctor", "/chronic/due", 2, set()),
     ("demo-doctor", "/notifiable", 2, {"To be reported", "Reported"}),
     ("demo-doctor", "/infectious", 14, {"Returned for correction"}),

@@ -1,4 +1,4 @@
-"""Forms without a line in a real browser: people are taken along, the line goes, two forms are
+"""Offline forms in a real browser: people are taken along, the line goes, two forms are
 filled in, the line comes back, one is stored and one is settled, and the device is revoked.
 """
 
@@ -171,7 +171,7 @@ def test_a_village_doctor_works_without_a_line(
         faults += looked_at(page, axe, "queue-zh")
         page.goto(f"{served.address}/offline/en?large=1")
         page.get_by_role("button", name="Send now").click()
-        expect(page.get_by_role("status")).to_contain_text("no line")
+        expect(page.get_by_role("status")).to_contain_text("no connection")
 
         served.ask(lambda clinic: meanwhile(clinic, cases[1]))
         faults += sent_past_a_failure(page, axe, cases[0])
