@@ -18,6 +18,7 @@ import msgspec
 from quanmin.fhir.json import Json, decode
 from quanmin.workflow.plans import Event, Facts, Item, Plan, State, compile_plan, due_items
 from quanmin.workflow.plans.mapping import first_day
+from quanmin.workflow.plans.spans import Span, after
 
 Disease = Literal["hypertension", "diabetes"]
 DISEASES: Final[tuple[Disease, ...]] = ("hypertension", "diabetes")
@@ -240,8 +241,12 @@ def measured(said: Mapping[str, Any], age: int) -> Measured:
 
 
 def age_on(born: date, day: date) -> int:
-    """Whole years."""
-    return day.year - born.year - ((day.month, day.day) < (born.month, born.day))
+    """Whole years, as the plans count them: one more on each birthday. For who was born on 29
+    February that is the 28th in common years (a month that lacks the day has its last in its
+    place: Civil Code, article 202 [GK]).
+    """
+    years = day.year - born.year
+    return years - (day < after(born, Span(months=12 * years)))
 
 
 def _whole(value: Any) -> int | None:

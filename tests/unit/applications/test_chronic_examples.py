@@ -228,6 +228,18 @@ def test_who_is_not_enrolled_any_more_is_due_for_nothing() -> None:
     assert item_of(plan, "diabetes-follow-up", someone, "2026-07-01").status == "not-applicable"
 
 
+@pytest.mark.parametrize(("born", "on"), [
+    ("1988-02-29", "2023-02-28"), ("1988-02-28", "2023-02-28"), ("1988-03-01", "2023-03-01"),
+    ("1989-02-28", "2024-02-28"),
+])  # fmt: skip
+def test_who_is_due_for_the_first_pressure_is_of_the_age_to_be_enrolled(born: str, on: str) -> None:
+    day_before = (day(on) - timedelta(days=1)).isoformat()
+    least = chronic.limits()["enrolment"]["age"]
+    for today, status, age in ((day_before, "planned", least - 1), (on, "due", least)):
+        item = item_of(shipped("hypertension-2017"), "blood-pressure", facts(born), today)
+        assert (item.status, chronic.age_on(day(born), day(today))) == (status, age)
+
+
 # ---- what tells due lists ------------------------------------------------------------------------
 
 
