@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import date
 from decimal import Decimal
 from typing import Final
@@ -23,7 +22,8 @@ from quanmin.web.chronic import (
 )
 from quanmin.web.forms import Cell, Field, read_number
 from quanmin.web.tables import Heading, Table, known, shown, table
-from quanmin.workflow.chronic import CODE, Counted, Disease, counted, held_by, rates
+from quanmin.workflow.chronic import CODE, Disease, day_of
+from quanmin.workflow.chronic_rates import Counted, counted, held_by, rates, together
 
 _RATES: Final = f"{HOME}/rates"
 _FIRST_YEAR: Final = 2009
@@ -36,7 +36,7 @@ async def yearly(visit: Visit, records: DeclaredRecords) -> Table:
     say, year = visit.say, _year(visit)
     rows = []
     for disease, name in diseases(visit):
-        found = rates([one async for _, one in _counted(visit, records, disease, year)])
+        found = rates([one for _, one in await _counted(visit, records, disease, year)])
         numbers = (found.managed, found.standard, found.controlled)
         links = [
             f"{_RATES}/rows?{urlencode({'disease': disease, 'year': year, 'group': one})}"
@@ -69,8 +69,8 @@ async def rows_of_rate(visit: Visit, records: DeclaredRecords) -> Table:
     say, group, disease = visit.say, visit.asked("group") or "managed", asked_disease(visit)
     if group not in _GROUPS:
         raise Malformed(Sentence("group is one of %(known)s", known=", ".join(_GROUPS)))
-    found = [(case, one.visits) async for case, one in
-             _counted(visit, records, disease, _year(visit)) if _is_in(one, group)]  # fmt: skip
+    people = await _counted(visit, records, disease, _year(visit))
+    found = [(case, one.visits) for case, one in people if _is_in(one, group)]
 
     def cells(row: tuple[Stored, int]) -> list[Cell]:
         return [*case_cells(visit, decode(row[0].body or b"{}")), Cell(str(row[1]), is_number=True)]
@@ -98,13 +98,13 @@ def _is_in(one: Counted, group: str) -> bool:
 
 
 def _year(visit: Visit) -> int:
-    year = read_number(visit.asked("year") or str(visit.today.year))
-    if year is None or not _FIRST_YEAR <= year <= date.max.year:
+    year, this_year = read_number(visit.asked("year") or str(visit.today.year)), visit.today.year
+    if year is None or not _FIRST_YEAR <= year <= this_year:
         raise Malformed(
             Sentence(
-                "year is a year from %(first_year)s on, such as %(year)s",
+                "year is a year that has begun, from %(first_year)s to %(year)s",
                 first_year=_FIRST_YEAR,
-                year=visit.today.year,
+                year=this_year,
             )
         )
     return year
@@ -112,14 +112,22 @@ def _year(visit: Visit) -> int:
 
 async def _counted(
     visit: Visit, records: DeclaredRecords, disease: Disease, year: int
-) -> AsyncIterator[tuple[Stored, Counted]]:
-    """The cases that the visitor's institution follows up, as they count in a year. Raises
-    TooCostly for more than a page counts.
+) -> list[tuple[Stored, Counted]]:
+    """Whom the visitor's institution follows up or did, as they count in a year, each with the case
+    that was begun last. Raises TooCostly for more cases than a page counts.
     """
     pairs = (("code", CODE), disease_pair(disease))
     rows_max = visit.house.settings.pages.counted_max
+    cases: dict[int, list[tuple[date, Stored, Counted]]] = {}
     async for case in records.every("Task", *pairs, rows_max=rows_max, is_own=True):
-        yield case, counted(held_by(case.body or b"{}"), year, visit.today)
+        held = held_by(case.body or b"{}")
+        begun, one = day_of(held, "enrolled") or date.min, counted(held, year, visit.today)
+        if one.is_managed:
+            cases.setdefault(case.facts.patient or -case.rid, []).append((begun, case, one))
+    return [
+        (max(several, key=lambda one: one[0])[1], together(one for *_, one in several))
+        for several in cases.values()
+    ]
 
 
 PAGES: Final = (*yearly, *rows_of_rate)

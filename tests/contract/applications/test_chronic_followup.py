@@ -141,9 +141,9 @@ async def returns(centre: Clinic, worker: Browser, case: str, patient: str) -> N
 async def counted(centre: Clinic, worker: Browser) -> None:
     rates = said(await worker.get("/chronic/rates"))
     assert "Hypertension 1 0 1 0.0 % 100.0 %" in rates
-    for wrong in ("2008", "9" * 5000, "²", "now"):
-        assert (await worker.get(f"/chronic/rates?year={wrong}")).status_code == 400
     year = today_of(centre).year
+    for wrong in ("2008", f"{year + 1}", "9" * 5000, "²", "now"):
+        assert (await worker.get(f"/chronic/rates?year={wrong}")).status_code == 400
     rows = f"/chronic/rates/rows?disease=hypertension&year={year}&group="
     assert "王秀英" in said(await worker.get(f"{rows}controlled"))
     assert "王秀英" not in said(await worker.get(f"{rows}standard"))
@@ -169,6 +169,11 @@ async def closed(centre: Clinic, worker: Browser, case: str, patient: str) -> No
     year = today_of(centre).year
     rows = f"/chronic/rates/rows?disease=hypertension&year={year}&group=managed"
     assert "王秀英" in said(await worker.get(rows))
+    await worker.get(f"{case}/closing")
+    await worker.send(f"{case}/closing", closed=ago(centre, 0), **fields)
+    assert (await enrolled(worker, patient, ago(centre, 0))).status_code == 303
+    assert "Hypertension 1 0 1 " in said(await worker.get("/chronic/rates")), "persons are counted"
+    assert await visits_counted(centre, worker) == 3
 
 
 async def test_a_visit_entered_in_error_is_taken_back_with_all_that_followed_from_it(

@@ -20,7 +20,7 @@ from quanmin.applications.chronic_followup.rules import may_enrol
 from quanmin.fhir.json import Json, decode, encode
 from quanmin.fhir.validation import validate
 from quanmin.web.application import discover
-from quanmin.workflow import chronic
+from quanmin.workflow import chronic, chronic_rates
 from quanmin.workflow.chronic import DISEASES, Disease, Measured, Seen
 from quanmin.workflow.forms import answers, compile_form, extract, fill
 from quanmin.workflow.forms.checking import faults
@@ -174,8 +174,8 @@ def test_days_that_others_wrote_by_halves_are_no_visits_and_break_nothing() -> N
     halves = [{**one, "valueDate": one["valueDate"][:4]} for one in whole if "valueDate" in one]
     assert chronic.visits_of({"input": halves}) == []
     assert chronic.day_of({"input": halves}, "enrolled") is None
-    assert not chronic.counted({"input": halves}, 2026, TODAY).is_managed
-    assert chronic.counted({"input": whole}, 2026, TODAY).visits == 1
+    assert not chronic_rates.counted({"input": halves}, 2026, TODAY).is_managed
+    assert chronic_rates.counted({"input": whole}, 2026, TODAY).visits == 1
 
 
 def test_a_visit_that_was_entered_in_error_counts_for_nothing_and_stays_to_be_seen() -> None:
@@ -186,7 +186,7 @@ def test_a_visit_that_was_entered_in_error_counts_for_nothing_and_stays_to_be_se
     assert chronic.visits_of(case) == [first]
     assert chronic.visits_of(case, mistaken=True) == [second]
     assert chronic.fact_of(case, "measure") == "adjust"
-    assert chronic.counted(case, 2026, TODAY).visits == 1
+    assert chronic_rates.counted(case, 2026, TODAY).visits == 1
     case["input"] = chronic.holding(case, second, measure="refer")
     case["input"] = chronic.taking_back(case, first, "")
     assert chronic.visits_of(case) == [second], "the day was entered anew and stands"
@@ -416,15 +416,15 @@ def test_an_enrolment_goes_by_the_diagnosis_that_there_is() -> None:
 
 
 def test_rates_are_counted_from_cases() -> None:
-    def counted(year: int, *visits: tuple[str, str], **more: str) -> chronic.Counted:
+    def counted(year: int, *visits: tuple[str, str], **more: str) -> chronic_rates.Counted:
         enrolled = more.pop("enrolled", "2025-06-01")
         task = case_of(*visits, enrolled=enrolled)
         closed = {name: day(text) for name, text in more.items()}
-        return chronic.counted({"input": chronic.holding(task, **closed)}, year, TODAY)
+        return chronic_rates.counted({"input": chronic.holding(task, **closed)}, year, TODAY)
 
     bad = [(f"2026-0{n}-01", "unsatisfied") for n in range(1, 4)]
     good = ("2026-04-01", "satisfied")
-    assert counted(2026, *bad, good) == chronic.Counted(
+    assert counted(2026, *bad, good) == chronic_rates.Counted(
         is_managed=True, visits=4, last=Seen(date(2026, 4, 1), "satisfied", is_on_target=True)
     )
     three = counted(2026, *bad[:2], good)
@@ -439,7 +439,10 @@ def test_rates_are_counted_from_cases() -> None:
     assert counted(2026, closed="2026-01-01").is_managed
     assert not counted(2026, enrolled="2026-11-23").is_managed
     assert counted(2026, enrolled="2026-11-22").is_managed
-    found = chronic.rates([three, four, worse, counted(2024)])
+    anew = chronic_rates.together([counted(2026, *bad, closed="2026-03-31"), counted(2026, good)])
+    assert (anew.visits, anew.is_standard, anew.is_controlled) == (4, True, True)
+    assert not chronic_rates.together([counted(2024), counted(2024)]).is_managed
+    found = chronic_rates.rates([three, four, worse, counted(2024)])
     assert (found.managed, found.standard, found.controlled) == (3, 2, 2)
     assert found.share(found.standard) == Decimal("66.7")
-    assert chronic.Rates().share(0) is None
+    assert chronic_rates.Rates().share(0) is None
