@@ -200,7 +200,7 @@ async def taking_back_the_end(
 ) -> tuple[list[Json], dict[str, Any]]:
     """The entry that lets the enrolment of a case go on, and what its Task has from then on."""
     entry, held = reopening(task, *await _enrolment_of(records, task))
-    return [entry], {"input": held}
+    return [entry], {"input": held, "owner": None}
 
 
 async def _enrolment_of(records: DeclaredRecords, task: Json) -> tuple[Json, int]:

@@ -28,6 +28,8 @@ from quanmin.workflow.notifiable import ADDRESSED
 _HOSPITAL: Final = "A"
 """The kind of institution to which people are referred: hospitals (WS 218)."""
 _REFERS: Final = frozenset({"refer", "visit_and_refer"})
+_KEEPS: Final = frozenset({"check", "see"})
+"""The steps of a case that is referred and stays so."""
 PLACES: Final = dict.fromkeys(
     ("in-the-future", "before-birth", "before-enrolment", "told-already"), "day"
 )
@@ -60,13 +62,15 @@ def facts_of_visit(task: Json, born: date, made: Visited) -> dict[str, Any]:
 async def head_of(
     visit: Visit, records: DeclaredRecords, step: str
 ) -> tuple[dict[str, Any], list[Json]]:
-    """To whom a referral goes: the nearest hospital of the register, if there is one, is told."""
+    """Who has a case from a step on. To whom a referral goes: the nearest hospital of the register,
+    if there is one, is told. A step that ends a referral takes the case from the hospital.
+    """
     if step not in _REFERS:
-        return {}, []
+        return ({} if step in _KEEPS else {"owner": None}), []
     actor = (await asking(visit)).actor
     hospital = await nearest(records, _HOSPITAL, actor.place.region)
     if hospital is None:
-        return {}, []
+        return {"owner": None}, []
     labels: list[Json] = [{"system": ADDRESSED, "code": hospital.code}]
     return {"owner": as_owner(hospital), "meta": {"security": labels}}, labels
 

@@ -49,7 +49,9 @@ async def take_back(visit: Visit, records: DeclaredRecords) -> Response:
     falls = _falls(case, measure)
     recorded = await _mistaken(records, case.case.task, taken)
     step = "take_back_referral" if falls else "take_back"
-    head = {"input": chronic.taking_back(case.case.task, taken, measure)}
+    head: dict[str, Json] = {"input": chronic.taking_back(case.case.task, taken, measure)}
+    if falls:
+        head["owner"] = None
     told = f"{day}: {text}"
     case = case.knowing(has_visit=True, falls=falls)
     await case.take(step, recorded=recorded, words=told, head=head)

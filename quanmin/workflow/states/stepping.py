@@ -255,11 +255,11 @@ def take(
     """Take a step: the Task begins, or gets its next version on top of the one that was read.
 
     `recorded` are entries of a transaction, stored with it and named in its output; `head` sets
-    elements of the Task that are the application's (for, focus, owner), `clocks` by when its clocks
-    run out from now on. The Task, and what is created with it, have the workflow's label. Raises
-    Forbidden when the step is not this actor's, Conflict when it does not begin in the state,
-    Invalid when its rule or what it records is against it, each with an issue for every reason;
-    Invalid too for a step that does not exist.
+    elements of the Task that are the application's (for, focus, owner; None takes one away),
+    `clocks` by when its clocks run out from now on. The Task, and what is created with it, have the
+    workflow's label. Raises Forbidden when the step is not this actor's, Conflict when it does not
+    begin in the state, Invalid when its rule or what it records is against it, each with an issue
+    for every reason; Invalid too for a step that does not exist.
     """
     step = _step_of(workflow, code)
     _refuse_unknown(workflow, head or {}, clocks or {})
@@ -276,6 +276,7 @@ def take(
     if held and more.get("security"):
         meta["security"] = [*held, *(one for one in more["security"] if one not in held)]
     task.update(head or {})
+    task = {name: value for name, value in task.items() if value is not None}
     if meta:
         task["meta"] = meta
     addresses = [one for one in map(_address, recorded) if one]

@@ -8,8 +8,10 @@ import asyncio
 import csv
 
 import pytest
+from books import Books
 from chronic import (
     DOCTOR,
+    HERE,
     NURSE,
     STRANGER,
     WORKER,
@@ -24,8 +26,10 @@ from chronic import (
 )
 from clinic import Browser, Clinic
 from httpx import Response
+from persons import query
 from vaccinating import identity, said
 
+from quanmin.demo.numbering import credit_code
 from quanmin.fhir.json import decode, encode
 from quanmin.trust import Actor
 from quanmin.web.application import discover
@@ -236,6 +240,23 @@ async def referred(centre: Clinic, worker: Browser) -> tuple[str, str]:
     for days in (16, 1):
         assert (await visited(worker, case, ago(centre, days), "150/95")).status_code == 303
     return patient, case
+
+
+async def test_who_referred_answers_when_no_hospital_is_left(centre: Clinic) -> None:
+    worker, doctor = await centre.enter(WORKER.code), await centre.enter(DOCTOR.code)
+    _, case = await referred(centre, worker)
+    for code in ("see", "return"):
+        assert (await step(doctor, case, code, "amlodipine 10 mg")).status_code == 303
+    assert "Referred to 青县人民医院" not in said(await worker.get(case))
+    books = Books(centre.guard, centre.pool)
+    asked = query(centre.guard, "Organization", identifier=credit_code(HERE, 22))
+    (hospital,) = (await books.keeper.search(asked)).matches
+    await books.change(hospital.id, {**decode(hospital.body or b"{}"), "active": False})
+    assert (await step(worker, case, "refer", "dizzy again")).status_code == 303
+    answered = await step(worker, case, "see", "at the hospital of the city")
+    assert answered.status_code == 303, said(answered)
+    for browser in (worker, doctor):
+        await browser.client.aclose()
 
 
 async def taken_back(browser: Browser, error: str, day: str, words: str) -> Response:
