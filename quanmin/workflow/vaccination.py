@@ -20,9 +20,11 @@ from quanmin.workflow.plans import (
     Event,
     Facts,
     Item,
+    Place,
     Plan,
     Reason,
     compile_plan,
+    counted,
     due_items,
     would_count,
 )
@@ -36,13 +38,12 @@ LABEL: Final = {
     "code": "vaccination",
 }
 """Stands in the security labels of what is for all who are charged with vaccination."""
-_NOTES: Final = frozenset({"too-early", "too-late", "other-product", "surplus"})
 _BIRTH_TIME: Final = "http://hl7.org/fhir/StructureDefinition/patient-birthTime"
 
 
 class Given(msgspec.Struct, frozen=True, kw_only=True):
     """A dose that is recorded, as pages tell it; `counted` is its number in the course, "" where it
-    does not count and `why` says why.
+    does not count and `why` says why. `is_again` is one that another record has told of.
     """
 
     id: str
@@ -52,6 +53,7 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
     package: str
     counted: str
     why: str
+    is_again: bool
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,6 +115,11 @@ def against(known: Facts, product: str, on: date) -> tuple[str, ...]:
     may be given whenever; of several courses one that takes it is enough.
     """
     places = would_count(schedule(), known, Event(on, products()[product].plan))
+    return _why(places)
+
+
+def _why(places: Sequence[Place]) -> tuple[str, ...]:
+    """Why an event counts in none of its courses, by the first that is meant for the person."""
     if not places or any(one.turn for one in places):
         return ()
     meant = [one for one in places if all(r.rule != "condition" for r in one.reasons)]
@@ -129,6 +136,10 @@ def turn_of(known: Facts, product: str, on: date) -> tuple[str, int] | None:
     none.
     """
     places = would_count(schedule(), known, Event(on, products()[product].plan))
+    return _turn(places)
+
+
+def _turn(places: Sequence[Place]) -> tuple[str, int] | None:
     found = next((one for one in places if one.turn), None)
     return None if found is None else (found.series, int(found.turn.rpartition("-")[2]))
 
@@ -171,19 +182,18 @@ def line(item: Item, language: str) -> Line:
 def given(
     known: Facts, doses: Sequence[Json], today: date, zone: tzinfo, *, language: str
 ) -> list[Given]:
-    """The doses that are recorded, oldest first, each with what it counts for."""
-    notes: dict[tuple[date | None, str], str] = {}
-    for item in standings(known, today):
-        notes |= {(one.on, one.code): _code(one) for one in item.reasons if one.rule in _NOTES}
-    counted: dict[str, int] = {}
-    told: list[Given] = []
-    for dose in sorted(doses, key=lambda one: str(one.get("occurrenceDateTime", ""))):
-        product, on = product_of(dose), _day_of(dose, zone)
-        code = products()[product].plan if product else ""
-        why = notes.get((on, code), "")
-        series = next((one.id for one in schedule().series if code in one.counts), "")
-        if series and not why:
-            counted[series] = counted.get(series, 0) + 1
+    """The doses that are recorded, oldest first, each with what it counts for in the schedule. Of
+    several records of a vaccine on a day, of which two institutions tell, one counts: that which
+    says the most of where the dose came from.
+    """
+    places, told = counted(schedule(), known, today), list[Given]()
+    seen = set[Event]()
+    for on, dose in sorted(((_day_of(one, zone), one) for one in doses), key=_in_order):
+        product = product_of(dose)
+        event = Event(on, products()[product].plan) if product and on else None
+        found, is_again = places.get(event, ()) if event else (), event in seen
+        turn, reasons = _turn(found), ("told-already",) if is_again else _why(found)
+        seen |= {event} if event else set()
         told.append(
             Given(
                 id=str(dose.get("id", "")),
@@ -191,11 +201,18 @@ def given(
                 product=product,
                 lot=str(dose.get("lotNumber", "")),
                 package=package_of(dose),
-                counted="" if why else str(counted.get(series, "")),
-                why=word("reason", why, language) if why else "",
+                counted="" if turn is None or is_again else str(turn[1]),
+                why=word("reason", reasons[0], language) if reasons else "",
+                is_again=is_again,
             )
         )
     return told
+
+
+def _in_order(one: tuple[date | None, Json]) -> tuple[Any, ...]:
+    on, dose = one
+    lacks = (not package_of(dose), not dose.get("lotNumber"))
+    return on or date.min, *lacks, str(dose.get("occurrenceDateTime", ""))
 
 
 def birth_and_first_dose(

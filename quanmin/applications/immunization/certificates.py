@@ -84,6 +84,7 @@ async def _told(visit: Visit, records: DeclaredRecords) -> dict[str, Any]:
         "rows": [
             [one.on, name_of(visit, one.product), one.counted, one.lot, child.places[one.id]]
             for one in doses
+            if not one.is_again
         ],
         "missing": [word("reason", one, language) for one in decision.reasons],
         "code": qr_code(verified_at, visit.say("Verify")),

@@ -6,7 +6,7 @@ here reads or writes: facts are handed in.
 
 from quanmin.workflow.plans.compiling import compile_plan
 from quanmin.workflow.plans.declaring import Declared, declare, load_plans
-from quanmin.workflow.plans.evaluating import due_items, would_count
+from quanmin.workflow.plans.evaluating import counted, due_items, would_count
 from quanmin.workflow.plans.facts import Event, Facts, State
 from quanmin.workflow.plans.lines import Explained, Keeper
 from quanmin.workflow.plans.mapping import FactTable, Found, compile_facts, facts_of
@@ -35,6 +35,7 @@ __all__ = [
     "after",
     "compile_facts",
     "compile_plan",
+    "counted",
     "declare",
     "due_items",
     "facts_of",

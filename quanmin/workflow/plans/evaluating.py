@@ -43,12 +43,15 @@ def would_count(plan: Plan, facts: Facts, event: Event) -> tuple[Place, ...]:
     what was known on its day. Ask before it is given; one that is told already is not told twice.
     """
     known = msgspec.structs.replace(facts, events=(*facts.events, event))
-    person = _Person(plan, known, event.on)
-    return tuple(
-        person.place(number, event, is_told=event in facts.events)
-        for number, series in enumerate(plan.series)
-        if series.turns and event.code in series.counts
-    )
+    return _Person(plan, known, event.on).places(event, is_told=event in facts.events)
+
+
+def counted(plan: Plan, facts: Facts, today: date) -> dict[Event, tuple[Place, ...]]:
+    """For each event that was known on `today` the same, of events that are over: what was against
+    one no longer matters to whether it counts.
+    """
+    person = _Person(plan, facts, today)
+    return {event: person.places(event, is_over=True) for event in facts.known_on(today)}
 
 
 class _Course:
@@ -96,7 +99,17 @@ class _Person:
             return self._settled(series, "not-applicable", "alternative")
         return self._next_turn(number)
 
-    def place(self, number: int, event: Event, *, is_told: bool) -> Place:
+    def places(
+        self, event: Event, *, is_told: bool = False, is_over: bool = False
+    ) -> tuple[Place, ...]:
+        """What an event is in each series of turns that events of its code count for."""
+        return tuple(
+            self._place(number, event, is_told=is_told, is_over=is_over)
+            for number, series in enumerate(self._plan.series)
+            if series.turns and event.code in series.counts
+        )
+
+    def _place(self, number: int, event: Event, *, is_told: bool, is_over: bool) -> Place:
         """What an event is in a series, and every reason why it is nothing."""
         course = self._courses[number]
         series, found = course.series, list[Reason]()
@@ -106,16 +119,26 @@ class _Person:
             found.append(Reason("condition"))
         if series.alternative and self._chosen(series.alternative) != number:
             found.append(Reason("alternative"))
-        states = {one.state: one.effect for one in series.contraindications}
-        for held in self._facts.states:
-            if held.code in states and held.holds(event.on):
-                until = None if held.until == date.max else held.until
-                ends = None if until is None else until + _DAY
-                found.append(Reason(f"{states[held.code]}:{held.code}", held.since, ends))
-        found += [one for one in course.notes if (one.on, one.code) == (event.on, event.code)]
+        found += [] if is_over else self._hindrances(series, event.on)
+        found += [
+            one
+            for one in course.notes
+            if (one.on, one.code) == (event.on, event.code)
+            and not (is_over and one.rule == "early-counted")
+        ]
         given = [at for at, day in enumerate(course.given) if day == event.on]
         turn = series.turns[given[-1]].id if given and not found else ""
         return Place(series=series.id, turn=turn, reasons=tuple(found))
+
+    def _hindrances(self, series: Series, on: date) -> list[Reason]:
+        """What stood against a series on a day."""
+        states, found = {one.state: one.effect for one in series.contraindications}, []
+        for held in self._facts.states:
+            if held.code in states and held.holds(on):
+                until = None if held.until == date.max else held.until
+                ends = None if until is None else until + _DAY
+                found.append(Reason(f"{states[held.code]}:{held.code}", held.since, ends))
+        return found
 
     # ---- what was done ---------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ before, on the day, the day after.
 from __future__ import annotations
 
 import tomllib
-from datetime import date
+from datetime import UTC, date
 from importlib.resources import files
 from typing import Any
 
@@ -16,8 +16,9 @@ from schedules import DAY, is_dated, known
 from quanmin.fhir.json import decode
 from quanmin.fhir.validation import validate
 from quanmin.workflow.forms import compile_form
-from quanmin.workflow.stock import products
-from quanmin.workflow.vaccination import against, schedule, turn_of, word
+from quanmin.workflow.plans import Facts
+from quanmin.workflow.stock import PRODUCT_SYSTEM, products
+from quanmin.workflow.vaccination import against, given, schedule, turn_of, word
 
 FOLDER = files("quanmin").joinpath("applications", "immunization")
 EXAMPLES = tomllib.loads(FOLDER.joinpath("examples", "schedule.toml").read_text("utf-8"))
@@ -63,6 +64,41 @@ def test_what_stands_against_a_dose_says_the_first_day() -> None:
 def test_one_dose_is_not_recorded_twice() -> None:
     someone = facts("2025-01-01", "hepb 2025-01-01")
     assert "told-already" in against(someone, "HepB", date(2025, 1, 1))
+
+
+def numbered(someone: Facts, *doses: str) -> list[tuple[str, str]]:
+    """What doses, each a product, a moment and perhaps a lot, are told as: number, and why none."""
+    recorded = [
+        {
+            "vaccineCode": {"coding": [{"system": PRODUCT_SYSTEM, "code": product}]},
+            "occurrenceDateTime": at,
+            "lotNumber": "".join(lot),
+        }
+        for product, at, *lot in map(str.split, doses)
+    ]
+    told = given(someone, recorded, date(2026, 9, 1), UTC, language="en")
+    return [(one.counted, one.why) for one in told]
+
+
+def test_a_dose_of_which_two_institutions_tell_has_one_number() -> None:
+    someone = facts("2025-01-01", "hepb 2025-01-01", "hepb 2025-02-01", "hepb 2025-02-01")
+    doses = ("HepB 2025-02-01", "HepB 2025-01-01T08:00:00Z", "HepB 2025-02-01T09:00:00Z L1")
+    again = ("", "this vaccine is recorded on that day already")
+    assert numbered(someone, *doses) == [("1", ""), ("2", ""), again]
+
+
+def test_a_dose_that_is_in_no_course_of_the_person_says_why() -> None:
+    boy = facts("2012-01-01", "hpv 2026-01-01", sex="male")
+    assert numbered(boy, "HPV2 2026-01-01") == [("", "not meant for this person")]
+    begun = facts("2025-01-01", "je-live 2025-09-01", "je-inactivated 2025-10-01")
+    other = ("", "the course was begun with the other vaccine")
+    assert numbered(begun, "JE-L 2025-09-01", "JE-I 2025-10-01") == [("1", ""), other]
+
+
+def test_a_dose_that_was_given_though_something_stood_against_it_counts() -> None:
+    held = ("acute-illness 2025-08-31 2025-09-02",)
+    ill = facts("2025-01-01", "mmr 2025-09-01", states=held)
+    assert numbered(ill, "MMR 2025-09-01") == [("1", "")]
 
 
 def test_the_inactivated_vaccine_may_begin_the_course_though_the_live_one_is_offered_first() -> (
