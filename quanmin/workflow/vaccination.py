@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Collection, Sequence
-from datetime import date, datetime, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
+from quanmin.fhir.dates import interval
 from quanmin.fhir.json import Json, decode
 from quanmin.workflow.plans import (
     Event,
@@ -28,7 +29,6 @@ from quanmin.workflow.plans import (
     due_items,
     would_count,
 )
-from quanmin.workflow.plans.mapping import first_day
 from quanmin.workflow.stock import PRODUCT_SYSTEM, products
 
 FINDING_SYSTEM: Final = "https://quanmin.example/fhir/CodeSystem/vaccination-finding"
@@ -38,6 +38,7 @@ LABEL: Final = {
     "code": "vaccination",
 }
 """Stands in the security labels of what is for all who are charged with vaccination."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _BIRTH_TIME: Final = "http://hl7.org/fhir/StructureDefinition/patient-birthTime"
 
 
@@ -230,6 +231,11 @@ def birth_and_first_dose(
     return datetime.fromisoformat(born), datetime.fromisoformat(min(times)), hours
 
 
+def is_given(dose: Json) -> bool:
+    """Whether a dose was given: what was not, or was entered in error, was none."""
+    return bool(dose.get("status") == "completed")
+
+
 def product_of(dose: Json) -> str:
     """The code of the product that a dose was of; "" for one that is not known."""
     codings = dose.get("vaccineCode", {}).get("coding", [])
@@ -254,9 +260,18 @@ def finding_of(flag: Json) -> str:
     return next((one["code"] for one in codings if one.get("system") == FINDING_SYSTEM), "")
 
 
-def _day_of(dose: Json, zone: tzinfo) -> date | None:
+def moment_of(dose: Json, zone: tzinfo) -> datetime | None:
+    """When a dose was given, in a zone; of one that tells its day alone when that began. None for
+    one that tells no day.
+    """
     text = str(dose.get("occurrenceDateTime", ""))
-    return first_day(text, zone) if len(text) >= len("2020-05-01") else None
+    found = interval(text, zone) if len(text) >= len("2020-05-01") else None
+    return None if found is None else (_EPOCH + timedelta(microseconds=found[0])).astimezone(zone)
+
+
+def _day_of(dose: Json, zone: tzinfo) -> date | None:
+    moment = moment_of(dose, zone)
+    return None if moment is None else moment.date()
 
 
 def _told(day: date | None) -> str:

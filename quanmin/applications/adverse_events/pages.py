@@ -23,7 +23,7 @@ from quanmin.web.route import Charge
 from quanmin.web.stocks import name_of
 from quanmin.web.uploads import file_page
 from quanmin.workflow.forms.compiling import option_words
-from quanmin.workflow.vaccination import product_of
+from quanmin.workflow.vaccination import is_given, moment_of, product_of
 
 VACCINATORS: Final[frozenset[Role]] = frozenset({"doctor", "nurse", "public_health_worker"})
 STAFF: Final = Access(VACCINATORS, Charge(frozenset({"immunization"}), VACCINATORS))
@@ -31,7 +31,6 @@ EVENTS: Final = "/adverse-events"
 _HERE: Final = Path(__file__).parent
 _CAUSES: Final = "https://quanmin.example/fhir/CodeSystem/aefi-cause"
 _OUTCOMES: Final = "http://terminology.hl7.org/CodeSystem/adverse-event-outcome"
-_DOSES_MAX: Final = 200
 
 
 @cache
@@ -48,11 +47,9 @@ def _choices(visit: Visit, kind: str) -> list[tuple[str, str]]:
 async def report(visit: Visit, records: DeclaredRecords) -> Response:
     """Report one of a person who was vaccinated."""
     patient = visit.path("patient")
-    found = await records.timeline(patient, types=("Immunization",), count=_DOSES_MAX)
-    doses = [(one.id, decode(one.body or b"{}")) for one in found.entries]
-    doses = [(id_, one) for id_, one in doses if "T" in str(one.get("occurrenceDateTime", ""))]
-    if not doses:
-        raise Invalid("no dose with its time is recorded of this person: record it first")
+    times = await _given(records, patient)
+    if not times:
+        raise Invalid("no dose with its day is recorded of this person: record it first")
     form, back = form_in(_HERE, "adverse-event"), f"/vaccination/of/{patient}"
     sent, shown = await answered(visit, records, form, patient, back=back)
     if sent is None:
@@ -60,12 +57,11 @@ async def report(visit: Visit, records: DeclaredRecords) -> Response:
     entries = entries_of(sent)
     event = entries[1]["resource"]
     began = datetime.fromisoformat(event["date"])
-    times = [(datetime.fromisoformat(one["occurrenceDateTime"]), id_) for id_, one in doses]
     given = max((at for at, _ in times if at <= began), default=min(times)[0])
     event["suspectEntity"] = [
         {"instance": {"reference": f"Immunization/{id_}"}}
         for at, id_ in times
-        if at.date() == given.date()
+        if at <= began and at.date() == given.date()
     ]
     is_urgent = visit.sent.get("urgent") == "true"
     person, actor = await read_person(visit, records, patient), (await asking(visit)).actor
@@ -85,6 +81,14 @@ async def report(visit: Visit, records: DeclaredRecords) -> Response:
         },
     )
     return visit.go(f"{EVENTS}/{stored.id}")
+
+
+async def _given(records: DeclaredRecords, patient: str) -> list[tuple[datetime, str]]:
+    """When a person was given which doses, by their ids."""
+    found = (await records.whole_timeline(patient, "Immunization")).entries
+    read = ((one.id, decode(one.body or b"{}")) for one in found)
+    times = ((moment_of(dose, records.zone), id_) for id_, dose in read if is_given(dose))
+    return [(at, id_) for at, id_ in times if at is not None]
 
 
 async def _event(records: DeclaredRecords, task: Json) -> tuple[Json, int]:

@@ -24,6 +24,7 @@ from quanmin.workflow.vaccination import (
     birth_and_first_dose,
     finding_of,
     given,
+    is_given,
     line,
     standings,
     word,
@@ -80,7 +81,7 @@ async def read_child(visit: Visit, records: DeclaredRecords, patient: str) -> Ch
     own = decode(found.patients[0].body or b"{}")
     told = facts_of(table(), own, [body for _, body in read], records.zone)
     every = [(one, body) for one, body in read if one.type == "Immunization"]
-    doses = [(one, body) for one, body in every if body.get("status") == "completed"]
+    doses = [(one, body) for one, body in every if is_given(body)]
     return Child(
         person=person,
         patient=own,

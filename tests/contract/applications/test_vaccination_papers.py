@@ -24,6 +24,7 @@ from vaccinating import (
     store,
 )
 
+from quanmin.fhir.json import decode, encode
 from quanmin.trust import Actor
 from quanmin.web import Visit
 from quanmin.web.qr import qr_code
@@ -124,6 +125,43 @@ async def events_seen_by(point: Clinic, actor: Actor) -> int:
     """How many adverse events somebody sees for public health."""
     records = point.guard.records(actor, purpose="PUBHLTH", request_id="r")
     return len((await records.search(query_of("AdverseEvent"))).matches)
+
+
+async def test_suspected_are_the_doses_of_the_last_day_before_it_by_the_nodes_calendar(
+    point: Clinic,
+) -> None:
+    worker = await point.enter(WORKER.code)
+    child = await registered(worker, "王小明", "2025-01-01")
+    records = point.guard.records(WORKER, purpose="PUBHLTH", request_id="doses")
+    doses = {
+        "older": ("completed", "2026-09-01T09:00:00+08:00"),
+        "by-day": ("completed", "2026-09-10"),
+        "elsewhere": ("completed", "2026-09-09T20:00:00Z"),
+        "mistaken": ("entered-in-error", "2026-09-11T09:00:00+08:00"),
+        "refused": ("not-done", "2026-09-11T09:00:00+08:00"),
+    }
+    ids = {}
+    for name, (status, at) in doses.items():
+        dose = {
+            "resourceType": "Immunization",
+            "status": status,
+            "vaccineCode": {"text": name},
+            "patient": {"reference": f"Patient/{child}"},
+            "occurrenceDateTime": at,
+        }
+        ids[(await records.create("Immunization", encode(dose))).stored.id] = name
+    page = f"/adverse-events/of/{child}"
+    await worker.get(page)
+    began = {"began": "2026-09-11T20:00:00", "what": AEFI, "severity": MILD, "urgent": "false"}
+    sent = await worker.send(page, **began, words="39 degrees")
+    assert sent.status_code == 303, said(sent)
+    (event,) = (await records.search(query_of("AdverseEvent"))).matches
+    named = decode(event.body or b"{}")["suspectEntity"]
+    assert {ids[one["instance"]["reference"].partition("/")[2]] for one in named} == {
+        "by-day",
+        "elsewhere",
+    }
+    await worker.client.aclose()
 
 
 async def test_an_adverse_event_is_reported_investigated_graded_by_another_and_closed(
