@@ -19,10 +19,7 @@ _CENTRE: Final = "J"  # disease control (WS 218), which is told of who stays lat
 
 @table(DUE, access=STAFF, name="vaccination-due")
 async def due(visit: Visit, records: DeclaredRecords) -> Table:
-    """Who is to be vaccinated; with `status=overdue` who has missed it. A vaccination point looks
-    after those whom it has registered, a centre after all whom it sees.
-    """
-    actor = (await asking(visit)).actor
+    """Who is to be vaccinated; with `status=overdue` who has missed it."""
 
     def said(series: str, turn: str) -> str:
         words = word("series", series, visit.language)
@@ -34,9 +31,17 @@ async def due(visit: Visit, records: DeclaredRecords) -> Table:
         PLAN,
         visit.say("Who is due"),
         lambda one: f"/vaccination/of/{one.patient.id}",
-        institution="" if actor.place.kind == _CENTRE else actor.sender,
+        institution=await _registrar(visit),
         words=said,
     )
+
+
+async def _registrar(visit: Visit) -> str:
+    """Whose registrations somebody looks after: a vaccination point those of its own, a centre
+    ("") all whom it sees.
+    """
+    actor = (await asking(visit)).actor
+    return "" if actor.place.kind == _CENTRE else actor.sender
 
 
 async def work(visit: Visit, records: DeclaredRecords) -> list[Work]:
@@ -44,7 +49,8 @@ async def work(visit: Visit, records: DeclaredRecords) -> list[Work]:
     if visit.actor is None or not visit.standing or not STAFF.opens_to(visit.actor, visit.standing):
         return []
     most = visit.house.settings.work_count_max + 1
-    asked = Asked(plan=PLAN, statuses=("overdue", "escalated"), institution=visit.actor.sender)
+    registrar = await _registrar(visit)
+    asked = Asked(plan=PLAN, statuses=("overdue", "escalated"), institution=registrar)
     found = await records.due_statuses(asked, most=most)
     words = visit.say("doses that are late")
     return [Work(words=words, link=f"{DUE}?status=overdue", number=len(found))]

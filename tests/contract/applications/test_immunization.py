@@ -9,6 +9,7 @@ import re
 from datetime import date, datetime, timedelta
 
 import pytest
+from books import Books, organization
 from clinic import Clinic
 from shelf import query_of
 from vaccinating import (
@@ -25,6 +26,7 @@ from vaccinating import (
 )
 
 from quanmin.base.jobs import Done, Job
+from quanmin.demo.numbering import credit_code
 from quanmin.fhir.json import decode, encode
 from quanmin.node.server import declared_notices
 from quanmin.trust import Actor
@@ -285,6 +287,11 @@ async def test_who_is_late_stands_in_the_due_list_until_the_dose_is_recorded(
     point: Clinic,
 ) -> None:
     worker, there = await point.enter(WORKER.code), await point.enter(OTHER_WORKER.code)
+    books, code = Books(point.guard, point.pool), credit_code("580101", 9)
+    await books.enter(organization(code, kind="J"))
+    await point.add(Actor("cdc-zhou", "public_health_worker", "周医师", f"sender-{code}"))
+    await books.appoint("cdc-zhou", duties=frozenset({"immunization"}))
+    centre = await point.enter("cdc-zhou")
     child = await registered(worker, "王小明", BORN)
     late = "/vaccination/due?status=overdue&series=mmr"
     listed = await worker.get(late)
@@ -296,10 +303,12 @@ async def test_who_is_late_stands_in_the_due_list_until_the_dose_is_recorded(
         "where it is worked on too"
     )
     assert "王小明" not in (await there.get("/vaccination/due")).text
+    assert "王小明" in (await centre.get(late)).text
+    assert "doses that are late" in said(await centre.get("/")), "those that its list has"
     await received(worker, await store(worker))
     assert (await give(worker, child, moment(point))).status_code == 303
     assert "王小明" not in (await worker.get(late)).text
-    for browser in (worker, there):
+    for browser in (worker, there, centre):
         await browser.client.aclose()
 
 
