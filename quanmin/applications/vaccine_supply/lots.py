@@ -31,7 +31,7 @@ from quanmin.workflow.stock import (
     movements,
     products,
 )
-from quanmin.workflow.stock.lots import criteria_of, told_of
+from quanmin.workflow.stock.lots import QUANTITY_MAX, criteria_of, told_of
 
 _HISTORY: Final = 50
 _DIGITS_MAX: Final = 7
@@ -57,7 +57,7 @@ async def receipt(visit: Visit, records: DeclaredRecords) -> Response:
         return form_page(visit, say("Enter a receipt"), fields, lead=lead, **shown)
     product = sent.choice("product", products(), is_needed=True)
     number = sent.text("number", is_needed=True, length_max=40)
-    expiry, count = sent.day("expiry", is_needed=True), count_of(visit, sent)
+    expiry, count = sent.day("expiry", is_needed=True), count_of(visit, sent, least=1)
     store, words = sent.choice("store", held, is_needed=True), sent.text("words")
     if expiry is not None and expiry < visit.today:
         sent.faults["expiry"] = say("It has expired: it is not taken into stock.")
@@ -74,12 +74,15 @@ async def receipt(visit: Visit, records: DeclaredRecords) -> Response:
     return form_page(visit, say("Enter a receipt"), fields, sent=sent, **shown)
 
 
-def count_of(visit: Visit, sent: Sent, *, is_needed: bool = True) -> int:
-    """A number of doses."""
+def count_of(visit: Visit, sent: Sent, *, is_needed: bool = True, least: int = 0) -> int:
+    """A number of doses, so many at least."""
     text = sent.text("count", is_needed=is_needed, length_max=_DIGITS_MAX)
     is_number = text.isascii() and text.isdigit()
     if text and not is_number:
         sent.faults["count"] = visit.say("Write a whole number.")
+    elif text and not least <= int(text) <= QUANTITY_MAX:
+        values = {"least": least, "most": QUANTITY_MAX}
+        sent.faults["count"] = visit.say("Give %(least)s to %(most)s doses.") % values
     return int(text) if is_number and "count" not in sent.faults else 0
 
 

@@ -49,6 +49,11 @@ async def test_stock_moves_by_what_is_entered_and_is_never_below_nought(point: C
     for expiry, expected in (("2020-01-01", "It has expired"), ("soon", "A day is written as")):
         answer = await worker.send("/vaccine-stock/receipt", **form, expiry=expiry, words="")
         assert (answer.status_code, expected in said(answer)) == (422, True)
+    for none in ("0", "1000001"):
+        nothing = {**form, "expiry": "2027-12-31", "count": none, "words": ""}
+        answer = await worker.send("/vaccine-stock/receipt", **nothing)
+        assert (answer.status_code, "Give 1 to 1000000 doses" in said(answer)) == (422, True)
+    assert "OLD" not in (await worker.get("/vaccine-stock")).text
     same = {**form, "number": "M2601", "expiry": "2028-01-01", "words": ""}
     other = said(await worker.send("/vaccine-stock/receipt", **same))
     assert "with another expiry" in other

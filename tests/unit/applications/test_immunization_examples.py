@@ -16,7 +16,7 @@ from schedules import DAY, is_dated, known
 from quanmin.fhir.json import decode
 from quanmin.fhir.validation import validate
 from quanmin.workflow.forms import compile_form
-from quanmin.workflow.plans import Facts
+from quanmin.workflow.plans import Facts, compile_facts, facts_of
 from quanmin.workflow.stock import PRODUCT_SYSTEM, products
 from quanmin.workflow.vaccination import against, given, schedule, turn_of, word
 
@@ -113,6 +113,23 @@ def test_facts_call_products_as_the_schedule_does() -> None:
     assert tomllib.loads(text)["event"][0]["codes"] == {
         code: one.plan for code, one in products().items()
     }
+
+
+@pytest.mark.parametrize(
+    ("status", "is_light"),
+    [("final", True), ("amended", True), ("corrected", True), ("entered-in-error", False)],
+)
+def test_a_weight_at_birth_counts_unless_it_was_taken_back(status: str, *, is_light: bool) -> None:
+    text = FOLDER.joinpath("definitions", "facts.toml").read_text("utf-8")
+    weight = {
+        "resourceType": "Observation",
+        "status": status,
+        "code": {"coding": [{"system": "http://loinc.org", "code": "8339-4"}]},
+        "valueQuantity": {"value": 1999, "code": "g"},
+    }
+    found = facts_of(compile_facts(tomllib.loads(text)), {"birthDate": "2025-01-01"}, [weight], UTC)
+    assert found is not None
+    assert ("birth-weight-under-2000g" in found.facts.groups) is is_light
 
 
 @pytest.mark.parametrize("name", [
