@@ -112,6 +112,8 @@ class National:
             if found is None:
                 return "needless", "same"
             more = found
+        elif step.answer == "returned":
+            more = await correction(records, case, moment)
         words = answer.reason.strip() or ("-" if step.needs_words else "")
         asking = Asking(actor=_NODE, moment=moment, zone=self._zone, facts={})
         taken = take(workflow, step.code, case, asking, words=words, **more)
@@ -149,6 +151,12 @@ async def revision(
         "head": head,
         "clocks": {"review": notifiable.until(moment, limit)},
     }
+
+
+async def correction(records: DeclaredRecords, case: Case, moment: datetime) -> dict[str, Any]:
+    """By when a card that is returned is sent again: it has as long as it had."""
+    card = notifiable.read_card(answers_of(await card_in(records, case.task)), records.zone)
+    return {"clocks": {"report": notifiable.until(moment, card.limits.report)}}
 
 
 def _put(resource: Json) -> Json:

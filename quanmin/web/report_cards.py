@@ -4,8 +4,10 @@ person and disease.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
+from quanmin.base.decision import Decision
 from quanmin.fhir.json import Json, decode
 from quanmin.web.records import DeclaredRecords
 from quanmin.workflow import notifiable
@@ -30,10 +32,15 @@ def stand_of(task: Json, institution: str) -> dict[str, bool]:
 
 
 async def cards_beside(
-    records: DeclaredRecords, task: Json, disease: str, seen_by: str
+    records: DeclaredRecords,
+    task: Json,
+    card: notifiable.Card,
+    seen_by: str,
+    is_one_case: Callable[..., Decision],
 ) -> list[tuple[Json, Json]]:
-    """The other cases of the same person and of this disease, each with its card, that are
-    addressed to the institution of the code; without those that are merged or withdrawn.
+    """The other cases of the same person and disease, each with its card, that by the days between
+    (the rule) are the same case and are addressed to the institution of the code; without those
+    that are merged or withdrawn.
     """
     of_person, workflow = task.get("groupIdentifier") or {}, records.workflow
     pairs = (
@@ -44,11 +51,12 @@ async def cards_beside(
     )
     hits = await records.find("Task", *pairs, count=_CARDS_MAX)
     said = {f"{one.type}/{one.id}": decode(one.body or b"{}") for one in hits.included}
-    tasks = [decode(stored.body or b"{}") for stored in hits.matches]
-    return [
-        (one, said.get(notifiable.card_of(one), {}))
-        for one in tasks
-        if one["id"] != task["id"]
-        and notifiable.disease_of(one) == disease
-        and notifiable.state_of(one) not in _OVER
-    ]
+    days, found = notifiable.duplicate_days(card.disease), []
+    for other in (decode(stored.body or b"{}") for stored in hits.matches):
+        began, is_over = notifiable.day_of(other, "onset"), notifiable.state_of(other) in _OVER
+        is_same = notifiable.disease_of(other) == card.disease and other["id"] != task["id"]
+        if is_over or not is_same or began is None or card.onset is None:
+            continue
+        if is_one_case(onset=card.onset, other_onset=began, days=days).allowed:
+            found.append((other, said.get(notifiable.card_of(other), {})))
+    return found

@@ -31,6 +31,8 @@ from quanmin.workflow.forms import answers, label, words_of
 
 _COLUMNS_MAX: Final = 4
 _REVIEWED: Final = frozenset({"check", "pass_up", "take_over", "send_back", "exclude"})
+# What a card is merged into is with a centre, which alone can end it.
+_TARGETS: Final = frozenset({"reported", "confirmed"})
 # What tells whether two cards are of one case.
 _COMPARED: Final = ("name", "sex", "birth", "document", "disease", "subtype", "class", "onset",
                     "diagnosed", "area", "address", "institution", "doctor")  # fmt: skip
@@ -46,7 +48,8 @@ async def card(visit: Visit, records: DeclaredRecords) -> Response:
     response = await card_in(records, task)
     said = notifiable.read_card(answers(response), records.zone)
     mine = code_of(actor) if STAFF.admits(actor.role) else ""
-    others = await _others(records, task, said, mine) if mine else []
+    others = await cards_beside(records, task, said, mine, is_one_case) if mine else []
+    targets = [other for other, _ in others if notifiable.state_of(other) in _TARGETS]
     to = {"pass_up": await above(records, actor),
           "hand_over": await nearest(records, CENTRE, said.area)}  # fmt: skip
     there = to["hand_over"]
@@ -63,45 +66,33 @@ async def card(visit: Visit, records: DeclaredRecords) -> Response:
             "has_higher": to["pass_up"] is not None,
             "managed_as_a": said.is_managed_as_a,
             "duplicates": len(others),
+            "targets": len(targets),
             "kept_because": visit.sent.get("words", ""),
             "other_area": there is not None and there.code != owner_of(task),
         },
     )
     if visit.request.method == "GET":
         shown = _shown(visit, case, said, [response, *(one for _, one in others)])
-        into = [(other["id"], notifiable.fact(other, "onset")) for other, _ in others]
-        return visit.page("infectious_report/card.html", into=into, **shown)
+        beside = [(one["id"], notifiable.fact(one, "onset"), one in targets) for one, _ in others]
+        return visit.page("infectious_report/card.html", beside=beside, **shown)
     step, into_id = visit.sent.get("step", ""), visit.sent.get("into", "")
-    if step == "merge" and into_id not in {other["id"] for other, _ in others}:
+    target = next((other for other in targets if other["id"] == into_id), None)
+    if step == "merge" and target is None:
         raise Invalid("choose the card that this one is merged into")
     head = _head(step, task, actor, now, into_id)
-    recorded: list[Json] = []
+    # Put as it was read, which changes nothing but fails where it was merged or ended meanwhile.
+    recorded = [relabelled(target, ())] if step == "merge" and target else []
     centre = to.get(step)
     if centre is not None:
         security = notifiable.labels(said, [*notifiable.addressed_to(task), centre.code])
         owner = {"owner": as_owner(centre), "requester": task.get("owner")}
         head, recorded = {**owner, "meta": {"security": security}}, [relabelled(response, security)]
-    limit = said.limits.review
-    clocks = {"review": notifiable.until(now, limit)} if step in _REVIEWED else {}
+    clocks = {"review": notifiable.until(now, said.limits.review)} if step in _REVIEWED else {}
+    if step == "return":  # the hospital has as long again as it had
+        clocks = {"report": notifiable.until(now, said.limits.report)}
     words = visit.sent.get("words", "")
     await case.take(step, words=words, head=head, recorded=recorded, clocks=clocks)
     return visit.go(f"/infectious/{id_}")
-
-
-async def _others(
-    records: DeclaredRecords, task: Json, card: notifiable.Card, mine: str
-) -> list[tuple[Json, Json]]:
-    """The others that are addressed to the visitor's institution and are the same case by the days
-    between, each with its card.
-    """
-    days, found = notifiable.duplicate_days(card.disease), []
-    for other, response in await cards_beside(records, task, card.disease, mine):
-        began = notifiable.day_of(other, "onset")
-        if began is None or card.onset is None:
-            continue
-        if is_one_case(onset=card.onset, other_onset=began, days=days).allowed:
-            found.append((other, response))
-    return found
 
 
 def _head(step: str, task: Json, actor: Actor, now: datetime, into: str) -> dict[str, Any]:

@@ -100,9 +100,9 @@ def may_hand_over(*, is_here: bool, other_area: bool) -> Decision:
     return _unless(elsewhere=not is_here, same_area=not other_area)
 
 
-def may_merge(*, is_here: bool, duplicates: int) -> Decision:
-    """A card is merged into another one of the same case."""
-    return _unless(elsewhere=not is_here, no_duplicate=duplicates == 0)
+def may_merge(*, is_here: bool, targets: int) -> Decision:
+    """A card is merged into another one of the same case that is with a centre."""
+    return _unless(elsewhere=not is_here, no_duplicate=targets == 0)
 
 
 def is_in_time(*, hours: int, diagnosed: datetime, sent: datetime) -> Decision:

@@ -38,6 +38,9 @@ from quanmin.base.jobs import JobLimits, Worker
 from quanmin.fhir.json import decode
 from quanmin.node.naming import NAME_PERSONS, name_persons_kind
 from quanmin.trust import Actor
+from quanmin.web import DeclaredRecords
+from quanmin.web.application import discover
+from quanmin.web.clocks import Clocks
 
 SEX = "http://hl7.org/fhir/administrative-gender"
 CLASS = "https://quanmin.example/fhir/CodeSystem/infection-case-class"
@@ -325,6 +328,51 @@ async def test_a_second_card_of_the_same_case_is_kept_with_a_reason_or_merged(
     assert task["partOf"] == [{"reference": f"Task/{first.rpartition('/')[2]}"}]
     # The one that is left is no duplicate of what was merged.
     await step(centre, first, "confirm")
+
+
+async def test_of_two_cards_merged_into_each_other_at_once_one_is_left(
+    county: Clinic, pages: Starlette, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    doctor, checker = await county.enter("dr-li", pages), await county.enter("pre-sun", pages)
+    centre = await county.enter("cdc-wu", pages)
+    first, second, third = [await entered(county, doctor) for _ in range(3)]
+    await step(checker, first, "check", words="The first")
+    # What the hospital may still withdraw is nothing to merge into.
+    told = await step(centre, first, "merge", 422, into=third.rpartition("/")[2], words="The same")
+    assert "choose the card" in told
+    assert f'value="{third.rpartition("/")[2]}"' not in (await centre.get(first)).text
+    await step(checker, second, "check", words="The second")
+    merges, both_have_read = ((first, second), (second, first)), asyncio.Barrier(2)
+    real = DeclaredRecords.transact
+
+    async def transact(*entries: Any, **more: Any) -> Any:
+        await both_have_read.wait()
+        return await real(*entries, **more)
+
+    monkeypatch.setattr(DeclaredRecords, "transact", transact)
+    answers = await asyncio.gather(
+        *(
+            centre.send(one, step="merge", into=into.rpartition("/")[2], words="The same")
+            for one, into in merges
+        )
+    )
+    assert sorted(answer.status_code for answer in answers) == [303, 412]
+    states = sorted([state_of(await task_of(county, one)) for one in (first, second)])
+    assert states == ["merged", "reported"]
+
+
+async def test_a_card_that_is_returned_has_as_long_again(county: Clinic, pages: Starlette) -> None:
+    doctor, checker = await county.enter("dr-li", pages), await county.enter("pre-sun", pages)
+    centre = await county.enter("cdc-wu", pages)
+    where = await entered(county, doctor)
+    await step(checker, where, "check")
+    later = county.guard.now() + 30 * 3_600_000_000
+    county.guard.now = lambda: later  # past the 24 hours of the diagnosis
+    centre = await county.enter("cdc-wu", pages)
+    await step(centre, where, "return", words="No address")
+    period = (await task_of(county, where))["restriction"]["period"]
+    assert datetime.fromisoformat(period["end"]) - now_of(county) == timedelta(hours=24)
+    assert await Clocks(county.guard, discover()).fire() == 0
 
 
 async def test_the_person_of_a_case_has_a_pseudonym_that_needs_the_key_of_the_node(

@@ -11,13 +11,14 @@ import json
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
 from clinic import Clinic
-from reporting import ZONE, entered, pages_of, settle, step, task_of
+from reporting import ZONE, entered, now_of, pages_of, settle, step, task_of
 from stores import START
 
 from quanmin.base.posting import Unsent
@@ -255,10 +256,11 @@ async def test_what_was_decided_in_the_national_system_is_carried_out_here(count
         assert sum(await asyncio.gather(*(hearing(county, port).work() for _ in "ab"))) == 9
         assert await hearing(county, port).work() == 0
     shown = (await doctor.get(first)).text
-    assert "Rubella" in shown
-    assert "laboratory" in shown
-    assert "Confirmed" in shown
+    assert all(words in shown for words in ("Rubella", "laboratory", "Confirmed"))
     assert "the address is missing" in (await doctor.get(second)).text
+    # It has as long again: the diagnosis was an hour before the card.
+    ends = (await task_of(county, second))["restriction"]["period"]["end"]
+    assert datetime.fromisoformat(ends) - now_of(county) > timedelta(hours=23, minutes=30)
     assert "was returned and is to be corrected" in (await doctor.get("/notices")).text
     assert (await task_of(county, first))["businessStatus"]["coding"][0]["code"] == "confirmed"
     found = await county.pool.fetch(
