@@ -309,9 +309,10 @@ def revised(response: Json, changes: Mapping[str, str]) -> Json:
     made: dict[str, Json | None] = {}
     for name, text in changes.items():
         made[name] = _answer_of(name, text)
-    if "disease" in made and "subtype" not in made:
-        made["subtype"] = None  # that of another disease says nothing
     group = next(one for one in response["item"] if one["linkId"] == "case")
+    said = dict(map(_told, group["item"]))
+    if changes.get("disease", said.get("disease")) != said.get("disease"):
+        made.setdefault("subtype", None)  # that of another disease says nothing
     items = [one for one in group["item"] if one["linkId"] not in made]
     items += [{"linkId": name, "answer": [value]} for name, value in made.items() if value]
     if {_told(one) for one in items} == {_told(one) for one in group["item"]}:

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from quanmin.records.sensitivity import load_kinds
+from quanmin.workflow.forms import answers
 from quanmin.workflow.notifiable import (
     Card,
     area_in,
@@ -24,6 +25,7 @@ from quanmin.workflow.notifiable import (
     observation_days,
     options,
     read_card,
+    revised,
     subtypes,
     subtypes_of,
     suspected_days,
@@ -199,6 +201,28 @@ def test_a_diagnosis_fills_in_what_it_says() -> None:
     assert (
         diagnosis({"code": {"coding": [{"system": "urn:local", "code": "B05"}]}}, TODAY, UTC) == {}
     )
+
+
+@pytest.mark.parametrize(
+    ("changes", "disease", "subtype"),
+    [
+        ({"disease": "malaria", "class": "suspected"}, "malaria", "malaria-vivax"),
+        ({"disease": "measles"}, "measles", ""),
+        ({"disease": "malaria", "subtype": ""}, "malaria", ""),
+        ({"disease": "anthrax", "subtype": "pulmonary-anthrax"}, "anthrax", "pulmonary-anthrax"),
+        ({"class": "suspected"}, "malaria", "malaria-vivax"),
+    ],
+)
+def test_a_revision_keeps_the_subtype_of_the_same_disease(
+    changes: dict[str, str], disease: str, subtype: str
+) -> None:
+    coded = (diseases()["malaria"], subtypes()["malaria-vivax"])
+    case = [
+        {"linkId": link, "answer": [{"valueCoding": one.coding()}]}
+        for link, one in zip(("disease", "subtype"), coded, strict=True)
+    ]
+    card = read_card(answers(revised({"item": [{"linkId": "case", "item": case}]}, changes)), UTC)
+    assert (card.disease, card.subtype) == (disease, subtype)
 
 
 @pytest.mark.parametrize(
