@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from copy import copy
 from types import MappingProxyType
@@ -175,6 +175,14 @@ class DeclaredRecords:
             if part.next is None:
                 return Timeline(part.patients, tuple(found), None)
             cursor = part.next
+
+    async def results(
+        self, patients: Sequence[Stored], codes: Iterable[str], *, rows_max: int
+    ) -> list[Stored]:
+        """The Observations of these Patients that have one of the codes. Raises as `every`."""
+        subjects = ",".join(f"Patient/{one.id}" for one in patients)
+        asked = (("subject", subjects), ("code", ",".join(sorted(codes))))
+        return [one async for one in self.every("Observation", *asked, rows_max=rows_max)]
 
     async def timelines(self, patient_id: str, *parts: Part) -> list[Timeline]:
         """Several parts of it, of one moment and as one access; a part without types has all that

@@ -75,9 +75,11 @@ def table() -> FactTable:
 async def read_child(visit: Visit, records: DeclaredRecords, patient: str) -> Child:
     """What is known of a person over all institutions. Raises NotFound or Gone."""
     person = await read_person(visit, records, patient)
-    found = await records.whole_timeline(patient, "Immunization", "Flag", "Observation")
+    found = await records.whole_timeline(patient, "Immunization", "Flag")
+    rows_max, codes = visit.house.settings.pages.counted_max, table().codes_of("Observation")
+    results = await records.results(found.patients, codes, rows_max=rows_max)
     senders = await sender_words(visit, records, found.entries)
-    read = [(one, decode(one.body or b"{}")) for one in found.entries]
+    read = [(one, decode(one.body or b"{}")) for one in (*found.entries, *results)]
     own = decode(found.patients[0].body or b"{}")
     told = facts_of(table(), own, [body for _, body in read], records.zone)
     every = [(one, body) for one, body in read if one.type == "Immunization"]

@@ -51,6 +51,11 @@ class FactTable(msgspec.Struct, frozen=True):
         """The types of resources that are read."""
         return frozenset(row.resource for row in self.rows)
 
+    def codes_of(self, resource: str) -> frozenset[str]:
+        """The codes that rows of a type rename: no other is a fact."""
+        rows = (row for row in self.rows if row.resource == resource)
+        return frozenset(code for row in rows for code in row.codes or ())
+
 
 class Told(msgspec.Struct, frozen=True, omit_defaults=True):
     """What one resource tells: facts of a person, the areas they belong to, and from which day on

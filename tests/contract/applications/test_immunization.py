@@ -202,6 +202,34 @@ async def test_a_child_who_moves_goes_on_where_it_was_and_reads_it_at_home(point
         await browser.client.aclose()
 
 
+async def test_of_results_only_those_are_read_that_the_schedule_asks_for(point: Clinic) -> None:
+    worker = await point.enter(WORKER.code)
+    child = await registered(worker, "王小明", BORN)
+    records = point.guard.records(WORKER, purpose="PUBHLTH", request_id="results")
+    rids = []
+    for code in ("8339-4", "8302-2"):
+        result = {
+            "resourceType": "Observation",
+            "status": "final",
+            "code": {"coding": [{"system": "http://loinc.org", "code": code}]},
+            "subject": {"reference": f"Patient/{child}"},
+            "effectiveDateTime": BORN,
+            "valueQuantity": {
+                "value": 1900,
+                "unit": "g",
+                "system": "http://unitsofmeasure.org",
+                "code": "g",
+            },
+        }
+        stored = (await records.create("Observation", encode(result))).stored
+        rids.append(point.guard.store.context.rid_of("Observation", stored.id))
+    told = said(await worker.get(f"/vaccination/of/{child}"))
+    assert "Hepatitis B (born with less than 2000 g)" in told
+    looked = "select count(*) from trust.access where action <> 'create' and $1 = any(records)"
+    assert [await point.pool.fetchval(looked, rid) for rid in rids] == [1, 0]
+    await worker.client.aclose()
+
+
 async def test_a_lot_is_traced_to_persons_and_recalled_everywhere(point: Clinic) -> None:
     worker, there = await point.enter(WORKER.code), await point.enter(OTHER_WORKER.code)
     child = await registered(worker, "王小明", "2025-01-01")
