@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from quanmin.base.decision import Decision
+from quanmin.base.problems import NotFound
 from quanmin.fhir.json import Json, decode
 from quanmin.web.records import DeclaredRecords
 from quanmin.workflow import notifiable
@@ -20,6 +21,19 @@ async def card_in(records: DeclaredRecords, task: Json) -> Json:
     """The card of a case."""
     type_, _, id_ = notifiable.card_of(task).partition("/")
     return await records.resource(type_ or "Task", id_)
+
+
+async def diagnosis_of(records: DeclaredRecords, patient: str, id_: str) -> Json:
+    """A diagnosis (Condition) of a person, at whichever registration. Raises NotFound for one of
+    somebody else: it would count as reported.
+    """
+    condition = await records.resource("Condition", id_)
+    subject = (condition.get("subject") or {}).get("reference")
+    if subject != f"Patient/{patient}":
+        same = await records.timeline(patient, types=("Condition",), count=1)
+        if subject not in {f"Patient/{one.id}" for one in same.patients}:
+            raise NotFound("there is no diagnosis with this id of this person")
+    return condition
 
 
 def stand_of(task: Json, institution: str) -> dict[str, bool]:

@@ -19,7 +19,7 @@ from quanmin.web.cases import asking, begin, labelled, open_case, refused
 from quanmin.web.institutions import as_owner, code_of, nearest, own_name
 from quanmin.web.pickers import with_codes
 from quanmin.web.questionnaires import around, opened, questionnaire_page, taken, transaction
-from quanmin.web.report_cards import card_in, stand_of
+from quanmin.web.report_cards import card_in, diagnosis_of, stand_of
 from quanmin.web.route import Charge
 from quanmin.workflow import notifiable
 from quanmin.workflow.forms import Around, Filling, answers, compile_form, open_response
@@ -50,7 +50,7 @@ async def enter(visit: Visit, records: DeclaredRecords) -> Response:
     actor = (await asking(visit)).actor
     patient = await records.resource("Patient", visit.path("patient"))
     prompt = visit.asked("diagnosis")
-    condition = await records.resource("Condition", prompt) if prompt else {}
+    condition = await diagnosis_of(records, patient["id"], prompt) if prompt else {}
     name = await own_name(records, actor)
     made = notifiable.diagnosis(condition, visit.today, records.zone)
     known = within(visit, patient=patient, institution=name, **made)

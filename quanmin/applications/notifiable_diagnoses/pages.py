@@ -13,7 +13,7 @@ from quanmin.web import Access, DeclaredRecords, Visit
 from quanmin.web.forms import Cell
 from quanmin.web.persons import tell_patient
 from quanmin.web.tables import Heading, Table, searched, table
-from quanmin.workflow.notifiable import diagnosis, diseases
+from quanmin.workflow.notifiable import diagnosis, diseases, state_of
 
 DOCTORS: Final = Access(frozenset({"doctor"}))
 _REPORTABLE: Final = "urn:quanmin:reportable|infectious"
@@ -40,7 +40,9 @@ async def diagnoses(visit: Visit, records: DeclaredRecords) -> Table:
     def rows(hits: Hits) -> Iterator[list[Cell]]:
         included = [(one.type, one.id, decode(one.body or b"{}")) for one in hits.included]
         people = {f"{type_}/{id_}": body for type_, id_, body in included}
-        done = {one["reference"] for type_, _, body in included if type_ == "Task"
+        # A card that was withdrawn reports nothing.
+        done = {one["reference"]: id_ for type_, id_, body in included
+                if type_ == "Task" and state_of(body) != "withdrawn"
                 for one in body.get("basedOn") or ()}  # fmt: skip
         for stored in hits.matches:
             condition = decode(stored.body or b"{}")
@@ -49,14 +51,14 @@ async def diagnoses(visit: Visit, records: DeclaredRecords) -> Table:
             if not made:
                 continue
             disease = diseases()[made["disease"]["code"]]
-            is_done = f"Condition/{stored.id}" in done
+            card = done.get(f"Condition/{stored.id}")
             link = f"/infectious/of/{subject.removeprefix('Patient/')}?diagnosis={stored.id}"
             patient = tell_patient(people.get(subject, {}), visit.language, visit.today)
             yield [
-                Cell(disease.told(visit.language), "" if is_done else link),
+                Cell(disease.told(visit.language), f"/infectious/{card}" if card else link),
                 Cell(patient.name),
                 Cell(row_text(str(condition.get("recordedDate") or ""), records.zone)),
-                Cell(say("Reported") if is_done else say("To be reported")),
+                Cell(say("Reported") if card else say("To be reported")),
             ]
 
     words = (say("Disease"), say("Name"), say("Diagnosed"), say("State"))

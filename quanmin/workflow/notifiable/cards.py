@@ -41,6 +41,7 @@ CLASSES: Final = frozenset({"suspected", "clinical", "confirmed", "carrier", "po
 _LABEL: Final = (WORKFLOW, "infectious_report")
 _OVER: Final = frozenset({"merged", "withdrawn"})
 _NO_CASES: Final = frozenset({"carrier", "positive"})
+_NO_DIAGNOSES: Final = frozenset({"refuted", "entered-in-error"})
 _DIVISION_LENGTH: Final = 6
 _CODE: Final = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 _REPORTABLE: Final = {"system": "urn:quanmin:reportable", "code": "infectious"}
@@ -367,8 +368,11 @@ def options(url: str, day: date) -> list[Option] | None:
 
 def diagnosis(condition: Json, today: date, zone: tzinfo) -> dict[str, Any]:
     """What a diagnosis fills in of a card: the disease that it means, its code, when it was made,
-    since when the person is ill; nothing where it is not notifiable.
+    since when the person is ill; nothing where it is not notifiable, or does not hold.
     """
+    status = (condition.get("verificationStatus") or {}).get("coding") or ()
+    if any(one.get("code") in _NO_DIAGNOSES for one in status):
+        return {}
     for coding in (condition.get("code") or {}).get("coding") or ():
         code = str(coding.get("code") or "")
         found = notifiable(code, today) if is_icd10(coding) else None

@@ -542,6 +542,18 @@ async def test_a_diagnosis_prompts_a_card(county: Clinic, pages: Starlette) -> N
     page = await doctor.get("/notifiable")
     assert link not in page.text
     assert "Reported" in page.text
+    card = answer.headers["location"]
+    assert f'href="{card}"' in page.text
+    await step(doctor, card, "withdraw", words="Another person's")
+    assert link in (await doctor.get("/notifiable")).text
+    # It prompts a card at any registration of the man, and of nobody else.
+    other = await registered(county.guard, "hospital-a", with_check_digit("58010119900101002"))
+    man = decode((await guarded.read("Patient", patient)).body or b"{}")
+    again = json.dumps({name: man[name] for name in man if name not in {"id", "meta"}}).encode()
+    same = (await guarded.create("Patient", again)).stored
+    for beside, status in ((other, 404), (same, 200)):
+        answer = await doctor.get(f"/infectious/of/{beside.id}?diagnosis={stored.id}")
+        assert answer.status_code == status
 
 
 async def test_a_suspected_case_that_comes_again_is_to_be_confirmed_or_excluded(

@@ -204,6 +204,16 @@ def test_a_diagnosis_fills_in_what_it_says() -> None:
 
 
 @pytest.mark.parametrize(
+    ("status", "holds"),
+    [("provisional", True), ("confirmed", True), ("refuted", False), ("entered-in-error", False)],
+)
+def test_a_diagnosis_that_does_not_hold_is_not_to_be_reported(status: str, *, holds: bool) -> None:
+    coded = {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10", "code": "B05.9"}]}
+    condition = {"code": coded, "verificationStatus": {"coding": [{"code": status}]}}
+    assert bool(diagnosis(condition, TODAY, UTC)) is holds
+
+
+@pytest.mark.parametrize(
     ("changes", "disease", "subtype"),
     [
         ({"disease": "malaria", "class": "suspected"}, "malaria", "malaria-vivax"),
