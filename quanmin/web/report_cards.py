@@ -7,9 +7,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
+
 from quanmin.base.decision import Decision
 from quanmin.base.problems import NotFound
 from quanmin.fhir.json import Json, decode
+from quanmin.trust.case_counts import EVERY, CaseCounts, Sought
 from quanmin.web.records import DeclaredRecords
 from quanmin.workflow import notifiable
 
@@ -43,6 +46,27 @@ def stand_of(task: Json, institution: str) -> dict[str, bool]:
     is_ours = notifiable.entered_by(task) == institution
     was_sent = bool(notifiable.receipt_of(task))
     return {"is_ours": is_ours, "was_sent": was_sent, "is_port": False}
+
+
+async def grave_by_subtype(records: DeclaredRecords, sought: Sought) -> set[tuple[str, str]]:
+    """The diseases and areas with a case that is met by the measures of class A for its subtype, as
+    pulmonary anthrax is: what is counted has none, so that these few cases are read.
+    """
+    law, found = notifiable.table_on(sought.until), set()
+    for disease in notifiable.as_a_by_subtype(sought.until) if law else ():
+        asked, after = msgspec.structs.replace(sought, disease=disease), None
+        while sought.disease in {EVERY, disease}:
+            listed = await records.desk(CaseCounts).listed(
+                asked, notifiable.counted_codes(), after=after, count=_CARDS_MAX
+            )
+            for one, place in listed:
+                after = place
+                subtype = notifiable.subtype_of(await records.resource("Task", one.id))
+                if law and law.is_managed_as_a(disease, subtype):
+                    found.add((disease, one.told.area))
+            if len(listed) < _CARDS_MAX:
+                break
+    return found
 
 
 async def cards_beside(

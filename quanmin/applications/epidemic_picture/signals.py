@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from datetime import date, timedelta
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from quanmin.applications.epidemic_picture.pages import (
 from quanmin.trust.case_counts import Group
 from quanmin.web import DeclaredRecords, Visit
 from quanmin.web.forms import Cell, Field
+from quanmin.web.report_cards import grave_by_subtype
 from quanmin.web.tables import Heading, Table, known, table
 from quanmin.workflow.notifiable import diseases, table_on
 from quanmin.workflow.notifiable.unusual import Numbers, chance_of, numbers
@@ -39,10 +40,12 @@ class Signal(msgspec.Struct, frozen=True):
     chance: float
 
 
-def signals_of(groups: Iterable[Group], until: date, by: Numbers) -> tuple[list[Signal], int]:
+def signals_of(
+    groups: Iterable[Group], until: date, by: Numbers, grave: Container[tuple[str, str]] = ()
+) -> tuple[list[Signal], int]:
     """The signals on a day by the days of report, the clearest first, and of how many pairs of a
     disease and an area there was anything to compare. One case of what is met by the measures of
-    class A is a signal.
+    class A is a signal, and in `grave` are those that are for their subtype.
     """
     late = until - timedelta(days=by.days)
     early = late - timedelta(days=by.left_out)
@@ -57,7 +60,8 @@ def signals_of(groups: Iterable[Group], until: date, by: Numbers) -> tuple[list[
     found = []
     for (disease, area), number in now.items():
         usual = before[disease, area]
-        is_grave = law is not None and law.is_managed_as_a(disease)
+        is_as_a = law is not None and law.is_managed_as_a(disease)
+        is_grave = is_as_a or (disease, area) in grave
         chance = 0.0 if is_grave else chance_of(number, usual, by.times)
         if chance <= by.false_alarms:
             found.append(Signal(disease, area, number, usual / by.times, chance))
@@ -69,7 +73,9 @@ async def signals(visit: Visit, records: DeclaredRecords) -> Table:
     """Where more cases were reported than usual; each number leads to its cases."""
     say, by, until = visit.say, numbers(), visit.asked_day("until") or visit.today
     asked = Asked(disease_asked(visit), "", "report", "day", until - by.span, until)
-    found, compared = signals_of(await groups_of(records, asked), until, by)
+    lately = Asked(asked.disease, "", "report", "day", until - timedelta(days=by.days - 1), until)
+    grave = await grave_by_subtype(records, lately.sought)
+    found, compared = signals_of(await groups_of(records, asked), until, by, grave)
     names = await names_of(visit, records)
     rows = [_cells(visit, asked, one, names.get(one.area, "")) for one in found]
     words = (say("Disease"), say("Area"), say("Name"), say("Cases"), say("Usual"), say("Chance"))

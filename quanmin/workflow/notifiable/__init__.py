@@ -29,10 +29,12 @@ from quanmin.workflow.notifiable.cards import (
     revised,
     sent_first,
     state_of,
+    subtype_of,
     told,
 )
 from quanmin.workflow.notifiable.diseases import (
     area_in,
+    as_a_by_subtype,
     diseases,
     duplicate_days,
     guardian_up_to,
@@ -55,6 +57,7 @@ __all__ = [
     "Card",
     "addressed_to",
     "area_in",
+    "as_a_by_subtype",
     "card_of",
     "counted",
     "counted_codes",
@@ -83,6 +86,7 @@ __all__ = [
     "revised",
     "sent_first",
     "state_of",
+    "subtype_of",
     "subtypes",
     "subtypes_of",
     "suspected_days",

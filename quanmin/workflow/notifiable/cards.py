@@ -253,6 +253,12 @@ def disease_of(task: Json) -> str:
     return next((str(one.get("code") or "") for one in held if one.get("system") == SYSTEM), "")
 
 
+def subtype_of(task: Json) -> str:
+    """The subtype of a case, by its code; "" for none."""
+    held = (task.get("reasonCode") or {}).get("coding") or ()
+    return next((str(one.get("code") or "") for one in held if one.get("system") == SUBTYPES), "")
+
+
 def told(task: Json, language: str) -> str:
     """The disease and subtype of a case in words."""
     known = {SYSTEM: diseases(), SUBTYPES: subtypes()}

@@ -134,6 +134,13 @@ def subtypes_of(disease: str, day: date) -> frozenset[str]:
     return frozenset(one.code for one in subtypes().values() if one.of == disease)
 
 
+def as_a_by_subtype(day: date) -> frozenset[str]:
+    """The diseases of which some subtypes alone are met by the measures of class A on a day."""
+    table = table_on(day)
+    as_a = table.as_a if table else frozenset()
+    return frozenset(one.of for code, one in subtypes().items() if code in as_a)
+
+
 def hours(kind: Haste) -> Hours:
     """The time limits of a case."""
     return msgspec.convert(_raw("norm.toml")["hours"][kind], Hours)

@@ -11,7 +11,7 @@ from datetime import date, timedelta
 import asyncpg
 from books import ADDRESS, CREDIT, Books, organization
 from clinic import Clinic
-from reporting import BESIDE, HERE, counted_case, entered, now_of, pages_of, settle, step
+from reporting import BESIDE, HERE, SUBTYPE, counted_case, entered, now_of, pages_of, settle, step
 from workers import at_work
 
 from quanmin.base.jobs import JobLimits, Worker
@@ -81,6 +81,24 @@ async def test_each_number_opens_its_cases(clinic: Clinic) -> None:
         for asked in ("cholera", "measles")
     }
     assert [key for key, sheet in sheets.items() if "Cholera" in sheet] == [("centre", "cholera")]
+
+
+async def test_one_case_of_a_subtype_under_the_measures_of_class_a_is_a_signal(
+    clinic: Clinic,
+) -> None:
+    county = await settle(clinic)
+    pages = pages_of(county)
+    doctor, checker = await county.enter("dr-li", pages), await county.enter("pre-sun", pages)
+    for area, subtype in ((HERE, "cutaneous-anthrax"), (BESIDE, "pulmonary-anthrax")):
+        more = {"case__subtype": f"{SUBTYPE}|{subtype}", "person__area": area}
+        where = await entered(county, doctor, disease="anthrax", **more)
+        await step(checker, where, "check", words="Not the same case")
+    centre = await county.enter("cdc-wu", pages)
+    for asked in ("", "anthrax"):
+        sheet = (await centre.get(f"/epidemic/signals.csv?disease={asked}")).text
+        (line,) = [one for one in sheet.splitlines() if "Anthrax" in one]
+        assert BESIDE in line
+        assert "any case is one" in line
 
 
 HOSPITAL = Actor("hospital-a", "institution", "青县人民医院", "hospital-a")

@@ -91,3 +91,9 @@ def test_the_days_that_are_compared_are_the_last_week_and_eight_before_the_one_b
 def test_one_case_under_the_measures_of_class_a_is_a_signal() -> None:
     found, _ = signals_of([*reported(0), *reported(6, disease="cholera")], TODAY, numbers())
     assert [(one.disease, one.chance) for one in found] == [("cholera", 0.0)]
+    of_its_subtype = {("anthrax", "580102")}
+    two = [
+        one for area in ("580101", "580102") for one in reported(0, disease="anthrax", area=area)
+    ]
+    found, _ = signals_of(two, TODAY, numbers(), of_its_subtype)
+    assert [(one.area, one.chance) for one in found] == [("580102", 0.0)]
