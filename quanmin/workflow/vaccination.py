@@ -29,6 +29,7 @@ from quanmin.workflow.plans import (
     due_items,
     would_count,
 )
+from quanmin.workflow.plans.mapping import first_day
 from quanmin.workflow.stock import PRODUCT_SYSTEM, products
 
 FINDING_SYSTEM: Final = "https://quanmin.example/fhir/CodeSystem/vaccination-finding"
@@ -262,16 +263,20 @@ def finding_of(flag: Json) -> str:
 
 def moment_of(dose: Json, zone: tzinfo) -> datetime | None:
     """When a dose was given, in a zone; of one that tells its day alone when that began. None for
-    one that tells no day.
+    one that tells no day, or one that no clock of the zone has.
     """
     text = str(dose.get("occurrenceDateTime", ""))
     found = interval(text, zone) if len(text) >= len("2020-05-01") else None
-    return None if found is None else (_EPOCH + timedelta(microseconds=found[0])).astimezone(zone)
+    try:
+        at = None if found is None else _EPOCH + timedelta(microseconds=found[0])
+        return None if at is None else at.astimezone(zone)
+    except OverflowError:  # FHIR's first and last day may lie beyond those of this zone
+        return None
 
 
 def _day_of(dose: Json, zone: tzinfo) -> date | None:
-    moment = moment_of(dose, zone)
-    return None if moment is None else moment.date()
+    text = str(dose.get("occurrenceDateTime", ""))
+    return first_day(text, zone) if len(text) >= len("2020-05-01") else None
 
 
 def _told(day: date | None) -> str:

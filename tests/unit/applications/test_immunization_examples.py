@@ -8,6 +8,7 @@ import tomllib
 from datetime import UTC, date
 from importlib.resources import files
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from planning import facts
@@ -18,7 +19,7 @@ from quanmin.fhir.validation import validate
 from quanmin.workflow.forms import compile_form
 from quanmin.workflow.plans import Facts, compile_facts, facts_of
 from quanmin.workflow.stock import PRODUCT_SYSTEM, products
-from quanmin.workflow.vaccination import against, given, schedule, turn_of, word
+from quanmin.workflow.vaccination import against, given, moment_of, schedule, turn_of, word
 
 FOLDER = files("quanmin").joinpath("applications", "immunization")
 EXAMPLES = tomllib.loads(FOLDER.joinpath("examples", "schedule.toml").read_text("utf-8"))
@@ -113,6 +114,16 @@ def test_facts_call_products_as_the_schedule_does() -> None:
     assert tomllib.loads(text)["event"][0]["codes"] == {
         code: one.plan for code, one in products().items()
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("2026-09-10", "2026-09-10T00:00+08:00"), ("2026-09-09T20:00:00Z", "2026-09-10T04:00+08:00"),
+     ("2026-09", None), ("0001-01-01T00:00:00+14:00", None)],
+)  # fmt: skip
+def test_the_moment_of_a_dose_is_of_the_nodes_clock(text: str, expected: str | None) -> None:
+    found = moment_of({"occurrenceDateTime": text}, ZoneInfo("Asia/Shanghai"))
+    assert (found and found.isoformat(timespec="minutes")) == expected
 
 
 @pytest.mark.parametrize(
