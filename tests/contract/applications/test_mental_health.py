@@ -59,7 +59,7 @@ async def test_somebody_is_registered_visited_and_ended(county: Clinic, pages: S
     for more, words in (
         ({"on": "2999-01-01"}, "lies in the future"),
         ({"on": "2020-01-01"}, "before the registration"),
-        ({"symptoms": f"{OWN}/mental-symptoms|marked"}, "where to they are referred"),
+        ({"symptoms": f"{OWN}/mental-symptoms|marked"}, "where they are referred to"),
         ({"insight": ""}, "Insight"),
         ({"on": "yesterday"}, "Day of the visit"),
         ({"suicide": "many"}, "Attempted suicide"),
