@@ -138,7 +138,7 @@ def test_a_parent_refuses_and_opens_for_a_child_by_the_keyboard_without_script(
         page.goto(f"{served.address}/acting-for?lang=en")
         press("Act for them")
         page.goto(f"{served.address}{HOME}")
-        assert "for the person in your care" in page.inner_text("main")
+        assert "for the person for whom you act" in page.inner_text("main")
         press("Refuse")
         press("Refuse all other institutions")
         press("Read it once more")
