@@ -204,25 +204,26 @@ class Visit:
 
     def keep(self, what: str, state: dict[str, Any]) -> str:
         """State of a page as text that a form or link carries for this visitor and nobody reads.
-        `what` says of which pages: others do not take it.
+        `what` says of which pages: others do not take it. It opens only while they act as now.
         """
-        return self.house.seal.close(f"{_STATE} {what}", self.holder, json.dumps(state).encode())
+        return self.house.seal.close(f"{_STATE} {what}", self.asker, json.dumps(state).encode())
 
     def kept(self, what: str, text: str) -> dict[str, Any]:
         """What `keep` was given.
 
-        Raises Malformed when it was not made for this visitor and these pages, or is too old.
+        Raises Malformed when it was not made for this visitor, as whom they act now, and these
+        pages, or is too old.
         """
         hours = self.house.settings.link_hours_max
         content = self.house.seal.open(
-            f"{_STATE} {what}", self.holder, text, age_seconds_max=hours * _HOUR_SECONDS
+            f"{_STATE} {what}", self.asker, text, age_seconds_max=hours * _HOUR_SECONDS
         )
         state: dict[str, Any] = json.loads(content)
         return state
 
     def form_token(self) -> str:
         """What every form that changes or searches must send back as `token`."""
-        return self.house.seal.close(_FORM, self.holder, b"")
+        return self.house.seal.close(_FORM, self.holder, self.asker.encode())
 
     def page(
         self, template: str, *, status: int = 200, has_script: bool = False, **values: Any
@@ -253,6 +254,16 @@ class Visit:
             for section in sections()
         ]
         return [(section, listed) for section, listed in found if listed]
+
+    @property
+    def asker(self) -> str:
+        """The holder as whom they act now. A session goes on when somebody changes post or the one
+        for whom they act, in another tab: what was chosen for one must not be done for the other.
+        """
+        if self.actor is None:
+            return self.holder
+        proxy = 0 if self.actor.acting is None else self.actor.acting.proxy
+        return f"{self.holder} {proxy} {self.actor.code}"
 
     def _here_as(self) -> str:
         """Whom the visitor acts for: an institution by its name, others by what they are here."""
@@ -295,12 +306,19 @@ class Visit:
         }
 
 
-def check_form(visit: Visit) -> None:
-    """Raise Malformed unless the form was made by this node for this visitor, lately."""
+def check_form(visit: Visit, *, is_of_anybody: bool = False) -> None:
+    """Raise Malformed unless the form was made by this node for this visitor, lately, and, but for
+    a page `is_of_anybody`, as whom they act now.
+    """
     hours = visit.house.settings.session_hours_max
-    visit.house.seal.open(
+    asker = visit.house.seal.open(
         _FORM, visit.holder, visit.sent.get("token", ""), age_seconds_max=hours * _HOUR_SECONDS
     )
+    if asker != visit.asker.encode() and not is_of_anybody:
+        raise Malformed(
+            "you act as somebody else, or for somebody else, than when this page was made, and"
+            " nothing was done: open the page again"
+        )
 
 
 async def read_form(

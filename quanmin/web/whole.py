@@ -52,7 +52,7 @@ from quanmin.web.application import Application, Installed, discover
 from quanmin.web.house import House, KitSettings
 from quanmin.web.policy import HEADERS
 from quanmin.web.problem_page import tell_problem
-from quanmin.web.route import Page, checked
+from quanmin.web.route import ANYBODY, Page, checked
 from quanmin.web.text import Language, as_language, preferred
 from quanmin.web.visit import Visit, check_form, read_form
 
@@ -227,7 +227,7 @@ class Door:
             if is_asked_by_post and "token" not in visit.sent:
                 return visit.go(f"{visit.request.url.path}?{urlencode(pairs)}")
             _check_origin(visit.request)
-            check_form(visit)
+            check_form(visit, is_of_anybody=page is None or page.access == ANYBODY)
             visit.language = as_language(visit.sent.get("lang")) or visit.language
             visit.is_large = _wish(visit.sent.get("large"), otherwise=visit.is_large)
         role = visit.actor.role if visit.actor else None

@@ -139,6 +139,38 @@ async def test_it_is_told_in_audit_events(clinic: Clinic, parent: Browser) -> No
         assert f"proxy:{proxy.proxy}".encode() in (event.body or b"")
 
 
+async def test_what_was_begun_for_one_person_is_not_done_for_another(
+    clinic: Clinic, parent: Browser
+) -> None:
+    proxy = await enter(clinic)
+    await begin(parent, proxy)
+    read = await _chosen(parent)
+    begun, token = re.findall(r'name="chosen" value="([^"]+)"', read)[0], parent.token
+    await parent.send("/acting-for", whom="0")
+    late = await parent.send("/my-record-access/refuse", token=token, chosen=begun)
+    assert late.status_code == 400
+    assert "you act as somebody else" in late.text
+    await parent.get("/my-record-access")
+    assert (await parent.send("/my-record-access/refuse", chosen=begun)).status_code == 400
+    assert await _consents(clinic) == 0
+    own = re.findall(r'name="chosen" value="([^"]+)"', await _chosen(parent))[0]
+    assert (await parent.send("/my-record-access/refuse", chosen=own)).status_code == 303
+    assert await _consents(clinic) == 1
+    assert (await parent.send("/sign-out", token=token)).status_code == 303, "from any tab"
+
+
+async def _chosen(parent: Browser) -> str:
+    await parent.get("/my-record-access/refuse?institution=all")
+    return (await parent.send("/my-record-access/refuse", institution="all")).text
+
+
+async def _consents(clinic: Clinic) -> int:
+    desk = Actor("centre", "operator", "c", "centre")
+    records = clinic.guard.records(desk, purpose="HSYSADMIN", request_id="r")
+    asked = parse_query("Consent", [], strict=True, zone=ZONE, limits=QueryLimits())
+    return len((await records.search(asked)).matches)
+
+
 async def test_who_may_act_for_another_chooses_after_signing_in(clinic: Clinic) -> None:
     await enter(clinic)
     browser = Browser(clinic.pages())
