@@ -15,6 +15,7 @@ import msgspec
 from quanmin.web.persons import identity_number, mask, tell_patient
 from quanmin.web.reading import tell_address, tell_name
 from quanmin.web.text import Text
+from quanmin.web.validity import counts
 from quanmin.web.visit import Visit
 
 
@@ -40,7 +41,6 @@ class Group(msgspec.Struct, frozen=True):
 
 
 class _Head(msgspec.Struct, frozen=True):
-    uncounted: frozenset[str]
     shown_max: int
 
 
@@ -121,7 +121,7 @@ def _said(
             if str(each.get("url", "")).rpartition("/")[2] in one.extension:
                 yield _extended(visit, each), institution
     for record in known.records:
-        if _counts(record):
+        if counts(record):
             for words in _of_record(visit, one, record):
                 yield words, ""
 
@@ -178,10 +178,3 @@ def _of_record(visit: Visit, one: Definition, record: dict[str, Any]) -> Iterato
             yield f"{whose}{visit.colon}{visit.reader.concept(each.get('code') or {}).text}"
     else:
         yield visit.reader.concept(record.get(one.element) or {}).text
-
-
-def _counts(record: dict[str, Any]) -> bool:
-    """Whether a record is stated, and not taken back or only thought of."""
-    codings = (record.get("verificationStatus") or {}).get("coding") or ()
-    said = {str(record.get("status", "")), *(str(one.get("code", "")) for one in codings)}
-    return said.isdisjoint(_file().definition.uncounted)

@@ -13,12 +13,11 @@ from quanmin.web.institutions import institution_names
 from quanmin.web.persons import Told, tell_patient
 from quanmin.web.reading import Value
 from quanmin.web.records import DeclaredRecords
+from quanmin.web.validity import counts
 from quanmin.web.visit import Visit
 
-ALLERGIES: Final = Part(types=("AllergyIntolerance",), count=20)
+ALLERGIES: Final = Part(types=("AllergyIntolerance",), count=100)
 """What the head of a page asks of a timeline."""
-
-_ENTERED_IN_ERROR = "entered-in-error"
 
 
 class Registration(msgspec.Struct, frozen=True):
@@ -53,14 +52,20 @@ async def read_person(visit: Visit, records: DeclaredRecords, patient_id: str) -
 def tell_person(
     visit: Visit, allergies: Timeline, registrations: tuple[Registration, ...]
 ) -> Person:
-    """The same of what has been read: the part ALLERGIES of a timeline and its registrations."""
+    """The same of what has been read: the part ALLERGIES of a timeline and its registrations.
+
+    Where not every record of an allergy was read, the last of `allergies` says so.
+    """
     found = [decode(entry.body or b"{}") for entry in allergies.entries]
     told = {
         words.text: words
         for one in found
-        if visit.reader.code(one.get("verificationStatus")) != _ENTERED_IN_ERROR
+        if counts(one)
         for words in [visit.reader.concept(one.get("code"))]
     }
+    if allergies.next is not None:
+        more = visit.say("more in the timeline")
+        told[more] = Value(text=more, language=visit.language)
     return Person(registrations[0].id, registrations[0].told, tuple(told.values()), registrations)
 
 

@@ -21,6 +21,7 @@ from quanmin.web.kinds import kind_of
 from quanmin.web.labels import Label, tell_type
 from quanmin.web.reading import Value
 from quanmin.web.records import DeclaredRecords
+from quanmin.web.validity import mark_of
 from quanmin.web.visit import Visit
 
 _DECEMBER: Final = 12
@@ -32,6 +33,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
     `time` is a FHIR date as sent, `day` what is shown of it, `month` its (year, month).
     `place` names the institution, `organization` is its id; each is empty when nothing says it.
+    `mark` says of a record that was taken back, or otherwise does not simply stand, why not.
     """
 
     type: str
@@ -41,6 +43,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     title: Value
     value: str
     flag: Value | None
+    mark: Value | None
     time: str
     day: str
     month: tuple[int, int] | None
@@ -126,13 +129,14 @@ def sheet_heading(visit: Visit) -> list[str]:
     """What the columns of the sheet are called."""
     say = visit.say
     return [say("When"), say("Kind"), say("What"), say("Code"), say("Value"), say("Where"),
-            say("Address of the page")]  # fmt: skip
+            say("Address of the page"), say("Status")]  # fmt: skip
 
 
 def sheet_row(row: Row) -> list[str]:
     """A line as a row of the sheet."""
+    status = row.mark.text if row.mark else ""
     return [row.time, row.type_label.text, row.title.text, row.title.detail, row.value,
-            row.place, f"/record/{row.type}/{row.id}"]  # fmt: skip
+            row.place, f"/record/{row.type}/{row.id}", status]  # fmt: skip
 
 
 def _tell(visit: Visit, month: tuple[int, int] | None) -> str:
@@ -152,6 +156,7 @@ def _row(stored: Stored, visit: Visit, visits: Visits) -> Row:
         title=title_of(resource, visit.reader),
         value=value_of(resource, visit.reader),
         flag=flag_of(resource, visit.reader),
+        mark=mark_of(resource, visit.reader),
         time=time,
         day=day,
         month=_month(day, stored, visit),

@@ -15,7 +15,7 @@ from clinic import Browser, Clinic
 from persons import asking, visit
 from stores import START
 
-from quanmin.trust import Actor
+from quanmin.trust import Actor, Part
 from quanmin.web.page_settings import PageSettings
 
 ICD = "http://hl7.org/fhir/sid/icd-10"
@@ -77,7 +77,8 @@ async def test_the_timeline_is_filtered_by_kind(clinic: Clinic, browser: Browser
 async def test_the_sheet_of_a_timeline_has_every_line(clinic: Clinic, browser: Browser) -> None:
     address = f"/person/{clinic.ids['hospital-a man']}/timeline.csv"
     rows = list(csv.reader(io.StringIO((await browser.get(address)).text.removeprefix("\ufeff"))))
-    assert rows[0] == ["When", "Kind", "What", "Code", "Value", "Where", "Address of the page"]
+    assert rows[0] == ["When", "Kind", "What", "Code", "Value", "Where",
+                       "Address of the page", "Status"]  # fmt: skip
     assert len([row for row in rows if row[6].startswith("/record/Observation/")]) == 2
     assert ["2型糖尿病", "E11.9"] in [row[2:4] for row in rows]
     # A measured value names no institution itself: it is that of the visit.
@@ -85,6 +86,45 @@ async def test_the_sheet_of_a_timeline_has_every_line(clinic: Clinic, browser: B
         "青县人民医院",
         "白市中心医院",
     }
+
+
+async def test_what_does_not_stand_says_so_on_its_line_and_is_no_allergy(
+    clinic: Clinic, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = {"coding": [{"system": "urn:lab", "code": "hiv", "display": "HIV抗体阳性"}]}
+    await send(clinic, "hospital-a", "Observation", status="entered-in-error",
+               code=wrong, effectiveDateTime="2026-05-01", valueString="阳性")  # fmt: skip
+    man = {"reference": f"Patient/{clinic.ids['hospital-a man']}"}
+    systems = "http://terminology.hl7.org/CodeSystem/allergyintolerance"
+    records = asking(clinic.guard, "institution", "hospital-a")
+    for words, clinical, verified in (
+        ("花生", "active", "refuted"),
+        ("鸡蛋", "resolved", "confirmed"),
+        ("芒果", "active", "confirmed"),
+    ):
+        body = {
+            "resourceType": "AllergyIntolerance",
+            "patient": man,
+            "code": {"text": words},
+            "clinicalStatus": {"coding": [{"system": f"{systems}-clinical", "code": clinical}]},
+            "verificationStatus": {
+                "coding": [{"system": f"{systems}-verification", "code": verified}]
+            },
+        }
+        await records.create("AllergyIntolerance", json.dumps(body).encode())
+    address = f"/person/{clinic.ids['hospital-a man']}"
+    page = (await browser.get(address)).text
+    head = page[: page.index("<main")]
+    assert [one in head for one in ("花生", "鸡蛋", "芒果", "青霉素")] == [False, False, True, True]
+    line = page[page.index("HIV抗体阳性") :].split("</li>")[0]
+    assert "Entered in error" in line
+    rows = sheet_of((await browser.get(f"{address}/timeline.csv")).text)
+    assert {row[7] for row in rows if row[2] == "HIV抗体阳性"} == {"Entered in error"}
+    assert "more in the timeline" not in head
+    monkeypatch.setattr("quanmin.applications.health_record.reading.ALLERGIES",
+                        Part(types=("AllergyIntolerance",), count=1))  # fmt: skip
+    page = (await browser.get(address)).text
+    assert "more in the timeline" in page[: page.index("<main")]
 
 
 async def test_a_long_timeline_is_paged_without_gap(clinic: Clinic, browser: Browser) -> None:
