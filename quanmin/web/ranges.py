@@ -53,27 +53,28 @@ def standing_of(result: dict[str, Any]) -> Standing:
 
     Bounds belong to the range (R4 Observation.referenceRange: low and high are inclusive). Of
     several ranges without a way to choose, only what all of them say is told; and where the
-    laboratory's own word and its range do not agree, neither is.
+    laboratory's own word and its range do not agree, neither is. That the laboratory marks a value
+    as critical is told whatever else is.
     """
     said, is_critical = _said(result)
-    compared = _compared(result)
+    compared = msgspec.structs.replace(_compared(result), is_critical=is_critical)
     if said is None:
         return compared
     if compared.side == "unknown":
-        return msgspec.structs.replace(
-            compared, side=said, reasons=("interpretation",), is_critical=is_critical
-        )
+        return msgspec.structs.replace(compared, side=said, reasons=("interpretation",))
     if said == "stated":
         return compared
     is_same = said == compared.side or (said == "beyond" and compared.side != "within")
     if not is_same:
         return msgspec.structs.replace(compared, side="unknown", reasons=("disagree",))
     reasons = ("range", "interpretation")
-    return msgspec.structs.replace(compared, reasons=reasons, is_critical=is_critical)
+    return msgspec.structs.replace(compared, reasons=reasons)
 
 
 def _said(result: dict[str, Any]) -> tuple[Side | None, bool]:
-    """What the laboratory says: a place by preference to a mere finding."""
+    """What the laboratory says, the more exact by preference: a side, then that it is beyond, then
+    a mere finding; and whether it calls it critical.
+    """
     rules = _rules()
     codes = [
         str(coding.get("code") or "")
@@ -81,11 +82,14 @@ def _said(result: dict[str, Any]) -> tuple[Side | None, bool]:
         for coding in _dicts(one.get("coding"))
         if coding.get("system") in {*rules.systems, None}
     ]
+    is_critical = any(code in rules.critical for code in codes)
     sides = [side for side in map(rules.side_of, codes) if side]
-    placed = [side for side in sides if side != "stated"]
-    if len(set(placed)) > 1:
-        return None, False
-    return (placed or sides or [None])[0], any(code in rules.critical for code in codes)
+    placed = {side for side in sides if side != "stated"}
+    if placed & {"above", "below"}:
+        placed.discard("beyond")
+    if len(placed) > 1:
+        return None, is_critical
+    return next(iter(placed or sides), None), is_critical
 
 
 def _compared(result: dict[str, Any]) -> Standing:
@@ -144,11 +148,15 @@ def _side(
 
 
 def _is_same_unit(value: dict[str, Any], bound: dict[str, Any]) -> bool:
-    """Whether two quantities are of one unit; a bound that says none is of the value's."""
-    for name in ("code", "unit"):
-        if value.get(name) and bound.get(name):
-            return bool(value[name] == bound[name])
-    return True
+    """Whether two quantities are of one unit: by their codes, else by what either calls it; a bound
+    that says none is of the value's.
+    """
+    if value.get("code") and bound.get("code"):
+        return bool(value["code"] == bound["code"])
+    ours, theirs = (
+        {str(one[name]) for name in ("code", "unit") if one.get(name)} for one in (value, bound)
+    )
+    return not ours or not theirs or not ours.isdisjoint(theirs)
 
 
 def _type_of(one: dict[str, Any]) -> str:

@@ -50,6 +50,11 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     number: Decimal | None
     unit: str
 
+    @property
+    def is_marked(self) -> bool:
+        """Whether it is out of its range, or the laboratory marks it as critical."""
+        return self.standing.is_critical or self.standing.side in {"above", "below", "beyond"}
+
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
     """One Observation. `key` is the same for results of the same examination, "" for none; `words`
@@ -78,8 +83,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_marked(self) -> bool:
-        """Whether one of them is out of its range."""
-        return any(part.standing.side in {"above", "below", "beyond"} for part in self.parts)
+        """Whether one of them is to be looked at."""
+        return any(part.is_marked for part in self.parts)
 
 
 @cache

@@ -49,7 +49,9 @@ def mark_of(record: dict[str, Any], reader: Reader) -> Value | None:
                 if isinstance(concept, dict):
                     return reader.concept(concept)
                 label = tell_code("status", code, reader.language)
-                return Value(text=label.text, language=label.language) if label else Value(text=code)
+                return (
+                    Value(text=label.text, language=label.language) if label else Value(text=code)
+                )
     return None
 
 

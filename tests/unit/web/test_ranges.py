@@ -104,6 +104,42 @@ def test_what_is_far_out_is_what_the_laboratory_marks_so(said: str, *, is_critic
     assert standing_of(result(value, said=said)).is_critical is is_critical
 
 
+@pytest.mark.parametrize(
+    ("value", "said"), [("5", ("HH",)), ("1", ("HH",)), ("9", ("AA", "HH")), ("9", ("HH", "LL"))]
+)
+def test_a_mark_of_danger_is_kept_whatever_else_is_said(value: str, said: tuple[str, ...]) -> None:
+    body = result(value, span("3", "6"))
+    body["interpretation"] = [{"coding": [{"system": SYSTEM, "code": one}]} for one in said]
+    assert standing_of(body).is_critical
+
+
+def test_a_side_is_more_exact_than_beyond() -> None:
+    body = result("9", span("3", "6"))
+    body["interpretation"] = [{"coding": [{"system": SYSTEM, "code": one}]} for one in ("AA", "HH")]
+    assert standing_of(body).reasons == ("range", "interpretation")
+
+
+@pytest.mark.parametrize(
+    ("value", "bound", "is_same"),
+    [
+        ({"code": "mmol/L"}, {"unit": "mg/dL"}, False),
+        ({"unit": "mmol/L"}, {"code": "mg/dL"}, False),
+        ({"code": "mmol/L"}, {"unit": "mmol/L"}, True),
+        ({"code": "mmol/L", "unit": "毫摩尔/升"}, {"unit": "毫摩尔/升"}, True),
+        ({"code": "mmol/L", "unit": "x"}, {"code": "mg/dL", "unit": "x"}, False),
+        ({"code": "mmol/L"}, {}, True),
+    ],
+)
+def test_units_are_compared_by_whatever_names_them(
+    value: dict[str, str], bound: dict[str, str], *, is_same: bool
+) -> None:
+    body = {
+        "valueQuantity": {"value": Decimal("5.6"), **value},
+        "referenceRange": [{"low": {"value": 70, **bound}, "high": {"value": 110, **bound}}],
+    }
+    assert standing_of(body).side == ("below" if is_same else "unknown")
+
+
 def test_a_code_of_another_system_is_no_interpretation() -> None:
     body = result("5") | {"interpretation": [{"coding": [{"system": "urn:local", "code": "H"}]}]}
     assert standing_of(body).side == "unknown"
