@@ -17,14 +17,14 @@ from quanmin.fhir.json import decode
 from quanmin.trust import Hits, Stored
 from quanmin.web.charts import Band, Series, line_chart
 from quanmin.web.dates import short_fhir
-from quanmin.web.drawing import Figure
+from quanmin.web.drawing import Figure, shown_rows
 from quanmin.web.gist import flag_of, place_of, time_of, title_of, value_of
 from quanmin.web.ranges import Standing, standing_of
 from quanmin.web.records import DeclaredRecords
 from quanmin.web.timeline import Visits, encounter_of
 from quanmin.web.visit import Visit
 
-_POINTS_MIN = 2
+_POINTS_MIN, _SERIES = 2, 2
 # In a search value these separate.
 _ESCAPED = re.compile(r"[\\,$|]")
 
@@ -37,10 +37,12 @@ class Name(msgspec.Struct, frozen=True):
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
-    """One value: the result itself, or a component of it. `words` say where it stands, `range` the
-    range in digits; `said` is the laboratory's own word.
+    """One value: the result itself, or a component of it. `key` is the same for what is the same
+    measurement; `words` say where it stands, `range` the range in digits; `said` is the
+    laboratory's own word. `number` is None where the value is not one exact number.
     """
 
+    key: str
     name: Name
     value: str
     standing: Standing
@@ -207,33 +209,60 @@ def sheet_rows(results: Iterable[Result], visits: Visits) -> list[list[str]]:
 def trend(visit: Visit, name: str, results: Sequence[Result], title: str) -> Figure | None:
     """How the values of one examination went, the oldest first, as far as they are of one unit;
     None for fewer than two. `name` is unique on its page.
+
+    What is not told exactly (`<5`) is in the table and no point. Where each stands is said by its
+    own range; a range is drawn where it is that of all.
     """
     dated = sorted(
         (one for one in results if _is_day(one.day)), key=lambda one: (one.day, one.time)
     )
-    if len(dated) < _POINTS_MIN or not dated[-1].parts:
+    measured = [part for one in reversed(dated) for part in one.parts if part.number is not None]
+    unit = measured[0].unit if measured else ""
+    names = {part.key: part.name.text for part in reversed(measured) if part.unit == unit}
+    keys = list(dict.fromkeys(part.key for part in measured if part.unit == unit))[:_SERIES]
+    found = [[_part_of(one, key) for one in dated] for key in keys]
+    numbers = [[_number_of(part, unit) for part in parts] for parts in found]
+    if not any(sum(v is not None for v in one) >= _POINTS_MIN for one in numbers):
         return None
-    last = dated[-1].parts
-    series = []
-    for at, part in enumerate(last[:2]):
-        values = [_number_of(one, at, part.unit) for one in dated]
-        series.append(Series(part.name.text, [float(v) if v is not None else None for v in values]))
-    if not any(sum(v is not None for v in one.values) >= _POINTS_MIN for one in series):
-        return None
-    standing = last[0].standing
-    is_one = len(series) == 1 and (standing.low is not None or standing.high is not None)
-    band = Band(visit.say("Reference range"), standing.low, standing.high) if is_one else None
-    return line_chart(
-        visit.pen, name, title, [one.day for one in dated], series, unit=last[0].unit, band=band,
+    figure = line_chart(
+        visit.pen, name, title, [one.day for one in dated],
+        [Series(names[key], one) for key, one in zip(keys, numbers, strict=True)],
+        unit=unit, band=_band_of(visit, found[0], unit) if len(found) == 1 else None,
         at=[date.fromisoformat(one.day).toordinal() for one in dated],
         label_heading=visit.say("Day"),
     )  # fmt: skip
+    told = [
+        (one.day, *(_cell(visit, parts[at], unit) for parts in found), one.words)
+        for at, one in enumerate(dated)
+    ]
+    rows, notes = shown_rows(visit.pen, told, is_newest_last=True)
+    headings = (*figure.headings[: 1 + len(keys)], visit.say("Where it stands"))
+    return msgspec.structs.replace(figure, headings=headings, rows=rows, notes=notes)
 
 
-def _number_of(result: Result, at: int, unit: str) -> Decimal | None:
-    if at >= len(result.parts) or result.parts[at].unit != unit:
+def _part_of(result: Result, key: str) -> Measured | None:
+    return next((part for part in result.parts if part.key == key), None)
+
+
+def _number_of(part: Measured | None, unit: str) -> float | None:
+    return float(part.number) if part and part.number is not None and part.unit == unit else None
+
+
+def _cell(visit: Visit, part: Measured | None, unit: str) -> str:
+    """A value under a heading that says the unit: its number, else as it was told."""
+    if part is None or _number_of(part, unit) is not None:
+        return visit.pen.number(part.number if part else None)
+    return part.value
+
+
+def _band_of(visit: Visit, parts: Iterable[Measured | None], unit: str) -> Band | None:
+    """The range of all that are drawn, where they have one in common."""
+    drawn = [part.standing for part in parts if part and _number_of(part, unit) is not None]
+    ranges = {(one.low, one.high) for one in drawn}
+    if len(ranges) != 1 or ranges == {(None, None)}:
         return None
-    return result.parts[at].number
+    ((low, high),) = ranges
+    return Band(visit.say("Reference range"), low, high)
 
 
 def _is_day(day: str) -> bool:
@@ -248,14 +277,17 @@ def _measured(visit: Visit, body: dict[str, Any]) -> Measured:
     value = quantity.get("value")
     said = flag_of(body, visit.reader)
     own = {key: one for key, one in body.items() if key != "component"}
+    if quantity.get("comparator") or not isinstance(value, int | Decimal):
+        value = None
     return Measured(
+        key=_key(body) or _name(visit, body).text,
         name=_name(visit, body),
         value=value_of(own, visit.reader) or _told_value(visit, own),
         standing=standing,
         words=stands(visit, standing),
         range=_range(standing, visit, quantity),
         said=said.text if said else "",
-        number=Decimal(value) if isinstance(value, int | Decimal) else None,
+        number=None if value is None else Decimal(value),
         unit=str(quantity.get("unit") or quantity.get("code") or ""),
     )
 
