@@ -24,6 +24,7 @@ from quanmin.trust.notices.reading import UNREAD_MAX
 from quanmin.trust.registers import Standing
 from quanmin.trust.sign_in import Begun
 from quanmin.web.application import Application
+from quanmin.web.dates import from_micros
 from quanmin.web.drawing import Pen
 from quanmin.web.house import House
 from quanmin.web.labels import Label
@@ -127,7 +128,7 @@ class Visit:
 
     def moment(self, microseconds: int) -> str:
         """A moment (since 1970-01-01T00:00Z) by the clock of where the node stands."""
-        there = datetime.fromtimestamp(microseconds / 1_000_000, self.house.settings.zone)
+        there = from_micros(microseconds, self.house.settings.zone)
         return f"{there:%Y-%m-%d %H:%M}"
 
     def midnight(self, day: date) -> int:

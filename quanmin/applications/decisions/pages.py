@@ -165,7 +165,9 @@ def _moment(visit: Visit, text: str) -> int | None:
     if not text:
         return None
     try:
-        there = datetime.fromisoformat(text).replace(tzinfo=visit.house.settings.zone)
+        there = datetime.fromisoformat(text)
+        if there.tzinfo is None:
+            there = there.replace(tzinfo=visit.house.settings.zone)
         return int(there.timestamp() * 1_000_000)
     except (ValueError, OverflowError):
         raise Invalid("the moment is written as 2026-01-31T08:30") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 
 import pytest
 from clinic import Browser, Clinic
@@ -72,6 +73,17 @@ async def test_a_wrong_question_is_asked_again_with_what_was_sent(
         assert answer.status_code == status, changed
         assert 'role="alert"' in answer.text
         assert 'value="chen"' in answer.text or changed.get("actor") is not None
+
+
+async def test_a_moment_with_an_offset_is_that_moment(clinic: Clinic, keeper: Browser) -> None:
+    """By the clock of the node it would be eight hours ago, when there was no record."""
+    await keeper.get("/decisions")
+    moment = datetime.fromtimestamp(clinic.guard.now() // 1_000_000, UTC).isoformat()
+    answer = await keeper.send("/decisions/answer", **question(clinic, moment=moment))
+    assert answer.status_code == 200
+    bare = moment.removesuffix("+00:00")
+    answer = await keeper.send("/decisions/answer", **question(clinic, moment=bare))
+    assert answer.status_code == 404
 
 
 async def test_accounts_are_found_and_residents_are_not(keeper: Browser) -> None:

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 from datetime import date
+from types import SimpleNamespace
+from typing import cast
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from quanmin.fhir.dates import interval
 from quanmin.web.dates import from_micros, short_fhir, tell_age, tell_fhir
+from quanmin.web.visit import Visit
 
 CHINA = ZoneInfo("Asia/Shanghai")
 
@@ -40,6 +43,15 @@ def test_the_first_and_the_last_moment_of_records_are_told_in_every_zone(
     found = interval(text, CHINA)
     assert found is not None
     assert from_micros(found[0], CHINA).year == year
+
+
+def test_a_visit_tells_every_moment_of_records() -> None:
+    house = SimpleNamespace(settings=SimpleNamespace(zone=CHINA))
+    visit = cast("Visit", SimpleNamespace(house=house))
+    found = interval("0001-01-01", CHINA)
+    assert found is not None
+    assert Visit.moment(visit, found[0]).endswith("1-01-01 00:00")
+    assert Visit.moment(visit, 1_000_000) == "1970-01-01 08:00"
 
 
 def test_the_day_of_a_time_is_its_day_in_the_nodes_zone() -> None:
