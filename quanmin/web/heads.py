@@ -31,7 +31,9 @@ class Registration(msgspec.Struct, frozen=True):
 
 
 class Person(msgspec.Struct, frozen=True):
-    """One human over all registrations that the asker may see; `id` is the asked one's."""
+    """One human over all registrations that the asker may see; `id` is the asked one's, `told` what
+    it says, and where it says nothing of birth, sex or death what another does.
+    """
 
     id: str
     told: Told
@@ -66,7 +68,22 @@ def tell_person(
     if allergies.next is not None:
         more = visit.say("more in the timeline")
         told[more] = Value(text=more, language=visit.language)
-    return Person(registrations[0].id, registrations[0].told, tuple(told.values()), registrations)
+    return Person(
+        registrations[0].id, _over_all(registrations), tuple(told.values()), registrations
+    )
+
+
+def _over_all(registrations: tuple[Registration, ...]) -> Told:
+    every = [one.told for one in registrations]
+    born = next((one for one in every if one.birth), every[0])
+    has_died = any(one.deceased for one in every)
+    return msgspec.structs.replace(
+        every[0],
+        sex=next((one.sex for one in every if one.sex), None),
+        birth=born.birth,
+        age="" if has_died else born.age,
+        deceased=has_died,
+    )
 
 
 async def tell_registrations(

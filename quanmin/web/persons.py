@@ -6,7 +6,11 @@ Name, sex, birth, identity number with its middle masked, place.
 from __future__ import annotations
 
 import re
+import tomllib
+from collections.abc import Iterable
 from datetime import date
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
 import msgspec
@@ -53,15 +57,24 @@ def tell_patient(patient: dict[str, Any], language: Language, on: date) -> Told:
 
 
 def identity_number(patient: dict[str, Any]) -> str:
-    """The citizen identity number by its form (GB 11643.
-
-    18 characters, or 15 before 1999); empty when none.
+    """The citizen identity number by its form (GB 11643: 18 characters, or 15 before 1999), of the
+    system of such numbers by preference; empty when none.
     """
-    for identifier in _dicts(patient.get("identifier")):
-        value = str(identifier.get("value") or "")
-        if _IDENTITY.fullmatch(value):
-            return value
-    return ""
+    identifiers = _dicts(patient.get("identifier"))
+    named = [one for one in identifiers if one.get("system") in _systems()]
+    values = (str(one.get("value") or "").strip() for one in (*named, *identifiers))
+    return next((value for value in values if _IDENTITY.fullmatch(value)), "")
+
+
+@cache
+def _systems() -> frozenset[str]:
+    file = files("quanmin.definitions").joinpath("identity", "identity_number.toml")
+    return frozenset(tomllib.loads(file.read_text("utf-8"))["number"]["systems"])
+
+
+def first_stated(patients: Iterable[dict[str, Any]], name: str) -> str:
+    """An element of the first of these Patients that has it; empty when none has."""
+    return next((str(one[name]) for one in patients if one.get(name)), "")
 
 
 def mask(number: str) -> str:

@@ -31,6 +31,7 @@ from quanmin.web.basics import Field, Known, observation_codes, record_types, te
 from quanmin.web.dates import short_fhir
 from quanmin.web.gist import time_of
 from quanmin.web.kinds import event_types, kind_named, kinds
+from quanmin.web.persons import first_stated
 from quanmin.web.route import READERS
 from quanmin.web.sheet import sheet
 from quanmin.web.timeline import by_month, end_of, make_rows, sheet_heading, sheet_row, years_of
@@ -97,8 +98,8 @@ async def portray(
     record = msgspec.structs.replace(record, results=results)
     if record.person.told.deceased:
         return record, ()
-    patient = decode(record.parts[0].patients[0].body or b"{}")
-    whose = Whose(str(patient.get("birthDate") or ""), str(patient.get("gender") or ""))
+    patients = [decode(one.body or b"{}") for one in record.parts[0].patients]
+    whose = Whose(first_stated(patients, "birthDate"), first_stated(patients, "gender"))
     facts = [_fact(visit, one) for one in (*record.parts[0].entries, *results)]
     return record, derive(by, whose, facts, visit.today)
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from quanmin.web.persons import mask, tell_patient
+from quanmin.web.persons import identity_number, mask, tell_patient
 
 TODAY = date(2026, 11, 22)
 NUMBER = "58010119800503002X"
@@ -23,6 +23,13 @@ def test_a_patient_is_told_with_the_identity_number_masked() -> None:
     assert told.sex is not None
     assert told.sex.text == "男"
     assert told.institution == ("Organization/o1", "青县人民医院")
+
+
+def test_a_number_of_the_system_of_identity_numbers_comes_before_one_that_looks_like_it() -> None:
+    card = {"system": "urn:hospital:card", "value": "100000000000001"}
+    for system in ("urn:oid:2.16.156.10011.1.3", "2.16.156.10011.1.3"):
+        identifiers = [card, {"system": system, "value": NUMBER}]
+        assert identity_number({"identifier": identifiers}) == NUMBER
 
 
 def test_the_dead_have_no_age() -> None:
