@@ -54,15 +54,16 @@ async function list(isFocused = true) {
     [Store.all("package "), Store.all("queue "), Store.all("draft ")]);
   const parts = [];
   if (queue.length) parts.push(...queued(queue));
-  const packed = new Set(packages.flatMap(one => one.people.map(each => each.case)));
-  const alone = drafts.filter(one => !packed.has(one.case));
+  const elsewhere = new Set([...packages.flatMap(one => one.people), ...queue]
+    .map(each => each.case));
+  const alone = drafts.filter(one => !elsewhere.has(one.case));
   if (alone.length) {
     parts.push(make("h3", {}, words.drafts), rows(words.drafts, alone.map(one =>
       ({ name: one.name, act: () => fill(one), said: words.draft }))));
   }
   for (const one of packages) parts.push(...taken(one, queue, drafts));
   if (!packages.length) parts.push(make("p", {}, words["how-to-begin"]));
-  parts.push(ending(queue.length + drafts.length));
+  parts.push(ending(new Set([...queue, ...drafts].map(one => one.case)).size));
   if (isFocused) open(words.list, ...parts);
   else view.replaceChildren(make("h2", { tabindex: "-1" }, words.list), ...parts);
   isListed = true;
@@ -207,7 +208,7 @@ async function fill(one, found = []) {
 // same. What was changed is another.
 async function queueUp(one) {
   const device = await Store.device();
-  const { isNew, skew, rows: seen, faults, kind, now, saidIn, trouble, ...kept } = one;
+  const { isNew, skew, rows: seen, faults, kind, now, saidIn, text_told, trouble, ...kept } = one;
   const text = JSON.stringify({ id: crypto.randomUUID(), case: one.case, ticket: one.ticket,
     form: one.form, values: one.values });
   await Store.put(`queue ${one.case}`,
@@ -219,8 +220,9 @@ async function queueUp(one) {
 // ---- what has to be settled ---------------------------------------------------------------------
 
 async function settle(one) {
-  const edit = () => fill(one.now ? { ...one, ...one.now, values: one.values } : one,
-    one.state === "faults" ? one.faults : []);
+  // What was changed already and is not finished goes on.
+  const begun = await Store.get(`draft ${one.case}`), { values } = begun || one;
+  const edit = () => fill({ ...one, ...one.now, values }, one.state === "faults" ? one.faults : []);
   if (one.state === "faults") return edit();
   const discard = make("details", {}, make("summary", {}, words.discard),
     make("p", {}, words["discard-sure"]),
@@ -237,7 +239,8 @@ async function settle(one) {
       one.text_told ? make("p", { lang: one.saidIn || "en" }, one.text_told) : null,
       make("div", { class: "actions" }, button(words.change, edit), back), discard);
   }
-  const isAssigned = Boolean(one.now), isSame = one.kind !== "form-changed";
+  // What is sent as it is stands beside the other on this page: what was changed since does not.
+  const isAssigned = Boolean(one.now), isSame = one.kind !== "form-changed" && !begun;
   const mine = async () => {
     await queueUp({ ...one, ...one.now, values: one.values });
     await list();

@@ -48,8 +48,16 @@ const Store = (() => {
     done((await base()).transaction(store).objectStore(store).get(name));
   const device = () => read("plain", "device");
 
-  async function enrol(made) {
-    await change("plain", plain => plain.put(made, "device"));
+  // In place of the one whose id is named, or of none: what another tab has enrolled meanwhile may
+  // have sealed something already, and then this fails.
+  async function enrol(made, replaced) {
+    await change("plain", plain => {
+      plain.get("device").onsuccess = event => {
+        const now = event.target.result;
+        if ((now ? now.id : null) === (replaced || null)) plain.put(made, "device");
+        else plain.transaction.abort();
+      };
+    });
   }
 
   async function newKeys() {

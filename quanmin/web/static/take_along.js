@@ -8,12 +8,10 @@ const say = state => {
   said.textContent = form.dataset[state] || form.dataset.refused;
 };
 
-async function enrolled(contact) {
-  const known = await Store.device();
-  if (known && contact.state === "active") return known;
-  const kept = known && contact.state === "unknown";
+async function enrolled(known, state) {
+  if (known && state === "active") return known;
   // One that the node does not know any more keeps its keys: what it holds is to be sent yet.
-  const keys = kept ? { seal: known.seal, pair: known.pair } : await Store.newKeys();
+  const keys = known ? { seal: known.seal, pair: known.pair } : await Store.newKeys();
   const made = await Node.ask("/offline/enrol", {
     token: form.elements.token.value,
     name: form.elements.name.value,
@@ -25,16 +23,18 @@ async function enrolled(contact) {
     return null;
   }
   const device = { ...keys, id: made.device };
-  await Store.enrol(device);
+  await Store.enrol(device, known && known.id);
   return device;
 }
 
 async function take() {
   const known = await Store.device();
   const contact = await Node.contact(known && known.id);
-  if (contact.state === "no-line") return say("no-line");
-  if (contact.state === "revoked") await Store.destroy();
-  const device = await enrolled(contact);
+  // Whatever else answers, such as a gateway, does not know how this device stands.
+  if (!["active", "unknown", "revoked"].includes(contact.state)) return say(contact.state);
+  const isOver = contact.state === "revoked";
+  if (isOver) await Store.destroy();
+  const device = await enrolled(isOver ? null : known, contact.state);
   if (!device) return undefined;
   const token = form.elements.token.value;
   const found = await Node.ask(`${form.dataset.path}/package`, {
