@@ -5,6 +5,7 @@ the county's centre, returned, revised, merged, handed over; and a card of port 
 from __future__ import annotations
 
 import asyncio
+import html
 import json
 import re
 from datetime import UTC, datetime, timedelta
@@ -537,7 +538,10 @@ async def test_a_diagnosis_prompts_a_card(county: Clinic, pages: Starlette) -> N
     fields = {**shown(page.text), **answers(now_of(county))}
     assert shown(page.text)["case/icd10"].endswith("|B05.900")
     assert shown(page.text)["case/disease"].endswith("|measles")
-    answer = await doctor.send(link, **fields)
+    # As a browser sends it, to where the form says.
+    to = re.search(r'<form method="post" action="(/infectious/of/[^"]*)"', page.text)
+    assert to is not None
+    answer = await doctor.send(html.unescape(to[1]), **fields)
     assert answer.status_code == 303, answer.text
     page = await doctor.get("/notifiable")
     assert link not in page.text
