@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
+import msgspec
+
 from quanmin.trust import Stored
 from quanmin.web.forms import Cell
 from quanmin.web.records import DeclaredRecords
@@ -22,22 +24,33 @@ Made = Callable[[Sequence[Stored]], Awaitable[Sequence[Sequence[Cell] | None]]]
 def searched(
     visit: Visit, records: DeclaredRecords, type_: str, asked: Sequence[tuple[str, str]], made: Made
 ) -> Fetch:
-    """The fetch of a Table over a search. A place is where the search was, and how many of that
-    portion came before.
+    """The fetch of a Table over a search. A place is the cursor of the search after a row, so that
+    what leaves the search meanwhile, or moves in it, hides no other row and repeats none.
     """
 
+    async def some(cursor: str | None, most: int, size: int) -> tuple[list[Row], str | None]:
+        """The rows, at most so many, of so many hits after a cursor, and the cursor after them."""
+        hits = await records.find(type_, *asked, count=size, cursor=cursor)
+        cells = await made(hits.matches)
+        listed = [(at, one) for at, one in enumerate(cells, 1) if one is not None]
+        if len(listed) > most:
+            return await some(cursor, most, listed[most - 1][0])
+        return [Row(one, "") for _, one in listed], hits.next
+
     async def fetch(after: str, count: int) -> list[Row]:
-        place = visit.kept("list", after) if after else {}
-        cursor: str | None = place.get("cursor")
-        skip: int = place.get("skip", 0)
-        rows: list[Row] = []
-        while True:
-            hits = await records.find(type_, *asked, count=_PORTION, cursor=cursor)
-            for at, cells in enumerate(await made(hits.matches), 1):
-                if at > skip and cells is not None:
-                    rows.append(Row(cells, visit.keep("list", {"cursor": cursor, "skip": at})))
-            cursor, skip = hits.next, 0
-            if cursor is None or len(rows) >= count:
-                return rows[:count]
+        cursor: str | None = visit.kept("list", after).get("cursor") if after else None
+        is_over, found, size = bool(after) and cursor is None, list[Row](), 0
+        while not is_over and len(found) < count:
+            # The last row is had alone: a search tells a cursor after its last hit only, and a page
+            # goes on after the last row but one that it asks for.
+            most = max(count - 1 - len(found), 1)
+            size = min(max(most, size), _PORTION)
+            rows, cursor = await some(cursor, most, size)
+            found += rows
+            is_over, size = cursor is None, 0 if rows else 2 * size
+            if found:
+                place = visit.keep("list", {"cursor": cursor})
+                found[-1] = msgspec.structs.replace(found[-1], place=place)
+        return found
 
     return fetch
