@@ -12,7 +12,7 @@ from quanmin.fhir.grammar import parse_query
 from quanmin.fhir.json import decode
 from quanmin.trust.notices import CHANNELS, CLASSES, Channel, Class, Contact, Notice
 from quanmin.trust.notices.reading import is_address
-from quanmin.web.entry import signed_in, taken
+from quanmin.web.entry import signed_in
 from quanmin.web.forms import Cell, Field, Sent, form_page, read_number
 from quanmin.web.route import SIGNED_IN, Page, page
 from quanmin.web.tables import Heading, Press, Row, Table, place_numbers, table
@@ -43,12 +43,18 @@ async def notices(visit: Visit) -> Table:
             count=count,
         )
 
-    async def fetch(after: str, count: int) -> list[Row]:
-        return [Row(_cells(visit, one), f"{one.at}.{one.id}") for one in await listed(after, count)]
+    new: dict[str, str] = {}
 
-    any_, has_unread = ("", say("All")), visit.begun is not None and visit.begun.unread > 0
-    newest = await listed("", 1) if has_unread and not visit.asked("after") else ()
-    read = [Press(say("I have read these"), READ, {"up_to": str(one.id)}) for one in newest]
+    async def fetch(after: str, count: int) -> list[Row]:
+        found = await listed(after, count)
+        new.update({_place(one): str(one.id) for one in found if one.seen_at is None})
+        return [Row(_cells(visit, one), _place(one)) for one in found]
+
+    def seen(places: Sequence[str]) -> dict[str, str]:
+        shown = ",".join(new[one] for one in places if one in new)
+        return {"shown": shown} if shown else {}
+
+    any_ = ("", say("All"))
     return Table(
         title=say("My notices"),
         headings=[Heading(say("When")), Heading(say("What there is to know")),
@@ -59,16 +65,22 @@ async def notices(visit: Visit) -> Table:
             Field("unread", say("State"), "select", is_unread, [any_, ("1", say("new"))]),
         ],
         actions=[(say("How I am told that there is news"), CHOICES)],
-        press=read[0] if read else None,
+        press=Press(say("I have read these"), READ, seen),
     )  # fmt: skip
+
+
+def _place(notice: Notice) -> str:
+    return f"{notice.at}.{notice.id}"
 
 
 @page(READ, access=SIGNED_IN, methods=("POST",))
 async def read(visit: Visit) -> Response:
-    """What was shown has been read."""
-    up_to = read_number(taken(visit, "up_to"))
-    if up_to is not None:
-        await visit.house.sign_in.notices.mark_seen(signed_in(visit).account, up_to)
+    """What was shown has been read, and nothing else: what came meanwhile, or stands on another
+    page or under another kind, is still to be told.
+    """
+    sent = visit.sent.get("shown", "").split(",")
+    shown = [number for one in sent if (number := read_number(one)) is not None]
+    await visit.house.sign_in.notices.mark_seen(signed_in(visit).account, shown)
     return visit.go(NOTICES)
 
 

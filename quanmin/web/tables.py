@@ -52,18 +52,20 @@ for what is no place."""
 
 
 class Press(msgspec.Struct, frozen=True):
-    """A button below a list, and the page that it sends these fields to."""
+    """A button below a list, and the page that it sends its fields to: they are made of the places
+    of the rows that are shown. Without any there is no button.
+    """
 
     words: str
     path: str
-    fields: dict[str, str]
+    fields: Callable[[Sequence[str]], dict[str, str]]
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):
     """A list as a page shows it. `filters` are fields that the address answers; `order` is what it
     is sorted by, a heading's `sort` with `-` before it for the other way round. `empty` says what
     to do where there is nothing, `warning` above the list what is wrong with what is listed;
-    `press` is done with the list as a whole.
+    `press` is done with the rows that are shown.
     """
 
     title: str
@@ -243,6 +245,7 @@ async def _shown(visit: Visit, table: Table) -> Response:
             for one in _on(table, "page", table.headings)
         ],
         rows=[_on(table, "page", row.cells) for row in rows],
+        pressed=table.press.fields([row.place for row in rows]) if table.press else {},
         path=path,
         asked={name: value for name, value in _state(visit).items() if name == "sort"},
         more=more,

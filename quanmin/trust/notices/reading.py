@@ -108,14 +108,14 @@ class Notices:
         )
         return tuple(Notice(*row) for row in rows)
 
-    async def mark_seen(self, account: str, up_to: int) -> None:
-        """The owner has read everything up to a number."""
+    async def mark_seen(self, account: str, shown: Sequence[int]) -> None:
+        """The owner has read those of their notices that have these numbers."""
         await self._pool.execute(
             "update trust.notice set seen_at = $2"
-            " where account = $1 and seen_at is null and id <= $3",
+            " where account = $1 and seen_at is null and id = any($3)",
             account,
             self._now(),
-            up_to,
+            shown,
         )
 
     async def contacts(self, account: str, context: Context) -> Sequence[Contact]:

@@ -186,7 +186,7 @@ async def test_a_page_refuses_what_it_is_not_asked_by(clinic: Clinic, browser: B
 
 async def test_a_form_that_was_sent_is_not_refused_for_its_address(browser: Browser) -> None:
     await browser.get("/")
-    assert (await browser.send("/notices/read?colour=red", up_to="0")).status_code == 303
+    assert (await browser.send("/notices/read?colour=red", shown="0")).status_code == 303
 
 
 async def test_the_language_is_the_browsers_until_one_is_chosen(browser: Browser) -> None:

@@ -222,17 +222,45 @@ async def test_what_was_read_is_counted_no_more_and_is_still_there(
     resident = await clinic.enter("resident", pages)
     await records.transact(put_in(task(clinic)), tell=[Tell(kind="trial.assigned")])
     html = (await resident.get("/notices?lang=en")).text
-    shown = re.search(r'name="up_to" value="(\d+)"', html)
+    shown = re.search(r'name="shown" value="(\d+)"', html)
     assert shown is not None
     await records.transact(put_in(task(clinic)), tell=[Tell(kind="trial.assigned")])
-    assert (await resident.send("/notices/read", up_to=shown[1])).status_code == 303
+    assert (await resident.send("/notices/read", shown=shown[1])).status_code == 303
     html = re.sub(r"\s+", " ", (await resident.get("/notices?lang=en")).text)
     assert "Notices (1 new)" in html, "what came meanwhile was not read"
     assert html.count("There is a task for you") == 2
     unread = (await resident.get("/notices?lang=en&unread=1")).text
     assert unread.count("There is a task for you") == 1
-    for wrong in ("", "-1", "9" * 40, "²"):
-        assert (await resident.send("/notices/read", up_to=wrong)).status_code == 303
+    for wrong in ("", "-1", "9" * 40, "²", ",,1;2"):
+        assert (await resident.send("/notices/read", shown=wrong)).status_code == 303
+    await resident.client.aclose()
+
+
+async def test_what_another_page_or_kind_has_is_not_read_with_what_was_shown(
+    clinic: Clinic, records: DeclaredRecords, pages: Starlette
+) -> None:
+    resident = await clinic.enter("resident", pages)
+    tell = [Tell(kind="trial.due", words={"vaccine": "HepB"}) for _ in range(60)]
+    await records.transact(put_in(task(clinic)), tell=[Tell(kind="trial.assigned"), *tell])
+
+    async def press(address: str) -> None:
+        shown = re.search(r'name="shown" value="([\d,]+)"', (await resident.get(address)).text)
+        assert shown is not None
+        await resident.send("/notices/read", shown=shown[1])
+
+    async def left() -> list[tuple[str, int]]:
+        rows = await clinic.pool.fetch(
+            "select class, count(*) from trust.notice where seen_at is null group by class"
+            " order by class"
+        )
+        return [tuple(row) for row in rows]
+
+    await press("/notices?class=reminder")
+    assert await left() == [("reminder", 10), ("task", 1)]
+    html = (await resident.get("/notices?class=reminder")).text
+    assert "shown" not in re.findall(r'name="(\w+)"', html), "all of this page has been read"
+    await press("/notices?unread=1&class=reminder")
+    assert await left() == [("task", 1)]
     await resident.client.aclose()
 
 
@@ -240,9 +268,10 @@ async def test_nobody_reads_the_notices_of_another(
     clinic: Clinic, records: DeclaredRecords, pages: Starlette
 ) -> None:
     await records.transact(put_in(task(clinic)), tell=[Tell(kind="trial.assigned")])
+    number = await clinic.pool.fetchval("select id from trust.notice")
     other = await clinic.enter("hospital-b", pages)
     assert "There is a task" not in (await other.get("/notices?lang=en")).text
-    await other.send("/notices/read", up_to="999999")
+    await other.send("/notices/read", shown=str(number))
     seen = await clinic.pool.fetchval("select seen_at from trust.notice")
     assert seen is None
     nobody = Browser(pages)
