@@ -11,11 +11,12 @@ import msgspec
 from starlette.responses import Response
 
 from quanmin.applications.my_record_access.choices import choices, say_kind, say_purpose, say_types
-from quanmin.applications.my_record_access.consents import institutions_named
-from quanmin.applications.my_record_access.pages import ASKERS, tell_consent
+from quanmin.applications.my_record_access.consents import tell_consent
+from quanmin.applications.my_record_access.pages import ASKERS
 from quanmin.base.problems import Conflict, NotFound
 from quanmin.fhir.json import decode
 from quanmin.trust.consent_writing import Chosen, write_consents
+from quanmin.trust.deciding.consent_lines import organizations_of
 from quanmin.trust.record_access import kinds_apart
 from quanmin.trust.registers import Institution, Wanted
 from quanmin.web import DeclaredRecords, Page, Visit, page
@@ -166,15 +167,15 @@ async def end(visit: Visit, records: DeclaredRecords) -> Response:
     """Take a consent or a refusal back."""
     stored = await records.read("Consent", visit.path("id"))
     consent: dict[str, Any] = decode(stored.body or b"{}")
-    names = await institution_names(records, institutions_named(consent.get("provision") or {}))
+    names = await institution_names(records, organizations_of(consent))
     told = tell_consent(visit, stored.id, consent, names)
     if not told["can_end"]:
         raise Conflict("this has been taken back already, or has no effect")
     if visit.request.method == "GET":
         return visit.page("my_record_access/end.html", consent=told)
     # Taking back what it permits would close it; a refusal goes with its exceptions.
-    permits = any(line["effect"] == "permit" for line in told["lines"])
-    status = "entered-in-error" if told["is_refusal"] and permits else "inactive"
+    is_mixed = told["is_refusal"] and told["has_permit"]
+    status = "entered-in-error" if is_mixed else "inactive"
     body = json.dumps({**consent, "status": status}, ensure_ascii=False, default=str).encode()
     await records.update("Consent", stored.id, body, if_match=stored.version)
     return visit.go(HOME)

@@ -15,13 +15,13 @@ from quanmin.applications.my_record_access.choices import (
     say_role,
     say_types,
 )
-from quanmin.applications.my_record_access.consents import institutions_named, tell_provision
+from quanmin.applications.my_record_access.consents import tell_consent
 from quanmin.base.problems import Malformed
 from quanmin.fhir.json import decode
+from quanmin.trust.deciding.consent_lines import organizations_of
 from quanmin.trust.deciding.reasons import sentences
 from quanmin.trust.record_access import Looked, RecordAccess, Slice, Wanted
 from quanmin.web import Access, DeclaredRecords, Page, Visit, page
-from quanmin.web.dates import short_fhir
 from quanmin.web.institutions import institution_names, tell_sender
 from quanmin.web.sheet import sheet
 
@@ -87,51 +87,9 @@ async def _consents(
     bodies = [(stored.id, decode(stored.body or b"{}")) for stored in hits.matches]
     ids: set[str] = set()
     for _, body in bodies:
-        ids |= institutions_named(body.get("provision") or {})
+        ids |= organizations_of(body)
     names = await institution_names(records, ids)
     return [tell_consent(visit, id_, body, names) for id_, body in bodies], hits.next
-
-
-def tell_consent(
-    visit: Visit, id_: str, consent: dict[str, Any], names: dict[str, str]
-) -> dict[str, Any]:
-    """A consent in words; `can_end` says that its person can take it back."""
-    lines = tell_provision(visit, consent.get("provision") or {}, names)
-    coding = ((consent.get("policyRule") or {}).get("coding") or [{}])[0].get("code")
-    base = {"OPTIN": "permit", "OPTINR": "permit", "OPTOUT": "deny", "OPTOUTE": "deny"}.get(coding)
-    if base:
-        lines.insert(0, tell_provision(visit, {"type": base}, names)[0])
-    for line in lines:
-        line["words"] = _effect(visit, line)
-    status = str(consent.get("status") or "")
-    states = {
-        "active": visit.say("in force"),
-        "inactive": visit.say("taken back"),
-        "rejected": visit.say("refused"),
-    }
-    return {
-        "id": id_,
-        "lines": lines,
-        "given": short_fhir(str(consent.get("dateTime") or ""), visit.house.settings.zone),
-        "state": states.get(status, visit.say("without effect")),
-        "status": status,
-        "can_end": status in {"active", "rejected"},
-        "is_refusal": bool(lines) and (lines[0]["effect"] == "deny" or status == "rejected"),
-    }
-
-
-def _effect(visit: Visit, line: dict[str, Any]) -> str:
-    if line["is_onward"]:
-        return {
-            "permit": visit.say("You permit passing on"),
-            "deny": visit.say("You refuse passing on"),
-        }[line["effect"]]
-    return {
-        ("permit", False): visit.say("You permit"),
-        ("deny", False): visit.say("You refuse"),
-        ("permit", True): visit.say("but you permit"),
-        ("deny", True): visit.say("but you refuse"),
-    }[line["effect"], line["depth"] > 1]
 
 
 @page("/my-record-access/looked", access=ASKERS)

@@ -92,6 +92,23 @@ async def test_a_consent_is_chosen_read_once_more_given_and_taken_back(
     assert "A consent of yours was taken back" in told
 
 
+async def test_taking_back_says_what_it_closes_and_what_stays_open(resident: Browser) -> None:
+    for purpose, more, told in (
+        ("HRESCH", {"scope": "all"}, "For this purpose they can read nothing more"),
+        ("TREAT", {"scope": "none", "kind-HIV": "1"}, "All other records are as open to them"),
+    ):
+        await resident.get(f"{HOME}/give?institution={CODE}")
+        chosen = {"institution": CODE, "purpose": purpose, "until": END, **more}
+        read = await resident.send(f"{HOME}/give", **chosen)
+        assert "nothing more" not in read.text
+        await resident.send(f"{HOME}/give", chosen=sealed(read.text))
+        link = re.findall(rf'href="({HOME}/consents/[^"]+/end)"', (await resident.get(HOME)).text)
+        asked = (await resident.get(link[0])).text
+        assert told in asked
+        assert "not even while they treat you" not in asked
+        await resident.send(link[0])
+
+
 async def test_what_is_kept_apart_and_passing_on_are_consents_of_their_own(
     clinic: Clinic, resident: Browser
 ) -> None:
