@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import tzinfo
+from decimal import Decimal
 from typing import Any
 
 from quanmin.fhir.dates import row_text
@@ -18,8 +20,7 @@ def answers(response: Json) -> dict[str, Any]:
     def gather(held: Json) -> None:
         for one in held.get("item") or ():
             for answer in one.get("answer") or ():
-                value = next((answer[name] for name in answer if name.startswith("value")), None)
-                found.setdefault(one["linkId"], value)
+                found.setdefault(one["linkId"], _value(answer))
                 gather(answer)
             gather(one)
 
@@ -31,17 +32,44 @@ def words_of(
     form: Form, response: Json, language: str, zone: tzinfo, members: Members | None = None
 ) -> dict[str, str]:
     """The answers in words, by link id in the order of the form; none for what was not answered.
-    Times are those of the zone. Codes of which `members` gives the options are told in their words.
+    Several answers to a question stand behind each other; of a group that is there several times
+    each occurrence has its place, `–` where it does not answer what another does. Times are those
+    of the zone. Codes of which `members` gives the options are told in their words.
     """
-    said = answers(response)
-    asked = {link: item for link, item in form.by_link.items() if link in said}
-    return {link: _told(item, said[link], language, zone, members) for link, item in asked.items()}
+    between = "；" if language == "zh" else "; "
+
+    def texts(items: Sequence[Json]) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for link in dict.fromkeys(one["linkId"] for one in items):
+            asked = form.by_link.get(link)
+            own = [one for one in items if one["linkId"] == link]
+            given = [answer for one in own for answer in one.get("answer") or ()]
+            values = [_value(one) for one in given]
+            told = [
+                _told(asked, value, language, zone, members)
+                for value in values
+                if asked is not None and value is not None
+            ]
+            if told:
+                found[link] = between.join(told)
+            each = [texts(one.get("item") or ()) for one in (*own, *given)]
+            each = [one for one in each if one]
+            for inner in dict.fromkeys(name for one in each for name in one):
+                found[inner] = between.join(one.get(inner, "–") for one in each)
+        return found
+
+    said = texts(response.get("item") or ())
+    return {link: said[link] for link in form.by_link if link in said}
 
 
 def label(form: Form, link: str, language: str) -> str:
     """What the form calls a question."""
     item = form.by_link.get(link)
     return item.words.told(language) if item else link
+
+
+def _value(answer: Json) -> Any:
+    return next((answer[name] for name in answer if name.startswith("value")), None)
 
 
 def _told(item: Item, value: Any, language: str, zone: tzinfo, members: Members | None) -> str:
@@ -59,8 +87,10 @@ def _words(value: Any, language: str, zone: tzinfo) -> str:
     if isinstance(value, bool):
         zh, en = ("是", "Yes") if value else ("否", "No")
         return zh if language == "zh" else en
+    if isinstance(value, Decimal):
+        return f"{value:f}"
     if isinstance(value, dict) and "value" in value:
-        return f"{value['value']} {value.get('unit') or ''}".strip()
+        return f"{_words(value['value'], language, zone)} {value.get('unit') or ''}".strip()
     if isinstance(value, dict) and "contentType" in value:
         return str(value.get("title") or value["contentType"])
     if isinstance(value, dict):

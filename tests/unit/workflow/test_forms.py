@@ -24,7 +24,7 @@ from questionnaires import (
 )
 
 from quanmin.base.problems import Invalid
-from quanmin.workflow.forms import Filling, Form, fill, open_response
+from quanmin.workflow.forms import Filling, Form, fill, open_response, words_of
 from quanmin.workflow.forms.checking import faults
 
 YES, NO = options("yes", "no")
@@ -311,6 +311,17 @@ def test_an_open_choice_takes_what_is_typed() -> None:
     asked = form(item("q", "open-choice", answerOption=options("a")))
     assert answers_of(filled(asked, **{"q~other": "ferns"}).response())["q"] == ["ferns"]
     assert wrong(filled(asked, **{"q~other": "ferns"})) == []
+
+
+def test_every_answer_is_told_in_words_each_occurrence_at_its_place() -> None:
+    medicine = item("medicine", "group", repeats=True, item=[item("name"), item("dose")])
+    asked = form(item("q", "choice", repeats=True, answerOption=options("a", "b")), medicine)
+    sent = {"q": ["urn:test|b", "urn:test|a"], "medicine.0/name": ["M"], "medicine.1/name": ["N"],
+            "medicine.1/dose": ["2"]}  # fmt: skip
+    response = fill(asked, around(), sent).response()
+    said = words_of(asked, response, "en", around().zone)
+    assert said == {"q": "b; a", "name": "M; N", "dose": "–; 2"}
+    assert words_of(asked, response, "zh", around().zone)["q"] == "b；a"
 
 
 # ---- a response goes on --------------------------------------------------------------------------
