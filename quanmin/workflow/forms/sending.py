@@ -22,6 +22,10 @@ UNIT, OTHER, TYPED, REFUSED, AS_TYPED = "~unit", "~other", "~find", "~refused", 
 _NUMBER: Final = re.compile(r"[+-]?\d{1,30}(\.\d{1,30})?")
 _MOMENT_LENGTH: Final = len("2026-01-31T08:00:00+08:00")
 _FULL_WIDTH: Final = str.maketrans("０１２３４５６７８９．－＋", "0123456789.-+")
+# Tab, line feed and carriage return are taken by FHIR's string (R4 datatypes, string).
+_CONTROLS: Final = {
+    code: "\n" if chr(code) in "\v\f" else None for code in range(0x20) if chr(code) not in "\t\n\r"
+}
 
 Sent = Mapping[str, Sequence[str]]
 
@@ -77,7 +81,7 @@ def _index(segment: str) -> int:
 
 
 def _take(place: Place, sent: Sent, around: Around) -> None:
-    texts = [text.strip() for text in sent.get(place.key, ()) if text.strip()]
+    texts = [text for text in map(_plain, sent.get(place.key, ())) if text]
     answers: list[dict[str, Json]] = []
     unread: list[str] = []
     for text in texts:
@@ -86,7 +90,7 @@ def _take(place: Place, sent: Sent, around: Around) -> None:
             unread.append(text)
         else:
             answers.append(answer)
-    other = next(iter(sent.get(place.key + OTHER, ())), "").strip()
+    other = _plain(next(iter(sent.get(place.key + OTHER, ())), ""))
     if other and place.item.kind == "open-choice":
         answers.append({"valueString": other})
     if place.item.is_coded:
@@ -95,6 +99,13 @@ def _take(place: Place, sent: Sent, around: Around) -> None:
         unread = ["file-gone" for _ in unread] + [*sent.get(place.key + REFUSED, ())]
     place.answers = answers
     place.unread = tuple(unread)
+
+
+def _plain(text: str) -> str:
+    """Without control characters, which no record may hold: programs paste some for the end of a
+    line.
+    """
+    return text.translate(_CONTROLS).strip()
 
 
 def _read(place: Place, text: str, sent: Sent, around: Around) -> dict[str, Json] | None:

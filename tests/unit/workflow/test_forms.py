@@ -307,6 +307,12 @@ def test_a_moment_is_kept_as_fhir_writes_it_or_not_at_all(typed: str, kept: str 
     assert [one[1] for one in wrong(found)] == ([] if kept else ["unreadable"])
 
 
+def test_control_characters_that_a_program_pastes_are_not_kept() -> None:
+    asked = form(item("q", "text"), item("c", "open-choice", answerOption=options("a")))
+    sent = {"q": ["a\x0bb\x02\tc\r\n"], "c~other": ["fe\x1frns"]}
+    assert answers_of(fill(asked, around(), sent).response()) == {"q": ["a\nb\tc"], "c": ["ferns"]}
+
+
 def test_an_open_choice_takes_what_is_typed() -> None:
     asked = form(item("q", "open-choice", answerOption=options("a")))
     assert answers_of(filled(asked, **{"q~other": "ferns"}).response())["q"] == ["ferns"]
