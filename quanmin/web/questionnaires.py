@@ -47,10 +47,10 @@ from quanmin.workflow.forms.sending import offered
 # Beyond so many options a list is easier to use than buttons beside each other.
 _BUTTONS_MAX: Final = 6
 _HITS_MAX: Final = 200
+# What is said whatever the button: the page that follows does not show the file any more.
+_OF_FILES: Final = frozenset({"file-empty", "file-size", "file-kind", "file-gone"})
 # What is wrong with a draft as well: it would be lost.
-_UNREAD: Final = frozenset(
-    {"unreadable", "unchosen", "no-list", "file-empty", "file-size", "file-kind", "file-gone"}
-)
+_UNREAD: Final = _OF_FILES | {"unreadable", "unchosen", "no-list"}
 
 
 class Field(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,9 +154,10 @@ def taken(visit: Visit, form: Form, within: Around, start: Json) -> Answered:
     action = button.action
     fields = settled(form, within, button)
     filling = fill(form, within, fields, start)
-    found = tuple(faults(filling)) if action in {SEND, DRAFT} else ()
-    if action == DRAFT:  # what is missing may still come
-        found = tuple(one for one in found if one.code in _UNREAD)
+    found = tuple(faults(filling))
+    if action != SEND:  # what is missing may still come
+        told = _UNREAD if action == DRAFT else _OF_FILES
+        found = tuple(one for one in found if one.code in told)
     return Answered(filling, action, found)
 
 

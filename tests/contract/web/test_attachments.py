@@ -205,8 +205,9 @@ async def test_what_is_no_such_file_is_told_beside_its_field(
         ([], "photo", "Fill this in."),
     ]
     for files, key, said in refused:
-        # What is missing may still come into a draft; a file that is not taken would be lost.
-        for action in ("send", "draft") if said.startswith(("A file", "This")) else ("send",):
+        # What is missing may still come; a file that is not taken is gone whatever the button.
+        of_file = said.startswith(("A file", "This"))
+        for action in ("send", "draft", "look") if of_file else ("send",):
             answer = await send(browser, where, files, do=action, words="kept words")
             assert (answer.status_code, fault(answer.text, key)) == (422, said)
             assert "kept words" in answer.text
