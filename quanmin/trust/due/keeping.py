@@ -68,6 +68,9 @@ _ARRAYS: Final = {
     "kinds": "bigint[]", "areas": "bigint[]", "escalates": "date[]",
 }  # fmt: skip
 
+_MADE: Final = 2
+"""Another number has all lists made anew, by a program that keeps them otherwise."""
+
 WHOLE, OWN = 1, 2
 """What a line rests on: all that is known of the person; what the institution of its Patient sent
 itself."""
@@ -156,7 +159,7 @@ class DueKeeping:
     def key_of(self, plan: Planned) -> int:
         """The key under which lines of a plan stand, as it is now."""
         # By what the codes say it is told whose records are labelled, and so who sees them.
-        stamp = f"{plan.stamp} {_sensitivity()}"
+        stamp = f"{plan.stamp} {_sensitivity()} {_MADE}"
         return self.context.keying.code("PlanDefinition", plan.code, stamp)
 
     def series_key(self, plan: Planned, series: str) -> int:
@@ -258,10 +261,7 @@ class DueKeeping:
                 place = context.place(
                     row["type"], row["rid"], row["version"], row["patient"], row["updated"]
                 )
-                told = codec.open(keys[holder], place, row["body"])
-                found.append(
-                    Fact(row["rid"], row["plan"], row["type"], row["sender"], row["patient"], told)
-                )
+                found.append(_fact(row, codec.open(keys[holder], place, row["body"])))
         return found
 
     def _stand(

@@ -23,6 +23,7 @@ from quanmin.trust.due import (
     begin_renewals,
     tell_kind,
 )
+from quanmin.trust.due.keeping import read_kind
 from quanmin.trust.notices import NoticeKind
 
 TABLES = ("plans.fact", "plans.person", "plans.due")
@@ -327,3 +328,18 @@ _INSTITUTION = """
         (organization, sender, code, name, kind, region, state, since, until)
     values ($1, $2, $2, $2, $3, $4, 'active', 0, 9000000000000000000)
 """
+
+
+async def test_what_is_labelled_is_known_to_be_so(lists: Lists) -> None:
+    here = await lists.send("a", CHILD)
+    label = {"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "V"}
+    given = await lists.send("a", dose(here, "hepb", "2025-11-30", meta={"security": [label]}))
+    number = lists.guard.store.context.definition("Immunization").number
+
+    async def labelled() -> list[bool]:
+        kinds = await lists.pool.fetchval("select kinds from plans.person")
+        return [is_labelled for _, of, is_labelled in map(read_kind, kinds) if of == number]
+
+    assert await labelled() == [True]
+    await lists.send("a", dose(here, "hepb", "2025-11-30"), given)
+    assert await labelled() == [False]
