@@ -470,7 +470,8 @@ class DueReading:
         statement.bind(self._keeping.key_of(plan))
         rows = await self._connection.fetch(
             f"""
-            select f.rid, f.plan, f.type, f.patient, f.sender, f.version, f.updated, f.body
+            select f.rid, f.plan, f.type, f.patient, f.sender, f.version, f.updated, f.body,
+                f.is_labelled
             from plans.fact f
             join records.record q on q.type = f.type and q.rid = f.rid and q.bucket = f.bucket
             where f.patient = any($1) and f.plan = $2 and {self._visible(statement, "q")}
