@@ -10,7 +10,7 @@ from typing import Final
 # Without the mark, the spreadsheet most offices use reads UTF-8 as the local legacy encoding.
 MARK: Final = "\ufeff"
 # A cell that begins with one of these is run as a formula; the apostrophe keeps it text.
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 
 
 def line(cells: Iterable[str]) -> str:

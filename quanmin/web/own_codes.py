@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from quanmin.base.text import is_han
 from quanmin.terminology import Choice, found_by
+from quanmin.web.forms import read_number
 from quanmin.workflow.forms import Option, Words
 
 _CACHE: Final = 1024
@@ -28,7 +29,7 @@ def found_in(
         for place, one in enumerate(options)
         if (rank := _rank(one, " ".join(said), said)) is not None
     )
-    start = int(after) if after.isascii() and after.isdecimal() else 0
+    start = read_number(after) or 0
     shown = ranked[start : start + count]
     more = str(start + count) if len(ranked) > start + count else ""
     return tuple(choice_of(options[at], language, is_exact=rank == 0) for rank, at in shown), more

@@ -90,7 +90,9 @@ class Filling:
 
         Raises Invalid when the form's calculations go round in circles, or one of them fails.
         """
-        rounds = 2 + sum(one.item.calculated is not None for one in self.walk())
+        # Each round settles at least one more of those that wait for others.
+        items = [one.item for one in self.walk()]
+        rounds = 2 + sum(bool(one.calculated or one.enabled or one.conditions) for one in items)
         for _ in range(rounds):
             if not self._settle_once():
                 return

@@ -48,6 +48,13 @@ def test_what_is_called_so_comes_first_and_the_rest_page_by_page() -> None:
     assert len(seen) == len(set(seen)) == sum("病" in one.words.text for one in DISEASES)
 
 
+def test_what_is_no_place_begins_anew() -> None:
+    for after in ("9" * 5000, "-1", "²", "x"):
+        assert found_in(DISEASES, "病", "zh", after=after, count=3) == found_in(
+            DISEASES, "病", "zh", count=3
+        )
+
+
 def test_what_a_page_carries_is_searched_like_the_whole() -> None:
     again = brought(carried(DISEASES))
     assert found_in(again, "mz", "zh", count=8) == found_in(DISEASES, "mz", "zh", count=8)

@@ -10,7 +10,7 @@ from quanmin.base.csv_line import line
 from quanmin.web.sheet import sheet
 
 
-@pytest.mark.parametrize("cell", ["=1+1", "+86 13", "-cmd", "@sum", "\tx", "\rx"])
+@pytest.mark.parametrize("cell", ["=1+1", "+86 13", "-cmd", "@sum", "\tx", "\rx", "＝1+1", "－cmd"])
 def test_a_cell_that_a_spreadsheet_would_run_is_made_text(cell: str) -> None:
     (read,) = next(csv.reader(io.StringIO(line([cell]), newline="")))
     assert read == f"'{cell}"

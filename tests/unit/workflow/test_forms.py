@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from decimal import Decimal
 from typing import Any
 
@@ -68,6 +69,19 @@ def test_what_waits_for_a_closed_question_is_closed_too() -> None:
     both = filled(asked, a="true", b="true", c="x").response()
     assert set(answers_of(both)) == {"a", "b", "c"}
     assert set(answers_of(filled(asked, a="false", b="true", c="x").response())) == {"a"}
+
+
+def test_what_waits_for_later_questions_opens_one_after_the_other() -> None:
+    names = "abcdef"
+    asked = form(
+        *[
+            item(name, "boolean", enableWhen=[when(later, answerBoolean=True)])
+            for name, later in itertools.pairwise(names)
+        ],
+        item(names[-1], "boolean"),
+    )
+    assert set(answers_of(filled(asked, **dict.fromkeys(names, "true")).response())) == {*names}
+    assert not answers_of(filled(asked, **dict.fromkeys(names[:-1], "true")).response())
 
 
 @pytest.mark.parametrize(
