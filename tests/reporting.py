@@ -49,6 +49,8 @@ STAFF: Final = (
 )
 DISEASE = "https://quanmin.example/fhir/CodeSystem/notifiable-disease"
 SUBTYPE = "https://quanmin.example/fhir/CodeSystem/notifiable-subtype"
+SEX = "http://hl7.org/fhir/administrative-gender"
+CLASS = "https://quanmin.example/fhir/CodeSystem/infection-case-class"
 _OWN = "https://quanmin.example/fhir/CodeSystem"
 
 
@@ -89,6 +91,12 @@ def records(clinic: Clinic, actor: Actor, application: str = "infectious_report"
     return DeclaredRecords(guarded, found, ZONE)
 
 
+def state_of(task: dict[str, Any]) -> str:
+    """The code of the state that the case of a Task is in."""
+    code: str = task["businessStatus"]["coding"][0]["code"]
+    return code
+
+
 async def task_of(clinic: Clinic, where: str) -> dict[str, Any]:
     """The Task of a card, as the hospital sees it."""
     stored = await records(clinic, DOCTOR).read("Task", where.rpartition("/")[2])
@@ -104,7 +112,7 @@ def answers(moment: datetime, disease: str = "measles", **more: str) -> dict[str
         "person/address": "青县一路 1 号",
         "person/occupation": f"{_OWN}/infection-occupation|09",
         "person/phone": "15400001234",
-        "case/class": f"{_OWN}/infection-case-class|confirmed",
+        "case/class": f"{CLASS}|confirmed",
         "case/disease": f"{DISEASE}|{disease}",
         "case/onset": f"{diagnosed - timedelta(days=2):%Y-%m-%d}",
         "case/diagnosed": f"{diagnosed:%Y-%m-%dT%H:%M}",

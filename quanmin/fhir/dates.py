@@ -12,6 +12,7 @@ from functools import lru_cache
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _YEAR_MAX = 9999
+_DAY_LENGTH = len("2020-05-01")
 _MINUTE_LENGTH = len("2020-05-01T10:00")
 _SECOND_LENGTH = len("2020-05-01T10:00:00")
 # The zones that R4's dateTime allows; the library would take 08:60 for 09:00.
@@ -26,7 +27,7 @@ def interval(text: str, zone: tzinfo) -> tuple[int, int] | None:
     None when `text` is not a date of the calendar in FHIR's form (minutes may stand without
     seconds, as in searches). A leap second is read as the end of the second before it.
     """
-    if len(text) <= 10:
+    if len(text) <= _DAY_LENGTH:
         return _day(text, zone)
     return _moment(text, zone)
 
@@ -58,6 +59,21 @@ def _width(local: str) -> int:
     return int(10 ** (6 - min(digits, 6))) if digits > 0 else 1_000_000
 
 
+def tells_day(text: str) -> bool:
+    """Whether a date or time says which day it is, and not a year or month alone."""
+    return len(text) >= _DAY_LENGTH
+
+
+def on_clock(microseconds: int, zone: tzinfo) -> datetime | None:
+    """A moment, counted from 1970, by the clock of a zone; None for one beyond the first and last
+    day that there are there.
+    """
+    try:
+        return (_EPOCH + microseconds * _MICROSECOND).astimezone(zone)
+    except OverflowError:
+        return None
+
+
 def local_text(text: str, zone: tzinfo) -> str:
     """A date or time with the day and hour of a zone, `2026-11-22T10:00:00+08:00`: what senders
     write in another zone is on another day for half of the hours. What names no time of day, or is
@@ -75,10 +91,7 @@ def row_text(text: str, zone: tzinfo) -> str:
 
 def _local(text: str, zone: tzinfo) -> datetime | None:
     found = _moment(text, zone) if len(text) >= _MINUTE_LENGTH else None
-    try:
-        return None if found is None else (_EPOCH + found[0] * _MICROSECOND).astimezone(zone)
-    except OverflowError:  # the first and last hours there are lie beyond those of some zones
-        return None
+    return None if found is None else on_clock(found[0], zone)
 
 
 # Days repeat (birth dates, visits of one day) and cost a look into the zone's history each.
@@ -91,7 +104,7 @@ def _day(text: str, zone: tzinfo) -> tuple[int, int] | None:
         start = datetime(year, month, day, tzinfo=zone)
     except ValueError:
         return None
-    if len(text) == len("2020-05-01"):
+    if len(text) == _DAY_LENGTH:
         return _micros(start), _next_midnight(start)
     if len(text) == len("2020") or month == 12:
         return _micros(start), _new_year(year + 1, zone)

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from quanmin.fhir.dates import tells_day
 from quanmin.fhir.json import Json, decode
 from quanmin.trust import Actor, Guard
 from quanmin.web import DeclaredRecords
@@ -84,7 +85,7 @@ async def _people(records: DeclaredRecords, moment: datetime) -> list[tuple[Json
         condition = decode(one.body or b"{}")
         reference = condition["subject"]["reference"]
         patient = patients.get(reference)
-        if patient is None or len(patient.get("birthDate", "")) < len("2020-05-01"):
+        if patient is None or not tells_day(patient.get("birthDate", "")):
             continue
         born = datetime.fromisoformat(patient["birthDate"]).date()
         least = chronic.limits()["enrolment"]["age"]

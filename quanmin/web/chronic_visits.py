@@ -100,7 +100,7 @@ async def last_response(records: DeclaredRecords, task: Json) -> Json | None:
     return None
 
 
-# ---- offline ------------------------------------------------------------------------------
+# ---- offline -------------------------------------------------------------------------------------
 
 
 def taken_along(forms: Mapping[Disease, Form]) -> Offline:

@@ -1,5 +1,5 @@
-"""The page of forms offline, as a device keeps it: nothing of anybody stands in it, and it
-is the same for everybody. What it shows comes out of the device.
+"""The page that a device keeps for filling in forms without a line: it is the same for everybody,
+and nothing of anybody stands in it. What it shows comes out of the device.
 
 A browser keeps it by a service worker, and offers to install it by a manifest. Both, and what the
 page asks of the node before anybody signs in, are served here.

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Collection, Sequence
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import date, datetime, tzinfo
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
-from quanmin.fhir.dates import interval
+from quanmin.fhir.dates import interval, on_clock, tells_day
 from quanmin.fhir.json import Json, decode
 from quanmin.workflow.plans import (
     Event,
@@ -39,7 +39,6 @@ LABEL: Final = {
     "code": "vaccination",
 }
 """Stands in the security labels of what is for all who are charged with vaccination."""
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _BIRTH_TIME: Final = "http://hl7.org/fhir/StructureDefinition/patient-birthTime"
 
 
@@ -266,17 +265,13 @@ def moment_of(dose: Json, zone: tzinfo) -> datetime | None:
     one that tells no day, or one that no clock of the zone has.
     """
     text = str(dose.get("occurrenceDateTime", ""))
-    found = interval(text, zone) if len(text) >= len("2020-05-01") else None
-    try:
-        at = None if found is None else _EPOCH + timedelta(microseconds=found[0])
-        return None if at is None else at.astimezone(zone)
-    except OverflowError:  # FHIR's first and last day may lie beyond those of this zone
-        return None
+    found = interval(text, zone) if tells_day(text) else None
+    return None if found is None else on_clock(found[0], zone)
 
 
 def _day_of(dose: Json, zone: tzinfo) -> date | None:
     text = str(dose.get("occurrenceDateTime", ""))
-    return first_day(text, zone) if len(text) >= len("2020-05-01") else None
+    return first_day(text, zone) if tells_day(text) else None
 
 
 def _told(day: date | None) -> str:

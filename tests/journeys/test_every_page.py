@@ -13,7 +13,10 @@ from every_page import faults_of_every_page
 pytestmark = pytest.mark.browser
 
 
-@pytest.mark.skipif(os.environ.get("QUANMIN_TESTS") == "full", reason="the long tests see more")
+@pytest.mark.skipif(
+    os.environ.get("QUANMIN_TESTS") == "full",
+    reason="tests/full/web sees each of them, in all looks",
+)
 def test_every_page_keeps_the_bar(passable_folder: Path) -> None:
     faults = faults_of_every_page(passable_folder / "pages", "one")
     assert not faults, "\n".join(faults)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import date, tzinfo
 from typing import Any, Literal, get_args
 
 import msgspec
 
 from quanmin.base.problems import Invalid, Issue, Sentence
-from quanmin.fhir.dates import interval
+from quanmin.fhir.dates import interval, on_clock, tells_day
 from quanmin.fhir.json import Json
 from quanmin.fhir.path import Environment, Path, PathProblem, compile_path
 from quanmin.workflow.plans.facts import SEXES, Event, Facts, Sex, State
@@ -24,7 +24,6 @@ _ASKED: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     "end": (frozenset({"resource"}), frozenset({"where", "on"})),
 }
 _HEADER = frozenset({"source", "owner", "version", "effective", "definition"})
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,7 +142,7 @@ def joined(patient: Json, told: Iterable[Told], zone: tzinfo) -> Found | None:
     is known.
     """
     born = first_day(str(patient.get("birthDate", "")), zone)
-    if born is None or len(patient["birthDate"]) < len("2020-05-01"):
+    if born is None or not tells_day(patient["birthDate"]):
         return None
     several = list(told)
     gender = patient.get("gender")
@@ -222,7 +221,7 @@ class _Reading:
         value = {part: values[0] for part, values in found.items() if values and part != "code"}
         if kind == "event":
             on = first_day(value.get("on", ""), self._zone)
-            if on is None or len(value["on"]) < len("2020-05-01"):
+            if on is None or not tells_day(value["on"]):
                 self.unread.append((name, "an event is of a day, and this tells none"))
                 return
             self.events += [Event(on, code, value.get("detail", "")) for code in codes]
@@ -257,7 +256,7 @@ def _last_day(text: str, zone: tzinfo) -> date | None:
 
 
 def _day(microseconds: int, zone: tzinfo) -> date:
-    try:
-        return (_EPOCH + timedelta(microseconds=microseconds)).astimezone(zone).date()
-    except OverflowError:  # FHIR's first and last day may lie beyond those of this zone
+    found = on_clock(microseconds, zone)
+    if found is None:
         return date.min if microseconds < 0 else date.max
+    return found.date()

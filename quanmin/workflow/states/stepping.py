@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, tzinfo
 from functools import cache
 from typing import Any, Final
 
@@ -16,13 +16,12 @@ import msgspec
 
 from quanmin.base.decision import Decision
 from quanmin.base.problems import Conflict, Forbidden, Invalid, Issue, Problem, Sentence
-from quanmin.fhir.dates import interval
+from quanmin.fhir.dates import interval, on_clock
 from quanmin.fhir.json import Json
 from quanmin.fhir.translations import translated
 from quanmin.trust import Actor
 from quanmin.workflow.states.model import Notice, Step, Timer, Workflow
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _FINISHED: Final = frozenset({"completed", "amended"})
 _NODE: Final = "node"
 # What of a Task a step may set beside what the workflow itself says in it.
@@ -550,4 +549,4 @@ def _instant(moment: datetime, zone: tzinfo) -> str:
 
 def _moment(text: object, zone: tzinfo) -> datetime | None:
     found = interval(text, zone) if isinstance(text, str) else None
-    return None if found is None else _EPOCH + timedelta(microseconds=found[0])
+    return None if found is None else on_clock(found[0], UTC)

@@ -11,7 +11,18 @@ from datetime import date, timedelta
 import asyncpg
 from books import ADDRESS, CREDIT, Books, organization
 from clinic import Clinic
-from reporting import BESIDE, HERE, SUBTYPE, counted_case, entered, now_of, pages_of, settle, step
+from reporting import (
+    BESIDE,
+    CLASS,
+    HERE,
+    SUBTYPE,
+    counted_case,
+    entered,
+    now_of,
+    pages_of,
+    settle,
+    step,
+)
 from workers import at_work
 
 from quanmin.base.jobs import JobLimits, Worker
@@ -27,7 +38,7 @@ async def test_each_number_opens_its_cases(clinic: Clinic) -> None:
     doctor, checker = await county.enter("dr-li", pages), await county.enter("pre-sun", pages)
     first = await entered(county, doctor)
     await entered(county, doctor, disease="rubella", person__area=BESIDE)
-    carrier = "https://quanmin.example/fhir/CodeSystem/infection-case-class|carrier"
+    carrier = f"{CLASS}|carrier"
     await entered(county, doctor, disease="diphtheria", case__class=carrier)
     gone = await entered(county, doctor, disease="mumps")
     await step(checker, gone, "return_inside", words="A mistake")
