@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from quanmin.base.problems import Conflict, Invalid, Issue, NotFound, Problem, Sentence
+from quanmin.base.problems import Conflict, Forbidden, Invalid, Issue, NotFound, Problem, Sentence
 from quanmin.trust.lifecycle.incidents import Incident, Incidents, Numbers, Scope, incident_rules
 from quanmin.web import Access, DeclaredRecords, Page, Visit, Work, page
 from quanmin.web.forms import Cell, Field, read_number
@@ -119,7 +119,7 @@ async def take(visit: Visit, records: DeclaredRecords) -> Response:
     desk, number = records.desk(Incidents), _number(visit)
     try:
         await desk.take(number, visit.sent.get("step", ""), visit.sent.get("words", ""))
-    except (Invalid, Conflict) as problem:
+    except (Invalid, Conflict, Forbidden) as problem:
         return await _incident(visit, desk, problem, "breaches/incident.html")
     return visit.go(f"/breaches/{number}")
 

@@ -7,7 +7,7 @@ from typing import Final, get_args
 
 from starlette.responses import Response
 
-from quanmin.base.problems import NotFound
+from quanmin.base.problems import Forbidden, NotFound
 from quanmin.trust.lifecycle.transfer_desk import TransferDesk
 from quanmin.trust.lifecycle.transfers import Approval, Listed, MemberKind, transfer_rules
 from quanmin.web import Access, DeclaredRecords, Page, Visit, page
@@ -69,7 +69,7 @@ async def declare(visit: Visit, records: DeclaredRecords) -> Response:
     kind, member = _sent_recipient(sent)
     country = sent.text("country", is_needed=True).upper()
     if sent.is_sound:
-        with sent.blaming({}, NotFound):
+        with sent.blaming({}, NotFound, Forbidden):
             await records.desk(TransferDesk).declare(kind, member, country)
             return visit.go(LIST)
     return form_page(visit, title, fields, button=button, back=LIST, sent=sent)

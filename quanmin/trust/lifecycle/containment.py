@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import asyncpg
 
 from quanmin.base.problems import Conflict, Invalid, Sentence
+from quanmin.trust.sign_in.keepers import refuse_shutting_out
 
 if TYPE_CHECKING:
     from quanmin.base.database import Connection
@@ -80,12 +81,15 @@ async def stop(
     connection: Connection,
     incident: int,
     named: tuple[Sequence[str], Sequence[str], Sequence[str]],
-    now: int,
+    *,
+    at: int,
+    by: str,
 ) -> None:
     """The actors and clients that are `named`, and all actors of the senders that are, act no more:
-    their sessions and tokens end, in the caller's transaction.
+    their sessions and tokens end, in the caller's transaction. Raises as `refuse_shutting_out`.
     """
-    await connection.execute(_STOP, incident, *map(list, named), now)
+    await refuse_shutting_out(connection, named[0], named[2], at=at, by=by)
+    await connection.execute(_STOP, incident, *map(list, named), at)
     standing = await connection.fetch(_STANDING, incident)
     stopped = [
         [row["member"] for row in standing if row["kind"] == kind] for kind in ("actor", "client")

@@ -270,7 +270,8 @@ class Incidents(Desk):
         """Take a step. `stop` ends the sessions and tokens of those that the scope names, of
         institutions all, and they act no more until `release`; `count` looks again whom it
         concerns; `tell` leaves the words as a notice for every person concerned who was not told.
-        Raises Conflict for one that is closed, or that cannot be taken yet.
+        Raises Conflict for one that is closed, or that cannot be taken yet; `stop` as
+        `refuse_shutting_out` does.
         """
         await self._refuse()
         words, now = _sane(words, "words"), self._guard.now()
@@ -315,7 +316,7 @@ class Incidents(Desk):
         match step:
             case "stop":
                 named = (row["actors"], row["clients"], row["senders"])
-                await stop(connection, number, named, now)
+                await stop(connection, number, named, at=now, by=self._actor.code)
             case "release":
                 await release(connection, number, now)
             case "count":

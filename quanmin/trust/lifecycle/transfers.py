@@ -20,6 +20,7 @@ from quanmin.base.problems import Conflict, Forbidden, Invalid, NotFound, Senten
 from quanmin.fhir.table import load_table
 from quanmin.trust.lifecycle.activity_rules import Activity
 from quanmin.trust.lifecycle.retention_rules import years_after
+from quanmin.trust.sign_in.keepers import refuse_shutting_out
 
 MemberKind = Literal["client", "actor", "sender"]
 
@@ -125,7 +126,7 @@ class Transfers:
 
     async def declare(self, kind: str, member: str, country: str, *, at: int, by: str) -> None:
         """As `declare`."""
-        async with self._pool.acquire() as connection:
+        async with self._pool.acquire() as connection, connection.transaction():
             await declare(connection, kind, member, country, at=at, by=by)
 
     async def approve(
@@ -188,7 +189,8 @@ async def declare(
     connection: Connection, kind: str, member: str, country: str, *, at: int, by: str
 ) -> None:
     """From now on this member is outside the country and is handed nothing. Raises Invalid for what
-    is no member or country, Conflict when it is declared.
+    is no member or country, Conflict when it is declared; and as `refuse_shutting_out` does. In the
+    caller's transaction.
     """
     if kind not in get_args(MemberKind) or not member:
         raise Invalid(
@@ -199,6 +201,8 @@ async def declare(
         )
     if country == transfer_rules().definition.home or not _is_country(country):
         raise Invalid("the country is two capital letters (ISO 3166-1), and not this one")
+    actors, senders = ([member] if kind == one else [] for one in ("actor", "sender"))
+    await refuse_shutting_out(connection, actors, senders, at=at, by=by)
     done = await connection.fetchval(_DECLARE, kind, member, country, at, by)
     if done is None:
         raise Conflict("this recipient is declared already: `quanmin transfers list`")

@@ -18,7 +18,8 @@ import msgspec
 from quanmin.base.database import Connection, Database, Pool
 from quanmin.base.problems import Conflict, Forbidden, Invalid, NotFound, Sentence
 from quanmin.trust.lifecycle.transfers import country_of, declare, transfer_rules
-from quanmin.trust.registers.definitions import Word, institution_rule
+from quanmin.trust.registers.definitions import Word
+from quanmin.trust.sign_in.keepers import refuse_shutting_out
 
 MemberKind = Literal["client", "actor", "sender"]
 _YEAR: Final = 366 * 86_400_000_000
@@ -131,7 +132,7 @@ class Admissions:
         are handed nothing without an approved transfer then either.
 
         Raises Invalid for what is no application, Conflict when one is under way or a member is
-        another party's.
+        another party's; and as `refuse_shutting_out` does.
         """
         if application.kind not in party_kinds():
             raise Invalid(
@@ -145,9 +146,8 @@ class Admissions:
             if kind not in get_args(MemberKind) or not member:
                 known = ", ".join(get_args(MemberKind))
                 raise Invalid(Sentence("a member is a kind (%(known)s) and a code", known=known))
-            if kind == "sender" and member in institution_rule().register.senders:
-                raise Invalid("the node itself is no member of a party: name the actors")
         async with self._pool.acquire() as connection, connection.transaction():
+            await _refuse_shutting_out(connection, application, at, by)
             await self._enter_party(connection, application)
             await _declare_abroad(connection, application, at, by)
             number = await connection.fetchval(
@@ -244,6 +244,27 @@ async def is_admitted(database: Database, kind: MemberKind, member: str, at: int
     admission.
     """
     return bool(await database.fetchval("select trust.is_admitted($1, $2, $3)", kind, member, at))
+
+
+async def _refuse_shutting_out(
+    connection: Connection, application: Application, at: int, by: str
+) -> None:
+    # Who is of the party already is not stopped by its next application.
+    known = {
+        (row["kind"], row["member"])
+        for row in await connection.fetch(
+            "select kind, member from trust.party_member where party = $1", application.party
+        )
+    }
+    actors, senders = (
+        [
+            member
+            for kind, member in application.members
+            if kind == one and (one, member) not in known
+        ]
+        for one in ("actor", "sender")
+    )
+    await refuse_shutting_out(connection, actors, senders, at=at, by=by)
 
 
 async def _declare_abroad(

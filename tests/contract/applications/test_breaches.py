@@ -156,6 +156,23 @@ async def test_an_institution_is_stopped_as_a_whole_and_let_act_again(
         await browser.client.aclose()
 
 
+async def test_nobody_stops_themselves_or_the_node(clinic: Clinic, keeper: Browser) -> None:
+    await clinic.add(Actor("second", "security_administrator", "Second", "register"))
+    for scope, status, said in (
+        ({"actors": "security second"}, 403, "nobody shuts themselves out"),
+        ({"senders": "register"}, 422, "name the accounts"),
+        ({"actors": "second"}, 303, ""),
+    ):
+        await keeper.get("/breaches/new")
+        filled = form(clinic, **({"senders": ""} | scope))
+        address = (await keeper.send("/breaches/new", **filled)).headers["location"]
+        await keeper.get(address)
+        answer = await keeper.send(f"{address}/take", step="stop", words=TEXT)
+        assert (answer.status_code, said in answer.text) == (status, True)
+    assert (await keeper.get("/breaches")).status_code == 200
+    await keeper.client.aclose()
+
+
 async def test_what_comes_after_the_count_is_counted_again_and_told(
     clinic: Clinic, keeper: Browser
 ) -> None:

@@ -32,6 +32,12 @@ async def test_a_recipient_is_declared_approved_and_stopped_on_pages(clinic: Cli
     abroad = {"kind": "sender", "member": "hospital-b", "country": "sg"}
     wrong = await keeper.send("/transfers/declare", **(abroad | {"country": "CN"}))
     assert wrong.status_code == 422
+    for kind, member, said in (
+        ("sender", "register", "name the accounts"),
+        ("actor", "keeper", "nobody shuts themselves out"),
+    ):
+        shut = await keeper.send("/transfers/declare", kind=kind, member=member, country="SG")
+        assert (shut.status_code, said in shut.text) == (422, True)
     assert (await keeper.send("/transfers/declare", **abroad)).status_code == 303
     assert (await doctor.get("/people")).status_code == 403
     desk = clinic.guard.records(KEEPER, purpose="HOPERAT", request_id="r").desk(ProcessingRegister)

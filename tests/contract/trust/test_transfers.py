@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 import msgspec
 import pytest
+from clinic import Clinic
 from persons import asking, query, registered, result
 from stores import START, observation, open_context, open_guard
 
@@ -18,6 +19,7 @@ from quanmin.trust.lifecycle.activities import ProcessingRegister
 from quanmin.trust.lifecycle.activity_rules import activity_rules
 from quanmin.trust.lifecycle.transfers import Approval, Transfers
 from quanmin.trust.registers import Admissions, Application
+from quanmin.trust.registers.admissions import MemberKind
 
 _DAY = 86_400_000_000
 APPROVAL = Approval(
@@ -92,6 +94,24 @@ async def test_a_transfer_that_was_approved_lets_its_types_through_while_it_is_i
     await transfers.withdraw(one.transfer or 0, reason="it has ended", at=START, by="keeper")
     with pytest.raises(Forbidden, match="outside the country"):
         await ours.search(query(guard, "Observation"))
+
+
+async def test_the_last_security_administrator_is_not_shut_out(clinic: Clinic) -> None:
+    keeper = Actor("keeper", "security_administrator", "Keeper", "register")
+    await clinic.add(keeper)
+    transfers, admissions = Transfers(clinic.pool), Admissions(clinic.pool)
+    members: tuple[tuple[MemberKind, str], ...] = (("actor", "keeper"),)
+    asked = Application(
+        party="firm", kind="operator", name="Firm", purpose="runs it", members=members
+    )
+    with pytest.raises(Conflict, match="no security administrator would be left"):
+        await transfers.declare("actor", "keeper", "SG", at=START, by="console")
+    with pytest.raises(Conflict, match="no security administrator would be left"):
+        await admissions.apply(asked, at=START, by="console")
+    await clinic.add(msgspec.structs.replace(keeper, code="second"))
+    await transfers.declare("actor", "second", "SG", at=START, by="keeper")
+    with pytest.raises(Conflict, match="no security administrator would be left"):
+        await transfers.declare("actor", "keeper", "SG", at=START, by="console")
 
 
 async def test_genetic_information_leaves_under_no_transfer(
