@@ -15,6 +15,7 @@ import msgspec
 
 from quanmin.base.problems import Malformed, NotSupported, Problem, Sentence, TooCostly
 from quanmin.fhir.filters import Both, Either, Negated, Node, Step, Test
+from quanmin.fhir.identity_number import in_every_writing
 from quanmin.fhir.kinds import modifiers_of
 from quanmin.fhir.operands import concept, near, read_operand, split
 from quanmin.fhir.query import (
@@ -200,7 +201,8 @@ class Binder:
         read = read_operand(param, text, self._zone)
         if operator == "ne" and isinstance(read, TokenOperand):
             return Tested(_present(param), "ne", read)
-        return Clause(param, None, _in_either_case(param, read))
+        found = in_every_writing(param, "", _in_either_case(param, read))
+        return Clause(param, None, found)
 
     def _measured(self, param: SearchParameter, operator: str, value: str) -> Condition:
         plain = {"po": "ap", "co": "eq"}.get(operator, operator)

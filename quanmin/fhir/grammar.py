@@ -31,6 +31,7 @@ from quanmin.fhir.honouring import (
     refuse_unlisted_comparator,
     refuse_unlisted_modifier,
 )
+from quanmin.fhir.identity_number import in_every_writing
 from quanmin.fhir.kinds import modifiers_of
 from quanmin.fhir.operands import (
     concept,
@@ -428,6 +429,7 @@ class _Reading:
         if modifier and modifier not in modifiers_of(param):
             raise bad_modifier(param, modifier)
         read = tuple(self._read_operand(param, modifier, one) for one in values)
+        read = in_every_writing(param, modifier, read)
         return Clause(param, cast("Modifier", modifier) if modifier else None, read)
 
     def _read_operand(self, param: SearchParameter, modifier: str, value: str) -> Operand:

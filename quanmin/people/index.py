@@ -14,8 +14,8 @@ import msgspec
 
 from quanmin.base.database import Connection
 from quanmin.base.text import words
+from quanmin.fhir.identity_number import judge, number_of
 from quanmin.fhir.table import load_table
-from quanmin.people.identity_number import judge, number_of
 from quanmin.records.keying import Keying
 from quanmin.records.operation import Change
 from quanmin.records.rid import bucket_of

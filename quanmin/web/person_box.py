@@ -10,13 +10,14 @@ from typing import Final
 
 from starlette.responses import Response
 
+from quanmin.fhir.identity_number import rule
 from quanmin.trust import Stored
 from quanmin.web.records import DeclaredRecords
 from quanmin.web.visit import Visit
 from quanmin.web.work import Work, ask_all
 
-IDENTITY: Final = "urn:oid:2.16.156.10011.1.3"
-"""The system of identity numbers (GB 11643)."""
+IDENTITY: Final = rule().number.systems[0]
+"""The usual system of identity numbers (GB 11643)."""
 _FOUND_MAX: Final = 50
 
 

@@ -6,15 +6,13 @@ Name, sex, birth, identity number with its middle masked, place.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable
 from datetime import date
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import msgspec
 
+from quanmin.fhir.identity_number import rule
 from quanmin.web.dates import tell_age
 from quanmin.web.labels import Label, tell_code
 from quanmin.web.reading import tell_address, tell_name
@@ -61,15 +59,9 @@ def identity_number(patient: dict[str, Any]) -> str:
     system of such numbers by preference; empty when none.
     """
     identifiers = _dicts(patient.get("identifier"))
-    named = [one for one in identifiers if one.get("system") in _systems()]
+    named = [one for one in identifiers if one.get("system") in rule().number.systems]
     values = (str(one.get("value") or "").strip() for one in (*named, *identifiers))
     return next((value for value in values if _IDENTITY.fullmatch(value)), "")
-
-
-@cache
-def _systems() -> frozenset[str]:
-    file = files("quanmin.definitions").joinpath("identity", "identity_number.toml")
-    return frozenset(tomllib.loads(file.read_text("utf-8"))["number"]["systems"])
 
 
 def first_stated(patients: Iterable[dict[str, Any]], name: str) -> str:

@@ -18,7 +18,7 @@ import msgspec
 from quanmin.base.database import Connection, Database
 from quanmin.base.epoch import Epoch
 from quanmin.base.problems import Conflict, Invalid, NotFound, Sentence
-from quanmin.people.identity_number import of_today
+from quanmin.fhir.identity_number import of_today
 from quanmin.records.keying import Keying
 from quanmin.trust.actors import Actor
 from quanmin.trust.sign_in.administrators import (

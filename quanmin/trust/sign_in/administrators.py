@@ -19,7 +19,7 @@ import msgspec
 
 from quanmin.base.database import Connection, Database
 from quanmin.base.problems import Conflict, Invalid, Sentence
-from quanmin.people.identity_number import judge
+from quanmin.fhir.identity_number import judge
 from quanmin.records.keying import Keying
 from quanmin.trust.registers.definitions import Word
 
@@ -96,7 +96,7 @@ def keys_of(keying: Keying, number: str) -> list[int]:
     """By what the identity index and Patients know this number."""
     return [
         keying.code("Person", "identity-number", number),
-        keying.code("Patient", "identifier", number),
+        *(keying.code("Patient", "identifier", one) for one in {number, number.lower()}),
     ]
 
 

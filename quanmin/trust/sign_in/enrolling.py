@@ -13,6 +13,7 @@ import msgspec
 
 from quanmin.base.database import Connection
 from quanmin.base.problems import Forbidden, Invalid, Problem, Sentence
+from quanmin.fhir.identity_number import rule
 from quanmin.fhir.json import decode
 from quanmin.records.reading import read
 from quanmin.trust.desk import Desk
@@ -178,12 +179,16 @@ def _evidence(code: str) -> Evidence:
 
 
 def is_shown(patient: dict[str, Any], system: str, number: str) -> bool:
-    """Whether a Patient has this number of this system, however it is typed."""
+    """Whether a Patient has this number of this system, however it is typed; an identity number is
+    one by whichever of its systems.
+    """
     bare = re.sub(r"\s+", "", number).upper().encode()
+    alike = rule().number.systems
+    systems = alike if system in alike else (system,)
     known = (
         str(one.get("value") or "").upper().encode()
         for one in patient.get("identifier") or ()
-        if one.get("system") == system
+        if one.get("system") in systems
     )
     return any(hmac.compare_digest(bare, value) for value in known if value)
 

@@ -72,6 +72,29 @@ def test_each_kind_of_value_is_read_as_its_operand(
     assert clause("Observation", name, value).operands == (expected,)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "systems", "codes"),
+    [
+        ("identifier", "58010119910505004x", {None}, "xX"),
+        ("identifier", "urn:oid:2.16.156.10011.1.3|58010119910505004X", "both", "xX"),
+        ("identifier:not", "2.16.156.10011.1.3|580101199105050041", "both", "1"),
+        ("identifier", "2.16.156.10011.1.3|", "both", ""),
+        ("general-practitioner:identifier", "2.16.156.10011.1.3|7", "both", "7"),
+        ("identifier", "urn:x|58010119910505004x", {"urn:x"}, "x"),
+        ("identifier", "record-58010119910505x", {None}, "x"),
+    ],
+)
+def test_an_identity_number_is_asked_in_every_writing(
+    name: str, value: str, systems: set[str | None] | str, codes: str
+) -> None:
+    asked = [
+        one for one in clause("Patient", name, value).operands if isinstance(one, TokenOperand)
+    ]
+    known = {"urn:oid:2.16.156.10011.1.3", "2.16.156.10011.1.3"}
+    assert {one.system for one in asked} == (known if systems == "both" else systems)
+    assert sorted({one.code[-1] if one.code else "" for one in asked}) == sorted(codes or [""])
+
+
 def test_several_values_are_any_of_them_and_several_parameters_are_all() -> None:
     query = parse("Observation", ("code", "a,b"), ("code", "c"))
     assert [len(found.operands) for found in query.clauses] == [2, 1]

@@ -12,12 +12,16 @@ from typing import Any
 import msgspec
 
 from quanmin.base.decision import Decision
+from quanmin.fhir.query import Operand, TokenOperand
+from quanmin.fhir.values import SearchParameter
 
 _FILE = Path(__file__).resolve().parent.parent / "definitions" / "identity" / "identity_number.toml"
 
 
 class _Number(msgspec.Struct, frozen=True):
-    systems: frozenset[str]
+    """`systems`: the usual one first."""
+
+    systems: tuple[str, ...]
     length: int
     weights: tuple[int, ...]
     check_characters: str
@@ -86,6 +90,40 @@ def judge(number: str, patient: Mapping[str, Any]) -> Decision:
             return Decision(allowed=False, reasons=("valid", "sex-disagrees"))
         reasons.append("sex-agrees")
     return Decision(allowed=True, reasons=tuple(reasons))
+
+
+def in_every_writing(
+    param: SearchParameter, modifier: str, operands: tuple[Operand, ...]
+) -> tuple[Operand, ...]:
+    """The operands of an identifier, or of a reference by one (`:identifier`), and beside each the
+    other writings of the same identity number: by another of its systems, with a small letter at
+    its end. Others as they are.
+    """
+    is_identifier = param.kind == "token" and param.name == "identifier"
+    if not is_identifier and modifier != "identifier":
+        return operands
+    return tuple(
+        dict.fromkeys(
+            alike
+            for one in operands
+            for alike in (_writings(one) if isinstance(one, TokenOperand) else (one,))
+        )
+    )
+
+
+def _writings(asked: TokenOperand) -> list[TokenOperand]:
+    known = rule().number.systems
+    systems = (asked.system, *known) if asked.system in known else (asked.system,)
+    codes = [asked.code]
+    if asked.code is not None and asked.system in {None, *known} and _is_of_form(asked.code):
+        codes += [asked.code.upper(), asked.code.lower()]
+    return [TokenOperand(system, code) for code in codes for system in systems]
+
+
+def _is_of_form(number: str) -> bool:
+    digits, last = number[:-1], number[-1:].upper()
+    is_whole = len(number) == rule().number.length and last in rule().number.check_characters
+    return is_whole and digits.isascii() and digits.isdigit()
 
 
 def _fault(number: str) -> str | None:
