@@ -19,11 +19,13 @@ from quanmin.fhir.table import TypeDefinition
 from quanmin.fhir.validation import validate
 from quanmin.fhir.values import SearchParameter
 from quanmin.records.compartment import patient_of
-from quanmin.records.context import CHOSEN, DELETED, SEVERAL, Context
+from quanmin.records.context import CHOSEN, DELETED, SEVERAL, Context, method_of
 from quanmin.records.index import IN_COLUMNS, IndexEntry
 from quanmin.records.label_sets import UNLABELLED
 from quanmin.records.model import Stored
+from quanmin.records.operation import Change
 from quanmin.records.rid import is_assigned
+from quanmin.records.visibility import Facts
 
 _log: Final = logging.getLogger("quanmin.records")
 
@@ -196,6 +198,38 @@ def _is_same(context: Context, raw: bytes, current: Current) -> bool:
         raw, id=stored.id, version=stored.version, updated_text=context.instant(stored.updated)
     )
     return as_current == stored.body
+
+
+def stored_of(draft: Draft) -> Stored:
+    """The version as readers are given it."""
+    name, low = draft.definition.name, draft.entry.low
+    return Stored(
+        type=name,
+        id=draft.id,
+        rid=draft.rid,
+        version=draft.version,
+        updated=draft.updated,
+        method=method_of(draft.flags, draft.version),
+        body=None if draft.is_deletion else draft.body,
+        facts=Facts(
+            draft.sender, draft.patient, name, frozenset(draft.entry.labels), low, rid=draft.rid
+        ),
+    )
+
+
+def change_of(draft: Draft) -> Change:
+    """The version as projections are told of it."""
+    return Change(
+        draft.definition.name,
+        draft.id,
+        draft.rid,
+        draft.bucket,
+        draft.version,
+        draft.sender,
+        draft.patient,
+        draft.updated,
+        None if draft.is_deletion else draft.body,
+    )
 
 
 _BREAKING = frozenset({"error", "fatal"})

@@ -26,8 +26,15 @@ from quanmin.base.problems import (
 )
 from quanmin.fhir.json import Rewriting, unresolved_references
 from quanmin.records.codec import ERASED, PATIENT, DataKey, Holder, KeyChanged
-from quanmin.records.context import Context, method_of
-from quanmin.records.draft import Draft, body_faults, draft_deletion, draft_version
+from quanmin.records.context import Context
+from quanmin.records.draft import (
+    Draft,
+    body_faults,
+    change_of,
+    draft_deletion,
+    draft_version,
+    stored_of,
+)
 from quanmin.records.erasing import erase_patients
 from quanmin.records.glance import Glances
 from quanmin.records.ledger import Ledger
@@ -38,7 +45,7 @@ from quanmin.records.profiles.refusing import Unwritten, unfit
 from quanmin.records.reading import glance
 from quanmin.records.rows import Clock, Shared, take_clocks, write_drafts
 from quanmin.records.targets import Target, Targets, gone_issues, unresolved_issues
-from quanmin.records.visibility import Facts, Visibility
+from quanmin.records.visibility import Visibility
 from quanmin.records.walls import Wall, WalledPool, Walls, behind
 
 # CPU-bound work gives way after this many records, so that a large bundle does not hold up every
@@ -296,10 +303,7 @@ class Store:
         is_rehearsal: bool = False,
     ) -> list[Outcome | None]:
         async with self._pool.acquire() as connection:
-            early = partial(self._project, connection, wall=sender.wall, is_early=True)
-            unit = _Unit(
-                self.context, connection, sender, self._numbers, self._shared, project_early=early
-            )
+            unit = self._unit(connection, sender)
             committed = False
             try:
                 async with behind(sender.wall), connection.transaction():
@@ -316,6 +320,27 @@ class Store:
             finally:
                 unit.settle(committed=committed)
         return outcomes
+
+    async def amend(
+        self, connection: Connection, sender: Sender, operations: Sequence[Operation]
+    ) -> list[Outcome | None]:
+        """Write the next versions of records that are there, in the caller's transaction. Raises as
+        `write`; what must not be lost with it is in the ledger by the caller's next `carry`.
+        """
+        unit = self._unit(connection, sender)
+        try:
+            outcomes = await unit.apply(operations, self._now())
+            await self._project(connection, unit.changes, sender.wall, is_early=False)
+        finally:
+            # Whether it commits is not known here: nothing new is remembered of it.
+            unit.settle(committed=False)
+        return outcomes
+
+    def _unit(self, connection: Connection, sender: Sender) -> _Unit:
+        early = partial(self._project, connection, wall=sender.wall, is_early=True)
+        return _Unit(
+            self.context, connection, sender, self._numbers, self._shared, project_early=early
+        )
 
 
 class _Rehearsed(Exception):  # noqa: N818 - not an error: how a transaction is left undone
@@ -363,7 +388,7 @@ class _Unit:
         positions = {target.rid: target.operation.position for target in targets}
         await self._refuse_faulty(drafts.values(), positions)
         keys = await self._seal(list(drafts.values()), positions)
-        self.changes = [_change(draft) for draft in drafts.values()]
+        self.changes = [change_of(draft) for draft in drafts.values()]
         await self._project_early(self.changes)
         await self._take_clocks(list(drafts.values()), keys)
         self._new = await write_drafts(
@@ -518,37 +543,7 @@ class _Unit:
             return None
         was_there = draft.current is not None and draft.current.stored.body is not None
         is_created = not was_there and not draft.is_deletion
-        return Outcome(_stored(draft), created=is_created, left=draft.left)
-
-
-def _stored(draft: Draft) -> Stored:
-    name, low = draft.definition.name, draft.entry.low
-    return Stored(
-        type=name,
-        id=draft.id,
-        rid=draft.rid,
-        version=draft.version,
-        updated=draft.updated,
-        method=method_of(draft.flags, draft.version),
-        body=None if draft.is_deletion else draft.body,
-        facts=Facts(
-            draft.sender, draft.patient, name, frozenset(draft.entry.labels), low, rid=draft.rid
-        ),
-    )
-
-
-def _change(draft: Draft) -> Change:
-    return Change(
-        draft.definition.name,
-        draft.id,
-        draft.rid,
-        draft.bucket,
-        draft.version,
-        draft.sender,
-        draft.patient,
-        draft.updated,
-        None if draft.is_deletion else draft.body,
-    )
+        return Outcome(stored_of(draft), created=is_created, left=draft.left)
 
 
 def _body_of(target: Target, rewriting: Rewriting | None, bytes_max: int) -> bytes:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from quanmin.base.database import Connection
+from quanmin.records.model import Stored
 from quanmin.records.operation import Change
 from quanmin.trust.lifecycle.handing_out import end_exports_of
 from quanmin.trust.lifecycle.petition_index import forget_petitions
@@ -21,8 +22,11 @@ async def note_erasure(
     notes: Notes,
     patients: Sequence[int],
     changes: Sequence[Change],
+    *,
+    moved: Sequence[Stored] = (),
 ) -> None:
-    """Note in the transaction that erases these Patients what it changed, and take them out of the
+    """Note in the transaction that erases these Patients what it changed, and what was `moved`
+    from them to another before; take them out of the
     log's entries, of what was opened in an emergency, of the lists of petitions and of notices, and
     end the exports that hold them; `notes` are told to settle when it has committed.
     """
@@ -35,4 +39,5 @@ async def note_erasure(
     redactions = await redact(connection, patients, [change.rid for change in changes])
     digest = digest_of(log.notary.hash, redactions)
     entry = msgspec.structs.replace(entry, patients=tuple(patients), digest=digest)
-    await note_redactions(connection, redactions, await notes.put_in(connection, [entry]))
+    entries = [entry, *([notes.entry("update", moved[0].type, "ok", moved)] if moved else [])]
+    await note_redactions(connection, redactions, await notes.put_in(connection, entries))

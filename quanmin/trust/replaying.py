@@ -70,15 +70,20 @@ class Replaying:
             return Replayed()
         await self._keep_numbers(missing)
         erasures = [placed for placed in missing if placed.entry.kind == "erasure"]
+        erased = {patient for placed in erasures for patient in placed.entry.patients}
+        consents = sorted((one for one in missing if one.entry.kind == "consent"), key=_moment)
+        # Of each Consent the newest version holds; in order, so that a crash leaves none too new.
+        newest = {placed.entry.rid: placed for placed in consents}
+        done = 0
+        # What was moved from a registration before its erasure would be erased with it here.
+        for placed in consents:
+            if erased.isdisjoint(placed.entry.patients):
+                done += await self._bring_back(placed, is_newest=newest[placed.entry.rid] is placed)
         for placed in erasures:
             await self._erase(placed)
-        consents = [placed for placed in missing if placed.entry.kind == "consent"]
-        # Of each Consent the newest version holds; in order, so that a crash leaves none too new.
-        newest = {placed.entry.rid: placed for placed in sorted(consents, key=_moment)}
-        done = 0
-        for placed in sorted(consents, key=_moment):
-            is_newest = newest[placed.entry.rid] is placed
-            done += await self._bring_back(placed, is_newest=is_newest)
+        for placed in consents:
+            if not erased.isdisjoint(placed.entry.patients):
+                done += await self._bring_back(placed, is_newest=newest[placed.entry.rid] is placed)
         for placed in missing:
             if placed.entry.kind == "certificate":
                 await self._bring_back_certificate(placed)

@@ -11,6 +11,7 @@ from quanmin.applications.petitions.words import choices, task, told_kept, told_
 from quanmin.base.problems import Conflict, Invalid, Malformed, NotFound, Problem
 from quanmin.trust.lifecycle.petition_rules import petition_rules
 from quanmin.trust.lifecycle.petitions import Filing, Petitions, Wanted
+from quanmin.trust.lifecycle.wishes import Wishes
 from quanmin.web import Access, DeclaredRecords, Page, Visit, Work, page
 from quanmin.web.forms import Field
 from quanmin.web.sheet import sheet
@@ -164,7 +165,9 @@ async def take(visit: Visit, records: DeclaredRecords) -> Response:
         )
     except (Invalid, Conflict) as problem:
         return await _petition(visit, desk, problem)
-    return visit.go("/petitions" if after is None else f"/petitions/{after.id}")
+    if isinstance(after, Wishes):
+        return visit.page("petitions/erased.html", wishes=after)
+    return visit.go(f"/petitions/{after.id}")
 
 
 async def _petition(visit: Visit, desk: Petitions, problem: Problem | None) -> Response:

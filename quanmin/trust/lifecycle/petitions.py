@@ -63,6 +63,7 @@ from quanmin.trust.lifecycle.petition_record import (
 from quanmin.trust.lifecycle.petition_rules import Kind, Side, Step, petition_rules
 from quanmin.trust.lifecycle.retention import refuse_held
 from quanmin.trust.lifecycle.retention_rules import Keeping, keepings
+from quanmin.trust.lifecycle.wishes import Wishes
 from quanmin.trust.notices import tell_persons, tell_staff
 
 _DAY: Final = 86_400_000_000
@@ -224,8 +225,9 @@ class Petitions(Desk):
 
     async def take(
         self, id_: str, code: str, words: str = "", *, institution: str = ""
-    ) -> Petition | None:
-        """Take a step; gives the petition as it is then, None when it was erased with its person.
+    ) -> Petition | Wishes:
+        """Take a step; gives the petition as it is then, or, when it was erased with its person,
+        what became of what they had permitted and refused.
 
         Raises Forbidden for a step of another side, for whoever asked themselves or would judge an
         answer of their own; Conflict for one that the state does not allow, that the law forbids,
@@ -240,8 +242,7 @@ class Petitions(Desk):
             await self._refuse_partial(step, petition)
             words = _sane(words, is_needed=step.needs)
             if code == "grant" and _brings(petition) == "erasure":
-                await self._erase(petition)
-                return None
+                return await self._erase(petition)
             after = await self._after(petition, step, words, institution)
         except Problem as problem:
             await self._notes.note("answer-petition", TASK, problem.code, (stored,))
@@ -429,7 +430,7 @@ class Petitions(Desk):
         rows = await connection.fetch(_PATIENTS_HERE, petition.patient, number)
         return sorted({petition.patient, *(row["rid"] for row in rows)})
 
-    async def _erase(self, petition: Petition) -> None:
+    async def _erase(self, petition: Petition) -> Wishes:
         """Erase what the institution holds of the person. Raises Conflict where the law keeps."""
         guard, context = self._guard, self._guard.store.context
 
@@ -467,7 +468,7 @@ class Petitions(Desk):
                 guard.now(),
             )
 
-        await erase_patients_of(guard, self._notes, choose, also)
+        return await erase_patients_of(guard, self._notes, choose, also)
 
     def _denial(self, patient_id: str, filing: Filing, kind: Kind, now: int) -> Operation:
         known = {one.code for one in petition_rules().use}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 
-from clinic import Browser, Clinic
+from clinic import MAN, Browser, Clinic, with_check_digit
+from stores import IDENTITY_NUMBERS
 
 from quanmin.trust import Actor
 
@@ -137,3 +139,27 @@ async def test_a_record_shows_what_its_person_says_of_it(clinic: Clinic) -> None
         shown = (await browser.get(record)).text
         assert "I was &lt;b&gt;not&lt;/b&gt; there" in shown
         await browser.client.aclose()
+
+
+async def test_who_erases_is_told_what_became_of_consents(clinic: Clinic) -> None:
+    await clinic.add(Actor("hospital-c", "institution", "c", "hospital-c"))
+    number = {"system": IDENTITY_NUMBERS, "value": with_check_digit(MAN)}
+    registered = {"resourceType": "Patient", "identifier": [number], "name": [{"text": "张伟"}]}
+    registered |= {"gender": "male", "birthDate": "1980-05-03"}
+    records = clinic.guard.records(
+        Actor("hospital-c", "institution", "c", "hospital-c"), purpose="TREAT", request_id="r"
+    )
+    made = await records.create("Patient", json.dumps(registered).encode())
+    resident, desk = await clinic.enter("resident"), await clinic.enter("hospital-c")
+    form = await resident.get("/petitions/new?kind=objection")
+    assert "hospital-c" in form.text
+    asked = {"institution": "hospital-c", "wrong": WORDS}
+    await resident.send("/petitions/new", kind="objection", **asked)
+    form = await resident.get("/petitions/new?kind=erasure")
+    assert "With the last registration it ends" in form.text
+    sent = await resident.send("/petitions/new", kind="erasure", **asked)
+    address = sent.headers["location"]
+    await desk.get(address)
+    told = await desk.send(f"{address}/take", step="grant", words="as you wish")
+    assert "under another one: 1." in " ".join(told.text.split())
+    assert (await desk.get(f"/person/{made.stored.id}")).status_code in {404, 410}

@@ -256,6 +256,23 @@ async def test_consents_of_the_erased_stay_away(
     )
 
 
+async def test_a_consent_that_was_moved_before_an_erasure_is_brought_back(
+    node: Node, restored: tuple[Restore, Restore]
+) -> None:
+    back_up, restore = restored
+    people = [await node.write(create("Patient", patient(NUMBER))) for _ in range(2)]
+    gone, left = (one for (one,) in people)
+    [given] = await node.write(create("Consent", body(consent(gone.id, status="rejected"))))
+    await back_up()
+    moved = {"id": given.id, **consent(left.id, status="rejected")}
+    await node.write(update("Consent", given.id, body(moved)))
+    await node.erase(gone.rid)
+    old = await restore()
+    assert await old.replay() == Replayed(erasures=1, consents=1)
+    brought = await old.read("Consent", given.id)
+    assert brought["patient"]["reference"] == f"Patient/{left.id}"
+
+
 async def test_a_consent_from_after_its_persons_data_key_was_replaced_is_brought_back(
     node: Node, restored: tuple[Restore, Restore], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,16 +9,28 @@ import asyncpg
 import msgspec
 import pytest
 from books import ADDRESS, Books, organization
-from persons import asking, day, is_seen, query, registered, result
+from persons import (
+    asking,
+    consent,
+    day,
+    is_seen,
+    query,
+    registered,
+    result,
+    to_institution,
+    visit,
+)
 from stores import observation, open_context, open_guard
 
 from quanmin.base.problems import Conflict, Forbidden, Gone, Invalid, NotFound, Problem
 from quanmin.demo.numbering import credit_code
 from quanmin.records.model import Stored
 from quanmin.trust import Guard
+from quanmin.trust.lifecycle.petition_record import Petition
 from quanmin.trust.lifecycle.petition_rules import petition_rules
 from quanmin.trust.lifecycle.petitions import Filing, Petitions, Wanted
 from quanmin.trust.lifecycle.retention import hold, release
+from quanmin.trust.lifecycle.wishes import Wishes
 
 OPEN = Wanted(only_open=True)
 WRONG, SHOULD = "the value is of somebody else", "it was 5.4, see the sheet"
@@ -46,6 +58,16 @@ class Town:
         return await self.me.file(
             Filing(kind, about, more.get("institution", ""), wrong=WRONG, should=SHOULD)
         )
+
+    async def erased(self) -> Petition | Wishes:
+        """What hospital a held of the person is erased, as nothing obliges it to keep it."""
+        old = json.loads(observation(f"Patient/{self.here.id}"))
+        old |= {"effectiveDateTime": "1999-05-01", "id": self.result.id}
+        ours = asking(self.guard, "institution", "a")
+        await ours.update("Observation", self.result.id, json.dumps(old).encode())
+        id_ = await self.filed("erasure", institution="a")
+        assert (await self.a.open(id_)).kept == ()
+        return await self.a.take(id_, "grant", "nothing obliges us to keep it")
 
     async def state(self, id_: str) -> str:
         return (await self.me.open(id_)).petition.state
@@ -160,12 +182,7 @@ async def test_an_erasure_takes_the_institutions_records_of_the_person_and_no_ot
 ) -> None:
     theirs = await result(town.guard, "b", town.there.id)
     ours = asking(town.guard, "institution", "a")
-    old = json.loads(observation(f"Patient/{town.here.id}"))
-    old |= {"effectiveDateTime": "1999-05-01", "id": town.result.id}
-    await ours.update("Observation", town.result.id, json.dumps(old).encode())
-    id_ = await town.filed("erasure", institution="a")
-    assert (await town.a.open(id_)).kept == ()
-    assert await town.a.take(id_, "grant", "nothing obliges us to keep it") is None
+    assert await town.erased() == Wishes()
     for stored in (town.here, town.result):
         with pytest.raises(Gone):
             await ours.read(stored.type, stored.id)
@@ -174,6 +191,35 @@ async def test_an_erasure_takes_the_institutions_records_of_the_person_and_no_ot
     row = await town.pool.fetchrow("select patient, about, state, is_open from trust.petition")
     assert row is not None
     assert tuple(row) == (None, None, "granted", False)
+
+
+async def test_what_a_person_refuses_outlives_the_registration_that_it_names(town: Town) -> None:
+    """It holds as it was given, so what was permitted since goes before it still."""
+    guard = town.guard
+    theirs = await result(guard, "b", town.there.id)
+    for hospital in ("c", "d"):
+        again = await registered(guard, hospital)
+        await asking(guard, "institution", hospital).create("Encounter", visit(again.id))
+    treating = {one: asking(guard, "doctor", one, purpose="TREAT") for one in ("c", "d")}
+    assert [await is_seen(doctor, theirs) for doctor in treating.values()] == [True, True]
+    refusal = consent(town.here.id, type="deny")
+    made = await town.mine.create("Consent", json.dumps(refusal).encode())
+    to = consent(town.there.id, type="permit", actor=to_institution("d"))
+    await town.mine.create("Consent", json.dumps(to).encode())
+    assert [await is_seen(doctor, theirs) for doctor in treating.values()] == [False, True]
+    assert await town.erased() == Wishes(moved=1)
+    assert [await is_seen(doctor, theirs) for doctor in treating.values()] == [False, True]
+    kept = await town.mine.read("Consent", made.stored.id)
+    assert kept.facts.patient == town.there.rid
+    assert town.here.id.encode() not in (kept.body or b"")
+
+
+async def test_what_a_person_refuses_ends_with_their_last_registration(town: Town) -> None:
+    await town.erased()
+    refusal = consent(town.there.id, type="deny")
+    await town.mine.create("Consent", json.dumps(refusal).encode())
+    id_ = await town.me.file(Filing("erasure", institution="b", wrong=WRONG, should=SHOULD))
+    assert await town.b.take(id_, "grant", "as you wish") == Wishes(ended=1)
 
 
 async def test_an_appeal_goes_to_who_stands_above_and_binds_the_institution(town: Town) -> None:
