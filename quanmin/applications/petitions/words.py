@@ -44,12 +44,14 @@ def task(visit: Visit, one: Waiting, *, is_linked: bool) -> Task:
 def told_steps(visit: Visit, petition: Petition) -> list[dict[str, str]]:
     """The steps that were taken, the newest first."""
     rules = petition_rules()
-    mine = visit.say("The person who asks")
+    mine, theirs = visit.say("The person who asks"), visit.say("%(name)s, for the person who asks")
     return [
         {
             "when": visit.moment(one.at),
             "step": word(visit, rules.step, one.step),
-            "by": mine if one.by == "asker" else one.by,
+            "by": theirs % {"name": one.proxy}
+            if one.proxy
+            else (mine if one.by == "asker" else one.by),
             "words": one.words,
         }
         for one in reversed(petition.taken)

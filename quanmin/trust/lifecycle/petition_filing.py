@@ -101,13 +101,17 @@ class Finding:
         self._purpose = purpose
 
     async def patients(self) -> tuple[int, ...]:
-        """The Patients that the asker is, or answers for."""
+        """The Patients that the asker is, or whose record they may see for them."""
         return tuple(sorted(await self._guard.patients_of(self._actor)))
+
+    async def asked_for(self) -> tuple[int, ...]:
+        """Those of them for whom the asker may decide: who may see only asks nothing."""
+        return tuple(sorted(await self._guard.patients_of(self._actor, "consent")))
 
     async def registrations(self) -> list[Registration]:
         """Where the asker is registered: the institutions that can be asked."""
         async with self._guard.store.glancing(self._guard.store.whole_node) as connection:
-            patients = [*await self.patients()]
+            patients = [*await self.asked_for()]
             rows = await connection.fetch(_REGISTERED, patients, self._guard.now())
         return [Registration(row["rid"], row["sender"], row["code"], row["name"]) for row in rows]
 
@@ -133,7 +137,7 @@ class Finding:
         _, rights = await guard.rights(self._actor, self._purpose, "r", type_)
         try:
             stored = await guard.store.glance(rights.readable, type_, id_, rights.wall)
-            if stored.facts.patient not in await self.patients():
+            if stored.facts.patient not in await self.asked_for():
                 raise NotFound("there is no such record, or none that you may know of")
         except Problem as problem:
             await self._notes.note("file-petition", type_, problem.code)
@@ -156,7 +160,7 @@ class Finding:
         await LogReading(self._guard, self._notes, self._actor).read("read", place)
         async with self._guard.store.glancing(self._guard.store.whole_node) as connection:
             row = await connection.fetchrow(_LOOKED, place.lane, place.number)
-        own = set(await self.patients())
+        own = set(await self.asked_for())
         mine = sorted(own.intersection(row["patients"] or ())) if row else []
         if row is None or not mine:
             raise NotFound("there is no such record, or none that you may know of")

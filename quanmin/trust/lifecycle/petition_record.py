@@ -26,17 +26,19 @@ _LABEL: Final = {
 }
 _REASONS: Final = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
 _RESULT: Final = "result"
+_PROXY: Final = "RelatedPerson"
 
 
 class Taken(msgspec.Struct, frozen=True):
-    """A step that was taken: when (microseconds), on whose side or by which institution, and the
-    words given for it.
+    """A step that was taken: when (microseconds), on whose side or by which institution, the words
+    given for it, and the name of the `proxy` who took it for the person who asks.
     """
 
     step: str
     at: int
     by: str
     words: str
+    proxy: str = ""
 
 
 class Petition(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,7 +84,7 @@ def write_task(petition: Petition, instant: Any) -> bytes:
         {
             "type": _coded(of.step, one.step),
             "valueAnnotation": {
-                "authorString": one.by,
+                **_author(one),
                 "time": instant(one.at),
                 "text": one.words or _word(one.step),
             },
@@ -219,6 +221,12 @@ def write_denial(patient_id: str, purposes: Sequence[str], at: str, words: str) 
     return json.dumps(body, ensure_ascii=False).encode()
 
 
+def _author(taken: Taken) -> dict[str, Any]:
+    if taken.proxy:
+        return {"authorReference": {"type": _PROXY, "display": taken.proxy}}
+    return {"authorString": taken.by}
+
+
 def _coded(system: str, code: str, display: str = "") -> dict[str, Any]:
     coding = {"system": system, "code": code}
     return {"coding": [coding | ({"display": display} if display else {})]}
@@ -253,7 +261,9 @@ def _taken(outputs: Sequence[Any], system: str, zone: tzinfo) -> list[Taken]:
             text = str(said.get("text") or "")
             words = "" if text == _word(step) else text
             at = _moment(said.get("time"), zone) or 0
-            found.append(Taken(step, at, str(said.get("authorString") or ""), words))
+            proxy = str((said.get("authorReference") or {}).get("display") or "")
+            by = "asker" if proxy else str(said.get("authorString") or "")
+            found.append(Taken(step, at, by, words, proxy))
     return found
 
 

@@ -126,9 +126,24 @@ class Petitions(Desk):
     def _finding(self) -> Finding:
         return Finding(self._guard, self._notes, self._actor, self._purpose)
 
+    @property
+    def _proxy(self) -> str:
+        """The name of who acts for another; "" for who asks for themselves, or answers."""
+        return self._actor.name if self._actor.acting is not None else ""
+
+    async def _refuse_onlooker(self) -> None:
+        if self._actor.acting is not None and not await self._finding.asked_for():
+            raise Forbidden(
+                "you act for this person to see their record, and not to decide: what is asked in"
+                " their name takes a proxy that covers consents"
+            )
+
     async def registrations(self) -> list[Registration]:
-        """Where the asker is registered. Raises Forbidden for who does not ask for themselves."""
+        """Where the asker is registered. Raises Forbidden for who does not ask for themselves, or
+        may not decide for the person they act for.
+        """
         refuse_others(self._actor.role)
+        await self._refuse_onlooker()
         return await self._finding.registrations()
 
     async def file(self, filing: Filing) -> str:
@@ -142,6 +157,7 @@ class Petitions(Desk):
         if kind is None:
             codes = ", ".join(one.code for one in petition_rules().kind)
             raise Invalid(Sentence("choose what is asked for: %(codes)s", codes=codes))
+        await self._refuse_onlooker()
         refuse_wordless(filing, kind)
         target = await self._finding.target(filing, kind)
         now, step = self._guard.now(), petition_rules().step_of("file")
@@ -157,7 +173,7 @@ class Petitions(Desk):
             wrong=filing.wrong.strip(),
             should=filing.should.strip(),
             evidence=filing.evidence.strip(),
-            taken=(Taken("file", now, "asker", ""),),
+            taken=(Taken("file", now, "asker", "", self._proxy),),
         )
         operations = [Operation(kind="create", type=TASK, body=self._task(petition))]
         if kind.brings == "denial":
@@ -219,6 +235,8 @@ class Petitions(Desk):
             kept = await self._kept(petition)
         await self._notes.note("read", TASK, "ok", (stored,))
         steps = tuple(one for one in petition_rules().step if _fits(one, petition, side))
+        if side == "asker" and not await self._finding.asked_for():
+            steps = ()
         async with self._guard.store.glancing() as connection:
             named = await connection.fetchval(_NAMED, petition.answerer, self._guard.now())
         return Opened(petition, side, steps, str(named or petition.answerer), kept)
@@ -239,6 +257,8 @@ class Petitions(Desk):
             if step is None or not _is_on(step, petition, side):
                 raise Forbidden("this step is not yours to take")
             self._refuse_untimely(step, petition)
+            if side == "asker":
+                await self._refuse_onlooker()
             await self._refuse_partial(step, petition)
             words = _sane(words, is_needed=step.needs)
             if code == "grant" and _brings(petition) == "erasure":
@@ -389,7 +409,7 @@ class Petitions(Desk):
             due=petition.due if step.to is None else _due(step, now),
             answerer=answerer,
             result=result,
-            taken=(*petition.taken, Taken(step.code, now, by, words)),
+            taken=(*petition.taken, Taken(step.code, now, by, words, self._proxy)),
         )
 
     async def _changed(self, petition: Petition) -> str:

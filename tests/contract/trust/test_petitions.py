@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import asyncpg
 import msgspec
 import pytest
 from books import ADDRESS, Books, organization
+from clinic import with_check_digit
 from persons import (
     asking,
     consent,
@@ -25,12 +29,14 @@ from stores import observation, open_context, open_guard
 from quanmin.base.problems import Conflict, Forbidden, Gone, Invalid, NotFound, Problem
 from quanmin.demo.numbering import credit_code
 from quanmin.records.model import Stored
-from quanmin.trust import Guard
+from quanmin.trust import Actor, Actors, Guard
 from quanmin.trust.lifecycle.petition_record import Petition
 from quanmin.trust.lifecycle.petition_rules import petition_rules
 from quanmin.trust.lifecycle.petitions import Filing, Petitions, Wanted
 from quanmin.trust.lifecycle.retention import hold, release
 from quanmin.trust.lifecycle.wishes import Wishes
+from quanmin.trust.registers.proxies import Proxies
+from quanmin.trust.sign_in.acting import as_proxy
 
 OPEN = Wanted(only_open=True)
 WRONG, SHOULD = "the value is of somebody else", "it was 5.4, see the sheet"
@@ -396,6 +402,32 @@ async def test_no_level_opens_a_petition_to_who_treats_the_person(town: Town) ->
     with pytest.raises(Forbidden, match="pages of petitions"):
         await ours.create("Task", json.dumps(body).encode())
     assert await town.state(id_) == "received"
+
+
+async def test_a_proxy_who_may_only_see_asks_nothing_and_who_asks_is_named(town: Town) -> None:
+    proxies, now = Proxies(town.pool, ZoneInfo("Asia/Shanghai")), town.guard.now()
+    child = await registered(town.guard, "a", with_check_digit("58010120200307471"))
+    ward = await town.pool.fetchval("select person from people.link where patient = $1", child.rid)
+    mother = Actor("mother", "resident", "司马清风", "", town.person)
+    await Actors(town.pool).enrol(mother)
+    given: dict[str, Any] = {
+        "kind": "parent",
+        "evidence": "birth-certificate",
+        "born": date(2020, 3, 7),
+    }
+    proxy = await proxies.enter(int(town.person), ward, at=now, by="t", **given)
+    acting = town.guard.records(as_proxy(mother, proxy), purpose="PATRQT", request_id="r-1")
+    desk = acting.desk(Petitions)
+    asked = Filing("copy", institution="a", wrong=WRONG)
+    id_ = await desk.file(asked)
+    (step,) = (await town.a.open(id_)).petition.taken
+    assert (step.by, step.proxy) == ("asker", "司马清风")
+    await town.pool.execute("update trust.proxy set scope = '{read}'")
+    assert (await desk.open(id_)).steps == ()
+    for done in (desk.registrations(), desk.file(asked), desk.take(id_, "withdraw")):
+        with pytest.raises(Forbidden, match="not to decide"):
+            await done
+    assert (await desk.open(id_)).petition.state == "received"
 
 
 async def test_what_is_filed_must_be_ones_own_and_say_something(town: Town) -> None:
