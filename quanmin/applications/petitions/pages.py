@@ -191,6 +191,7 @@ async def _petition(visit: Visit, desk: Petitions, problem: Problem | None) -> R
         taken=told_steps(visit, one),
         steps=[(step, word(visit, rules.step, step.code)) for step in opened.steps],
         kept=told_kept(visit, opened.kept),
+        is_denied=opened.is_denied,
         letters_max=rules.definition.letters_max,
         sent=visit.sent.get("words", "") if problem else "",
         sent_step=visit.sent.get("step", "") if problem else "",

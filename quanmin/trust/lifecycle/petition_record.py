@@ -26,6 +26,7 @@ _LABEL: Final = {
 }
 _REASONS: Final = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
 _RESULT: Final = "result"
+_DENIAL: Final = "denial"
 _PROXY: Final = "RelatedPerson"
 
 
@@ -44,7 +45,8 @@ class Taken(msgspec.Struct, frozen=True):
 class Petition(msgspec.Struct, frozen=True, kw_only=True):
     """What somebody asks. `about` is `Type/id` or "", `seen` the version of it when it was asked;
     `answerer` is the code of the institution that answers, "" for who stands above; `result` the
-    version of the record that came of it. `patient` is a record key, moments are microseconds.
+    version of the record that came of it, `denial` the Consent that refuses others. `patient` is a
+    record key, moments are microseconds.
     """
 
     id: str = ""
@@ -62,6 +64,7 @@ class Petition(msgspec.Struct, frozen=True, kw_only=True):
     should: str
     evidence: str
     result: str = ""
+    denial: str = ""
     taken: tuple[Taken, ...] = ()
 
     def text_of(self, part: Part) -> str:
@@ -80,6 +83,9 @@ def write_task(petition: Petition, instant: Any) -> bytes:
     ]
     if petition.seen:
         inputs.append({"type": _coded(of.part, "seen"), "valuePositiveInt": petition.seen})
+    if petition.denial:
+        to = {"reference": petition.denial}
+        inputs.append({"type": _coded(of.part, _DENIAL), "valueReference": to})
     outputs: list[dict[str, Any]] = [
         {
             "type": _coded(of.step, one.step),
@@ -144,6 +150,7 @@ def read_task(stored: Stored, zone: tzinfo) -> Petition | None:
         should=_text(texts, "should"),
         evidence=_text(texts, "evidence"),
         result=_target(results[0].get("valueReference")) if results else "",
+        denial=_target(texts.get(_DENIAL, {}).get("valueReference")),
         taken=tuple(_taken(outputs, of.step, zone)),
     )
 

@@ -31,6 +31,7 @@ from quanmin.records.visibility import Everything
 from quanmin.trust.consent_giving import refuse_ungiven
 from quanmin.trust.deciding import senders_of_region
 from quanmin.trust.desk import Desk
+from quanmin.trust.lifecycle.denials import FILED, denial, ended, holds
 from quanmin.trust.lifecycle.erasing import erase_patients_of
 from quanmin.trust.lifecycle.petition_filing import (
     Filing,
@@ -56,11 +57,10 @@ from quanmin.trust.lifecycle.petition_record import (
     Taken,
     read_task,
     words_of,
-    write_denial,
     write_statement,
     write_task,
 )
-from quanmin.trust.lifecycle.petition_rules import Kind, Side, Step, petition_rules
+from quanmin.trust.lifecycle.petition_rules import Side, Step, petition_rules
 from quanmin.trust.lifecycle.retention import refuse_held
 from quanmin.trust.lifecycle.retention_rules import Keeping, keepings
 from quanmin.trust.lifecycle.wishes import Wishes
@@ -108,8 +108,8 @@ class Statement(msgspec.Struct, frozen=True):
 
 class Opened(msgspec.Struct, frozen=True):
     """A petition as one actor has it before them: on which side they stand, what they may do now,
-    what the register calls the institution that answers (else its code) and, for one that asks for
-    erasure, what the law keeps until when.
+    what the register calls the institution that answers (else its code), for one that asks for
+    erasure what the law keeps until when, and whether other institutions are refused by it.
     """
 
     petition: Petition
@@ -117,6 +117,7 @@ class Opened(msgspec.Struct, frozen=True):
     steps: tuple[Step, ...]
     named: str
     kept: tuple[Keeping, ...] = ()
+    is_denied: bool = False
 
 
 class Petitions(Desk):
@@ -175,9 +176,12 @@ class Petitions(Desk):
             evidence=filing.evidence.strip(),
             taken=(Taken("file", now, "asker", "", self._proxy),),
         )
-        operations = [Operation(kind="create", type=TASK, body=self._task(petition))]
+        operations = []
         if kind.brings == "denial":
-            operations.append(self._denial(target.patient_id, filing, kind, now))
+            petition = msgspec.structs.replace(petition, denial=FILED)
+            instant = self._guard.store.context.instant(now)
+            operations.append(denial(target.patient_id, filing, kind, instant))
+        operations.insert(0, Operation(kind="create", type=TASK, body=self._task(petition)))
         outcomes = await self._write("file-petition", operations, await self._own_number())
         filed = outcomes[0]
         assert filed is not None  # noqa: S101 - a creation has an outcome
@@ -239,7 +243,8 @@ class Petitions(Desk):
             steps = ()
         async with self._guard.store.glancing() as connection:
             named = await connection.fetchval(_NAMED, petition.answerer, self._guard.now())
-        return Opened(petition, side, steps, str(named or petition.answerer), kept)
+        is_denied = await holds(self._guard, petition)
+        return Opened(petition, side, steps, str(named or petition.answerer), kept, is_denied)
 
     async def take(
         self, id_: str, code: str, words: str = "", *, institution: str = ""
@@ -282,6 +287,8 @@ class Petitions(Desk):
             instant = self._guard.store.context.instant(after.taken[-1].at)
             body = write_statement(petition, words, instant)
             operations.append(Operation(kind="create", type=STATEMENT, body=body))
+        if code == "withdraw":
+            operations += await ended(self._guard, petition)
         await self._write("answer-petition", operations, number)
         return after
 
@@ -489,17 +496,6 @@ class Petitions(Desk):
             )
 
         return await erase_patients_of(guard, self._notes, choose, also)
-
-    def _denial(self, patient_id: str, filing: Filing, kind: Kind, now: int) -> Operation:
-        known = {one.code for one in petition_rules().use}
-        unknown = sorted(set(filing.uses) - known)
-        if unknown:
-            raise Invalid(
-                Sentence("the uses to object to are %(known)s", known=", ".join(sorted(known)))
-            )
-        instant = self._guard.store.context.instant(now)
-        body = write_denial(patient_id, filing.uses, instant, kind.source)
-        return Operation(kind="create", type="Consent", body=body)
 
     def _task(self, petition: Petition) -> bytes:
         return write_task(petition, self._guard.store.context.instant)

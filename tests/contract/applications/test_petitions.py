@@ -154,7 +154,10 @@ async def test_who_erases_is_told_what_became_of_consents(clinic: Clinic) -> Non
     form = await resident.get("/petitions/new?kind=objection")
     assert "hospital-c" in form.text
     asked = {"institution": "hospital-c", "wrong": WORDS}
-    await resident.send("/petitions/new", kind="objection", **asked)
+    objection = await resident.send("/petitions/new", kind="objection", **asked)
+    page = (await resident.get(objection.headers["location"])).text
+    (link,) = re.findall(r'href="(/my-record-access/consents/[^"]+)">Take the refusal back', page)
+    assert "You refuse" in (await resident.get(link)).text
     form = await resident.get("/petitions/new?kind=erasure")
     assert "With the last registration it ends" in form.text
     sent = await resident.send("/petitions/new", kind="erasure", **asked)

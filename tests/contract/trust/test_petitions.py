@@ -156,8 +156,21 @@ async def test_an_objection_closes_the_record_to_others_from_the_commit_on(town:
     }
     await theirs.create("Encounter", json.dumps(visit).encode())
     assert await is_seen(doctor, town.result)
-    await town.me.file(Filing("objection", institution="a", wrong=WRONG, uses=("TREAT",)))
+    asked = Filing("objection", institution="a", wrong=WRONG, uses=("TREAT",))
+    id_ = await town.me.file(asked)
     assert not await is_seen(doctor, town.result)
+    await town.me.take(id_, "withdraw")
+    assert await is_seen(doctor, town.result), "what was filed with it goes with it"
+    id_ = await town.me.file(asked)
+    await town.a.take(id_, "refuse", "we use it to treat you alone")
+    opened = await town.me.open(id_)
+    assert opened.is_denied
+    assert not await is_seen(doctor, town.result), "it is the person's, whatever is answered"
+    refusal = json.loads((await town.mine.read(*opened.petition.denial.split("/"))).body or b"")
+    body = json.dumps(refusal | {"status": "inactive"}).encode()
+    await town.mine.update("Consent", refusal["id"], body)
+    assert not (await town.me.open(id_)).is_denied
+    assert await is_seen(doctor, town.result)
     with pytest.raises(Invalid, match="the uses to object to"):
         await town.me.file(Filing("objection", institution="a", wrong=WRONG, uses=("BTG",)))
 
