@@ -21,7 +21,7 @@ from quanmin.web.kinds import kind_of
 from quanmin.web.labels import Label, tell_type
 from quanmin.web.reading import Value
 from quanmin.web.records import DeclaredRecords
-from quanmin.web.validity import mark_of
+from quanmin.web.validity import Mark, mark_of
 from quanmin.web.visit import Visit
 
 _DECEMBER: Final = 12
@@ -43,7 +43,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     title: Value
     value: str
     flag: Value | None
-    mark: Value | None
+    mark: Mark | None
     time: str
     day: str
     month: tuple[int, int] | None

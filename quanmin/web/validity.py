@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from quanmin.web.labels import tell_code
-from quanmin.web.reading import Reader, Value
+from quanmin.web.reading import Reader
 
 
 class _Codes(msgspec.Struct, frozen=True):
@@ -30,6 +30,15 @@ def _codes() -> _Codes:
     return msgspec.convert(tomllib.loads(text), _File).definition
 
 
+class Mark(msgspec.Struct, frozen=True):
+    """What a line says of a record that does not simply stand: a warning of one that counts
+    nowhere, and of another how things are, such as that a disease is over.
+    """
+
+    text: str
+    is_warning: bool
+
+
 def counts(record: dict[str, Any]) -> bool:
     """Whether a record is stated, and not taken back or only thought of; an allergy: and there
     still.
@@ -40,19 +49,21 @@ def counts(record: dict[str, Any]) -> bool:
     return said.isdisjoint(by.uncounted) and not is_past
 
 
-def mark_of(record: dict[str, Any], reader: Reader) -> Value | None:
+def mark_of(record: dict[str, Any], reader: Reader) -> Mark | None:
     """What a line must say of a record that does not simply stand; None for one that does."""
     by = _codes()
     for codes in (by.uncounted, by.marked):
         for code, concept in _said(record):
             if code in codes:
-                if isinstance(concept, dict):
-                    return reader.concept(concept)
-                label = tell_code("status", code, reader.language)
-                return (
-                    Value(text=label.text, language=label.language) if label else Value(text=code)
-                )
+                return Mark(_told(code, concept, reader), codes is by.uncounted)
     return None
+
+
+def _told(code: str, concept: Any, reader: Reader) -> str:
+    if isinstance(concept, dict):
+        return reader.concept(concept).text
+    label = tell_code("status", code, reader.language)
+    return label.text if label else code
 
 
 def _said(record: dict[str, Any]) -> Iterator[tuple[str, Any]]:

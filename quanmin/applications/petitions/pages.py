@@ -7,7 +7,14 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from quanmin.applications.petitions.words import choices, task, told_kept, told_steps, word
+from quanmin.applications.petitions.words import (
+    choices,
+    source_of,
+    task,
+    told_kept,
+    told_steps,
+    word,
+)
 from quanmin.base.problems import Conflict, Invalid, Malformed, NotFound, Problem
 from quanmin.trust.lifecycle.petition_rules import petition_rules
 from quanmin.trust.lifecycle.petitions import Filing, Petitions, Wanted
@@ -137,6 +144,7 @@ async def _form(
         asked=asked,
         kind=kind,
         kind_word=word(visit, rules.kind, asked["kind"]),
+        source=source_of(visit, kind) if kind else "",
         problem=problem,
         kinds=choices(visit, [one for one in rules.kind if one.about == "any" or asked["about"]]),
         uses=choices(visit, rules.use),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from quanmin.trust.lifecycle.petition_record import Petition
-from quanmin.trust.lifecycle.petition_rules import petition_rules
+from quanmin.trust.lifecycle.petition_rules import Kind, petition_rules
 from quanmin.trust.lifecycle.petitions import Waiting
-from quanmin.trust.lifecycle.retention_rules import Keeping, retention_rules
+from quanmin.trust.lifecycle.retention_rules import Clock, Keeping, retention_rules
 from quanmin.web import Visit
 from quanmin.web.forms import Cell
 from quanmin.web.labels import tell_type
@@ -20,6 +20,11 @@ def word(visit: Visit, listed: Any, code: str) -> str:
         if one.code == code:
             return str(one.zh if visit.language == "zh" else one.en)
     return code
+
+
+def source_of(visit: Visit, one: Kind | Clock) -> str:
+    """The law that something rests on, in the visitor's language."""
+    return one.source_zh if visit.language == "zh" else one.source
 
 
 def choices(visit: Visit, listed: Any) -> list[tuple[str, str]]:
@@ -66,7 +71,7 @@ def told_kept(visit: Visit, kept: tuple[Keeping, ...]) -> list[dict[str, str]]:
             "type": tell_type(one.type, visit.language).text,
             "count": str(one.count),
             "clock": word(visit, clocks.values(), one.clock),
-            "source": clocks[one.clock].source,
+            "source": source_of(visit, clocks[one.clock]),
             "until": visit.moment(one.until)[:10],
         }
         for one in sorted(kept, key=lambda one: (-one.until, one.type))

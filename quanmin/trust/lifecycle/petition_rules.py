@@ -20,6 +20,7 @@ class Kind(msgspec.Struct, frozen=True):
     zh: str
     en: str
     source: str
+    source_zh: str
     about: Literal["record", "entry", "any"]
     fields: tuple[Part, ...]
     brings: Literal["version", "denial", "erasure", "nothing"]

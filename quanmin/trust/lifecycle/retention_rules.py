@@ -56,6 +56,7 @@ class Clock(msgspec.Struct, frozen=True):
     zh: str
     en: str
     source: str
+    source_zh: str
     years: int
     types: frozenset[str]
     inpatient: bool = False

@@ -44,3 +44,20 @@ def test_a_record_counts_where_it_stands_and_says_where_it_does_not(
 ) -> None:
     told = mark_of(record, Reader("zh", ZoneInfo("Asia/Shanghai")))
     assert (counts(record), told.text if told else None) == (is_counted, mark)
+
+
+@pytest.mark.parametrize(
+    ("record", "is_warning"),
+    [
+        ({"resourceType": "Observation", "status": "entered-in-error"}, True),
+        (stated("AllergyIntolerance", "verificationStatus", "refuted"), True),
+        (stated("Condition", "clinicalStatus", "resolved"), False),
+        ({"resourceType": "Observation", "status": "preliminary"}, False),
+    ],
+)
+def test_what_counts_nowhere_is_marked_as_a_warning_and_what_is_over_is_not(
+    record: dict[str, Any], *, is_warning: bool
+) -> None:
+    told = mark_of(record, Reader("en", ZoneInfo("Asia/Shanghai")))
+    assert told is not None
+    assert told.is_warning is is_warning
