@@ -227,16 +227,17 @@ class Browser:
             base_url=address,
             headers={"Accept-Language": "en", "Origin": address},
         )
-        self.token = ""
+        self.token = self.form = ""
 
     async def get(self, path: str, **headers: str) -> httpx.Response:
         """Open a page of the node."""
-        return self._on(await self.client.get(path, headers=headers))
+        return self.on(await self.client.get(path, headers=headers))
 
     async def send(self, path: str, **fields: str) -> httpx.Response:
         """Send a form of the page it is on."""
-        fields = {"token": self.token, **fields}
-        return self._on(await self.client.post(path, data=fields))
+        own = {"~form": self.form} if self.form else {}
+        fields = {"token": self.token, **own, **fields}
+        return self.on(await self.client.post(path, data=fields))
 
     async def add_authenticator(self) -> httpx.Response:
         """Add one, where whoever has none yet is sent to."""
@@ -246,9 +247,12 @@ class Browser:
         fields = {"what": "authenticator", "secret": kept, "code": present_code(secret)}
         return await self.send("/account/factors", **fields)
 
-    def _on(self, answer: httpx.Response) -> httpx.Response:
+    def on(self, answer: httpx.Response) -> httpx.Response:
+        """Be on the page that was answered."""
         found = re.search(r'name="token" value="([^"]+)"', answer.text)
-        self.token = found[1] if found else self.token
+        if found:
+            form = re.search(r'name="~form" value="([^"]+)"', answer.text)
+            self.token, self.form = found[1], form[1] if form else ""
         return answer
 
 

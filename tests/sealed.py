@@ -13,7 +13,7 @@ from quanmin.base.clock import Clock
 from quanmin.base.jobs import put
 from quanmin.node.resealing import SEALED
 from quanmin.records.context import Context
-from quanmin.trust import Guard, Mandate
+from quanmin.trust import Guard, Mandate, drafts
 from quanmin.trust.deciding.glass import Wanted
 from quanmin.trust.emergencies import Emergencies
 from quanmin.trust.emergency_reviews import EmergencyReviews
@@ -26,6 +26,7 @@ from quanmin.trust.sign_in.id_tokens import ID_TOKEN_KEYS, IdTokens, replace_key
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 NOW = Clock().now()
 _REASON = "unconscious after a fall, allergies unknown"
+_BEGUN = drafts.Written("/form", {"en": "Form"}, {"words": ["begun"]})
 _OPINION = "nothing in the chart of the visit speaks of it"
 
 
@@ -87,7 +88,13 @@ class Written:
             " values (1, 'x', 'x', 1, 1, $1, 1)",
             seal(context, "words", b"refused"),
         )
-        errands = asking(self.guard, "operator").errands
+        writing = asking(self.guard, "operator")
+        await pool.execute(
+            "insert into trust.actor (code, role, name, sender) values ($1, 'operator', 'x', 'x')",
+            writing.actor.code,
+        )
+        await drafts.Drafts(self.guard).keep(writing.actor, _BEGUN, "", most=9, bytes_max=999)
+        errands = writing.errands
         self.job = await errands.begin("export", Mandate("asked", {"of": "all"}), open_max=9)
         [refusal] = [one for one in SEALED if one.table == "imports.refusal"]
         await pool.execute("insert into imports.input (job, input) values ($1, 0)", self.job)
@@ -133,5 +140,6 @@ class Written:
             "select payload->>'words' from jobs.job where kind = $1", incidents.TELL
         )
         assert incidents.unsealed(context, bytes.fromhex(payload)) == "told of nothing"
+        assert await drafts.Drafts(guard).find(asking(guard, "operator").actor, "/form") == _BEGUN
         found = await asking(guard, "operator").errands.find(self.job)
         assert found.mandate == Mandate("asked", {"of": "all"})

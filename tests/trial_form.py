@@ -1,4 +1,4 @@
-"""A page on which a trial form is filled in, kept as a draft and sent, in its own application."""
+"""A page on which a trial form is filled in and sent, in its own application."""
 
 from __future__ import annotations
 
@@ -10,18 +10,14 @@ from clinic import Clinic
 from starlette.applications import Starlette
 from starlette.responses import Response
 
-from quanmin.fhir.json import Json, decode
 from quanmin.web import Application, DeclaredRecords, Page, Text, Visit, build, page
 from quanmin.web.application import Installed
-from quanmin.web.buttons import DRAFT
 from quanmin.web.house import KitSettings
 from quanmin.web.page_settings import PageSettings
 from quanmin.web.questionnaires import (
     around,
-    kept_as_it_is,
     opened,
     questionnaire_page,
-    reopened,
     taken,
     transaction,
 )
@@ -29,8 +25,8 @@ from quanmin.web.route import READERS
 from quanmin.workflow.forms import Around, Form
 from quanmin.workflow.forms.filling import Filling
 
-Begin = Callable[[Visit, DeclaredRecords, Json | None], Awaitable[Filling]]
-"""From a draft, None for none, to what is filled in."""
+Begin = Callable[[Visit, DeclaredRecords], Awaitable[Filling]]
+"""What is to be filled in."""
 Within = Callable[[Visit, DeclaredRecords, Filling], Awaitable[Around]]
 """What stands around what is filled in, when it is sent."""
 
@@ -40,32 +36,23 @@ def page_of(form: Form, within: Within, *, begin: Begin | None = None, **more: A
 
     @page("/trial/{id}", access=READERS, methods=("GET", "POST"), **more)
     async def fill_in(visit: Visit, records: DeclaredRecords) -> Response:
-        """The form of a person, a draft or a new one."""
-        id_ = visit.path("id")
-        drafts = await records.find(
-            "QuestionnaireResponse", ("patient", id_), ("status", "in-progress"), count=1
-        )
-        draft = decode(drafts.matches[0].body or b"") if drafts.matches else None
+        """The form of a person, at as many addresses as are asked for."""
+        visit.asked("n")
         if begin is not None:
-            begun = await begin(visit, records, draft)
-        elif draft is not None:
-            begun = reopened(form, around(visit), draft)
+            begun = await begin(visit, records)
         else:
-            head = {"status": "in-progress", "subject": {"reference": f"Patient/{id_}"}}
+            subject = {"reference": f"Patient/{visit.path('id')}"}
+            head = {"status": "in-progress", "subject": subject}
             begun = await opened(records, form, around(visit), head)
         around_it = await within(visit, records, begun)
         if visit.request.method == "GET":
-            return questionnaire_page(visit, begun, back="/", may_draft=True)
+            return questionnaire_page(visit, begun, back="/")
         sent = taken(visit, form, around_it, begun.response())
         if sent.may_be_sent:
             response = {**sent.filling.response(), "status": "completed"}
             await records.transact(transaction(sent.filling, response)["entry"])
             return visit.go(visit.request.url.path)
-        if sent.action == DRAFT and not sent.faults:
-            made = kept_as_it_is(sent.filling, sent.filling.response())
-            await records.transact(made["entry"])
-            return visit.go(visit.request.url.path)
-        return questionnaire_page(visit, sent.filling, back="/", found=sent.faults, may_draft=True)
+        return questionnaire_page(visit, sent.filling, back="/", found=sent.faults)
 
     return fill_in
 

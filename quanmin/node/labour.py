@@ -24,6 +24,7 @@ from quanmin.node.memory import settle
 from quanmin.node.server import Node, open_node
 from quanmin.node.settings import Settings
 from quanmin.node.worker import READY, Orders, carry_out
+from quanmin.trust.drafts import sweep_drafts
 from quanmin.trust.due import begin_renewals, put_again, put_telling
 from quanmin.trust.log.keeping import adopt_all, check_in, drop_months, keep_ahead
 from quanmin.web.application import discover
@@ -36,6 +37,7 @@ from quanmin.workflow.outgoing import Sending, open_port, send_outgoing
 # what is told outside, and what is answered, while two others hold their places in the queues.
 _CONNECTIONS_BESIDE = 5
 _SWEEP_SECONDS = 600.0
+_DAY = 86_400_000_000
 # So long after midnight those are looked at again for whom that changes something.
 _DAY_PASSED_SECONDS = 60.0
 
@@ -138,8 +140,8 @@ async def hear_outside(node: Node) -> None:
 
 
 async def sweep(node: Node) -> None:
-    """Remove what has had its time: sessions and attempts at signing in, and the files of exports
-    and of pages that are no more, also those that a dead process left.
+    """Remove what has had its time: sessions and attempts at signing in, drafts, and the files of
+    exports and of pages that are no more, also those that a dead process left.
     """
 
     async def find_job(number: int) -> Listed | None:
@@ -153,6 +155,8 @@ async def sweep(node: Node) -> None:
             for shelf in (node.exports.shelf, node.made):
                 await shelf.sweep(find_job, time.time_ns() // 1000)
             await node.sign_in.sweep()
+            days = node.settings.pages.draft_days
+            await sweep_drafts(node.pool, node.guard.now() - days * _DAY)
         except UNAVAILABLE:
             log.warning("sweeping: the database cannot be reached", exc_info=True)
         await asyncio.sleep(_SWEEP_SECONDS)

@@ -26,7 +26,7 @@ from quanmin.base.node_keys import NodeKeys, SealedColumn
 from quanmin.base.rooted import split_mark
 from quanmin.node.key_settings import KeySettings
 from quanmin.records.context import Context
-from quanmin.trust import errands, imports
+from quanmin.trust import drafts, errands, imports
 from quanmin.trust.deciding import glass
 from quanmin.trust.lifecycle import incidents
 from quanmin.trust.notices import sealing
@@ -40,6 +40,7 @@ SEALED: Final[tuple[SealedColumn, ...]] = (
     *sealing.SEALED,
     *glass.SEALED,
     *imports.SEALED,
+    *drafts.SEALED,
     *incidents.SEALED,
     *totp.SEALED,
     *id_tokens.SEALED,

@@ -12,9 +12,11 @@ from quanmin.base.problems import Malformed
 from quanmin.web.visit import Visit
 
 ACTION: Final = "do"
-SEND, DRAFT, LOOK, ADD, DROP, FIND, MORE = "send", "draft", "look", "add", "drop", "find", "more"
+SEND, LOOK, ADD, DROP, FIND, MORE = "send", "look", "add", "drop", "find", "more"
+FORM: Final = "~form"
+"""The field by which the kit knows a form of questions again, of whatever application."""
 _INDEX: Final = "[0-9]{1,3}"
-_OURS: Final = frozenset({"token", "lang", "large", ACTION})
+_OURS: Final = frozenset({"token", "lang", "large", ACTION, FORM})
 
 
 class Pressed(msgspec.Struct, frozen=True):
@@ -26,25 +28,23 @@ class Pressed(msgspec.Struct, frozen=True):
     where: str
     fields: dict[str, Sequence[str]]
 
-    @property
-    def is_final(self) -> bool:
-        """Whether the answers are to be kept, as they are."""
-        return self.action in {SEND, DRAFT}
-
 
 def pressed(visit: Visit) -> Pressed:
     """What was sent of a form. Raises Malformed for a button that the page did not have."""
     action, _, where = visit.sent.get(ACTION, SEND).partition(" ")
-    if action not in {SEND, DRAFT, LOOK, ADD, DROP, FIND, MORE}:
+    if action not in {SEND, LOOK, ADD, DROP, FIND, MORE}:
         raise Malformed("this page has no such button: open it again")
-    fields: dict[str, Sequence[str]] = {
-        name: texts for name, texts in visit.sent_all.items() if name not in _OURS
-    }
+    fields: dict[str, Sequence[str]] = {**fields_of(visit)}
     if action == ADD:
         fields[f"{where}.{_after(fields, where)}/"] = ("",)
     elif action == DROP:
         fields = _without(fields, where)
     return Pressed(action, where, fields)
+
+
+def fields_of(visit: Visit) -> dict[str, list[str]]:
+    """What was sent of the form itself."""
+    return {name: texts for name, texts in visit.sent_all.items() if name not in _OURS}
 
 
 def _after(fields: Mapping[str, Sequence[str]], stem: str) -> int:

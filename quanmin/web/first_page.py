@@ -8,6 +8,7 @@ from typing import Final
 from starlette.responses import Response
 
 from quanmin.web.application import Application
+from quanmin.web.drafting import count_drafts
 from quanmin.web.entry import HOME
 from quanmin.web.route import SIGNED_IN, Page, page
 from quanmin.web.visit import Visit
@@ -36,6 +37,7 @@ async def first(visit: Visit) -> Response:
         "kit/first.html",
         work=[one for told in asked for one in told.work or ()],
         silent=[titles[told.application] for told in asked if told.work is None],
+        begun=await count_drafts(visit),
         has_work=any(one.work for one in visit.offered),
         cap=visit.house.settings.work_count_max,
         fronts=[

@@ -135,6 +135,40 @@ class PageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         int,
         Meta(description="How many devices somebody may take people along on.", ge=1, le=20),
     ] = 3
+    draft_days: Annotated[
+        int,
+        Meta(
+            description="For how many days a form that somebody has begun and not sent is kept for"
+            " them, counted from when it was kept last.",
+            ge=1,
+            le=366,
+        ),
+    ] = 30
+    drafts_max: Annotated[
+        int,
+        Meta(
+            description="How many such forms somebody may have, for themselves and for each whom"
+            " they act for.",
+            ge=1,
+            le=200,
+        ),
+    ] = 20
+    draft_bytes_max: Annotated[
+        int,
+        Meta(
+            description="How large such a form may be, in bytes; its files are not kept with it.",
+            ge=1000,
+        ),
+    ] = 100_000
+    draft_seconds: Annotated[
+        int,
+        Meta(
+            description="How many seconds after the last change the page of a form has it kept, and"
+            " after how many it tries again where that fails.",
+            ge=1,
+            le=300,
+        ),
+    ] = 5
     paper_days_max: Annotated[
         int,
         Meta(

@@ -24,7 +24,7 @@ from quanmin.base.problems import (
 )
 from quanmin.fhir.json import Json
 from quanmin.terminology import Canonical, Check, Choice, Terms
-from quanmin.web.buttons import FIND, MORE, Pressed, pressed
+from quanmin.web.buttons import FIND, MORE, SEND, Pressed, pressed
 from quanmin.web.own_codes import brought, carried, choice_of, found_in
 from quanmin.web.records import DeclaredRecords
 from quanmin.web.route import SIGNED_IN, Page, page
@@ -241,7 +241,7 @@ class _Looking:
 def settled(form: Form, within: Around, sent: Pressed) -> dict[str, Sequence[str]]:
     """The fields with what was typed made an answer where it is one: it is a code or a whole name,
     or an open choice takes it as it is. `~find` stays of what is to be chosen first. Before the
-    answers are to be kept nothing is: who looks for a code has not chosen one.
+    answers are sent nothing is: who looks for a code has not chosen one.
     """
     known = within.codes
     fields = dict(sent.fields)
@@ -250,7 +250,7 @@ def settled(form: Form, within: Around, sent: Pressed) -> dict[str, Sequence[str
     for key, found in known.found.items():
         fields.pop(key + TYPED, None)
         item = form.by_link.get(_link(key))
-        if not sent.is_final or item is None or known.listed(item.value_set) is not None:
+        if sent.action != SEND or item is None or known.listed(item.value_set) is not None:
             continue
         chosen = [text for text in fields.get(key, ()) if text.strip()]
         seen = _first(sent.fields, key + _LISTED)

@@ -18,10 +18,12 @@ from starlette.responses import Response
 from quanmin.fhir.dates import local_text
 from quanmin.fhir.json import Json, decode
 from quanmin.fhir.path import Terminology
-from quanmin.web.buttons import ADD, DRAFT, DROP, SEND, pressed
+from quanmin.web.buttons import ADD, DROP, SEND, pressed
+from quanmin.web.drafting import form_page_of
 from quanmin.web.forms import Cell
 from quanmin.web.pickers import Pick, chosen_of, pick_of, settled
 from quanmin.web.records import DeclaredRecords
+from quanmin.web.text import LANGUAGES
 from quanmin.web.uploads import FileShown, shown_files
 from quanmin.web.visit import Visit
 from quanmin.workflow.forms import (
@@ -34,7 +36,6 @@ from quanmin.workflow.forms import (
     extract,
     fill,
     label,
-    open_response,
     prefill,
     questions,
     words_of,
@@ -49,8 +50,6 @@ _BUTTONS_MAX: Final = 6
 _HITS_MAX: Final = 200
 # What is said whatever the button: the page that follows does not show the file any more.
 _OF_FILES: Final = frozenset({"file-empty", "file-size", "file-kind", "file-gone"})
-# What is wrong with a draft as well: it would be lost.
-_UNREAD: Final = _OF_FILES | {"unreadable", "unchosen", "no-list"}
 
 
 class Field(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,13 +117,11 @@ async def opened(
     """A new response, filled in from the records that the form asks for; `head` gives its subject
     and what else stands beside the answers. A query that finds more than 200 records is cut.
     """
-    return prefill(form, await recalled(records, form, within), head)
+    return prefill(form, await _recalled(records, form, within), head)
 
 
-async def recalled(records: DeclaredRecords, form: Form, within: Around) -> Around:
-    """The same with what the form asks of the records: what is calculated from it needs it as well
-    when a draft is opened again.
-    """
+async def _recalled(records: DeclaredRecords, form: Form, within: Around) -> Around:
+    """The same with what the form asks of the records."""
     found: dict[str, Json] = dict(within.variables)
     for name, search in questions(form, within).items():
         type_, _, asked = search.partition("?")
@@ -139,11 +136,6 @@ async def recalled(records: DeclaredRecords, form: Form, within: Around) -> Arou
     return msgspec.structs.replace(within, variables=found)
 
 
-def reopened(form: Form, within: Around, response: Json) -> Filling:
-    """A draft, to be filled in further."""
-    return open_response(form, within, response)
-
-
 def taken(visit: Visit, form: Form, within: Around, start: Json) -> Answered:
     """What was sent of a form's fields, over the response it began with. A form that asks for codes
     of a terminology needs `with_codes` first.
@@ -156,25 +148,17 @@ def taken(visit: Visit, form: Form, within: Around, start: Json) -> Answered:
     filling = fill(form, within, fields, start)
     found = tuple(faults(filling))
     if action != SEND:  # what is missing may still come
-        told = _UNREAD if action == DRAFT else _OF_FILES
-        found = tuple(one for one in found if one.code in told)
+        found = tuple(one for one in found if one.code in _OF_FILES)
     return Answered(filling, action, found)
 
 
 def transaction(filling: Filling, response: Json) -> Json:
     """A transaction Bundle of the finished response, all that is made of it, and its files."""
-    bundle = kept_as_it_is(filling, response)
-    own, *files = bundle["entry"]
-    return {**bundle, "entry": [own, *extract(filling)["entry"], *files]}
-
-
-def kept_as_it_is(filling: Filling, response: Json) -> Json:
-    """A transaction Bundle of a response, such as a draft, and of its files."""
     request = {"method": "POST", "url": "QuestionnaireResponse"}
     if response.get("id"):
         request = {"method": "PUT", "url": f"QuestionnaireResponse/{response['id']}"}
     own = {"resource": response, "request": request}
-    entries = [own, *documents(filling)]
+    entries = [own, *extract(filling)["entry"], *documents(filling)]
     return {"resourceType": "Bundle", "type": "transaction", "entry": entries}
 
 
@@ -185,7 +169,6 @@ def questionnaire_page(
     back: str,
     found: Sequence[Fault] = (),
     template: str = "kit/questionnaire.html",
-    may_draft: bool = False,
     **values: Any,
 ) -> Response:
     """The page of a form with what is wrong beside each field; 422 where that is anything.
@@ -195,20 +178,23 @@ def questionnaire_page(
     shown = _Showing(visit, filling, found)
     sections = shown.sections(filling.places)
     stops = [fault for fault in found if not fault.is_warning]
-    return visit.page(
+    title, subject = filling.form.title, filling.response().get("subject") or {}
+    kind, _, patient = str(subject.get("reference", "")).partition("/")
+    return form_page_of(
+        visit,
         template,
+        {language: title.told(language) for language in LANGUAGES},
+        patient if kind == "Patient" else "",
         status=422 if stops else 200,
-        title=filling.form.title.told(visit.language),
+        title=title.told(visit.language),
         sections=sections,
         faults=[
             (one.place, label_of(filling.form, one, visit.language), told_fault(visit, one))
             for one in found
         ],
         back=back,
-        may_draft=may_draft,
         has_more=_changes(filling.form) or shown.has_picks,
         has_picks=shown.has_picks,
-        has_script=shown.has_picks,
         has_files=shown.has_files,
         **values,
     )

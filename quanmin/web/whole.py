@@ -9,6 +9,7 @@ import gzip
 import logging
 import re
 from collections.abc import Awaitable, Callable
+from functools import partial
 from urllib.parse import urlencode
 from uuid import uuid4
 
@@ -36,6 +37,7 @@ from quanmin.web import (
     acting,
     approving,
     devices,
+    drafting,
     entry,
     external,
     first_page,
@@ -75,6 +77,7 @@ KIT_PAGES: tuple[Page, ...] = (
     *offline_shell.PAGES,
     *notices.PAGES,
     *made_pages.PAGES,
+    *drafting.PAGES,
     *approving.PAGES,
     *patterns.PAGES,
     *verifying.PAGES,
@@ -145,7 +148,8 @@ class Door:
                 await records.refuse_stopped()  # also where a page asks no records, but a desk
                 if visit.standing and not page.access.opens_to(visit.actor, visit.standing):
                     raise Forbidden("this page asks for a duty that your post does not have")
-                return await page.call(visit, self._house.declared(records, application))
+                make = partial(page.call, visit, self._house.declared(records, application))
+                return await drafting.around(visit, make)
             except Stopped:
                 await records.note_stopped()
                 raise

@@ -129,3 +129,63 @@ def test_a_diagnosis_is_looked_for_and_chosen_with_the_keyboard(
     assert "高血压" in chosen
     assert found == []
     assert not [one for one in told if "gxy" in one or not one.startswith(county.address)]
+
+
+def test_a_card_that_is_begun_outlives_a_broken_line_and_its_session(
+    county: Any, chromium: Browser
+) -> None:
+    form = f"{county.address}/infectious/of/{county.ids['hospital-a Patient']}"
+    with acting(chromium, county, "dr-li", "en") as page:
+        page.goto(form)
+        page.fill('[name="person/address"]', "Lane 7, typed before")
+        page.context.set_offline(True)
+        page.click('.actions button[value="send"]')
+        page.wait_for_selector("[data-kept-said]:text('No line')")
+        page.fill('[name="person/address"]', "Lane 8, typed without a line")
+        page.click('.actions button[value="send"]')
+        page.wait_for_selector("[data-kept-said]:text('No line')")
+        picture(page, "no-line")
+        assert page.input_value('[name="person/address"]') == "Lane 8, typed without a line"
+        page.context.set_offline(False)
+        page.wait_for_selector("[data-kept-said]:text('Kept at')")
+        page.context.clear_cookies()
+        page.fill('[name="person/workplace"]', "typed while signed out")
+        page.click('.actions button[value="send"]')
+        page.wait_for_selector("[data-kept-said]:text('Sign in in another tab')")
+        page.context.add_cookies([county.cookie("dr-li")])
+        press(page, '.actions button[value="send"]')
+        assert "Something is to be mended." in page.inner_text("main")
+        assert page.input_value('[name="person/address"]') == "Lane 8, typed without a line"
+        assert page.input_value('[name="person/workplace"]') == "typed while signed out"
+
+
+def test_a_card_that_is_begun_is_found_when_the_browser_is_opened_again(
+    county: Any, chromium: Browser, axe: str
+) -> None:
+    form = f"{county.address}/infectious/port"
+    with acting(chromium, county, "pre-sun", "zh") as page:
+        page.clock.install()
+        page.goto(form)
+        page.fill('[name="person/name"]', "张三")
+        page.clock.fast_forward(6000)
+        page.wait_for_selector("[data-kept-said]:text('保存')")
+        picture(page, "kept")
+    with acting(chromium, county, "pre-sun", "zh") as page:
+        page.goto(county.address)
+        press(page, 'a[href="/drafts"]')
+        found = [*faults_on(page, "drafts", axe)]
+        press(page, 'a[href="/infectious/port"]')
+        found += faults_on(page, "a form that was begun", axe)
+        picture(page, "begun")
+        press(page, 'button[value="resume"]')
+        assert page.input_value('[name="person/name"]') == "张三"
+        page.goto(form)
+        page.fill('[name="person/name"]', "李四")
+        assert "上面还有" in page.inner_text("[data-kept-said]")
+        page.click('button[value="forget"]')
+        page.wait_for_selector("form[data-begun]", state="detached")
+        assert page.input_value('[name="person/name"]') == "李四"
+        press(page, '.actions button[value="draft"]')
+        press(page, 'button[value="resume"]')
+        assert page.input_value('[name="person/name"]') == "李四"
+    assert found == []
