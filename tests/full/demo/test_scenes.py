@@ -22,6 +22,7 @@ SHOWN: tuple[tuple[str, str, int, set[str]], ...] = (
     ("demo-doctor", "/chronic/due", 2, set()),
     ("demo-doctor", "/notifiable", 2, {"To be reported", "Reported"}),
     ("demo-doctor", "/infectious", 14, {"Returned for correction"}),
+    ("demo-doctor", "/drafts", 1, {"Report card of an infectious disease"}),
     ("demo-prevention", "/vaccination/due", 5, {"overdue"}),
     ("demo-prevention", "/vaccine-stock", 5, set()),
     ("demo-prevention", "/cold-chain", 2, {"9.8"}),
