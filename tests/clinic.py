@@ -239,6 +239,10 @@ class Browser:
         fields = {"token": self.token, **own, **fields}
         return self.on(await self.client.post(path, data=fields))
 
+    async def send_twice(self, path: str, **fields: str) -> list[httpx.Response]:
+        """Click twice on the button of a form of the page it is on."""
+        return await asyncio.gather(*(self.send(path, **fields) for _ in range(2)))
+
     async def add_authenticator(self) -> httpx.Response:
         """Add one, where whoever has none yet is sent to."""
         page = (await self.get("/account/factors")).text

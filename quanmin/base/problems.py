@@ -193,6 +193,10 @@ class Conflict(Problem):
     status, code = 409, "conflict"
 
 
+class Unanswered(Conflict):
+    """The same was sent before, and nobody knows whether it was done: 409."""
+
+
 class PreconditionFailed(Problem):
     """`If-Match` named another version, or criteria matched more than one record: 412."""
 

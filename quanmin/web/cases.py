@@ -10,15 +10,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from hashlib import sha256
-from typing import Any, Final
+from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 import msgspec
 from starlette.responses import Response
 
-from quanmin.base.problems import Invalid, PreconditionFailed
+from quanmin.base.problems import Invalid
 from quanmin.fhir.json import Json, decode
 from quanmin.trust import EntryOutcome, Hits, Stored
 from quanmin.web.case_notices import over_by, told_by
@@ -42,8 +41,6 @@ from quanmin.workflow.states import (
     read_case,
     take,
 )
-
-_ID_LENGTH: Final = 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,11 +175,9 @@ async def begin(
     clocks: Mapping[str, datetime] | None = None,
     once: Sequence[tuple[str, str]] = (),
 ) -> Stored:
-    """Begin a case by a step that begins one; gives its Task as it is stored. Where the answers of
-    the page are what it is about (`focus`), the same page sent again, as by a double click, begins
-    nothing more: it is the case that there is. Where the institution has one that meets the
-    criteria of `once`, it is that one: of two who begin it at once there is one, and what either
-    records is stored. Raises what `take` of the workflow raises.
+    """Begin a case by a step that begins one; gives its Task as it is stored. Where the institution
+    has one that meets the criteria of `once`, it is that one: of two who begin it at once there is
+    one, and what either records is stored. Raises what `take` of the workflow raises.
     """
     asked = await asking(visit, **(facts or {}))
     taken = take(
@@ -197,36 +192,10 @@ async def begin(
     )
     if once:
         taken.entries[-1]["request"]["ifNoneExist"] = urlencode(once)
-    place = _claim(visit, taken)
-    try:
-        stored = (await _store(records, taken))[-1].stored
-    except PreconditionFailed:
-        found = await records.find("Task", ("focus", place), count=1) if place else None
-        if found is None or not found.matches:  # it was something else that it records
-            raise
-        return found.matches[0]
+    stored = (await _store(records, taken))[-1].stored
     if stored is None:  # a created entry always is
         raise TypeError("the transaction does not say what it stored")
     return stored
-
-
-def _claim(visit: Visit, taken: Taken) -> str:
-    """Store the answers that a case is about where nothing else may be: the place is the same for
-    what is sent of one page with the same answers, and for nothing else, as the token of a page is
-    its own. Gives the place; "" for a case that is about something else.
-    """
-    focus = (taken.task.get("focus") or {}).get("reference")
-    holder = visit.actor.code if visit.actor else ""
-    said = [holder, visit.request.url.path, *sorted(visit.sent_all.items())]
-    id_ = sha256(msgspec.json.encode(said)).hexdigest()[:_ID_LENGTH]
-    place = f"QuestionnaireResponse/{id_}"
-    for entry in taken.entries:
-        is_made = entry["request"] == {"method": "POST", "url": "QuestionnaireResponse"}
-        if is_made and focus and entry.get("fullUrl") == focus:
-            entry["resource"]["id"] = id_
-            entry["request"] = {"method": "PUT", "url": place, "ifNoneMatch": "*"}
-            return place
-    return ""
 
 
 async def open_case(visit: Visit, records: DeclaredRecords, id_: str, **facts: Any) -> OpenCase:

@@ -30,7 +30,7 @@ async def devices(visit: Visit) -> Response:
     return visit.page("kit/devices.html", devices=await desk.own(), moment=visit.moment)
 
 
-@page("/offline/enrol", access=WORKERS, methods=("POST",))
+@page("/offline/enrol", access=WORKERS, methods=("POST",), is_taken_once=False)
 async def enrol(visit: Visit) -> Response:
     """Enrol the device that asks, by a key that it shows to hold."""
     return await as_json(visit, lambda: _enrolled(visit))

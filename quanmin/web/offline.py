@@ -144,11 +144,13 @@ def offline_pages(offline: Offline) -> tuple[Page, Page, Page]:
             most=pages.offline_persons_max,
         )
 
-    @page(f"{offline.path}/package", access=offline.access, methods=("POST",))
+    @page(f"{offline.path}/package", access=offline.access, methods=("POST",), is_taken_once=False)
     async def give(visit: Visit, records: DeclaredRecords) -> Response:
         return await as_json(visit, _Round(visit, records, offline, forms).package)
 
-    @page(f"{offline.path}/submission", access=offline.access, methods=("POST",))
+    @page(
+        f"{offline.path}/submission", access=offline.access, methods=("POST",), is_taken_once=False
+    )
     async def receive(visit: Visit, records: DeclaredRecords) -> Response:
         return await as_json(visit, _Round(visit, records, offline, forms).received)
 

@@ -109,6 +109,24 @@ class PageSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             le=60,
         ),
     ] = 3
+    sent_wait_seconds_max: Annotated[
+        float,
+        Meta(
+            description="How long a form that is sent twice, as by a double click, waits for what"
+            " comes of the first: then a page says to look whether it was stored.",
+            gt=0,
+            le=60,
+        ),
+    ] = 10.0
+    sent_kept_seconds: Annotated[
+        int,
+        Meta(
+            description="For how many seconds the same form of the same page, sent again, is"
+            " answered as the first was and not done again.",
+            ge=60,
+            le=86_400,
+        ),
+    ] = 600
     offline_hours_max: Annotated[
         int,
         Meta(

@@ -314,7 +314,7 @@ def chosen_of(place: Place, within: Around) -> dict[str, str]:
     return chosen
 
 
-@page(CODES, access=SIGNED_IN, methods=("POST",))
+@page(CODES, access=SIGNED_IN, methods=("POST",), is_taken_once=False)
 async def codes(visit: Visit) -> Response:
     """What is found for the words in a box, for the script: as the page itself would list it."""
     kept = visit.kept("codes", visit.sent.get("of", ""))

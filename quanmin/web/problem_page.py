@@ -58,6 +58,11 @@ _TOLD: tuple[tuple[type[Problem], str, str], ...] = (
         _("Start again from the first page."),
     ),
     (
+        problems.Unanswered,
+        _("Perhaps it was stored"),
+        _("Look whether what you sent is there, before you send it again."),
+    ),
+    (
         problems.Conflict,
         _("Somebody else was first"),
         _("The record has changed since you opened it. Open it again and repeat your change."),

@@ -82,7 +82,8 @@ class Page(msgspec.Struct, frozen=True):
     """One declared page. `path` is a Starlette path; `call` makes the answer. With
     `is_asked_by_post` other sites may post what they could have put into its address, where the
     browser is then sent: a form of theirs never does anything. A page that `takes_files` reads
-    forms that files are sent with.
+    forms that files are sent with. What is sent twice is done once, but for a page whose forms are
+    not `is_taken_once`: one that only tells, or knows by itself what was sent before.
     """
 
     path: str
@@ -92,6 +93,7 @@ class Page(msgspec.Struct, frozen=True):
     name: str
     is_asked_by_post: bool = False
     takes_files: bool = False
+    is_taken_once: bool = True
 
 
 def page(
@@ -101,6 +103,7 @@ def page(
     methods: tuple[Method, ...] = ("GET",),
     is_asked_by_post: bool = False,
     takes_files: bool = False,
+    is_taken_once: bool = True,
 ) -> Callable[[PageFunction], Page]:
     """Declare the function below as a page; raises TypeError when the access is not an `Access`."""
     # Python would accept any truthy thing here and the mistake would show as an open page.
@@ -110,7 +113,7 @@ def page(
 
     def declared(call: PageFunction) -> Page:
         name = getattr(call, "__name__", path)
-        return Page(path, access, methods, call, name, is_asked_by_post, takes_files)
+        return Page(path, access, methods, call, name, is_asked_by_post, takes_files, is_taken_once)
 
     return declared
 

@@ -22,7 +22,7 @@ from quanmin.trust import Actor, Together
 from quanmin.trust.deciding.rules import Rule
 from quanmin.trust.notices.reading import UNREAD_MAX
 from quanmin.trust.registers import Standing
-from quanmin.trust.sign_in import Begun
+from quanmin.trust.sign_in import Begun, Turn
 from quanmin.web.application import Application
 from quanmin.web.dates import from_micros
 from quanmin.web.drawing import Pen
@@ -64,7 +64,8 @@ class Visit:
     actor, `offered` the applications whose first page is open to them, `application` the one that
     the page is of. `answered` are the names by which the page has let itself be asked so far.
     `emergency` is the one in which the page is read; what is done in it is noted `together`. `sent`
-    has the last value of each field, `sent_all` all of them, `files` the files.
+    has the last value of each field, `sent_all` all of them, `files` the files; `turn` is the right
+    to do what was sent.
     """
 
     request: Request
@@ -86,6 +87,7 @@ class Visit:
     application: Application | None = None
     offered: tuple[Application, ...] = ()
     together: Together = field(default_factory=Together)
+    turn: Turn | None = None
 
     @property
     def reader(self) -> Reader:

@@ -9,6 +9,7 @@ import gzip
 import logging
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from urllib.parse import urlencode
 from uuid import uuid4
@@ -55,6 +56,7 @@ from quanmin.web.house import House, KitSettings
 from quanmin.web.policy import HEADERS
 from quanmin.web.problem_page import tell_problem
 from quanmin.web.route import ANYBODY, Page, checked
+from quanmin.web.sent_once import begin_once, end_once
 from quanmin.web.text import Language, as_language, preferred
 from quanmin.web.visit import Visit, check_form, read_form
 
@@ -186,6 +188,9 @@ class Door:
         except Exception:
             log.exception("a page failed", extra={"route": page.path if page else ""})
             response = tell_problem(visit, Problem("the node failed to make this page"))
+        # A database that is away keeps the form: who sends it again is told to look first.
+        with suppress(*self._unavailable):
+            await end_once(visit, response)
         self._remember(visit, response)
         approving.goes_on(visit, response)
         return _packed(request, response)
@@ -239,6 +244,10 @@ class Door:
             if visit.actor is None:
                 return visit.go(entry.SIGN_IN)
             raise Forbidden("this page is not open to you")
+        if page is not None and visit.request.method == "POST":
+            answered = await begin_once(visit, page)
+            if answered is not None:
+                return answered
         response = await call(visit)
         if response.status_code != 200 or visit.request.method == "POST":
             return response

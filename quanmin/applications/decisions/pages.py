@@ -38,7 +38,7 @@ async def ask(visit: Visit, records: DeclaredRecords) -> Response:
     return _form(visit, state, term=term, found=found)
 
 
-@page("/decisions/answer", access=ASKERS, methods=("POST",))
+@page("/decisions/answer", access=ASKERS, methods=("POST",), is_taken_once=False)
 async def answer(visit: Visit, records: DeclaredRecords) -> Response:
     """Whether and why; what was asked never stands in an address."""
     state = _state(visit)
@@ -63,7 +63,7 @@ async def answer(visit: Visit, records: DeclaredRecords) -> Response:
     )
 
 
-@page("/decisions/answer.csv", access=ASKERS, methods=("POST",))
+@page("/decisions/answer.csv", access=ASKERS, methods=("POST",), is_taken_once=False)
 async def answer_sheet(visit: Visit, records: DeclaredRecords) -> Response:
     """The rules of an answer as a sheet."""
     state = _state(visit)

@@ -131,7 +131,7 @@ async def schools(visit: Visit, records: DeclaredRecords) -> Response:
     )
 
 
-@page(f"{SCHOOLS}.csv", access=CHECKING, methods=("POST",))
+@page(f"{SCHOOLS}.csv", access=CHECKING, methods=("POST",), is_taken_once=False)
 async def schools_sheet(visit: Visit, records: DeclaredRecords) -> Response:
     """The same list as a sheet."""
     numbers = visit.kept("certificate", visit.sent.get("kept", "")).get("numbers")

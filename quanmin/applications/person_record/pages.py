@@ -39,7 +39,7 @@ async def find(visit: Visit, records: DeclaredRecords) -> Response:
     )
 
 
-@page("/people.csv", access=SEARCHERS, methods=("POST",))
+@page("/people.csv", access=SEARCHERS, methods=("POST",), is_taken_once=False)
 async def hits_sheet(visit: Visit, records: DeclaredRecords) -> Response:
     """Every hit of a search as a sheet."""
     state = {**visit.kept("found", visit.sent.get("state", "")), "step": 0, "cursor": None}

@@ -32,6 +32,7 @@ from quanmin.trust.sign_in.measures import load_measures
 from quanmin.trust.sign_in.passkeys import Passkeys, Relying
 from quanmin.trust.sign_in.passwords import Passwords
 from quanmin.trust.sign_in.recovery import Recovery
+from quanmin.trust.sign_in.sent_forms import SentForms
 from quanmin.trust.sign_in.sessions import Begun, Sessions, Stage
 from quanmin.trust.sign_in.totp import ONE_TIME_CODES, Totp
 
@@ -108,6 +109,7 @@ class SignIn:
             pool, key, limits, passwords, now, keying=register, revoked=revoked
         )
         self.sessions = Sessions(pool, limits, now, revoked)
+        self.sent_forms = SentForms(pool, now)
         self.attempts = Attempts(pool, key, limits, now)
         self.totp = Totp(pool, own.rooted(ONE_TIME_CODES), measures.totp, now)
         self.passkeys = Passkeys(pool, key, relying, now)
@@ -130,8 +132,11 @@ class SignIn:
         self._now = now
 
     async def sweep(self) -> None:
-        """Remove what counts no more: sessions that have ended, attempts that are long past."""
+        """Remove what counts no more: sessions that have ended, attempts that are long past, forms
+        that were sent.
+        """
         await self.sessions.sweep()
+        await self.sent_forms.sweep()
         await self.attempts.sweep()
         await self.acting.tell_ended()
 

@@ -257,8 +257,7 @@ async def test_a_form_that_is_sent_twice_begins_one_case(county: Clinic, pages: 
     where = f"/infectious/of/{county.ids['hospital-a Patient']}"
     fields = {**shown((await doctor.get(where)).text), **answers(now_of(county))}
     fields["token"] = doctor.token
-    clicks = await asyncio.gather(*(doctor.send(where, **fields) for _ in range(2)))
-    first, again = [answer.headers["location"] for answer in clicks]
+    first, again = [one.headers["location"] for one in await doctor.send_twice(where, **fields)]
     assert first == again
     # What was changed on the page that one went back to is another card.
     other = await doctor.send(where, **{**fields, "case/disease": f"{DISEASE}|rubella"})

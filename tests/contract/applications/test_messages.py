@@ -35,6 +35,7 @@ async def test_a_refused_message_is_seen_with_its_reason_and_sent_again(
     await browser.get(way)
     assert (await browser.send(way)).status_code == 303
     assert "waiting" in (await browser.get("/messages.csv?state=waiting&lang=en")).text
+    await browser.get("/messages")
     again = await browser.send(way)
     assert again.status_code == 422
     assert "is refused no more" in again.text

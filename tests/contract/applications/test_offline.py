@@ -177,6 +177,7 @@ async def test_a_device_is_its_owners_until_it_is_revoked(centre: Clinic) -> Non
         assert "诊室手机" in said(await worker.get(address))
     gone = await worker.send("/account/devices", device=device.id)
     assert gone.status_code == 303
+    await worker.get("/account/devices")
     assert (await worker.send("/account/devices", device=device.id)).status_code == 404
     for answer in (await device.take_along(), await device.send(text)):
         assert (answer.status_code, answer.json()["state"]) == (410, "revoked")
@@ -245,6 +246,7 @@ async def is_revoked_by_who_answers_for_security(
     page = f"/offline-devices/{second.id}/revocation"
     await keeper.get(page)
     assert (await keeper.send(page)).status_code == 303
+    await keeper.get("/offline-devices")
     assert (await keeper.send(page)).status_code == 422
     assert (await second.contact())["state"] == "revoked"
     for number in range(3):

@@ -87,6 +87,7 @@ async def test_an_entry_is_checked_and_every_change_is_a_version(clinic: Clinic)
     abroad = ENTRY | {"country": "xx"}
     assert (await browser.send("/processing_register/edit", **abroad)).status_code == 422
     assert (await browser.send("/processing_register/edit", **ENTRY)).status_code == 303
+    await browser.get("/processing_register/edit")
     assert (await browser.send("/processing_register/edit", **ENTRY)).status_code == 409
     page = (await browser.get("/processing_register/entry/research")).text
     assert "missing or due again" in page

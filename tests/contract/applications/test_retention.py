@@ -88,6 +88,7 @@ async def test_a_hold_is_set_and_ended_and_names_nobody(clinic: Clinic) -> None:
     number = await clinic.pool.fetchval("select hold from trust.hold where released_at is null")
     await browser.get(f"/retention/holds/{number}/release")
     assert (await browser.send(f"/retention/holds/{number}/release")).status_code == 303
+    await browser.get("/retention/holds")
     assert (await browser.send(f"/retention/holds/{number}/release")).status_code == 422
     assert (await browser.get("/retention/holds/x/release")).status_code == 404
     for state, number_of in (("stands", 0), ("ended", 1), ("", 1)):

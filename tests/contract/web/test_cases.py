@@ -167,7 +167,7 @@ async def test_the_page_tells_who_comes_second_that_somebody_was_first(
     _, where = await entered(county, pages)
     checker = await county.enter("cdc-wu", pages)
     await checker.get(where)
-    asked = [checker.send(where, step="return", words="one of two") for _ in range(2)]
+    asked = [checker.send(where, step="return", words=f"{one} of two") for one in ("one", "other")]
     statuses = sorted([answer.status_code for answer in await asyncio.gather(*asked)])
     assert statuses[0] == 303
     assert statuses[1] in {409, 412}

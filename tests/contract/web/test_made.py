@@ -44,6 +44,7 @@ async def test_somebody_has_so_many_files_made_at_a_time(clinic: Clinic) -> None
     pages = clinic.pages(pages=PageSettings(made_open_max=1))
     resident = await clinic.enter("resident", pages)
     await begun(clinic, resident)
+    await resident.get(page_of(clinic))
     assert (await resident.send(page_of(clinic), what="record")).status_code == 429
 
 
