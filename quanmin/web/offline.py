@@ -275,6 +275,9 @@ class _Round:
         answered = await self._answered(now, submission)
         kind = self._conflict(device, submission, now)
         if kind:
+            # What has moved on may be this very form, sent twice at once.
+            if await self._desk.is_received(id_, device.id):
+                return answer_json({"state": "stored"})
             return await self._both(device, now, answered, kind)
         stops = [one for one in answered.faults if not one.is_warning]
         try:
