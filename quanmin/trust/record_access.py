@@ -17,9 +17,12 @@ import msgspec
 from quanmin.base.database import Connection
 from quanmin.base.problems import Forbidden
 from quanmin.records.model import Stored
+from quanmin.records.reading import grants_of
 from quanmin.records.search.reader import Statement
 from quanmin.records.sensitivity import load_kinds
+from quanmin.trust.deciding.closing import Closed, closed_to
 from quanmin.trust.deciding.glass import Glasses
+from quanmin.trust.deciding.grantees import Grantees
 from quanmin.trust.deciding.treating import load_treating
 from quanmin.trust.desk import Desk
 from quanmin.trust.log.audit_event import id_of_entry
@@ -43,13 +46,13 @@ _OWN: Final = """
 """
 # A visit, an episode and the like, by whose words its sender treats the person at this moment.
 _TREATING: Final = f"""
-    select s.code, {NAME_OF_SENDER.format(code="s.code", now="$2::bigint")} as name,
+    select s.sender, s.code, {NAME_OF_SENDER.format(code="s.code", now="$2::bigint")} as name,
         min(g.since) as since, max(g.until) as until
     from records.granted g
     join records.record r on r.rid = g.source and r.type = any($3::smallint[])
     join records.sender s using (sender)
     where g.patient = any($1::bigint[]) and g.since <= $2 and g.until > $2
-    group by s.code order by s.code
+    group by s.sender, s.code order by s.code
 """  # noqa: S608 - constants of this module
 _TYPES: Final = """
     select r.rid, r.type from records.record r
@@ -58,12 +61,15 @@ _TYPES: Final = """
 
 
 class Treating(msgspec.Struct, frozen=True):
-    """An institution that treats the person, from when until when (microseconds)."""
+    """An institution that treats the person, from when until when (microseconds), and how much of
+    the record the person has closed to it.
+    """
 
     code: str
     name: str
     since: int
     until: int
+    closed: Closed
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -119,9 +125,19 @@ class RecordAccess(Desk):
         patients = await self._patients()
         numbers = [self._guard.store.context.definition(name).number for name in load_treating()]
         async with self._guard.store.glancing(self._guard.store.whole_node) as connection:
-            rows = await connection.fetch(_TREATING, patients, self._guard.now(), numbers)
+            now = self._guard.now()
+            rows = await connection.fetch(_TREATING, patients, now, numbers)
+            # What is granted of one registration is granted of all that are linked.
+            grants = await grants_of(connection, patients[0]) if rows else frozenset()
+        deciding, keying = self._guard.deciding, self._guard.store.context.keying
         return [
-            Treating(row["code"], row["name"] or row["code"], row["since"], row["until"])
+            Treating(
+                row["code"],
+                row["name"] or row["code"],
+                row["since"],
+                row["until"],
+                closed_to(deciding, Grantees(keying), row["sender"], grants, now),
+            )
             for row in rows
         ]
 

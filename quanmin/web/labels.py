@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from quanmin.trust.record_access import purposes_of_use, roles
 from quanmin.web.text import Language, Text
 
 _FOLDER = Path(__file__).parent / "labels"
@@ -79,6 +80,16 @@ def taken_apart(name: str) -> str:
 def tell_type(type_: str, language: Language) -> Label:
     """The name of a resource type."""
     return _label(_table("types")["types"].get(type_), type_, language)
+
+
+def tell_purpose(code: str, language: Language) -> str:
+    """A purpose of use in words."""
+    return purposes_of_use().get(code, {}).get(language, code)
+
+
+def tell_role(code: str, language: Language) -> str:
+    """A role in words."""
+    return roles().get(code, {}).get(language, code)
 
 
 def tell_element(name: str, language: Language) -> Label:

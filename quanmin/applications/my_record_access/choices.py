@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from quanmin.trust.deciding.rules import load_rules
-from quanmin.trust.record_access import kinds_apart, purposes_of_use, roles
+from quanmin.trust.record_access import kinds_apart
 from quanmin.web import Visit
 from quanmin.web.labels import tell_type
 
@@ -39,16 +39,6 @@ class Choices(msgspec.Struct, frozen=True):
 def choices() -> Choices:
     """What is chosen from."""
     return msgspec.convert(tomllib.loads(_FILE.read_text(encoding="utf-8")), Choices)
-
-
-def say_purpose(visit: Visit, code: str) -> str:
-    """A purpose of use in words."""
-    return purposes_of_use().get(code, {}).get(visit.language, code)
-
-
-def say_role(visit: Visit, code: str) -> str:
-    """A role in words."""
-    return roles().get(code, {}).get(visit.language, code)
 
 
 def say_kind(visit: Visit, code: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 from starlette.responses import Response
 
-from quanmin.applications.my_record_access.choices import choices, say_kind, say_purpose, say_types
+from quanmin.applications.my_record_access.choices import choices, say_kind, say_types
 from quanmin.applications.my_record_access.consents import tell_consent
 from quanmin.applications.my_record_access.pages import ASKERS
 from quanmin.base.problems import Conflict, NotFound
@@ -21,6 +21,7 @@ from quanmin.trust.record_access import kinds_apart
 from quanmin.trust.registers import Institution, Wanted
 from quanmin.web import DeclaredRecords, Page, Visit, page
 from quanmin.web.institutions import institution_names
+from quanmin.web.labels import tell_purpose
 
 HOME: Final = "/my-record-access"
 _FOUND: Final = 20
@@ -53,7 +54,7 @@ async def _choose(visit: Visit, records: DeclaredRecords, effect: str) -> Respon
         "my_record_access/confirm.html",
         effect=effect,
         institution=chosen.institution[1] if chosen.institution else "",
-        purpose=say_purpose(visit, chosen.purpose) if chosen.purpose else "",
+        purpose=tell_purpose(chosen.purpose, visit.language) if chosen.purpose else "",
         what=say_types(visit, chosen.types),
         ordinary=chosen.is_ordinary,
         kinds=[say_kind(visit, one) for one in chosen.kinds],
@@ -85,7 +86,7 @@ async def _form(
         name=one.name if one else "",
         faults=faults,
         sent=defaultdict(str, visit.sent),
-        purposes=[(code, say_purpose(visit, code)) for code in rule.purposes],
+        purposes=[(code, tell_purpose(code, visit.language)) for code in rule.purposes],
         categories=[
             (each.name, each.zh if visit.language == "zh" else each.en) for each in rule.category
         ],

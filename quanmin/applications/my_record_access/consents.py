@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from quanmin.applications.my_record_access.choices import say_kind, say_purpose, say_types
+from quanmin.applications.my_record_access.choices import say_kind, say_types
 from quanmin.trust.deciding.consent_lines import Line, endings_of, lines_of, state_of
 from quanmin.web import Visit
 from quanmin.web.dates import short_fhir
-from quanmin.web.labels import tell_type
+from quanmin.web.labels import tell_purpose, tell_type
 
 
 def tell_consent(
@@ -50,7 +50,8 @@ def _tell_line(visit: Visit, line: Line, names: dict[str, str]) -> dict[str, Any
         "whom": [_institution(one, names) for one in line.institutions]
         or [say("every institution")],
         "what": what or [say("the whole record but what is kept apart")],
-        "purposes": [say_purpose(visit, one) for one in line.purposes] or [say("every purpose")],
+        "purposes": [tell_purpose(one, visit.language) for one in line.purposes]
+        or [say("every purpose")],
         "data": " – ".join(filter(None, line.data)),
         "since": short_fhir(line.since, zone),
         "until": short_fhir(line.until, zone),

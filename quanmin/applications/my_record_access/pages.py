@@ -11,8 +11,6 @@ from starlette.responses import Response
 from quanmin.applications.my_record_access.choices import (
     rules_told,
     say_action,
-    say_purpose,
-    say_role,
     say_types,
 )
 from quanmin.applications.my_record_access.consents import tell_consent
@@ -20,9 +18,10 @@ from quanmin.base.problems import Malformed
 from quanmin.fhir.json import decode
 from quanmin.trust.deciding.consent_lines import organizations_of
 from quanmin.trust.deciding.reasons import sentences
-from quanmin.trust.record_access import Looked, RecordAccess, Slice, Wanted
+from quanmin.trust.record_access import Looked, RecordAccess, Slice, Treating, Wanted
 from quanmin.web import Access, DeclaredRecords, Page, Visit, page
 from quanmin.web.institutions import institution_names, tell_sender
+from quanmin.web.labels import tell_purpose, tell_role
 from quanmin.web.sheet import sheet
 
 ASKERS: Final = Access(frozenset({"resident", "guardian"}))
@@ -41,7 +40,7 @@ async def who_may(visit: Visit, records: DeclaredRecords) -> Response:
     treating = await records.desk(RecordAccess).treating()
     return visit.page(
         "my_record_access/who_may.html",
-        treating=[(one, visit.moment(one.until)[:10]) for one in treating],
+        treating=[(one, visit.moment(one.until)[:10], _closed(visit, one)) for one in treating],
         consents=consents,
         more=more,
         rules=rules_told(visit),
@@ -63,7 +62,7 @@ async def who_may_sheet(visit: Visit, records: DeclaredRecords) -> Response:
     async def rows() -> AsyncIterator[list[str]]:
         for one in treating:
             yield [say("treats you"), one.name, "", "", visit.moment(one.since)[:10],
-                   visit.moment(one.until)[:10], ""]  # fmt: skip
+                   visit.moment(one.until)[:10], _closed(visit, one)]  # fmt: skip
         for consent in found:
             for line in consent["lines"]:
                 yield [line["words"], and_.join(line["whom"]), and_.join(line["what"]),
@@ -73,6 +72,11 @@ async def who_may_sheet(visit: Visit, records: DeclaredRecords) -> Response:
     heading = [say("What"), say("To whom"), say("Which records"), say("What for"), say("From"),
                say("Until"), say("State")]  # fmt: skip
     return sheet("who-sees-my-record", heading, rows())
+
+
+def _closed(visit: Visit, one: Treating) -> str:
+    words = {"part": visit.say("you have closed a part"), "all": visit.say("you have closed it")}
+    return words.get(one.closed, "")
 
 
 async def _consents(
@@ -136,7 +140,7 @@ async def who_looked_sheet(visit: Visit, records: DeclaredRecords) -> Response:
                 told = _row(visit, one)
                 yield [told["when"], told["institution"], told["role"], told["action"],
                        visit.semicolon.join(told["what"]), told["purpose"], " ".join(told["rules"]),
-                       told["emergency"], told["id"]]  # fmt: skip
+                       told["emergency"], told["id"], told["refused"], told["own"]]  # fmt: skip
             if batch.next is None:
                 return
             batch = await desk.looked(wanted, count=_SHEET_ROWS, after=batch.next)
@@ -144,7 +148,7 @@ async def who_looked_sheet(visit: Visit, records: DeclaredRecords) -> Response:
     say = visit.say
     heading = [say("When"), say("Institution"), say("In the role"), say("What was done"),
                say("Which records"), say("What for"), say("By which rule"), say("Emergency"),
-               say("Number")]  # fmt: skip
+               say("Number"), say("Refused"), say("Yourself")]  # fmt: skip
     return sheet("who-looked", heading, rows())
 
 
@@ -176,14 +180,14 @@ def _row(visit: Visit, one: Looked) -> dict[str, Any]:
         "id": one.id,
         "when": visit.moment(one.at),
         "institution": tell_sender(visit, one.code, one.institution),
-        "role": say_role(visit, one.role),
+        "role": tell_role(one.role, visit.language),
         "action": say_action(visit, one.action),
         "what": [f"{say_types(visit, (type_,))[0]} {number}" for type_, number in one.types],
-        "purpose": say_purpose(visit, one.purpose),
+        "purpose": tell_purpose(one.purpose, visit.language),
         "rules": sentences(" ".join(one.rules), visit.language, visit.rules),
         "emergency": emergency,
-        "is_refused": one.outcome not in _DONE,
-        "is_own": one.is_own,
+        "refused": "" if one.outcome in _DONE else visit.say("refused"),
+        "own": visit.say("yourself") if one.is_own else "",
     }
 
 

@@ -197,6 +197,11 @@ async def test_every_access_is_told_in_words_and_can_be_complained_of(
     told = (await resident.get(f"{HOME}/looked.csv")).text.removeprefix("\ufeff")
     newest = [row["Institution"] for row in csv.DictReader(io.StringIO(told))][:2]
     assert newest == ["This platform", "A County's Platform"]
+    other = asking(clinic.guard, "institution", "hospital-b")
+    assert await other.delete("Observation", clinic.ids["hospital-a Observation"]) is None
+    told = (await resident.get(f"{HOME}/looked.csv?own=1")).text.removeprefix("\ufeff")
+    marks = [(row["Refused"], row["Yourself"]) for row in csv.DictReader(io.StringIO(told))]
+    assert {("refused", ""), ("", "yourself"), ("", "")} <= set(marks)
     none = (await resident.get(f"{HOME}/looked?since=2031-01-01")).text
     assert "Nobody has looked" in none
     for asked in ("since=soon", "until=2026-02-30", "own=2", "colour=red"):

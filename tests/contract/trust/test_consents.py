@@ -36,6 +36,7 @@ from quanmin.terminology import Terms
 from quanmin.trust import Actor, Actors, Guard, GuardedRecords
 from quanmin.trust.deciding.consents import ConsentIndex
 from quanmin.trust.deciding.regranting import regrant_kind
+from quanmin.trust.record_access import RecordAccess
 from quanmin.trust.registers.proxies import Proxies
 from quanmin.trust.sign_in.acting import as_proxy
 
@@ -486,6 +487,40 @@ async def test_what_a_person_has_ended_no_institution_brings_back(town: Town) ->
     assert not await is_seen(doctor, theirs)
     await clerk.create("Consent", json.dumps(said).encode())
     assert await is_seen(doctor, theirs), "what was signed since is a consent of its own"
+
+
+async def test_what_a_person_has_closed_to_who_treats_them_is_told(town: Town) -> None:
+    for hospital in ("d", "e"):
+        again = await registered(town.guard, hospital)
+        await asking(town.guard, "institution", hospital).create("Encounter", visit(again.id))
+
+    async def told() -> dict[str, str]:
+        found = await town.resident().desk(RecordAccess).treating()
+        return {one.code: one.closed for one in found}
+
+    assert await told() == {"d": "nothing", "e": "nothing"}
+
+    async def say(effect: str, whom: str = "", **more: Any) -> Stored:
+        to: dict[str, Any] = {"actor": to_institution(whom)} if whom else {}
+        return await town.says(consent(town.here.id, type=effect, **to, **more))
+
+    results = [{"system": "http://hl7.org/fhir/resource-types", "code": "Observation"}]
+    await say("deny", "d", **{"class": results})
+    assert await told() == {"d": "part", "e": "nothing"}
+    await say("deny", purpose=purposes("HRESCH"))
+    assert await told() == {"d": "part", "e": "nothing"}
+    refusal = await say("deny")
+    assert await told() == {"d": "all", "e": "all"}
+    await say("permit", "d")
+    assert await told() == {"d": "nothing", "e": "all"}
+    body = json.loads(refusal.body or b"") | {"status": "inactive"}
+    await town.resident().update("Consent", refusal.id, json.dumps(body).encode())
+    ended = consent(town.here.id, status="inactive", type="permit", actor=to_institution("e"))
+    await town.says(ended)
+    assert await told() == {"d": "nothing", "e": "all"}, "what was taken back is closed"
+    await say("permit", "e")
+    await say("deny", "e", dataPeriod={"end": "2001-01-01"})
+    assert await told() == {"d": "nothing", "e": "part"}
 
 
 async def test_who_acts_for_a_person_no_more_changes_none_of_their_consents(
