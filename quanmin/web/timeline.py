@@ -25,7 +25,11 @@ from quanmin.web.validity import Mark, mark_of
 from quanmin.web.visit import Visit
 
 _DECEMBER: Final = 12
-_YEARS_OFFERED: Final = 60
+# As long as people live; records from before are found by going on.
+_YEARS_OFFERED: Final = 120
+UNDATED: Final = "undated"
+"""What is asked for in the place of a year: what has no date."""
+_BEFORE_ALL: Final = -(2**62)
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -181,11 +185,14 @@ def _month(day: str, stored: Stored, visit: Visit) -> tuple[int, int] | None:
     return moment.year, moment.month
 
 
-def years_of(visit: Visit, visits: Visits) -> list[str]:
-    """The years from now back to the first visit that is known."""
+def years_of(visit: Visit, visits: Visits, birth: str) -> list[str]:
+    """The years from now back to the birth, a FHIR date, or to the first visit that is known, if
+    that is earlier; without either back as far as is offered.
+    """
     this = visit.today.year
-    first = min((one.first[:4] for one in visits.contributions if one.first), default=str(this))
-    since = max(int(first), this - _YEARS_OFFERED)
+    known = [one.first[:4] for one in visits.contributions if one.first] + [birth[:4]]
+    first = min((int(year) for year in known if year), default=0) if birth else 0
+    since = max(first, this - _YEARS_OFFERED)
     return [str(year) for year in range(this, since - 1, -1)]
 
 
@@ -193,16 +200,20 @@ def since_year(visit: Visit, text: str, entries: Iterable[Stored]) -> list[Store
     """Those that are not of an earlier year than the one that a time names; all for none."""
     if not text:
         return list(entries)
+    if text == UNDATED:
+        return [one for one in entries if one.facts.time is None]
     begins = visit.midnight(date(int(text[:4]), 1, 1))
-    return [one for one in entries if one.facts.time and one.facts.time >= begins]
+    return [one for one in entries if one.facts.time is not None and one.facts.time >= begins]
 
 
 def end_of(visit: Visit, text: str) -> int | None:
-    """The moment at which a year (2024) or a month (2024-05) is over; None for none. Raises
-    Malformed for what is neither.
+    """The moment at which a year (2024) or a month (2024-05) is over, and before all moments for
+    what has no date; None for none. Raises Malformed for what is none of these.
     """
     if not text:
         return None
+    if text == UNDATED:
+        return _BEFORE_ALL
     year, _, month = text.partition("-")
     try:
         last = date(int(year), int(month or _DECEMBER), 1)

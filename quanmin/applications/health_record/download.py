@@ -30,7 +30,7 @@ async def download(visit: Visit, records: DeclaredRecords) -> Response:
     return visit.page(
         "health_record/download.html",
         person=record.person,
-        years=years_of(visit, record.visits),
+        years=years_of(visit, record.visits, record.person.told.birth),
         rows_max=visit.pen.number(visit.house.settings.pages.record_paper_rows_max),
         kept_hours=visit.house.settings.pages.made_kept_hours,
     )

@@ -174,7 +174,7 @@ async def timeline(visit: Visit, records: DeclaredRecords) -> Response:
         kinds=kinds(),
         kind=kind.name if kind else "",
         until=visit.asked("until"),
-        years=years_of(visit, record.visits),
+        years=years_of(visit, record.visits, record.person.told.birth),
         more=visit.keep("timeline", {"cursor": found.next}) if found.next else None,
         is_first=part.cursor is None,
         **_head(visit, record),

@@ -435,7 +435,15 @@ async def test_the_record_as_a_pdf_is_refused_where_it_is_too_long_and_made_by_t
     async with clinic.making(pages=PageSettings(record_paper_rows_max=2)):
         refused = await clinic.made(resident, address, what="paper")
         assert "one year at a time" in refused.text
+    offered = re.findall(r'<option value="(\w+)">', (await resident.get(address)).text)
+    assert (offered[0], offered[-2:]) == (f"{datetime.now(UTC):%Y}", ["1980", "undated"])
+    await send(clinic, "hospital-a", "Condition", code={"text": "an old scar"})
+    told = (await resident.get(address.replace("download", "timeline?until=undated"))).text
+    assert "an old scar" in told
+    assert told.count('href="/record/') == 1, "and nothing that has a date"
     async with clinic.making():
+        made = await clinic.made(resident, address, what="paper", year="undated")
+        assert "/file" in made.text
         made = await clinic.made(resident, address, what="paper", year="2024")
     (where,) = re.findall(r'href="(/made/\d+)/file"', made.text)
     file = await resident.get(f"{where}/file")
