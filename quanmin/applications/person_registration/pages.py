@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from datetime import date
 from typing import Final
 
 from starlette.responses import Response
 
+from quanmin.fhir.identity_number import judge
 from quanmin.fhir.json import encode
 from quanmin.trust import Role
 from quanmin.web import Access, DeclaredRecords, Page, Visit, page
@@ -19,7 +19,6 @@ STAFF: Final[frozenset[Role]] = frozenset({"doctor", "nurse", "public_health_wor
 REGISTERING: Final = Access(STAFF)
 NEW: Final = "/registration"
 _SEXES: Final = ("female", "male", "unknown")
-_NUMBER: Final = re.compile(r"\d{17}[\dX]")
 
 
 @page(NEW, access=REGISTERING, methods=("GET", "POST"))
@@ -62,12 +61,20 @@ async def register(visit: Visit, records: DeclaredRecords) -> Response:
 def _check(visit: Visit, sent: Sent, born: date, sex: str, number: str) -> None:
     if born > visit.today:
         sent.faults["born"] = visit.say("This day lies in the future.")
-    if not _NUMBER.fullmatch(number):
-        sent.faults.setdefault("identity", visit.say("An identity number has 18 characters."))
-    elif sex != "unknown" and int(number[16]) % 2 != (sex == "male"):  # GB 11643: odd is male
-        sent.faults["identity"] = visit.say("The number says another sex.")
-    elif number[6:14] != f"{born:%Y%m%d}":
-        sent.faults["identity"] = visit.say("The number says another day of birth.")
+    decision = judge(number, {"birthDate": born, "gender": sex})
+    if decision.allowed or "identity" in sent.faults:
+        return
+    say = visit.say
+    mended = say("The last character does not go with the others: look for a mistyped character.")
+    faults = {
+        "not-of-the-form": say("An identity number has 18 characters."),
+        "check-character-wrong": mended,
+        "birth-date-impossible": say("Characters 7 to 14 are no day of birth."),
+        "a-dummy": say("This number is nobody's. Copy the one on the document."),
+        "birth-date-disagrees": say("The number says another day of birth."),
+        "sex-disagrees": say("The number says another sex."),
+    }
+    sent.faults["identity"] = faults[decision.reasons[-1]]
 
 
 async def _here(visit: Visit, records: DeclaredRecords, number: str) -> str:

@@ -30,6 +30,25 @@ async def desk(clinic: Clinic) -> Browser:
 
 
 @pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (TAKEN[:17] + ("1" if TAKEN[17] == "0" else "0"), "mistyped character"),
+        (with_check_digit("580101199113050040"), "no day of birth"),
+        (with_check_digit("580101199105060040"), "another day of birth"),
+        (with_check_digit("580101199105050050"), "another sex"),
+        ("111111111111111111", "mistyped character"),
+        (TAKEN[:17], "has 18 characters"),
+    ],
+)
+async def test_a_wrong_identity_number_is_told_beside_its_field(
+    desk: Browser, number: str, said: str
+) -> None:
+    answer = await desk.send("/registration", identity=number, **FORM)
+    assert (answer.status_code, said in answer.text) == (422, True)
+    await desk.client.aclose()
+
+
+@pytest.mark.parametrize(
     ("system", "number"),
     [
         ("urn:oid:2.16.156.10011.1.3", WITH_LETTER.lower()),
