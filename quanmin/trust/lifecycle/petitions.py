@@ -33,6 +33,7 @@ from quanmin.trust.deciding import senders_of_region
 from quanmin.trust.desk import Desk
 from quanmin.trust.lifecycle.denials import FILED, denial, ended, holds
 from quanmin.trust.lifecycle.erasing import erase_patients_of
+from quanmin.trust.lifecycle.petition_erasing import erasable, patients_here
 from quanmin.trust.lifecycle.petition_filing import (
     Filing,
     Finding,
@@ -61,7 +62,6 @@ from quanmin.trust.lifecycle.petition_record import (
     write_task,
 )
 from quanmin.trust.lifecycle.petition_rules import Side, Step, petition_rules
-from quanmin.trust.lifecycle.retention import refuse_held
 from quanmin.trust.lifecycle.retention_rules import Keeping, keepings
 from quanmin.trust.lifecycle.wishes import Wishes
 from quanmin.trust.notices import tell_persons, tell_staff
@@ -74,12 +74,6 @@ _STATED: Final = f"""
     where t.about = $1 and t.type = $2 and r.type = $3 and r.flags & {DELETED} = 0
     order by r.updated
 """  # noqa: S608 - constants of this program
-_PATIENTS_HERE: Final = """
-    select r.rid from records.record r join people.link l on l.patient = r.rid
-    where l.person = (select person from people.link where patient = $1)
-        and r.type = $2
-        and r.sender = (select sender from records.record where type = $2 and rid = $1)
-"""
 
 
 __all__ = ["Counted", "Filing", "Opened", "Petitions", "Registration", "Waiting", "Wanted"]
@@ -88,14 +82,6 @@ __all__ = ["Counted", "Filing", "Opened", "Petitions", "Registration", "Waiting"
 _NAMED: Final = """
     select name from trust.institution where sender = $1 and since <= $2 and until > $2
 """
-
-_OTHERS_ABOUT: Final = f"""
-    select exists (
-        select from records.record r join records.sender s using (sender)
-        where r.patient = any($1) and r.flags & {DELETED} = 0 and s.code not like 'actor:%'
-            and r.sender <> (select p.sender from records.record p
-                where p.rid = $2 and p.patient = $2 limit 1))
-"""  # noqa: S608 - constants of this program
 
 
 class Statement(msgspec.Struct, frozen=True):
@@ -238,7 +224,12 @@ class Petitions(Desk):
         if _brings(petition) == "erasure":
             kept = await self._kept(petition)
         await self._notes.note("read", TASK, "ok", (stored,))
-        steps = tuple(one for one in petition_rules().step if _fits(one, petition, side))
+        is_bound = await self._obstacle(petition) is None
+        steps = tuple(
+            one
+            for one in petition_rules().step
+            if _fits(one, petition, side) and not (is_bound and _is_against_appeal(one, petition))
+        )
         if side == "asker" and not await self._finding.asked_for():
             steps = ()
         async with self._guard.store.glancing() as connection:
@@ -265,6 +256,7 @@ class Petitions(Desk):
             if side == "asker":
                 await self._refuse_onlooker()
             await self._refuse_partial(step, petition)
+            await self._refuse_unbinding(step, petition)
             words = _sane(words, is_needed=step.needs)
             if code == "grant" and _brings(petition) == "erasure":
                 return await self._erase(petition)
@@ -397,6 +389,15 @@ class Petitions(Desk):
                     " for somebody else of your side"
                 )
 
+    async def _refuse_unbinding(self, step: Step, petition: Petition) -> None:
+        """An appeal is upheld of what can be done, and then it is done."""
+        if step.code == "overturn":
+            obstacle = await self._obstacle(petition)
+            if obstacle is not None:
+                raise obstacle
+        if _is_against_appeal(step, petition) and await self._obstacle(petition) is None:
+            raise Conflict("the appeal was upheld: do what is asked for, and grant it")
+
     async def _after(
         self, petition: Petition, step: Step, words: str, institution: str
     ) -> Petition:
@@ -447,45 +448,28 @@ class Petitions(Desk):
     async def _kept(self, petition: Petition) -> tuple[Keeping, ...]:
         """What the law keeps of the records that an erasure would take."""
         async with self._guard.store.glancing(self._guard.store.whole_node) as connection:
-            patients = await self._patients_here(connection, petition)
-            found = await keepings(connection, self._guard.store.context, patients)
+            context = self._guard.store.context
+            patients = await patients_here(connection, context, petition)
+            found = await keepings(connection, context, patients)
         return tuple(one for one in found if one.until > self._guard.now())
 
-    async def _patients_here(self, connection: Connection, petition: Petition) -> list[int]:
-        """The Patients of the person that the same institution registered."""
-        number = self._guard.store.context.definition("Patient").number
-        rows = await connection.fetch(_PATIENTS_HERE, petition.patient, number)
-        return sorted({petition.patient, *(row["rid"] for row in rows)})
+    async def _obstacle(self, petition: Petition) -> Conflict | None:
+        """What keeps the institution from doing what is asked, if it is an erasure."""
+        if _brings(petition) != "erasure":
+            return None
+        async with self._guard.store.glancing(self._guard.store.whole_node) as connection:
+            try:
+                await erasable(connection, self._guard.store.context, petition, self._guard.now())
+            except Conflict as obstacle:
+                return obstacle
+        return None
 
     async def _erase(self, petition: Petition) -> Wishes:
-        """Erase what the institution holds of the person. Raises Conflict where the law keeps."""
-        guard, context = self._guard, self._guard.store.context
+        """Erase what the institution holds of the person. Raises Conflict as `erasable` does."""
+        guard = self._guard
 
         async def choose(connection: Connection) -> list[int]:
-            patients = await self._patients_here(connection, petition)
-            await refuse_held(connection, patients)
-            if await connection.fetchval(_OTHERS_ABOUT, patients, petition.patient):
-                raise Conflict(
-                    "other institutions have written about this registration: what they hold is"
-                    " not yours to erase; refuse, and say so"
-                )
-            kept = [
-                one
-                for one in await keepings(connection, context, patients)
-                if one.until > guard.now()
-            ]
-            if kept:
-                told = ", ".join(sorted({one.clock for one in kept}))
-                until = context.instant(max(one.until for one in kept))[:10]
-                raise Conflict(
-                    Sentence(
-                        "the law keeps these records (%(told)s) until %(until)s: refuse, and say "
-                        "so",
-                        told=told,
-                        until=until,
-                    )
-                )
-            return patients
+            return await erasable(connection, guard.store.context, petition, guard.now())
 
         async def also(connection: Connection, _changes: Sequence[Change]) -> None:
             await connection.execute(
@@ -563,6 +547,10 @@ def _fits(step: Step, petition: Petition, side: Side) -> bool:
     if step.code == "state" and (not petition.about or _about_entry(petition)):
         return False
     return _is_on(step, petition, side) and petition.state in step.from_
+
+
+def _is_against_appeal(step: Step, petition: Petition) -> bool:
+    return step.code == "refuse" and petition.state == "overturned"
 
 
 def _sane(words: str, *, is_needed: bool) -> str:

@@ -254,11 +254,32 @@ async def test_an_appeal_goes_to_who_stands_above_and_binds_the_institution(town
     with pytest.raises(Forbidden):
         await town.a.take(id_, "confirm", "we were right")
     await above.take(id_, "overturn", "the sheet bears another name")
-    with pytest.raises(Conflict):
+    with pytest.raises(Conflict, match="do what is asked for"):
         await town.a.take(id_, "refuse", "we stay with it")
     await town.correct()
     await town.a.take(id_, "grant", "corrected as was decided")
     assert await town.state(id_) == "granted"
+
+
+async def test_an_appeal_for_erasure_is_upheld_only_of_what_may_be_erased(town: Town) -> None:
+    id_, above = await town.filed("erasure", institution="a"), town.desk("supervisor", "commission")
+    await town.a.take(id_, "refuse", "the law keeps the records")
+    await town.me.take(id_, "appeal", "I was never a patient there")
+    with pytest.raises(Conflict, match="the law keeps"):
+        await above.take(id_, "overturn", "erase it all the same")
+    old = json.loads(observation(f"Patient/{town.here.id}"))
+    old |= {"effectiveDateTime": "1999-05-01", "id": town.result.id}
+    ours = asking(town.guard, "institution", "a")
+    await ours.update("Observation", town.result.id, json.dumps(old).encode())
+    await above.take(id_, "overturn", "nothing keeps it now")
+    assert [one.code for one in (await town.a.open(id_)).steps] == ["grant"]
+    with pytest.raises(Conflict, match="do what is asked for"):
+        await town.a.take(id_, "refuse", "we stay with it")
+    async with town.pool.acquire() as connection, connection.transaction():
+        await hold(connection, town.here.rid, reason="lawsuit", at=1, by="one")
+    assert [one.code for one in (await town.a.open(id_)).steps] == ["grant", "refuse"]
+    await town.a.take(id_, "refuse", "they have been held for a court since")
+    assert await town.state(id_) == "refused"
 
 
 async def test_nobody_judges_their_own_answer_or_answers_their_own_petition(town: Town) -> None:
