@@ -159,12 +159,14 @@ def confirm_page(visit: Visit, title: str, sentences: Sequence[str], *, back: st
     """Ask whether what was filled in is meant, and say what follows from it. The answer comes as
     the same form once more.
     """
-    kept = {name: value for name, value in visit.sent.items() if name not in {"token", "lang"}}
+    asked = {"token", "lang", _CONFIRMED}
+    kept = [(name, one) for name, every in visit.sent_all.items() if name not in asked
+            for one in every]  # fmt: skip
     return visit.page(
         "kit/confirm.html",
         title=title,
         sentences=sentences,
-        kept={**kept, _CONFIRMED: "1"},
+        kept=[*kept, (_CONFIRMED, "1")],
         back=back,
     )
 

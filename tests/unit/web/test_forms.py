@@ -16,7 +16,7 @@ from quanmin.base.problems import (
     NotFound,
     Problem,
 )
-from quanmin.web.forms import Field, Sent, read_number
+from quanmin.web.forms import Field, Sent, confirm_page, read_number
 from quanmin.web.tables import place_number, place_numbers
 
 
@@ -34,6 +34,14 @@ def test_what_is_refused_is_said_beside_its_field_and_it_goes_on() -> None:
     assert done == ["asked"]
     (shown,) = sent.shown([Field("until", "Until")])
     assert (shown.value, shown.fault) == ("2026-01-31", "too late")
+
+
+def test_all_that_was_filled_in_comes_again_after_the_question_whether_it_is_meant() -> None:
+    sent = {"token": ["t"], "roles": ["doctor", "nurse"], "words": [""]}
+    visit = SimpleNamespace(sent_all=sent, page=lambda _template, **values: values)
+    values = cast("Any", confirm_page(cast("Any", visit), "Really?", ["It ends."], back="/"))
+    again = [("roles", "doctor"), ("roles", "nurse"), ("words", ""), ("confirmed", "1")]
+    assert values["kept"] == again
 
 
 def test_what_belongs_to_no_field_is_said_above_the_form() -> None:
