@@ -55,7 +55,7 @@ async def files(visit: Visit) -> Table:
     """The files of whoever asks, the newest first."""
     say = visit.say
     errands = await _records(visit).errands.listed(MAKING, count=_LISTED_MAX)
-    found = [one for errand in errands if (one := _file(visit, errand)).state != "gone"]
+    found = [one for errand in errands if (one := _known(visit, errand)) and one.state != "gone"]
     headings = [Heading(say("File")), Heading(say("State")), Heading(say("Asked for")),
                 Heading(say("Lines")), Heading(say("Kept until"))]  # fmt: skip
     return Table(
@@ -95,11 +95,13 @@ async def status(visit: Visit) -> Response:
     seconds = visit.house.settings.pages.made_look_seconds
     looks = one.state == "making" and not is_still
     job = one.errand.job
+    lines = one.part.count if one.state == "ready" else job.done
     response = visit.page(
         "kit/made.html",
         title=_title(visit, one),
         state=one.state,
-        count=visit.pen.number(one.part.count if one.state == "ready" else job.done),
+        lines=lines,
+        count=visit.pen.number(lines),
         size=f"{one.part.plain_bytes / _MEGABYTE:.1f}" if one.state == "ready" else "",
         until=visit.moment(one.until),
         reason=visit.say(job.reasons[-1].text) if job.reasons else "",
@@ -168,6 +170,14 @@ def _file(visit: Visit, errand: Errand) -> _File:
     elif job.state == "done":
         state = "ready" if time.time_ns() // 1000 < until else "gone"
     return _File(errand, asked, made, state, until)
+
+
+def _known(visit: Visit, errand: Errand) -> _File | None:
+    """The same; None for one that this node makes no more, as after an update."""
+    try:
+        return _file(visit, errand)
+    except NotFound:
+        return None
 
 
 def _title(visit: Visit, one: _File) -> str:

@@ -145,7 +145,7 @@ def _of_list(say: Say) -> dict[str, str]:
         "queue": say("To be sent"),
         "send": say("Send now"),
         "delete-all": say("Delete everything on this device"),
-        "unsent-lost": say("{n} forms were not sent: they will be lost."),
+        "unsent-lost": say("Forms that were not sent and will be lost: {n}."),
         "back": say("Back"),
         "sent": say("sent"),
     }

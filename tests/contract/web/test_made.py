@@ -11,6 +11,8 @@ from clinic import Browser, Clinic
 from persons import asking
 
 from quanmin.base.growing import Shelf
+from quanmin.trust import Mandate
+from quanmin.trust.lifecycle.handing_out import MAKING
 from quanmin.web.page_settings import PageSettings
 
 
@@ -38,6 +40,21 @@ async def test_how_far_a_file_has_come_is_told_until_who_asks_stops_it(clinic: C
     assert (await resident.get(where)).status_code == 404
     for wrong in ("0", "x", "9" * 30):
         assert (await resident.get(f"/made/{wrong}")).status_code == 404
+
+
+async def test_a_file_that_is_made_no_more_hides_no_other(clinic: Clinic) -> None:
+    resident = await clinic.enter("resident")
+    first, gone = await begun(clinic, resident), await begun(clinic, resident)
+    await clinic.pool.execute("update jobs.job set done = 1")
+    assert "Being made: 1 line so far" in (await resident.get(first)).text
+    (actor,) = await clinic.sign_in.actors.of_account("resident")
+    records = clinic.guard.records(actor, purpose="HOPERAT", request_id="r")
+    errand = await records.errands.find(int(gone.rpartition("/")[2]))
+    asked = {**errand.mandate.asked, "name": "made by an older node"}
+    await records.errands.begin(MAKING, Mandate("/", asked), open_max=9)
+    listed = await resident.get("/made")
+    assert listed.status_code == 200
+    assert listed.text.count("being made") == 2
 
 
 async def test_somebody_has_so_many_files_made_at_a_time(clinic: Clinic) -> None:
