@@ -107,6 +107,22 @@ def confirm(
     _console.print(f"Job {at_desk(directory, settings_file, work)} deletes it.")
 
 
+@retention.command("withdraw")
+def withdraw(
+    deletion: Deletion, by: By, directory: Directory = None, settings_file: SettingsFile = None
+) -> None:
+    """Take back a proposal that nobody has confirmed."""
+
+    async def work(desk: Desk) -> None:
+        number = _deletion(deletion)
+        async with desk.node.pool.acquire() as connection, connection.transaction():
+            await account_of(connection, by)
+            await deletions.withdraw(connection, number)
+
+    at_desk(directory, settings_file, work)
+    _console.print("Nothing is deleted by it.")
+
+
 @retention.command("hold")
 def hold(
     patient: Annotated[str, typer.Argument(help="A record of the person: Patient/id.")],

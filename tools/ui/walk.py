@@ -64,6 +64,7 @@ _ELSEWHERE: Final = {
     "/transfers/{number}/withdraw": "an approval of the authorities for a transfer abroad",
     "/retention/deletions/{deletion}/certificate": "records older than all of a demonstration",
     "/retention/deletions/{deletion}/confirm": "records older than all of a demonstration",
+    "/retention/deletions/{deletion}/withdraw": "records older than all of a demonstration",
 }
 
 

@@ -15,6 +15,8 @@ KEEPERS: Final = Access(ROLES)
 LIST: Final = "/retention"
 DELETIONS: Final = f"{LIST}/deletions"
 HOLDS: Final = f"{LIST}/holds"
+TO_CONFIRM: Final = "to-confirm"
+"""The state by which the list has the proposals that the visitor may confirm."""
 
 
 @table(LIST, access=KEEPERS, name="retention-due")
@@ -60,14 +62,17 @@ async def deletions(visit: Visit, records: DeclaredRecords) -> Table:
         *(Heading(say("Proposed by")), Heading(say("Confirmed"), "confirmed")),
         *(Heading(say("Confirmed by")), Heading(say("Registrations"), "registrations")),
         *(Heading(say("Deleted"), "deleted"), Heading(say("Kept after all"), "kept")),
+        Heading(say("What to do"), where="page"),
     ]
-    order = asked_order(visit, headings)
+    order, desk = asked_order(visit, headings), records.desk(RetentionDesk)
+    own = await desk.confirmable() if asked == TO_CONFIRM else frozenset()
     rows = [
         _deletion(visit, one)
-        for one in await records.desk(RetentionDesk).deletions()
-        if asked in {"", _state(one)}
+        for one in await desk.deletions()
+        if asked in {"", _state(one)} or one.deletion in own
     ]
-    states = [("", say("any")), *_states(visit).items()]
+    by_me = (TO_CONFIRM, say("to be confirmed by you"))
+    states = [("", say("any")), by_me, *_states(visit).items()]
     return Table(
         title=say("Deletions"),
         headings=headings,
@@ -132,6 +137,7 @@ def _deletion(visit: Visit, one: Listed) -> list[Cell]:
         Cell(confirmed, is_number=True),
         Cell(one.confirmed_by or ""),
         *(Cell(str(each), is_number=True) for each in (one.patients, one.deleted, one.kept)),
+        Cell(visit.say("Withdraw"), f"{own}/withdraw") if state == "proposed" else Cell(""),
     ]
 
 

@@ -10,7 +10,7 @@ import msgspec
 from starlette.responses import Response
 
 from quanmin.applications.retention import lists
-from quanmin.applications.retention.lists import DELETIONS, HOLDS, KEEPERS, LIST
+from quanmin.applications.retention.lists import DELETIONS, HOLDS, KEEPERS, LIST, TO_CONFIRM
 from quanmin.base.problems import Forbidden, NotFound
 from quanmin.trust.lifecycle.retention_desk import RetentionDesk
 from quanmin.web import DeclaredRecords, Page, Visit, Work, page
@@ -50,6 +50,15 @@ async def confirm(visit: Visit, records: DeclaredRecords) -> Response:
     lead = visit.say("It is done in the background, for good.")
     desk, deletion = records.desk(RetentionDesk), _uuid(visit)
     return await _asked(visit, title, lead, lambda: desk.confirm(deletion), DELETIONS)
+
+
+@page(f"{DELETIONS}/{{deletion}}/withdraw", access=KEEPERS, methods=("GET", "POST"))
+async def withdraw(visit: Visit, records: DeclaredRecords) -> Response:
+    """Take a proposal back that nobody has confirmed."""
+    title = visit.say("Withdraw the proposal")
+    lead = visit.say("Nothing is deleted by it; what is due then can be proposed again.")
+    desk, deletion = records.desk(RetentionDesk), _uuid(visit)
+    return await _asked(visit, title, lead, lambda: desk.withdraw(deletion), DELETIONS)
 
 
 @page(f"{LIST}/hold", access=KEEPERS, methods=("GET", "POST"))
@@ -113,10 +122,10 @@ def _uuid(visit: Visit) -> uuid.UUID:
 async def work(visit: Visit, records: DeclaredRecords) -> list[Work]:
     """Deletions that others have proposed."""
     words = visit.say("deletions to confirm")
-    number = await records.desk(RetentionDesk).unconfirmed()
-    return [Work(words=words, link=f"{DELETIONS}?state=proposed", number=number)]
+    number = len(await records.desk(RetentionDesk).confirmable())
+    return [Work(words=words, link=f"{DELETIONS}?state={TO_CONFIRM}", number=number)]
 
 
 PAGES: Final[tuple[Page, ...]] = (
-    *(*lists.PAGES, certificate, find, propose, confirm, hold, release),
+    *(*lists.PAGES, certificate, find, propose, confirm, withdraw, hold, release),
 )

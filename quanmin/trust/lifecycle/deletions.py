@@ -57,6 +57,9 @@ _CONFIRM: Final = """
     update trust.deletion set confirmed_at = $2, confirmed_by = $3
     where deletion = $1 and confirmed_at is null returning deletion
 """
+_HOLD_PROPOSED: Final = """
+    select deletion from trust.deletion where deletion = $1 and confirmed_at is null for update
+"""
 _WAITING: Final = """
     select patient from trust.deletion_item where deletion = $1 and state = 'waiting'
     order by patient limit $2
@@ -172,6 +175,17 @@ async def confirm(connection: Connection, deletion: uuid.UUID, *, at: int, by: s
     if found is None:
         raise Conflict("there is no such deletion, or it is confirmed: `quanmin retention status`")
     return await put(connection, DELETE, {"deletion": str(deletion)}, owner=by, once=str(deletion))
+
+
+async def withdraw(connection: Connection, deletion: uuid.UUID) -> None:
+    """Take a proposal back, in the caller's transaction: what it names may be proposed again, and
+    of the proposal there stays its entry in the access log. Raises Conflict for one that is
+    confirmed, or not there.
+    """
+    if await connection.fetchval(_HOLD_PROPOSED, deletion) is None:
+        raise Conflict("there is no such deletion, or it is confirmed: `quanmin retention status`")
+    await connection.execute("delete from trust.deletion_item where deletion = $1", deletion)
+    await connection.execute("delete from trust.deletion where deletion = $1", deletion)
 
 
 async def delete_found(connection: Connection, now: int) -> None:

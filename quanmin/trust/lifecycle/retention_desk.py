@@ -26,8 +26,12 @@ _HOLDS: Final = """
 """
 
 
-_UNCONFIRMED: Final = """
-    select count(*) from trust.deletion where confirmed_at is null and proposed_by <> $1
+# Two actors of one account are one person.
+_CONFIRMABLE: Final = """
+    select deletion from trust.deletion where confirmed_at is null and proposed_by not in (
+        select a.code from trust.actor a join trust.actor me
+            on me.code = a.code or me.account = a.account
+        where me.code = $1)
 """
 
 
@@ -91,11 +95,12 @@ class RetentionDesk(Desk):
         async with self._guard.store.glancing() as connection:
             return [*reversed(await deletions.listed(connection))]
 
-    async def unconfirmed(self) -> int:
-        """How many deletions wait for another than who proposed them: for the asker."""
+    async def confirmable(self) -> frozenset[uuid.UUID]:
+        """The deletions that the asker may confirm: another person has proposed them."""
         self._refuse()
         async with self._guard.store.glancing() as connection:
-            return int(await connection.fetchval(_UNCONFIRMED, self._actor.code))
+            rows = await connection.fetch(_CONFIRMABLE, self._actor.code)
+        return frozenset(row["deletion"] for row in rows)
 
     async def certificate(self, deletion: uuid.UUID) -> Signed:
         """The certificate of a deletion that is done. Raises NotFound."""
@@ -125,6 +130,12 @@ class RetentionDesk(Desk):
         async with self._changing("confirm-deletion") as connection:
             now, by = self._guard.now(), self._actor.code
             await confirm_by_another(connection, deletion, at=now, by=by)
+
+    async def withdraw(self, deletion: uuid.UUID) -> None:
+        """Take a proposal back, one's own or another's. Raises Conflict for one confirmed."""
+        async with self._changing("withdraw-deletion") as connection:
+            await account_of(connection, self._actor.code)
+            await deletions.withdraw(connection, deletion)
 
     async def hold(self, patient: str, reason: str) -> None:
         """Keep everything of the person of a Patient (its id). Raises Invalid, NotFound."""

@@ -33,6 +33,7 @@ async def test_one_proposes_another_confirms_and_the_certificate_is_there(clinic
     await one.get("/retention/find")
     assert (await one.send("/retention/find")).status_code == 303
     assert await clinic.pool.fetchval("select owner from jobs.job where kind = 'find-due'") == "one"
+    assert (await one.get("/retention/deletions/nothing/withdraw")).status_code == 404
     await one.get("/retention/propose")
     assert (await one.send("/retention/propose")).status_code == 422  # nothing is due
     rid = await clinic.pool.fetchval(
@@ -69,6 +70,41 @@ async def test_one_proposes_another_confirms_and_the_certificate_is_there(clinic
     none = (await other.get("/retention/deletions?state=proposed&lang=en")).text
     assert "No proposed deletion matches this." in none
     assert (await other.get("/retention?sort=nothing")).status_code == 400
+    for browser in (one, other):
+        await browser.client.aclose()
+
+
+async def test_a_proposal_is_withdrawn_and_its_registrations_proposed_again(
+    clinic: Clinic,
+) -> None:
+    for code in ("one", "other"):
+        await clinic.add(Actor(code, "security_administrator", code, ""))
+    one, other = await clinic.enter("one"), await clinic.enter("other")
+    await clinic.pool.execute(
+        "insert into trust.retention_due (patient, clock, due, records, found)"
+        " values (1, 'outpatient', 1, 7, 1)"
+    )
+    await one.get("/retention/propose")
+    for number in (1, 0):
+        sent = await one.send("/retention/propose")
+        assert sent.status_code == (303 if number else 422)
+    deletion = await clinic.pool.fetchval("select deletion from trust.deletion")
+    rows = {
+        browser: len(sheet.splitlines()) - 1
+        for browser in (one, other)
+        for sheet in [(await browser.get("/retention/deletions.csv?state=to-confirm")).text]
+    }
+    assert rows == {one: 0, other: 1}
+    address = f"/retention/deletions/{deletion}/withdraw"
+    assert address in (await other.get("/retention/deletions")).text
+    await other.get(address)
+    for status in (303, 422):
+        assert (await other.send(address)).status_code == status
+    assert (await one.send("/retention/propose")).status_code == 303
+    noted = await clinic.pool.fetchval(
+        "select actor from trust.access where action = 'withdraw-deletion'"
+    )
+    assert noted == "other"
     for browser in (one, other):
         await browser.client.aclose()
 
