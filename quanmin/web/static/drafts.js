@@ -29,11 +29,17 @@ function say(words, isBad = false) {
   if (said.textContent !== words) said.textContent = words;
 }
 
-function ask(body, isLast = false) {
+async function ask(body, isLast = false) {
   const keepalive = isLast && String(body).length < KEEPALIVE_CHARACTERS;
-  return fetch(address, {
-    method: body ? "POST" : "GET", body, keepalive, redirect: "manual", cache: "no-store",
-    signal: keepalive ? undefined : AbortSignal.timeout(TIMEOUT_MS) });
+  const stopper = new AbortController();
+  const stopping = setTimeout(() => stopper.abort(), TIMEOUT_MS);
+  try {
+    return await fetch(address, {
+      method: body ? "POST" : "GET", body, keepalive, redirect: "manual", cache: "no-store",
+      signal: stopper.signal });
+  } finally {
+    clearTimeout(stopping);
+  }
 }
 
 function press(button, body = new URLSearchParams()) {
@@ -42,30 +48,33 @@ function press(button, body = new URLSearchParams()) {
   return body;
 }
 
-// Who has signed in anew, as they were, gets the page anew: by its token this one goes on.
+const leadsAway = answer => answer.type === "opaqueredirect";
+
+// Who has signed in anew, as they were, gets the page anew: by its token this one goes on. What is
+// against it: "ended" (not signed in as they were), "refused" (they may not open it any more).
 async function renew() {
   const answer = await ask();
-  if (!answer.ok) return false;
+  if (leadsAway(answer)) return "ended";
+  if (!answer.ok) return "refused";
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const fresh = page.querySelector("form[data-draft]");
-  if (!fresh || fresh.dataset.draft !== form.dataset.draft) return false;
+  if (!fresh || fresh.dataset.draft !== form.dataset.draft) return "ended";
   for (const name of ["token", "~form"]) {
     for (const one of document.forms) {
       if (hidden(one, name)) hidden(one, name).value = hidden(fresh, name).value;
     }
   }
-  return true;
+  return "";
 }
 
-const isOver = one => one.type === "opaqueredirect" || [400, 401, 403].includes(one.status);
-
-// What came of it: "kept", "lost" (no line), "ended" (not signed in as they were), "refused".
+// What came of it: "kept", "lost" (no line), or what `renew` has against it.
 async function attempt(isLast) {
   const text = asText();
   try {
     let answer = await ask(press("draft", filled()), isLast);
-    if (isOver(answer)) {
-      if (!await renew()) return "ended";
+    if (leadsAway(answer) || [400, 401, 403].includes(answer.status)) {
+      const problem = await renew();
+      if (problem) return problem;
       answer = await ask(press("draft", filled()));
     }
     if (answer.status === 204) {
@@ -73,8 +82,10 @@ async function attempt(isLast) {
       say(form.dataset.kept.replace("{time}", new Date().toTimeString().slice(0, 5)));
       return "kept";
     }
-    if (isOver(answer)) return "ended";
-    if (answer.status === 429 || answer.status >= 500) return "lost";
+    // What else answers in the node's place, a gateway, has kept nothing. Where the node itself
+    // does not keep it, it may still take it.
+    const isRefused = answer.status >= 400 && answer.status <= 500 && answer.status !== 429;
+    if (!isRefused) return "lost";
     const isPlain = (answer.headers.get("Content-Type") || "").startsWith("text/plain");
     say(isPlain ? await answer.text() : "", isPlain);
     return "refused";
@@ -105,13 +116,16 @@ function later() {
 
 for (const name of ["input", "change", "click", "keyup"]) {
   form.addEventListener(name, () => {
+    // Whoever goes on typing has stopped the browser from going on to the next page.
+    if (name === "input") isLeaving = false;
     if (isOpen()) {
       if (isNew()) say(form.dataset.waits, true);
     } else if (isLost || isNew()) later();
   });
 }
 form.addEventListener("submit", async event => {
-  if (isLeaving) return;
+  // A browser that could not go on with a form that was held back sends it at once.
+  if (isLeaving || !event.submitter || !form.requestSubmit) return;
   const isForced = !navigator.onLine;
   if (!isForced && !isLost && !isNew()) {
     isLeaving = true;
@@ -124,9 +138,9 @@ form.addEventListener("submit", async event => {
   isBusy = false;
   if (found === "lost" || found === "ended") return;
   isLeaving = true;
-  HTMLFormElement.prototype.requestSubmit.call(form, event.submitter ?? undefined);
+  HTMLFormElement.prototype.requestSubmit.call(form, event.submitter);
 });
-before?.addEventListener("submit", async event => {
+if (before) before.addEventListener("submit", async event => {
   if (event.submitter.value !== "forget") {
     isLeaving = true;
     return;
