@@ -10,6 +10,7 @@ import msgspec
 
 from quanmin.base.problems import Malformed
 from quanmin.web.visit import Visit
+from quanmin.workflow.forms.filling import NEW
 
 ACTION: Final = "do"
 SEND, LOOK, ADD, DROP, FIND, MORE = "send", "look", "add", "drop", "find", "more"
@@ -36,7 +37,7 @@ def pressed(visit: Visit) -> Pressed:
         raise Malformed("this page has no such button: open it again")
     fields: dict[str, Sequence[str]] = {**fields_of(visit)}
     if action == ADD:
-        fields[f"{where}.{_after(fields, where)}/"] = ("",)
+        fields[f"{where}.{_after(fields, where)}/"] = (NEW,)
     elif action == DROP:
         fields = _without(fields, where)
     return Pressed(action, where, fields)

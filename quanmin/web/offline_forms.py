@@ -178,13 +178,14 @@ def fields_of(filling: Filling) -> dict[str, list[str]]:
     words that are shown.
     """
     found: dict[str, list[str]] = {}
+    starts = filling.starts()
     for place in filling.walk():
         item = place.item
         if item.is_hidden:
             continue
         if item.kind == "group":
             if item.repeats:
-                found[f"{place.key}/"] = [""]
+                found[f"{place.key}/"] = [starts[place.key]]
         elif item.kind != "display" and place.answers:
             found |= _fields(place, filling.around.zone)
     return found

@@ -79,7 +79,8 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
 class Section(msgspec.Struct, frozen=True, kw_only=True):
     """A group, or a question with what is asked beneath it (`field`), in the order of the form.
 
-    `more` is the button's value that adds an occurrence after this one, `less` takes it away.
+    `more` is the button's value that adds an occurrence after this one, `less` takes it away;
+    `start` is what it goes on from.
     """
 
     key: str
@@ -89,6 +90,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
     faults: tuple[str, ...] = ()
     more: str = ""
     less: str = ""
+    start: str = ""
 
 
 class Answered(msgspec.Struct, frozen=True):
@@ -221,6 +223,7 @@ def side_by_side(
 class _Showing:
     def __init__(self, visit: Visit, filling: Filling, found: Sequence[Fault]) -> None:
         self._visit, self._filling, self._found = visit, filling, found
+        self._starts = filling.starts()
         self.has_picks = self.has_files = False
 
     def sections(self, places: Sequence[Place]) -> tuple[Section, ...]:
@@ -252,6 +255,7 @@ class _Showing:
             faults=self._faults_of(place) if is_group else (),
             more=f"{ADD} {stem}" if repeats and is_last and (most is None or count < most) else "",
             less=f"{DROP} {place.key}" if repeats and count > max(item.count_min or 0, 1) else "",
+            start=self._starts.get(place.key, ""),
         )
 
     def _faults_of(self, place: Place) -> tuple[str, ...]:

@@ -14,6 +14,8 @@ const make = (tag, attributes = {}, ...inside) => {
 };
 
 const Form = (() => {
+  // What an occurrence of a group goes on from: from none, else the number that the node gave.
+  const NEW = "new";
   const UNIT = "~unit", OTHER = "~other", TYPED = "~find";
   const NUMBERS = new Set(["integer", "decimal", "quantity"]);
   const plain = text => text.normalize("NFKC").trim();
@@ -41,11 +43,12 @@ const Form = (() => {
     return found;
   }
 
+  // How often a group is there. What does not go on with a "/" is another field: `1.9` beside `1`.
   function count(values, stem) {
     const own = Object.keys(values)
       .filter(key => key.startsWith(`${stem}.`))
-      .map(key => Number.parseInt(key.slice(stem.length + 1), 10));
-    return Math.max(1, ...own.filter(Number.isInteger).map(at => at + 1));
+      .map(key => /^(\d{1,3})\//.exec(key.slice(stem.length + 1)));
+    return Math.max(1, ...own.filter(Boolean).map(match => Number(match[1]) + 1));
   }
 
   // ---- what is asked ---------------------------------------------------------------------------
@@ -169,7 +172,9 @@ const Form = (() => {
     const read = () => {
       const found = {};
       for (const place of places(form, values)) {
-        if (place.item.control === "group" && place.item.repeats) found[`${place.key}/`] = [""];
+        if (place.item.control === "group" && place.item.repeats) {
+          found[`${place.key}/`] = values[`${place.key}/`] || [NEW];
+        }
         // What nobody fills in here stays as it was given.
         if (place.item.is_left && values[place.key]) found[place.key] = values[place.key];
       }
@@ -209,7 +214,7 @@ const Form = (() => {
     });
 
     const grow = stem => {
-      values = { ...read(), [`${stem}.${count(values, stem)}/`]: [""] };
+      values = { ...read(), [`${stem}.${count(values, stem)}/`]: [NEW] };
       draw();
       changed(values);
       const last = document.getElementById(`at-${stem}.${count(values, stem) - 1}`);

@@ -21,13 +21,17 @@ from quanmin.workflow.forms.model import VALUE_OF, Around, Form, Item, Option, c
 
 GROUPS_MAX: Final = 200
 """How often a group may be repeated in one response."""
+NEW: Final = "new"
+"""What an occurrence of a group goes on from that was added: from none."""
 
 
 class Place(msgspec.Struct):
     """One occurrence of an item. `key` names its field, the same for the same occurrence.
 
     `answers` are the elements of R4's answer without the items below; `unread` is what was typed
-    and could not be understood, kept to be shown again.
+    and could not be understood, kept to be shown again. `start` says of an occurrence of a group
+    that repeats which one it goes on from: by its number in the response that the form began with,
+    or NEW; "" as `Filling.starts` tells.
     """
 
     item: Item
@@ -38,6 +42,7 @@ class Place(msgspec.Struct):
     variables: dict[str, Any] = {}
     unread: tuple[str, ...] = ()
     is_open: bool = True
+    start: str = ""
 
     @property
     def value(self) -> Json:
@@ -104,6 +109,12 @@ class Filling:
         items = [one for one in (_told(place) for place in self.places) if one is not None]
         head = {**self._head, "questionnaire": self.form.canonical}
         return {**head, "item": items} if items else head
+
+    def starts(self) -> dict[str, str]:
+        """What each occurrence of a group that repeats goes on from, by its key. What stands where
+        in a response changes by what is taken away; so pages and devices send this back.
+        """
+        return dict(_starts(self.places))
 
     def evaluate(self, path: Path, place: Place | None, seen: Seen | None = None) -> list[Any]:
         """What an expression of an item finds: `%resource` is the response, `%context` the item's
@@ -342,6 +353,19 @@ def _told(place: Place) -> Json | None:
     if below:
         answers[0]["item"] = below
     return {**told, "answer": answers}
+
+
+def _starts(places: Sequence[Place]) -> Iterator[tuple[str, str]]:
+    counts: dict[str, int] = {}
+    for place in places:
+        if place.item.kind == "group" and place.item.repeats:
+            link = place.item.link_id
+            # A response leaves out what is empty.
+            is_there = _told(place) is not None
+            at = counts.setdefault(link, 0)
+            counts[link] += is_there
+            yield place.key, place.start or (str(at) if is_there else NEW)
+        yield from _starts(place.places)
 
 
 def _nodes(above: Node, places: Sequence[Place]) -> dict[str, Node]:

@@ -2,20 +2,28 @@
 
 A field is named by the key of its place; beside it `~unit` holds the unit of a quantity, `~other`
 what was typed where an open choice allows it, `~find` what was typed to look for a code and led to
-none, `~refused` why a file was not taken. Of a value set that is not listed a code stands as
-`system|code`, other words behind `~`.
+none, `~refused` why a file was not taken. An occurrence of a group has a field as well, its key and
+`/`: what it goes on from (`Place.start`); empty, from what stands at its place. Of a value set that
+is not listed a code stands as `system|code`, other words behind `~`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
 from quanmin.fhir.json import Json
-from quanmin.workflow.forms.filling import GROUPS_MAX, Filling, Place, open_response, quantity
+from quanmin.workflow.forms.filling import (
+    GROUPS_MAX,
+    NEW,
+    Filling,
+    Place,
+    open_response,
+    quantity,
+)
 from quanmin.workflow.forms.model import VALUE_OF, Around, Form, Item, Option
 
 UNIT, OTHER, TYPED, REFUSED, AS_TYPED = "~unit", "~other", "~find", "~refused", "~"
@@ -36,9 +44,15 @@ def fill(form: Form, around: Around, sent: Sent, start: Json | None = None) -> F
     A field that was not sent keeps what it held only where nobody can fill it in (read-only or
     hidden): an empty box sends nothing. What cannot be read stays in `Place.unread`.
     """
-    filling = open_response(form, around, _with_room(form, sent, start))
+    head = {"resourceType": "QuestionnaireResponse", "status": "in-progress"}
+    held = start if start is not None else head
+    growing = _Growing(sent)
+    items = growing.grown(form.items, held.get("item") or [])
+    filling = open_response(form, around, {**held, "item": items})
     for place in filling.walk():
-        if place.item.kind not in {"group", "display"} and not _is_kept(place.item):
+        if place.item.kind == "group":
+            place.start = growing.starts.get(place.key, NEW) if place.item.repeats else ""
+        elif place.item.kind != "display" and not _is_kept(place.item):
             _take(place, sent, around)
     filling.settle()
     return filling
@@ -48,36 +62,73 @@ def _is_kept(item: Item) -> bool:
     return item.is_fixed or item.is_hidden or item.calculated is not None
 
 
-def _with_room(form: Form, sent: Sent, start: Json | None) -> Json:
-    """The response with as many occurrences of each group as fields were sent for."""
-    head = {"resourceType": "QuestionnaireResponse", "status": "in-progress"}
-    held = start if start is not None else head
-    keys = [name.split("~")[0].split("/") for name in sent]
-    return {**held, "item": _grown(form.items, held.get("item") or [], keys)}
+class _Growing:
+    """Gives a response as many occurrences of each group as fields were sent for, each over the one
+    that it goes on from; `starts` has which by key.
+    """
+
+    def __init__(self, sent: Sent) -> None:
+        self._sent = sent
+        self._keys = [name.split("~")[0].split("/") for name in sent]
+        self.starts: dict[str, str] = {}
+
+    def grown(
+        self,
+        items: Sequence[Item],
+        held: Sequence[Json],
+        above: str = "",
+        keys: Sequence[Sequence[str]] | None = None,
+    ) -> list[Json]:
+        """What a response holds of these items, whose keys begin with `above` and go on with the
+        parts of `keys`.
+        """
+        keys = self._keys if keys is None else keys
+        links = {item.link_id for item in items}
+        found: list[Json] = []
+        for item in items:
+            own = [one for one in held if one.get("linkId") == item.link_id]
+            if item.kind != "group":
+                found += own
+                continue
+            for name, one in self._occurrences(item, own, above, keys, links):
+                inner = [key[1:] for key in keys if key[0] == name and len(key) > 1]
+                below = self.grown(item.items, one.get("item") or [], f"{above}{name}/", inner)
+                found.append({"linkId": item.link_id, **one, "item": below})
+        return found
+
+    def _occurrences(
+        self,
+        item: Item,
+        own: Sequence[Json],
+        above: str,
+        keys: Sequence[Sequence[str]],
+        links: set[str],
+    ) -> Iterator[tuple[str, Json]]:
+        stem = item.link_id
+        if not item.repeats:
+            if own or any(key[0] == stem for key in keys):
+                yield stem, own[0] if own else {}
+            return
+        # With a "." in it the name of an occurrence may as well be that of another item.
+        named = {key[0] for key in keys if len(key) > 1} - links
+        there = {at for name in named if (at := _index(stem, name)) is not None}
+        told = {at: text for at in there if (text := self._start(f"{above}{stem}.{at}/"))}
+        count = max([0 if told else len(own), *(at + 1 for at in there)])
+        left = {str(at): one for at, one in enumerate(own)}
+        for at in range(min(count, GROUPS_MAX)):
+            text = told.get(at, str(at))
+            self.starts[f"{above}{stem}.{at}"] = text if text in left else NEW
+            yield f"{stem}.{at}", left.pop(text, {})
+
+    def _start(self, name: str) -> str:
+        return next(iter(self._sent.get(name, ())), "")
 
 
-def _grown(items: Sequence[Item], held: Sequence[Json], keys: list[list[str]]) -> list[Json]:
-    found: list[Json] = []
-    for item in items:
-        own = [one for one in held if one.get("linkId") == item.link_id]
-        if item.kind != "group":
-            found += own
-            continue
-        below = [key for key in keys if key[0].rpartition(".")[0] == item.link_id
-                 or key[0] == item.link_id]  # fmt: skip
-        count = max([len(own), *(1 + _index(key[0]) for key in below)], default=0)
-        count = min(count if item.repeats else 1, GROUPS_MAX)
-        for index in range(count):
-            one = own[index] if index < len(own) else {"linkId": item.link_id}
-            name = f"{item.link_id}.{index}" if item.repeats else item.link_id
-            inner = [key[1:] for key in below if key[0] == name and len(key) > 1]
-            found.append({**one, "item": _grown(item.items, one.get("item") or [], inner)})
-    return found
-
-
-def _index(segment: str) -> int:
-    number = segment.rpartition(".")[2]
-    return int(number) if number.isdecimal() and len(number) < 4 else 0
+def _index(stem: str, name: str) -> int | None:
+    """Which occurrence of a group a part of a key names; None for none of it."""
+    link, _, number = name.rpartition(".")
+    is_one = link == stem and number.isascii() and number.isdecimal() and len(number) < 4
+    return int(number) if is_one else None
 
 
 def _take(place: Place, sent: Sent, around: Around) -> None:

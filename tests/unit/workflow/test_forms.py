@@ -355,6 +355,44 @@ def test_a_draft_is_opened_again_with_all_it_held() -> None:
     assert open_response(asked, around(), draft).response() == draft
 
 
+def test_an_occurrence_goes_on_from_the_one_that_it_began_with() -> None:
+    inner = [item("name", readOnly=True), item("n", "integer")]
+    asked = form(item("g", "group", repeats=True, item=inner))
+    start = {
+        "resourceType": "QuestionnaireResponse",
+        "item": [
+            {"linkId": "g", "item": [{"linkId": "name", "answer": [{"valueString": name}]}]}
+            for name in "ABC"
+        ],
+    }
+
+    def kept(sent: dict[str, str]) -> dict[str, list[Any]]:
+        return answers_of(
+            fill(asked, around(), {k: [v] for k, v in sent.items()}, start).response()
+        )
+
+    begun = open_response(asked, around(), start)
+    assert begun.starts() == {"g.0": "0", "g.1": "1", "g.2": "2"}
+    # The first was taken away, then one was added.
+    sent = {"g.0/": "1", "g.0/n": "2", "g.1/": "2", "g.1/n": "3", "g.2/": "new", "g.2/n": "4"}
+    assert kept(sent) == {"name": ["B", "C"], "n": [2, 3, 4]}
+    again = fill(asked, around(), {k: [v] for k, v in sent.items()}, start)
+    assert again.starts() == {"g.0": "1", "g.1": "2", "g.2": "new"}
+    # None stands twice, and a page that says nothing of it goes by position.
+    assert kept({"g.0/": "2", "g.1/": "2", "g.2/": "9" * 9})["name"] == ["C"]
+    assert kept({"g.0/": "", "g.0/n": "2"})["name"] == ["A", "B", "C"]
+    assert kept({"g.3/": "new"})["name"] == ["A", "B", "C"]
+
+
+def test_a_field_whose_name_goes_on_with_a_point_is_no_occurrence() -> None:
+    inside = item("1", "group", repeats=True, item=[item("x")])
+    sent = {"1.0/x": ["a"], "1.9": ["b"], "1.7/y": ["c"]}
+    asked = form(inside, item("1.9"), item("1.7", "group", item=[item("y")]))
+    filling = fill(asked, around(), sent)
+    assert [one.key for one in filling.places] == ["1.0", "1.9", "1.7"]
+    assert answers_of(filling.response()) == {"x": ["a"], "1.9": ["b"], "y": ["c"]}
+
+
 def test_items_below_a_question_stand_beneath_its_answer() -> None:
     asked = form(item("q", "boolean", item=[item("why")]))
     response = fill(asked, around(), {"q": ["true"], "q/why": ["because"]}).response()
