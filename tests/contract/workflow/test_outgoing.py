@@ -132,6 +132,7 @@ async def test_a_card_is_told_once_with_what_was_answered(county: Clinic) -> Non
         assert answer.status_code == 303, answer.text
         assert await port.work() == 1
         assert await rows(county) == [("reported", "sent")]
+        await checker.get("/direct-reporting")
         assert (await checker.send(f"/direct-reporting/{link}")).status_code == 409
         assert "N-3" in (await checker.get("/direct-reporting")).text
         # Confirmed: told again, of the new state; a timer or a look tells nobody.
