@@ -18,6 +18,7 @@ from quanmin.fhir.json import Json
 from quanmin.web.questionnaires import control_of, texts_of
 from quanmin.web.text import LANGUAGES
 from quanmin.workflow.forms import Filling, Form, Item, Words
+from quanmin.workflow.forms.enabling import number_like, unit_of
 from quanmin.workflow.forms.filling import GROUPS_MAX, Place
 from quanmin.workflow.forms.sending import OTHER, UNIT
 
@@ -33,7 +34,7 @@ _TODAY: Final = "today()"
 class CarriedItem(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """An item as a device has it. `control` is how it is answered, `words` its text by language;
     `is_left` is answered by the node alone, `is_typed` is looked up there by its words, `is_today`
-    begins with the day on which it is opened.
+    begins with the day on which it is opened. The bounds of a quantity are of its first unit.
     """
 
     link: str
@@ -146,8 +147,8 @@ def _carried(form: Form, item: Item) -> CarriedItem:
         units=tuple(Option(one.code, _said(one.words)) for one in item.units),
         conditions=tuple(_conditions(form, item)),
         is_any=item.is_any,
-        lowest=_bound(item.lowest),
-        highest=_bound(item.highest),
+        lowest=_bound(item, item.lowest),
+        highest=_bound(item, item.highest),
         places_max=item.places_max,
         count_min=item.count_min or 0,
         count_max=item.count_max or (GROUPS_MAX if is_group else 0),
@@ -168,9 +169,15 @@ def _said(words: Words) -> dict[str, str]:
     return {one: words.told(one) for one in LANGUAGES}
 
 
-def _bound(value: Json) -> str:
-    found = value.get("value") if isinstance(value, dict) else value
-    return "" if found is None else str(found)
+def _bound(item: Item, value: Json) -> str:
+    """A bound as a device compares it: in the first of the item's units, of a moment a day; "" for
+    one that the node alone compares.
+    """
+    if isinstance(value, dict):
+        is_of_unit = unit_of(value) and item.units
+        value = number_like(value, item.units[0].value) if is_of_unit else value.get("value")
+    is_moment = item.kind == "dateTime" and isinstance(value, str) and "T" in value
+    return "" if value is None or is_moment else str(value)
 
 
 def fields_of(filling: Filling) -> dict[str, list[str]]:

@@ -134,12 +134,17 @@ const Form = (() => {
       }
       const alone = (item.options || []).filter(one => one.is_alone).map(one => one.code);
       if (number > 1 && said.some(one => alone.includes(one))) blame(place, "alone");
-      if (!(item.options || []).length) said.forEach(text => wrongValue(place, text, blame));
+      // Bounds are of the first unit; in another the node compares.
+      const units = (item.units || []).map(one => one.code), unit = texts(values, key + UNIT)[0];
+      const isBounded = unit === undefined || !units.includes(unit) || unit === units[0];
+      if (!(item.options || []).length) {
+        said.forEach(text => wrongValue(place, text, isBounded, blame));
+      }
     }
     return wrong;
   }
 
-  function wrongValue(place, text, blame) {
+  function wrongValue(place, text, isBounded, blame) {
     const { item } = place;
     if (NUMBERS.has(item.kind)) {
       const value = Number(plain(text));
@@ -149,6 +154,7 @@ const Form = (() => {
       if (item.places_max !== undefined && item.places_max !== null && digits > item.places_max) {
         blame(place, "too-precise", item.places_max);
       }
+      if (!isBounded) return undefined;
       if (item.lowest && value < Number(item.lowest)) blame(place, "too-low", item.lowest);
       if (item.highest && value > Number(item.highest)) blame(place, "too-high", item.highest);
       return undefined;
@@ -157,8 +163,12 @@ const Form = (() => {
     if (item.length_max && [...text].length > item.length_max) {
       blame(place, "too-long", item.length_max);
     }
-    if (item.lowest && text < item.lowest) blame(place, "too-low", item.lowest);
-    if (item.highest && text > item.highest) blame(place, "too-high", item.highest);
+    // A day bounds the moments of a day, as much as both tell of it.
+    const [low, high] = [item.lowest || "", item.highest || ""];
+    if (text.slice(0, low.length) < low.slice(0, text.length)) blame(place, "too-low", low);
+    if (high && text.slice(0, high.length) > high.slice(0, text.length)) {
+      blame(place, "too-high", high);
+    }
     return undefined;
   }
 

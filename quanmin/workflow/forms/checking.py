@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import datetime, tzinfo
 from decimal import Decimal
-from typing import Final
+from operator import gt, lt
+from typing import Any, Final
 
+from quanmin.fhir.dates import local_text
 from quanmin.fhir.json import Json
 from quanmin.fhir.path import PathProblem, compile_path
+from quanmin.workflow.forms.enabling import number_like, unit_of
 from quanmin.workflow.forms.filling import Filling, Place, Seen
-from quanmin.workflow.forms.model import Constraint, Fault, FaultCode, code_of
+from quanmin.workflow.forms.model import Constraint, Fault, FaultCode, Item, code_of
 from quanmin.workflow.forms.sending import offered
 
 _OF_FILES: Final[tuple[FaultCode, ...]] = ("file-empty", "file-size", "file-kind")
+_DAY_LENGTH: Final = len("2026-01-31")
 
 
 def faults(filling: Filling) -> list[Fault]:
@@ -78,6 +83,7 @@ def _of_value(
     if (item.options or item.value_set) and not _is_option(filling, place, element, value):
         is_code = item.is_coded and isinstance(value, dict) and filling.around.codes is not None
         yield ("unknown-code", str(value.get("code"))) if is_code else ("not-an-option", "")
+    yield from _of_bounds(item, value, filling.around.zone)
     if item.kind == "quantity" and item.units:
         if value.get("code") not in {one.value.get("code") for one in item.units}:
             yield "unit", ", ".join(one.words.text for one in item.units)
@@ -92,17 +98,50 @@ def _of_value(
         exponent = value.normalize().as_tuple().exponent
         if isinstance(exponent, int) and -exponent > item.places_max:
             yield "too-precise", str(item.places_max)
-    yield from _of_bounds(item.lowest, item.highest, value)
 
 
-def _of_bounds(lowest: Json, highest: Json, value: Json) -> Iterator[tuple[FaultCode, str]]:
-    for bound, code, sign in ((lowest, "too-low", -1), (highest, "too-high", 1)):
-        limit = bound.get("value") if isinstance(bound, dict) else bound
-        if limit is None or value is None or isinstance(value, str) != isinstance(limit, str):
-            continue
-        is_beyond = value < limit if sign < 0 else value > limit
-        if is_beyond:
-            yield ("too-low" if code == "too-low" else "too-high"), str(limit)
+def _of_bounds(item: Item, value: Json, zone: tzinfo) -> Iterator[tuple[FaultCode, str]]:
+    bounds: tuple[tuple[Json, FaultCode, Callable[[Any, Any], bool]], ...] = (
+        (item.lowest, "too-low", lt),
+        (item.highest, "too-high", gt),
+    )
+    for bound, code, is_beyond in bounds:
+        given, limit = _alike(value, bound, zone)
+        if given is not None and limit is not None and is_beyond(given, limit):
+            yield code, _told(bound, value)
+
+
+def _alike(value: Json, bound: Json, zone: tzinfo) -> tuple[Any, Any]:
+    """A value and a bound as they compare: numbers in the unit of the value, moments of one zone,
+    and of days, months and years as much as both tell. None for what does not compare.
+    """
+    if isinstance(value, dict):
+        is_of_unit = isinstance(bound, dict) and unit_of(bound) and unit_of(value)
+        limit = number_like(bound, value) if is_of_unit else _plain(bound)
+        return value.get("value"), limit
+    limit = _plain(bound)
+    if not isinstance(value, str) or not isinstance(limit, str):
+        is_text = isinstance(value, str) or isinstance(limit, str)
+        return (None, None) if is_text else (value, limit)
+    one, other = local_text(value, zone), local_text(limit, zone)
+    length = min(len(one), len(other))
+    if length > _DAY_LENGTH:
+        return datetime.fromisoformat(one), datetime.fromisoformat(other)
+    return one[:length], other[:length]
+
+
+def _plain(bound: Json) -> Json:
+    return bound.get("value") if isinstance(bound, dict) else bound
+
+
+def _told(bound: Json, value: Json) -> str:
+    """A bound in words, with its unit where that is another than the value's."""
+    is_another = isinstance(bound, dict) and unit_of(bound) not in {"", unit_of(value)}
+    return (
+        f"{_plain(bound)} {bound.get('unit') or unit_of(bound)}"
+        if is_another
+        else str(_plain(bound))
+    )
 
 
 def _is_option(filling: Filling, place: Place, element: str, value: Json) -> bool:

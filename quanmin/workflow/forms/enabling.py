@@ -62,7 +62,7 @@ def _named(link_id: str, places: Sequence[Place]) -> Iterator[Place]:
 def _holds(value: Json, operator: str, other: Json) -> bool:
     if isinstance(value, dict) and isinstance(other, dict):
         if "value" in value:
-            return _ordered(_number(value, value), operator, _number(other, value))
+            return _ordered(number_like(value, value), operator, number_like(other, value))
         name = "reference" if "reference" in value else "code"
         is_same = all(value.get(one) == other.get(one) for one in {name, "system"})
         return is_same if operator == "=" else operator == "!=" and not is_same
@@ -79,15 +79,20 @@ def _ordered(one: Any, operator: str, other: Any) -> bool:
         return operator == "!="
 
 
-def _number(quantity: dict[str, Json], like: dict[str, Json]) -> Decimal | None:
+def number_like(quantity: dict[str, Json], like: dict[str, Json]) -> Decimal | None:
     """The number of a quantity in the unit of another; None where it has none in it."""
     number = quantity.get("value")
     if number is None:
         return None
-    units = [one.get("code") or one.get("unit") or "1" for one in (quantity, like)]
+    units = [unit_of(one) or "1" for one in (quantity, like)]
     if units[0] == units[1]:
         return Decimal(number)
-    return convert(Decimal(number), str(units[0]), str(units[1]))
+    return convert(Decimal(number), *units)
+
+
+def unit_of(quantity: dict[str, Json]) -> str:
+    """The unit of a quantity; "" where none is said."""
+    return str(quantity.get("code") or quantity.get("unit") or "")
 
 
 def _moment(value: Json) -> Json | datetime:

@@ -120,6 +120,18 @@ def test_whether_a_quantity_is_given_may_be_asked() -> None:
     assert [one.operator for one in carried.items[1].conditions] == ["exists"]
 
 
+def test_a_bound_is_of_the_unit_in_which_a_device_asks() -> None:
+    ask = {"url": f"{CORE}questionnaire-unit", "valueCoding": {"code": "mg/dL"}}
+    most = {"url": f"{CORE}maxValue", "valueQuantity": {"value": 1, "code": "g/L"}}
+    least = {"url": f"{CORE}minValue", "valueQuantity": {"value": 1, "code": "kg"}}
+    sugar = {"linkId": "sugar", "type": "quantity", "extension": [ask, most, least]}
+    noon = {"url": f"{CORE}minValue", "valueDateTime": "2026-01-31T04:00:00Z"}
+    day = {"url": f"{CORE}maxValue", "valueDateTime": "2026-01-31"}
+    at = {"linkId": "at", "type": "dateTime", "extension": [noon, day]}
+    bounds = [(one.lowest, one.highest) for one in carried_form(form(sugar, at)).items]
+    assert bounds == [("", "100"), ("", "2026-01-31")]
+
+
 def test_what_stands_in_the_fields_is_read_back_as_it_was() -> None:
     made = form(YES, ASKED, SUM, GROUP)
     sent = {"yes": ["true"], "why": ["so"], "group.0/dose": ["5"], "group.1/dose": ["7.5"]}

@@ -344,6 +344,33 @@ def test_every_answer_is_told_in_words_each_occurrence_at_its_place() -> None:
     assert words_of(asked, response, "zh", around().zone)["q"] == "b；a"
 
 
+GRAMS = {"value": Decimal(1), "unit": "g/L", "code": "g/L"}
+DAY = bound("maxValue", valueDateTime="2026-01-31")
+NOON = bound("minValue", valueDateTime="2026-01-31T04:00:00Z")
+
+
+@pytest.mark.parametrize(
+    ("asked", "sent", "expected"),
+    [
+        (item("q", "quantity", unit("mg/dL"), bound("maxValue", valueQuantity=GRAMS)), "100", ""),
+        (item("q", "quantity", unit("mg/dL"), bound("maxValue", valueQuantity=GRAMS)), "101",
+         "1 g/L"),
+        (item("q", "quantity", unit("g/L"), bound("minValue", valueQuantity=GRAMS)), "0.9", "1"),
+        (item("q", "quantity", unit("g/L"), bound("maxValue", valueDecimal=Decimal(1))), "2", "1"),
+        (item("q", "quantity", unit("kg"), bound("maxValue", valueQuantity=GRAMS)), "2", ""),
+        (item("q", "dateTime", DAY), "2026-01-31T23:59", ""),
+        (item("q", "dateTime", DAY), "2026-02-01T00:00", "2026-01-31"),
+        (item("q", "dateTime", NOON), "2026-01-31T12:00", ""),
+        (item("q", "dateTime", NOON), "2026-01-31T11:59", "2026-01-31T04:00:00Z"),
+        (item("q", "dateTime", NOON), "2026-01-31", ""),
+        (item("q", "date", bound("maxValue", valueDate="2026")), "2026-05-01", ""),
+    ],
+)  # fmt: skip
+def test_bounds_are_compared_in_one_unit_and_one_zone(asked: Any, sent: str, expected: str) -> None:
+    told = [one.limit for one in faults(filled(form(asked), q=sent))]
+    assert told == ([expected] if expected else [])
+
+
 # ---- a response goes on --------------------------------------------------------------------------
 
 
