@@ -79,10 +79,31 @@ _UNREACHABLE: Final = """
     delete from trust.contact c using trust.account a
     where a.code = c.account and a.retired_at is not null
 """
+# Nobody has anything to learn of it any more, and has not for as long as it is kept.
+_DONE: Final = """
+    (n.withdrawn_at is not null or n.until <= $2 or greatest(n.at, n.seen_at) < $1
+        and n.seen_at is not null)
+"""
+# What was left under a key is emptied: that it was left keeps it from being left again.
 _SWEEP: Final = (
-    "delete from trust.notice where id in (select id from trust.notice where at < $1 limit $2)",
-    """delete from trust.message
-    where message in (select message from trust.message where ended_at < $1 limit $2)""",
+    f"""
+    delete from trust.notice where id in (
+        select n.id from trust.notice n join trust.account a on a.code = n.account
+        where n.at < $1 and (a.retired_at is not null or n.once is null and {_DONE}) limit $3)
+    """,  # noqa: S608 - constants of this module
+    f"""
+    update trust.notice set words = null, detail = '', matter = null,
+        withdrawn_at = coalesce(withdrawn_at, $2)
+    where id in (
+        select n.id from trust.notice n
+        where n.at < $1 and n.once is not null and {_DONE}
+            and (n.words is not null or n.detail <> '' or n.matter is not null
+                or n.withdrawn_at is null) limit $3)
+    """,  # noqa: S608 - constants of this module
+    """
+    delete from trust.message where message in (
+        select message from trust.message where ended_at < least($1, $2::bigint) limit $3)
+    """,
 )
 
 
@@ -217,10 +238,12 @@ class Delivery:
     async def sweep(self) -> None:
         """Forget what has been kept long enough, and the addresses of accounts that have ended."""
         await self._pool.execute(_UNREACHABLE)
-        before = self._now() - self._settings.kept_days * _DAY
+        now = self._now()
+        before = now - self._settings.kept_days * _DAY
         for statement in _SWEEP:
-            while await self._pool.execute(statement, before, _SWEPT_AT_ONCE) != "DELETE 0":
-                pass
+            done = ""
+            while not done.endswith(" 0"):
+                done = await self._pool.execute(statement, before, now, _SWEPT_AT_ONCE)
 
 
 async def deliver(delivery: Delivery, poll_seconds: float) -> None:

@@ -80,5 +80,9 @@ class NoticeSettings(Retries, frozen=True, kw_only=True, forbid_unknown_fields=T
     ] = 2.0
     kept_days: Annotated[
         int,
-        Meta(description="How long notices, and messages that have ended, are kept.", ge=1),
+        Meta(
+            description="How long notices are kept that were read, withdrawn or are over by "
+            "themselves, and messages that have ended. What nobody has read stays.",
+            ge=1,
+        ),
     ] = 365

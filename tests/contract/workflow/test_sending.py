@@ -452,22 +452,45 @@ async def test_the_queue_is_for_those_who_run_the_node(clinic: Clinic) -> None:
 async def test_notices_and_messages_go_when_they_were_kept_long_enough(
     clinic: Clinic, tmp_path: Path
 ) -> None:
+    """And none that is to be read still."""
     await choose(clinic)
+    await clinic.add(Actor("leaver", "doctor", "L", "hospital-a"))
     hands = Hands()
-    await tell_account(clinic.pool, "resident", hands(), NEWS)
+
+    async def leave(account: str = "resident", **about: Any) -> int:
+        return await tell_account(clinic.pool, account, hands(), NEWS, about=About(**about))
+
+    for detail in ("read", "unread", "withdrawn", "over"):
+        over = hands() + 1 if detail == "over" else None
+        await leave(detail=detail, matter=f"Task/{detail}", until=over)
+    await leave(detail="key", once="key")
+    await leave("leaver", detail="of nobody")
+    await clinic.pool.execute("delete from trust.notice where kind <> $1", NEWS)
+    await clinic.pool.execute(
+        "update trust.notice set seen_at = at + 43200000000 where detail in ('read', 'key')"
+    )
+    async with clinic.pool.acquire() as connection:
+        await withdraw(connection, ["Task/withdrawn"], [NEWS], hands())
+    await clinic.pool.execute("update trust.account set retired_at = 1 where code = 'leaver'")
     work = sender(clinic, tmp_path, hands, kept_days=2)
     await work.work()
+
+    async def kept() -> list[str]:
+        found = await clinic.pool.fetch("select detail from trust.notice order by detail")
+        return [row["detail"] for row in found]
+
+    messages = "select count(*) from trust.message"
     hands.set(12, 0, day=3)
     await work.sweep()
-
-    async def kept() -> list[int]:
-        tables = ("trust.notice", "trust.message")
-        return [await clinic.pool.fetchval(f"select count(*) from {one}") for one in tables]
-
-    assert await kept() == [1, 1]
+    assert await kept() == ["key", "of nobody", "over", "read", "unread", "withdrawn"]
     hands.set(12, 1, day=3)
     await work.sweep()
-    assert await kept() == [0, 0]
+    assert await kept() == ["key", "read", "unread"]
+    assert await clinic.pool.fetchval(messages) == 0
+    hands.set(0, 1, day=4)
+    await work.sweep()
+    assert await kept() == ["", "unread"]
+    assert await leave(once="key") == 0, "its key outlives what it said"
 
 
 @pytest.mark.parametrize(
