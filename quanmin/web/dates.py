@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from quanmin.fhir.dates import local_text
 from quanmin.web.text import Language
+from quanmin.workflow.plans.spans import Span, after
 
 _DATE = re.compile(r"(\d{4})(?:-(\d\d))?(?:-(\d\d))?(T.*)?")
 _MONTHS = [
@@ -24,7 +25,6 @@ _MONTHS = [
     "November",
     "December",
 ]
-_DAYS_OF_A_NEWBORN = 28
 _MONTHS_OF_AN_INFANT = 36
 
 
@@ -94,25 +94,29 @@ def short_fhir(text: str, zone: ZoneInfo) -> str:
 
 
 def tell_age(birth: str, on: date, language: Language) -> str:
-    """The age on a day: days for a newborn, months for an infant, then years; empty if unknown.
+    """The age on a day: days until the first month is full, months for an infant, then years, each
+    full on the day that schedules count by (`after`); empty if unknown.
 
     A birth date with a year only gives the age reached in the course of that year.
     """
     found = _DATE.fullmatch(birth)
     if found is None:
         return ""
-    year, month, day = int(found[1]), int(found[2] or 1), int(found[3] or 1)
-    months = (on.year - year) * 12 + on.month - month - (1 if on.day < day else 0)
+    year, month = int(found[1]), int(found[2] or 1)
+    try:
+        born = date(year, month, int(found[3] or 1))
+    except ValueError:
+        return ""
+    months = (on.year - year) * 12 + on.month - month
+    if after(born, Span(months=max(months, 0))) > on:
+        months -= 1
     if months < 0 or not found[2]:
         years = on.year - year
         return _years(years, language) if years >= 0 else ""
     if months >= _MONTHS_OF_AN_INFANT or not found[3]:
         return _years(months // 12, language)
-    try:
-        days = (on - date(year, month, day)).days
-    except ValueError:
-        return ""
-    if days < _DAYS_OF_A_NEWBORN:
+    if not months:
+        days = (on - born).days
         return f"{days}天" if language == "zh" else _counted(days, "day")
     return f"{months}个月" if language == "zh" else _counted(months, "month")
 

@@ -86,6 +86,30 @@ def test_an_age_is_told_in_the_unit_of_that_age(birth: str, chinese: str, englis
     assert tell_age(birth, today, "en") == english
 
 
+@pytest.mark.parametrize(
+    ("birth", "day", "told"),
+    [
+        ("2026-10-23", "2026-11-22", "30 days"),
+        ("2025-12-31", "2026-01-30", "30 days"),
+        ("2025-12-31", "2026-01-31", "1 month"),
+        ("2025-12-31", "2026-02-27", "1 month"),
+        ("2025-12-31", "2026-02-28", "2 months"),
+        ("2026-01-31", "2026-02-28", "1 month"),
+        ("2024-02-29", "2025-02-27", "11 months"),
+        ("2024-02-29", "2025-02-28", "12 months"),
+        ("1990-02-28", "2025-02-28", "35 years"),
+        ("1990-02-29", "2025-02-28", ""),
+        ("1992-02-29", "2027-02-28", "35 years"),
+        ("1992-02-29", "2028-02-28", "35 years"),
+        ("1992-02-29", "2028-02-29", "36 years"),
+    ],
+)
+def test_an_age_is_full_on_the_day_on_which_schedules_have_it(
+    birth: str, day: str, told: str
+) -> None:
+    assert tell_age(birth, date.fromisoformat(day), "en") == told
+
+
 def test_a_moment_of_the_store_keeps_its_microseconds() -> None:
     moment = from_micros(1_790_000_000_123_457, CHINA)
     assert moment.microsecond == 123_457
