@@ -356,6 +356,7 @@ def kit_settings(node: Node, uploads: Spool | None = None) -> KitSettings:
         is_fictional=node.places.holds_fictional_data,
         is_secure=settings.origin.startswith("https:"),
         passkey_host=urlsplit(settings.origin).hostname or "",
+        origin=settings.origin if settings.sign_in.origin or settings.node.base_url else "",
         address_header=settings.sign_in.address_header,
         session_hours_max=settings.sign_in.session_hours_max,
         link_hours_max=settings.node.link_hours_max,

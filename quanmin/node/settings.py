@@ -435,7 +435,8 @@ _SENTENCES: Final = {
     "address.",
     "sign_in.origin": "Where browsers find the pages, such as `https://health.example.org`; empty: "
     "the origin of `node.base_url`, else `http://localhost` and the port. Passkeys are made for "
-    "its host and work nowhere else; `https` also marks cookies for TLS only.",
+    "its host and work nowhere else; `https` also marks cookies for TLS only. The codes on papers "
+    "lead there; with neither set, to where whoever prints them has the pages.",
     "door.count_default": "How many hits a page of a search has when `_count` is not given.",
     "door.count_max": "The largest `_count`.",
     "door.meta_rows_max": "How many records `$meta` of a type or of all reads at most.",

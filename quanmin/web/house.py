@@ -46,6 +46,7 @@ class KitSettings(msgspec.Struct, frozen=True, kw_only=True):
     `secret` (16 bytes or more, the same in every worker) closes cookies, forms and list positions.
     `is_fictional` puts the banner on every page. `is_secure` marks cookies for HTTPS only.
     `passkey_host` is the host that passkeys are made for: no browser uses them elsewhere.
+    `origin` is where everybody finds the pages, for what is printed; "": where they were asked for.
     An application has `work_seconds_max` to tell the first page its work, and what there is more of
     than `work_count_max` is told as that.
     `address_header` is the header in which whoever stands in front says who asked; "": nobody does.
@@ -61,6 +62,7 @@ class KitSettings(msgspec.Struct, frozen=True, kw_only=True):
     is_fictional: bool = False
     is_secure: bool = False
     passkey_host: str = "localhost"
+    origin: str = ""
     address_header: str = ""
     session_hours_max: int = 12
     form_bytes_max: int = 262_144

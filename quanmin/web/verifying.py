@@ -41,7 +41,9 @@ def address_of(visit: Visit, paper: Paper) -> str:
     """
     signed = _papers(visit).sign(msgspec.json.encode(paper))
     sealed = visit.house.seal.close(_USE, "", signed)
-    return f"{str(visit.request.base_url).rstrip('/')}/papers/{sealed}"
+    # Whoever holds the paper may be elsewhere than who printed it.
+    origin = visit.house.settings.origin or str(visit.request.base_url).rstrip("/")
+    return f"{origin}/papers/{sealed}"
 
 
 def _papers(visit: Visit) -> Papers:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from books import Books
-from clinic import Browser, Clinic
+from clinic import ADDRESS, Browser, Clinic
 from sent_files import PICTURE
 from shelf import query_of
 from vaccinating import (
@@ -63,7 +63,12 @@ async def test_whoever_holds_a_certificate_sees_that_it_is_true_and_no_dose(
     assert qr_code(told[0], "Verify") in page.text, "the code is that address"
     paper = await worker.get(f"/vaccination/of/{child}/certificate.pdf")
     assert (paper.status_code, paper.content[:5]) == (200, b"%PDF-"), paper.headers
-    assert len(told) == 2
+    elsewhere = await point.enter(WORKER.code, point.pages(origin="https://health.example.org"))
+    await elsewhere.get(f"/vaccination/of/{child}/certificate")
+    origins = [f"{one.scheme}://{one.netloc}" for one in map(urlsplit, told)]
+    assert origins == [ADDRESS, ADDRESS, "https://health.example.org"], (
+        "where all find it, if known"
+    )
     path = urlsplit(told[1]).path
     nobody = Browser(point.pages())
     assert (await nobody.get(urlsplit(told[0]).path)).status_code == 200
@@ -76,7 +81,7 @@ async def test_whoever_holds_a_certificate_sees_that_it_is_true_and_no_dose(
     assert "小明" not in path
     assert (await nobody.get(path[:-6])).status_code == 410
     assert (await nobody.get("/papers/made-up")).status_code == 410
-    for browser in (worker, nobody):
+    for browser in (worker, nobody, elsewhere):
         await browser.client.aclose()
 
 
