@@ -240,6 +240,7 @@ class _Round:
                 "holder": visit.actor.name if visit.actor else "",
                 "issued": now // 1000,
                 "hours": visit.house.settings.pages.offline_hours_max,
+                "zone": visit.house.settings.zone.key,
                 "forms": self.forms,
                 "people": people,
             }

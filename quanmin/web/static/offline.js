@@ -19,10 +19,13 @@ const say = text => { status.textContent = text; };
 const told = said => (said ? said[language] || said.zh : "");
 const button = (text, act, kind = "") =>
   make("button", { type: "button", class: kind, onclick: act }, text);
-const moment = milliseconds => {
-  const at = new Date(milliseconds), two = number => String(number).padStart(2, "0");
-  return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} `
-    + `${two(at.getHours())}:${two(at.getMinutes())}`;
+// By the node's zone: where the device thinks it is says nothing of the day of a visit.
+const moment = (milliseconds, zone) => {
+  const two = "2-digit", shape = { timeZone: zone, calendar: "gregory", numberingSystem: "latn",
+    hourCycle: "h23", year: "numeric", month: two, day: two, hour: two, minute: two };
+  const of = Object.fromEntries(new Intl.DateTimeFormat("en", shape)
+    .formatToParts(milliseconds).map(part => [part.type, part.value]));
+  return `${of.year}-${of.month}-${of.day} ${of.hour}:${of.minute}`;
 };
 
 function open(heading, ...inside) {
@@ -111,7 +114,8 @@ function taken(one, queue, drafts) {
     more: state(person) ? make("span", { class: "tag" }, state(person)) : "",
   }));
   const skew = one.skew || 0;
-  const until = words.until.replace("{moment}", moment(one.issued - skew + one.hours * 3_600_000));
+  const ends = moment(one.issued - skew + one.hours * 3_600_000, one.zone);
+  const until = words.until.replace("{moment}", ends);
   return [
     make("h3", {}, told(one.title)),
     make("p", { class: "soft" }, `${one.holder}. ${until}`),
@@ -138,14 +142,14 @@ async function choose(packed, person) {
   if (waits) return settle(waits);
   const draft = await Store.get(`draft ${person.case}`);
   return fill(draft
-    || { ...person, path: packed.path, isNew: true, skew: packed.skew });
+    || { ...person, path: packed.path, isNew: true, skew: packed.skew, zone: packed.zone });
 }
 
-// Days that begin with today begin with that of the visit, not of the taking along; by the clock of
-// the node, whatever that of the device says.
+// Days that begin with today begin with that of the visit, not of the taking along; by the clock and
+// zone of the node, whatever those of the device say.
 function begun(form, one) {
   if (!one.isNew) return one.values;
-  const today = moment(Date.now() + one.skew).slice(0, 10);
+  const today = moment(Date.now() + one.skew, one.zone).slice(0, 10);
   const days = Form.places(form, one.values).filter(place => place.item.is_today);
   return { ...one.values, ...Object.fromEntries(days.map(place => [place.key, [today]])) };
 }
@@ -208,7 +212,7 @@ async function fill(one, found = []) {
 // same. What was changed is another.
 async function queueUp(one) {
   const device = await Store.device();
-  const { isNew, skew, rows: seen, faults, kind, now, saidIn, text_told, trouble, ...kept } = one;
+  const { isNew, skew, zone, rows: seen, faults, kind, now, saidIn, text_told, trouble, ...kept } = one;
   const text = JSON.stringify({ id: crypto.randomUUID(), case: one.case, ticket: one.ticket,
     form: one.form, values: one.values });
   await Store.put(`queue ${one.case}`,

@@ -164,6 +164,10 @@ def test_a_village_doctor_works_without_a_line(
         page.get_by_role("button", name="Take along").click()
         expect(page.get_by_role("button", name="王秀英")).to_be_visible()
         faults += looked_at(page, axe, "list")
+        # Wherever the phone thinks it is: the zone is the node's, and comes with the people.
+        assert page.evaluate(
+            """async () => moment(0, (await Store.all("package "))[0].zone)"""
+        ) == ("1970-01-01 08:00")
         kept = page.evaluate(PLAIN, "quanmin-offline")
         assert kept["sealed"] >= 2
         assert kept["canLeave"] == [False, False]
