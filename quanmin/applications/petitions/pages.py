@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
+from quanmin.applications.petitions.asking import NOBODY, filters, place_of, wanted_of
 from quanmin.applications.petitions.words import (
     choices,
     source_of,
@@ -15,12 +17,11 @@ from quanmin.applications.petitions.words import (
     told_steps,
     word,
 )
-from quanmin.base.problems import Conflict, Invalid, Malformed, NotFound, Problem
+from quanmin.base.problems import Conflict, Invalid, NotFound, Problem
 from quanmin.trust.lifecycle.petition_rules import petition_rules
-from quanmin.trust.lifecycle.petitions import Filing, Petitions, Wanted
+from quanmin.trust.lifecycle.petitions import Filing, Petitions
 from quanmin.trust.lifecycle.wishes import Wishes
 from quanmin.web import Access, DeclaredRecords, Page, Visit, Work, page
-from quanmin.web.forms import Field
 from quanmin.web.sheet import sheet
 from quanmin.web.tables import Table, table
 from quanmin.web.work_list import Task, headings, rows_of
@@ -42,11 +43,11 @@ _FIELDS: Final = ("kind", "about", "institution", "wrong", "should", "evidence")
 async def petitions(visit: Visit, records: DeclaredRecords) -> Table:
     """What concerns the visitor, what is due first before all."""
     desk, rules, say = records.desk(Petitions), petition_rules(), visit.say
-    wanted, role = _wanted(visit), visit.actor.role if visit.actor else ""
+    wanted, role = wanted_of(visit), visit.actor.role if visit.actor else ""
     is_watcher, is_asker = role in rules.roles.watcher, role in rules.roles.asker
 
     async def tasks(after: str, count: int) -> list[Task]:
-        found = await desk.listed(wanted=wanted, after=_place(after), count=count)
+        found = await desk.listed(wanted=wanted, after=place_of(after), count=count)
         return [task(visit, one, is_linked=not is_watcher) for one in found]
 
     lead = ""
@@ -64,25 +65,12 @@ async def petitions(visit: Visit, records: DeclaredRecords) -> Table:
         lead=lead,
         headings=headings(visit, say("Filed"), say("Number")),
         fetch=rows_of(visit, tasks),
-        filters=_filters(visit),
+        filters=filters(visit),
         empty=say("No petition is as you have asked for."),
         actions=[(say("Ask for something"), "/petitions/new"), numbers_of]
         if is_asker
         else [numbers_of],
     )
-
-
-def _filters(visit: Visit) -> list[Field]:
-    rules, say, asked = petition_rules(), visit.say, visit.asked
-    some = ("", say("any"))
-    kinds, states = choices(visit, rules.kind), choices(visit, rules.state)
-    show = [("", say("all")), ("1", say("only those without an answer")), ("late", say("overdue"))]
-    return [
-        Field("kind", say("Asks for"), "select", asked("kind"), [some, *kinds]),
-        Field("state", say("State"), "select", asked("state"), [some, *states]),
-        Field("answerer", say("Code of the institution"), value=asked("answerer")),
-        Field("open", say("Show"), "select", asked("open"), show),
-    ]
 
 
 @page("/petitions/numbers", access=SIDES)
@@ -96,7 +84,8 @@ async def numbers(visit: Visit, records: DeclaredRecords) -> Response:
             "state": word(visit, rules.state, one.state),
             "number": one.number,
             "overdue": one.overdue,
-            "rows": f"/petitions?answerer={one.answerer}&kind={one.kind}&state={one.state}",
+            "rows": "/petitions?"
+            + urlencode({"answerer": one.answerer or NOBODY, "kind": one.kind, "state": one.state}),
         }
         for one in await records.desk(Petitions).counted()
     ]
@@ -204,29 +193,6 @@ async def _petition(visit: Visit, desk: Petitions, problem: Problem | None) -> R
         sent=visit.sent.get("words", "") if problem else "",
         sent_step=visit.sent.get("step", "") if problem else "",
     )
-
-
-def _wanted(visit: Visit) -> Wanted:
-    return Wanted(
-        kind=visit.asked("kind") or None,
-        state=visit.asked("state") or None,
-        answerer=visit.asked("answerer") or None,
-        only_open=visit.asked("open") == "1",
-        only_late=visit.asked("open") == "late",
-    )
-
-
-def _place(text: str) -> tuple[int, int] | None:
-    if not text:
-        return None
-    due, _, number = text.partition("-")
-    try:
-        place = int(due), int(number)
-    except ValueError as error:
-        raise Malformed("this is no place in the list: begin from its first page") from error
-    if not all(abs(number) < 1 << 63 for number in place):
-        raise Malformed("this is no place in the list: begin from its first page")
-    return place
 
 
 async def work(visit: Visit, records: DeclaredRecords) -> list[Work]:

@@ -36,7 +36,7 @@ _FOUND: Final = f"""
     where {_SCOPE}
         and ($5::text is null or p.kind = $5) and ($6::text is null or p.state = $6)
         and (p.is_open or not $7) and (not $13 or (p.is_open and p.due < $4))
-        and ($11::text is null or s.code = $11)
+        and ($11::text is null or coalesce(s.code, '') = $11)
         and (case when p.is_open then coalesce(p.due, {_NEVER}) else {_NEVER} - 1 end, p.task)
             > ($8::bigint, $9::bigint)
     order by case when p.is_open then coalesce(p.due, {_NEVER}) else {_NEVER} - 1 end, p.task
@@ -70,7 +70,9 @@ class Scope(msgspec.Struct, frozen=True):
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """Which of them: of a kind, in a state, to an institution (its code); None: any."""
+    """Which of them: of a kind, in a state, to an institution (its code, "" for none); None for any
+    of these.
+    """
 
     kind: str | None = None
     state: str | None = None

@@ -107,6 +107,24 @@ async def test_what_is_late_is_said_in_words_and_listed_alone(clinic: Clinic) ->
         await browser.client.aclose()
 
 
+async def test_each_number_leads_to_its_own_petitions(clinic: Clinic) -> None:
+    resident = await clinic.enter("resident")
+    for _ in range(3):
+        await filed(clinic, resident)
+    tasks = [row["task"] for row in await clinic.pool.fetch("select task from trust.petition")]
+    late = clinic.guard.now() - 3 * 86_400_000_000
+    await clinic.pool.execute("update trust.petition set due = $2 where task = $1", tasks[0], late)
+    await clinic.pool.execute("update trust.petition set answerer = null where task = $1", tasks[1])
+    numbers = (await resident.get("/petitions/numbers")).text
+    links = re.findall(r'href="(/petitions\?[^"]+)">\s*(\d+)</a>', numbers)
+    assert len(links) == 4
+    for link, number in links:
+        address = link.replace("&amp;", "&").replace("/petitions?", "/petitions.csv?")
+        sheet = (await resident.get(address)).text.splitlines()
+        assert len(sheet) == 1 + int(number), link
+    await resident.client.aclose()
+
+
 async def test_what_cannot_be_asked_is_told_beside_what_was_written(clinic: Clinic) -> None:
     resident = await clinic.enter("resident")
     page = await resident.get("/petitions/new")
