@@ -150,10 +150,12 @@ class Emergencies(Desk):
             raise
         self._notes.settle()
 
-    async def own(self, count: int) -> list[Opened]:
-        """What this actor has opened, the newest first, and what was judged of it."""
+    async def own(self, count: int, after: tuple[int, int] | None = None) -> list[Opened]:
+        """What this actor has opened, the newest first, and what was judged of it; after one by its
+        moment and number, None: from the first.
+        """
         async with self._guard.store.glancing(self._guard.store.whole_node) as connection:
-            found = await self._glasses.by(connection, self._actor.code, count)
+            found = await self._glasses.by(connection, self._actor.code, count, after)
         await self._note(found)
         return found
 

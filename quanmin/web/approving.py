@@ -14,7 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from quanmin.base.problems import Forbidden, Malformed, NotFound
 from quanmin.fhir.grammar import parse_query
 from quanmin.fhir.json import decode
-from quanmin.trust import Actor, GuardedRecords, Stored
+from quanmin.trust import Actor, GuardedRecords, Hits, Stored
 from quanmin.trust.scopes import Scopes
 from quanmin.trust.sign_in.acting import oneself
 from quanmin.trust.sign_in.approvals import ApprovalDesk
@@ -246,15 +246,18 @@ async def _choose(visit: Visit, client: Client, pending: Pending) -> Response:
     """Find the patient whom it is to be about, among those that the person may see."""
     term = visit.sent.get("term", "").strip()
     hits: list[tuple[str, str]] | None = None
+    are_more = False
     if term:
         name = "identifier" if any(sign.isdigit() for sign in term) else "name"
         found = await _search(visit, await _asker(visit, pending), name, term)
-        hits = [(one.id, _told(visit, one)) for one in found]
+        hits = [(one.id, _told(visit, one)) for one in found.matches]
+        are_more = found.next is not None
     return visit.page(
         "kit/choose_patient.html",
         application=client.name,
         term=term,
         hits=hits,
+        are_more=are_more,
         state=_keep(visit, pending),
     )
 
@@ -410,11 +413,11 @@ async def _own_record(visit: Visit, asker: Actor) -> Stored | None:
     """The Patient that a resident is or acts for; nobody else has one of their own."""
     if asker.role not in _RESIDENTS:
         return None
-    found = await _search(visit, asker, "_count", "1")
+    found = (await _search(visit, asker, "_count", "1")).matches
     return found[0] if found else None
 
 
-async def _search(visit: Visit, asker: Actor, name: str, value: str) -> tuple[Stored, ...]:
+async def _search(visit: Visit, asker: Actor, name: str, value: str) -> Hits:
     records = _records(visit, asker)
     query = parse_query(
         "Patient",
@@ -423,7 +426,7 @@ async def _search(visit: Visit, asker: Actor, name: str, value: str) -> tuple[St
         zone=visit.house.settings.zone,
         limits=records.context.query_limits,
     )
-    return (await records.search(query)).matches
+    return await records.search(query)
 
 
 def _told(visit: Visit, patient: Stored) -> str:

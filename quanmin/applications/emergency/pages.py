@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -12,10 +11,10 @@ from quanmin.trust.deciding.glass import Opened, load_glass_rules
 from quanmin.trust.emergencies import Emergencies
 from quanmin.trust.emergency_reviews import EmergencyReviews
 from quanmin.web import Access, DeclaredRecords, Page, Visit, page
-from quanmin.web.sheet import sheet
+from quanmin.web.forms import Cell
+from quanmin.web.tables import Heading, Row, Table, place_numbers, table
 
 OPENERS: Final = Access(frozenset({"doctor", "nurse"}))
-_OWN_MAX: Final = 200
 
 
 @page("/emergency", access=OPENERS, methods=("GET", "POST"))
@@ -44,16 +43,23 @@ async def close(visit: Visit, records: DeclaredRecords) -> Response:
     return visit.go("/emergency")
 
 
-@page("/emergency/own.csv", access=OPENERS)
-async def own_sheet(visit: Visit, records: DeclaredRecords) -> Response:
-    """What one has opened as a sheet."""
-    opened = await records.desk(Emergencies).own(_OWN_MAX)
+@table("/emergency/own", access=OPENERS, name="emergencies")
+async def own(visit: Visit, records: DeclaredRecords) -> Table:
+    """What one has opened, the newest first, and what was judged of it."""
+    say = visit.say
 
-    async def rows() -> AsyncIterator[list[str]]:
-        for one in opened:
-            yield _row(visit, one)
+    async def fetch(after: str, count: int) -> list[Row]:
+        found = await records.desk(Emergencies).own(count, place_numbers(after))
+        return [Row(_cells(visit, one), f"{one.at}.{one.glass}") for one in found]
 
-    return sheet("emergencies", _heading(visit), rows())
+    words = (say("When"), say("Until"), say("Reason"), say("Judged"), say("In words"))
+    return Table(
+        title=say("What you have opened"),
+        headings=[Heading(one) for one in words],
+        fetch=fetch,
+        empty=say("Nothing so far."),
+        actions=[(say("Open a record in an emergency"), "/emergency")],
+    )
 
 
 async def _form(
@@ -63,7 +69,6 @@ async def _form(
     problem: Problem | None = None,
 ) -> Response:
     rules = load_glass_rules()
-    rows = [_row(visit, one) for one in await records.desk(Emergencies).own(_OWN_MAX)]
     told: dict[str, Any] = {"number": "", "reason": "", **sent}
     return visit.page(
         "emergency/open.html",
@@ -72,30 +77,23 @@ async def _form(
         problem=problem,
         minutes=rules.minutes,
         letters=(rules.reason_letters_min, rules.reason_letters_max),
-        heading=_heading(visit),
-        rows=rows,
         is_reviewer=await records.desk(EmergencyReviews).is_charged(),
     )
 
 
-def _heading(visit: Visit) -> list[str]:
-    say = visit.say
-    return [say("When"), say("Until"), say("Reason"), say("Judged"), say("In words")]
-
-
-def _row(visit: Visit, one: Opened) -> list[str]:
+def _cells(visit: Visit, one: Opened) -> list[Cell]:
     states = {
         "waiting": visit.say("not yet"),
         "justified": visit.say("justified"),
         "unjustified": visit.say("unjustified"),
     }
     return [
-        visit.moment(one.at),
-        visit.moment(one.until),
-        one.reason,
-        states[one.state],
-        one.opinion or "",
+        Cell(visit.moment(one.at), is_number=True),
+        Cell(visit.moment(one.until), is_number=True),
+        Cell(one.reason),
+        Cell(states[one.state]),
+        Cell(one.opinion or ""),
     ]
 
 
-PAGES: tuple[Page, ...] = (open_, close, own_sheet)
+PAGES: tuple[Page, ...] = (open_, close, *own)

@@ -26,6 +26,7 @@ async def find(visit: Visit, records: DeclaredRecords) -> Response:
     await desk.refuse_unless_counter()
     term = visit.sent.get("term", "").strip()[:_TERM_LENGTH_MAX]
     hits: list[tuple[str, str]] | None = None
+    are_more = False
     if term:
         by = "identifier" if any(sign.isdigit() for sign in term) else "name"
         found = await records.find("Patient", (by, term), count=_HITS)
@@ -33,7 +34,8 @@ async def find(visit: Visit, records: DeclaredRecords) -> Response:
             (visit.keep("enrolment", {"patient": one.id}), told(visit, one))
             for one in found.matches
         ]
-    return visit.page("enrolment/find.html", term=term, hits=hits)
+        are_more = found.next is not None
+    return visit.page("enrolment/find.html", term=term, hits=hits, are_more=are_more)
 
 
 @table("/enrolment/list", access=COUNTER, name="enrolments")

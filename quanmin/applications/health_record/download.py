@@ -70,6 +70,7 @@ async def _paper(making: Making) -> Piece:
         "health_record/paper.html",
         person=record.person,
         contributions=record.visits.contributions,
+        are_all_counted=record.visits.is_whole,
         year=year,
         day=visit.today.isoformat(),
         months=by_month(visit, rows),

@@ -72,7 +72,7 @@ async def _form(
     found: list[Institution] = []
     if text and not institution:
         wanted = Wanted(state="active", text=text)
-        found = list(await records.institutions(None, wanted, count=_FOUND))
+        found = list(await records.institutions(None, wanted, count=_FOUND + 1))
     one = await _institution(records, institution) if institution != "all" else None
     rule = choices()
     return visit.page(
@@ -81,7 +81,8 @@ async def _form(
         effect=effect,
         address=f"{HOME}/{'give' if effect == 'permit' else 'refuse'}",
         text=text,
-        found=found,
+        found=found[:_FOUND],
+        are_more=len(found) > _FOUND,
         institution=institution if institution == "all" or one else "",
         name=one.name if one else "",
         faults=faults,

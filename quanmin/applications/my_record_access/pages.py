@@ -104,24 +104,18 @@ async def who_looked(visit: Visit, records: DeclaredRecords) -> Response:
     found = Slice((), None)
     if not fault:
         found = await records.desk(RecordAccess).looked(wanted, count=_ROWS, after=after)
-    more = None
+    rows, more = [_row(visit, one) for one in found.rows], None
     if found.next is not None:
         more = visit.here_with(**{"from": visit.keep("who-looked", {"after": found.next})})
     return visit.page(
         "my_record_access/looked.html",
         status=Malformed.status if fault else 200,
-        rows=[_row(visit, one) for one in found.rows],
+        rows=rows,
         more=more,
         fault=fault,
         csv=visit.here_with(**{"from": ""}).replace("/looked?", "/looked.csv?", 1),
         asked={name: visit.asked(name) for name in ("since", "until", "institution", "own")},
-        institutions=sorted(
-            {
-                (one.code, tell_sender(visit, one.code, one.institution))
-                for one in found.rows
-                if one.code
-            }
-        ),
+        institutions=sorted({(one["code"], one["institution"]) for one in rows if one["code"]}),
     )
 
 
@@ -178,6 +172,7 @@ def _row(visit: Visit, one: Looked) -> dict[str, Any]:
         emergency = f"{one.emergency.reason}{visit.semicolon}{states.get(one.emergency.state, '')}"
     return {
         "id": one.id,
+        "code": one.code,
         "when": visit.moment(one.at),
         "institution": tell_sender(visit, one.code, one.institution),
         "role": tell_role(one.role, visit.language),

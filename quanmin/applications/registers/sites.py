@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from quanmin.applications.registers.pages import KEEPERS, KEEPING
 from quanmin.base.problems import NotFound
+from quanmin.trust import Stored
 from quanmin.trust.registers import Institution
 from quanmin.trust.registers.drafting import ended_site, site_body, site_period
 from quanmin.web import DeclaredRecords, Page, Visit, page
@@ -25,7 +26,7 @@ from quanmin.web.forms import (
 from quanmin.web.tables import Heading, Table, asked_order, known, table
 
 _SITES: Final = "/registers/institutions/{code}/sites"
-_SITES_MAX: Final = 500
+_SITES_AT_ONCE: Final = 500
 
 
 @table(_SITES, access=KEEPERS, name="sites")
@@ -127,10 +128,8 @@ def _headings(visit: Visit) -> list[Heading]:
 async def _rows(
     visit: Visit, records: DeclaredRecords, now: Institution, on: date, *, is_keeper: bool
 ) -> list[list[Cell]]:
-    wanted = ("organization", f"Organization/{now.id}")
-    hits = await records.find("Location", wanted, count=_SITES_MAX)
     day, rows = on.isoformat(), []
-    for stored in hits.matches:
+    for stored in await _all(records, now):
         body: dict[str, Any] = msgspec.json.decode(stored.body or b"{}")
         first, last = site_period(body)
         if (last and last < day) or first > day or (body.get("status") != "active" and not last):
@@ -146,6 +145,17 @@ async def _rows(
             ]
         )
     return rows
+
+
+async def _all(records: DeclaredRecords, now: Institution) -> list[Stored]:
+    """All that ever were its sites; how many at once is asked for makes no difference."""
+    wanted, found = ("organization", f"Organization/{now.id}"), list[Stored]()
+    cursor: str | None = None
+    while True:
+        hits = await records.find("Location", wanted, count=_SITES_AT_ONCE, cursor=cursor)
+        found += hits.matches
+        if (cursor := hits.next) is None:
+            return found
 
 
 PAGES: Final[tuple[Page, ...]] = (*sites, enter_site, end_site)

@@ -40,7 +40,8 @@ _ABOUT: Final = f"""
     select {_COLUMNS} from trust.glass where patient = any($1) order by at desc
 """  # noqa: S608 - constants of this module
 _BY: Final = f"""
-    select {_COLUMNS} from trust.glass where actor = $1 order by at desc limit $2
+    select {_COLUMNS} from trust.glass where actor = $1 and (at, glass) < ($3, $4)
+    order by at desc, glass desc limit $2
 """  # noqa: S608 - constants of this module
 _ONE: Final = f"""
     select {_COLUMNS} from trust.glass where glass = $1
@@ -306,9 +307,12 @@ class Glasses:
             raise NotFound("nothing was opened under this number")
         return self._opened(row)
 
-    async def by(self, connection: Connection, actor: str, count: int) -> list[Opened]:
-        """What an actor has opened, the newest first."""
-        return [self._opened(row) for row in await connection.fetch(_BY, actor, count)]
+    async def by(
+        self, connection: Connection, actor: str, count: int, after: tuple[int, int] | None
+    ) -> list[Opened]:
+        """What an actor has opened, the newest first, after one by its moment and number."""
+        rows = await connection.fetch(_BY, actor, count, *(after or (_EVER, _EVER)))
+        return [self._opened(row) for row in rows]
 
     async def about(self, connection: Connection, patients: Sequence[int]) -> list[Opened]:
         """What was opened of these Patients, the newest first: what their person is told."""

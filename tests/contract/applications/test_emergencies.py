@@ -114,7 +114,7 @@ async def test_a_security_administrator_judges_it_once_and_both_are_told(
     assert again.status_code == 409
     assert 'name="opinion"' not in (await keeper.get(case)).text
     assert re.findall(r"/case/\d+", (await keeper.get("/emergency-review")).text) == []
-    own = await doctor.get("/emergency?lang=en")
+    own = await doctor.get("/emergency/own?lang=en")
     assert OPINION in own.text
     assert "unjustified" in own.text
     sheet = await doctor.get("/emergency/own.csv")

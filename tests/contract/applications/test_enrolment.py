@@ -46,6 +46,13 @@ async def accept(clinic: Clinic, invitation: str) -> tuple[Browser, int]:
     return browser, answer.status_code
 
 
+async def test_a_name_of_many_says_that_there_are_more(desk: Browser) -> None:
+    assert len(await choose(desk, "王")) == 10
+    for term, is_cut in (("王", True), ("王春", False)):
+        page = await desk.send("/enrolment", term=term)
+        assert ("More than these 10 match" in page.text) is is_cut
+
+
 async def test_a_resident_is_enrolled_and_sees_their_record(clinic: Clinic, desk: Browser) -> None:
     code, invitation = await enrol(desk)
     row = await clinic.pool.fetchrow("select * from trust.enrolment")

@@ -110,7 +110,10 @@ async def test_a_state_begins_on_its_day_and_the_day_before_is_the_last_of_the_o
     ]
 
 
-async def test_a_site_is_entered_and_ended_after_a_day(keeper: Browser) -> None:
+async def test_a_site_is_entered_and_ended_after_a_day(
+    keeper: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("quanmin.applications.registers.sites._SITES_AT_ONCE", 1)
     await send(keeper, "/registers/institutions/new", **INSTITUTION)
     sites = f"/registers/institutions/{CODE}/sites"
     wrong = await send(keeper, f"{sites}/new", name="", address="x", **{"from": "soon"})
@@ -129,6 +132,9 @@ async def test_a_site_is_entered_and_ended_after_a_day(keeper: Browser) -> None:
         assert [len(line) for line in found] == [4] * number, day
     none = (await keeper.get(f"{sites}?day=2019-12-31&lang=en")).text
     assert "On this day it has no site" in none
+    both = {"address": "青县西街2号", "from": "2020-01-01"}
+    await send(keeper, f"{sites}/new", name="西院区", **both)
+    assert len(lines(await keeper.get(f"{sites}.csv?day=2022-06-30"))) == 2
 
 
 async def test_a_licence_is_entered_and_suspended_from_a_day(

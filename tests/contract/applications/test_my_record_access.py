@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from books import CODE, Books, organization
+from books import CODE, OTHER, Books, organization
 from clinic import Browser, Clinic
 from persons import asking, consent, query, to_institution
 from ruling import under, written
@@ -214,6 +214,20 @@ async def test_every_access_is_told_in_words_and_can_be_complained_of(
     assert link
     assert (await resident.get(link[1].replace("&amp;", "&"))).status_code == 200
     await staff.client.aclose()
+
+
+async def test_lists_that_offer_some_alone_say_so(
+    clinic: Clinic, resident: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await Books(clinic.guard, clinic.pool).enter(organization(OTHER, name="市医院"))
+    own = "quanmin.applications.my_record_access"
+    for path, most, said in (
+        ("looked", f"{own}.pages._ROWS", "Offered are those of this page"),
+        ("give?text=医院", f"{own}.consent_pages._FOUND", "More than these 1 have this"),
+    ):
+        assert said not in (await resident.get(f"{HOME}/{path}")).text
+        monkeypatch.setattr(most, 1)
+        assert said in (await resident.get(f"{HOME}/{path}")).text
 
 
 async def test_the_pages_are_of_the_person_and_show_nobody_else(

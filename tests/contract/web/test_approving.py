@@ -233,7 +233,9 @@ async def test_smart_app_launch_staff_choose_a_patient_whom_they_may_see(
 ) -> None:
     page = await desk.get(stage.wish())
     assert "Choose a patient" in page.text
-    found = await desk.send("/oauth/authorize", state=state_of(page), term="张伟")
+    many = await desk.send("/oauth/authorize", state=state_of(page), term="王")
+    assert "More than these 10 match" in many.text
+    found = await desk.send("/oauth/authorize", state=state_of(many), term="张伟")
     names = re.findall(r'name="patient" value="([^"]+)"', found.text)
     own = stage.clinic.ids["hospital-a man"]
     assert names == [own]
