@@ -141,12 +141,12 @@ async function choose(packed, person) {
   const waits = await Store.get(`queue ${person.case}`);
   if (waits) return settle(waits);
   const draft = await Store.get(`draft ${person.case}`);
-  return fill(draft
-    || { ...person, path: packed.path, isNew: true, skew: packed.skew, zone: packed.zone });
+  const { path, skew, zone } = packed;
+  return fill(draft || { ...person, path, skew, zone, isNew: true });
 }
 
-// Days that begin with today begin with that of the visit, not of the taking along; by the clock and
-// zone of the node, whatever those of the device say.
+// Days that begin with today begin with that of the visit, not of the taking along; by the clock
+// and zone of the node, whatever those of the device say.
 function begun(form, one) {
   if (!one.isNew) return one.values;
   const today = moment(Date.now() + one.skew, one.zone).slice(0, 10);
@@ -212,7 +212,8 @@ async function fill(one, found = []) {
 // same. What was changed is another.
 async function queueUp(one) {
   const device = await Store.device();
-  const { isNew, skew, zone, rows: seen, faults, kind, now, saidIn, text_told, trouble, ...kept } = one;
+  const { isNew, skew, zone, rows: seen, faults, kind, now, saidIn, text_told, trouble,
+    ...kept } = one;
   const text = JSON.stringify({ id: crypto.randomUUID(), case: one.case, ticket: one.ticket,
     form: one.form, values: one.values });
   await Store.put(`queue ${one.case}`,

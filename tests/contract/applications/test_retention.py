@@ -84,8 +84,8 @@ async def test_a_proposal_is_withdrawn_and_its_registrations_proposed_again(
         "insert into trust.retention_due (patient, clock, due, records, found)"
         " values (1, 'outpatient', 1, 7, 1)"
     )
-    await one.get("/retention/propose")
     for number in (1, 0):
+        await one.get("/retention/propose")
         sent = await one.send("/retention/propose")
         assert sent.status_code == (303 if number else 422)
     deletion = await clinic.pool.fetchval("select deletion from trust.deletion")
@@ -97,9 +97,10 @@ async def test_a_proposal_is_withdrawn_and_its_registrations_proposed_again(
     assert rows == {one: 0, other: 1}
     address = f"/retention/deletions/{deletion}/withdraw"
     assert address in (await other.get("/retention/deletions")).text
-    await other.get(address)
     for status in (303, 422):
+        await other.get("/retention/deletions")
         assert (await other.send(address)).status_code == status
+    await one.get("/retention/propose")
     assert (await one.send("/retention/propose")).status_code == 303
     noted = await clinic.pool.fetchval(
         "select actor from trust.access where action = 'withdraw-deletion'"
