@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 from starlette.responses import PlainTextResponse, Response
 
-from quanmin.base.problems import Conflict, NotFound, TooLarge, Unauthenticated
+from quanmin.base.problems import Conflict, NotFound, Problem, TooLarge, Unauthenticated
 from quanmin.trust import Actor
 from quanmin.trust.drafts import Draft, Drafts, Written
 from quanmin.web.buttons import ACTION, FORM, LOOK, SEND, fields_of
@@ -25,7 +26,7 @@ from quanmin.web.tables import Heading, Table, shown, table
 from quanmin.web.visit import Visit
 
 DRAFTS: Final = "/drafts"
-_KEEP, _RESUME, _FORGET = "draft", "resume", "forget"
+_DRAFT, _RESUME, _FORGET = "draft", "resume", "forget"
 _BY_SCRIPT: Final = "script"
 _ABOUT: Final = "form"
 _OF_ALL_PAGES: Final = frozenset({"lang", "large"})
@@ -83,7 +84,7 @@ async def around(visit: Visit, call: Callable[[], Awaitable[Response]]) -> Respo
     # A page that the kit has made of a form, and none that has a button of such a name.
     is_form = visit.request.method == "POST" and FORM in visit.sent
     said = ""
-    if is_form and action == _KEEP:
+    if is_form and action == _DRAFT:
         answer, said = await _kept(visit, by)
         if answer is not None:
             return answer
@@ -95,10 +96,18 @@ async def around(visit: Visit, call: Callable[[], Awaitable[Response]]) -> Respo
     elif is_form and action == _FORGET:
         await _drafts(visit).forget(_actor(visit), _address(visit))
         return _done(visit, by)
-    response = await call()
+    is_sent = is_form and action == SEND
+    try:
+        response = await call()
+    except Problem:
+        # Its page is not the form: without this, all that was filled in would be lost with it.
+        if is_sent:
+            with suppress(Problem):
+                await _keep(visit)
+        raise
     if isinstance(response, FormPage):
         return response.write(draft=await _begun(visit), not_kept=said)
-    if is_form and action == SEND and response.status_code == _SEE_OTHER:
+    if is_sent and response.status_code == _SEE_OTHER:
         await _drafts(visit).forget(_actor(visit), _address(visit))
     return response
 
@@ -154,16 +163,8 @@ async def _kept(visit: Visit, by: str) -> tuple[Response | None, str]:
     """Keep the form, and answer; None where its page is to be shown as it was sent, and what it
     says then: what was not kept must not be lost by that.
     """
-    about = msgspec.convert(visit.kept(_ABOUT, visit.sent[FORM]), _Form)
-    settings = visit.house.settings.pages
     try:
-        await _drafts(visit).keep(
-            _actor(visit),
-            Written(_address(visit), about.titles, fields_of(visit)),
-            about.patient,
-            most=settings.drafts_max,
-            bytes_max=settings.draft_bytes_max,
-        )
+        await _keep(visit)
     except (Conflict, TooLarge) as problem:
         said = visit.say(problem.text)
         if by == _BY_SCRIPT:
@@ -176,6 +177,18 @@ async def _kept(visit: Visit, by: str) -> tuple[Response | None, str]:
         )
     _look(visit, visit.sent_all)
     return None, said
+
+
+async def _keep(visit: Visit) -> None:
+    about = msgspec.convert(visit.kept(_ABOUT, visit.sent[FORM]), _Form)
+    settings = visit.house.settings.pages
+    await _drafts(visit).keep(
+        _actor(visit),
+        Written(_address(visit), about.titles, fields_of(visit)),
+        about.patient,
+        most=settings.drafts_max,
+        bytes_max=settings.draft_bytes_max,
+    )
 
 
 async def _begun(visit: Visit) -> str:

@@ -12,6 +12,7 @@ from questionnaires import item, questionnaire
 from starlette.applications import Starlette
 from trial_form import page_of, trial_pages
 
+from quanmin.base.problems import Conflict
 from quanmin.trust import Actor
 from quanmin.trust.actors import Acting
 from quanmin.trust.drafts import Drafts, Written, sweep_drafts
@@ -29,9 +30,12 @@ FORM = compile_form(
     )
 )
 SAID = "begun-in-secret"
+HOSPITAL = Actor("hospital-a", "institution", "a", "hospital-a")
 
 
-async def as_begun(_visit: Visit, _records: DeclaredRecords, begun: Filling) -> Around:
+async def as_begun(visit: Visit, _records: DeclaredRecords, begun: Filling) -> Around:
+    if visit.sent.get("words") == "late":
+        raise Conflict("somebody was first")
     return begun.around
 
 
@@ -86,6 +90,16 @@ async def test_a_refused_form_keeps_its_draft_and_a_sent_one_ends_it(
     assert (await browser.send(where, do="resume")).status_code == 303
 
 
+async def test_a_form_that_is_answered_by_another_page_is_begun_anew_with_what_was_sent(
+    clinic: Clinic, browser: Browser, where: str
+) -> None:
+    await browser.get(where)
+    assert (await browser.send(where, words="late", more=SAID, do="send")).status_code == 409
+    kept = await Drafts(clinic.guard).find(HOSPITAL, where)
+    assert kept is not None
+    assert kept.fields == {"words": ["late"], "more": [SAID]}
+
+
 async def test_what_is_thrown_away_is_gone(browser: Browser, where: str) -> None:
     await keep(browser, where, words=SAID)
     assert (await browser.send(where, do="forget")).status_code == 303
@@ -103,7 +117,7 @@ async def test_nobody_else_and_no_other_address_has_it(
     assert "You began this" not in (await other.get(where)).text
     assert SAID not in (await other.send(where, do="resume")).text
     assert "Trial" not in (await other.get("/drafts.csv")).text
-    (draft,) = await Drafts(clinic.guard).listed(Actor("hospital-a", "institution", "a", "x"))
+    (draft,) = await Drafts(clinic.guard).listed(HOSPITAL)
     await other.get(f"/drafts/{draft.number}")
     assert (await other.get(f"/drafts/{draft.number}")).status_code == 404
     await other.send(f"/drafts/{draft.number}", confirmed="1")
