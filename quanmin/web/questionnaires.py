@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, tzinfo
+from decimal import Decimal
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -74,6 +75,17 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     is_many: bool = False
     files: tuple[FileShown, ...] = ()
     accepts: str = ""
+    count_max: int | None = None
+
+    @property
+    def boxes(self) -> tuple[str, ...]:
+        """What stands in each box for typing: of what may be answered often each answer has one,
+        and there is an empty one while there may be more.
+        """
+        if not self.is_many:
+            return (" ".join(self.texts),)
+        is_full = self.count_max is not None and len(self.texts) >= self.count_max
+        return self.texts if is_full and self.texts else (*self.texts, "")
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True):
@@ -272,11 +284,12 @@ class _Showing:
                  if name == "valueString"]  # fmt: skip
         is_open_choice = item.kind == "open-choice"
         unit = place.value.get("code", "") if isinstance(place.value, dict) else ""
+        told = tuple(texts_of(place, within.zone))
         return Field(
             key=place.key,
             label=label,
             kind=control_of(item, options) if pick is None or item.is_fixed else "pick",
-            texts=place.unread or tuple(texts_of(place, within.zone)),
+            texts=(*told, *place.unread) if item.repeats else place.unread or told,
             choices=self._choices(place, options, is_picked=pick is not None),
             chosen=self._chosen(place, is_picked=pick is not None),
             units=tuple((one.code, one.words.told(language)) for one in item.units),
@@ -288,6 +301,7 @@ class _Showing:
             length_max=item.length_max or 4000,
             pick=pick,
             is_many=item.repeats,
+            count_max=item.count_max,
             files=shown_files(within.files, _attachments(place)),
             accepts=",".join(self._visit.house.settings.pages.upload_kinds),
         )  # fmt: skip
@@ -336,6 +350,9 @@ _KINDS: Final[Mapping[str, str]] = {
     "boolean": "buttons",
     "attachment": "files",
 }
+
+
+_TYPED: Final = frozenset({"text", "area", "number", "date", "datetime-local", "time"})
 
 
 def _wrong(say: Callable[[str], str], code: FaultCode) -> str:
@@ -389,20 +406,29 @@ def texts_of(place: Place, zone: tzinfo) -> list[str]:
     found = []
     for answer in place.answers:
         for value in answer.values():
-            if isinstance(value, dict):
-                told = value.get("display") or value.get("value") or value.get("code")
-                found.append(str(told or ""))
-            elif place.item.kind == "dateTime":
+            if place.item.kind == "dateTime":
                 found.append(local_text(str(value), zone)[:16])
             else:
-                found.append(str(value))
+                found.append(_text(value))
     return found
 
 
+def _text(value: Json) -> str:
+    if isinstance(value, dict):
+        held = (value.get(name) for name in ("display", "value", "code"))
+        value = next((one for one in held if one not in {None, ""}), "")
+    return f"{value:f}" if isinstance(value, Decimal) else str(value)
+
+
 def _changes(form: Form) -> bool:
-    """Whether what is asked or shown depends on answers, so that one may want to look again."""
+    """Whether what is asked or shown depends on answers, so that one may want to look again; each
+    look has a further box where another answer may be typed.
+    """
     return any(
-        item.conditions or item.enabled is not None or item.calculated is not None
+        item.conditions
+        or item.enabled is not None
+        or item.calculated is not None
+        or (item.repeats and control_of(item, item.options) in _TYPED)
         for item in form.by_link.values()
     )
 

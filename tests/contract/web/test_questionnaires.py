@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,7 @@ def trial() -> Form:
             enableWhen=[when("smokes", answerBoolean=True)],
         ),
         item("ever", "integer", calculated("%visits.entry.count()"), readOnly=True, text="Ever"),
+        item("doses", "decimal", repeats=True, text="Doses"),
         item("course", "choice", answerOption=options("better", "same", "worse"), text="Course"),
         item(
             "medicine",
@@ -179,6 +181,24 @@ async def test_groups_are_added_and_taken_away(clinic: Clinic, browser: Browser)
     found = values(answer.text)
     assert (found["medicine.0/name"], found["medicine.1/name"]) == ("a", "c")
     assert "medicine.2/name" not in found
+
+
+async def test_each_of_several_answers_has_a_box_of_its_own(
+    clinic: Clinic, browser: Browser
+) -> None:
+    where = f"/trial/{clinic.ids['hospital-a Patient']}"
+    await browser.get(where)
+    sent: dict[str, Any] = {"doses": ["0.0000001", "0", "many"], "systolic": "0", "do": "look"}
+    found = values((await browser.send(where, **sent)).text)
+    boxes = ["doses", "doses~2", "doses~3", "doses~4"]
+    assert [found.get(name) for name in boxes] == ["0.0000001", "0", "many", ""]
+    assert found["systolic"] == "0"
+    sent |= {"doses": ["0.0000001", "2", ""], "do": "send"}
+    answer = await browser.send(where, **sent)
+    assert answer.status_code == 303, answer.text
+    (response,) = await stored(clinic, "QuestionnaireResponse")
+    (doses,) = [one["answer"] for one in response["item"] if one["linkId"] == "doses"]
+    assert [one["valueDecimal"] for one in doses] == [Decimal("0.0000001"), 2]
 
 
 async def test_what_is_wrong_stands_beside_its_field_and_nothing_is_stored(
