@@ -113,14 +113,21 @@ const Form = (() => {
     const found = places(form, values), isAsked = settle(found, values), wrong = [];
     const blame = (place, code, limit = "") =>
       wrong.push({ place: place.key, words: words[code].replace("{limit}", limit) });
+    const isEmpty = place => !found.some(one => one.key.startsWith(`${place.key}/`)
+      && answered(values, one).length);
+    // Nothing is asked below a group that repeats where nobody began it and nobody has to.
+    const isOptional = ({ item, key }) => item.control === "group" && item.repeats
+      && Number(key.slice(key.lastIndexOf(".") + 1))
+        >= Math.max(item.count_min || 0, item.is_needed ? 1 : 0);
+    const empty = found.filter(one => isOptional(one) && isEmpty(one));
+    const isLeftOut = place => empty.includes(place)
+      || empty.some(one => place.key.startsWith(`${one.key}/`));
     for (const place of found) {
       const { item, key } = place;
       if (!isAsked.get(place) || item.is_left || item.control === "display") continue;
+      if (isLeftOut(place)) continue;
       if (item.control === "group") {
-        const inside = found.filter(one => one.key.startsWith(`${key}/`));
-        if (item.is_needed && !inside.some(one => answered(values, one).length)) {
-          blame(place, "needed");
-        }
+        if (item.is_needed && isEmpty(place)) blame(place, "needed");
         continue;
       }
       const said = texts(values, key), other = texts(values, key + (item.is_typed ? TYPED : OTHER));

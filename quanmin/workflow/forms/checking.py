@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, tzinfo
 from decimal import Decimal
 from operator import gt, lt
@@ -23,15 +23,32 @@ _DAY_LENGTH: Final = len("2026-01-31")
 def faults(filling: Filling) -> list[Fault]:
     """Everything that is wrong with a settled filling, in the order of the form.
 
-    Closed places are asked nothing. A fault that `is_warning` does not stop the response.
+    Closed places are asked nothing, nor what is below a group that repeats where nobody began it
+    and nobody has to (R4 Questionnaire.item.required). A fault that `is_warning` does not stop the
+    response.
     """
     seen = filling.seen()
     found: list[Fault] = []
-    for place in filling.open_places():
+    for place in _asked(filling.places):
         found += _of_place(filling, place)
         found += _of_rules(filling, place.item.constraints, place, seen)
     found += _of_counts(filling)
     return found + list(_of_rules(filling, filling.form.constraints, None, seen))
+
+
+def _asked(places: Sequence[Place]) -> Iterator[Place]:
+    counts: dict[str, int] = {}
+    for place in places:
+        if not place.is_open:
+            continue
+        item = place.item
+        at = counts[item.link_id] = counts.get(item.link_id, 0) + 1
+        least = max(item.count_min or 0, int(item.is_needed))
+        is_optional = item.kind == "group" and item.repeats and at > least
+        if is_optional and place.is_empty and not any(one.unread for one in place.walk()):
+            continue
+        yield place
+        yield from _asked(place.places)
 
 
 def _of_place(filling: Filling, place: Place) -> Iterator[Fault]:

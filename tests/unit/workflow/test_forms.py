@@ -278,6 +278,20 @@ def test_one_answer_is_one_where_a_question_does_not_repeat() -> None:
     assert wrong(filled(asked, q=["urn:test|a", "urn:test|b"])) == [("q", "too-many", "1")]
 
 
+def test_a_group_that_repeats_asks_nothing_where_it_is_empty_and_need_not_be_there() -> None:
+    inner = [item("name", required=True), item("n", "integer")]
+    asked = form(item("g", "group", repeats=True, item=inner))
+    assert wrong(filled(asked)) == []
+    # Begun, even with what is not understood, it is asked whole; one that was added is not.
+    sent = {"g.0/n": ["one"], "g.1/n": ["2"], "g.2/": ["new"]}
+    told = [(one.place, one.code) for one in faults(fill(asked, around(), sent))]
+    assert told == [("g.0/name", "needed"), ("g.0/n", "unreadable"), ("g.1/name", "needed")]
+    least = extension(f"{CORE}questionnaire-minOccurs", valueInteger=2)
+    for more in ({"required": True}, {"extension": [least]}):
+        demanded = form(item("g", "group", repeats=True, item=inner, **more))
+        assert ("g.0/name", "needed", "") in wrong(filled(demanded))
+
+
 def test_groups_are_counted() -> None:
     least, most = (bound(f"questionnaire-{name}Occurs", valueInteger=2) for name in ("min", "max"))
     asked = form(item("g", "group", least, most, repeats=True, item=[item("q")]))
