@@ -12,6 +12,9 @@ from typing import Any
 
 import msgspec
 
+from quanmin.fhir.json import decode
+from quanmin.trust import Stored, Timeline
+from quanmin.web.heads import Person
 from quanmin.web.persons import identity_number, mask, tell_patient
 from quanmin.web.reading import tell_address, tell_name
 from quanmin.web.text import Text
@@ -50,21 +53,36 @@ class _File(msgspec.Struct, frozen=True):
 
 
 class Field(msgspec.Struct, frozen=True):
-    """A field of somebody: what it is called, each value with the institutions that say so, and how
-    many values are not shown.
+    """A field of somebody: what it is called, each value with the institutions that say so, how
+    many values are not shown, and whether there may be others, in records that were not read.
     """
 
     code: str
     title: Text
     values: list[tuple[str, list[str]]]
     more: int
+    is_partial: bool = False
 
 
 class Known(msgspec.Struct, frozen=True):
-    """What a front page is made of: the registrations, each with who made it, and the records."""
+    """What a front page is made of: the registrations, each with who made it, the records, and the
+    types of which only the newest were read.
+    """
 
     registrations: Sequence[tuple[dict[str, Any], str]]
     records: Sequence[dict[str, Any]]
+    partial: frozenset[str] = frozenset()
+
+
+def known_of(person: Person, parts: Sequence[Timeline], results: Sequence[Stored]) -> Known:
+    """What is known of a person by these parts of the timeline, each of one type, and results."""
+    registrations = [
+        (decode(stored.body or b"{}"), one.institution)
+        for one, stored in zip(person.registrations, parts[0].patients, strict=True)
+    ]
+    read = [*(one for part in parts for one in part.entries), *results]
+    partial = frozenset(part.entries[0].type for part in parts if part.next and part.entries)
+    return Known(registrations, [decode(stored.body or b"{}") for stored in read], partial)
 
 
 @cache
@@ -104,7 +122,9 @@ def tell_basics(visit: Visit, known: Known, *, is_own: bool) -> list[tuple[Text,
                     by += [institution] if institution and institution not in by else []
             values = list(said.items())
             title = Text(zh=one.zh, en=one.en)
-            fields.append(Field(one.code, title, values[:most], max(len(values) - most, 0)))
+            is_partial = bool(values) and one.type in known.partial
+            more = max(len(values) - most, 0)
+            fields.append(Field(one.code, title, values[:most], more, is_partial))
         told.append((Text(zh=group.zh, en=group.en), fields))
     return told
 

@@ -27,7 +27,7 @@ from quanmin.fhir.json import decode
 from quanmin.fhir.portrait import Definitions, Fact, Found, Whose, derive
 from quanmin.trust import Part, Stored
 from quanmin.web import DeclaredRecords, Page, Text, Visit, page
-from quanmin.web.basics import Field, Known, observation_codes, record_types, tell_basics
+from quanmin.web.basics import Field, known_of, observation_codes, record_types, tell_basics
 from quanmin.web.dates import short_fhir
 from quanmin.web.gist import time_of
 from quanmin.web.kinds import event_types, kind_named, kinds
@@ -138,13 +138,8 @@ def told(visit: Visit, record: Record, found: tuple[Found, ...]) -> dict[str, An
 
 
 def _basics(visit: Visit, record: Record) -> list[tuple[Text, list[Field]]]:
-    registrations = [
-        (decode(stored.body or b"{}"), one.institution)
-        for one, stored in zip(record.person.registrations, record.parts[0].patients, strict=True)
-    ]
     diagnoses, _, *beside = record.parts
-    read = [*diagnoses.entries, *(one for part in beside for one in part.entries), *record.results]
-    known = Known(registrations, [decode(stored.body or b"{}") for stored in read])
+    known = known_of(record.person, (diagnoses, *beside), record.results)
     return tell_basics(visit, known, is_own=is_own(visit))
 
 

@@ -295,6 +295,15 @@ async def test_a_result_is_told_in_plain_words_with_its_range_and_its_trend(
     await glucose(clinic, "hospital-b", 99, "2026-07-01", issued="2026-07-01T00:00:00Z")
     listed = (await browser.get(f"/person/{clinic.ids['hospital-a man']}/results")).text
     assert listed.count("Fasting blood sugar") == 1, "the newest of each examination"
+    assert "on this page" not in listed
+    few = await clinic.enter("centre", clinic.pages(pages=PageSettings(record_results_max=2)))
+    part = (await few.get(f"/person/{clinic.ids['hospital-a man']}/results")).text
+    assert "Earlier ones on this page" in part
+    assert "Of the newest results only" in part
+    (later,) = re.findall(r'href="([^"]+from=[^"]+)"', part)[-1:]
+    rest = (await few.get(later.replace("&amp;", "&"))).text
+    assert "newer ones of the same examination may stand" in rest
+    await few.client.aclose()
     page = (await browser.get(f"/result/{high}")).text
     for words in ("Fasting blood sugar", "sugar in the blood before eating", "above the range",
                   "3.9 – 6.1", "One value out of its range is not an illness", "<svg"):  # fmt: skip

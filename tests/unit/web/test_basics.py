@@ -131,4 +131,16 @@ def test_of_many_values_some_are_shown_and_the_rest_is_counted() -> None:
         for one in each
         if one.code == "diagnoses"
     )
-    assert (len(diagnoses.values), diagnoses.more) == (8, 2)
+    assert (len(diagnoses.values), diagnoses.more, diagnoses.is_partial) == (8, 2, False)
+
+
+def test_of_records_that_were_not_all_read_no_number_is_told() -> None:
+    read = [{"resourceType": "Condition", "code": {"text": "病"}}]
+    known = Known([], read, frozenset({"Condition", "Procedure"}))
+    partial = {
+        one.code
+        for _, each in tell_basics(VISIT, known, is_own=True)
+        for one in each
+        if one.is_partial
+    }
+    assert partial == {"diagnoses"}
