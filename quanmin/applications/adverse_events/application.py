@@ -10,7 +10,7 @@ APPLICATION = Application(
     title=Text(zh="疑似预防接种异常反应", en="Adverse events after vaccination"),
     summary=Text(
         zh="疑似预防接种异常反应个案的报告、调查、分类与结案。",
-        en="Cases are reported, investigated, graded and closed.",
+        en="Cases are reported, investigated, classified and closed.",
     ),
     levels=frozenset({"county", "city", "province"}),
     roles=pages.VACCINATORS,

@@ -163,12 +163,14 @@ async def grade(visit: Visit, records: DeclaredRecords) -> Response:
     ]  # fmt: skip
     one = await open_case(visit, records, visit.path("id"), grade="", outcome="")
     if visit.request.method == "GET":
-        return form_page(visit, say("Grade"), fields, button=say("Grade"), back=back)
+        return form_page(visit, say("Classify"), fields, button=say("Classify"), back=back)
     cause = sent.choice("cause", words()["cause"], is_needed=True)
     outcome = sent.choice("outcome", words()["outcome"], is_needed=True)
     text = sent.text("words", is_needed=True, length_max=2000)
     if not sent.is_sound:
-        return form_page(visit, say("Grade"), fields, button=say("Grade"), back=back, sent=sent)
+        return form_page(
+            visit, say("Classify"), fields, button=say("Classify"), back=back, sent=sent
+        )
     event, version = await _event(records, one.case.task)
     assessment = {
         "coding": [{"system": _CAUSES, "code": cause}],

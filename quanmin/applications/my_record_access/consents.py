@@ -25,12 +25,13 @@ def tell_consent(
         "refused": say("refused"),
         "without effect": say("without effect"),
     }
+    state = state_of(consent, zone, visit.house.guard.now())
     return {
         "id": id_,
         "lines": [_tell_line(visit, one, names) for one in lines],
         "given": short_fhir(str(consent.get("dateTime") or ""), zone),
-        "state": states[state_of(consent, zone, visit.house.guard.now())],
-        "can_end": status in {"active", "rejected"},
+        "state": states[state],
+        "can_end": status in {"active", "rejected"} and state != "over",
         "is_refusal": status == "rejected" or bool(lines and lines[0].effect == "deny"),
         "has_permit": status == "rejected" or any(one.effect == "permit" for one in lines),
         "endings": _tell_endings(visit, consent),

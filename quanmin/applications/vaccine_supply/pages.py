@@ -67,7 +67,7 @@ def _asked(visit: Visit, expiry: str) -> list[tuple[str, str]]:
     today, soon = visit.today, visit.today + timedelta(days=SOON_DAYS)
     bounds = {
         "": [],
-        "expired": [("expiry", f"lt{today}")],
+        "expired": [("expiry", f"lt{today}"), ON_HAND],
         "soon": [("expiry", f"ge{today}"), ("expiry", f"le{soon}"), ON_HAND],
     }
     if expiry not in bounds:

@@ -286,6 +286,21 @@ async def test_a_lot_is_traced_to_persons_and_recalled_everywhere(point: Clinic)
         await browser.client.aclose()
 
 
+async def test_what_has_ended_can_still_be_said_to_be_a_mistake(point: Clinic) -> None:
+    worker = await point.enter(WORKER.code)
+    register = f"/vaccination-findings/of/{await registered(worker, '王小明', BORN)}"
+    await worker.get(f"{register}/new")
+    finding = "https://quanmin.example/fhir/CodeSystem/vaccination-finding|acute-illness"
+    asked = {"finding": finding, "since": "2026-06-20", "until": "2026-06-21", "words": "fever"}
+    assert (await worker.send(f"{register}/new", **asked)).status_code == 303
+    page = await worker.get(register)
+    (over,) = set(re.findall(FINDING, page.text))
+    assert "It ends today" not in page.text
+    assert (await worker.send(over, how="mistake")).status_code == 303
+    assert "entered by mistake" in said(await worker.get(register))
+    await worker.client.aclose()
+
+
 async def test_a_dose_is_recorded_that_was_given_before_its_lot_became_unfit(point: Clinic) -> None:
     worker = await point.enter(WORKER.code)
     child, fridge = await registered(worker, "王小明", BORN), await store(worker)
@@ -308,6 +323,11 @@ async def test_a_dose_is_recorded_that_was_given_before_its_lot_became_unfit(poi
     given = await give(worker, child, f"{before}T09:00")
     assert given.status_code == 303, said(given)
     assert "entered after the recall" in said(await worker.get(TRACED))
+    expired = "/vaccine-stock.csv?expiry=expired"
+    assert "M2601" in (await worker.get(expired)).text
+    await worker.get(lot)
+    assert (await worker.send(lot, kind="count", count="0", words="destroyed")).status_code == 303
+    assert "M2601" not in (await worker.get(expired)).text, "none of it is left"
     await worker.client.aclose()
 
 

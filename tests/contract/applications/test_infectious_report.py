@@ -84,6 +84,8 @@ async def test_a_card_goes_its_whole_way(county: Clinic, pages: Starlette) -> No
     page = await centre.get("/infectious?state=reported")
     assert receipt in page.text
     assert "Measles" in page.text
+    again = await centre.get(f"{where}?large=1")
+    assert f'<form method="post" action="{where}?large=1"' in again.text
     page = await centre.get(where)
     assert "in time" in page.text
     await step(centre, where, "confirm")

@@ -216,6 +216,22 @@ async def test_every_access_is_told_in_words_and_can_be_complained_of(
     await staff.client.aclose()
 
 
+async def test_a_consent_whose_time_has_passed_is_not_taken_back(
+    clinic: Clinic, resident: Browser
+) -> None:
+    man, whom = clinic.ids["hospital-a man"], to_institution("hospital-b")
+    for end in ("2020-12-31", END):
+        period = {"start": "2020-01-01", "end": end}
+        given = consent(man, type="permit", period=period, actor=whom)
+        given["sourceAttachment"] = {"title": "signed on paper"}
+        records = asking(clinic.guard, "institution", "hospital-a")
+        stored = (await records.create("Consent", json.dumps(given).encode())).stored
+        link = f"{HOME}/consents/{stored.id}/end"
+        is_on = end == END
+        assert (link in (await resident.get(HOME)).text) is is_on
+        assert (await resident.get(link)).status_code == (200 if is_on else 409)
+
+
 async def test_lists_that_offer_some_alone_say_so(
     clinic: Clinic, resident: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
