@@ -20,6 +20,7 @@ from quanmin.web.records import DeclaredRecords
 from quanmin.web.route import Access, Charge
 from quanmin.web.visit import Visit
 from quanmin.workflow.chronic import (
+    ASSIGNING,
     CODE,
     DISEASE_SYSTEM,
     DISEASES,
@@ -41,6 +42,7 @@ from quanmin.workflow.chronic import (
     word,
 )
 from quanmin.workflow.forms import answers
+from quanmin.workflow.states import Event, read_case
 
 HOME: Final = "/chronic"
 WORKERS: Final[frozenset[Role]] = frozenset({"doctor", "nurse", "public_health_worker"})
@@ -130,6 +132,23 @@ def case_cells(visit: Visit, task: Json) -> list[Cell]:
         Cell("" if last is None else last.on.isoformat(), is_number=True),
         Cell("" if last is None else word("result", last.result, visit.language)),
     ]
+
+
+def responsible(records: DeclaredRecords, task: Json) -> Event | None:
+    """The step by which a case came to who is responsible for it: who enrolled it, or has taken it
+    over since; None of one that tells no such step.
+    """
+    try:
+        history = read_case(records.workflow, task, records.zone).history
+    except Invalid:
+        return None
+    return next((one for one in reversed(history) if one.step in ASSIGNING), None)
+
+
+def is_mine(visit: Visit, records: DeclaredRecords, task: Json) -> bool:
+    """Whether the visitor is responsible for a case."""
+    found = responsible(records, task)
+    return bool(found and visit.actor and found.by == visit.actor.code)
 
 
 async def read_known(visit: Visit, records: DeclaredRecords, patient: str) -> Known:

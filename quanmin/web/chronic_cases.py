@@ -1,5 +1,5 @@
-"""The open cases of an institution with whom they are about, as they are taken along to where there
-is no connection.
+"""The open cases that somebody is responsible for with whom they are about, as they are taken along
+to where there is no connection.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from quanmin.base.problems import Conflict, Forbidden, Invalid
 from quanmin.fhir.json import Json, decode
 from quanmin.trust import Stored
 from quanmin.web.cases import asking
-from quanmin.web.chronic import born_on
+from quanmin.web.chronic import born_on, is_mine
 from quanmin.web.heads import ALLERGIES, Person, name_registrations, tell_person
 from quanmin.web.offline import Facts
 from quanmin.web.records import DeclaredRecords
@@ -34,9 +34,10 @@ from quanmin.workflow.chronic import (
 )
 
 LEAD: Final = Text(
-    zh="携带对象：本机构管理、随访已逾期或%(days)s天内到期的患者，先到期者在前。",
-    en="Taken along is whoever your institution follows up and whose visit is overdue or due within"
-    " %(days)s days, what is due first before all.",
+    zh="携带对象：由您负责（您建档或已转由您负责）、随访已逾期或%(days)s天内到期的患者，"
+    "先到期者在前。",
+    en="Taken along is whoever you are responsible for (you enrolled them, or have taken them over)"
+    " and whose visit is overdue or due within %(days)s days, what is due first before all.",
 )
 """Who is taken along by `due_soon`."""
 _SLICE: Final = 200
@@ -59,13 +60,13 @@ class Assigned(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def due_soon(visit: Visit, records: DeclaredRecords, most: int) -> list[Assigned]:
-    """Whose next visit is overdue or due within days (`pages.offline_days_ahead`), of those whom
-    the visitor's institution follows up; what is due first before all, so many at most.
+    """Whose next visit is overdue or due within days (`pages.offline_days_ahead`), of those
+    whom the visitor is responsible for; what is due first before all, so many at most.
     """
     today = (await asking(visit)).moment.date()
     until = today + timedelta(days=visit.house.settings.pages.offline_days_ahead)
     found: list[tuple[date, str, Json, Json]] = []
-    async for task, patient in _open_cases(records):
+    async for task, patient in _open_cases(visit, records):
         due = _due(task, patient, today)
         if due is not None and due <= until:
             found.append((due, str(task["id"]), task, patient))
@@ -87,7 +88,7 @@ async def assigned(visit: Visit, records: DeclaredRecords, id_: str) -> Assigned
     return await _assigned(visit, records, own[0], patient)
 
 
-async def _open_cases(records: DeclaredRecords) -> AsyncIterator[tuple[Json, Json]]:
+async def _open_cases(visit: Visit, records: DeclaredRecords) -> AsyncIterator[tuple[Json, Json]]:
     states = [one for one in records.workflow.states if one not in ENDED]
     asked = ("business-status", ",".join(f"{STATE_SYSTEM}|{one}" for one in states))
     cursor: str | None = None
@@ -95,7 +96,8 @@ async def _open_cases(records: DeclaredRecords) -> AsyncIterator[tuple[Json, Jso
         hits = await records.find(
             "Task", ("code", CODE), asked, count=_SLICE, cursor=cursor, is_own=True
         )
-        own = [decode(one.body or b"{}") for one in hits.matches]
+        tasks = (decode(one.body or b"{}") for one in hits.matches)
+        own = [one for one in tasks if is_mine(visit, records, one)]
         ids = ",".join(sorted({patient_of(one) for one in own} - {""}))
         found = (await records.find("Patient", ("_id", ids), count=_SLICE)).matches if ids else ()
         patients = {one.id: decode(one.body or b"{}") for one in found}

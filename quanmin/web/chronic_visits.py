@@ -22,7 +22,7 @@ from quanmin.web.records import DeclaredRecords
 from quanmin.web.visit import Visit
 from quanmin.workflow import chronic
 from quanmin.workflow.chronic import Disease, disease_of
-from quanmin.workflow.forms import Fault, Form
+from quanmin.workflow.forms import Fault, Form, label, words_of
 from quanmin.workflow.notifiable import ADDRESSED
 
 _HOSPITAL: Final = "A"
@@ -98,6 +98,17 @@ async def last_response(records: DeclaredRecords, task: Json) -> Json | None:
         if response["status"] != "entered-in-error":
             return response
     return None
+
+
+async def last_answers(
+    visit: Visit, records: DeclaredRecords, form: Form, task: Json
+) -> list[tuple[str, str]]:
+    """The answers of the last visit that the visitor may see, each with its question."""
+    response = await last_response(records, task)
+    if response is None:
+        return []
+    said = words_of(form, response, visit.language, visit.house.settings.zone)
+    return [(label(form, link, visit.language), text) for link, text in said.items()]
 
 
 # ---- offline -------------------------------------------------------------------------------------

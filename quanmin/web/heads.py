@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from quanmin.base.problems import Gone, NotFound
 from quanmin.fhir.json import decode
 from quanmin.trust import Part, Stored, Timeline
 from quanmin.web.institutions import institution_names
@@ -49,6 +50,14 @@ async def read_person(visit: Visit, records: DeclaredRecords, patient_id: str) -
     """
     (found,) = await records.timelines(patient_id, ALLERGIES)
     return tell_person(visit, found, await tell_registrations(visit, records, found.patients))
+
+
+async def find_person(visit: Visit, records: DeclaredRecords, patient_id: str) -> Person | None:
+    """The same; None where the asker may not know of it."""
+    try:
+        return await read_person(visit, records, patient_id)
+    except (NotFound, Gone):
+        return None
 
 
 def tell_person(

@@ -31,6 +31,8 @@ CODE: Final = f"{WORKFLOW}|chronic_followup"
 STATE_SYSTEM: Final = f"{WORKFLOW}/state"
 ENDED: Final = frozenset({"moved", "dead", "lost"})
 """The states in which a case is closed."""
+ASSIGNING: Final = frozenset({"enrol", "take_over"})
+"""The steps by which a case comes to whoever is responsible for it."""
 _VISITS: Final = frozenset({"visit", "visit_and_refer", "check"})
 """The steps that record a visit."""
 _FACT: Final = f"{WORKFLOW}/fact"

@@ -9,7 +9,6 @@ from typing import Final
 from starlette.responses import Response
 
 from quanmin.applications.chronic_followup.enrolling import CLOSING
-from quanmin.base.problems import Gone, NotFound
 from quanmin.fhir.json import Json
 from quanmin.web import DeclaredRecords, Page, Visit, page
 from quanmin.web.cases import asking, open_case, refused
@@ -18,8 +17,10 @@ from quanmin.web.chronic import (
     HOME,
     STAFF,
     born_on,
+    is_mine,
     is_staff,
     read_known,
+    responsible,
     taking_back_the_end,
     visited,
 )
@@ -28,19 +29,18 @@ from quanmin.web.chronic_visits import (
     facts_of_case,
     facts_of_visit,
     head_of,
-    last_response,
+    last_answers,
     record,
     step_of,
     taken_along,
 )
 from quanmin.web.filling import answered, form_in
 from quanmin.web.forms import Cell
-from quanmin.web.heads import Person, read_person
+from quanmin.web.heads import find_person
 from quanmin.web.institutions import code_of, owner_of
 from quanmin.web.offline import offline_pages
 from quanmin.workflow import chronic
-from quanmin.workflow.chronic import DISEASES, Disease, disease_of, word
-from quanmin.workflow.forms import label, words_of
+from quanmin.workflow.chronic import DISEASES, disease_of, word
 
 HERE: Final = Path(__file__).parent
 
@@ -86,6 +86,8 @@ async def show_case(visit: Visit, records: DeclaredRecords) -> Response:
         "is_told": False,
         "closed": asked.moment.date(),
         "is_there": owner_of(task) in {"", code_of(asked.actor)},
+        "is_referred_here": bool(owner_of(task)) and owner_of(task) == code_of(asked.actor),
+        "is_mine": is_mine(visit, records, task),
         "has_visit": bool(chronic.visits_of(task)),
         "falls": False,
         "has_case": await _has_another(visit, records, task),
@@ -103,16 +105,17 @@ async def show_case(visit: Visit, records: DeclaredRecords) -> Response:
     disease = disease_of(case.case.task)
     return visit.page(
         "chronic_followup/case.html",
-        person=await _person(visit, records, chronic.patient_of(task)),
+        person=await find_person(visit, records, chronic.patient_of(task)),
         name=str((task.get("for") or {}).get("display") or ""),
         case=case,
         disease=word("disease", disease, visit.language),
         stratum=_word(visit, "stratum", chronic.fact_of(task, "stratum")),
         measure=_word(visit, "measure", chronic.fact_of(task, "measure")),
         owner=str((task.get("owner") or {}).get("display") or ""),
+        responsible=responsible(records, task),
         visits=[_visit_row(visit, one) for one in reversed(chronic.visits_of(task))],
         mistaken=[one.on.isoformat() for one in chronic.visits_of(task, mistaken=True)],
-        last=await _last(visit, records, disease, task),
+        last=await last_answers(visit, records, FORMS[disease], task),
         links={
             **dict.fromkeys(("visit", "check"), f"{HOME}/case/{id_}/visit"),
             **dict.fromkeys(CLOSING, f"{HOME}/case/{id_}/closing"),
@@ -141,26 +144,6 @@ def _visit_row(visit: Visit, one: chronic.Seen) -> list[Cell]:
         Cell(visit.say("yes") if one.is_on_target else visit.say("no"),
              tag="" if is_good else visit.say("look at it"), is_warning=True),
     ]  # fmt: skip
-
-
-async def _person(visit: Visit, records: DeclaredRecords, patient: str) -> Person | None:
-    """Who it is; None where the visitor sees the case alone, as a hospital does."""
-    try:
-        return await read_person(visit, records, patient)
-    except (NotFound, Gone):
-        return None
-
-
-async def _last(
-    visit: Visit, records: DeclaredRecords, disease: Disease, task: Json
-) -> list[tuple[str, str]]:
-    """The answers of the last visit that the visitor may see."""
-    response = await last_response(records, task)
-    if response is None:
-        return []
-    form = form_in(HERE, f"{disease}-visit")
-    said = words_of(form, response, visit.language, visit.house.settings.zone)
-    return [(label(form, link, visit.language), text) for link, text in said.items()]
 
 
 FORMS: Final = {one: form_in(HERE, f"{one}-visit") for one in DISEASES}

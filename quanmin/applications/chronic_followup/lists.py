@@ -17,7 +17,9 @@ from quanmin.web.chronic import (
     case_headings,
     disease_pair,
     diseases,
+    is_mine,
     is_staff,
+    responsible,
 )
 from quanmin.web.forms import Cell, Field
 from quanmin.web.searches import searched
@@ -33,6 +35,9 @@ async def patients(visit: Visit, records: DeclaredRecords) -> Table:
     say, workflow, state = visit.say, records.workflow, visit.asked("state")
     if state and state not in workflow.states:
         raise Malformed(Sentence("a case is %(known)s", known=", ".join(workflow.states)))
+    whose = visit.asked("whose")
+    if whose not in {"", "mine"}:
+        raise Malformed("whose is mine, or left out")
     asked = [("code", CODE)]
     if visit.asked("disease"):
         asked.append(disease_pair(asked_disease(visit)))
@@ -44,19 +49,24 @@ async def patients(visit: Visit, records: DeclaredRecords) -> Table:
         return [
             [
                 *case_cells(visit, one),
+                Cell(told.name if (told := responsible(records, one)) else ""),
                 Cell(str((one.get("owner") or {}).get("display") or "")),
             ]
+            if whose != "mine" or is_mine(visit, records, one)
+            else None
             for one in tasks
         ]
 
     states = [(code, one.told(visit.language)) for code, one in workflow.states.items()]
     return Table(
         title=say("Patients who are followed up"),
-        headings=[Heading(one) for one in (*case_headings(visit), say("With"))],
+        headings=[Heading(one) for one in (*case_headings(visit), say("Responsible"), say("With"))],
         fetch=searched(visit, records, "Task", asked, made),
         filters=[
             Field("disease", say("Disease"), "select", visit.asked("disease"),
                   [("", say("all")), *diseases(visit)]),
+            Field("whose", say("Whose"), "select", whose,
+                  [("", say("all")), ("mine", say("those I am responsible for"))]),
             Field("state", say("State"), "select", state, [("", say("all")), *states]),
         ],
         empty=say("Nobody is followed up."),

@@ -73,6 +73,11 @@ def may_answer(*, is_there: bool) -> Decision:
     return _unless(elsewhere=not is_there)
 
 
+def may_take_over(*, is_mine: bool, is_referred_here: bool) -> Decision:
+    """A case comes to whoever takes it over, of those who follow the person up."""
+    return _unless(is_mine=is_mine, referred_here=is_referred_here)
+
+
 def may_close(*, closed: date, enrolled: date, moment: datetime) -> Decision:
     """A case is closed with the day on which the person moved away, died or was lost."""
     return _unless(in_the_future=closed > moment.date(), before_enrolment=closed < enrolled)

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from chronic import DOCTOR, NURSE, WORKER, ago, enrolled, registered, settle, today_of, visited
+from chronic import (
+    DOCTOR,
+    NURSE,
+    WORKER,
+    ago,
+    enrolled,
+    registered,
+    settle,
+    step,
+    today_of,
+    visited,
+)
 from clinic import Browser, Clinic
 from devices import Device, visit_of
 from starlette.applications import Starlette
@@ -68,6 +80,7 @@ async def test_what_is_filled_in_without_a_line_is_stored_once_or_settled(centre
     await followed_up(centre, worker, "李桂芳", "004")
     device = Device(worker)
     assert (await device.enrol()).status_code == 201
+    await is_taken_by_who_is_responsible(centre, worker, device, case)
     people = await taken(device)
     assert set(people) == {"王秀英", "李桂芳"}
     await one_entry_tells_who_was_taken(centre)
@@ -81,10 +94,32 @@ async def test_what_is_filled_in_without_a_line_is_stored_once_or_settled(centre
     await worker.client.aclose()
 
 
+async def is_taken_by_who_is_responsible(
+    centre: Clinic, worker: Browser, device: Device, case: str
+) -> None:
+    """Who enrolled somebody, until a colleague takes the case over."""
+    nurse = await centre.enter(NURSE.code)
+    theirs = Device(nurse)
+    assert (await theirs.enrol()).status_code == 201
+    assert await taken(theirs) == {}
+    assert "Nobody is followed up" in said(await nurse.get("/chronic/patients?whose=mine"))
+    assert "李桂芳" in said(await nurse.get("/chronic/patients"))
+    assert (await step(nurse, case, "take_over")).status_code == 303
+    shown = (await nurse.get(case)).text
+    assert f"<dt>Responsible</dt><dd>{NURSE.name}" in re.sub(r"<span[^>]*>|</span>", "", shown)
+    assert 'value="take_over"' not in shown
+    mine = said(await nurse.get("/chronic/patients?whose=mine"))
+    assert ("王秀英" in mine, "李桂芳" in mine) == (True, False)
+    assert (await nurse.get("/chronic/patients?whose=ours")).status_code == 400
+    assert [set(await taken(one)) for one in (theirs, device)] == [{"王秀英"}, {"李桂芳"}]
+    assert (await step(worker, case, "take_over")).status_code == 303
+    await nurse.client.aclose()
+
+
 async def one_entry_tells_who_was_taken(centre: Clinic) -> None:
     rows = await centre.pool.fetch(
         "select request, purpose, action from trust.access where request ="
-        " (select request from trust.access where action = 'take-along' limit 1)"
+        " (select request from trust.access where action = 'take-along' order by at desc limit 1)"
     )
     assert {one["purpose"] for one in rows} == {"CAREMGT"}
     assert {"take-along", "timeline"} <= {one["action"] for one in rows}
