@@ -85,10 +85,12 @@ def tell_person(
 def _over_all(registrations: tuple[Registration, ...]) -> Told:
     every = [one.told for one in registrations]
     born = next((one for one in every if one.birth), every[0])
+    sexed = next((one for one in every if one.sex), every[0])
     has_died = any(one.deceased for one in every)
     return msgspec.structs.replace(
         every[0],
-        sex=next((one.sex for one in every if one.sex), None),
+        gender=sexed.gender,
+        sex=sexed.sex,
         birth=born.birth,
         age="" if has_died else born.age,
         deceased=has_died,

@@ -25,10 +25,12 @@ _SHOWN_FIRST, _SHOWN_LAST = 3, 4
 class Told(msgspec.Struct, frozen=True):
     """A patient in words.
 
-    `identity` is masked; `institution` is the (type, id, words) of who registered them.
+    `gender` is the code of `sex`; `identity` is masked; `institution` is the (type, id, words) of
+    who registered them.
     """
 
     name: str
+    gender: str
     sex: Label | None
     birth: str
     age: str
@@ -44,6 +46,7 @@ def tell_patient(patient: dict[str, Any], language: Language, on: date) -> Told:
     gender = str(patient.get("gender") or "")
     return Told(
         name=_name(patient),
+        gender=gender,
         sex=tell_code("gender", gender, language),
         birth=birth,
         age="" if _has_died(patient) else tell_age(birth, on, language),

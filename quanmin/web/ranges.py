@@ -36,6 +36,7 @@ class _Rules(msgspec.Struct, frozen=True):
     systems: tuple[str, ...]
     normal_types: tuple[str, ...]
     critical: tuple[str, ...]
+    sexes: dict[str, frozenset[str]]
     sides: dict[Side, tuple[str, ...]]
 
     def side_of(self, code: str) -> Side | None:
@@ -48,16 +49,17 @@ def _rules() -> _Rules:
     return msgspec.convert(tomllib.loads(file.read_text("utf-8")), _Rules)
 
 
-def standing_of(result: dict[str, Any]) -> Standing:
-    """Where the value of an Observation, or of one component of it, stands.
+def standing_of(result: dict[str, Any], gender: str = "") -> Standing:
+    """Where the value of an Observation, or of one component of it, stands; `gender` is that of its
+    person (R4 Patient.gender), "" where it is not known.
 
-    Bounds belong to the range (R4 Observation.referenceRange: low and high are inclusive). Of
-    several ranges without a way to choose, only what all of them say is told; and where the
-    laboratory's own word and its range do not agree, neither is. That the laboratory marks a value
-    as critical is told whatever else is.
+    Bounds belong to the range (R4 Observation.referenceRange: low and high are inclusive). A range
+    for the other sex is none; of several without a way to choose, only what all of them say is
+    told; and where the laboratory's own word and its range do not agree, neither is. That the
+    laboratory marks a value as critical is told whatever else is.
     """
     said, is_critical = _said(result)
-    compared = msgspec.structs.replace(_compared(result), is_critical=is_critical)
+    compared = msgspec.structs.replace(_compared(result, gender), is_critical=is_critical)
     if said is None:
         return compared
     if compared.side == "unknown":
@@ -92,14 +94,14 @@ def _said(result: dict[str, Any]) -> tuple[Side | None, bool]:
     return next(iter(placed or sides), None), is_critical
 
 
-def _compared(result: dict[str, Any]) -> Standing:
+def _compared(result: dict[str, Any], gender: str) -> Standing:
     value = result.get("valueQuantity")
     if not isinstance(value, dict) or _number(value) is None:
         has_value = any(name.startswith("value") for name in result)
         return Standing("unknown", ("no-range",) if has_value else ("no-value",))
     ranges = [
         one for one in _dicts(result.get("referenceRange"))
-        if _type_of(one) in {"", *_rules().normal_types}
+        if _type_of(one) in {"", *_rules().normal_types} and _is_for(one, gender)
     ]  # fmt: skip
     text = next((str(one["text"]) for one in ranges if one.get("text")), "")
     bounded = [one for one in ranges if one.get("low") or one.get("high")]
@@ -157,6 +159,17 @@ def _is_same_unit(value: dict[str, Any], bound: dict[str, Any]) -> bool:
         {str(one[name]) for name in ("code", "unit") if one.get(name)} for one in (value, bound)
     )
     return not ours or not theirs or not ours.isdisjoint(theirs)
+
+
+def _is_for(one: dict[str, Any], gender: str) -> bool:
+    """Whether a range may hold of somebody of this sex: it names none, or theirs among others."""
+    named = {
+        f"{coding.get('system')}|{coding.get('code')}"
+        for concept in _dicts(one.get("appliesTo"))
+        for coding in _dicts(concept.get("coding"))
+    }
+    meant = {sex for sex, codes in _rules().sexes.items() if not codes.isdisjoint(named)}
+    return not meant or gender in meant or gender not in _rules().sexes
 
 
 def _type_of(one: dict[str, Any]) -> str:

@@ -100,8 +100,10 @@ def _plain() -> dict[str, list[str]]:
     return {row[0]: row for row in _table()["results"]}
 
 
-def tell_result(visit: Visit, stored: Stored) -> Result | None:
-    """An Observation as a result; None for one that is none, was taken back or has no value."""
+def tell_result(visit: Visit, stored: Stored, gender: str = "") -> Result | None:
+    """An Observation of somebody of this gender ("": not known) as a result; None for one that is
+    none, was taken back or has no value.
+    """
     body = decode(stored.body or b"{}")
     parts = [one for one in body.get("component") or () if _has_value(one)]
     if body.get("status") in _table()["status_left_out"] or not (_has_value(body) or parts):
@@ -115,7 +117,8 @@ def tell_result(visit: Visit, stored: Stored) -> Result | None:
         return None
     time = time_of(body)
     organization, place = place_of(body)
-    measured = tuple(_measured(visit, one) for one in ([body] if _has_value(body) else []) + parts)
+    every = ([body] if _has_value(body) else []) + parts
+    measured = tuple(_measured(visit, one, gender) for one in every)
     return Result(
         id=stored.id,
         key=_key(body),
@@ -162,9 +165,9 @@ def stands(visit: Visit, standing: Standing) -> str:
     }[standing.side]
 
 
-def tell_results(visit: Visit, entries: Iterable[Stored]) -> list[Result]:
-    """Those of these Observations that are results."""
-    return [one for one in (tell_result(visit, stored) for stored in entries) if one]
+def tell_results(visit: Visit, entries: Iterable[Stored], gender: str = "") -> list[Result]:
+    """Those of these Observations of somebody that are results."""
+    return [one for one in (tell_result(visit, stored, gender) for stored in entries) if one]
 
 
 async def find_alike(
@@ -272,8 +275,8 @@ def _is_day(day: str) -> bool:
         return False
 
 
-def _measured(visit: Visit, body: dict[str, Any]) -> Measured:
-    standing, quantity = standing_of(body), body.get("valueQuantity") or {}
+def _measured(visit: Visit, body: dict[str, Any], gender: str) -> Measured:
+    standing, quantity = standing_of(body, gender), body.get("valueQuantity") or {}
     value = quantity.get("value")
     said = flag_of(body, visit.reader)
     own = {key: one for key, one in body.items() if key != "component"}

@@ -45,7 +45,7 @@ async def results(visit: Visit, records: DeclaredRecords) -> Response:
     part = Part(types=_TYPES, count=limit, cursor=cursor_of(visit))
     records = await for_page(visit, records, "Patient", id_)
     record = await read_record(visit, records, id_, part)
-    (found,) = record.parts
+    (found,), gender = record.parts, record.person.told.gender
     to, say = leading(visit), visit.say
     rows = [
         [
@@ -56,7 +56,7 @@ async def results(visit: Visit, records: DeclaredRecords) -> Response:
             Cell(place_in(one, record.visits)),
             Cell(str(number - 1), is_number=True),
         ]
-        for one, number in newest_of_each(tell_results(visit, found.entries))
+        for one, number in newest_of_each(tell_results(visit, found.entries, gender))
     ]
     return visit.page(
         "health_record/results.html",
@@ -78,9 +78,9 @@ async def results_sheet(visit: Visit, records: DeclaredRecords) -> Response:
     record = await read_record(visit, records, id_, Part(types=_TYPES, count=limit))
 
     async def rows() -> AsyncIterator[list[str]]:
-        (batch,) = record.parts
+        (batch,), gender = record.parts, record.person.told.gender
         while True:
-            for row in sheet_rows(tell_results(visit, batch.entries), record.visits):
+            for row in sheet_rows(tell_results(visit, batch.entries, gender), record.visits):
                 yield row
             if batch.next is None:
                 return
@@ -95,7 +95,7 @@ async def result(visit: Visit, records: DeclaredRecords) -> Response:
     """One result in plain words, with its range, what to do next, and those before it."""
     records = await for_page(visit, records, "Observation", visit.path("id"))
     one, record, found = await _read(visit, records, visit.path("id"))
-    others = tell_results(visit, found.matches)
+    others = tell_results(visit, found.matches, record.person.told.gender)
     return visit.page(
         "health_record/result.html",
         person=record.person,
@@ -119,9 +119,9 @@ async def trend_sheet(visit: Visit, records: DeclaredRecords) -> Response:
     one, record, found = await _read(visit, records, visit.path("id"))
 
     async def rows() -> AsyncIterator[list[str]]:
-        batch = found
+        batch, gender = found, record.person.told.gender
         while True:
-            for row in sheet_rows(tell_results(visit, batch.matches), record.visits):
+            for row in sheet_rows(tell_results(visit, batch.matches, gender), record.visits):
                 yield row
             if batch.next is None:
                 return
@@ -137,6 +137,7 @@ async def _read(visit: Visit, records: DeclaredRecords, id_: str) -> tuple[Resul
     if one is None or not one.patient:
         raise NotFound("this record is no result of anybody, or was taken back")
     record = await read_record(visit, records, one.patient)
+    one = tell_result(visit, stored, record.person.told.gender) or one
     if not one.key:
         return one, record, Hits((stored,))
     return one, record, await _alike(visit, records, one, record)

@@ -143,3 +143,27 @@ def test_units_are_compared_by_whatever_names_them(
 def test_a_code_of_another_system_is_no_interpretation() -> None:
     body = result("5") | {"interpretation": [{"coding": [{"system": "urn:local", "code": "H"}]}]}
     assert standing_of(body).side == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("gender", "side", "reasons"),
+    [("male", "below", ("range",)), ("female", "within", ("range",)),
+     ("other", "unknown", ("several-ranges",)), ("", "unknown", ("several-ranges",))],
+)  # fmt: skip
+def test_a_range_for_the_other_sex_is_none(gender: str, side: str, reasons: tuple[str]) -> None:
+    sexes = {"female": "248152002", "male": "248153007"}
+    applies = {
+        name: [{"coding": [{"system": "http://snomed.info/sct", "code": code}]}]
+        for name, code in sexes.items()
+    }
+    ranges = (
+        span("120", "160", "g/L", appliesTo=applies["male"]),
+        span("110", "150", "g/L", appliesTo=applies["female"]),
+    )
+    told = standing_of(result("115", *ranges, unit="g/L"), gender)
+    assert (told.side, told.reasons) == (side, reasons)
+    race = [{"coding": [{"system": "http://snomed.info/sct", "code": "77386006"}]}]
+    alone = standing_of(
+        result("115", span("110", "150", "g/L", appliesTo=race), unit="g/L"), gender
+    )
+    assert alone.side == "within", "what names no sex holds of everybody"
