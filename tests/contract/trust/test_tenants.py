@@ -108,6 +108,9 @@ OPEN = {
     "what an account is told, by keys; its words are sealed": (
         *("trust.notice", "trust.pending_notice"),
     ),
+    "what somebody has begun to fill in or has sent, by keyed hashes; the rest is sealed": (
+        *("trust.draft", "trust.sent_form"),
+    ),
     "when cases run out of time and what is told of them, by keys; what is answered is sealed": (
         *("trust.task_clock", "trust.outgoing"),
         *("trust.outgoing_place", "trust.outgoing_answer"),

@@ -125,7 +125,7 @@ async def test_of_a_form_that_nothing_came_of_it_is_said_to_look_first(trial: Tr
             await ended.wait()
         return visit.go(f"/done/{number}")
 
-    browser = await trial.enter(does, wait_seconds=0.1)
+    browser = await trial.enter(does, wait_seconds=1)
     token = browser.token
     first = asyncio.create_task(browser.send("/trial", token=token))
     await begun.wait()
