@@ -12,7 +12,7 @@ from quanmin.base.problems import Conflict, Invalid, NotFound, PreconditionFaile
 from quanmin.fhir.json import Json, decode
 from quanmin.web import DeclaredRecords, Page, Visit, page
 from quanmin.web.dates import short_fhir
-from quanmin.web.forms import Cell, Field, Sent, choices, form_page
+from quanmin.web.forms import Cell, Field, Sent, choices, form_page, read_number
 from quanmin.web.stocks import (
     called,
     is_beyond,
@@ -77,13 +77,13 @@ async def receipt(visit: Visit, records: DeclaredRecords) -> Response:
 def count_of(visit: Visit, sent: Sent, *, is_needed: bool = True, least: int = 0) -> int:
     """A number of doses, so many at least."""
     text = sent.text("count", is_needed=is_needed, length_max=_DIGITS_MAX)
-    is_number = text.isascii() and text.isdigit()
-    if text and not is_number:
+    number = read_number(text)
+    if text and not (text.isascii() and text.isdigit()):
         sent.faults["count"] = visit.say("Write a whole number.")
-    elif text and not least <= int(text) <= QUANTITY_MAX:
+    elif text and (number is None or not least <= number <= QUANTITY_MAX):
         values = {"least": least, "most": QUANTITY_MAX}
         sent.faults["count"] = visit.say("Give %(least)s to %(most)s doses.") % values
-    return int(text) if is_number and "count" not in sent.faults else 0
+    return 0 if number is None or "count" in sent.faults else number
 
 
 def _moves(visit: Visit, lot: Lot, kind: str, count: int, words: str) -> list[Json]:

@@ -34,6 +34,7 @@ async def test_stock_moves_by_what_is_entered_and_is_never_below_nought(point: C
         ("issue", "16", "", "More than is on hand"),
         ("loss", "1", "", "the reason"),
         ("issue", "some", "", "Write a whole number"),
+        ("issue", "9" * 5000, "", "to 1000000 doses"),
         ("", "1", "", "Fill this in"),
         ("use", "1", "", "Choose one of the list"),
     ):
